@@ -1,0 +1,25 @@
+//! Numbers of the encodings and pseudo-encodings that this project knows (RFC 6143 section 7.7, and the
+//! community's list of registered numbers).
+
+/// Pixels as they are, row after row.
+pub const RAW: i32 = 0;
+/// A rectangle that the client already has, from another place.
+pub const COPY_RECT: i32 = 1;
+/// Tight; never sent by us yet.
+pub const TIGHT: i32 = 7;
+/// The pointer's shape, drawn by the client.
+pub const CURSOR: i32 = -239;
+/// The framebuffer has another size.
+pub const DESKTOP_SIZE: i32 = -223;
+/// The framebuffer's size and its screens; the client may ask for another.
+pub const EXTENDED_DESKTOP_SIZE: i32 = -308;
+/// Ends an update whose number of rectangles wasn't known at its start.
+pub const LAST_RECT: i32 = -224;
+/// Fence messages, both ways.
+pub const FENCE: i32 = -312;
+/// Updates without a request for each.
+pub const CONTINUOUS_UPDATES: i32 = -313;
+/// Key events that carry the key's place (scan code) as well as its meaning.
+pub const QEMU_EXTENDED_KEY: i32 = -258;
+/// Pointer events with nine buttons.
+pub const EXTENDED_MOUSE_BUTTONS: i32 = -316;

@@ -1,0 +1,1 @@
+//! The bytes that have arrived and are not yet understood.
