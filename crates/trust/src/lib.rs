@@ -1,1 +1,30 @@
-//! (skeleton)
+//! Who may talk to whom, and by which code: session codes, the vendor's and the agents' keys, agent
+//! cards, proofs and revocations.
+//!
+//! Everything here is a pure function of its arguments. Time and randomness are passed in, nothing is
+//! read from or written to anywhere, so that the whole crate can be tested and fuzzed as it is.
+//!
+//! What does not belong here: the PAKE that turns a code into a key (`link`), where keys and cards are
+//! kept (`vendor`, the console), and how often somebody may try (`service`, `link`).
+
+mod agent_file;
+mod card;
+mod code;
+mod damm;
+mod envelope;
+mod keys;
+mod proof;
+mod revocation;
+mod shown;
+mod time;
+mod typed;
+
+pub use agent_file::{AgentFile, AgentFileError};
+pub use card::{AgentCard, CardData, CardError, MAX_NAME_CHARS, NameError, check_name};
+pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode};
+pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
+pub use proof::LinkProof;
+pub use revocation::{MAX_REVOKED, RevocationError, Revocations, SignedRevocations};
+pub use shown::{FieldKind, ShownCode, ShownField};
+pub use time::UnixTime;
+pub use typed::{Typed, parse_password, parse_typed};

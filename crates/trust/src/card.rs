@@ -1,0 +1,492 @@
+//! The agent card: who an agent is, signed by the vendor.
+//!
+//! A card is no secret; whoever shows it must also prove that he holds its key (`proof`).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    envelope::{Envelope, message},
+    keys::{AgentPublicKey, VendorKey, VendorPublicKey},
+    revocation::Revocations,
+    time::UnixTime,
+};
+
+const CONTEXT: &str = "etatuki agent card v1";
+const HASH_CONTEXT: &str = "etatuki agent card hash v1";
+const PREFIX: &str = "etcard1-";
+
+/// The longest text of a card, in bytes; two names of 80 of the longest characters fit in.
+const MAX_TEXT: usize = 4096;
+
+/// How many characters a name or an organisation may have.
+pub const MAX_NAME_CHARS: usize = 80;
+
+/// How many seconds before `issued` a card is already good: a customer's clock may be slow by that much.
+const SLOW_CLOCK: u64 = 300;
+
+/// What the vendor says about an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardData {
+    /// The card's number, unique among all cards of this vendor.
+    pub serial: u64,
+    /// The agent's name, as the customer sees it: see [`check_name`].
+    pub name: String,
+    /// Whom the agent works for, as the customer sees it: see [`check_name`].
+    pub organisation: String,
+    /// From when the card is good.
+    pub issued: UnixTime,
+    /// From when it isn't good any more.
+    pub expires: UnixTime,
+    /// The agent's key.
+    pub key: AgentPublicKey,
+}
+
+/// Why a card, or the proof that came with it, is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// Not a card at all, or one with hostile texts in it.
+    #[error("the agent's card can't be read")]
+    Malformed,
+    /// Signed by nobody we know.
+    #[error("the agent's card is from an unknown vendor")]
+    UnknownVendor,
+    /// Names our vendor, but the vendor didn't sign it.
+    #[error("the agent's card was forged: its signature is wrong")]
+    BadSignature,
+    /// Its time is over.
+    #[error("the agent's card has expired")]
+    Expired,
+    /// Its time hasn't come, or this machine's clock is slow.
+    #[error("the agent's card isn't valid yet")]
+    NotYetValid,
+    /// The vendor took it back.
+    #[error("the agent's card has been revoked")]
+    Revoked,
+    /// Whoever showed the card doesn't hold its key, or replays an old proof.
+    #[error("the agent's proof doesn't fit this connection")]
+    BadProof,
+}
+
+impl CardError {
+    /// The stable name of this error, for JSON and for message files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "card-malformed",
+            Self::UnknownVendor => "card-unknown-vendor",
+            Self::BadSignature => "card-bad-signature",
+            Self::Expired => "card-expired",
+            Self::NotYetValid => "card-not-yet-valid",
+            Self::Revoked => "card-revoked",
+            Self::BadProof => "card-bad-proof",
+        }
+    }
+}
+
+/// What travels inside the signature.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payload {
+    vendor: VendorPublicKey,
+    card: CardData,
+}
+
+/// A signed card. Reading one proves nothing; [`verify`](Self::verify) does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentCard {
+    envelope: Envelope,
+    vendor: VendorPublicKey,
+    data: CardData,
+}
+
+impl AgentCard {
+    /// Signs `data` with the vendor's key.
+    ///
+    /// # Errors
+    /// [`CardError::Malformed`] if a name breaks the rules of [`check_name`], or the card would expire
+    /// before it is issued.
+    pub fn issue(key: &VendorKey, data: CardData) -> Result<Self, CardError> {
+        check_data(&data)?;
+        let payload = Payload {
+            vendor: key.public(),
+            card: data,
+        };
+        let bytes = serde_json::to_vec(&payload).expect("numbers and texts always become JSON");
+        let signature = key.sign(&message(CONTEXT, &bytes));
+        let envelope = Envelope {
+            payload: bytes,
+            signature,
+        };
+        Ok(Self {
+            envelope,
+            vendor: payload.vendor,
+            data: payload.card,
+        })
+    }
+
+    /// The card as one line of ASCII, at most 4096 bytes.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.envelope.to_text(PREFIX)
+    }
+
+    /// Reads [`to_text`](Self::to_text)'s line. Checks the shape alone, not the signature.
+    ///
+    /// # Errors
+    /// [`CardError::Malformed`].
+    pub fn from_text(text: &str) -> Result<Self, CardError> {
+        let envelope = Envelope::from_text(PREFIX, text, MAX_TEXT).ok_or(CardError::Malformed)?;
+        let payload: Payload =
+            serde_json::from_slice(&envelope.payload).map_err(|_| CardError::Malformed)?;
+        check_data(&payload.card)?;
+        Ok(Self {
+            envelope,
+            vendor: payload.vendor,
+            data: payload.card,
+        })
+    }
+
+    /// What the card says, if one of the `vendors` said it, and it is good at `now`, and not revoked.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the order of signature, time, revocation.
+    pub fn verify(
+        &self,
+        vendors: &[VendorPublicKey],
+        revoked: &Revocations,
+        now: UnixTime,
+    ) -> Result<&CardData, CardError> {
+        if !vendors.contains(&self.vendor) {
+            return Err(CardError::UnknownVendor);
+        }
+        if !self.vendor.is_signed(
+            &message(CONTEXT, &self.envelope.payload),
+            &self.envelope.signature,
+        ) {
+            return Err(CardError::BadSignature);
+        }
+        if now.plus(SLOW_CLOCK) < self.data.issued {
+            return Err(CardError::NotYetValid);
+        }
+        if now >= self.data.expires {
+            return Err(CardError::Expired);
+        }
+        if revoked.serials.contains(&self.data.serial) {
+            return Err(CardError::Revoked);
+        }
+        Ok(&self.data)
+    }
+
+    /// What the card claims. For the agent's own side, which shows its own card; everybody else asks
+    /// [`verify`](Self::verify).
+    #[must_use]
+    pub const fn claims(&self) -> &CardData {
+        &self.data
+    }
+
+    /// SHA-256 over the whole card, signature included: what the proofs name it by.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(message(HASH_CONTEXT, &self.envelope.signature));
+        hash.update(&self.envelope.payload);
+        hash.finalize().into()
+    }
+}
+
+/// Why a text can't be a name on a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No text.
+    #[error("it is empty")]
+    Empty,
+    /// More than 80 characters.
+    #[error("it has more than {MAX_NAME_CHARS} characters")]
+    TooLong,
+    /// White space at an end.
+    #[error("it begins or ends with white space")]
+    Untrimmed,
+    /// A line break, a control character, or one that changes how the text around it is shown.
+    #[error("it has a line break or an invisible character in it")]
+    Invisible,
+}
+
+/// Whether `text` may be a name or an organisation on a card: 1 to 80 characters, no white space at the
+/// ends, and nothing invisible, which could make the customer's question say something else.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        Err(NameError::Empty)
+    } else if text.chars().nth(MAX_NAME_CHARS).is_some() {
+        Err(NameError::TooLong)
+    } else if text.trim() != text {
+        Err(NameError::Untrimmed)
+    } else if text.chars().any(is_invisible) {
+        Err(NameError::Invisible)
+    } else {
+        Ok(())
+    }
+}
+
+/// Controls, and what Unicode calls format characters: soft hyphen, joiners, directional marks and
+/// overrides, line and paragraph separators, fillers, interlinear notes, variation selectors, tags.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+                | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+                | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
+fn check_data(data: &CardData) -> Result<(), CardError> {
+    let named = check_name(&data.name).is_ok() && check_name(&data.organisation).is_ok();
+    if named && data.issued < data.expires {
+        Ok(())
+    } else {
+        Err(CardError::Malformed)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::AgentKey;
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+
+    pub(crate) fn vendor() -> VendorKey {
+        VendorKey::from_seed([1; 32])
+    }
+
+    pub(crate) fn agent() -> AgentKey {
+        AgentKey::from_seed([2; 32])
+    }
+
+    pub(crate) fn data() -> CardData {
+        CardData {
+            serial: 7,
+            name: "Maija Mäkelä".into(),
+            organisation: "Tilitieto Oy".into(),
+            issued: NOW,
+            expires: NOW.plus(1000),
+            key: agent().public(),
+        }
+    }
+
+    pub(crate) fn card() -> AgentCard {
+        AgentCard::issue(&vendor(), data()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(card: &AgentCard, now: UnixTime, expected: Result<(), CardError>) {
+        let found = card.verify(&[vendor().public()], &Revocations::default(), now);
+        assert_eq!(found.map(|_| ()), expected);
+    }
+
+    /// `card` with one part of its payload replaced and the old signature kept.
+    fn forged(from: &str, to: &str) -> AgentCard {
+        let mut card = card();
+        let payload = str::from_utf8(&card.envelope.payload).unwrap();
+        assert!(payload.contains(from));
+        card.envelope.payload = payload.replace(from, to).into_bytes();
+        AgentCard::from_text(&card.to_text()).unwrap()
+    }
+
+    #[test]
+    fn a_good_card_says_who_it_is() {
+        let card = AgentCard::from_text(&card().to_text()).unwrap();
+        let vendors = [VendorKey::from_seed([9; 32]).public(), vendor().public()];
+        assert_eq!(
+            card.verify(&vendors, &Revocations::default(), NOW),
+            Ok(&data())
+        );
+        assert!(!card.to_text().contains('\n'));
+    }
+
+    #[test]
+    fn a_forged_card_is_refused() {
+        check(&forged("Maija", "Saija"), NOW, Err(CardError::BadSignature));
+        check(
+            &forged("1700001000", "1900001000"),
+            NOW,
+            Err(CardError::BadSignature),
+        );
+    }
+
+    #[test]
+    fn another_vendor_is_refused() {
+        let other = AgentCard::issue(&VendorKey::from_seed([9; 32]), data()).unwrap();
+        check(&other, NOW, Err(CardError::UnknownVendor));
+        assert_eq!(
+            card().verify(&[], &Revocations::default(), NOW),
+            Err(CardError::UnknownVendor)
+        );
+    }
+
+    #[test]
+    fn a_card_has_its_time() {
+        check(&card(), UnixTime(NOW.0 - SLOW_CLOCK), Ok(()));
+        check(
+            &card(),
+            UnixTime(NOW.0 - SLOW_CLOCK - 1),
+            Err(CardError::NotYetValid),
+        );
+        check(&card(), NOW.plus(999), Ok(()));
+        check(&card(), NOW.plus(1000), Err(CardError::Expired));
+        check(&card(), UnixTime(u64::MAX), Err(CardError::Expired));
+    }
+
+    #[test]
+    fn a_revoked_card_is_refused() {
+        let revoked = Revocations {
+            number: 1,
+            serials: [3, 7].into(),
+        };
+        let found = card().verify(&[vendor().public()], &revoked, NOW);
+        assert_eq!(found, Err(CardError::Revoked));
+    }
+
+    #[test]
+    fn a_card_signed_for_another_purpose_is_refused() {
+        let mut card = card();
+        card.envelope.signature = vendor().sign(&card.envelope.payload);
+        check(&card, NOW, Err(CardError::BadSignature));
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        let cases = [
+            ("", NameError::Empty),
+            (" Maija", NameError::Untrimmed),
+            ("Maija\n", NameError::Untrimmed),
+            ("Mai\nja", NameError::Invisible),
+            ("Mai\u{202e}aj", NameError::Invisible),
+            ("Mai\u{200b}ja", NameError::Invisible),
+            ("Mai\0ja", NameError::Invisible),
+            (&"ä".repeat(81), NameError::TooLong),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(check_name(name), Err(expected), "{name:?}");
+            for bad in [
+                CardData {
+                    name: name.into(),
+                    ..data()
+                },
+                CardData {
+                    organisation: name.into(),
+                    ..data()
+                },
+            ] {
+                assert_eq!(AgentCard::issue(&vendor(), bad), Err(CardError::Malformed));
+            }
+        }
+        assert_eq!(check_name(&"ä".repeat(80)), Ok(()));
+        assert_eq!(check_name("Søren O’Neill-Ødegård, 山田"), Ok(()));
+    }
+
+    #[test]
+    fn hostile_names_are_refused_even_when_signed() {
+        let payload = Payload {
+            vendor: vendor().public(),
+            card: CardData {
+                name: "a\u{202e}b".into(),
+                ..data()
+            },
+        };
+        let bytes = serde_json::to_vec(&payload).unwrap();
+        let signature = vendor().sign(&message(CONTEXT, &bytes));
+        let text = Envelope {
+            payload: bytes,
+            signature,
+        }
+        .to_text(PREFIX);
+        assert_eq!(AgentCard::from_text(&text), Err(CardError::Malformed));
+    }
+
+    #[test]
+    fn the_longest_names_fit_in() {
+        let name: String = "\u{10FFFD}".repeat(80);
+        let long = CardData {
+            name: name.clone(),
+            organisation: name,
+            serial: u64::MAX,
+            ..data()
+        };
+        let card = AgentCard::issue(&vendor(), long).unwrap();
+        assert_eq!(AgentCard::from_text(&card.to_text()), Ok(card));
+    }
+
+    #[test]
+    fn texts_that_are_no_card_are_refused() {
+        let good = card().to_text();
+        let texts = [
+            String::new(),
+            "etcard1-".into(),
+            "etcard1-.".into(),
+            good.replace("etcard1", "etcard2"),
+            good[..good.len() - 1].into(),
+            format!("{good}A"),
+            format!("{good}="),
+            "x".repeat(1_000_000),
+            format!("etcard1-{}", "A".repeat(1_000_000)),
+        ];
+        for text in texts {
+            assert_eq!(AgentCard::from_text(&text), Err(CardError::Malformed));
+        }
+    }
+
+    #[test]
+    fn the_hash_names_one_card() {
+        let other = AgentCard::issue(
+            &vendor(),
+            CardData {
+                serial: 8,
+                ..data()
+            },
+        )
+        .unwrap();
+        assert_eq!(card().hash(), card().hash());
+        assert_ne!(card().hash(), other.hash());
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(serial: u64, name in "[^\\p{C}\\p{Z}]{1,80}", issued in 0..u64::MAX) {
+            let data = CardData { serial, name, issued: UnixTime(issued), expires: UnixTime(u64::MAX), ..data() };
+            if let Ok(card) = AgentCard::issue(&vendor(), data.clone()) {
+                let read = AgentCard::from_text(&card.to_text()).unwrap();
+                prop_assert_eq!(read.claims(), &data);
+                prop_assert_eq!(read, card);
+            } else {
+                prop_assert!(check_name(&data.name).is_err());
+            }
+        }
+
+        #[test]
+        fn no_changed_character_is_accepted(place: proptest::sample::Index, with in "[A-Za-z0-9_-]") {
+            let good = card();
+            let mut text = good.to_text();
+            let place = place.index(text.len());
+            text.replace_range(place..=place, &with);
+            if let Ok(read) = AgentCard::from_text(&text) {
+                let found = read.verify(&[vendor().public()], &Revocations::default(), NOW);
+                prop_assert_eq!(found.is_ok(), read == good);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = AgentCard::from_text(&format!("etcard1-{text}"));
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The session code: what the customer reads aloud.
+//!
+//! A code is a *nameplate*, which the service gives out and routes by, and a *secret*, which is made on
+//! the customer's machine and goes from there to the agent by voice only.
+//!
+//! | form     | nameplate | secret | what is shown |
+//! |----------|-----------|--------|---------------|
+//! | Remoteus | 6 digits  | 5      | one code of 12: nameplate, secret, check digit over the 11 |
+//! | Ecom     | 8 digits  | 6      | an ID of 9: nameplate and check digit; a password of 6 |
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{damm, shown::ShownCode};
+
+/// The two shapes that a session code has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodeForm {
+    /// One session code of twelve digits.
+    Remoteus,
+    /// An ID of nine digits and a password of six.
+    Ecom,
+}
+
+impl CodeForm {
+    /// Every form there is.
+    pub const ALL: [Self; 2] = [Self::Remoteus, Self::Ecom];
+
+    /// How many digits the service's half has, without any check digit.
+    #[must_use]
+    pub const fn nameplate_digits(self) -> usize {
+        match self {
+            Self::Remoteus => 6,
+            Self::Ecom => 8,
+        }
+    }
+
+    /// How many digits the customer's half has.
+    #[must_use]
+    pub const fn secret_digits(self) -> usize {
+        match self {
+            Self::Remoteus => 5,
+            Self::Ecom => 6,
+        }
+    }
+
+    /// How many different nameplates there are.
+    #[must_use]
+    pub const fn nameplates(self) -> u32 {
+        10u32.pow(self.nameplate_digits() as u32)
+    }
+
+    /// The name as it stands in JSON and in `backends.toml`: `remoteus` or `ecom`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Remoteus => "remoteus",
+            Self::Ecom => "ecom",
+        }
+    }
+}
+
+impl fmt::Display for CodeForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for CodeForm {
+    type Err = UnknownForm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownForm> {
+        Self::ALL
+            .into_iter()
+            .find(|form| form.name() == name)
+            .ok_or(UnknownForm)
+    }
+}
+
+/// A code form of a name that we don't know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a code's form is remoteus or ecom")]
+pub struct UnknownForm;
+
+/// What is wrong with a code that somebody typed or a plugin reported. Never carries the digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodeError {
+    /// Nothing was typed.
+    #[error("the code is empty")]
+    Empty,
+    /// Something that is neither a digit nor a separator.
+    #[error("the code holds something other than digits")]
+    NotDigits,
+    /// No code has this many digits.
+    #[error("no code has {digits} digits")]
+    Length {
+        /// How many there were.
+        digits: usize,
+    },
+    /// A digit was misheard or mistyped, or two were swapped.
+    #[error("the code's check digit doesn't fit: a digit is wrong or two are swapped")]
+    CheckDigit,
+}
+
+impl CodeError {
+    /// The stable name of this error, for JSON and for message files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "code-empty",
+            Self::NotDigits => "code-not-digits",
+            Self::Length { .. } => "code-length",
+            Self::CheckDigit => "code-check-digit",
+        }
+    }
+}
+
+/// The service's half of a code: 6 or 8 ASCII digits, no check digit. Not a secret.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nameplate {
+    form: CodeForm,
+    /// The digits, then zero bytes.
+    digits: [u8; 8],
+}
+
+impl Nameplate {
+    /// A nameplate of exactly as many ASCII digits as `form` has; no separators.
+    ///
+    /// # Errors
+    /// What is wrong with the text; never [`CodeError::CheckDigit`].
+    pub fn new(form: CodeForm, text: &str) -> Result<Self, CodeError> {
+        check_digits(text, form.nameplate_digits())?;
+        let mut digits = [0; 8];
+        digits[..text.len()].copy_from_slice(text.as_bytes());
+        Ok(Self { form, digits })
+    }
+
+    /// The nameplate of a number, counted from zero; `None` if the form has no such number.
+    #[must_use]
+    pub fn from_number(form: CodeForm, number: u32) -> Option<Self> {
+        let text = format!("{number:0width$}", width = form.nameplate_digits());
+        Self::new(form, &text).ok()
+    }
+
+    /// Which form it is of: six digits are Remoteus, eight are Ecom.
+    #[must_use]
+    pub const fn form(&self) -> CodeForm {
+        self.form
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let digits = &self.digits[..self.form.nameplate_digits()];
+        std::str::from_utf8(digits).expect("a nameplate is made of ASCII digits only")
+    }
+}
+
+impl fmt::Display for Nameplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Nameplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nameplate({})", self.as_str())
+    }
+}
+
+impl FromStr for Nameplate {
+    type Err = CodeError;
+
+    /// The form comes from the length.
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        let form = CodeForm::ALL
+            .into_iter()
+            .find(|form| form.nameplate_digits() == text.len());
+        match form {
+            Some(form) => Self::new(form, text),
+            None => Err(check_digits(text, usize::MAX).expect_err("no text is that long")),
+        }
+    }
+}
+
+impl Serialize for Nameplate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Nameplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The customer's half of a code: 5 or 6 ASCII digits. Made on the customer's machine, typed by the
+/// agent, and never sent by either.
+///
+/// Comparing two of them is for tests and for noticing a change; only the PAKE may judge a guess.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret of `form` from eight bytes of good randomness. Some secrets are likelier than others by
+    /// less than one part in 10^13.
+    #[must_use]
+    pub fn from_random(form: CodeForm, random: [u8; 8]) -> Self {
+        let digits = form.secret_digits();
+        let random = Zeroizing::new(random);
+        let number = u64::from_le_bytes(*random) % 10u64.pow(digits as u32);
+        Self(format!("{number:0digits$}"))
+    }
+
+    /// The digits. Show them to the customer or feed them to the PAKE; nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A secret of exactly as many ASCII digits as `form` has.
+    pub(crate) fn new(form: CodeForm, digits: &str) -> Result<Self, CodeError> {
+        check_digits(digits, form.secret_digits())?;
+        Ok(Self(digits.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(<redacted>)")
+    }
+}
+
+/// One session's whole code, as the customer's machine holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionCode {
+    /// How it is written and shown; always the nameplate's form.
+    pub form: CodeForm,
+    /// The service's half.
+    pub nameplate: Nameplate,
+    /// The customer's half.
+    pub secret: Secret,
+}
+
+impl SessionCode {
+    /// A fresh code: the service's nameplate and a secret from eight bytes of good randomness.
+    #[must_use]
+    pub fn mint(nameplate: Nameplate, random: [u8; 8]) -> Self {
+        let form = nameplate.form();
+        Self {
+            form,
+            nameplate,
+            secret: Secret::from_random(form, random),
+        }
+    }
+
+    /// The code as the customer sees it, in threes.
+    #[must_use]
+    pub fn shown(&self) -> ShownCode {
+        ShownCode::of(self)
+    }
+
+    /// Reads [`to_plain`](Self::to_plain)'s text back. Strict: no other separators, no other length.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn from_plain(form: CodeForm, plain: &str) -> Result<Self, CodeError> {
+        match form {
+            CodeForm::Remoteus => Self::from_plain_remoteus(plain),
+            CodeForm::Ecom => Self::from_plain_ecom(plain),
+        }
+    }
+
+    /// The form that goes to a plugin's `open` and comes back from its `session_code`:
+    /// `NNNNNNSSSSSC` for Remoteus, `NNNNNNNNC PPPPPP` for Ecom.
+    #[must_use]
+    pub fn to_plain(&self) -> Zeroizing<String> {
+        // Reserved beforehand, so that growing leaves no copy behind.
+        let mut plain = Zeroizing::new(String::with_capacity(16));
+        plain.push_str(self.nameplate.as_str());
+        match self.form {
+            CodeForm::Remoteus => {
+                plain.push_str(self.secret.expose());
+                let check = damm::check_digit(plain.as_bytes());
+                plain.push(char::from(check));
+            }
+            CodeForm::Ecom => {
+                let check = damm::check_digit(plain.as_bytes());
+                plain.push(char::from(check));
+                plain.push(' ');
+                plain.push_str(self.secret.expose());
+            }
+        }
+        plain
+    }
+
+    /// Twelve digits: nameplate, secret, check digit.
+    pub(crate) fn from_plain_remoteus(plain: &str) -> Result<Self, CodeError> {
+        let form = CodeForm::Remoteus;
+        let nameplate_digits = form.nameplate_digits();
+        let code_digits = nameplate_digits + form.secret_digits();
+        check_digits(plain, code_digits + 1)?;
+        if !damm::is_valid(plain.as_bytes()) {
+            return Err(CodeError::CheckDigit);
+        }
+        Ok(Self {
+            form,
+            nameplate: Nameplate::new(form, &plain[..nameplate_digits])?,
+            secret: Secret::new(form, &plain[nameplate_digits..code_digits])?,
+        })
+    }
+
+    fn from_plain_ecom(plain: &str) -> Result<Self, CodeError> {
+        let (id, password) = plain.split_once(' ').unwrap_or((plain, ""));
+        Ok(Self {
+            form: CodeForm::Ecom,
+            nameplate: nameplate_of_id(id)?,
+            secret: Secret::new(CodeForm::Ecom, password)?,
+        })
+    }
+}
+
+impl fmt::Debug for SessionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionCode")
+            .field("form", &self.form)
+            .field("nameplate", &self.nameplate)
+            .field("secret", &self.secret)
+            .finish()
+    }
+}
+
+/// The nameplate of an Ecom ID: nine digits, of which the last is the check digit.
+pub(crate) fn nameplate_of_id(id: &str) -> Result<Nameplate, CodeError> {
+    let digits = CodeForm::Ecom.nameplate_digits();
+    check_digits(id, digits + 1)?;
+    if !damm::is_valid(id.as_bytes()) {
+        return Err(CodeError::CheckDigit);
+    }
+    Nameplate::new(CodeForm::Ecom, &id[..digits])
+}
+
+/// Exactly `count` ASCII digits and nothing else.
+fn check_digits(text: &str, count: usize) -> Result<(), CodeError> {
+    if text.is_empty() {
+        return Err(CodeError::Empty);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(CodeError::NotDigits);
+    }
+    if text.len() != count {
+        return Err(CodeError::Length { digits: text.len() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(form: CodeForm, number: u32, random: u64) -> SessionCode {
+        let nameplate = Nameplate::from_number(form, number % form.nameplates()).unwrap();
+        SessionCode::mint(nameplate, random.to_le_bytes())
+    }
+
+    fn forms() -> impl Strategy<Value = CodeForm> {
+        prop_oneof![Just(CodeForm::Remoteus), Just(CodeForm::Ecom)]
+    }
+
+    #[track_caller]
+    fn check_plain(form: CodeForm, plain: &str, expected: CodeError) {
+        assert_eq!(SessionCode::from_plain(form, plain), Err(expected));
+    }
+
+    #[test]
+    fn plain_forms_are_as_written_down() {
+        let remoteus = code(CodeForm::Remoteus, 123, 45);
+        assert!(remoteus.to_plain().starts_with("00012300045"));
+        assert_eq!(remoteus.to_plain().len(), 12);
+        let ecom = code(CodeForm::Ecom, 123, 45);
+        assert!(ecom.to_plain().starts_with("00000123"));
+        assert!(ecom.to_plain().ends_with(" 000045"));
+        assert_eq!(ecom.to_plain().len(), 16);
+    }
+
+    #[test]
+    fn bad_plain_forms_are_named() {
+        check_plain(CodeForm::Remoteus, "", CodeError::Empty);
+        check_plain(CodeForm::Remoteus, "12345", CodeError::Length { digits: 5 });
+        check_plain(CodeForm::Remoteus, "123 456 789 01", CodeError::NotDigits);
+        check_plain(CodeForm::Ecom, "123456789", CodeError::CheckDigit);
+        check_plain(
+            CodeForm::Ecom,
+            "572 123456",
+            CodeError::Length { digits: 3 },
+        );
+        let ecom = code(CodeForm::Ecom, 1, 1).to_plain();
+        check_plain(CodeForm::Ecom, &ecom[..9], CodeError::Empty);
+        check_plain(CodeForm::Ecom, &ecom[..12], CodeError::Length { digits: 2 });
+        check_plain(CodeForm::Remoteus, &ecom, CodeError::NotDigits);
+    }
+
+    #[test]
+    fn a_nameplate_knows_its_form_and_is_text_in_json() {
+        let six: Nameplate = serde_json::from_str("\"012345\"").unwrap();
+        assert_eq!(six.form(), CodeForm::Remoteus);
+        assert_eq!(serde_json::to_string(&six).unwrap(), "\"012345\"");
+        assert_eq!(
+            "01234567".parse::<Nameplate>().unwrap().form(),
+            CodeForm::Ecom
+        );
+        assert_eq!(
+            "0123456".parse::<Nameplate>(),
+            Err(CodeError::Length { digits: 7 })
+        );
+        assert_eq!("".parse::<Nameplate>(), Err(CodeError::Empty));
+        assert_eq!("12345٣".parse::<Nameplate>(), Err(CodeError::NotDigits));
+        assert!(serde_json::from_str::<Nameplate>("\"../../\"").is_err());
+        assert_eq!(Nameplate::from_number(CodeForm::Remoteus, 1_000_000), None);
+    }
+
+    #[test]
+    fn form_names_are_the_same_everywhere() {
+        for form in CodeForm::ALL {
+            assert_eq!(serde_json::to_string(&form).unwrap(), format!("\"{form}\""));
+            assert_eq!(form.name().parse(), Ok(form));
+        }
+        assert_eq!("Ecom".parse::<CodeForm>(), Err(UnknownForm));
+    }
+
+    #[test]
+    fn debug_hides_the_secret_and_shows_the_nameplate() {
+        let code = code(CodeForm::Ecom, 11_111_111, 987_654);
+        let debug = format!("{code:?} {:?}", code.secret);
+        assert!(debug.contains("11111111") && debug.contains("<redacted>"));
+        assert!(!debug.contains("987654"));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_round_trip(form in forms(), number: u32, random: u64) {
+            let code = code(form, number, random);
+            prop_assert_eq!(SessionCode::from_plain(form, &code.to_plain()), Ok(code));
+        }
+
+        #[test]
+        fn no_text_panics(form in forms(), text: String) {
+            let _ = SessionCode::from_plain(form, &text);
+            let _ = text.parse::<Nameplate>();
+        }
+
+        #[test]
+        fn a_secret_has_its_length(form in forms(), random: [u8; 8]) {
+            prop_assert_eq!(Secret::from_random(form, random).expose().len(), form.secret_digits());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The code as it stands on the customer's screen: labelled fields, digits in threes.
+
+use std::fmt;
+
+use serde::Serialize;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::code::{CodeForm, SessionCode};
+
+/// Which label a field has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, Zeroize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// The one code of a Remoteus backend.
+    SessionCode,
+    /// The ID of `ecom`.
+    Id,
+    /// The one-time password of `ecom`.
+    Password,
+}
+
+/// One labelled group of digits. Secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
+pub struct ShownField {
+    /// Its label.
+    pub kind: FieldKind,
+    /// ASCII digits in threes, separated by one space: `123 456 789 012`.
+    pub digits: String,
+}
+
+/// Everything the customer is to read aloud, in reading order. Secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
+pub struct ShownCode {
+    /// One field for Remoteus; ID, then password, for `ecom`.
+    pub fields: Vec<ShownField>,
+}
+
+impl ShownCode {
+    pub(crate) fn of(code: &SessionCode) -> Self {
+        let plain = code.to_plain();
+        let fields = match code.form {
+            CodeForm::Remoteus => vec![field(FieldKind::SessionCode, &plain)],
+            CodeForm::Ecom => {
+                let (id, password) = plain
+                    .split_once(' ')
+                    .expect("to_plain puts one space there");
+                vec![
+                    field(FieldKind::Id, id),
+                    field(FieldKind::Password, password),
+                ]
+            }
+        };
+        Self { fields }
+    }
+
+    /// All digits on one line, fields separated by two spaces: what the copy button copies.
+    #[must_use]
+    pub fn line(&self) -> Zeroizing<String> {
+        let mut line = Zeroizing::new(String::with_capacity(32));
+        for field in &self.fields {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            line.push_str(&field.digits);
+        }
+        line
+    }
+}
+
+fn field(kind: FieldKind, digits: &str) -> ShownField {
+    ShownField {
+        kind,
+        digits: in_threes(digits),
+    }
+}
+
+fn in_threes(digits: &str) -> String {
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && place % 3 == 0 {
+            grouped.push(' ');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+impl fmt::Debug for ShownField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShownField({:?}, <redacted>)", self.kind)
+    }
+}
+
+impl fmt::Debug for ShownCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShownCode(<redacted>)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Nameplate;
+
+    fn shown(nameplate: &str, secret: u64) -> ShownCode {
+        SessionCode::mint(nameplate.parse().unwrap(), secret.to_le_bytes()).shown()
+    }
+
+    #[test]
+    fn remoteus_is_one_field_of_twelve_digits() {
+        let shown = shown("123456", 78901);
+        assert_eq!(shown.fields.len(), 1);
+        assert_eq!(shown.fields[0].kind, FieldKind::SessionCode);
+        assert!(shown.fields[0].digits.starts_with("123 456 789 01"));
+        assert_eq!(shown.fields[0].digits.len(), 15);
+    }
+
+    #[test]
+    fn ecom_is_an_id_and_a_password() {
+        let shown = shown("12345678", 654_321);
+        assert_eq!(shown.fields[0].kind, FieldKind::Id);
+        assert!(shown.fields[0].digits.starts_with("123 456 78"));
+        assert_eq!(shown.fields[1].kind, FieldKind::Password);
+        assert_eq!(shown.fields[1].digits, "654 321");
+        assert!(shown.line().ends_with("  654 321"));
+    }
+
+    #[test]
+    fn json_is_what_the_embedding_program_reads() {
+        let json = serde_json::to_value(shown("12345678", 654_321)).unwrap();
+        assert_eq!(json["fields"][0]["kind"], "id");
+        assert_eq!(json["fields"][1]["kind"], "password");
+        let remoteus = serde_json::to_value(shown("123456", 1)).unwrap();
+        assert_eq!(remoteus["fields"][0]["kind"], "session-code");
+    }
+
+    #[test]
+    fn debug_shows_no_digit() {
+        let shown = shown("12345678", 654_321);
+        let debug = format!("{shown:?} {:?}", shown.fields);
+        assert!(!debug.contains(|c: char| c.is_ascii_digit()), "{debug}");
+    }
+
+    #[test]
+    fn a_nameplate_alone_is_no_code() {
+        assert!(Nameplate::new(CodeForm::Ecom, "123456").is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! What an agent typed, or was read on the phone and wrote down with whatever between the digits.
+
+use zeroize::Zeroizing;
+
+use crate::code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, nameplate_of_id};
+
+/// More characters than anybody types into the field; the rest isn't looked at.
+const MAX_CHARS: usize = 256;
+
+/// A code that the agent typed; its length told the kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// Twelve digits: the whole code.
+    Remoteus {
+        /// The service's half.
+        nameplate: Nameplate,
+        /// The customer's half.
+        secret: Secret,
+    },
+    /// Nine digits: an ID. The password is asked for next.
+    EcomId {
+        /// The service's half.
+        nameplate: Nameplate,
+    },
+}
+
+/// Reads a Remoteus session code or an Ecom ID. White space, no-break spaces, dashes and dots between
+/// the digits are ignored; the number of digits tells the kind.
+///
+/// # Errors
+/// What is wrong with the code; the check digit is caught here and never sent.
+pub fn parse_typed(input: &str) -> Result<Typed, CodeError> {
+    let digits = digits_of(input)?;
+    match digits.len() {
+        12 => {
+            let code = SessionCode::from_plain_remoteus(&digits)?;
+            Ok(Typed::Remoteus {
+                nameplate: code.nameplate,
+                secret: code.secret,
+            })
+        }
+        9 => Ok(Typed::EcomId {
+            nameplate: nameplate_of_id(&digits)?,
+        }),
+        digits => Err(CodeError::Length { digits }),
+    }
+}
+
+/// Reads the one-time password of an Ecom session: six digits.
+///
+/// # Errors
+/// What is wrong with it; it has no check digit.
+pub fn parse_password(input: &str) -> Result<Secret, CodeError> {
+    Secret::new(CodeForm::Ecom, &digits_of(input)?)
+}
+
+/// The ASCII digits of `input`, if there is nothing else but separators.
+fn digits_of(input: &str) -> Result<Zeroizing<String>, CodeError> {
+    let mut digits = Zeroizing::new(String::with_capacity(MAX_CHARS));
+    for character in input.chars().take(MAX_CHARS) {
+        match character {
+            '0'..='9' => digits.push(character),
+            _ if is_separator(character) => {}
+            _ => return Err(CodeError::NotDigits),
+        }
+    }
+    if digits.is_empty() {
+        Err(CodeError::Empty)
+    } else {
+        Ok(digits)
+    }
+}
+
+/// White space (no-break ones included), the dashes that keyboards and word processors make, zero-width
+/// characters that copying drags along, and full stops.
+fn is_separator(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            '-' | '.' | '\u{00AD}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn remoteus(number: u32, random: u64) -> SessionCode {
+        let nameplate = Nameplate::from_number(CodeForm::Remoteus, number).unwrap();
+        SessionCode::mint(nameplate, random.to_le_bytes())
+    }
+
+    #[track_caller]
+    fn check_error(input: &str, expected: CodeError) {
+        assert_eq!(parse_typed(input), Err(expected), "{input:?}");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        let code = remoteus(123_456, 78_901);
+        let Ok(Typed::Remoteus { nameplate, secret }) = parse_typed(&code.shown().fields[0].digits)
+        else {
+            panic!("the shown code was refused");
+        };
+        assert_eq!((nameplate, &secret), (code.nameplate, &code.secret));
+
+        let ecom = SessionCode::mint("12345678".parse().unwrap(), 42u64.to_le_bytes());
+        let shown = ecom.shown();
+        let id = parse_typed(&shown.fields[0].digits);
+        assert_eq!(
+            id,
+            Ok(Typed::EcomId {
+                nameplate: ecom.nameplate
+            })
+        );
+        assert_eq!(
+            parse_password(&shown.fields[1].digits).as_ref(),
+            Ok(&ecom.secret)
+        );
+    }
+
+    #[test]
+    fn separators_of_all_sorts_are_ignored() {
+        let plain = remoteus(123_456, 78_901).to_plain();
+        let (head, tail) = plain.split_at(5);
+        for separator in [
+            " ", "-", "\u{a0}", "\u{202f}", "–", " - ", "\t", ".", "\u{200b}",
+        ] {
+            assert!(parse_typed(&format!("{separator}{head}{separator}{tail}\r\n")).is_ok());
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        check_error("", CodeError::Empty);
+        check_error(" - ", CodeError::Empty);
+        check_error("12345", CodeError::Length { digits: 5 });
+        check_error("1234567890", CodeError::Length { digits: 10 });
+        check_error("12345678x", CodeError::NotDigits);
+        check_error("１２３４５６７８９", CodeError::NotDigits);
+        check_error("123456789", CodeError::CheckDigit);
+        check_error(&"7".repeat(100_000), CodeError::Length { digits: 256 });
+        assert_eq!(
+            parse_password("12345"),
+            Err(CodeError::Length { digits: 5 })
+        );
+        assert_eq!(parse_password("12345a"), Err(CodeError::NotDigits));
+        assert_eq!(parse_password(""), Err(CodeError::Empty));
+    }
+
+    #[test]
+    fn errors_have_stable_names() {
+        let names = [
+            CodeError::Empty,
+            CodeError::NotDigits,
+            CodeError::Length { digits: 3 },
+            CodeError::CheckDigit,
+        ]
+        .map(CodeError::name);
+        assert_eq!(
+            names,
+            [
+                "code-empty",
+                "code-not-digits",
+                "code-length",
+                "code-check-digit"
+            ]
+        );
+    }
+
+    #[test]
+    fn debug_hides_the_secret() {
+        let typed = parse_typed(&remoteus(123_456, 78_901).to_plain()).unwrap();
+        assert!(!format!("{typed:?}").contains("78901"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_single_slip_is_caught(number in 0u32..1_000_000, random: u64, place in 0usize..12, by in 1u8..10) {
+            let plain = remoteus(number, random).to_plain();
+            let mut typed = plain.as_bytes().to_vec();
+            typed[place] = b'0' + (typed[place] - b'0' + by) % 10;
+            let typed = String::from_utf8(typed).unwrap();
+            prop_assert_eq!(parse_typed(&typed), Err(CodeError::CheckDigit));
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = parse_typed(&text);
+            let _ = parse_password(&text);
+        }
+    }
+}
