@@ -352,7 +352,8 @@ pub(crate) mod tests {
             number: 1,
             serials: [3, 7].into(),
         };
-        let found = card().verify(&[vendor().public()], &revoked, NOW);
+        let card = card();
+        let found = card.verify(&[vendor().public()], &revoked, NOW);
         assert_eq!(found, Err(CardError::Revoked));
     }
 

@@ -21,7 +21,7 @@ mod typed;
 
 pub use agent_file::{AgentFile, AgentFileError};
 pub use card::{AgentCard, CardData, CardError, MAX_NAME_CHARS, NameError, check_name};
-pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode};
+pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, UnknownForm};
 pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
 pub use proof::LinkProof;
 pub use revocation::{MAX_REVOKED, RevocationError, Revocations, SignedRevocations};
