@@ -1,0 +1,220 @@
+//! What a backend may ask of its host and report to it, safe to keep and to use from any thread.
+
+use std::ffi::{CStr, CString};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use zeroize::Zeroizing;
+
+use crate::machine::Machine;
+use crate::session::Job;
+use crate::{Failure, State, raw, text};
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something is odd.
+    Warn,
+    /// Something happened that support wants to know.
+    Info,
+    /// Only for those who hunt a bug.
+    Debug,
+}
+
+/// The host, as a backend sees it. Clones are one and the same. It may outlive the instance: it does nothing then.
+#[derive(Clone)]
+pub struct Host(pub(crate) Arc<Shared>);
+
+impl Host {
+    /// Reports that the session can be reached with `code`: the one that `open` was given, or the tool's own. May
+    /// come again while waiting, when the tool changed its code. Returns false when it comes too late.
+    pub fn waiting(&self, code: &str) -> bool {
+        self.0.step(|machine| machine.waiting(code))
+    }
+
+    /// Reports that the session went wrong. Returns false when it comes too late.
+    pub fn failed(&self, failure: Failure) -> bool {
+        self.0.step(|machine| machine.failed(failure))
+    }
+
+    /// Reports that the session ended by itself, without a fault. `close` is called soon.
+    pub fn closed(&self) {
+        self.0.begin_close();
+    }
+
+    /// Has `close` been called (or nothing opened yet)? Long work looks here and gives up.
+    pub fn closing(&self) -> bool {
+        matches!(self.0.machine().state(), State::Closed | State::Closing)
+    }
+
+    /// Tells the host to read state, code and failure again. The reports above do so by themselves.
+    pub fn changed(&self) {
+        self.0.changed();
+    }
+
+    /// Writes a line into the launcher's log. Never the code.
+    pub fn log(&self, level: Level, message: &str) {
+        self.0.log(level, message);
+    }
+
+    /// The backend's options from the registry; null when there are none.
+    pub fn options(&self) -> &serde_json::Value {
+        &self.0.options
+    }
+
+    /// The customer's language: `fi`, `sv` or `en`.
+    pub fn language(&self) -> &str {
+        &self.0.language
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("state", &self.0.machine().state()).finish_non_exhaustive()
+    }
+}
+
+/// What the host's handle, the worker and the interface's functions share.
+pub(crate) struct Shared {
+    /// None after `destroy`, so that a thread left behind calls nobody.
+    host: RwLock<Option<HostTable>>,
+    machine: Mutex<Machine>,
+    jobs: Mutex<Sender<Job>>,
+    options: serde_json::Value,
+    language: String,
+}
+
+impl Shared {
+    /// # Safety
+    /// `host` is null, or a host table that stays valid until [`Shared::forget_host`].
+    pub(crate) unsafe fn new(host: *const raw::Host, jobs: Sender<Job>) -> Option<Self> {
+        // SAFETY: says the caller.
+        let host = unsafe { HostTable::read(host) }?;
+        let options = host.text(host.table.options);
+        let language = host.text(host.table.language);
+        Some(Self {
+            host: RwLock::new(Some(host)),
+            machine: Mutex::new(Machine::new()),
+            jobs: Mutex::new(jobs),
+            options: options.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            language: language.map_or_else(|| "en".to_owned(), |text| text.to_string()),
+        })
+    }
+
+    /// State, code and failure. Never hold it while the host is called.
+    pub(crate) fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the machine take a step, and tells the host when it did.
+    pub(crate) fn step<E>(&self, step: impl FnOnce(&mut Machine) -> Result<(), E>) -> bool {
+        let done = step(&mut self.machine()).is_ok();
+        if done {
+            self.changed();
+        }
+        done
+    }
+
+    /// From any open state to `closing`, and the worker puts things away. False when there is nothing to close.
+    pub(crate) fn begin_close(&self) -> bool {
+        let closing = self.step(Machine::close);
+        if closing {
+            self.queue(Job::Close);
+        }
+        closing
+    }
+
+    /// Hands work to the worker. It is there until `destroy`, and after that there is nothing left to do.
+    pub(crate) fn queue(&self, job: Job) {
+        let _ = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
+    }
+
+    pub(crate) fn changed(&self) {
+        self.with_host(|host| {
+            if let Some(changed) = host.table.changed {
+                // SAFETY: the table is valid until `forget_host`, which waits for the lock that is held here.
+                unsafe { changed(host.original) }
+            }
+        });
+    }
+
+    pub(crate) fn log(&self, level: Level, message: &str) {
+        let level = match level {
+            Level::Error => raw::LOG_ERROR,
+            Level::Warn => raw::LOG_WARN,
+            Level::Info => raw::LOG_INFO,
+            Level::Debug => raw::LOG_DEBUG,
+        };
+        let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+        self.with_host(|host| {
+            if let Some(log) = host.table.log {
+                // SAFETY: as in `changed`; the message lives through the call.
+                unsafe { log(host.original, level, message.as_ptr()) }
+            }
+        });
+    }
+
+    /// After this no call to the host is made or under way.
+    pub(crate) fn forget_host(&self) {
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn with_host(&self, call: impl FnOnce(&HostTable)) {
+        if let Some(host) = &*self.host.read().unwrap_or_else(PoisonError::into_inner) {
+            call(host);
+        }
+    }
+}
+
+/// The host's table: its own address, which its functions want, and a copy of what it has.
+struct HostTable {
+    original: *const raw::Host,
+    table: raw::Host,
+}
+
+// SAFETY: the header lets a plugin call the host from any thread.
+unsafe impl Send for HostTable {}
+// SAFETY: the same.
+unsafe impl Sync for HostTable {}
+
+impl HostTable {
+    /// None when it is null or shorter than version 1.0.
+    ///
+    /// # Safety
+    /// `host` is null or points to at least its own `struct_size` bytes.
+    unsafe fn read(host: *const raw::Host) -> Option<Self> {
+        if host.is_null() {
+            return None;
+        }
+        // SAFETY: `struct_size` comes first and is always there.
+        let size = unsafe { (&raw const (*host).struct_size).read() } as usize;
+        if size < size_of::<raw::Host>() {
+            return None;
+        }
+        // SAFETY: it is as long as ours, or longer.
+        Some(Self { original: host, table: unsafe { host.read() } })
+    }
+
+    fn text(
+        &self,
+        function: Option<unsafe extern "C" fn(*const raw::Host, *mut raw::Text) -> i32>,
+    ) -> Option<Zeroizing<String>> {
+        let function = function?;
+        // SAFETY: called from within `create`, with a buffer that `read` owns.
+        text::read(|out| unsafe { function(self.original, out) }).ok()
+    }
+}
+
+/// Reads a C string of the caller's.
+///
+/// # Safety
+/// `text` is null or NUL-terminated and lives for `'a`.
+pub(crate) unsafe fn c_text<'a>(text: *const std::ffi::c_char) -> Result<&'a str, i32> {
+    if text.is_null() {
+        return Err(raw::E_NULL);
+    }
+    // SAFETY: says the caller.
+    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| raw::E_ARGUMENT)
+}

@@ -1,0 +1,210 @@
+//! The states of one instance, pure: what was called or reported goes in, whether it is allowed comes out.
+//!
+//! ```text
+//!            open            waiting           attach
+//!  closed ─────────▶ opening ───────▶ waiting ◀──────▶ attached
+//!    ▲                  │                │    detached    │
+//!    │ closed           ├─── failed ─────┼────────────────┤
+//!  closing ◀─ close ────┴────────────────┴────────────────┘
+//!    ▲
+//!    └─ close ── failed
+//! ```
+
+use zeroize::Zeroizing;
+
+use crate::{Failure, raw};
+
+/// The state of an instance, as the interface shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is open.
+    Closed,
+    /// `open` was called, the code isn't there yet.
+    Opening,
+    /// The code is there; a stream may be attached.
+    Waiting,
+    /// A stream is being served.
+    Attached,
+    /// `close` was called, things are being put away.
+    Closing,
+    /// It went wrong.
+    Failed,
+}
+
+impl State {
+    /// The number that crosses the interface.
+    pub fn to_raw(self) -> u32 {
+        match self {
+            State::Closed => raw::STATE_CLOSED,
+            State::Opening => raw::STATE_OPENING,
+            State::Waiting => raw::STATE_WAITING,
+            State::Attached => raw::STATE_ATTACHED,
+            State::Closing => raw::STATE_CLOSING,
+            State::Failed => raw::STATE_FAILED,
+        }
+    }
+
+    /// Reads a number from the other side.
+    pub fn from_raw(state: u32) -> Option<Self> {
+        [State::Closed, State::Opening, State::Waiting, State::Attached, State::Closing, State::Failed]
+            .into_iter()
+            .find(|known| known.to_raw() == state)
+    }
+
+    /// Lower case, as in logs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Closed => "closed",
+            State::Opening => "opening",
+            State::Waiting => "waiting",
+            State::Attached => "attached",
+            State::Closing => "closing",
+            State::Failed => "failed",
+        }
+    }
+}
+
+/// State, code and last failure of one instance.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    state: State,
+    code: Option<Zeroizing<String>>,
+    failure: Option<Failure>,
+}
+
+/// A call that isn't allowed in this state.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Closed, code: None, failure: None }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_ref().map(|code| code.as_str())
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// Called: `open`.
+    pub(crate) fn open(&mut self) -> Result<(), Refused> {
+        self.step(&[State::Closed], State::Opening)?;
+        self.failure = None;
+        Ok(())
+    }
+
+    /// Reported: the session can be reached with `code`. Once more while waiting means that the code changed.
+    pub(crate) fn waiting(&mut self, code: &str) -> Result<(), Refused> {
+        self.step(&[State::Opening, State::Waiting], State::Waiting)?;
+        self.code = Some(Zeroizing::new(code.to_owned()));
+        Ok(())
+    }
+
+    /// Called: `attach`.
+    pub(crate) fn attach(&mut self) -> Result<(), Refused> {
+        self.step(&[State::Waiting], State::Attached)
+    }
+
+    /// Reported: the attached stream has ended.
+    pub(crate) fn detached(&mut self) -> Result<(), Refused> {
+        self.step(&[State::Attached], State::Waiting)
+    }
+
+    /// Reported: it went wrong.
+    pub(crate) fn failed(&mut self, failure: Failure) -> Result<(), Refused> {
+        self.step(&[State::Opening, State::Waiting, State::Attached], State::Failed)?;
+        self.code = None;
+        self.failure = Some(failure);
+        Ok(())
+    }
+
+    /// Called: `close`, or reported: it ended by itself. Ok means that things must be put away now.
+    pub(crate) fn close(&mut self) -> Result<(), Refused> {
+        self.step(&[State::Opening, State::Waiting, State::Attached, State::Failed], State::Closing)?;
+        self.code = None;
+        Ok(())
+    }
+
+    /// Reported: all is put away.
+    pub(crate) fn closed(&mut self) -> Result<(), Refused> {
+        self.step(&[State::Closing], State::Closed)
+    }
+
+    /// A call failed without a change of state.
+    pub(crate) fn note(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    fn step(&mut self, from: &[State], to: State) -> Result<(), Refused> {
+        if !from.contains(&self.state) {
+            return Err(Refused);
+        }
+        self.state = to;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State::{Attached, Closed, Closing, Failed, Opening, Waiting};
+    use super::*;
+
+    const ALL: [State; 6] = [Closed, Opening, Waiting, Attached, Closing, Failed];
+
+    /// Every edge that `step` allows is in `allowed`, and no other.
+    fn check(name: &str, step: impl Fn(&mut Machine) -> Result<(), Refused>, allowed: &[(State, State)]) {
+        for from in ALL {
+            let mut machine = Machine::new();
+            machine.state = from;
+            let done = step(&mut machine);
+            let expected = allowed.iter().find(|edge| edge.0 == from).map(|edge| edge.1);
+            assert_eq!(done.is_ok(), expected.is_some(), "{name} in {from:?}");
+            assert_eq!(machine.state, expected.unwrap_or(from), "{name} in {from:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_edges_of_the_drawing_exist() {
+        check("open", Machine::open, &[(Closed, Opening)]);
+        check("waiting", |m| m.waiting("1"), &[(Opening, Waiting), (Waiting, Waiting)]);
+        check("attach", Machine::attach, &[(Waiting, Attached)]);
+        check("detached", Machine::detached, &[(Attached, Waiting)]);
+        let failed = |m: &mut Machine| m.failed(Failure::ours("plugin-failed", ""));
+        check("failed", failed, &[(Opening, Failed), (Waiting, Failed), (Attached, Failed)]);
+        let close = [(Opening, Closing), (Waiting, Closing), (Attached, Closing), (Failed, Closing)];
+        check("close", Machine::close, &close);
+        check("closed", Machine::closed, &[(Closing, Closed)]);
+    }
+
+    #[test]
+    fn the_code_lives_no_longer_than_the_session() {
+        let mut machine = Machine::new();
+        machine.open().unwrap();
+        assert_eq!(machine.code(), None);
+        machine.waiting("123").unwrap();
+        assert_eq!(machine.code(), Some("123"));
+        machine.close().unwrap();
+        assert_eq!(machine.code(), None);
+        machine.closed().unwrap();
+        machine.open().unwrap();
+        machine.waiting("456").unwrap();
+        machine.failed(Failure::tool("tool-died", "gone")).unwrap();
+        assert_eq!(machine.code(), None);
+        assert_eq!(machine.failure().unwrap().name, "tool-died");
+    }
+
+    #[test]
+    fn states_survive_the_crossing() {
+        for state in ALL {
+            assert_eq!(State::from_raw(state.to_raw()), Some(state));
+        }
+        assert_eq!(State::from_raw(6), None);
+    }
+}

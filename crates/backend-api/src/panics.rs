@@ -1,0 +1,26 @@
+//! No panic may leave a function that C called.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::Failure;
+
+/// Runs `work`; a panic in it becomes a [`Failure`]. The panic hook has printed place and message by then.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let failure = Failure::ours("plugin-failed", format!("the plugin panicked: {}", message(&*payload)));
+        // A payload may panic once more when it is dropped; a few leaked bytes are the better end.
+        std::mem::forget(payload);
+        failure
+    })
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "no message"
+    }
+}

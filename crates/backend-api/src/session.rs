@@ -1,0 +1,226 @@
+//! One instance at work: the thread that runs `open`, `close` and `permissions` in order, the thread that runs
+//! `attach`, and how all of it is joined. Knows no pointers; those are in `table`.
+
+use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use zeroize::Zeroizing;
+
+use crate::host::Shared;
+use crate::machine::Machine;
+use crate::panics::caught;
+use crate::{Backend, Failure, Host, Level, raw};
+
+/// What the worker is asked to do.
+pub(crate) enum Job {
+    Open(Zeroizing<String>),
+    Close,
+    Permissions { view: bool, control: bool },
+    Quit,
+}
+
+/// An instance behind the interface.
+pub(crate) struct Session<B> {
+    shared: Arc<Shared>,
+    backend: Arc<B>,
+    attachment: Arc<Mutex<Option<Attachment>>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A stream being served, and the handle by which it is cut off.
+struct Attachment {
+    stream: OwnedFd,
+    thread: JoinHandle<()>,
+}
+
+impl<B: Backend> Session<B> {
+    /// # Safety
+    /// As [`Shared::new`].
+    pub(crate) unsafe fn new(host: *const raw::Host) -> Result<Self, i32> {
+        let (jobs, queue) = channel();
+        // SAFETY: says the caller.
+        let shared = Arc::new(unsafe { Shared::new(host, jobs) }.ok_or(raw::E_ARGUMENT)?);
+        Self::start(&shared, queue).inspect_err(|_| shared.forget_host())
+    }
+
+    fn start(shared: &Arc<Shared>, queue: Receiver<Job>) -> Result<Self, i32> {
+        let backend = caught(|| B::new(Host(Arc::clone(shared)))).map_err(|failure| {
+            shared.log(Level::Error, &failure.text);
+            raw::E_INTERNAL
+        })?;
+        let session = Self {
+            shared: Arc::clone(shared),
+            backend: Arc::new(backend),
+            attachment: Arc::default(),
+            worker: Mutex::new(None),
+        };
+        session.start_worker(queue)?;
+        Ok(session)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    pub(crate) fn open(&self, code: &str) -> i32 {
+        if !self.shared.step(Machine::open) {
+            return raw::E_STATE;
+        }
+        self.shared.queue(Job::Open(Zeroizing::new(code.to_owned())));
+        raw::OK
+    }
+
+    pub(crate) fn close(&self) -> i32 {
+        self.shared.begin_close();
+        raw::OK
+    }
+
+    pub(crate) fn permissions(&self, view: bool, control: bool) -> i32 {
+        self.shared.queue(Job::Permissions { view, control });
+        raw::OK
+    }
+
+    /// Takes the socket over when it returns [`raw::OK`], and only then.
+    ///
+    /// # Safety
+    /// `handle` is an open file descriptor which becomes ours on success.
+    pub(crate) unsafe fn attach(&self, handle: RawFd) -> i32 {
+        // SAFETY: it is open during this call.
+        let Ok(stream) = unsafe { BorrowedFd::borrow_raw(handle) }.try_clone_to_owned() else {
+            return raw::E_RESOURCES;
+        };
+        // Held from before the step: a close that comes in between must find the stream that it has to shut down.
+        let mut slot = lock(&self.attachment);
+        if !self.shared.step(Machine::attach) {
+            return raw::E_STATE;
+        }
+        if let Some(earlier) = slot.take() {
+            let _ = earlier.thread.join();
+        }
+        let backend = Arc::clone(&self.backend);
+        let shared = Arc::clone(&self.shared);
+        let serve = move || {
+            // SAFETY: the thread runs, so `attach` returns OK, so the descriptor is ours.
+            let stream = unsafe { UnixStream::from_raw_fd(handle) };
+            let outcome = caught(|| backend.attach(stream)).and_then(|done| done);
+            match outcome {
+                Ok(()) => shared.step(Machine::detached),
+                Err(failure) => shared.step(|machine| machine.failed(failure)),
+            };
+        };
+        match Builder::new().name("backend-attach".into()).spawn(serve) {
+            Ok(thread) => {
+                *slot = Some(Attachment { stream, thread });
+                raw::OK
+            }
+            Err(error) => {
+                drop(slot);
+                self.shared.step(Machine::detached);
+                self.shared.machine().note(Failure::ours("plugin-failed", format!("no thread: {error}")));
+                raw::E_RESOURCES
+            }
+        }
+    }
+
+    /// Closes what is open and joins every thread; no call to the host is made after it.
+    pub(crate) fn destroy(self) {
+        self.shared.begin_close();
+        self.shared.queue(Job::Quit);
+        if let Some(worker) = lock(&self.worker).take() {
+            let _ = worker.join();
+        }
+        cut_off(&self.attachment);
+        let Self { shared, backend, .. } = self;
+        // The backend's own drop may still report; it goes before the host is forgotten.
+        if let Err(failure) = caught(move || drop(backend)) {
+            shared.log(Level::Error, &failure.text);
+        }
+        shared.forget_host();
+    }
+
+    fn start_worker(&self, queue: Receiver<Job>) -> Result<(), i32> {
+        let worker = Worker {
+            shared: Arc::clone(&self.shared),
+            backend: Arc::clone(&self.backend),
+            attachment: Arc::clone(&self.attachment),
+        };
+        let thread = Builder::new().name("backend".into()).spawn(move || worker.run(&queue));
+        *lock(&self.worker) = Some(thread.map_err(|_| raw::E_RESOURCES)?);
+        Ok(())
+    }
+}
+
+struct Worker<B> {
+    shared: Arc<Shared>,
+    backend: Arc<B>,
+    attachment: Arc<Mutex<Option<Attachment>>>,
+}
+
+impl<B: Backend> Worker<B> {
+    fn run(&self, queue: &Receiver<Job>) {
+        while let Ok(job) = queue.recv() {
+            match job {
+                Job::Open(code) => self.open(&code),
+                Job::Close => self.close(),
+                Job::Permissions { view, control } => self.permissions(view, control),
+                Job::Quit => break,
+            }
+        }
+    }
+
+    fn open(&self, code: &str) {
+        let outcome = caught(|| self.backend.open(code)).and_then(|done| done);
+        if let Err(failure) = outcome {
+            self.shared.step(|machine| machine.failed(failure));
+        }
+    }
+
+    /// First the stream, so that whoever reads it wakes up and a backend's `close` needs to wait for nobody.
+    fn close(&self) {
+        shut_down(&self.attachment);
+        if let Err(failure) = caught(|| self.backend.close()) {
+            self.shared.log(Level::Error, &failure.text);
+            self.shared.machine().note(failure);
+        }
+        cut_off(&self.attachment);
+        self.shared.step(Machine::closed);
+    }
+
+    fn permissions(&self, view: bool, control: bool) {
+        if let Err(failure) = caught(|| self.backend.permissions(view, control)) {
+            self.shared.step(|machine| machine.failed(failure));
+        }
+    }
+}
+
+/// Ends the stream for both sides; its owner sees the end and leaves.
+fn shut_down(attachment: &Mutex<Option<Attachment>>) {
+    if let Some(attachment) = &*lock(attachment) {
+        let stream = attachment.stream.try_clone().map(UnixStream::from);
+        let _ = stream.and_then(|stream| stream.shutdown(Shutdown::Both));
+    }
+}
+
+fn cut_off(attachment: &Mutex<Option<Attachment>>) {
+    shut_down(attachment);
+    join(attachment);
+}
+
+fn join(attachment: &Mutex<Option<Attachment>>) {
+    let attachment = lock(attachment).take();
+    if let Some(attachment) = attachment {
+        let _ = attachment.thread.join();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! The functions that C calls: every one checks its pointers, catches panics, and hands over to `Session`.
+
+use std::ffi::{c_char, c_void};
+
+use crate::host::c_text;
+use crate::panics::caught;
+use crate::raw::{self, Instance, Text};
+use crate::session::Session;
+use crate::{Backend, Failure, Fault, text};
+
+/// An instance as C holds it: the table comes first, so a pointer to the one is a pointer to the other.
+#[repr(C)]
+struct Shell<B> {
+    table: Instance,
+    session: Session<B>,
+}
+
+pub(crate) unsafe extern "C" fn create<B: Backend>(host: *const raw::Host, out: *mut *const Instance) -> i32 {
+    guarded(|| {
+        if out.is_null() {
+            return raw::E_NULL;
+        }
+        // SAFETY: not null, and the header wants it writable.
+        unsafe { out.write(std::ptr::null()) };
+        if host.is_null() {
+            return raw::E_NULL;
+        }
+        // SAFETY: the header wants the host valid until `destroy`.
+        match unsafe { Session::<B>::new(host) } {
+            Ok(session) => {
+                let shell = Box::into_raw(Box::new(Shell { table: table::<B>(), session }));
+                // SAFETY: as above. The pointer to the whole shell is kept, so that `destroy` can free it.
+                unsafe { out.write(shell.cast_const().cast::<Instance>()) };
+                raw::OK
+            }
+            Err(status) => status,
+        }
+    })
+}
+
+fn table<B: Backend>() -> Instance {
+    Instance {
+        struct_size: size_of::<Instance>() as u32,
+        reserved: 0,
+        plugin_data: std::ptr::null_mut(),
+        probe: Some(probe::<B>),
+        open: Some(open::<B>),
+        close: Some(close::<B>),
+        state: Some(state::<B>),
+        session_code: Some(session_code::<B>),
+        last_error: Some(last_error::<B>),
+        attach: Some(attach::<B>),
+        permissions: Some(permissions::<B>),
+        extension: Some(extension),
+        destroy: Some(destroy::<B>),
+    }
+}
+
+unsafe extern "C" fn probe<B: Backend>(this: *const Instance, tool: *mut Text, version: *mut Text) -> i32 {
+    // SAFETY: the header's terms, for all pointers.
+    with::<B>(this, |session| match session.backend().probe() {
+        Ok(found) => {
+            // SAFETY: as above.
+            let status = unsafe { text::write(tool, found.tool.as_deref().unwrap_or_default()) };
+            // SAFETY: as above.
+            worse(status, unsafe { text::write(version, found.version.as_deref().unwrap_or_default()) })
+        }
+        Err(unusable) => {
+            session.shared().machine().note(Failure::tool(unusable.name, unusable.text));
+            raw::E_UNUSABLE
+        }
+    })
+}
+
+unsafe extern "C" fn open<B: Backend>(this: *const Instance, code: *const c_char) -> i32 {
+    // SAFETY: null or a C string that lives through the call.
+    with::<B>(this, |session| match unsafe { c_text(code) } {
+        Ok(code) => session.open(code),
+        Err(status) => status,
+    })
+}
+
+unsafe extern "C" fn close<B: Backend>(this: *const Instance) -> i32 {
+    with::<B>(this, Session::close)
+}
+
+unsafe extern "C" fn state<B: Backend>(this: *const Instance) -> u32 {
+    let mut state = raw::STATE_FAILED;
+    with::<B>(this, |session| {
+        state = session.shared().machine().state().to_raw();
+        raw::OK
+    });
+    state
+}
+
+unsafe extern "C" fn session_code<B: Backend>(this: *const Instance, code: *mut Text) -> i32 {
+    with::<B>(this, |session| match session.shared().machine().code() {
+        // SAFETY: the header's terms.
+        Some(current) => unsafe { text::write(code, current) },
+        None => raw::E_STATE,
+    })
+}
+
+unsafe extern "C" fn last_error<B: Backend>(
+    this: *const Instance,
+    status: *mut i32,
+    name: *mut Text,
+    words: *mut Text,
+) -> i32 {
+    with::<B>(this, |session| {
+        let machine = session.shared().machine();
+        let failure = machine.failure();
+        if !status.is_null() {
+            let code = failure.map_or(raw::OK, |failure| Fault::status(failure.fault));
+            // SAFETY: not null, and writable by the header's terms.
+            unsafe { status.write(code) };
+        }
+        // SAFETY: the header's terms.
+        let written = unsafe { text::write(name, failure.map_or("", |failure| failure.name)) };
+        // SAFETY: the header's terms.
+        worse(written, unsafe { text::write(words, failure.map_or("", |failure| &failure.text)) })
+    })
+}
+
+unsafe extern "C" fn attach<B: Backend>(this: *const Instance, handle: isize) -> i32 {
+    with::<B>(this, |session| match i32::try_from(handle) {
+        // SAFETY: the header's terms: an open socket, ours when OK is returned.
+        Ok(descriptor) if descriptor >= 0 => unsafe { session.attach(descriptor) },
+        _ => raw::E_ARGUMENT,
+    })
+}
+
+unsafe extern "C" fn permissions<B: Backend>(this: *const Instance, permissions: u32) -> i32 {
+    with::<B>(this, |session| {
+        let has = |bit| permissions & bit != 0;
+        session.permissions(has(raw::PERMISSION_VIEW), has(raw::PERMISSION_CONTROL))
+    })
+}
+
+/// No extension is defined yet.
+unsafe extern "C" fn extension(_this: *const Instance, _name: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn destroy<B: Backend>(this: *const Instance) {
+    if this.is_null() {
+        return;
+    }
+    guarded(|| {
+        // SAFETY: it came from `create`, and the header forbids any call during and after `destroy`.
+        let shell = unsafe { Box::from_raw(this.cast_mut().cast::<Shell<B>>()) };
+        shell.session.destroy();
+        raw::OK
+    });
+}
+
+/// Runs `call` on the session behind `this`.
+fn with<B: Backend>(this: *const Instance, call: impl FnOnce(&Session<B>) -> i32) -> i32 {
+    if this.is_null() {
+        return raw::E_NULL;
+    }
+    // SAFETY: not null, so by the header's terms it is what `create` gave, not yet destroyed.
+    let shell = unsafe { &*this.cast::<Shell<B>>() };
+    caught(|| call(&shell.session)).unwrap_or_else(|failure| {
+        shell.session.shared().machine().note(failure);
+        raw::E_INTERNAL
+    })
+}
+
+fn guarded(call: impl FnOnce() -> i32) -> i32 {
+    caught(call).unwrap_or(raw::E_INTERNAL)
+}
+
+/// The first status that isn't OK.
+fn worse(first: i32, second: i32) -> i32 {
+    if first == raw::OK { second } else { first }
+}

@@ -1,0 +1,62 @@
+//! What the parent knows of a plugin before and after it is loaded.
+
+use std::path::PathBuf;
+
+use semver::{Version, VersionReq};
+use serde::{Deserialize, Serialize};
+
+/// Which plugin to load, and what it must turn out to be. All of it comes from the registry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginSpec {
+    /// The id that the plugin's descriptor must carry.
+    pub id: String,
+    /// The library: absolute, without links, `.` or `..`, inside `folder`.
+    pub path: PathBuf,
+    /// The versions that will do.
+    pub version: VersionReq,
+    /// What the file must hash to, when the registry says it.
+    pub sha256: Option<[u8; 32]>,
+    /// The only folder that plugins come from: absolute, without links.
+    pub folder: PathBuf,
+    /// The backend's options, handed to the plugin as JSON.
+    pub options: serde_json::Value,
+    /// The customer's language: `fi`, `sv` or `en`.
+    pub language: String,
+}
+
+/// What a loaded plugin says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedPlugin {
+    /// The registry's id.
+    pub id: String,
+    /// A name for people.
+    pub name: String,
+    /// Who made it.
+    pub vendor: String,
+    /// Its version.
+    pub version: Version,
+    /// `remoteus`, `ecom` or `own`.
+    pub code_form: String,
+    /// The bits of `etatuki_backend_api::Capabilities`.
+    pub capabilities: u64,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum ProbeReport {
+    /// The backend can be used here.
+    Usable {
+        /// The tool that it drives, if any.
+        tool: Option<String>,
+        /// The tool's version as it says it.
+        version: Option<String>,
+    },
+    /// It can't, and why.
+    Unusable {
+        /// Stable name, such as `tool-missing`.
+        name: String,
+        /// A sentence for a person, English.
+        text: String,
+    },
+}
