@@ -36,7 +36,7 @@ pub enum HostError {
     #[error("the plugin was refused: {0}")]
     Refused(String),
     /// The library isn't a plugin of this major version of the interface.
-    #[error("the library is not a plugin for interface version {wanted}{}", found(.found))]
+    #[error("the library is not a plugin for interface version {wanted}{}", but_for(.found))]
     WrongMajor {
         /// The major that it was built for, if it is a plugin at all.
         found: Option<u32>,
@@ -79,7 +79,7 @@ pub enum HostError {
     Protocol(String),
 }
 
-fn found(major: &Option<u32>) -> String {
+fn but_for(major: &Option<u32>) -> String {
     major.map(|major| format!(", but for {major}")).unwrap_or_default()
 }
 
