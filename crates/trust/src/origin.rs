@@ -1,0 +1,85 @@
+//! The one way to write a service's URL, so that agent and service sign and check the same text.
+
+use url::{Position, Url};
+
+/// Longer than any service's URL.
+const MAX_URL: usize = 512;
+
+/// Why a text isn't a service's URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a service's URL is http:// or https://, a host, and a port if need be, and nothing after it"
+)]
+pub struct OriginError;
+
+/// The origin of a service's URL: `scheme://host:port`, always with the port, never with a slash at the
+/// end; the host in lower case, an international one in its ASCII form.
+///
+/// # Errors
+/// The URL isn't http or https, or has a user, a path, a query or a fragment.
+pub fn service_origin(url: &str) -> Result<String, OriginError> {
+    if url.len() > MAX_URL {
+        return Err(OriginError);
+    }
+    let url = Url::parse(url).map_err(|_| OriginError)?;
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    let bare = matches!(&url[Position::BeforePath..], "" | "/");
+    if !matches!(url.scheme(), "http" | "https") || !anonymous || !bare {
+        return Err(OriginError);
+    }
+    let host = url.host_str().ok_or(OriginError)?;
+    let port = url.port_or_known_default().ok_or(OriginError)?;
+    Ok(format!("{}://{host}:{port}", url.scheme()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: &str) {
+        assert_eq!(service_origin(url).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn one_service_has_one_origin() {
+        check("https://Tuki.Example", "https://tuki.example:443");
+        check("https://tuki.example:443/", "https://tuki.example:443");
+        check("http://127.0.0.1:8080", "http://127.0.0.1:8080");
+        check("http://[::1]:80/", "http://[::1]:80");
+        check(" http://localhost ", "http://localhost:80");
+    }
+
+    #[test]
+    fn anything_more_is_refused() {
+        let long = format!("http://{}", "a".repeat(600));
+        let bad = [
+            "",
+            "tuki.example",
+            "ftp://tuki.example",
+            "https://tuki.example/v1",
+            "https://tuki.example/?a",
+            "https://tuki.example/#a",
+            "https://me@tuki.example",
+            "https://:pw@tuki.example",
+            "https://",
+            "file:///etc/passwd",
+            &long,
+        ];
+        for url in bad {
+            assert_eq!(service_origin(url), Err(OriginError), "{url}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_origin_is_its_own_origin(text in "[ -~]{0,40}") {
+            if let Ok(origin) = service_origin(&format!("https://{text}")) {
+                let again = service_origin(&origin);
+                prop_assert_eq!(again.as_deref(), Ok(origin.as_str()));
+            }
+        }
+    }
+}
