@@ -39,6 +39,8 @@ pub enum MessageKind {
     SetColourMap,
     /// CutText, of either side.
     CutText,
+    /// PointerEvent (client, 5).
+    Pointer,
     /// Fence, of either side (248).
     Fence,
     /// SetDesktopSize (client, 251).
@@ -60,6 +62,7 @@ impl fmt::Display for MessageKind {
             Self::Update => "FramebufferUpdate",
             Self::SetColourMap => "SetColourMapEntries",
             Self::CutText => "CutText",
+            Self::Pointer => "PointerEvent",
             Self::Fence => "Fence",
             Self::SetDesktopSize => "SetDesktopSize",
             Self::Qemu => "a QEMU message",
@@ -110,7 +113,7 @@ pub enum Fault {
     /// A value that makes no sense in its place.
     #[error("bad {0}")]
     BadValue(&'static str),
-    /// None of the offered security types is ours, or the one chosen wasn't offered.
+    /// None of the offered security types is ours, or the chosen one wasn't offered.
     #[error("no security type in common")]
     NoCommonSecurity,
     /// The answer to the password challenge was wrong.
@@ -132,4 +135,36 @@ pub struct ProtocolError {
     pub message: MessageKind,
     /// What.
     pub fault: Fault,
+}
+
+impl ProtocolError {
+    pub(crate) fn client(message: MessageKind, fault: Fault) -> Self {
+        Self {
+            culprit: Culprit::Client,
+            message,
+            fault,
+        }
+    }
+
+    pub(crate) fn server(message: MessageKind, fault: Fault) -> Self {
+        Self {
+            culprit: Culprit::Server,
+            message,
+            fault,
+        }
+    }
+}
+
+impl Fault {
+    /// `Err` when `value` is above `limit`.
+    pub(crate) fn check(what: &'static str, value: usize, limit: usize) -> Result<(), Self> {
+        if value <= limit {
+            return Ok(());
+        }
+        Err(Self::TooLarge {
+            what,
+            value: value as u64,
+            limit: limit as u64,
+        })
+    }
 }

@@ -17,6 +17,7 @@ mod limits;
 mod pixel;
 mod rect;
 mod server;
+mod server_parser;
 mod translate;
 
 pub use client::{ClientMessage, ClientParser};
@@ -25,5 +26,6 @@ pub use handshake::{ClientHandshake, Security, ServerHandshake, ServerInit};
 pub use limits::Limits;
 pub use pixel::PixelFormat;
 pub use rect::{Layout, Rect};
-pub use server::{CursorImage, Rectangle, ServerMessage, ServerParser};
+pub use server::{CursorImage, Rectangle, ServerMessage};
+pub use server_parser::ServerParser;
 pub use translate::translate;

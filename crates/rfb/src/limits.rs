@@ -1,5 +1,7 @@
 //! What a peer may send at most.
 
+use crate::error::Fault;
+
 /// Upper bounds for what the parsers and handshakes accept. `Limits::default()` is what the product uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -41,10 +43,17 @@ impl Limits {
     /// Whether a framebuffer of this size is within the limits (and not empty).
     #[must_use]
     pub fn allows_size(&self, width: u16, height: u16) -> bool {
-        width > 0
-            && height > 0
-            && width <= self.max_width
-            && height <= self.max_height
-            && usize::from(width) * usize::from(height) <= self.max_pixels
+        self.check_size(width, height).is_ok()
+    }
+
+    /// As [`allows_size`](Self::allows_size), with the fault to report.
+    pub(crate) fn check_size(&self, width: u16, height: u16) -> Result<(), Fault> {
+        if width == 0 || height == 0 {
+            return Err(Fault::BadValue("screen size"));
+        }
+        Fault::check("screen width", width.into(), self.max_width.into())?;
+        Fault::check("screen height", height.into(), self.max_height.into())?;
+        let pixels = usize::from(width) * usize::from(height);
+        Fault::check("number of screen pixels", pixels, self.max_pixels)
     }
 }

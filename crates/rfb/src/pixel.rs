@@ -1,5 +1,8 @@
 //! Pixel formats (RFC 6143 section 7.4).
 
+use crate::error::Fault;
+use crate::input::Fields;
+
 /// A true-colour pixel format. Colour maps are refused where a format is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelFormat {
@@ -41,5 +44,68 @@ impl PixelFormat {
     #[must_use]
     pub const fn bytes_per_pixel(&self) -> usize {
         self.bits_per_pixel as usize / 8
+    }
+
+    /// Whether pixels can be made in it: 8, 16 or 32 bits, each colour's largest value all ones,
+    /// and every colour inside the pixel.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        matches!(self.bits_per_pixel, 8 | 16 | 32)
+            && self.channels().iter().all(|&(max, shift)| {
+                let bits = max.count_ones();
+                max > 0
+                    && max.trailing_ones() == bits
+                    && u32::from(shift) + bits <= u32::from(self.bits_per_pixel)
+            })
+    }
+
+    /// Largest value and shift of red, green and blue.
+    pub(crate) fn channels(&self) -> [(u16, u8); 3] {
+        [
+            (self.red_max, self.red_shift),
+            (self.green_max, self.green_shift),
+            (self.blue_max, self.blue_shift),
+        ]
+    }
+
+    /// The 16 bytes on the wire, and whether they say true colour.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<(Self, bool)> {
+        let mut true_colour = false;
+        let format = Self {
+            bits_per_pixel: fields.u8()?,
+            depth: fields.u8()?,
+            big_endian: fields.u8()? != 0,
+            red_max: {
+                true_colour |= fields.u8()? != 0;
+                fields.u16()?
+            },
+            green_max: fields.u16()?,
+            blue_max: fields.u16()?,
+            red_shift: fields.u8()?,
+            green_shift: fields.u8()?,
+            blue_shift: fields.u8()?,
+        };
+        fields.skip(3)?;
+        Some((format, true_colour))
+    }
+
+    /// As [`read`](Self::read), but only what is usable.
+    pub(crate) fn read_usable(fields: &mut Fields<'_>) -> Option<Result<Self, Fault>> {
+        let (format, true_colour) = Self::read(fields)?;
+        Some(if !true_colour {
+            Err(Fault::NotNegotiated("a colour map"))
+        } else if !format.is_usable() {
+            Err(Fault::BadValue("pixel format"))
+        } else {
+            Ok(format)
+        })
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend([self.bits_per_pixel, self.depth, self.big_endian.into(), 1]);
+        for (max, _) in self.channels() {
+            out.extend(max.to_be_bytes());
+        }
+        out.extend([self.red_shift, self.green_shift, self.blue_shift, 0, 0, 0]);
     }
 }

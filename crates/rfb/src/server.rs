@@ -1,7 +1,6 @@
-//! Messages from a server (the side with the screen) to a client, and their parser: RFC 6143 section 7.6
-//! and extensions.
+//! Messages from a server (the side with the screen) to a client: RFC 6143 section 7.6 and extensions.
 
-use crate::{Layout, Limits, PixelFormat, ProtocolError, Rect};
+use crate::{Layout, Rect};
 
 /// A message from a server. Updates come in parts, so that a large one is never held as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +13,11 @@ pub enum ServerMessage {
     UpdateEnd,
     /// The server's clipboard, Latin-1.
     CutText(Vec<u8>),
+    /// A clipboard text above the limit was passed over: copying much must not end a session.
+    CutTextSkipped {
+        /// Its length in bytes.
+        length: u32,
+    },
     /// A beep.
     Bell,
     /// A fence, or the answer to one of ours.
@@ -72,8 +76,6 @@ pub enum Rectangle {
         /// The pseudo-encoding's number.
         encoding: i32,
     },
-    /// The update ends here, whatever its count said.
-    LastRect,
 }
 
 /// The pointer's shape. A width or height of 0 means that no pointer is to be seen.
@@ -96,48 +98,5 @@ impl CursorImage {
     #[must_use]
     pub const fn mask_stride(width: u16) -> usize {
         (width as usize).div_ceil(8)
-    }
-}
-
-/// Reads what a server sends after the handshake.
-#[derive(Debug)]
-pub struct ServerParser {
-    limits: Limits,
-    format: PixelFormat,
-    width: u16,
-    height: u16,
-}
-
-impl ServerParser {
-    /// A parser for a connection whose pixels come in `format`, on a screen of this size
-    /// (from ServerInit; later sizes are followed).
-    #[must_use]
-    pub fn new(limits: Limits, format: PixelFormat, width: u16, height: u16) -> Self {
-        Self {
-            limits,
-            format,
-            width,
-            height,
-        }
-    }
-
-    /// The screen's size as the server last said it.
-    #[must_use]
-    pub fn size(&self) -> (u16, u16) {
-        (self.width, self.height)
-    }
-
-    /// More bytes, split anywhere.
-    pub fn push(&mut self, bytes: &[u8]) {
-        todo!("{} {:?}", bytes.len(), self.limits)
-    }
-
-    /// The next whole message or part of an update; `None` until more bytes come.
-    ///
-    /// # Errors
-    /// The server broke the protocol; the same error comes back from then on.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> Result<Option<ServerMessage>, ProtocolError> {
-        todo!("{:?}", self.format)
     }
 }

@@ -1,10 +1,85 @@
 //! What a client sends after the handshake.
 
-use crate::ClientMessage;
+use super::{put_layouts, put_rect};
+use crate::{ClientMessage, Layout};
 
-/// Appends one message. `extended_pointer`: the server has said that it understands pointer events with
-/// nine buttons; otherwise the buttons above the eighth are left out. Cut text, encodings and fence
-/// payloads must fit their length fields; what is beyond is cut off.
+/// Appends one message. `extended_pointer`: the server has said that it understands pointer events
+/// with nine buttons; otherwise the buttons above the eighth are left out. What doesn't fit its
+/// length field (65,535 encodings, 2 GiB of text, 64 bytes of payload, 255 screens) is cut off.
 pub fn message(out: &mut Vec<u8>, message: &ClientMessage, extended_pointer: bool) {
-    todo!("{} {message:?} {extended_pointer}", out.len())
+    match message {
+        ClientMessage::SetPixelFormat(format) => {
+            out.extend([0; 4]);
+            format.write(out);
+        }
+        ClientMessage::SetEncodings(encodings) => set_encodings(out, encodings),
+        ClientMessage::UpdateRequest { incremental, rect } => {
+            out.extend([3, u8::from(*incremental)]);
+            put_rect(out, *rect);
+        }
+        ClientMessage::Key { down, keysym } => {
+            out.extend([4, u8::from(*down), 0, 0]);
+            out.extend(keysym.to_be_bytes());
+        }
+        ClientMessage::QemuKey {
+            down,
+            keysym,
+            keycode,
+        } => {
+            out.extend([255, 0, 0, u8::from(*down)]);
+            out.extend(keysym.to_be_bytes());
+            out.extend(keycode.to_be_bytes());
+        }
+        ClientMessage::Pointer { buttons, x, y } => {
+            pointer(out, *buttons, (*x, *y), extended_pointer);
+        }
+        ClientMessage::CutText(text) => super::cut_text(out, 6, text),
+        ClientMessage::Fence { flags, payload } => super::fence(out, *flags, payload),
+        ClientMessage::EnableContinuousUpdates { enable, rect } => {
+            out.extend([150, u8::from(*enable)]);
+            put_rect(out, *rect);
+        }
+        ClientMessage::SetDesktopSize {
+            width,
+            height,
+            screens,
+        } => set_desktop_size(out, (*width, *height), screens),
+    }
+}
+
+fn set_encodings(out: &mut Vec<u8>, encodings: &[i32]) {
+    let count = encodings.len().min(usize::from(u16::MAX));
+    out.extend([2, 0]);
+    out.extend((count as u16).to_be_bytes());
+    for encoding in &encodings[..count] {
+        out.extend(encoding.to_be_bytes());
+    }
+}
+
+/// In the extended form bit 7 is its mark, and the buttons from the eighth on have a byte of their
+/// own. A server that understands that form may take bit 7 for the mark at any time, so that the
+/// plain form must not be used for the eighth button then.
+fn pointer(out: &mut Vec<u8>, buttons: u16, (x, y): (u16, u16), extended: bool) {
+    let high = (buttons >> 7) as u8 & 0x03;
+    let longer = extended && high != 0;
+    let low = if longer {
+        buttons as u8 | 0x80
+    } else {
+        buttons as u8
+    };
+    out.extend([5, low]);
+    out.extend(x.to_be_bytes());
+    out.extend(y.to_be_bytes());
+    if longer {
+        out.push(high);
+    }
+}
+
+fn set_desktop_size(out: &mut Vec<u8>, (width, height): (u16, u16), screens: &[Layout]) {
+    let screens = &screens[..screens.len().min(255)];
+    out.extend([251, 0]);
+    out.extend(width.to_be_bytes());
+    out.extend(height.to_be_bytes());
+    out.extend([screens.len() as u8, 0]);
+    put_layouts(out, screens);
 }

@@ -3,6 +3,8 @@
 pub mod client;
 pub mod server;
 
+use crate::{Layout, Rect};
+
 /// Flags of a Fence message.
 pub mod fence_flags {
     /// Everything before the fence is done before it is answered.
@@ -15,4 +17,33 @@ pub mod fence_flags {
     pub const REQUEST: u32 = 1 << 31;
     /// The flags that we understand, without [`REQUEST`].
     pub const KNOWN: u32 = BLOCK_BEFORE | BLOCK_AFTER | SYNC_NEXT;
+}
+
+fn put_rect(out: &mut Vec<u8>, rect: Rect) {
+    for number in [rect.x, rect.y, rect.w, rect.h] {
+        out.extend(number.to_be_bytes());
+    }
+}
+
+fn put_layouts(out: &mut Vec<u8>, screens: &[Layout]) {
+    for screen in screens {
+        out.extend(screen.id.to_be_bytes());
+        put_rect(out, screen.rect);
+        out.extend(screen.flags.to_be_bytes());
+    }
+}
+
+fn cut_text(out: &mut Vec<u8>, message_type: u8, text: &[u8]) {
+    let text = &text[..text.len().min(i32::MAX as usize)];
+    out.extend([message_type, 0, 0, 0]);
+    out.extend((text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text);
+}
+
+fn fence(out: &mut Vec<u8>, flags: u32, payload: &[u8]) {
+    let payload = &payload[..payload.len().min(64)];
+    out.extend([248, 0, 0, 0]);
+    out.extend(flags.to_be_bytes());
+    out.push(payload.len() as u8);
+    out.extend_from_slice(payload);
 }

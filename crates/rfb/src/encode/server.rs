@@ -1,81 +1,112 @@
 //! What a server sends after the handshake. An update is [`update_start`], then exactly as many
 //! rectangles as it said.
 
-use crate::{CursorImage, Layout, Rect, ServerInit};
+use super::{put_layouts, put_rect};
+use crate::{CursorImage, Layout, Rect, ServerInit, encoding};
 
-/// ServerInit, as at the end of a handshake.
+/// ServerInit, as at the end of a handshake. A name above 4 KiB is cut off.
 pub fn server_init(out: &mut Vec<u8>, init: &ServerInit) {
-    todo!("{} {init:?}", out.len())
+    let name = init.name.as_bytes();
+    let name = &name[..name.len().min(4096)];
+    out.extend(init.width.to_be_bytes());
+    out.extend(init.height.to_be_bytes());
+    init.format.write(out);
+    out.extend((name.len() as u32).to_be_bytes());
+    out.extend_from_slice(name);
 }
 
 /// Begins an update of this many rectangles; `None`: [`last_rect`] will end it.
 pub fn update_start(out: &mut Vec<u8>, rectangles: Option<u16>) {
-    todo!("{} {rectangles:?}", out.len())
+    out.extend([0, 0]);
+    out.extend(rectangles.unwrap_or(u16::MAX).to_be_bytes());
 }
 
 /// Head of a Raw rectangle; `rect.area()` pixels must follow.
 pub fn raw_head(out: &mut Vec<u8>, rect: Rect) {
-    todo!("{} {rect:?}", out.len())
+    head(out, rect, encoding::RAW);
 }
 
 /// A Raw rectangle cut out of a picture with `stride` bytes a row and 4 bytes a pixel.
-/// The rectangle must lie inside the picture.
+///
+/// # Panics
+/// When the rectangle reaches beyond the picture: the caller clips.
 pub fn raw_from(out: &mut Vec<u8>, rect: Rect, picture: &[u8], stride: usize) {
-    todo!("{} {rect:?} {} {stride}", out.len(), picture.len())
+    raw_head(out, rect);
+    out.reserve(rect.area() * 4);
+    for y in usize::from(rect.y)..rect.bottom() as usize {
+        let row = &picture[y * stride..][..stride];
+        out.extend_from_slice(&row[usize::from(rect.x) * 4..][..usize::from(rect.w) * 4]);
+    }
 }
 
 /// A rectangle that the client has already.
 pub fn copy_rect(out: &mut Vec<u8>, rect: Rect, from: (u16, u16)) {
-    todo!("{} {rect:?} {from:?}", out.len())
+    head(out, rect, encoding::COPY_RECT);
+    out.extend(from.0.to_be_bytes());
+    out.extend(from.1.to_be_bytes());
 }
 
-/// The pointer's shape.
+/// The pointer's shape; its pixels and mask must have the lengths that its size says.
 pub fn cursor(out: &mut Vec<u8>, cursor: &CursorImage) {
-    todo!("{} {cursor:?}", out.len())
+    let (x, y) = cursor.hot;
+    let rect = Rect::new(x, y, cursor.width, cursor.height);
+    head(out, rect, encoding::CURSOR);
+    out.extend_from_slice(&cursor.pixels);
+    out.extend_from_slice(&cursor.mask);
 }
 
 /// Another size.
 pub fn desktop_size(out: &mut Vec<u8>, width: u16, height: u16) {
-    todo!("{} {width} {height}", out.len())
+    head(out, Rect::new(0, 0, width, height), encoding::DESKTOP_SIZE);
 }
 
 /// Size and layout; `reason` and `status` as in [`Rectangle::ExtendedDesktopSize`](crate::Rectangle::ExtendedDesktopSize).
+/// More than 255 screens are cut off.
 pub fn extended_desktop_size(
     out: &mut Vec<u8>,
     reason: u16,
     status: u16,
-    size: (u16, u16),
+    (width, height): (u16, u16),
     screens: &[Layout],
 ) {
-    todo!("{} {reason} {status} {size:?} {screens:?}", out.len())
+    let screens = &screens[..screens.len().min(255)];
+    let rect = Rect::new(reason, status, width, height);
+    head(out, rect, encoding::EXTENDED_DESKTOP_SIZE);
+    out.extend([screens.len() as u8, 0, 0, 0]);
+    put_layouts(out, screens);
 }
 
 /// The empty rectangle that says: this extension (QEMU keys, extended mouse buttons) is understood.
 pub fn supports(out: &mut Vec<u8>, encoding: i32) {
-    todo!("{} {encoding}", out.len())
+    head(out, Rect::default(), encoding);
 }
 
 /// Ends an update of unknown length.
 pub fn last_rect(out: &mut Vec<u8>) {
-    todo!("{}", out.len())
+    head(out, Rect::default(), encoding::LAST_RECT);
 }
 
 /// The server's clipboard, Latin-1.
 pub fn cut_text(out: &mut Vec<u8>, text: &[u8]) {
-    todo!("{} {}", out.len(), text.len())
+    super::cut_text(out, 3, text);
 }
 
 /// A beep.
 pub fn bell(out: &mut Vec<u8>) {
-    todo!("{}", out.len())
+    out.push(2);
 }
 
-/// A fence, or the answer to one.
+/// A fence, or the answer to one. A payload above 64 bytes is cut off.
 pub fn fence(out: &mut Vec<u8>, flags: u32, payload: &[u8]) {
-    todo!("{} {flags} {payload:?}", out.len())
+    super::fence(out, flags, payload);
 }
 
 /// Continuous updates are understood (the first time), or have ended.
 pub fn end_of_continuous_updates(out: &mut Vec<u8>) {
-    todo!("{}", out.len())
+    out.push(150);
+}
+
+fn head(out: &mut Vec<u8>, rect: Rect, encoding: i32) {
+    put_rect(out, rect);
+    out.extend(encoding.to_be_bytes());
 }
