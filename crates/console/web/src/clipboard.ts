@@ -1,0 +1,69 @@
+// Text to and from the customer's clipboard, each way only when the agent presses its button: an agent's
+// clipboard holds other customers' data, so nothing goes by itself.
+
+import { byId, setText, show } from "./dom.ts";
+
+const LONGEST_BYTES = 1 << 20;
+
+export class Clipboard {
+  readonly #section = byId("clipboard", HTMLElement);
+  readonly #sendButton = byId("clipboard-send", HTMLButtonElement);
+  readonly #takeButton = byId("clipboard-take", HTMLButtonElement);
+  readonly #note = byId("clipboard-note", HTMLElement);
+  readonly #send: (text: string) => boolean;
+  #received: string | null = null;
+
+  constructor(send: (text: string) => boolean) {
+    this.#send = send;
+    this.#sendButton.addEventListener("click", () => void this.#sendMine());
+    this.#takeButton.addEventListener("click", () => void this.#takeTheirs());
+  }
+
+  /** Shown with control only, for the gate lets no clipboard through without it. */
+  update(control: boolean): void {
+    show(this.#section, control);
+    if (!control) {
+      this.#received = null;
+      this.#takeButton.disabled = true;
+      setText(this.#note, "");
+    }
+  }
+
+  received(text: string): void {
+    this.#received = text;
+    this.#takeButton.disabled = false;
+    setText(this.#note, `The customer copied ${characters(text)}.`);
+  }
+
+  async #sendMine(): Promise<void> {
+    try {
+      const text = await navigator.clipboard.readText();
+      if (new TextEncoder().encode(text).length > LONGEST_BYTES) {
+        setText(this.#note, "Your clipboard holds more than 1 MB; that isn't sent.");
+      } else if (text === "") {
+        setText(this.#note, "Your clipboard holds no text.");
+      } else if (this.#send(text)) {
+        setText(this.#note, `Sent ${characters(text)}. Paste it there with Ctrl-V.`);
+      }
+    } catch {
+      setText(this.#note, "The browser didn't let this page read your clipboard.");
+    }
+  }
+
+  async #takeTheirs(): Promise<void> {
+    if (this.#received === null) {
+      return;
+    }
+    try {
+      await navigator.clipboard.writeText(this.#received);
+      setText(this.#note, `Copied ${characters(this.#received)}.`);
+    } catch {
+      setText(this.#note, "The browser didn't let this page write your clipboard.");
+    }
+  }
+}
+
+function characters(text: string): string {
+  const count = [...text].length;
+  return count === 1 ? "1 character" : `${count} characters`;
+}

@@ -1,0 +1,162 @@
+// The side panel: what the customer's computer has, the other backends, the log.
+
+import { byId, element, setText, show } from "./dom.ts";
+import type { Customer, LogEntry, Session, Traffic, UsableBackend } from "./protocol.ts";
+
+export class Panel {
+  readonly #customer = byId("customer", HTMLElement);
+  readonly #facts = byId("facts", HTMLElement);
+  readonly #others = byId("others", HTMLElement);
+  readonly #backends = byId("backends", HTMLElement);
+  readonly #askSwitch: (backend: string) => void;
+  #drawn = "";
+  #traffic: Traffic | null = null;
+
+  constructor(askSwitch: (backend: string) => void) {
+    this.#askSwitch = askSwitch;
+  }
+
+  /** Which facts and buttons belong there; redrawn only when something of it changed, to keep the focus. */
+  update(session: Session | null, live: boolean): void {
+    const customer = session?.customer ?? null;
+    show(this.#customer, customer !== null);
+    show(this.#others, customer !== null && live && otherBackends(customer).length > 0);
+    if (!live) {
+      this.#traffic = null;
+    }
+    const now = JSON.stringify([customer, session?.asking, live]);
+    if (customer === null || session === null || now === this.#drawn) {
+      return;
+    }
+    this.#drawn = now;
+    this.#drawFacts(customer);
+    this.#backends.replaceChildren(
+      ...otherBackends(customer).map((backend) => this.#backend(backend, session)),
+    );
+  }
+
+  traffic(traffic: Traffic): void {
+    this.#traffic = traffic;
+    const found = document.getElementById("fact-line");
+    if (found !== null) {
+      setText(found, lineText(traffic));
+    }
+  }
+
+  #drawFacts(customer: Customer): void {
+    const facts: [string, string, string][] = [
+      ["Connected by", customer.label, "backend"],
+      ["Tool", toolText(customer), "tool"],
+      ["System", customer.system, "system"],
+      ["Program", customer.app_version === null ? "version not told" : `version ${customer.app_version}`, "app"],
+      ["Etätuki", `${customer.launcher_version}, plugin ${customer.plugin_version}`, "launcher"],
+      ["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"],
+    ];
+    this.#facts.replaceChildren(
+      ...facts.flatMap(([name, text, id]) => [
+        element("dt", {}, name),
+        element("dd", { id: `fact-${id}`, "data-testid": `fact-${id}` }, text),
+      ]),
+    );
+  }
+
+  #backend(backend: UsableBackend, session: Session): HTMLElement {
+    const item = element("li", { "data-testid": `backend-${backend.id}` });
+    item.append(element("span", { class: "name" }, backend.label));
+    if (!backend.usable) {
+      item.append(element("span", { class: "note" }, backend.reason ?? "not usable on this computer"));
+      return item;
+    }
+    const asked = session.asking?.kind === "switch" && session.asking.backend === backend.id;
+    const button = element("button", {
+      "data-testid": `ask-switch-${backend.id}`,
+      "aria-label": `Ask to switch to ${backend.label}`,
+      title: "The customer is asked. This session ends and a new code appears there.",
+    }, asked ? "Asking…" : "Ask to switch");
+    button.disabled = session.asking !== null;
+    button.addEventListener("click", () => this.#askSwitch(backend.id));
+    item.append(button);
+    return item;
+  }
+}
+
+function otherBackends(customer: Customer): UsableBackend[] {
+  return customer.usable.filter((backend) => backend.id !== customer.backend);
+}
+
+function toolText(customer: Customer): string {
+  if (customer.tool === null) {
+    return "built in";
+  }
+  return customer.tool_version === null ? customer.tool : `${customer.tool} ${customer.tool_version}`;
+}
+
+function lineText(traffic: Traffic): string {
+  const path = { direct: "direct", relay: "through the relay", unknown: "open" }[traffic.path];
+  return `encrypted, ${path}; ${bytes(traffic.received)} in, ${bytes(traffic.sent)} out`;
+}
+
+function bytes(count: number): string {
+  if (count < 1e6) {
+    return `${Math.round(count / 1e3)} kB`;
+  }
+  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
+}
+
+export class Log {
+  readonly #list = byId("log", HTMLElement);
+  readonly #empty = byId("log-empty", HTMLElement);
+  readonly #copy = byId("copy-log", HTMLButtonElement);
+  #entries: LogEntry[] = [];
+
+  constructor() {
+    this.#copy.addEventListener("click", () => void this.#copyAll());
+  }
+
+  /** Appends what is new; a list that begins differently is another session's and replaces it. */
+  update(entries: LogEntry[]): void {
+    const known = this.#entries;
+    const continues = known.every((entry, index) => same(entry, entries[index]));
+    if (!continues) {
+      this.#list.replaceChildren();
+    }
+    const fresh = continues ? entries.slice(known.length) : entries;
+    this.#list.append(...fresh.map(line));
+    this.#entries = entries;
+    if (fresh.length > 0) {
+      this.#list.scrollTop = this.#list.scrollHeight;
+    }
+    show(this.#empty, entries.length === 0);
+    show(this.#list, entries.length > 0);
+    show(this.#copy, entries.length > 0);
+  }
+
+  async #copyAll(): Promise<void> {
+    const text = this.#entries.map((entry) => `${timestamp(entry.at)}  ${entry.text}`).join("\n");
+    let done = true;
+    await navigator.clipboard.writeText(`${text}\n`).catch(() => { done = false; });
+    setText(this.#copy, done ? "Copied" : "Not allowed");
+    window.setTimeout(() => setText(this.#copy, "Copy"), 1500);
+  }
+}
+
+function same(one: LogEntry, other: LogEntry | undefined): boolean {
+  return other !== undefined && one.at === other.at && one.text === other.text;
+}
+
+function line(entry: LogEntry): HTMLElement {
+  const time = new Date(entry.at);
+  return element("li", { "data-kind": entry.kind },
+    element("time", { datetime: time.toISOString() }, clockTime(time)),
+    element("span", {}, entry.text));
+}
+
+function clockTime(time: Date): string {
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+function timestamp(at: number): string {
+  const time = new Date(at);
+  const day = [time.getFullYear(), time.getMonth() + 1, time.getDate()].map((part) => String(part).padStart(2, "0"));
+  return `${day.join("-")} ${clockTime(time)}`;
+}

@@ -1,0 +1,133 @@
+// The customer's screen: noVNC on a socket of its own, attached and detached as the permissions say.
+
+import RFB from "@novnc/novnc";
+import { socketUrl } from "./socket.ts";
+
+const RETRY_MS = 500;
+/** The console closes the socket with this when the picture was opened in another tab. */
+const TAKEN_ELSEWHERE = 4001;
+
+export type PictureState = "none" | "opening" | "shown" | "elsewhere";
+
+export class Picture {
+  #viewer: RFB | null = null;
+  #wanted = false;
+  #control = false;
+  #fit = true;
+  #retry = 0;
+  readonly #room: HTMLElement;
+  readonly #onState: (state: PictureState) => void;
+  #state: PictureState = "none";
+
+  constructor(room: HTMLElement, onState: (state: PictureState) => void) {
+    this.#room = room;
+    this.#onState = onState;
+  }
+
+  get state(): PictureState {
+    return this.#state;
+  }
+
+  /** Shows the picture or takes it away; with `control`, keys and mouse are sent. */
+  update(wanted: boolean, control: boolean): void {
+    this.#wanted = wanted;
+    const gained = control && !this.#control;
+    this.#control = control;
+    if (wanted && this.#state === "none" && this.#retry === 0) {
+      this.#attach();
+    } else if (!wanted) {
+      this.#detach("none");
+    }
+    if (this.#viewer !== null) {
+      this.#viewer.viewOnly = !control;
+      if (gained) {
+        this.focus();
+      } else if (!control) {
+        this.#viewer.blur();
+      }
+    }
+  }
+
+  /** Takes the picture back from the tab that it moved to. */
+  takeBack(): void {
+    if (this.#state === "elsewhere" && this.#wanted) {
+      this.#attach();
+    }
+  }
+
+  set fit(fit: boolean) {
+    this.#fit = fit;
+    if (this.#viewer !== null) {
+      this.#viewer.scaleViewport = fit;
+    }
+  }
+
+  focus(): void {
+    this.#viewer?.focus({ preventScroll: true });
+  }
+
+  blur(): void {
+    this.#viewer?.blur();
+  }
+
+  sendCtrlAltDel(): void {
+    this.#viewer?.sendCtrlAltDel();
+    this.focus();
+  }
+
+  #attach(): void {
+    const socket = new WebSocket(socketUrl("/rfb"));
+    const viewer = new RFB(this.#room, socket, { shared: true });
+    viewer.viewOnly = !this.#control;
+    viewer.scaleViewport = this.#fit;
+    viewer.background = "transparent";
+    viewer.showDotCursor = true;
+    let taken = false;
+    socket.addEventListener("close", (event) => {
+      taken = event.code === TAKEN_ELSEWHERE;
+    });
+    viewer.addEventListener("connect", () => {
+      this.#enter("shown");
+      if (this.#control) {
+        this.focus();
+      }
+    });
+    viewer.addEventListener("disconnect", () => {
+      if (viewer === this.#viewer) {
+        this.#lost(taken);
+      }
+    });
+    this.#viewer = viewer;
+    this.#enter("opening");
+  }
+
+  #detach(state: PictureState): void {
+    window.clearTimeout(this.#retry);
+    this.#retry = 0;
+    const viewer = this.#viewer;
+    this.#viewer = null;
+    viewer?.disconnect();
+    this.#room.replaceChildren();
+    this.#enter(state);
+  }
+
+  #lost(taken: boolean): void {
+    this.#detach(taken ? "elsewhere" : "none");
+    if (taken) {
+      return;
+    }
+    this.#retry = window.setTimeout(() => {
+      this.#retry = 0;
+      if (this.#wanted && this.#state === "none") {
+        this.#attach();
+      }
+    }, RETRY_MS);
+  }
+
+  #enter(state: PictureState): void {
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#onState(state);
+    }
+  }
+}

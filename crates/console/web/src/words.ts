@@ -1,0 +1,115 @@
+// What the page says about a session's state: pure, from a snapshot to sentences.
+
+import type { Session, Snapshot } from "./protocol.ts";
+
+/** The state in two or three words, for the bar. */
+export function stateWords(snapshot: Snapshot): string {
+  switch (snapshot.phase) {
+    case "ready": return "Ready";
+    case "looking-up": return "Looking up";
+    case "connecting": return "Connecting";
+    case "ended": return "Ended";
+    case "failed": return "Not connected";
+    case "connected": return connectedWords(snapshot.session);
+  }
+}
+
+function connectedWords(session: Session | null): string {
+  if (session?.permissions.control) {
+    return "In control";
+  }
+  return session?.permissions.view ? "Viewing" : "Connected";
+}
+
+export interface Waiting {
+  title: string;
+  text: string;
+  spinner: boolean;
+  mayAskView: boolean;
+}
+
+/** What stands where the picture will be, or null when the picture (or the code's form) belongs there. */
+export function waiting(snapshot: Snapshot): Waiting | null {
+  const { phase, session, about } = snapshot;
+  if (phase === "looking-up") {
+    return busy("Looking up the code…", "");
+  }
+  if (phase === "connecting") {
+    return busy("Connecting to the customer…", "Both sides prove that they know the code.");
+  }
+  if (phase !== "connected" || session === null || session.permissions.view) {
+    return null;
+  }
+  if (session.asking?.kind === "switch") {
+    return busy("Asking to switch", switchText(session));
+  }
+  if (session.asking !== null) {
+    return busy("Waiting for the customer's permission",
+      `The customer now reads: “May ${about.agent.name} (${about.agent.organisation}) see your screen?” ` +
+      "Ask them to press the button that allows it.");
+  }
+  const left = session.asks_left.view;
+  return {
+    title: "The customer hasn't allowed you to see the screen",
+    text: left > 0 ? `Talk it over, then ask again (${times(left)} left).` : "You can't ask again in this session.",
+    spinner: false,
+    mayAskView: left > 0,
+  };
+}
+
+function busy(title: string, text: string): Waiting {
+  return { title, text, spinner: true, mayAskView: false };
+}
+
+/** The question that is on the customer's screen while the picture is shown, or null. */
+export function question(snapshot: Snapshot): string | null {
+  const session = snapshot.phase === "connected" ? snapshot.session : null;
+  if (session === null || !session.permissions.view) {
+    return null;
+  }
+  switch (session.asking?.kind) {
+    case "control": return "The customer is being asked whether you may use the mouse and keyboard.";
+    case "switch": return switchText(session);
+    default: return null;
+  }
+}
+
+function switchText(session: Session): string {
+  const wanted = session.customer?.usable.find((backend) => backend.id === session.asking?.backend);
+  const name = wanted?.label ?? "another backend";
+  return `The customer is being asked to switch to ${name}. If they agree, this session ends and they read you a new code.`;
+}
+
+export interface AskControl {
+  label: string;
+  enabled: boolean;
+  title: string;
+}
+
+/** How the button for control looks just now. */
+export function askControl(session: Session): AskControl {
+  if (session.permissions.control) {
+    return { label: "You have control", enabled: false, title: "The customer can take it back at any time" };
+  }
+  if (session.asking?.kind === "control") {
+    return { label: "Asking for control…", enabled: false, title: "The question is on the customer's screen" };
+  }
+  if (session.asks_left.control === 0) {
+    return { label: "Control refused", enabled: false, title: "You can't ask again in this session" };
+  }
+  const enabled = session.permissions.view && session.asking === null;
+  return { label: "Ask for control", enabled, title: "Ctrl+Alt+Shift+C" };
+}
+
+function times(count: number): string {
+  return count === 1 ? "once more" : `${count} times`;
+}
+
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const two = (part: number): string => String(part).padStart(2, "0");
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60
+    ? `${minutes}:${two(seconds % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}
