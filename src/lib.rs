@@ -1,0 +1,12 @@
+//! The customer's launcher: what `etatuki` is made of.
+//!
+//! Pure and without windows: [`registry`] (what ships), [`settings`] (what the user may choose),
+//! [`language`] and [`texts`] (what the customer reads). With the feature `window`, which is on unless
+//! somebody turns it off: the command line, logs, probes, and the windows themselves.
+//!
+//! What does not belong here: the session (`etatuki-session`), the plugins, anything of the network.
+
+pub mod language;
+pub mod registry;
+pub mod settings;
+pub mod texts;

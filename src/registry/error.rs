@@ -1,0 +1,195 @@
+//! What is wrong with a registry, where, and what to do about it: for the integrator who wrote it.
+
+use std::path::PathBuf;
+
+/// A registry that can't be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}, line {line}, {}: {problem}; {}", key_words(key), problem.remedy(key))]
+pub struct RegistryError {
+    /// The file, as it was named to the parser.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// The key with its tables, `backend.plugin`; empty when no key is to blame.
+    pub key: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a registry.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// Not TOML, or not the keys and types that belong there; the text is the parser's.
+    #[error("{0}")]
+    Toml(String),
+    /// More bytes than a registry ever has.
+    #[error("the file is larger than 256 KiB")]
+    TooLarge,
+    /// No entry at all.
+    #[error("there is no [[backend]]")]
+    NoBackends,
+    /// More entries than a customer could choose from.
+    #[error("there are more than 32 backends")]
+    TooManyBackends,
+    /// Nobody's support could ever be let in.
+    #[error("there is no vendor key, so that no support person could be recognised")]
+    NoVendorKey,
+    /// A text for the customer that is empty.
+    #[error("the text is empty")]
+    Empty,
+    /// A text for the customer that no window could hold.
+    #[error("the text is longer than 80 characters")]
+    TooLong,
+    /// A text for the customer with something in it that can't be shown.
+    #[error("the text has a control character in it")]
+    ControlCharacter,
+    /// An id that couldn't be typed on a command line.
+    #[error("this can't be an id")]
+    BadId,
+    /// Two entries with one id.
+    #[error("the id `{id}` is used already in line {first_line}")]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// Where it was used first.
+        first_line: usize,
+    },
+    /// Something else than a file name.
+    #[error("this isn't the name of a file in the plugin folder")]
+    PluginName,
+    /// There is no such plugin.
+    #[error("there is no file {}", .0.display())]
+    PluginMissing(PathBuf),
+    /// The plugin is there in a version that won't do.
+    #[error("the plugin has version {found}, which doesn't meet this requirement")]
+    PluginVersion {
+        /// The plugin's own version.
+        found: String,
+    },
+    /// Not 64 hexadecimal digits.
+    #[error("this isn't a SHA-256")]
+    BadHash,
+    /// Not the address of a service.
+    #[error("this isn't the address of a service")]
+    BadUrl,
+    /// Plain HTTP to another machine.
+    #[error("plain http is for this machine alone")]
+    PlainHttp,
+}
+
+impl RegistryError {
+    /// The problem at the byte `offset` of `text`.
+    pub(super) fn at(file: &str, text: &str, offset: usize, problem: Problem) -> Self {
+        let line = line_of(text, offset);
+        let key = match problem {
+            Problem::TooLarge | Problem::NoBackends => String::new(),
+            _ => key_at(text, line),
+        };
+        Self {
+            file: file.to_owned(),
+            line,
+            key,
+            problem,
+        }
+    }
+
+    /// A problem found after parsing, with the key `key` in a line that is known.
+    pub fn in_line(file: &str, line: usize, key: &str, problem: Problem) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            key: key.to_owned(),
+            problem,
+        }
+    }
+}
+
+impl Problem {
+    fn remedy(&self, key: &str) -> &'static str {
+        match self {
+            Problem::Toml(message) if message.starts_with("unknown field") => {
+                "remove the key or correct its name"
+            }
+            Problem::Toml(message) if message.starts_with("missing field") => "add the key",
+            Problem::Toml(_) => remedy_of_key(key),
+            Problem::TooLarge => "a registry has a few kilobytes: is this the right file?",
+            Problem::NoBackends => "add one table per entry, as docs/registry.md shows",
+            Problem::TooManyBackends => "remove some",
+            Problem::NoVendorKey => "add the public key that `etatuki-vendor key new` printed",
+            Problem::Empty => "write what the customer is to read",
+            Problem::TooLong => "shorten it",
+            Problem::ControlCharacter => "write it on one line, without escapes",
+            Problem::BadId => "use 1 to 40 of a-z, 0-9 and -, beginning with a letter or digit",
+            Problem::DuplicateId { .. } => "give every backend an id of its own",
+            Problem::PluginName => "write the file name alone, such as \"libetatuki_ecom.so\"",
+            Problem::PluginMissing(_) => "put the plugin there or correct its name",
+            Problem::PluginVersion { .. } => {
+                "install a plugin that does, or correct the requirement"
+            }
+            Problem::BadHash => "write the 64 hexadecimal digits that `sha256sum` prints",
+            Problem::BadUrl => "write https://host or https://host:port and nothing after it",
+            Problem::PlainHttp => "write https://",
+        }
+    }
+}
+
+fn remedy_of_key(key: &str) -> &'static str {
+    match key.rsplit('.').next().unwrap_or_default() {
+        "version" | "for_app" => "write a semver requirement such as \">=1.2, <2\"",
+        "keys" => "copy the whole public key that `etatuki-vendor key new` printed",
+        "form" => "write \"ecom\" or \"remoteus\"",
+        "language" => "write \"fi\", \"sv\" or \"en\", or leave the key out",
+        "order" => "write a whole number",
+        _ => "correct this line (docs/registry.md describes every key)",
+    }
+}
+
+fn key_words(key: &str) -> String {
+    if key.is_empty() {
+        "the whole file".into()
+    } else {
+        format!("key `{key}`")
+    }
+}
+
+/// The line of a byte, counted from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    let end = offset.min(text.len());
+    text.as_bytes()[..end]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
+}
+
+/// The key of a line, with the table that it stands in; the table alone where the line has no key. This
+/// reads the text as a person would, for it must also answer where the TOML is broken.
+fn key_at(text: &str, line: usize) -> String {
+    let lines: Vec<&str> = text.lines().take(line).map(str::trim).collect();
+    let table = lines
+        .iter()
+        .rev()
+        .find_map(|line| table_of(line))
+        .unwrap_or_default();
+    let is_rest_of_value = |line: &&str| line.starts_with(['"', '\'', ']', '}']);
+    let head = lines
+        .iter()
+        .rev()
+        .find(|line| !is_rest_of_value(line))
+        .copied()
+        .unwrap_or_default();
+    let key = match head.split_once('=') {
+        Some((key, _)) if !head.starts_with(['[', '#']) => key.trim(),
+        _ => "",
+    };
+    match (table.is_empty(), key.is_empty()) {
+        (true, _) => key.to_owned(),
+        (false, true) => table.to_owned(),
+        (false, false) => format!("{table}.{key}"),
+    }
+}
+
+fn table_of(line: &str) -> Option<&str> {
+    let name = line.strip_prefix('[')?.trim_start_matches('[');
+    name.split(']').next().map(str::trim)
+}

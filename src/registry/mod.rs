@@ -1,0 +1,366 @@
+//! The registry `backends.toml`: whose support this is, where its service is, and which entries there
+//! are. Parsing only, from text to checked types; `docs/registry.md` describes every key.
+//!
+//! Where the registry lies and whether that place can be trusted is in [`place`]; whether its plugins
+//! can be loaded is the plugin host's business.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use etatuki_trust::{CodeForm, VendorPublicKey};
+use semver::{Version, VersionReq};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::language::Language;
+
+mod error;
+pub mod place;
+
+pub use error::{Problem, RegistryError};
+
+/// Largest registry that is read, in bytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// Most entries that one registry may have.
+pub const MAX_BACKENDS: usize = 32;
+/// Longest name, label or phone number, in characters.
+pub const MAX_TEXT: usize = 80;
+
+/// A registry that was read and checked.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// The language of all windows, when the vendor fixes it.
+    pub language: Option<Language>,
+    /// Whose support this is.
+    pub vendor: Vendor,
+    /// The service's address: `scheme://host[:port]`, no slash at the end.
+    pub service: String,
+    /// The entries, in the order in which they are shown; at least one.
+    pub backends: Vec<Backend>,
+}
+
+/// Whose support this is.
+#[derive(Clone, Debug)]
+pub struct Vendor {
+    /// The vendor's name, as the customer knows it.
+    pub name: String,
+    /// The phone number to call, as it is to be shown.
+    pub phone: String,
+    /// The keys that may have signed an agent's card; at least one.
+    pub keys: Vec<VendorPublicKey>,
+}
+
+/// One entry.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// `[a-z0-9-]`, unique, the plugin's own id too.
+    pub id: String,
+    /// The entry's name.
+    pub label: Label,
+    /// The plugin's file name inside the plugin folder, without any folder.
+    pub plugin: String,
+    /// The lines of `plugin` and `version` in the registry, for errors found later.
+    pub lines: PluginLines,
+    /// The plugin versions that will do.
+    pub version: VersionReq,
+    /// The plugin file's SHA-256, when the registry pins it.
+    pub sha256: Option<[u8; 32]>,
+    /// How this entry's code is formed.
+    pub form: CodeForm,
+    /// The versions of the accounting program for which this entry is the fitting one.
+    pub for_app: Option<VersionReq>,
+    /// Handed to the plugin as it stands.
+    pub options: serde_json::Value,
+}
+
+/// Where in the registry a plugin is named, and which version it must have; counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are the keys of their lines")]
+pub struct PluginLines {
+    pub plugin: usize,
+    pub version: usize,
+}
+
+/// An entry's name in the three languages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    fi: String,
+    sv: String,
+    en: String,
+}
+
+impl Label {
+    /// The name in `language`.
+    pub fn in_language(&self, language: Language) -> &str {
+        match language {
+            Language::Fi => &self.fi,
+            Language::Sv => &self.sv,
+            Language::En => &self.en,
+        }
+    }
+}
+
+impl Backend {
+    /// Whether this is the entry for an accounting program of `version`.
+    pub fn fits(&self, version: &Version) -> bool {
+        self.for_app
+            .as_ref()
+            .is_some_and(|wanted| wanted.matches(version))
+    }
+}
+
+impl Registry {
+    /// Reads a registry. `file` is only named in errors.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line and key.
+    pub fn parse(text: &str, file: &str) -> Result<Self, RegistryError> {
+        let source = Source { file, text };
+        if text.len() > MAX_BYTES {
+            return Err(source.error(0..0, Problem::TooLarge));
+        }
+        let raw: RawRegistry = toml::from_str(text).map_err(|error| source.toml_error(&error))?;
+        source.registry(raw)
+    }
+
+    /// The entry of that id.
+    pub fn backend(&self, id: &str) -> Option<&Backend> {
+        self.backends.iter().find(|backend| backend.id == id)
+    }
+}
+
+/// The accounting program's version as `--app-version` gives it. Old programs count their versions in
+/// years or in two numbers, so that missing numbers are taken as 0: `2008` is 2008.0.0.
+pub fn app_version(text: &str) -> Option<Version> {
+    let text = text.trim().trim_start_matches(['v', 'V']);
+    let numbers_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (numbers, rest) = text.split_at(numbers_end);
+    let missing = 3usize.checked_sub(numbers.split('.').count())?;
+    Version::parse(&format!("{numbers}{}{rest}", ".0".repeat(missing))).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRegistry {
+    language: Option<Language>,
+    vendor: RawVendor,
+    service: RawService,
+    #[serde(default)]
+    backend: Vec<RawBackend>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVendor {
+    name: Spanned<String>,
+    phone: Spanned<String>,
+    keys: Spanned<Vec<VendorPublicKey>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawService {
+    url: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBackend {
+    id: Spanned<String>,
+    label: Spanned<Label>,
+    plugin: Spanned<String>,
+    version: Spanned<VersionReq>,
+    sha256: Option<Spanned<String>>,
+    form: CodeForm,
+    for_app: Option<VersionReq>,
+    #[serde(default)]
+    order: i64,
+    #[serde(default)]
+    options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The text that is being read, so that every error can say where it is.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn error(&self, span: Range<usize>, problem: Problem) -> RegistryError {
+        RegistryError::at(self.file, self.text, span.start, problem)
+    }
+
+    fn toml_error(&self, error: &toml::de::Error) -> RegistryError {
+        let at = error.span().map_or(0, |span| span.start);
+        RegistryError::at(
+            self.file,
+            self.text,
+            at,
+            Problem::Toml(error.message().to_owned()),
+        )
+    }
+
+    fn registry(&self, raw: RawRegistry) -> Result<Registry, RegistryError> {
+        let vendor = self.vendor(raw.vendor)?;
+        let service = self.service(&raw.service.url)?;
+        if raw.backend.is_empty() {
+            return Err(self.error(0..0, Problem::NoBackends));
+        }
+        if let Some(extra) = raw.backend.get(MAX_BACKENDS) {
+            return Err(self.error(extra.id.span(), Problem::TooManyBackends));
+        }
+        self.check_ids(&raw.backend)?;
+        let mut raw_backends = raw.backend;
+        raw_backends.sort_by_key(|backend| backend.order);
+        let backends = raw_backends
+            .into_iter()
+            .map(|raw| self.backend(raw))
+            .collect::<Result<_, _>>()?;
+        Ok(Registry {
+            language: raw.language,
+            vendor,
+            service,
+            backends,
+        })
+    }
+
+    fn vendor(&self, raw: RawVendor) -> Result<Vendor, RegistryError> {
+        if raw.keys.get_ref().is_empty() {
+            return Err(self.error(raw.keys.span(), Problem::NoVendorKey));
+        }
+        Ok(Vendor {
+            name: self.shown_text(raw.name)?,
+            phone: self.shown_text(raw.phone)?,
+            keys: raw.keys.into_inner(),
+        })
+    }
+
+    /// Every byte that passes through the service is encrypted end to end, yet its owner tokens and
+    /// the codes' first halves are not: plain `http` is for one's own machine.
+    fn service(&self, url: &Spanned<String>) -> Result<String, RegistryError> {
+        let refuse = |problem| Err(self.error(url.span(), problem));
+        let Ok(parsed) = url::Url::parse(url.get_ref()) else {
+            return refuse(Problem::BadUrl);
+        };
+        let loopback = match parsed.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => return refuse(Problem::BadUrl),
+        };
+        match parsed.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            "http" => return refuse(Problem::PlainHttp),
+            _ => return refuse(Problem::BadUrl),
+        }
+        let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.fragment().is_none();
+        if !bare || !parsed.username().is_empty() || parsed.password().is_some() {
+            return refuse(Problem::BadUrl);
+        }
+        Ok(parsed.origin().ascii_serialization())
+    }
+
+    fn check_ids(&self, backends: &[RawBackend]) -> Result<(), RegistryError> {
+        let mut first = HashMap::new();
+        for backend in backends {
+            let id = backend.id.get_ref();
+            if !is_id(id) {
+                return Err(self.error(backend.id.span(), Problem::BadId));
+            }
+            if let Some(earlier) = first.insert(id, backend.id.span().start) {
+                let first_line = error::line_of(self.text, earlier);
+                let problem = Problem::DuplicateId {
+                    id: id.clone(),
+                    first_line,
+                };
+                return Err(self.error(backend.id.span(), problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn backend(&self, raw: RawBackend) -> Result<Backend, RegistryError> {
+        if !is_file_name(raw.plugin.get_ref()) {
+            return Err(self.error(raw.plugin.span(), Problem::PluginName));
+        }
+        let line = |offset| error::line_of(self.text, offset);
+        let lines = PluginLines {
+            plugin: line(raw.plugin.span().start),
+            version: line(raw.version.span().start),
+        };
+        let sha256 = raw.sha256.map(|hash| self.hash(&hash)).transpose()?;
+        Ok(Backend {
+            id: raw.id.into_inner(),
+            label: self.label(raw.label)?,
+            plugin: raw.plugin.into_inner(),
+            lines,
+            version: raw.version.into_inner(),
+            sha256,
+            form: raw.form,
+            for_app: raw.for_app,
+            options: raw.options.into(),
+        })
+    }
+
+    fn label(&self, label: Spanned<Label>) -> Result<Label, RegistryError> {
+        let span = label.span();
+        let label = label.into_inner();
+        for text in [&label.fi, &label.sv, &label.en] {
+            check_shown(text).map_err(|problem| self.error(span.clone(), problem))?;
+        }
+        Ok(label)
+    }
+
+    fn shown_text(&self, text: Spanned<String>) -> Result<String, RegistryError> {
+        check_shown(text.get_ref()).map_err(|problem| self.error(text.span(), problem))?;
+        Ok(text.into_inner())
+    }
+
+    fn hash(&self, hash: &Spanned<String>) -> Result<[u8; 32], RegistryError> {
+        parse_hash(hash.get_ref()).ok_or_else(|| self.error(hash.span(), Problem::BadHash))
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('-')
+}
+
+fn is_file_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=120).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
+}
+
+fn check_shown(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::Empty);
+    }
+    if text.chars().count() > MAX_TEXT {
+        return Err(Problem::TooLong);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::ControlCharacter);
+    }
+    Ok(())
+}
+
+fn parse_hash(hex: &str) -> Option<[u8; 32]> {
+    let digits = hex.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        *byte = u8::try_from(high * 16 + low).ok()?;
+    }
+    Some(hash)
+}
+
+#[cfg(test)]
+mod tests;

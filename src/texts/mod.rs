@@ -1,0 +1,266 @@
+//! The sentences that the customer reads, in three languages, from the message files beside this one.
+//!
+//! Keys are typed: a text that isn't there doesn't compile, a message file with a key too many or too
+//! few doesn't parse. Which sentence belongs to which moment is decided in the windows.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::language::Language;
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $section:ident { $($key:ident),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        #[allow(missing_docs, reason = "the message files are the documentation")]
+        pub struct $section { $(pub $key: String),* }
+    )*};
+}
+
+sections! {
+    /// On every window.
+    Window { title, support, development, close }
+    /// The small window with the entries.
+    Menu { help, heading, hint, fitting, quit }
+    /// The session window before anything is opened.
+    Before { promise, open }
+    /// The code that is read aloud.
+    Code { call, id, password, session_code, copy, copied, renews }
+    /// The session's states in words.
+    State { closed, opening, waiting, connected, interrupted, closing }
+    /// What the customer must know although the session goes on.
+    Notice { stranger_tried, wrong_code_tried, code_burnt, code_renewed }
+    /// What the customer is asked.
+    Question {
+        view, view_more, view_allow, control, control_more, control_allow, switch, switch_more,
+        switch_allow, deny, countdown,
+    }
+    /// The bar that says who is looking.
+    Bar {
+        connected, viewing, controlling, asking, interrupted, take_back, close, escape,
+    }
+    /// The receipt.
+    Receipt {
+        closed, viewed, controlled, not_viewed, nobody, never, minutes, seconds, again,
+    }
+    /// Around a failure.
+    Failed { retry, for_support }
+    /// One failure.
+    Failure { happened, todo }
+}
+
+/// All texts of one language.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "documented at their types")]
+pub struct Texts {
+    pub window: Window,
+    pub menu: Menu,
+    pub before: Before,
+    pub code: Code,
+    pub state: State,
+    pub notice: Notice,
+    pub question: Question,
+    pub bar: Bar,
+    pub receipt: Receipt,
+    pub failed: Failed,
+    failures: BTreeMap<String, Failure>,
+}
+
+/// The failure whose text stands in for names that have none.
+const UNNAMED: &str = "internal";
+
+impl Texts {
+    /// The texts of `language`.
+    pub fn load(language: Language) -> Self {
+        toml::from_str(source(language)).expect("the message files are parsed by a test")
+    }
+
+    /// The text of the failure with that stable name.
+    pub fn failure(&self, name: &str) -> &Failure {
+        self.failures
+            .get(name)
+            .unwrap_or_else(|| &self.failures[UNNAMED])
+    }
+
+    /// A number of seconds as a person says it: under a minute in seconds, else in whole minutes.
+    pub fn duration(&self, seconds: u64) -> String {
+        if seconds < 60 {
+            fill(&self.receipt.seconds, &[("n", &seconds.to_string())])
+        } else {
+            fill(
+                &self.receipt.minutes,
+                &[("n", &((seconds + 30) / 60).to_string())],
+            )
+        }
+    }
+}
+
+impl Failure {
+    /// What happened, and what to do.
+    pub fn sentence(&self) -> String {
+        format!("{} {}", self.happened, self.todo)
+    }
+}
+
+/// Puts values into a text's `{placeholders}`. What stands in a value is never filled in again.
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, tail)) = after.split_once('}') else {
+            break;
+        };
+        filled.push_str(before);
+        if let Some((_, value)) = values.iter().find(|(key, _)| *key == name) {
+            filled.push_str(value);
+        }
+        rest = tail;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// Seconds as `1:47`.
+pub fn clock(seconds: u32) -> String {
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn source(language: Language) -> &'static str {
+    match language {
+        Language::Fi => include_str!("fi.toml"),
+        Language::Sv => include_str!("sv.toml"),
+        Language::En => include_str!("en.toml"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every key of a message file with its placeholders.
+    fn placeholders(language: Language) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::new();
+        collect(&toml::from_str(source(language)).unwrap(), "", &mut found);
+        found
+    }
+
+    fn collect(table: &toml::Table, above: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
+        for (key, value) in table {
+            let path = format!("{above}/{key}");
+            match value {
+                toml::Value::Table(table) => collect(table, &path, found),
+                text => {
+                    let text = text.as_str().expect("only texts");
+                    assert!(!text.trim().is_empty(), "{path}");
+                    let names = text
+                        .split('{')
+                        .skip(1)
+                        .filter_map(|part| part.split('}').next());
+                    found.insert(path, names.map(str::to_owned).collect());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_languages_have_the_same_keys_and_placeholders() {
+        let finnish = placeholders(Language::Fi);
+        assert_eq!(finnish, placeholders(Language::Sv));
+        assert_eq!(finnish, placeholders(Language::En));
+    }
+
+    #[test]
+    fn every_language_parses() {
+        for language in Language::ALL {
+            assert!(!Texts::load(language).window.title.is_empty());
+        }
+    }
+
+    #[cfg(feature = "window")]
+    #[test]
+    fn every_failure_has_a_text() {
+        let launchers = ["registry-broken", "unknown-backend"];
+        let sessions = etatuki_session::FailureName::ALL.map(|name| name.as_str());
+        let names: BTreeSet<_> = sessions.iter().chain(&launchers).copied().collect();
+        for language in Language::ALL {
+            let texts = Texts::load(language);
+            let known: BTreeSet<_> = texts.failures.keys().map(String::as_str).collect();
+            assert_eq!(known, names, "{language:?}");
+        }
+    }
+
+    /// Every failure says what happened and what to do, in whole sentences.
+    #[test]
+    fn failures_are_sentences() {
+        for language in Language::ALL {
+            for (name, failure) in Texts::load(language).failures {
+                for text in [failure.happened, failure.todo] {
+                    assert!(text.ends_with('.') && !text.contains('{'), "{name}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_designs_words_are_kept() {
+        let fi = Texts::load(Language::Fi);
+        assert_eq!(fi.code.id, "Tunnus (ID)");
+        assert_eq!(fi.code.password, "Kertasalasana");
+        assert_eq!(fi.code.session_code, "Istuntokoodi");
+        assert_eq!(
+            fi.before.promise,
+            "Tuki näkee näyttösi vasta, kun annat luvan."
+        );
+        let agent = [("name", "Maija Virtanen"), ("organisation", "Ecom Oy")];
+        assert_eq!(
+            fill(&fi.question.view, &agent),
+            "Saako Maija Virtanen (Ecom Oy) katsoa näyttöäsi?"
+        );
+        assert_eq!(
+            fill(&fi.question.control, &agent),
+            "Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?"
+        );
+        assert_eq!(
+            fill(&fi.state.interrupted, &[("time", &clock(107))]),
+            "Yhteys katkesi. Yritetään uudelleen… 1:47"
+        );
+        let viewed = [
+            ("viewed", &*fi.duration(720)),
+            ("controlled", &*fi.duration(250)),
+        ];
+        let receipt = fill(&fi.receipt.controlled, &[&agent[..], &viewed[..]].concat());
+        assert_eq!(
+            receipt,
+            "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min."
+        );
+    }
+
+    #[test]
+    fn fill_knows_its_names_only_and_never_fills_twice() {
+        let check = |text: &str, expected: &str| {
+            let values = [("a", "{b}"), ("b", "two")];
+            assert_eq!(fill(text, &values), expected);
+        };
+        check("no place", "no place");
+        check("{a} and {b}", "{b} and two");
+        check("{c}!", "!");
+        check("open {a", "open {a");
+    }
+
+    #[test]
+    fn durations_as_a_person_says_them() {
+        let fi = Texts::load(Language::Fi);
+        let check = |seconds, expected: &str| assert_eq!(fi.duration(seconds), expected);
+        check(0, "0 s");
+        check(59, "59 s");
+        check(60, "1 min");
+        check(89, "1 min");
+        check(90, "2 min");
+        check(3600, "60 min");
+    }
+}
