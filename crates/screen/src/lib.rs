@@ -1,1 +1,32 @@
-//! (skeleton)
+//! What the screen shows, and input into it.
+//!
+//! [`Capture`] reads the screen: which parts changed, their pixels, the pointer's shape, the size.
+//! [`Input`] types and points: keysyms through whatever keyboard layout the machine has. [`Clipboard`]
+//! exchanges text. Each has a connection of its own to the window system and is used by one thread;
+//! nothing here starts a thread, reads a clock for pacing, or polls on a timer: the caller waits on
+//! the `as_fd()` of each and then calls `pump()`.
+//!
+//! Every wait for the window system has a limit and is cut short by [`Stop`]. A window system that
+//! dies gives [`ScreenError::Lost`], never an exit.
+//!
+//! What doesn't belong here: RFB, consent, and who is on the other end.
+
+mod cursor;
+mod error;
+mod geometry;
+mod keysym;
+mod pixels;
+mod region;
+mod scancode;
+mod stop;
+#[cfg(unix)]
+mod x11;
+
+pub use cursor::CursorImage;
+pub use error::ScreenError;
+pub use geometry::{Rect, Size};
+pub use pixels::PixelLayout;
+pub use region::Region;
+pub use stop::Stop;
+#[cfg(unix)]
+pub use x11::{Capture, Clipboard, Frame, Input, Piece};

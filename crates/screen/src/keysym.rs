@@ -1,0 +1,78 @@
+//! Keysyms: which two of them mean the same character.
+
+use xkeysym::Keysym;
+
+/// Keysyms that stand for a Unicode character directly.
+const UNICODE: std::ops::RangeInclusive<u32> = 0x0100_0000..=0x0110_ffff;
+/// Function, keypad and modifier keys: never the same as a character, even where they type one.
+const FUNCTION: std::ops::RangeInclusive<u32> = 0xfd00..=0xffff;
+
+/// The character that a keysym types, if it is one that types a character.
+pub(crate) fn character(keysym: u32) -> Option<char> {
+    if FUNCTION.contains(&keysym) {
+        return None;
+    }
+    Keysym::new(keysym).key_char()
+}
+
+/// Whether both type the same character, however they are written (`EuroSign`, `U20AC`), or are the same key.
+pub(crate) fn same(a: u32, b: u32) -> bool {
+    a == b || (character(a).is_some() && character(a) == character(b))
+}
+
+/// Whether it stands for a key rather than for what a key types: no character, and not on the keypad,
+/// where Num Lock decides.
+pub(crate) fn is_function(keysym: u32) -> bool {
+    FUNCTION.contains(&keysym) && !KEYPAD.contains(&keysym) || VENDOR.contains(&keysym)
+}
+
+/// Whether it stands for a key that is held while others are pressed: Shift to Hyper, the locks, the ISO shifts.
+pub(crate) fn is_modifier(keysym: u32) -> bool {
+    matches!(keysym, 0xffe1..=0xffee | 0xfe01..=0xfe13 | 0xff7e..=0xff7f)
+}
+
+/// The same modifier on the other side of the keyboard, or what most layouts have in its place.
+pub(crate) fn counterpart(modifier: u32) -> Option<u32> {
+    match modifier {
+        0xffea => Some(0xfe03),          // right Alt: AltGr
+        0xfe03 | 0xff7e => Some(0xffea), // AltGr, Mode_switch: right Alt
+        0xffe7 | 0xffe8 => Some(0xffe9), // Meta: left Alt
+        0xffe1 | 0xffe3 | 0xffe9 | 0xffeb | 0xffed => Some(modifier + 1),
+        0xffe2 | 0xffe4 | 0xffec | 0xffee => Some(modifier - 1),
+        _ => None,
+    }
+}
+
+/// Whether a peer may ask for it: what X would accept as a keysym.
+pub(crate) fn is_valid(keysym: u32) -> bool {
+    (0x20..0x0100_0000).contains(&keysym) || UNICODE.contains(&keysym) || VENDOR.contains(&keysym)
+}
+
+/// Keysyms of the keypad's keys.
+const KEYPAD: std::ops::RangeInclusive<u32> = 0xff80..=0xffbd;
+/// Keysyms of vendors, among them the multimedia keys (XF86AudioMute and its kin).
+const VENDOR: std::ops::RangeInclusive<u32> = 0x1000_0000..=0x1fff_ffff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_spellings_of_one_character() {
+        assert!(same(0x20ac, 0x0100_20ac)); // €
+        assert!(same(0xe4, 0x0100_00e4)); // ä
+        assert!(!same(0xe4, 0xc4)); // ä, Ä
+        assert!(!same(0xffb1, 0x31)); // KP_1, 1
+        assert!(!same(0xfe50, 0x60)); // dead grave, grave
+    }
+
+    #[test]
+    fn what_is_no_keysym_is_refused() {
+        for keysym in [0, 0x1f, 0x0111_0000, 0x2000_0000, u32::MAX] {
+            assert!(!is_valid(keysym), "{keysym:#x}");
+        }
+        for keysym in [0x61, 0xff0d, 0xfe03, 0x0100_2603, 0x1008_ff11] {
+            assert!(is_valid(keysym), "{keysym:#x}");
+        }
+    }
+}
