@@ -1,0 +1,489 @@
+//! Picture blocks: one zstd stream with a long memory, cut into padded blocks. Bytes in, bytes out.
+//!
+//! ```text
+//! kind u8 (0 stored, 1 zstd) | plain length u32 | payload length u32 | payload | zeros to 512 bytes
+//! ```
+//!
+//! All zstd blocks of a stream are one zstd frame that is flushed at each block's end and never ends
+//! itself, so that a block can repeat what the last 16 MiB of plain bytes held. A stored block isn't part
+//! of that history; it is used where a block takes one unit of 512 bytes anyway.
+//!
+//! Padding: with a shared history the length of what follows tells how well it repeats what came before.
+//! What is left of that leak is in the threat model.
+
+use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
+
+use crate::{
+    error::{LinkError, Violation},
+    frame::Collect,
+};
+
+/// The most that one block may hold before compression.
+pub(crate) const MAX_PLAIN: usize = 64 << 20;
+
+/// Blocks are padded to multiples of this.
+const UNIT: usize = 512;
+
+const HEADER: usize = 9;
+const STORED: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// 16 MiB of history; each step up costs both ends as much memory again for a tenth fewer bytes.
+const WINDOW_LOG: u32 = 24;
+const LEVEL: i32 = 3;
+
+/// How much room is made for output at a time.
+const STEP: usize = 64 << 10;
+
+/// Turns plain bytes into blocks. About 22 MiB of memory once it has compressed something.
+pub struct Encoder {
+    zstd: raw::Encoder<'static>,
+    /// A failure inside a block leaves the two histories different for good.
+    broken: bool,
+}
+
+impl Encoder {
+    /// A fresh stream.
+    ///
+    /// # Errors
+    /// [`LinkError::Compressor`] if zstd finds no memory.
+    pub fn new() -> Result<Self, LinkError> {
+        let mut zstd = raw::Encoder::new(LEVEL).map_err(|_| LinkError::Compressor)?;
+        for parameter in
+            [CParameter::EnableLongDistanceMatching(true), CParameter::WindowLog(WINDOW_LOG)]
+        {
+            zstd.set_parameter(parameter).map_err(|_| LinkError::Compressor)?;
+        }
+        Ok(Self { zstd, broken: false })
+    }
+
+    /// Appends `plain` as one block to `out`; nothing for empty `plain`. Takes about a millisecond per
+    /// 100 to 300 kB.
+    ///
+    /// # Errors
+    /// [`LinkError::TooLarge`] above 64 MiB, and the stream goes on; [`LinkError::Compressor`], and it
+    /// doesn't.
+    pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+        if plain.len() > MAX_PLAIN {
+            return Err(LinkError::TooLarge { length: plain.len(), limit: MAX_PLAIN });
+        }
+        if self.broken {
+            return Err(LinkError::Compressor);
+        }
+        if plain.is_empty() {
+            return Ok(());
+        }
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER]);
+        let kind = if HEADER + plain.len() <= UNIT {
+            out.extend_from_slice(plain);
+            STORED
+        } else {
+            self.compress(plain, out).inspect_err(|_| self.broken = true)?;
+            ZSTD
+        };
+        let payload = out.len() - start - HEADER;
+        out[start..start + HEADER].copy_from_slice(&header(kind, plain.len(), payload));
+        out.resize(start + HEADER + payload + padding(payload), 0);
+        Ok(())
+    }
+
+    fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+        let mut input = InBuffer::around(plain);
+        let mut unflushed = 1;
+        while input.pos() < plain.len() || unflushed > 0 {
+            out.reserve(STEP);
+            let written = out.len();
+            let mut output = OutBuffer::around_pos(out, written);
+            let result = if input.pos() < plain.len() {
+                self.zstd.run(&mut input, &mut output).map(|_| 1)
+            } else {
+                self.zstd.flush(&mut output)
+            };
+            unflushed = result.map_err(|_| LinkError::Compressor)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").field("broken", &self.broken).finish_non_exhaustive()
+    }
+}
+
+/// Turns blocks back into plain bytes. At most 16 MiB of history, and one block's payload and plain bytes.
+pub struct Decoder {
+    zstd: raw::Decoder<'static>,
+    /// One block so far: header, payload, padding. Grows as bytes come.
+    buffer: Vec<u8>,
+    /// The first violation; a stream never recovers from one.
+    broken: Option<Violation>,
+}
+
+impl Decoder {
+    /// A fresh stream.
+    ///
+    /// # Errors
+    /// [`LinkError::Compressor`] if zstd finds no memory.
+    pub fn new() -> Result<Self, LinkError> {
+        let mut zstd = raw::Decoder::new().map_err(|_| LinkError::Compressor)?;
+        zstd.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
+            .map_err(|_| LinkError::Compressor)?;
+        Ok(Self { zstd, buffer: Vec::new(), broken: None })
+    }
+
+    /// Takes a piece of the stream of any length and appends to `plain` what it makes whole. For those
+    /// who have the bytes at hand, as a fuzzer has.
+    ///
+    /// # Errors
+    /// The rule that the bytes break; the stream is of no use afterwards.
+    pub fn decode(&mut self, mut bytes: &[u8], plain: &mut Vec<Vec<u8>>) -> Result<(), Violation> {
+        loop {
+            let missing = self.missing()?;
+            if missing == 0 {
+                plain.push(self.take()?);
+                continue;
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let (now, later) = bytes.split_at(missing.min(bytes.len()));
+            self.push(now);
+            bytes = later;
+        }
+    }
+
+    fn open(&mut self, header: Header) -> Result<Vec<u8>, Violation> {
+        let (payload, padding) = self.buffer[HEADER..].split_at(header.payload);
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(Violation::BlockPadding);
+        }
+        match header.kind {
+            STORED => Ok(payload.to_vec()),
+            _ => decompress(&mut self.zstd, payload, header.plain),
+        }
+    }
+}
+
+impl Collect for Decoder {
+    type Message = Vec<u8>;
+
+    fn missing(&self) -> Result<usize, Violation> {
+        if let Some(violation) = self.broken {
+            return Err(violation);
+        }
+        let whole = match self.buffer.first_chunk::<HEADER>() {
+            None => HEADER,
+            Some(bytes) => Header::parse(bytes)?.block(),
+        };
+        Ok(whole - self.buffer.len())
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    fn take(&mut self) -> Result<Vec<u8>, Violation> {
+        let bytes = self.buffer.first_chunk().ok_or(Violation::Truncated)?;
+        let plain = Header::parse(bytes).and_then(|header| self.open(header));
+        self.broken = plain.as_ref().err().copied();
+        self.buffer.clear();
+        self.buffer.shrink_to(STEP);
+        plain
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("broken", &self.broken).finish_non_exhaustive()
+    }
+}
+
+/// A header whose lengths are within bounds.
+#[derive(Clone, Copy)]
+struct Header {
+    kind: u8,
+    plain: usize,
+    payload: usize,
+}
+
+impl Header {
+    fn parse(&[kind, p0, p1, p2, p3, c0, c1, c2, c3]: &[u8; HEADER]) -> Result<Self, Violation> {
+        let plain = u32::from_be_bytes([p0, p1, p2, p3]) as usize;
+        let payload = u32::from_be_bytes([c0, c1, c2, c3]) as usize;
+        let fits = match kind {
+            STORED => payload == plain,
+            ZSTD => (1..=most_compressed(plain)).contains(&payload),
+            _ => false,
+        };
+        if (1..=MAX_PLAIN).contains(&plain) && fits {
+            Ok(Self { kind, plain, payload })
+        } else {
+            Err(Violation::BlockHeader)
+        }
+    }
+
+    /// The block's bytes on the wire.
+    const fn block(self) -> usize {
+        HEADER + self.payload + padding(self.payload)
+    }
+}
+
+fn header(kind: u8, plain: usize, payload: usize) -> [u8; HEADER] {
+    let [p0, p1, p2, p3] = length(plain);
+    let [c0, c1, c2, c3] = length(payload);
+    [kind, p0, p1, p2, p3, c0, c1, c2, c3]
+}
+
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).expect("a block is at most a little over 64 MiB").to_be_bytes()
+}
+
+const fn padding(payload: usize) -> usize {
+    (UNIT - (HEADER + payload) % UNIT) % UNIT
+}
+
+/// No honest payload is longer: zstd adds 3 bytes per 128 KiB at worst, and a frame header once.
+const fn most_compressed(plain: usize) -> usize {
+    plain.saturating_add(plain >> 8).saturating_add(UNIT)
+}
+
+/// Exactly `length` plain bytes from `payload`, with all of the payload used up and nothing left inside
+/// the decoder.
+fn decompress(
+    zstd: &mut raw::Decoder<'static>,
+    payload: &[u8],
+    length: usize,
+) -> Result<Vec<u8>, Violation> {
+    let mut plain = vec![0; length];
+    let mut beyond = [0; 1];
+    let mut input = InBuffer::around(payload);
+    let mut filled = 0;
+    loop {
+        let consumed = input.pos();
+        let full = filled == length;
+        let room = if full { &mut beyond[..] } else { &mut plain[filled..] };
+        let mut output = OutBuffer::around(room);
+        let expects = zstd.run(&mut input, &mut output).map_err(|_| Violation::BlockContent)?;
+        let written = output.pos();
+        // 0 is the end of the zstd frame, which never comes in this stream.
+        if expects == 0 || (full && written > 0) {
+            return Err(Violation::BlockContent);
+        }
+        filled += written;
+        if written == 0 && input.pos() == consumed {
+            break;
+        }
+    }
+    if filled == length && input.pos() == payload.len() {
+        Ok(plain)
+    } else {
+        Err(Violation::BlockContent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn blocks(messages: &[Vec<u8>]) -> Vec<u8> {
+        let mut encoder = Encoder::new().unwrap();
+        let mut out = Vec::new();
+        for message in messages {
+            encoder.encode(message, &mut out).unwrap();
+        }
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Violation> {
+        let mut plain = Vec::new();
+        Decoder::new().unwrap().decode(bytes, &mut plain).map(|()| plain)
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Violation) {
+        assert_eq!(decode(bytes), Err(expected));
+    }
+
+    /// A block with these three fields and this payload, rightly padded.
+    fn block(kind: u8, plain: usize, payload: &[u8]) -> Vec<u8> {
+        let mut block = header(kind, plain, payload.len()).to_vec();
+        block.extend_from_slice(payload);
+        block.resize(HEADER + payload.len() + padding(payload.len()), 0);
+        block
+    }
+
+    /// Bytes that don't compress, the same on every run.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .take(length)
+        .collect()
+    }
+
+    #[test]
+    fn a_small_message_is_stored_in_one_unit() {
+        let bytes = blocks(&[b"bell".to_vec()]);
+        assert_eq!(bytes.len(), UNIT);
+        assert_eq!(bytes[0], STORED);
+        assert_eq!(blocks(&[noise(UNIT - HEADER)]).len(), UNIT);
+        assert_eq!(blocks(&[Vec::new()]), b"");
+    }
+
+    #[test]
+    fn a_repetition_megabytes_back_costs_next_to_nothing() {
+        let screen = noise(3 << 20);
+        let once = blocks(std::slice::from_ref(&screen)).len();
+        let thrice = blocks(&[screen.clone(), noise(9 << 20), screen.clone()]);
+        let alone = blocks(&[screen.clone(), noise(9 << 20)]).len();
+        assert!(once > 3 << 20);
+        assert!(thrice.len() - alone < 64 << 10, "{}", thrice.len() - alone);
+        assert_eq!(decode(&thrice).unwrap()[2], screen);
+    }
+
+    #[test]
+    fn a_header_out_of_bounds_is_refused_before_its_payload_comes() {
+        check(&header(2, 5, 5), Violation::BlockHeader);
+        check(&header(STORED, 5, 6), Violation::BlockHeader);
+        check(&header(STORED, 0, 0), Violation::BlockHeader);
+        check(&header(ZSTD, 5, 0), Violation::BlockHeader);
+        check(&header(ZSTD, 0, 5), Violation::BlockHeader);
+        check(&header(ZSTD, MAX_PLAIN + 1, 100), Violation::BlockHeader);
+        check(&header(STORED, MAX_PLAIN + 1, MAX_PLAIN + 1), Violation::BlockHeader);
+        check(&header(ZSTD, 1000, 1000 + 3 + UNIT + 1), Violation::BlockHeader);
+        check(&[1, 255, 255, 255, 255, 255, 255, 255, 255], Violation::BlockHeader);
+    }
+
+    #[test]
+    fn padding_is_zero() {
+        let mut bytes = block(STORED, 3, b"abc");
+        assert_eq!(decode(&bytes).unwrap(), [b"abc".to_vec()]);
+        *bytes.last_mut().unwrap() = 1;
+        check(&bytes, Violation::BlockPadding);
+    }
+
+    #[test]
+    fn a_block_holds_exactly_what_it_says() {
+        let whole = blocks(&[vec![7; 5000]]);
+        let payload = u32::from_be_bytes(whole[5..9].try_into().unwrap()) as usize;
+        let payload = &whole[HEADER..HEADER + payload];
+        assert_eq!(decode(&block(ZSTD, 5000, payload)).unwrap(), [vec![7; 5000]]);
+        check(&block(ZSTD, 4999, payload), Violation::BlockContent);
+        check(&block(ZSTD, 5001, payload), Violation::BlockContent);
+        check(&block(ZSTD, 1, payload), Violation::BlockContent);
+        check(&block(ZSTD, 5000, &payload[..payload.len() - 1]), Violation::BlockContent);
+        check(&block(ZSTD, 5000, &[payload, &[0]].concat()), Violation::BlockContent);
+        check(&block(ZSTD, 5000, &[payload, payload].concat()), Violation::BlockContent);
+        check(&block(ZSTD, 5000, b"not zstd at all"), Violation::BlockContent);
+    }
+
+    #[test]
+    fn a_frame_that_ends_is_refused() {
+        let ended = zstd::encode_all(&[7; 5000][..], 3).unwrap();
+        check(&block(ZSTD, 5000, &ended), Violation::BlockContent);
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_length_it_declared() {
+        let bomb = zstd::encode_all(&vec![0; 200 << 20][..], 3).unwrap();
+        assert!(bomb.len() < 20 << 10);
+        check(&block(ZSTD, 20 << 10, &bomb), Violation::BlockContent);
+        check(&block(ZSTD, MAX_PLAIN, &bomb), Violation::BlockContent);
+    }
+
+    #[test]
+    fn a_larger_window_than_ours_is_refused() {
+        let mut wide = raw::Encoder::new(3).unwrap();
+        wide.set_parameter(CParameter::WindowLog(WINDOW_LOG + 1)).unwrap();
+        let mut payload = Vec::with_capacity(STEP);
+        let plain = vec![1; 5000];
+        let mut output = OutBuffer::around(&mut payload);
+        wide.run(&mut InBuffer::around(&plain), &mut output).unwrap();
+        assert_eq!(wide.flush(&mut output).unwrap(), 0);
+        check(&block(ZSTD, plain.len(), &payload), Violation::BlockContent);
+    }
+
+    #[test]
+    fn nothing_follows_a_violation() {
+        let mut decoder = Decoder::new().unwrap();
+        let mut plain = Vec::new();
+        let bad = block(ZSTD, 5000, b"not zstd at all");
+        assert_eq!(decoder.decode(&bad, &mut plain), Err(Violation::BlockContent));
+        let good = block(STORED, 3, b"abc");
+        assert_eq!(decoder.decode(&good, &mut plain), Err(Violation::BlockContent));
+        assert!(plain.is_empty());
+    }
+
+    #[test]
+    fn too_much_is_the_callers_fault_and_harms_nothing() {
+        let mut encoder = Encoder::new().unwrap();
+        let mut out = Vec::new();
+        let error = encoder.encode(&vec![0; MAX_PLAIN + 1], &mut out).unwrap_err();
+        assert_eq!(error, LinkError::TooLarge { length: MAX_PLAIN + 1, limit: MAX_PLAIN });
+        encoder.encode(&vec![0; MAX_PLAIN], &mut out).unwrap();
+        assert_eq!(decode(&out).unwrap()[0].len(), MAX_PLAIN);
+    }
+
+    fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let runs = (any::<u8>(), 1usize..70_000).prop_map(|(byte, length)| vec![byte; length]);
+        let random = prop::collection::vec(any::<u8>(), 1..3000);
+        prop::collection::vec(prop_oneof![runs, random], 0..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn round_trip(messages in messages(), pieces in prop::collection::vec(1usize..5000, 1..20)) {
+            let bytes = blocks(&messages);
+            prop_assert_eq!(bytes.len() % UNIT, 0);
+            let mut decoder = Decoder::new().unwrap();
+            let mut plain = Vec::new();
+            let mut rest = &bytes[..];
+            for piece in pieces.iter().cycle() {
+                let (now, later) = rest.split_at((*piece).min(rest.len()));
+                decoder.decode(now, &mut plain).unwrap();
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert!(decoder.is_empty());
+            prop_assert_eq!(plain, messages);
+        }
+
+        #[test]
+        fn a_flipped_bit_never_panics(
+            messages in messages(),
+            at: prop::sample::Index,
+            bit in 0u8..8,
+        ) {
+            let mut bytes = blocks(&messages);
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1 << bit;
+                if let Ok(plain) = decode(&bytes) {
+                    prop_assert!(plain.iter().all(|message| message.len() <= MAX_PLAIN));
+                }
+            }
+        }
+
+        #[test]
+        fn any_payload_is_fine(plain in 1usize..10_000, payload: Vec<u8>) {
+            let _ = decode(&block(ZSTD, plain, &payload));
+            let _ = decode(&payload);
+        }
+    }
+}

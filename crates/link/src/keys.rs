@@ -1,0 +1,153 @@
+//! What a link's keys are made of: the PAKE's key, salted by the TLS exporter, split by HKDF.
+//!
+//! ```text
+//! prk        = HKDF-Extract(salt = TLS exporter, PAKE key)           SHA-256
+//! confirm a  = HKDF-Expand(prk, "etatuki/1 confirm agent")
+//! confirm c  = HKDF-Expand(prk, "etatuki/1 confirm customer")
+//! resume     = HKDF-Expand(prk, "etatuki/1 resume")
+//! ```
+//!
+//! The exporter ties the keys to this one TLS connection: whoever ends TLS in the middle has two
+//! exporters, and so two sets of keys.
+
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::pake::{Parties, Role};
+
+/// Bytes of a confirmation.
+pub(crate) const CONFIRMATION: usize = 32;
+
+/// The key by which an interrupted link will resume without a new code, for two minutes (a later
+/// version of the protocol). Both ends hold the same one; it never goes over the wire.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct ResumeKey([u8; 32]);
+
+impl ResumeKey {
+    /// The key's bytes, for a MAC and for nothing else.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ResumeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResumeKey(<redacted>)")
+    }
+}
+
+/// Everything that both ends have said and know so far, hashed: what a confirmation confirms.
+pub(crate) struct Transcript([u8; 32]);
+
+impl Transcript {
+    /// `messages` are the PAKE's, the agent's first.
+    pub(crate) fn new(parties: &Parties, card_hash: &[u8; 32], messages: [&[u8]; 2]) -> Self {
+        let mut hash = Sha256::new();
+        let [agents, customers] = messages;
+        let parts: [&[u8]; 7] = [
+            b"etatuki/1 transcript",
+            &parties.agent,
+            &parties.customer,
+            parties.nameplate.as_str().as_bytes(),
+            card_hash,
+            agents,
+            customers,
+        ];
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+/// The keys of one link.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct LinkKeys {
+    agent: [u8; 32],
+    customer: [u8; 32],
+    resume: ResumeKey,
+}
+
+impl LinkKeys {
+    pub(crate) fn derive(pake_key: &Zeroizing<Vec<u8>>, exporter: &[u8; 32]) -> Self {
+        let prk = Hkdf::<Sha256>::new(Some(exporter), pake_key);
+        let expand = |info: &[u8]| {
+            let mut key = [0; 32];
+            prk.expand(info, &mut key).expect("32 bytes are within what HKDF gives");
+            key
+        };
+        Self {
+            agent: expand(b"etatuki/1 confirm agent"),
+            customer: expand(b"etatuki/1 confirm customer"),
+            resume: ResumeKey(expand(b"etatuki/1 resume")),
+        }
+    }
+
+    /// What `role` sends to prove that it has these keys.
+    pub(crate) fn confirmation(&self, role: Role, transcript: &Transcript) -> [u8; CONFIRMATION] {
+        let key = match role {
+            Role::Agent => &self.agent,
+            Role::Customer => &self.customer,
+        };
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(&transcript.0);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether `received` is `role`'s confirmation; in a time that doesn't depend on it.
+    pub(crate) fn confirms(&self, role: Role, transcript: &Transcript, received: &[u8]) -> bool {
+        self.confirmation(role, transcript).ct_eq(received).into()
+    }
+
+    pub(crate) fn resume_key(&self) -> ResumeKey {
+        self.resume.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etatuki_trust::{CodeForm, Nameplate};
+
+    use super::*;
+
+    fn parties() -> Parties {
+        let nameplate = Nameplate::new(CodeForm::Ecom, "12345678").unwrap();
+        Parties { agent: [1; 32], customer: [2; 32], nameplate }
+    }
+
+    fn keys(pake: u8, exporter: u8) -> LinkKeys {
+        LinkKeys::derive(&Zeroizing::new(vec![pake; 32]), &[exporter; 32])
+    }
+
+    #[test]
+    fn a_confirmation_is_of_one_role_key_and_transcript() {
+        let said = Transcript::new(&parties(), &[3; 32], [b"x", b"y"]);
+        let ours = keys(1, 1).confirmation(Role::Agent, &said);
+        assert!(keys(1, 1).confirms(Role::Agent, &said, &ours));
+        assert!(!keys(1, 1).confirms(Role::Customer, &said, &ours));
+        assert!(!keys(2, 1).confirms(Role::Agent, &said, &ours));
+        assert!(!keys(1, 2).confirms(Role::Agent, &said, &ours));
+        assert!(!keys(1, 1).confirms(Role::Agent, &said, &ours[1..]));
+        assert!(!keys(1, 1).confirms(Role::Agent, &said, b""));
+        for other in [
+            Transcript::new(&parties(), &[4; 32], [b"x", b"y"]),
+            Transcript::new(&parties(), &[3; 32], [b"xy", b""]),
+            Transcript::new(&Parties { agent: [5; 32], ..parties() }, &[3; 32], [b"x", b"y"]),
+        ] {
+            assert!(!keys(1, 1).confirms(Role::Agent, &other, &ours));
+        }
+    }
+
+    #[test]
+    fn the_resume_key_is_shared_and_hidden() {
+        assert_eq!(keys(1, 1).resume_key().expose(), keys(1, 1).resume_key().expose());
+        assert_ne!(keys(1, 1).resume_key().expose(), keys(1, 2).resume_key().expose());
+        assert_eq!(format!("{:?}", keys(1, 1).resume_key()), "ResumeKey(<redacted>)");
+    }
+}

@@ -1,0 +1,64 @@
+//! The picture stream: whole RFB server messages from the customer to the agent, compressed and padded.
+//! See [`block`](crate::coder) for the form of the bytes.
+
+use crate::{
+    block::{Decoder, Encoder, MAX_PLAIN},
+    error::LinkError,
+    stream::{Inlet, Outlet},
+};
+
+/// The most bytes that one piece of picture may have before compression: 64 MiB.
+pub const MAX_PICTURE: usize = MAX_PLAIN;
+
+/// The customer's end.
+#[derive(Debug)]
+pub struct PictureOut {
+    outlet: Outlet,
+    encoder: Encoder,
+}
+
+impl PictureOut {
+    pub(crate) const fn new(outlet: Outlet, encoder: Encoder) -> Self {
+        Self { outlet, encoder }
+    }
+
+    /// Compresses and sends whole RFB server messages as one block, and returns when QUIC has taken the
+    /// last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
+    /// a few milliseconds for a whole screen.
+    ///
+    /// If this is dropped before it is done, the block is either not made or sent whole, before the next.
+    ///
+    /// # Errors
+    /// [`LinkError::TooLarge`] above [`MAX_PICTURE`], and the stream goes on; or the link is down.
+    pub async fn send(&mut self, messages: &[u8]) -> Result<(), LinkError> {
+        let encoder = &mut self.encoder;
+        self.outlet.send(|out| encoder.encode(messages, out)).await
+    }
+
+    /// Ends the stream: no more picture will come.
+    ///
+    /// # Errors
+    /// The link is down.
+    pub async fn finish(&mut self) -> Result<(), LinkError> {
+        self.outlet.finish().await
+    }
+}
+
+/// The agent's end.
+#[derive(Debug)]
+pub struct PictureIn(Inlet<Decoder>);
+
+impl PictureIn {
+    pub(crate) const fn new(inlet: Inlet<Decoder>) -> Self {
+        Self(inlet)
+    }
+
+    /// The next block's RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`] bytes;
+    /// `None` once the customer has finished. Cancel safe.
+    ///
+    /// # Errors
+    /// The link is down, or the other end broke the protocol; nothing more comes then.
+    pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, LinkError> {
+        self.0.recv().await
+    }
+}
