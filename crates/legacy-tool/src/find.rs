@@ -1,0 +1,201 @@
+//! Looks for the tool: the profile's paths, then PATH, then its version by running it.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use etatuki_backend_api::Unusable;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use semver::Version;
+
+use crate::profile::Profile;
+
+/// How long a tool may take to print its version.
+const VERSION_LIMIT: Duration = Duration::from_millis(1500);
+/// How much of what it prints is looked at, in bytes.
+const VERSION_OUTPUT: usize = 16 * 1024;
+
+/// A tool that is here and that the profile knows how to drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Absolute path of the executable.
+    pub path: PathBuf,
+    /// What it says its version is.
+    pub version: Version,
+}
+
+/// Finds the first executable of the profile whose version fits. `tool-missing` when there is none at all,
+/// `tool-too-old` when only unfitting versions were found, `tool-failed` when one would not tell its version.
+pub fn find(profile: &Profile) -> Result<Found, Unusable> {
+    let mut why = Unusable {
+        name: "tool-missing",
+        text: format!("{} is not installed", profile.tool),
+    };
+    for path in candidates(profile) {
+        match version_of(&path, profile) {
+            Some(version) if profile.version.matches(&version) => {
+                return Ok(Found { path, version });
+            }
+            Some(version) => {
+                why = Unusable {
+                    name: "tool-too-old",
+                    text: format!(
+                        "{} {version} is installed, {} is needed",
+                        profile.tool, profile.version
+                    ),
+                };
+            }
+            None if why.name == "tool-missing" => {
+                why = Unusable {
+                    name: "tool-failed",
+                    text: format!("{} did not tell its version", path.display()),
+                };
+            }
+            None => {}
+        }
+    }
+    Err(why)
+}
+
+fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path: Vec<_> = std::env::split_paths(&on_path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(&profile.tool))
+        .collect();
+    profile
+        .paths
+        .clone()
+        .into_iter()
+        .chain(on_path)
+        .filter(|path| is_executable(path))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Runs the tool for its version, bounded in time and output.
+fn version_of(path: &Path, profile: &Profile) -> Option<Version> {
+    let (mut output, writer) = std::io::pipe().ok()?;
+    let mut child = Command::new(path)
+        .args(&profile.version_args)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().ok()?)
+        .stderr(writer)
+        .spawn()
+        .ok()?;
+    let text = read_bounded(&mut output);
+    // It has said all we listen to: a tool that goes on is not waited for.
+    let _ = child.kill();
+    let _ = child.wait();
+    version_in(&text)
+}
+
+/// Reads until a version is there, the end, the size limit or the time limit.
+fn read_bounded(output: &mut std::io::PipeReader) -> String {
+    let end = std::time::Instant::now() + VERSION_LIMIT;
+    let mut bytes = Vec::new();
+    while bytes.len() < VERSION_OUTPUT {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        let Ok(left) = Timespec::try_from(left) else {
+            break;
+        };
+        let mut ready = [PollFd::new(output, PollFlags::IN)];
+        if !matches!(poll(&mut ready, Some(&left)), Ok(1..)) {
+            break;
+        }
+        let mut chunk = [0; 4096];
+        match output.read(&mut chunk) {
+            Ok(n @ 1..) => bytes.extend_from_slice(&chunk[..n]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The first thing in a text that looks like a version: two to four numbers with dots (`0.9.16`, `1.6`, `1.4.3.6`).
+fn version_in(text: &str) -> Option<Version> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .find_map(|word| {
+            let numbers: Vec<u64> = word
+                .split('.')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .ok()?;
+            match numbers[..] {
+                [major, minor] => Some(Version::new(major, minor, 0)),
+                [major, minor, patch] | [major, minor, patch, _] => {
+                    Some(Version::new(major, minor, patch))
+                }
+                _ => None,
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use semver::VersionReq;
+
+    fn check(text: &str, expected: Option<(u64, u64, u64)>) {
+        assert_eq!(
+            version_in(text),
+            expected.map(|(a, b, c)| Version::new(a, b, c)),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn versions_as_tools_print_them() {
+        check("x11vnc: 0.9.16 lastmod: 2019-01-05", Some((0, 9, 16)));
+        check("UltraVNC Server 1.4.3.6\n", Some((1, 4, 3)));
+        check("tool 2008 v1.6", Some((1, 6, 0)));
+        check("no version here 12.", None);
+        check("99999999999999999999999.1", None);
+    }
+
+    /// A profile whose only candidate is a script with this body.
+    fn script(body: &str, version: &str) -> (tempfile::TempDir, Profile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tool");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        let profile = Profile {
+            tool: "no-such-tool-on-path".into(),
+            paths: vec![path],
+            version: VersionReq::parse(version).unwrap(),
+            version_args: vec![],
+            start: vec![],
+            display: None,
+        };
+        (folder, profile)
+    }
+
+    fn check_script(body: &str, expected: &str) {
+        let (_folder, profile) = script(body, ">=0.9.13");
+        let found = find(&profile)
+            .map_or_else(|why| why.name.to_owned(), |found| found.version.to_string());
+        assert_eq!(found, expected, "{body}");
+    }
+
+    #[test]
+    fn what_is_found_is_run_and_judged() {
+        check_script("echo tool 0.9.16", "0.9.16");
+        check_script("echo tool 0.9.16 >&2", "0.9.16");
+        check_script("echo tool 0.9.9", "tool-too-old");
+        check_script("true", "tool-failed");
+        check_script("yes", "tool-failed");
+        check_script("exec sleep 1000", "tool-failed");
+    }
+
+    #[test]
+    fn a_missing_tool_is_missing() {
+        let (_folder, mut profile) = script("true", "*");
+        profile.paths = vec!["/nonexistent/tool".into()];
+        assert_eq!(find(&profile).unwrap_err().name, "tool-missing");
+    }
+}
