@@ -117,7 +117,10 @@ impl<B: Backend> Texts<B> {
 
 const fn terminated(text: &str) -> [u8; ROOM] {
     let bytes = text.as_bytes();
-    assert!(bytes.len() < ROOM, "a text of the descriptor is longer than 127 bytes");
+    assert!(
+        bytes.len() < ROOM,
+        "a text of the descriptor is longer than 127 bytes"
+    );
     let mut room = [0; ROOM];
     let mut at = 0;
     while at < bytes.len() {

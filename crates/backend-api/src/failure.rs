@@ -57,17 +57,29 @@ pub struct Failure {
 impl Failure {
     /// The plugin's own fault.
     pub fn ours(name: &'static str, text: impl Into<String>) -> Self {
-        Self { fault: Fault::Ours, name, text: text.into() }
+        Self {
+            fault: Fault::Ours,
+            name,
+            text: text.into(),
+        }
     }
 
     /// The fault of the tool, the machine around it or the remote side.
     pub fn tool(name: &'static str, text: impl Into<String>) -> Self {
-        Self { fault: Fault::Tool, name, text: text.into() }
+        Self {
+            fault: Fault::Tool,
+            name,
+            text: text.into(),
+        }
     }
 
     /// The caller's fault.
     pub fn caller(name: &'static str, text: impl Into<String>) -> Self {
-        Self { fault: Fault::Caller, name, text: text.into() }
+        Self {
+            fault: Fault::Caller,
+            name,
+            text: text.into(),
+        }
     }
 }
 

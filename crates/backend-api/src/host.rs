@@ -72,7 +72,9 @@ impl Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("state", &self.0.machine().state()).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("state", &self.0.machine().state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +100,9 @@ impl Shared {
             host: RwLock::new(Some(host)),
             machine: Mutex::new(Machine::new()),
             jobs: Mutex::new(jobs),
-            options: options.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+            options: options
+                .and_then(|json| serde_json::from_str(&json).ok())
+                .unwrap_or_default(),
             language: language.map_or_else(|| "en".to_owned(), |text| text.to_string()),
         })
     }
@@ -128,7 +132,11 @@ impl Shared {
 
     /// Hands work to the worker. It is there until `destroy`, and after that there is nothing left to do.
     pub(crate) fn queue(&self, job: Job) {
-        let _ = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
+        let _ = self
+            .jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .send(job);
     }
 
     pub(crate) fn changed(&self) {
@@ -194,7 +202,10 @@ impl HostTable {
             return None;
         }
         // SAFETY: it is as long as ours, or longer.
-        Some(Self { original: host, table: unsafe { host.read() } })
+        Some(Self {
+            original: host,
+            table: unsafe { host.read() },
+        })
     }
 
     fn text(
@@ -216,5 +227,7 @@ pub(crate) unsafe fn c_text<'a>(text: *const std::ffi::c_char) -> Result<&'a str
         return Err(raw::E_NULL);
     }
     // SAFETY: says the caller.
-    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| raw::E_ARGUMENT)
+    unsafe { CStr::from_ptr(text) }
+        .to_str()
+        .map_err(|_| raw::E_ARGUMENT)
 }

@@ -46,9 +46,16 @@ impl State {
 
     /// Reads a number from the other side.
     pub fn from_raw(state: u32) -> Option<Self> {
-        [State::Closed, State::Opening, State::Waiting, State::Attached, State::Closing, State::Failed]
-            .into_iter()
-            .find(|known| known.to_raw() == state)
+        [
+            State::Closed,
+            State::Opening,
+            State::Waiting,
+            State::Attached,
+            State::Closing,
+            State::Failed,
+        ]
+        .into_iter()
+        .find(|known| known.to_raw() == state)
     }
 
     /// Lower case, as in logs and JSON.
@@ -78,7 +85,11 @@ pub(crate) struct Refused;
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        Self { state: State::Closed, code: None, failure: None }
+        Self {
+            state: State::Closed,
+            code: None,
+            failure: None,
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -119,7 +130,10 @@ impl Machine {
 
     /// Reported: it went wrong.
     pub(crate) fn failed(&mut self, failure: Failure) -> Result<(), Refused> {
-        self.step(&[State::Opening, State::Waiting, State::Attached], State::Failed)?;
+        self.step(
+            &[State::Opening, State::Waiting, State::Attached],
+            State::Failed,
+        )?;
         self.code = None;
         self.failure = Some(failure);
         Ok(())
@@ -127,7 +141,15 @@ impl Machine {
 
     /// Called: `close`, or reported: it ended by itself. Ok means that things must be put away now.
     pub(crate) fn close(&mut self) -> Result<(), Refused> {
-        self.step(&[State::Opening, State::Waiting, State::Attached, State::Failed], State::Closing)?;
+        self.step(
+            &[
+                State::Opening,
+                State::Waiting,
+                State::Attached,
+                State::Failed,
+            ],
+            State::Closing,
+        )?;
         self.code = None;
         Ok(())
     }
@@ -159,26 +181,50 @@ mod tests {
     const ALL: [State; 6] = [Closed, Opening, Waiting, Attached, Closing, Failed];
 
     /// Every edge that `step` allows is in `allowed`, and no other.
-    fn check(name: &str, step: impl Fn(&mut Machine) -> Result<(), Refused>, allowed: &[(State, State)]) {
+    fn check(
+        name: &str,
+        step: impl Fn(&mut Machine) -> Result<(), Refused>,
+        allowed: &[(State, State)],
+    ) {
         for from in ALL {
             let mut machine = Machine::new();
             machine.state = from;
             let done = step(&mut machine);
-            let expected = allowed.iter().find(|edge| edge.0 == from).map(|edge| edge.1);
+            let expected = allowed
+                .iter()
+                .find(|edge| edge.0 == from)
+                .map(|edge| edge.1);
             assert_eq!(done.is_ok(), expected.is_some(), "{name} in {from:?}");
-            assert_eq!(machine.state, expected.unwrap_or(from), "{name} in {from:?}");
+            assert_eq!(
+                machine.state,
+                expected.unwrap_or(from),
+                "{name} in {from:?}"
+            );
         }
     }
 
     #[test]
     fn only_the_edges_of_the_drawing_exist() {
         check("open", Machine::open, &[(Closed, Opening)]);
-        check("waiting", |m| m.waiting("1"), &[(Opening, Waiting), (Waiting, Waiting)]);
+        check(
+            "waiting",
+            |m| m.waiting("1"),
+            &[(Opening, Waiting), (Waiting, Waiting)],
+        );
         check("attach", Machine::attach, &[(Waiting, Attached)]);
         check("detached", Machine::detached, &[(Attached, Waiting)]);
         let failed = |m: &mut Machine| m.failed(Failure::ours("plugin-failed", ""));
-        check("failed", failed, &[(Opening, Failed), (Waiting, Failed), (Attached, Failed)]);
-        let close = [(Opening, Closing), (Waiting, Closing), (Attached, Closing), (Failed, Closing)];
+        check(
+            "failed",
+            failed,
+            &[(Opening, Failed), (Waiting, Failed), (Attached, Failed)],
+        );
+        let close = [
+            (Opening, Closing),
+            (Waiting, Closing),
+            (Attached, Closing),
+            (Failed, Closing),
+        ];
         check("close", Machine::close, &close);
         check("closed", Machine::closed, &[(Closing, Closed)]);
     }

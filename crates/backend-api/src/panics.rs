@@ -8,7 +8,10 @@ use crate::Failure;
 /// Runs `work`; a panic in it becomes a [`Failure`]. The panic hook has printed place and message by then.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
-        let failure = Failure::ours("plugin-failed", format!("the plugin panicked: {}", message(&*payload)));
+        let failure = Failure::ours(
+            "plugin-failed",
+            format!("the plugin panicked: {}", message(&*payload)),
+        );
         // A payload may panic once more when it is dropped; a few leaked bytes are the better end.
         std::mem::forget(payload);
         failure

@@ -96,7 +96,8 @@ pub struct Host {
     pub log: Option<unsafe extern "C" fn(host: *const Host, level: u32, message: *const c_char)>,
     pub options: Option<unsafe extern "C" fn(host: *const Host, out: *mut Text) -> i32>,
     pub language: Option<unsafe extern "C" fn(host: *const Host, out: *mut Text) -> i32>,
-    pub extension: Option<unsafe extern "C" fn(host: *const Host, name: *const c_char) -> *const c_void>,
+    pub extension:
+        Option<unsafe extern "C" fn(host: *const Host, name: *const c_char) -> *const c_void>,
 }
 
 /// One session of a backend: the table of its functions.
@@ -107,17 +108,25 @@ pub struct Instance {
     pub struct_size: u32,
     pub reserved: u32,
     pub plugin_data: *mut c_void,
-    pub probe: Option<unsafe extern "C" fn(this: *const Instance, tool: *mut Text, version: *mut Text) -> i32>,
+    pub probe: Option<
+        unsafe extern "C" fn(this: *const Instance, tool: *mut Text, version: *mut Text) -> i32,
+    >,
     pub open: Option<unsafe extern "C" fn(this: *const Instance, code: *const c_char) -> i32>,
     pub close: Option<unsafe extern "C" fn(this: *const Instance) -> i32>,
     pub state: Option<unsafe extern "C" fn(this: *const Instance) -> u32>,
     pub session_code: Option<unsafe extern "C" fn(this: *const Instance, code: *mut Text) -> i32>,
     pub last_error: Option<
-        unsafe extern "C" fn(this: *const Instance, status: *mut i32, name: *mut Text, text: *mut Text) -> i32,
+        unsafe extern "C" fn(
+            this: *const Instance,
+            status: *mut i32,
+            name: *mut Text,
+            text: *mut Text,
+        ) -> i32,
     >,
     pub attach: Option<unsafe extern "C" fn(this: *const Instance, handle: isize) -> i32>,
     pub permissions: Option<unsafe extern "C" fn(this: *const Instance, permissions: u32) -> i32>,
-    pub extension: Option<unsafe extern "C" fn(this: *const Instance, name: *const c_char) -> *const c_void>,
+    pub extension:
+        Option<unsafe extern "C" fn(this: *const Instance, name: *const c_char) -> *const c_void>,
     pub destroy: Option<unsafe extern "C" fn(this: *const Instance)>,
 }
 

@@ -74,7 +74,8 @@ impl<B: Backend> Session<B> {
         if !self.shared.step(Machine::open) {
             return raw::E_STATE;
         }
-        self.shared.queue(Job::Open(Zeroizing::new(code.to_owned())));
+        self.shared
+            .queue(Job::Open(Zeroizing::new(code.to_owned())));
         raw::OK
     }
 
@@ -124,7 +125,10 @@ impl<B: Backend> Session<B> {
             Err(error) => {
                 drop(slot);
                 self.shared.step(Machine::detached);
-                self.shared.machine().note(Failure::ours("plugin-failed", format!("no thread: {error}")));
+                self.shared.machine().note(Failure::ours(
+                    "plugin-failed",
+                    format!("no thread: {error}"),
+                ));
                 raw::E_RESOURCES
             }
         }
@@ -138,7 +142,9 @@ impl<B: Backend> Session<B> {
             let _ = worker.join();
         }
         cut_off(&self.attachment);
-        let Self { shared, backend, .. } = self;
+        let Self {
+            shared, backend, ..
+        } = self;
         // The backend's own drop may still report; it goes before the host is forgotten.
         if let Err(failure) = caught(move || drop(backend)) {
             shared.log(Level::Error, &failure.text);
@@ -152,7 +158,9 @@ impl<B: Backend> Session<B> {
             backend: Arc::clone(&self.backend),
             attachment: Arc::clone(&self.attachment),
         };
-        let thread = Builder::new().name("backend".into()).spawn(move || worker.run(&queue));
+        let thread = Builder::new()
+            .name("backend".into())
+            .spawn(move || worker.run(&queue));
         *lock(&self.worker) = Some(thread.map_err(|_| raw::E_RESOURCES)?);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::host::c_text;
 use crate::panics::caught;
 use crate::raw::{self, Instance, Text};
 use crate::session::Session;
-use crate::{Backend, Failure, Fault, text};
+use crate::{Backend, Failure, Fault, State, text};
 
 /// An instance as C holds it: the table comes first, so a pointer to the one is a pointer to the other.
 #[repr(C)]
@@ -15,7 +15,10 @@ struct Shell<B> {
     session: Session<B>,
 }
 
-pub(crate) unsafe extern "C" fn create<B: Backend>(host: *const raw::Host, out: *mut *const Instance) -> i32 {
+pub(crate) unsafe extern "C" fn create<B: Backend>(
+    host: *const raw::Host,
+    out: *mut *const Instance,
+) -> i32 {
     guarded(|| {
         if out.is_null() {
             return raw::E_NULL;
@@ -28,7 +31,10 @@ pub(crate) unsafe extern "C" fn create<B: Backend>(host: *const raw::Host, out: 
         // SAFETY: the header wants the host valid until `destroy`.
         match unsafe { Session::<B>::new(host) } {
             Ok(session) => {
-                let shell = Box::into_raw(Box::new(Shell { table: table::<B>(), session }));
+                let shell = Box::into_raw(Box::new(Shell {
+                    table: table::<B>(),
+                    session,
+                }));
                 // SAFETY: as above. The pointer to the whole shell is kept, so that `destroy` can free it.
                 unsafe { out.write(shell.cast_const().cast::<Instance>()) };
                 raw::OK
@@ -56,18 +62,32 @@ fn table<B: Backend>() -> Instance {
     }
 }
 
-unsafe extern "C" fn probe<B: Backend>(this: *const Instance, tool: *mut Text, version: *mut Text) -> i32 {
-    // SAFETY: the header's terms, for all pointers.
-    with::<B>(this, |session| match session.backend().probe() {
-        Ok(found) => {
-            // SAFETY: as above.
-            let status = unsafe { text::write(tool, found.tool.as_deref().unwrap_or_default()) };
-            // SAFETY: as above.
-            worse(status, unsafe { text::write(version, found.version.as_deref().unwrap_or_default()) })
+unsafe extern "C" fn probe<B: Backend>(
+    this: *const Instance,
+    tool: *mut Text,
+    version: *mut Text,
+) -> i32 {
+    with::<B>(this, |session| {
+        if session.shared().machine().state() != State::Closed {
+            return raw::E_STATE;
         }
-        Err(unusable) => {
-            session.shared().machine().note(Failure::tool(unusable.name, unusable.text));
-            raw::E_UNUSABLE
+        match session.backend().probe() {
+            Ok(found) => {
+                // SAFETY: the header's terms: null or a writable text.
+                let status =
+                    unsafe { text::write(tool, found.tool.as_deref().unwrap_or_default()) };
+                // SAFETY: as above.
+                worse(status, unsafe {
+                    text::write(version, found.version.as_deref().unwrap_or_default())
+                })
+            }
+            Err(unusable) => {
+                session
+                    .shared()
+                    .machine()
+                    .note(Failure::tool(unusable.name, unusable.text));
+                raw::E_UNUSABLE
+            }
         }
     })
 }
@@ -118,7 +138,9 @@ unsafe extern "C" fn last_error<B: Backend>(
         // SAFETY: the header's terms.
         let written = unsafe { text::write(name, failure.map_or("", |failure| failure.name)) };
         // SAFETY: the header's terms.
-        worse(written, unsafe { text::write(words, failure.map_or("", |failure| &failure.text)) })
+        worse(written, unsafe {
+            text::write(words, failure.map_or("", |failure| &failure.text))
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::raw::{self, Text};
 
 /// The longest text that [`read`] takes, in bytes.
-pub const MAX: usize = 64 * 1024;
+pub const MAX: usize = 65_535;
 
 /// Writes `text` into the caller's buffer as the header says: with a NUL, whole or not at all, and its length in any
 /// case. Returns the status to return. Text from the first NUL on is left out.
@@ -25,7 +25,11 @@ pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
     };
     out.length = length;
     if out.data.is_null() {
-        return if out.capacity == 0 { raw::OK } else { raw::E_NULL };
+        return if out.capacity == 0 {
+            raw::OK
+        } else {
+            raw::E_NULL
+        };
     }
     if out.capacity <= length {
         if out.capacity > 0 {
@@ -36,7 +40,8 @@ pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
     }
     // SAFETY: `capacity` > `length`, so text and NUL fit; the buffer is the caller's and can't overlap ours.
     unsafe {
-        out.data.copy_from_nonoverlapping(bytes.as_ptr().cast::<c_char>(), bytes.len());
+        out.data
+            .copy_from_nonoverlapping(bytes.as_ptr().cast::<c_char>(), bytes.len());
         out.data.add(bytes.len()).write(0);
     }
     raw::OK
@@ -49,7 +54,11 @@ pub fn read(mut fill: impl FnMut(*mut Text) -> i32) -> Result<Zeroizing<String>,
     // A text may grow between two calls; whoever keeps growing is cheating.
     for _ in 0..4 {
         let mut buffer = Zeroizing::new(vec![0u8; capacity]);
-        let mut text = Text { data: buffer.as_mut_ptr().cast::<c_char>(), capacity: capacity as u32, length: 0 };
+        let mut text = Text {
+            data: buffer.as_mut_ptr().cast::<c_char>(),
+            capacity: capacity as u32,
+            length: 0,
+        };
         let status = fill(&raw mut text);
         let length = text.length as usize;
         match status {
@@ -57,7 +66,7 @@ pub fn read(mut fill: impl FnMut(*mut Text) -> i32) -> Result<Zeroizing<String>,
                 let text = std::str::from_utf8(&buffer[..length]).map_err(|_| raw::E_ARGUMENT)?;
                 return Ok(Zeroizing::new(text.to_owned()));
             }
-            raw::E_BUFFER if length < MAX && length >= capacity => capacity = length + 1,
+            raw::E_BUFFER if length <= MAX && length >= capacity => capacity = length + 1,
             raw::OK | raw::E_BUFFER => return Err(raw::E_ARGUMENT),
             other => return Err(other),
         }
@@ -71,10 +80,18 @@ mod tests {
 
     fn check(text: &str, capacity: usize, expected: (i32, u32, &[u8])) {
         let mut room = vec![b'#'; capacity];
-        let mut out = Text { data: room.as_mut_ptr().cast(), capacity: capacity as u32, length: 9 };
+        let mut out = Text {
+            data: room.as_mut_ptr().cast(),
+            capacity: capacity as u32,
+            length: 9,
+        };
         // SAFETY: the buffer has `capacity` bytes.
         let status = unsafe { write(&raw mut out, text) };
-        assert_eq!((status, out.length, room.as_slice()), expected, "{text:?} into {capacity}");
+        assert_eq!(
+            (status, out.length, room.as_slice()),
+            expected,
+            "{text:?} into {capacity}"
+        );
     }
 
     #[test]
@@ -89,7 +106,11 @@ mod tests {
 
     #[test]
     fn null_asks_for_the_length() {
-        let mut out = Text { data: std::ptr::null_mut(), capacity: 0, length: 0 };
+        let mut out = Text {
+            data: std::ptr::null_mut(),
+            capacity: 0,
+            length: 0,
+        };
         // SAFETY: no buffer, no capacity.
         assert_eq!(unsafe { write(&raw mut out, "abc") }, raw::OK);
         assert_eq!(out.length, 3);
