@@ -1,0 +1,348 @@
+//! The gate: of what an agent's program sends, what may come through. Pure.
+//!
+//! It ends RFB: bytes go in, and only messages that were understood come out, made anew from their
+//! parts. What looks on goes to the updater ([`Passed::Encodings`] and its like), what acts goes to
+//! the tool ([`ToolInput`]) and needs control. A viewer sends pointer events whether it may or not,
+//! so those are dropped without control; a message that isn't in the list ends the session.
+
+mod held;
+#[cfg(test)]
+mod tests;
+
+use etatuki_link::Permissions;
+use etatuki_rfb::{ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding};
+
+use held::Held;
+
+/// What an agent's list of encodings is cut down to, besides [`PLACE_ENCODINGS`].
+const ENCODINGS: [i32; 8] = [
+    encoding::RAW,
+    encoding::COPY_RECT,
+    encoding::CURSOR,
+    encoding::DESKTOP_SIZE,
+    encoding::EXTENDED_DESKTOP_SIZE,
+    encoding::LAST_RECT,
+    encoding::FENCE,
+    encoding::CONTINUOUS_UPDATES,
+];
+
+/// Extensions that change what the tool receives; old tools die of them.
+const PLACE_ENCODINGS: [i32; 2] = [encoding::QEMU_EXTENDED_KEY, encoding::EXTENDED_MOUSE_BUTTONS];
+
+/// A fence's payload, at most (the extension's own bound).
+const MAX_FENCE: usize = 64;
+
+/// Clipboard text, at most, in bytes.
+const MAX_CLIPBOARD: usize = 1 << 20;
+
+/// What the backend behind the gate understands beyond RFC 6143.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// QEMU key events, nine mouse buttons, and a change of the screen's size. Our own module does;
+    /// an old tool dies of such messages.
+    pub extended: bool,
+}
+
+/// What came through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// What the viewer understands, cut down to our list.
+    Encodings(Vec<i32>),
+    /// An update is wanted; clipped to the screen.
+    Request {
+        /// Only what changed.
+        incremental: bool,
+        /// Of this area.
+        rect: Rect,
+    },
+    /// Updates without requests, on or off.
+    Continuous {
+        /// On or off.
+        enable: bool,
+        /// Of this area; clipped to the screen.
+        rect: Rect,
+    },
+    /// A fence, or the answer to one.
+    Fence {
+        /// See [`etatuki_rfb::encode::fence_flags`].
+        flags: u32,
+        /// At most 64 bytes.
+        payload: Vec<u8>,
+    },
+    /// A change of size was asked for without control: to be answered with 'forbidden'.
+    SizeForbidden,
+    /// For the tool; only with control, and while no question is open.
+    Tool(ToolInput),
+}
+
+/// All that can ever reach a tool from an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolInput {
+    /// A key, by X11 keysym.
+    Key {
+        /// Down or up.
+        down: bool,
+        /// X11 keysym.
+        keysym: u32,
+    },
+    /// A key by its place; for backends that are [`Abilities::extended`].
+    QemuKey {
+        /// Down or up.
+        down: bool,
+        /// X11 keysym; 0 if unknown.
+        keysym: u32,
+        /// PC scan code.
+        keycode: u32,
+    },
+    /// The pointer; inside the screen.
+    Pointer {
+        /// Held buttons; above bit 7 only for backends that are [`Abilities::extended`].
+        buttons: u16,
+        /// Column.
+        x: u16,
+        /// Row.
+        y: u16,
+    },
+    /// Clipboard text, Latin-1.
+    CutText(Vec<u8>),
+    /// Another size of the screen; for backends that are [`Abilities::extended`].
+    DesktopSize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+        /// The screens in it.
+        screens: Vec<Layout>,
+    },
+}
+
+impl ToolInput {
+    /// Appends it as an RFB client message.
+    pub fn encode(&self, abilities: Abilities, out: &mut Vec<u8>) {
+        let message = match self.clone() {
+            ToolInput::Key { down, keysym } => ClientMessage::Key { down, keysym },
+            ToolInput::QemuKey { down, keysym, keycode } => ClientMessage::QemuKey { down, keysym, keycode },
+            ToolInput::Pointer { buttons, x, y } => ClientMessage::Pointer { buttons, x, y },
+            ToolInput::CutText(text) => ClientMessage::CutText(text),
+            ToolInput::DesktopSize { width, height, screens } => {
+                ClientMessage::SetDesktopSize { width, height, screens }
+            }
+        };
+        encode::client::message(out, &message, abilities.extended);
+    }
+}
+
+/// The agent's program sent what it must not. It ends the session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A message type that the gate doesn't know.
+    #[error("the agent's program sent an unknown message: {0}")]
+    UnknownMessage(ProtocolError),
+    /// A message that it knows, broken or out of bounds.
+    #[error("the agent's program sent a broken message: {0}")]
+    BrokenMessage(ProtocolError),
+    /// The pixel format is fixed.
+    #[error("the agent's program asked for another pixel format")]
+    PixelFormat,
+    /// Only the built-in module's screen can be asked to change its size.
+    #[error("the agent's program asked an old tool for another screen size")]
+    DesktopSize,
+    /// A fence that is longer than the extension lets it be.
+    #[error("the agent's program sent a fence of {0} bytes")]
+    FenceTooLong(usize),
+}
+
+impl Violation {
+    /// The stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Violation::UnknownMessage(_) => "unknown-message",
+            Violation::BrokenMessage(_) => "broken-message",
+            Violation::PixelFormat => "pixel-format",
+            Violation::DesktopSize => "desktop-size",
+            Violation::FenceTooLong(_) => "fence-too-long",
+        }
+    }
+}
+
+impl From<ProtocolError> for Violation {
+    fn from(error: ProtocolError) -> Self {
+        match error.fault {
+            Fault::UnknownType | Fault::NotNegotiated(_) => Violation::UnknownMessage(error),
+            _ => Violation::BrokenMessage(error),
+        }
+    }
+}
+
+/// One agent's gate.
+#[derive(Debug)]
+pub struct Gate {
+    abilities: Abilities,
+    parser: ClientParser,
+    permissions: Permissions,
+    muted: bool,
+    size: (u16, u16),
+    held: Held,
+    broken: Option<Violation>,
+}
+
+impl Gate {
+    /// A gate that lets nothing through to the tool.
+    pub fn new(abilities: Abilities) -> Self {
+        Self {
+            abilities,
+            parser: ClientParser::new(Limits::default()),
+            permissions: Permissions::default(),
+            muted: false,
+            size: (0, 0),
+            held: Held::default(),
+            broken: None,
+        }
+    }
+
+    /// What the customer allows from now on. Before control ends, [`release`](Self::release).
+    pub fn permit(&mut self, permissions: Permissions) {
+        self.permissions = permissions;
+    }
+
+    /// Whether a question is on the customer's screen: then nothing reaches the tool.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// The screen's size, for clipping; (0, 0) while there is no screen.
+    pub fn set_size(&mut self, width: u16, height: u16) {
+        self.size = (width, height);
+    }
+
+    /// Bytes from the agent's input stream, split anywhere.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.broken.is_none() {
+            self.parser.push(bytes);
+        }
+    }
+
+    /// The next thing that comes through; `None` until more bytes come.
+    ///
+    /// # Errors
+    /// The agent's program sent what it must not; the same error comes back from then on.
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and more may come after None")]
+    pub fn next(&mut self) -> Result<Option<Passed>, Violation> {
+        if let Some(violation) = &self.broken {
+            return Err(violation.clone());
+        }
+        let passed = self.step();
+        self.broken = passed.as_ref().err().cloned();
+        passed
+    }
+
+    /// Clipboard text from the agent. Characters that Latin-1 lacks become `?`.
+    pub fn clipboard_in(&self, text: &str) -> Option<ToolInput> {
+        let fits = text.len() <= MAX_CLIPBOARD;
+        let latin1 = || text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        (self.acts() && fits).then(|| ToolInput::CutText(latin1()))
+    }
+
+    /// Clipboard text of the tool's, for the agent.
+    pub fn clipboard_out(&self, latin1: &[u8]) -> Option<String> {
+        let fits = latin1.len() <= MAX_CLIPBOARD / 2;
+        (self.acts() && fits).then(|| latin1.iter().copied().map(char::from).collect())
+    }
+
+    /// What releases everything that the agent holds down, latest first. Nothing is held afterwards.
+    pub fn release(&mut self) -> Vec<ToolInput> {
+        self.held.release()
+    }
+
+    fn acts(&self) -> bool {
+        self.permissions.control && !self.muted
+    }
+
+    /// Goes on until something came through, or the bytes are used up.
+    fn step(&mut self) -> Result<Option<Passed>, Violation> {
+        while let Some(message) = self.parser.next()? {
+            if let Some(passed) = self.judge(message)? {
+                return Ok(Some(passed));
+            }
+        }
+        Ok(None)
+    }
+
+    fn judge(&mut self, message: ClientMessage) -> Result<Option<Passed>, Violation> {
+        Ok(match message {
+            ClientMessage::SetPixelFormat(_) => return Err(Violation::PixelFormat),
+            ClientMessage::SetEncodings(list) => Some(Passed::Encodings(self.cut(&list))),
+            ClientMessage::UpdateRequest { incremental, rect } => {
+                self.clip(rect).map(|rect| Passed::Request { incremental, rect })
+            }
+            ClientMessage::EnableContinuousUpdates { enable, rect } => {
+                let clipped = self.clip(rect);
+                (clipped.is_some() || !enable)
+                    .then(|| Passed::Continuous { enable, rect: clipped.unwrap_or_default() })
+            }
+            ClientMessage::Fence { payload, .. } if payload.len() > MAX_FENCE => {
+                return Err(Violation::FenceTooLong(payload.len()));
+            }
+            ClientMessage::Fence { flags, payload } => Some(Passed::Fence { flags, payload }),
+            ClientMessage::SetDesktopSize { .. } if !self.abilities.extended => {
+                return Err(Violation::DesktopSize);
+            }
+            ClientMessage::SetDesktopSize { .. } if !self.acts() => Some(Passed::SizeForbidden),
+            _ if !self.acts() => None,
+            message => self.act(message).map(Passed::Tool),
+        })
+    }
+
+    /// With control: what it becomes for the tool.
+    fn act(&mut self, message: ClientMessage) -> Option<ToolInput> {
+        let input = match message {
+            ClientMessage::Key { down, keysym } => ToolInput::Key { down, keysym },
+            ClientMessage::QemuKey { down, keysym, keycode } => {
+                if self.abilities.extended && keycode <= 0xff {
+                    ToolInput::QemuKey { down, keysym, keycode }
+                } else if keysym != 0 {
+                    ToolInput::Key { down, keysym }
+                } else {
+                    return None;
+                }
+            }
+            ClientMessage::Pointer { buttons, x, y } => self.pointer(buttons, x, y)?,
+            ClientMessage::CutText(text) => ToolInput::CutText(text),
+            ClientMessage::SetDesktopSize { width, height, screens } => {
+                ToolInput::DesktopSize { width, height, screens }
+            }
+            // none of these acts: judge() has dealt with them
+            ClientMessage::SetPixelFormat(_)
+            | ClientMessage::SetEncodings(_)
+            | ClientMessage::UpdateRequest { .. }
+            | ClientMessage::Fence { .. }
+            | ClientMessage::EnableContinuousUpdates { .. } => return None,
+        };
+        self.held.note(&input).then_some(input)
+    }
+
+    fn pointer(&self, buttons: u16, x: u16, y: u16) -> Option<ToolInput> {
+        let (width, height) = self.size;
+        let (right, bottom) = (width.checked_sub(1)?, height.checked_sub(1)?);
+        let known = if self.abilities.extended { 0x1ff } else { 0xff };
+        Some(ToolInput::Pointer { buttons: buttons & known, x: x.min(right), y: y.min(bottom) })
+    }
+
+    fn cut(&mut self, list: &[i32]) -> Vec<i32> {
+        let known = |encoding: &i32| {
+            ENCODINGS.contains(encoding) || (self.abilities.extended && PLACE_ENCODINGS.contains(encoding))
+        };
+        let mut cut: Vec<i32> = Vec::new();
+        for encoding in list.iter().copied().filter(known) {
+            if !cut.contains(&encoding) {
+                cut.push(encoding);
+            }
+        }
+        self.parser.set_extended_pointer(cut.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
+        cut
+    }
+
+    fn clip(&self, rect: Rect) -> Option<Rect> {
+        rect.intersection(&Rect::new(0, 0, self.size.0, self.size.1))
+    }
+}

@@ -1,0 +1,228 @@
+//! The customer's half of the service's HTTP API: a session's nameplate, its address, its end, and the
+//! revocation list. Every call has a limit, every answer a bound, and what goes wrong a stable name.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use etatuki_link::RelayAccess;
+use etatuki_trust::{CodeForm, Nameplate};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::view::{FailureName, FailureView};
+
+/// Until the service has accepted the connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// Until the whole answer is there.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// An answer in JSON is small.
+const MAX_JSON: usize = 16 << 10;
+/// A revocation list of ten thousand serials fits.
+const MAX_LIST: usize = 300_000;
+
+/// What went wrong with a call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// It doesn't answer, or not in time.
+    #[error("the service can't be reached: {0}")]
+    Unreachable(String),
+    /// It has no nameplate free.
+    #[error("the service has no code left at the moment")]
+    NoNameplate,
+    /// It answered with an error of its own.
+    #[error("the service refused {call}: {status} {name}")]
+    Refused { call: &'static str, status: u16, name: String },
+    /// What it answered makes no sense.
+    #[error("the service gave a wrong answer to {call}: {what}")]
+    Nonsense { call: &'static str, what: String },
+    /// Its address in the registry can't be used.
+    #[error("the service's address can't be used: {0}")]
+    Address(String),
+}
+
+impl From<ServiceError> for FailureView {
+    fn from(error: ServiceError) -> Self {
+        let name = match error {
+            ServiceError::Unreachable(_) => FailureName::ServiceUnreachable,
+            ServiceError::NoNameplate => FailureName::NoNameplate,
+            _ => FailureName::ServiceError,
+        };
+        FailureView { name, detail: error.to_string() }
+    }
+}
+
+/// The bearer token that proves that a nameplate is ours.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OwnerToken(String);
+
+impl fmt::Debug for OwnerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerToken(<redacted>)")
+    }
+}
+
+/// A nameplate of ours.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) nameplate: Nameplate,
+    pub(crate) owner: OwnerToken,
+}
+
+/// The service, as a customer uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceClient {
+    http: Client,
+    base: Url,
+}
+
+impl ServiceClient {
+    /// A client for the service at this URL. Contacts nobody yet.
+    pub(crate) fn new(service: &str) -> Result<Self, ServiceError> {
+        let address = |what: &str| ServiceError::Address(format!("{service}: {what}"));
+        let base = Url::parse(service).map_err(|error| address(&error.to_string()))?;
+        let loopback = is_loopback(&base);
+        match base.scheme() {
+            "https" => {}
+            "http" if loopback => {}
+            _ => return Err(address("it must be https")),
+        }
+        // reqwest is built without a crypto provider of its own; whoever comes first installs ours
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut http = Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(CALL_LIMIT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("etatuki/", env!("CARGO_PKG_VERSION")));
+        if loopback {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| address(&chain(&error)))?;
+        Ok(Self { http, base })
+    }
+
+    /// Asks for a nameplate, and for the relay that goes with it.
+    pub(crate) async fn claim(&self, form: CodeForm) -> Result<(Claim, RelayAccess), ServiceError> {
+        const CALL: &str = "a session";
+        #[derive(Deserialize)]
+        struct Granted {
+            nameplate: String,
+            owner: OwnerToken,
+            relay: RelayAccess,
+        }
+        let request = self.request(Method::POST, &["sessions"]).json(&json!({ "form": form }));
+        let body = self.call(CALL, request, StatusCode::CREATED, MAX_JSON).await?;
+        let nonsense = |what: String| ServiceError::Nonsense { call: CALL, what };
+        // what serde says of it could quote a token: only where, not what
+        let granted: Granted = serde_json::from_slice(&body)
+            .map_err(|error| nonsense(format!("not as documented at column {}", error.column())))?;
+        let nameplate =
+            Nameplate::new(form, &granted.nameplate).map_err(|error| nonsense(error.to_string()))?;
+        Ok((Claim { nameplate, owner: granted.owner }, granted.relay))
+    }
+
+    /// Says where the nameplate leads.
+    pub(crate) async fn publish(&self, claim: &Claim, address: &Value) -> Result<(), ServiceError> {
+        let path = ["sessions", claim.nameplate.as_str(), "address"];
+        let request = self.request(Method::PUT, &path).bearer_auth(&claim.owner.0);
+        let request = request.json(&json!({ "address": address }));
+        self.call("the address", request, StatusCode::NO_CONTENT, MAX_JSON).await?;
+        Ok(())
+    }
+
+    /// Gives the nameplate back.
+    pub(crate) async fn release(&self, claim: &Claim) -> Result<(), ServiceError> {
+        let path = ["sessions", claim.nameplate.as_str()];
+        let request = self.request(Method::DELETE, &path).bearer_auth(&claim.owner.0);
+        self.call("the end", request, StatusCode::NO_CONTENT, MAX_JSON).await?;
+        Ok(())
+    }
+
+    /// The vendor's revocation list as it travels; `None` if there is none.
+    pub(crate) async fn revocations(&self) -> Result<Option<String>, ServiceError> {
+        const CALL: &str = "the revocation list";
+        let request = self.request(Method::GET, &["revocations"]);
+        let response = request.send().await.map_err(unreachable)?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        let body = answer(CALL, response, StatusCode::OK, MAX_LIST).await?;
+        let nonsense = |_| ServiceError::Nonsense { call: CALL, what: "not a text".into() };
+        String::from_utf8(body).map(Some).map_err(nonsense)
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1").extend(path);
+        }
+        self.http.request(method, url)
+    }
+
+    async fn call(
+        &self,
+        call: &'static str,
+        request: RequestBuilder,
+        expected: StatusCode,
+        limit: usize,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let response = request.send().await.map_err(unreachable)?;
+        answer(call, response, expected, limit).await
+    }
+}
+
+async fn answer(
+    call: &'static str,
+    response: Response,
+    expected: StatusCode,
+    limit: usize,
+) -> Result<Vec<u8>, ServiceError> {
+    let status = response.status();
+    let body = bounded(call, response, limit).await?;
+    if status == expected { Ok(body) } else { Err(refusal(call, status, &body)) }
+}
+
+async fn bounded(call: &'static str, mut response: Response, limit: usize) -> Result<Vec<u8>, ServiceError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > limit {
+            return Err(ServiceError::Nonsense { call, what: format!("more than {limit} bytes") });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError {
+    let said: Option<Value> = serde_json::from_slice(body).ok();
+    let name = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("no reason given");
+    if name == "no-nameplate" {
+        return ServiceError::NoNameplate;
+    }
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | ' ');
+    let name = name.chars().filter(plain).take(40).collect();
+    ServiceError::Refused { call, status: status.as_u16(), name }
+}
+
+fn unreachable(error: reqwest::Error) -> ServiceError {
+    ServiceError::Unreachable(chain(&error.without_url()))
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
