@@ -1,0 +1,104 @@
+//! The command line: `etatuki-vendor --help` is made of this.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Makes the vendor's key, the agents' cards and the revocation list. Needs no network: run it offline.
+#[derive(Debug, Parser)]
+#[command(name = "etatuki-vendor", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the tool can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The vendor's own key
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The agents' cards
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Sign the list of revoked cards again, with a higher number
+    Revocations {
+        /// With which key, and where to.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+}
+
+/// What can be done with the vendor's key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a new key and print its public half
+    New {
+        /// Where to write the private key; must not exist yet
+        #[arg(long, value_name = "FILE", default_value = "vendor.key")]
+        out: PathBuf,
+    },
+    /// Print the public half of a key, for backends.toml and for the service
+    Show {
+        /// Which key.
+        #[command(flatten)]
+        key: KeyArg,
+    },
+}
+
+/// What can be done with agents' cards.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Make a card and a private key for an agent, in one file that only the agent should have
+    Add {
+        /// The agent's name, as customers will see it
+        name: String,
+        /// Whom the agent works for, as customers will see it
+        #[arg(long, value_name = "ORG")]
+        organisation: String,
+        /// For how many days the card is good
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
+        days: u16,
+        /// Which key.
+        #[command(flatten)]
+        key: KeyArg,
+        /// Where to write the agent's file; must not exist yet [default: made from the name]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Take cards back for good, and sign the new list
+    Revoke {
+        /// Serials, or names that only one good card has
+        #[arg(required = true, value_name = "SERIAL|NAME")]
+        cards: Vec<String>,
+        /// With which key, and where to.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Print every card that was made: serial, state, days left, name, organisation
+    List {
+        /// Which key.
+        #[command(flatten)]
+        key: KeyArg,
+    },
+}
+
+/// Which vendor's key.
+#[derive(Debug, Args)]
+pub struct KeyArg {
+    /// The vendor's private key
+    #[arg(long, value_name = "FILE", default_value = "vendor.key")]
+    pub key: PathBuf,
+}
+
+/// With which key a list is signed, and where it is written.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Which key.
+    #[command(flatten)]
+    pub key: KeyArg,
+    /// Where to write the signed list; an older one there is replaced
+    #[arg(long, value_name = "FILE", default_value = "revocations.txt")]
+    pub out: PathBuf,
+}

@@ -1,0 +1,414 @@
+//! The vendor's tool from its command line to what trust makes of its files.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use clap::Parser as _;
+use etatuki_trust::{
+    AgentFile, CardError, Revocations, SignedRevocations, UnixTime, VendorPublicKey,
+};
+use etatuki_vendor::{Cli, Report, VendorError, World, run};
+use tempfile::TempDir;
+
+const NOW: UnixTime = UnixTime(1_700_000_000);
+
+/// A folder of the vendor's, with a key in it.
+struct Office {
+    folder: TempDir,
+    seed: u8,
+    now: UnixTime,
+}
+
+impl Office {
+    fn empty() -> Self {
+        Self {
+            folder: TempDir::new().expect("a temporary folder"),
+            seed: 1,
+            now: NOW,
+        }
+    }
+
+    fn with_key() -> Self {
+        let mut office = Self::empty();
+        office
+            .run(&["key", "new", "--out", "vendor.key"])
+            .expect("a new key");
+        office
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs with every file name after `--out` and `--key` taken as one in this folder.
+    fn run(&mut self, words: &[&str]) -> Result<Report, VendorError> {
+        let mut line = vec!["etatuki-vendor".to_owned()];
+        let mut is_file = false;
+        for word in words {
+            let path = self.path(word);
+            line.push(if is_file {
+                path.display().to_string()
+            } else {
+                (*word).to_owned()
+            });
+            is_file = matches!(*word, "--out" | "--key");
+        }
+        let cli = Cli::try_parse_from(line).expect("a command line that clap takes");
+        self.seed += 1;
+        let seed = self.seed;
+        let mut random = |buffer: &mut [u8]| {
+            buffer.fill(seed);
+            Ok(())
+        };
+        run(
+            &cli,
+            &mut World {
+                now: self.now,
+                random: &mut random,
+            },
+        )
+    }
+
+    fn add(&mut self, name: &str, out: &str) -> AgentFile {
+        let words = [
+            "agent",
+            "add",
+            name,
+            "--organisation",
+            "Tilitieto Oy",
+            "--key",
+            "vendor.key",
+            "--out",
+            out,
+        ];
+        self.run(&words).expect("a new card");
+        self.agent(out)
+    }
+
+    fn agent(&self, file: &str) -> AgentFile {
+        let text = fs::read_to_string(self.path(file)).expect("the agent's file");
+        AgentFile::parse(&text).expect("an agent's file")
+    }
+
+    fn public(&mut self) -> VendorPublicKey {
+        let shown = self
+            .run(&["key", "show", "--key", "vendor.key"])
+            .expect("the public key");
+        shown.output.trim().parse().expect("a public key")
+    }
+
+    fn revoke(&mut self, cards: &[&str]) -> Result<Report, VendorError> {
+        let words = [
+            &["agent", "revoke"],
+            cards,
+            &["--key", "vendor.key", "--out", "revocations.txt"],
+        ];
+        self.run(&words.concat())
+    }
+
+    fn list(&mut self) -> Revocations {
+        let text = fs::read_to_string(self.path("revocations.txt")).expect("the list");
+        let signed = SignedRevocations::from_text(&text).expect("a list");
+        signed.verify(&[self.public()]).expect("our list")
+    }
+}
+
+#[test]
+fn a_card_that_was_made_is_good_for_its_days() {
+    let mut office = Office::with_key();
+    let agent = office.add("Maija Mäkelä", "maija.toml");
+    let vendors = [office.public()];
+    let check = |now| {
+        agent
+            .card
+            .verify(&vendors, &Revocations::default(), now)
+            .cloned()
+    };
+    let card = check(NOW).expect("a good card");
+    assert_eq!(
+        (card.name.as_str(), card.organisation.as_str()),
+        ("Maija Mäkelä", "Tilitieto Oy")
+    );
+    assert_eq!(card.expires, NOW.plus(365 * 86_400));
+    assert_eq!(check(card.expires), Err(CardError::Expired));
+}
+
+#[test]
+fn a_revoked_card_is_on_the_list_and_numbers_rise() {
+    let mut office = Office::with_key();
+    let first = office.add("Maija", "maija.toml");
+    let second = office.add("Kalle", "kalle.toml");
+    let serial = second.card.claims().serial;
+    assert_ne!(first.card.claims().serial, serial);
+
+    office.revoke(&["Maija"]).expect("revoked by name");
+    let after_first = office.list();
+    assert_eq!(after_first.serials, [first.card.claims().serial].into());
+
+    office
+        .revoke(&[&serial.to_string()])
+        .expect("revoked by serial");
+    let after_second = office.list();
+    assert_eq!(after_second.serials.len(), 2);
+    assert!(after_second.number > after_first.number);
+    let refused = second
+        .card
+        .verify(&[office.public()], &after_second, NOW)
+        .cloned();
+    assert_eq!(refused, Err(CardError::Revoked));
+
+    office
+        .run(&[
+            "revocations",
+            "--key",
+            "vendor.key",
+            "--out",
+            "revocations.txt",
+        ])
+        .expect("signed again");
+    assert!(office.list().number > after_second.number);
+    assert_eq!(office.list().serials, after_second.serials);
+}
+
+#[test]
+fn revoking_twice_changes_nothing_but_the_number() {
+    let mut office = Office::with_key();
+    office.add("Maija", "maija.toml");
+    office.revoke(&["Maija"]).expect("revoked");
+    office.revoke(&["Maija"]).expect("revoked again");
+    assert_eq!(office.list().serials.len(), 1);
+    let ledger = fs::read_to_string(office.path("vendor.key.ledger")).expect("the ledger");
+    assert_eq!(
+        ledger
+            .lines()
+            .filter(|line| line.contains("revoked"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_name_that_several_cards_have_is_not_guessed_at() {
+    let mut office = Office::with_key();
+    office.add("Maija", "old.toml");
+    let new = office.add("Maija", "new.toml");
+    let refused = office
+        .revoke(&["Maija"])
+        .expect_err("two cards have the name");
+    assert!(
+        refused
+            .to_string()
+            .contains(&new.card.claims().serial.to_string())
+    );
+    assert!(matches!(
+        office.revoke(&["Minna"]),
+        Err(VendorError::UnknownCard(_))
+    ));
+    assert!(matches!(
+        office.revoke(&["12345"]),
+        Err(VendorError::UnknownCard(_))
+    ));
+}
+
+#[test]
+fn serials_rise_although_the_clock_goes_back() {
+    let mut office = Office::with_key();
+    let first = office.add("Maija", "a.toml");
+    office.now = UnixTime(NOW.0 - 1000);
+    let second = office.add("Kalle", "b.toml");
+    assert!(second.card.claims().serial > first.card.claims().serial);
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let mut office = Office::with_key();
+    let key = fs::read(office.path("vendor.key")).expect("the key");
+    let again = office.run(&["key", "new", "--out", "vendor.key"]);
+    assert!(matches!(again, Err(VendorError::Exists(_))));
+    assert_eq!(fs::read(office.path("vendor.key")).expect("the key"), key);
+
+    office.add("Maija", "maija.toml");
+    let words = [
+        "agent",
+        "add",
+        "X",
+        "--organisation",
+        "Y",
+        "--key",
+        "vendor.key",
+        "--out",
+        "maija.toml",
+    ];
+    assert!(matches!(office.run(&words), Err(VendorError::Exists(_))));
+    assert_eq!(office.agent("maija.toml").card.claims().name, "Maija");
+}
+
+#[test]
+fn a_refused_card_leaves_no_file() {
+    let mut office = Office::with_key();
+    fs::write(office.path("vendor.key.ledger"), "rubbish\n").expect("a damaged ledger");
+    let words = [
+        "agent",
+        "add",
+        "X",
+        "--organisation",
+        "Y",
+        "--key",
+        "vendor.key",
+        "--out",
+        "x.toml",
+    ];
+    assert!(matches!(
+        office.run(&words),
+        Err(VendorError::Ledger { line: 1, .. })
+    ));
+    assert!(!office.path("x.toml").exists());
+}
+
+#[test]
+fn hostile_names_are_refused() {
+    let mut office = Office::with_key();
+    for name in ["", " ", "Mai\u{202e}ja", "Mai\nja", &"x".repeat(81)] {
+        let words = [
+            "agent",
+            "add",
+            name,
+            "--organisation",
+            "Y",
+            "--key",
+            "vendor.key",
+            "--out",
+            "x.toml",
+        ];
+        assert!(matches!(
+            office.run(&words),
+            Err(VendorError::Name { what: "name", .. })
+        ));
+    }
+    assert!(!office.path("x.toml").exists());
+}
+
+#[test]
+fn a_missing_or_damaged_key_is_said_in_words() {
+    let mut office = Office::empty();
+    let show = ["key", "show", "--key", "vendor.key"];
+    let missing = office.run(&show).expect_err("no key").to_string();
+    assert!(missing.contains("etatuki-vendor key new"), "{missing}");
+
+    write_private(&office, "vendor.key", "etv1-private-AAAA\n");
+    let damaged = office.run(&show).expect_err("a damaged key");
+    assert!(matches!(damaged, VendorError::Key { .. }));
+    assert!(!damaged.to_string().contains("AAAA"));
+}
+
+#[test]
+fn another_keys_ledger_is_refused() {
+    let mut office = Office::with_key();
+    office.add("Maija", "maija.toml");
+    fs::remove_file(office.path("vendor.key")).expect("the key removed");
+    office
+        .run(&["key", "new", "--out", "vendor.key"])
+        .expect("a second key");
+    let listed = office.run(&["agent", "list", "--key", "vendor.key"]);
+    assert!(matches!(listed, Err(VendorError::OtherKey { .. })));
+}
+
+#[test]
+fn the_list_of_agents_tells_their_state() {
+    let mut office = Office::with_key();
+    office.add("Maija", "a.toml");
+    office.add("Kalle", "b.toml");
+    office.revoke(&["Kalle"]).expect("revoked");
+    let listed = office
+        .run(&["agent", "list", "--key", "vendor.key"])
+        .expect("a table")
+        .output;
+    let states: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| line.split('\t').skip(1).collect())
+        .collect();
+    assert_eq!(states[0], ["good", "365", "Maija", "Tilitieto Oy"]);
+    assert_eq!(states[1], ["revoked", "365", "Kalle", "Tilitieto Oy"]);
+    office.now = NOW.plus(366 * 86_400);
+    let later = office
+        .run(&["agent", "list", "--key", "vendor.key"])
+        .expect("a table")
+        .output;
+    assert!(later.contains("\texpired\t0\tMaija"));
+}
+
+#[cfg(unix)]
+#[test]
+fn secrets_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut office = Office::with_key();
+    office.add("Maija", "maija.toml");
+    for file in ["vendor.key", "maija.toml", "vendor.key.ledger"] {
+        let mode = fs::metadata(office.path(file))
+            .expect(file)
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    fs::set_permissions(office.path("vendor.key"), fs::Permissions::from_mode(0o640))
+        .expect("chmod");
+    let exposed = office.run(&["key", "show", "--key", "vendor.key"]);
+    assert!(matches!(
+        exposed,
+        Err(VendorError::Exposed { mode: 0o640, .. })
+    ));
+}
+
+#[test]
+fn the_program_prints_for_scripts_and_fails_with_a_sentence() {
+    let office = Office::empty();
+    let tool = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_etatuki-vendor"))
+            .args(words)
+            .current_dir(office.folder.path())
+            .output()
+            .expect("the program runs")
+    };
+    let made = tool(&["key", "new"]);
+    assert!(made.status.success());
+    let public = String::from_utf8(made.stdout).expect("text");
+    assert!(public.trim().parse::<VendorPublicKey>().is_ok());
+
+    let added = tool(&[
+        "agent",
+        "add",
+        "Maija Mäkelä",
+        "--organisation",
+        "Tilitieto Oy",
+        "--days",
+        "30",
+    ]);
+    assert_eq!(
+        String::from_utf8(added.stdout).expect("text"),
+        "maija-makela.agent.toml\n"
+    );
+
+    let again = tool(&["key", "new"]);
+    assert_eq!(again.status.code(), Some(1));
+    let words = String::from_utf8(again.stderr).expect("text");
+    assert!(
+        words.starts_with("etatuki-vendor: vendor.key exists already"),
+        "{words}"
+    );
+    assert_eq!(tool(&["agent", "add"]).status.code(), Some(2));
+    assert_eq!(
+        tool(&["agent", "add", "M", "--organisation", "O", "--days", "0"])
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
+fn write_private(office: &Office, name: &str, text: &str) {
+    let path = office.path(name);
+    fs::write(&path, text).expect("written");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
+    }
+}
