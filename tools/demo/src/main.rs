@@ -1,2 +1,137 @@
-//! (skeleton)
-fn main() {}
+//! `make run`: GnuCash on a virtual display, a service, a console, and one page that shows both sides.
+
+mod page;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use etatuki_demo::display::Display;
+use etatuki_demo::gnucash;
+use etatuki_demo::process::Process;
+use etatuki_demo::stage::Stage;
+
+/// The customer's virtual display, in pixels.
+const SCREEN: (u16, u16) = (1180, 780);
+
+/// The whole job on this machine, for a look.
+#[derive(Parser)]
+struct Args {
+    /// The project's folder.
+    #[arg(long)]
+    repository: PathBuf,
+    /// The folder of the demonstration's page.
+    #[arg(long)]
+    page: PathBuf,
+    /// The page's port on 127.0.0.1; the console gets the next one. Any free one when it is taken.
+    #[arg(long, default_value_t = 8700)]
+    port: u16,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let listener = listen(args.port)?;
+    let address = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
+    let run = Run::start(&args, &address)?;
+    let page = page::Page {
+        folder: args.page.clone(),
+        token: token()?,
+        console: run.console_page.clone(),
+        display: run.display.name().to_owned(),
+    };
+    say(&format!(
+        "\nOpen this address in a browser:\n\n    {address}/?token={}\n\n\
+         From another machine, first: ssh -L {port}:127.0.0.1:{port} -L {console}:127.0.0.1:{console} HOST\n\
+         Ctrl-C ends everything. Logs: {}",
+        page.token,
+        run.stage.folder().display(),
+        port = listener.local_addr()?.port(),
+        console = run.console_port(),
+    ));
+    runtime.block_on(page::serve(listener, page, ended()))?;
+    say("Ending everything that was started…");
+    // Threads of the page's own must not outlive the display that they show.
+    runtime.shutdown_background();
+    drop(run);
+    say("Nothing is left running.");
+    Ok(())
+}
+
+/// Everything that was started; it ends in this order.
+struct Run {
+    _gnucash: Process,
+    _console: Process,
+    console_page: String,
+    display: Display,
+    stage: Stage,
+}
+
+impl Run {
+    fn start(args: &Args, address: &str) -> Result<Self> {
+        let bin = std::env::current_exe()?.parent().context("no folder of programs")?.to_owned();
+        let stage = step("a vendor's key, an agent's card, a registry, a service", || {
+            Stage::set_up(&bin, "Maija Virtanen", "Ecomin asiakastuki")
+        })?;
+        let display = step("a virtual display for the customer", || Display::start(SCREEN.0, SCREEN.1, true))?;
+        let (console, console_page) = step("the support's console", || console(&stage, address, args.port))?;
+        let gnucash = step("GnuCash with a Finnish demo book", || start_gnucash(&stage, &display, &args.repository))?;
+        Ok(Self { _gnucash: gnucash, _console: console, console_page, display, stage })
+    }
+
+    fn console_port(&self) -> &str {
+        let after = self.console_page.rsplit(':').next().unwrap_or_default();
+        after.split('/').next().unwrap_or_default()
+    }
+}
+
+fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)> {
+    let log = std::fs::File::create(stage.folder().join("console.log"))?;
+    let wanted = std::net::TcpListener::bind(("127.0.0.1", port + 1)).map_or(0, |_| port + 1).to_string();
+    let mut command = stage.console(&["--no-open", "--port", &wanted, "--frame-ancestor", address]);
+    let (process, ready, _) = Process::start_ready(command.stderr(log))?;
+    let ready: serde_json::Value = serde_json::from_str(&ready)?;
+    let page = ready["page"].as_str().context("the console did not say where its page is")?;
+    Ok((process, page.to_owned()))
+}
+
+fn start_gnucash(stage: &Stage, display: &Display, repository: &Path) -> Result<Process> {
+    gnucash::start(stage, display.name(), repository)
+}
+
+/// The port that was asked for, or any free one.
+fn listen(port: u16) -> Result<std::net::TcpListener> {
+    let loopback = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    Ok(loopback(port).or_else(|_| loopback(0))?)
+}
+
+fn token() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Ends when the person asks for it.
+async fn ended() {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals work");
+    let mut hup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).expect("signals work");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+        _ = hup.recv() => {}
+    }
+}
+
+fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let done = work().with_context(|| format!("starting {what}"))?;
+    say(&format!("  {what}: {:.1} s", started.elapsed().as_secs_f32()));
+    Ok(done)
+}
+
+/// Progress for the person who ran `make run`.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

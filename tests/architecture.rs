@@ -1,0 +1,137 @@
+//! The map's invariants (ARCHITECTURE.md, 'Who may know whom'), checked: a forbidden edge fails here by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Who may depend on which of our crates, dev-dependencies aside. A crate that isn't here isn't on the map.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("rfb", &[]),
+    ("picture", &["rfb"]),
+    ("trust", &[]),
+    ("backend-api", &[]),
+    ("screen", &[]),
+    ("legacy-tool", &["backend-api"]),
+    ("ecom", &["backend-api", "rfb", "screen"]),
+    ("remoteus-2008", &["backend-api", "legacy-tool"]),
+    ("remoteus-2010", &["backend-api", "legacy-tool"]),
+    ("plugin-host", &["backend-api"]),
+    ("link", &["trust"]),
+    ("session", &["link", "picture", "plugin-host", "rfb", "trust"]),
+    ("service", &["trust"]),
+    ("console", &["link", "rfb", "trust"]),
+    ("vendor", &["trust"]),
+    ("demo", &["ecom"]),
+    ("etatuki", &["plugin-host", "screen", "session", "trust"]),
+];
+
+/// Bytes and time in, bytes and actions out.
+const PURE: &[&str] = &["rfb", "picture", "trust"];
+/// Sources of pure modules in crates that are not pure as a whole.
+const PURE_FILES: &[&str] = &["crates/session/src/machine.rs", "crates/session/src/gate.rs"];
+/// What no pure source may mention.
+const IMPURE: &[&str] = &[
+    "std::net", "std::fs", "std::thread", "std::process", "Instant::now", "SystemTime::now", "getrandom", "tokio::", "rand::",
+];
+/// The only crates with `unsafe`.
+const UNSAFE: &[&str] = &["backend-api", "plugin-host", "screen"];
+/// Nothing that loads foreign code, and nothing that is loaded, may link what holds keys.
+const KEYLESS: &[&str] = &["backend-api", "plugin-host", "screen", "legacy-tool", "ecom", "remoteus-2008", "remoteus-2010"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Each package of the workspace: short name to (folder, our own crates that it depends on, all that it depends on).
+fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>, BTreeSet<String>)> {
+    let out = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let short = |name: &Value| name.as_str().unwrap().trim_start_matches("etatuki-").to_owned();
+    let package = |package: &Value| {
+        let folder = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned();
+        let normal = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].as_str() != Some("dev"));
+        let all: BTreeSet<_> = normal.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
+        let ours = all.iter().filter_map(|name| name.strip_prefix("etatuki-")).map(str::to_owned).collect();
+        (short(&package["name"]), (folder, ours, all))
+    };
+    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn only_the_edges_on_the_map() {
+    let packages = packages();
+    let mapped: BTreeSet<_> = MAY_KNOW.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(packages.keys().cloned().collect::<BTreeSet<_>>(), mapped, "the workspace and the map name different crates");
+    for (name, allowed) in MAY_KNOW {
+        for known in &packages[*name].1 {
+            assert!(allowed.contains(&known.as_str()), "{name} may not depend on {known}: see ARCHITECTURE.md");
+        }
+    }
+}
+
+#[test]
+fn pure_sources_do_no_io() {
+    let packages = packages();
+    let mut files: Vec<_> = PURE_FILES.iter().map(|file| root().join(file)).collect();
+    for name in PURE {
+        sources(&packages[*name].0.join("src"), &mut files);
+    }
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // Tests may do as they like.
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for word in IMPURE {
+                assert!(!line.contains(word), "{}: '{word}' in a pure source: {}", file.display(), line.trim());
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_outside_three_crates() {
+    for (name, (folder, _, _)) in packages() {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let inherits = manifest.contains("[lints]\nworkspace = true");
+        assert_eq!(inherits, !UNSAFE.contains(&name.as_str()), "{name}: lints, and with them `unsafe_code = \"forbid\"`");
+    }
+    let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(workspace.contains("unsafe_code = \"forbid\""));
+}
+
+#[test]
+fn what_loads_or_is_loaded_holds_no_keys() {
+    let packages = packages();
+    for name in KEYLESS {
+        for banned in ["etatuki-trust", "etatuki-link", "iroh", "spake2", "ed25519-dalek", "reqwest"] {
+            assert!(!packages[*name].2.contains(banned), "{name} may not link {banned}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_a_line_on_the_map() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for (name, (folder, _, _)) in packages() {
+        let folder = folder.strip_prefix(root()).unwrap().display().to_string();
+        let wanted = if folder.is_empty() { "`src/`".to_owned() } else { format!("`{folder}`") };
+        assert!(map.contains(&wanted), "ARCHITECTURE.md does not name {wanted} ({name})");
+    }
+}

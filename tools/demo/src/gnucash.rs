@@ -1,0 +1,98 @@
+//! GnuCash in Finnish with the demo book, and our three entries in its Help menu.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::Process;
+use crate::stage::Stage;
+
+/// Starts GnuCash on a display. `repository` is where `integrations/gnucash` is. Everything of it stays in the
+/// stage's folder; the launcher that its menu starts uses the stage's registry.
+pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process> {
+    let home = stage.folder().join("accountant");
+    for folder in [".config", ".local/share", "run"] {
+        fs::create_dir_all(home.join(folder))?;
+    }
+    fs::set_permissions(home.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    let book = home.join("Esimerkki.gnucash");
+    fs::write(&book, include_bytes!("../book/demo.gnucash"))?;
+    let mut command = Command::new("dbus-run-session");
+    command.args(["--", "sh", "-c", QUIET_START]).arg("sh").arg(&book);
+    environment(&mut command, stage, display, &home)?;
+    install_entries(&command, repository)?;
+    let log = fs::File::create(stage.folder().join("gnucash.log"))?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Process::start(&mut command).context("dbus-run-session is needed: Debian's package dbus-x11")
+}
+
+/// GnuCash's first-run windows are switched off, then it is started on the book.
+const QUIET_START: &str = "
+gsettings set org.gnucash.GnuCash.dialogs.totd show-at-startup false
+gsettings set org.gnucash.GnuCash.dialogs.new-user first-startup false
+gsettings set org.gnucash.GnuCash.general show-splash-screen false
+exec gnucash \"$1\"";
+
+fn environment(command: &mut Command, stage: &Stage, display: &str, home: &Path) -> Result<()> {
+    let locales = finnish(stage.folder())?;
+    command
+        .env("DISPLAY", display)
+        .env("HOME", home)
+        .env("XDG_CONFIG_HOME", home.join(".config"))
+        .env("XDG_DATA_HOME", home.join(".local/share"))
+        .env("XDG_RUNTIME_DIR", home.join("run"))
+        .env("ETATUKI", launcher_script(stage)?)
+        .env("LOCPATH", locales)
+        .env("LANG", "fi_FI.UTF-8")
+        .env("LC_ALL", "fi_FI.UTF-8")
+        .env("LANGUAGE", "fi")
+        .env("NO_AT_BRIDGE", "1")
+        .env_remove("GNC_CONFIG_HOME")
+        .env_remove("WAYLAND_DISPLAY");
+    Ok(())
+}
+
+/// What the menu starts: the launcher with this run's registry, since none is installed on this machine.
+fn launcher_script(stage: &Stage) -> Result<PathBuf> {
+    let path = stage.folder().join("etatuki");
+    let program = stage.bin().join("etatuki");
+    let script = format!("#!/bin/sh\nexec '{}' --registry '{}' \"$@\"\n", program.display(), stage.registry().display());
+    fs::write(&path, script)?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// The Finnish locale, made in this run's folder: nothing on the machine changes.
+fn finnish(folder: &Path) -> Result<PathBuf> {
+    let locales = folder.join("locales");
+    fs::create_dir_all(&locales)?;
+    // localedef warns about its own sources and says so by its exit code; what counts is that the locale is there.
+    let _ = Command::new("localedef")
+        .args(["-i", "fi_FI", "-f", "UTF-8"])
+        .arg(locales.join("fi_FI.UTF-8"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("localedef is needed: Debian's package locales")?;
+    Ok(locales)
+}
+
+/// Runs the integration's own install script for the demonstration's user.
+fn install_entries(gnucash: &Command, repository: &Path) -> Result<()> {
+    let mut install = Command::new("sh");
+    install.arg(repository.join("integrations/gnucash/install.sh")).stdin(Stdio::null());
+    for (variable, value) in gnucash.get_envs() {
+        match value {
+            Some(value) => install.env(variable, value),
+            None => install.env_remove(variable),
+        };
+    }
+    let done = install.output()?;
+    if !done.status.success() {
+        bail!("integrations/gnucash/install.sh: {}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The demonstration's page: on the left a plain view of the virtual display, on the right the console's page.
+//!
+//! The left side is the customer's own hands and eyes, not a session: it shows and drives the virtual display
+//! directly, for this demonstration only.
+
+use std::future::Future;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// What the page needs.
+pub(crate) struct Page {
+    /// Where `demo.js` and `demo.css` are.
+    pub(crate) folder: PathBuf,
+    /// Opens the page; becomes a cookie.
+    pub(crate) token: String,
+    /// The console's page with its own token.
+    pub(crate) console: String,
+    /// The virtual display.
+    pub(crate) display: String,
+}
+
+/// Serves until `ended`.
+pub(crate) async fn serve(
+    listener: std::net::TcpListener,
+    page: Page,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let page = Arc::new(page);
+    let app = Router::new()
+        .route("/", get(index))
+        .route("/demo.js", get(script))
+        .route("/demo.css", get(style))
+        .route("/customer", get(customer))
+        .layer(middleware::from_fn_with_state(page.clone(), admit))
+        .with_state(page);
+    tokio::select! {
+        served = axum::serve(listener, app) => Ok(served?),
+        () = ended => Ok(()),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Token {
+    token: Option<String>,
+}
+
+/// Only who has the token or its cookie, and only by a loopback name.
+async fn admit(State(page): State<Arc<Page>>, Query(query): Query<Token>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !matches!(host.split(':').next(), Some("127.0.0.1" | "localhost")) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if query.token.as_deref() == Some(&page.token) {
+        let cookie = format!("etatuki-demo={}; HttpOnly; SameSite=Strict; Path=/", page.token);
+        return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response();
+    }
+    if !has_cookie(headers, &page.token) {
+        return (StatusCode::FORBIDDEN, "Open the address that `make run` printed.").into_response();
+    }
+    next.run(request).await
+}
+
+fn has_cookie(headers: &HeaderMap, token: &str) -> bool {
+    let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    cookies.split(';').any(|cookie| cookie.trim().strip_prefix("etatuki-demo=") == Some(token))
+}
+
+async fn index(State(page): State<Arc<Page>>) -> Html<String> {
+    Html(include_str!("../web/index.html").replace("{console}", &page.console))
+}
+
+async fn script(State(page): State<Arc<Page>>) -> Response {
+    file(&page, "demo.js", "text/javascript").await
+}
+
+async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css")], include_str!("../web/demo.css"))
+}
+
+async fn file(page: &Page, name: &str, kind: &'static str) -> Response {
+    match tokio::fs::read(page.folder.join(name)).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, kind)], bytes).into_response(),
+        Err(error) => (StatusCode::NOT_FOUND, format!("{name}: {error}; start it with `make run`")).into_response(),
+    }
+}
+
+async fn customer(State(page): State<Arc<Page>>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(move |socket| async move {
+        // The viewer sees its own end; there is nothing else to do about a broken one.
+        let _ = show_display(socket, page.display.clone()).await;
+    })
+}
+
+/// Plain RFB of the virtual display through a WebSocket, until either ends.
+async fn show_display(mut socket: WebSocket, display: String) -> Result<()> {
+    let (ours, engine) = UnixStream::pair()?;
+    std::thread::spawn(move || etatuki_ecom::serve(Some(&display), engine, || true));
+    ours.set_nonblocking(true)?;
+    let mut ours = tokio::net::UnixStream::from_std(ours)?;
+    let mut chunk = vec![0; 256 * 1024];
+    loop {
+        tokio::select! {
+            read = ours.read(&mut chunk) => match read? {
+                0 => return Ok(()),
+                n => socket.send(Message::Binary(Bytes::copy_from_slice(&chunk[..n]))).await?,
+            },
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => ours.write_all(&bytes).await?,
+                Some(Ok(_)) => {}
+                _ => return Ok(()),
+            },
+        }
+    }
+}
