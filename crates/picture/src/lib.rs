@@ -1,7 +1,11 @@
 //! The picture: a framebuffer that knows what changed, and the updates made from it for one client.
 //!
-//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness.
+//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness. One [`Screen`]
+//! serves one [`Updater`] at a time; a client that comes later gets an `Updater` of its own and sees
+//! everything anew. `docs/picture.md` tells how it works and why.
 
+mod control;
+mod damage;
 mod screen;
 mod updater;
 

@@ -1,15 +1,16 @@
 //! The framebuffer, its damage and the pointer's shape.
 
+use crate::damage::{Damage, rows, spans};
 use etatuki_rfb::{CursorImage, Rect, Rectangle};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
     /// It reaches beyond the framebuffer.
-    #[error("rectangle {0:?} from the tool is outside the screen")]
+    #[error("the tool sent a rectangle outside the screen: {0:?}")]
     OutsideScreen(Rect),
     /// It brings another number of bytes than its size says.
-    #[error("rectangle from the tool has {got} bytes instead of {wanted}")]
+    #[error("the tool sent {got} bytes for a rectangle of {wanted}")]
     WrongLength {
         /// Bytes that came.
         got: usize,
@@ -18,38 +19,64 @@ pub enum PictureError {
     },
 }
 
-/// A framebuffer in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at first. The unused fourth byte of
-/// every pixel is always 0, whatever a tool sends in it.
+/// Moves that are remembered at most; with more of them, their targets are sent as pixels.
+const MAX_MOVES: usize = 16;
+
+/// A framebuffer in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at first. The unused
+/// fourth byte of every pixel is always 0, whatever a tool sends in it.
+///
+/// What the client has is known by one rule: its picture, after [`Screen::moves`] in their order, is
+/// equal to this one everywhere outside the damage.
 #[derive(Debug)]
 pub struct Screen {
-    width: u16,
-    height: u16,
+    bounds: Rect,
     pixels: Vec<u8>,
+    damage: Damage,
+    moves: Vec<Move>,
     cursor: Option<CursorImage>,
+    /// Counts the pointer's shapes.
+    cursor_number: u64,
+}
+
+/// A CopyRect that the client has not heard of yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) rect: Rect,
+    pub(crate) from: (u16, u16),
 }
 
 impl Screen {
-    /// A black screen. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes 4 bytes a pixel.
+    /// A black screen. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes a good
+    /// 4 bytes a pixel.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
+        let bounds = Rect::new(0, 0, width, height);
         Self {
-            width,
-            height,
-            pixels: Vec::new(),
+            bounds,
+            pixels: vec![0; bounds.area() * 4],
+            damage: Damage::new(width, height),
+            moves: Vec::new(),
             cursor: None,
+            cursor_number: 0,
         }
     }
 
     /// Columns.
     #[must_use]
     pub fn width(&self) -> u16 {
-        self.width
+        self.bounds.w
     }
 
     /// Rows.
     #[must_use]
     pub fn height(&self) -> u16 {
-        self.height
+        self.bounds.h
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn bounds(&self) -> Rect {
+        self.bounds
     }
 
     /// All pixels, 4 bytes each, rows without gaps.
@@ -65,29 +92,231 @@ impl Screen {
     }
 
     /// Takes in a rectangle whose pixels are BGRX; says whether anything became different by it.
+    /// A confirmation of an extension changes nothing.
     ///
     /// # Errors
     /// The rectangle doesn't fit; nothing was changed.
     pub fn apply(&mut self, rectangle: &Rectangle) -> Result<bool, PictureError> {
-        todo!("{rectangle:?}")
+        match rectangle {
+            Rectangle::Raw { rect, pixels } => {
+                expect_length(pixels.len(), rect.area() * 4)?;
+                self.draw(*rect, pixels, usize::from(rect.w) * 4)
+            }
+            Rectangle::CopyRect { rect, from } => self.copy(*rect, *from),
+            Rectangle::Cursor(cursor) => {
+                let (width, height) = (cursor.width, cursor.height);
+                let mask = CursorImage::mask_stride(width) * usize::from(height);
+                expect_length(cursor.mask.len(), mask)?;
+                let area = usize::from(width) * usize::from(height);
+                expect_length(cursor.pixels.len(), area * 4)?;
+                Ok(self.set_cursor(cursor.clone()))
+            }
+            Rectangle::DesktopSize { width, height } => Ok(self.resize(*width, *height)),
+            Rectangle::ExtendedDesktopSize {
+                status: 0,
+                width,
+                height,
+                ..
+            } => Ok(self.resize(*width, *height)),
+            Rectangle::ExtendedDesktopSize { .. } | Rectangle::Supports { .. } => Ok(false),
+        }
     }
 
     /// Takes in BGRX pixels from a picture with `stride` bytes a row, whose first pixel is the
     /// rectangle's left top; says whether anything became different by it.
     ///
     /// # Errors
-    /// The rectangle is outside, or `pixels` is too short; nothing was changed.
+    /// The rectangle is outside, or `pixels` is too short for it; nothing was changed.
     pub fn draw(&mut self, rect: Rect, pixels: &[u8], stride: usize) -> Result<bool, PictureError> {
-        todo!("{rect:?} {} {stride}", pixels.len())
+        self.expect_inside(rect)?;
+        if rect.is_empty() {
+            return Ok(false);
+        }
+        let row_length = usize::from(rect.w) * 4;
+        let wanted = stride.max(row_length) * (usize::from(rect.h) - 1) + row_length;
+        if stride < row_length || pixels.len() < wanted {
+            let got = pixels.len();
+            return Err(PictureError::WrongLength { got, wanted });
+        }
+        let mut changed = false;
+        for (y, row) in rows(rect).zip(pixels.chunks(stride)) {
+            changed |= self.draw_row(rect, y, &row[..row_length]);
+        }
+        Ok(changed)
     }
 
-    /// Another size; the content is black and all of it counts as changed. The same size changes nothing.
-    pub fn resize(&mut self, width: u16, height: u16) {
-        todo!("{width} {height}")
+    /// One row, tile by tile: what is the same stays untouched and undamaged.
+    fn draw_row(&mut self, rect: Rect, y: usize, row: &[u8]) -> bool {
+        let start = self.offset(usize::from(rect.x), y);
+        let here = &mut self.pixels[start..start + row.len()];
+        let mut changed = false;
+        let mut at = 0;
+        for (column, bits) in spans(rect) {
+            let length = bits.count_ones() as usize * 4;
+            let (old, new) = (&mut here[at..at + length], &row[at..at + length]);
+            if differ(old, new) {
+                overwrite(old, new);
+                self.damage.mark(y, column, bits);
+                changed = true;
+            }
+            at += length;
+        }
+        changed
     }
 
-    /// Another pointer shape; says whether it is different.
-    pub fn set_cursor(&mut self, cursor: CursorImage) -> bool {
-        todo!("{cursor:?}")
+    /// A move inside the picture. It stays a move for the client, and the damage goes along with it.
+    fn copy(&mut self, rect: Rect, from: (u16, u16)) -> Result<bool, PictureError> {
+        let source = Rect {
+            x: from.0,
+            y: from.1,
+            ..rect
+        };
+        self.expect_inside(rect)?;
+        self.expect_inside(source)?;
+        if rect.is_empty() || self.is_same(rect, source) {
+            return Ok(false);
+        }
+        self.copy_pixels(rect, source);
+        self.damage.copy(rect, from);
+        if !self.damage.covers(rect) {
+            self.moves.push(Move { rect, from });
+        }
+        if self.moves.len() > MAX_MOVES {
+            self.give_up_moves();
+        }
+        Ok(true)
+    }
+
+    fn is_same(&self, rect: Rect, source: Rect) -> bool {
+        let length = usize::from(rect.w) * 4;
+        rows(rect).zip(rows(source)).all(|(to, from)| {
+            let to = self.offset(rect.x.into(), to);
+            let from = self.offset(source.x.into(), from);
+            self.pixels[to..to + length] == self.pixels[from..from + length]
+        })
+    }
+
+    /// In the order in which no row is overwritten before it has been read.
+    fn copy_pixels(&mut self, rect: Rect, source: Rect) {
+        let length = usize::from(rect.w) * 4;
+        for step in 0..usize::from(rect.h) {
+            let row = if rect.y <= source.y {
+                step
+            } else {
+                usize::from(rect.h) - 1 - step
+            };
+            let from = self.offset(source.x.into(), usize::from(source.y) + row);
+            let to = self.offset(rect.x.into(), usize::from(rect.y) + row);
+            self.pixels.copy_within(from..from + length, to);
+        }
+    }
+
+    /// Another size; says whether it is different. What fits stays where it was, the rest is black,
+    /// and all of it counts as changed.
+    pub fn resize(&mut self, width: u16, height: u16) -> bool {
+        if (width, height) == (self.bounds.w, self.bounds.h) {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.bounds, Rect::new(0, 0, width, height));
+        let mut pixels = vec![0; self.bounds.area() * 4];
+        if let Some(kept) = old.intersection(&self.bounds) {
+            let length = usize::from(kept.w) * 4;
+            let new_rows = pixels.chunks_exact_mut(usize::from(width) * 4);
+            let old_rows = self.pixels.chunks_exact(usize::from(old.w) * 4);
+            for (new, old) in new_rows.zip(old_rows) {
+                new[..length].copy_from_slice(&old[..length]);
+            }
+        }
+        self.pixels = pixels;
+        self.damage = Damage::new(width, height);
+        self.damage_all();
+        true
+    }
+
+    /// Another pointer shape, with as many bytes as its size says; says whether it is different.
+    pub fn set_cursor(&mut self, mut cursor: CursorImage) -> bool {
+        for pixel in cursor.pixels.as_chunks_mut::<4>().0 {
+            pixel[3] = 0;
+        }
+        if self.cursor.as_ref() == Some(&cursor) {
+            return false;
+        }
+        self.cursor = Some(cursor);
+        self.cursor_number += 1;
+        true
+    }
+
+    /// 0 before there is a shape; grows with every new one.
+    pub(crate) fn cursor_number(&self) -> u64 {
+        self.cursor_number
+    }
+
+    pub(crate) fn damage(&mut self) -> &mut Damage {
+        &mut self.damage
+    }
+
+    /// The client knows nothing of what is here.
+    pub(crate) fn damage_all(&mut self) {
+        self.moves.clear();
+        self.damage.add(self.bounds);
+    }
+
+    /// The moves that the client has to make before it gets the damaged pixels, in their order.
+    pub(crate) fn moves(&self) -> &[Move] {
+        &self.moves
+    }
+
+    /// The client has been told of the moves.
+    pub(crate) fn moves_sent(&mut self) {
+        self.moves.clear();
+    }
+
+    /// The client can't make the moves: it gets their targets as pixels.
+    pub(crate) fn give_up_moves(&mut self) {
+        for Move { rect, .. } in std::mem::take(&mut self.moves) {
+            self.damage.add(rect);
+        }
+    }
+
+    fn offset(&self, x: usize, y: usize) -> usize {
+        (y * usize::from(self.bounds.w) + x) * 4
+    }
+
+    fn expect_inside(&self, rect: Rect) -> Result<(), PictureError> {
+        if self.bounds.contains(&rect) {
+            return Ok(());
+        }
+        Err(PictureError::OutsideScreen(rect))
+    }
+}
+
+fn expect_length(got: usize, wanted: usize) -> Result<(), PictureError> {
+    if got == wanted {
+        return Ok(());
+    }
+    Err(PictureError::WrongLength { got, wanted })
+}
+
+/// The bytes that count of a pixel; the fourth means nothing.
+const COLOUR: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);
+
+/// Whether two stretches of pixels show different colours. No early end, so that the compiler makes
+/// wide comparisons of it.
+fn differ(old: &[u8], new: &[u8]) -> bool {
+    let pairs = old.as_chunks::<4>().0.iter().zip(new.as_chunks::<4>().0);
+    let difference = pairs.fold(0, |difference, (old, new)| {
+        difference | (u32::from_le_bytes(*old) ^ u32::from_le_bytes(*new))
+    });
+    difference & COLOUR != 0
+}
+
+fn overwrite(old: &mut [u8], new: &[u8]) {
+    let pairs = old
+        .as_chunks_mut::<4>()
+        .0
+        .iter_mut()
+        .zip(new.as_chunks::<4>().0);
+    for (old, new) in pairs {
+        *old = (u32::from_le_bytes(*new) & COLOUR).to_le_bytes();
     }
 }

@@ -1,46 +1,139 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
-use crate::Screen;
-use etatuki_rfb::Rect;
+use crate::control::{Control, Fences, MAX_WAITING};
+use crate::damage::TILE;
+use crate::screen::Screen;
+use etatuki_rfb::encode::{fence_flags, server};
+use etatuki_rfb::{Layout, Rect, encoding};
+use std::collections::VecDeque;
 
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
 
+/// Rectangles of one update at most.
+const MAX_RECTANGLES: usize = 4000;
+
 /// The client asked for more than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateError {
-    /// Too many fences without taking in the answers.
-    #[error("the client sent more than {0} fences without reading the answers")]
-    TooManyFences(usize),
+    /// Too many fences or sizes without taking in the answers.
+    #[error("the client asked {MAX_WAITING} times without reading an answer")]
+    TooManyUnanswered,
 }
 
-/// One client's state.
+/// One client's state. It paints no pointer: a client without Cursor support sees none.
 #[derive(Debug)]
-pub struct Updater {}
+pub struct Updater {
+    /// The screen's size as the client knows it.
+    size: (u16, u16),
+    /// The client has seen nothing yet.
+    fresh: bool,
+    known: Known,
+    /// Extensions that wait to be confirmed by an empty rectangle.
+    confirm: Vec<i32>,
+    controls: VecDeque<Control>,
+    /// An update was asked for, of this area (not clipped, perhaps empty).
+    requested: Option<Rect>,
+    /// The client has lost this area.
+    lost: Option<Rect>,
+    /// The client wants to know the layout.
+    layout_due: bool,
+    /// Continuous updates are on, of this area.
+    continuous: Option<Rect>,
+    fences: Fences,
+    /// The number of the pointer shape that the client has.
+    cursor: u64,
+}
+
+/// What the client understands, and what it has been told of ours.
+#[derive(Debug, Default)]
+struct Known {
+    copy_rect: bool,
+    cursor: bool,
+    desktop_size: bool,
+    extended_desktop_size: bool,
+    /// Has been told that we understand fences.
+    fence: bool,
+    /// Has been told that we understand continuous updates.
+    continuous: bool,
+    confirmed: Vec<i32>,
+}
 
 impl Updater {
     /// A client that was told this size in ServerInit and has seen nothing yet.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
-        let _ = (width, height);
-        Self {}
+        Self {
+            size: (width, height),
+            fresh: true,
+            known: Known::default(),
+            confirm: Vec::new(),
+            controls: VecDeque::new(),
+            requested: None,
+            lost: None,
+            layout_due: false,
+            continuous: None,
+            fences: Fences::default(),
+            cursor: 0,
+        }
     }
 
     /// The client's list. Every extension in it is confirmed to the client, so leave out what the
-    /// session doesn't support.
+    /// session doesn't support. Continuous updates count only together with fences, which pace them.
     pub fn set_encodings(&mut self, encodings: &[i32]) {
-        todo!("{encodings:?}")
+        let has = |encoding| encodings.contains(&encoding);
+        let known = &mut self.known;
+        known.copy_rect = has(encoding::COPY_RECT);
+        if has(encoding::CURSOR) && !known.cursor {
+            self.cursor = 0;
+        }
+        known.cursor = has(encoding::CURSOR);
+        known.desktop_size = has(encoding::DESKTOP_SIZE);
+        known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
+        for extension in [
+            encoding::QEMU_EXTENDED_KEY,
+            encoding::EXTENDED_MOUSE_BUTTONS,
+        ] {
+            if has(extension) && !known.confirmed.contains(&extension) {
+                known.confirmed.push(extension);
+                self.confirm.push(extension);
+            }
+        }
+        if has(encoding::FENCE) && !known.fence {
+            known.fence = true;
+            self.controls.push_back(self.fences.ask());
+        }
+        if has(encoding::CONTINUOUS_UPDATES) && known.fence && !known.continuous {
+            known.continuous = true;
+            self.controls.push_back(Control::EndOfContinuousUpdates);
+        }
     }
 
-    /// The client asks for an update; the area is clipped here.
+    /// The client asks for an update; the area is clipped when the update is made. Not incremental:
+    /// the client has lost that area. Several requests are answered by one update.
     pub fn request(&mut self, incremental: bool, rect: Rect) {
-        todo!("{incremental} {rect:?}")
+        if incremental && self.continuous.is_some() {
+            return;
+        }
+        self.requested = Some(around(self.requested, rect));
+        if !incremental {
+            self.lost = Some(around(self.lost, rect));
+            self.layout_due = true;
+        }
     }
 
-    /// The client turns continuous updates on (of this area) or off.
+    /// The client turns continuous updates on (of this area) or off. On counts only when they have
+    /// been confirmed to it.
     pub fn continuous(&mut self, enable: bool, rect: Rect) {
-        todo!("{enable} {rect:?}")
+        if enable {
+            self.continuous = self.known.continuous.then_some(rect);
+            return;
+        }
+        self.continuous = None;
+        if self.controls.back() != Some(&Control::EndOfContinuousUpdates) {
+            self.controls.push_back(Control::EndOfContinuousUpdates);
+        }
     }
 
     /// A fence from the client: a question, which the next block answers, or the answer to one of ours.
@@ -48,25 +141,213 @@ impl Updater {
     /// # Errors
     /// Too many questions at once; end the session.
     pub fn client_fence(&mut self, flags: u32, payload: &[u8]) -> Result<(), UpdateError> {
-        todo!("{flags} {payload:?}")
+        if flags & fence_flags::REQUEST == 0 {
+            self.fences.answered(payload);
+            return Ok(());
+        }
+        self.answer(Control::Fence {
+            flags: flags & fence_flags::KNOWN,
+            payload: payload.to_vec(),
+        })
     }
 
-    /// Answers a SetDesktopSize of the client: 0 done (call after the resize), 1 forbidden, 2 out of
-    /// resources, 3 invalid layout.
-    pub fn desktop_size_answer(&mut self, status: u16) {
-        todo!("{status}")
+    /// Answers a SetDesktopSize of the client: 0 done (call it after the resize), 1 forbidden, 2 out
+    /// of resources, 3 invalid layout.
+    ///
+    /// # Errors
+    /// Too many of them at once; end the session.
+    pub fn desktop_size_answer(&mut self, status: u16) -> Result<(), UpdateError> {
+        self.answer(Control::DesktopSize { status })
+    }
+
+    fn answer(&mut self, control: Control) -> Result<(), UpdateError> {
+        if self.controls.len() >= MAX_WAITING {
+            return Err(UpdateError::TooManyUnanswered);
+        }
+        self.controls.push_back(control);
+        Ok(())
     }
 
     /// Whether an update could be sent now, if there were anything new: the moment to ask a tool for one.
     #[must_use]
     pub fn wants_update(&self) -> bool {
-        todo!()
+        self.requested.is_some() || self.streams()
+    }
+
+    /// Continuous updates are on, and the client keeps up with them.
+    fn streams(&self) -> bool {
+        self.continuous.is_some() && self.fences.has_credit()
     }
 
     /// The next block of whole server messages; `None` when there is nothing to say or no credit to
-    /// say it. Call it again after every event until it returns `None` or the link has no credit.
+    /// say it (an update request, or continuous updates with at most two of our fences unanswered).
+    /// Call it when the link has credit, after every event, until it returns `None`.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self, screen: &mut Screen) -> Option<Vec<u8>> {
-        todo!("{}", screen.width())
+        let mut out = Vec::new();
+        if std::mem::take(&mut self.fresh) {
+            screen.damage_all();
+        }
+        while let Some(control) = self.controls.pop_front() {
+            self.say(control, screen, &mut out);
+        }
+        if self.wants_update() {
+            let area = self.area();
+            let told = self.tell_layout(screen, &mut out);
+            let shown = self.show(area, screen, &mut out);
+            if told || shown {
+                self.spend_credit(screen, &mut out);
+            }
+        }
+        (!out.is_empty()).then_some(out)
     }
+
+    fn say(&mut self, control: Control, screen: &mut Screen, out: &mut Vec<u8>) {
+        match control {
+            Control::Fence { flags, payload } => server::fence(out, flags, &payload),
+            Control::EndOfContinuousUpdates => server::end_of_continuous_updates(out),
+            Control::DesktopSize { status } if self.known.extended_desktop_size => {
+                server::update_start(out, Some(1));
+                put_layout(out, 1, status, screen);
+                // after a refusal the client ignores the size, so that a change is still to be told
+                if status == 0 {
+                    self.follow_size(screen);
+                }
+            }
+            Control::DesktopSize { .. } => {}
+        }
+    }
+
+    /// What the client may be sent now.
+    fn area(&self) -> Rect {
+        let streamed = self.continuous.filter(|_| self.streams());
+        let requested = self.requested.unwrap_or_default();
+        around(streamed, requested)
+    }
+
+    /// An update of its own for what changes no pixel, as ExtendedDesktopSize asks for, and whose
+    /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
+    fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
+        let resized = self.size != (screen.width(), screen.height());
+        let due = std::mem::take(&mut self.layout_due);
+        let extended = self.known.extended_desktop_size && (resized || due);
+        let plain = self.known.desktop_size && resized && !extended;
+        let confirm = std::mem::take(&mut self.confirm);
+        let count = confirm.len() as u16 + u16::from(extended || plain);
+        if count == 0 {
+            return false;
+        }
+        server::update_start(out, Some(count));
+        for encoding in confirm {
+            server::supports(out, encoding);
+        }
+        if extended {
+            put_layout(out, 0, 0, screen);
+            self.follow_size(screen);
+        } else if plain {
+            server::desktop_size(out, screen.width(), screen.height());
+            self.follow_size(screen);
+        }
+        true
+    }
+
+    /// The client knows the screen's size now; if it is another one, it has lost the picture.
+    fn follow_size(&mut self, screen: &mut Screen) {
+        let size = (screen.width(), screen.height());
+        if self.size != size {
+            self.size = size;
+            screen.damage_all();
+        }
+    }
+
+    /// An update with the pointer's shape, the moves, and then as many of the damaged pixels in
+    /// `area` as it may hold.
+    fn show(&mut self, area: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
+        let bounds = Rect::new(0, 0, self.size.0, self.size.1);
+        if let Some(lost) = self.lost.take() {
+            screen.give_up_moves();
+            let lost = lost.intersection(&bounds).unwrap_or_default();
+            screen.damage().add(lost);
+        }
+        let area = area.intersection(&bounds).unwrap_or_default();
+        let whole = area == bounds && bounds == screen.bounds();
+        if !(self.known.copy_rect && whole) {
+            screen.give_up_moves();
+        }
+        let cursor = self.known.cursor && self.cursor != screen.cursor_number();
+        let cursor = screen.cursor().filter(|_| cursor).cloned();
+        let used = cursor
+            .as_ref()
+            .map_or(0, |cursor| cursor.pixels.len() + cursor.mask.len());
+        let rects = fitting(
+            screen.damage().rects(area),
+            MAX_UPDATE_PIXELS.saturating_sub(used),
+        );
+        let count = usize::from(cursor.is_some()) + screen.moves().len() + rects.len();
+        if count == 0 {
+            return false;
+        }
+        server::update_start(out, Some(count as u16));
+        if let Some(cursor) = cursor {
+            server::cursor(out, &cursor);
+            self.cursor = screen.cursor_number();
+        }
+        for copy in screen.moves() {
+            server::copy_rect(out, copy.rect, copy.from);
+        }
+        screen.moves_sent();
+        out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
+        for rect in rects {
+            server::raw_from(out, rect, screen.pixels(), usize::from(screen.width()) * 4);
+            screen.damage().remove(rect);
+        }
+        true
+    }
+
+    /// The request is answered; with continuous updates a fence tells when the client has come here.
+    fn spend_credit(&mut self, screen: &mut Screen, out: &mut Vec<u8>) {
+        self.requested = None;
+        if self.streams() {
+            let fence = self.fences.ask();
+            self.say(fence, screen, out);
+        }
+    }
+}
+
+/// One screen that is all of the framebuffer.
+fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
+    let layout = Layout {
+        id: 0,
+        rect: screen.bounds(),
+        flags: 0,
+    };
+    let size = (screen.width(), screen.height());
+    server::extended_desktop_size(out, reason, status, size, &[layout]);
+}
+
+fn around(area: Option<Rect>, rect: Rect) -> Rect {
+    area.map_or(rect, |area| area.around(&rect))
+}
+
+/// The first rectangles, as many as have room in so many bytes of pixels; the last of them may be cut
+/// between two rows of tiles, or between two rows of pixels where a single row of tiles is too much.
+fn fitting(mut rects: Vec<Rect>, mut room: usize) -> Vec<Rect> {
+    rects.truncate(MAX_RECTANGLES);
+    for (index, rect) in rects.iter_mut().enumerate() {
+        let row = usize::from(rect.w) * 4;
+        let rows = (room / row).min(usize::from(rect.h)) as u16;
+        if rows < rect.h {
+            let beyond_tile = (rect.y + rows) % TILE;
+            rect.h = if beyond_tile < rows {
+                rows - beyond_tile
+            } else {
+                rows
+            };
+            let kept = index + usize::from(rect.h > 0);
+            rects.truncate(kept);
+            break;
+        }
+        room -= row * usize::from(rows);
+    }
+    rects
 }

@@ -1,0 +1,299 @@
+//! Which pixels have changed since they were last sent.
+//!
+//! One bit a pixel, 16 to a word, so that what was sent of a tile's part, or moved with a CopyRect,
+//! is known exactly. What is sent is made of whole 16x16 tiles: the compressor behind us likes them.
+
+use etatuki_rfb::Rect;
+use std::ops::Range;
+
+/// Columns and rows of a tile; also the bits of a word.
+pub(crate) const TILE: u16 = 16;
+
+#[derive(Debug)]
+pub(crate) struct Damage {
+    bounds: Rect,
+    /// Words of a row.
+    stride: usize,
+    words: Vec<u16>,
+    /// False only when no bit is set: spares an idle screen the search.
+    live: bool,
+}
+
+impl Damage {
+    /// Nothing is damaged.
+    pub(crate) fn new(width: u16, height: u16) -> Self {
+        let stride = usize::from(width.div_ceil(TILE));
+        Self {
+            bounds: Rect::new(0, 0, width, height),
+            stride,
+            words: vec![0; stride * usize::from(height)],
+            live: false,
+        }
+    }
+
+    /// Damages a rectangle; what is outside is left out.
+    pub(crate) fn add(&mut self, rect: Rect) {
+        let Some(rect) = rect.intersection(&self.bounds) else {
+            return;
+        };
+        self.live = true;
+        for y in rows(rect) {
+            for (column, bits) in spans(rect) {
+                self.words[y * self.stride + column] |= bits;
+            }
+        }
+    }
+
+    /// Damages these bits of one word.
+    pub(crate) fn mark(&mut self, y: usize, column: usize, bits: u16) {
+        self.words[y * self.stride + column] |= bits;
+        self.live = true;
+    }
+
+    /// A rectangle has been sent.
+    pub(crate) fn remove(&mut self, rect: Rect) {
+        let Some(rect) = rect.intersection(&self.bounds) else {
+            return;
+        };
+        for y in rows(rect) {
+            for (column, bits) in spans(rect) {
+                self.words[y * self.stride + column] &= !bits;
+            }
+        }
+    }
+
+    /// Whether every pixel of a rectangle (inside the bounds) is damaged.
+    pub(crate) fn covers(&self, rect: Rect) -> bool {
+        self.live
+            && rows(rect).all(|y| {
+                let row = &self.words[y * self.stride..][..self.stride];
+                spans(rect).all(|(column, bits)| row[column] & bits == bits)
+            })
+    }
+
+    /// Damage moves with the pixels: afterwards `rect` is damaged exactly where the rectangle at
+    /// `from` was before. Both must be inside the bounds.
+    pub(crate) fn copy(&mut self, rect: Rect, from: (u16, u16)) {
+        if !self.live {
+            return;
+        }
+        let source: Vec<u16> = self.words[usize::from(from.1) * self.stride..]
+            [..usize::from(rect.h) * self.stride]
+            .to_vec();
+        for (y, row) in rows(rect).zip(source.chunks_exact(self.stride)) {
+            for (column, bits) in spans(rect) {
+                let x = column as i64 * 16 + i64::from(from.0) - i64::from(rect.x);
+                let word = &mut self.words[y * self.stride + column];
+                *word = (*word & !bits) | (sixteen(row, x) & bits);
+            }
+        }
+    }
+
+    /// The damaged tiles inside `area`, as few rectangles clipped to it: runs along x, then equal
+    /// runs of neighbouring tile rows joined. From top to bottom. Remembers when there is nothing.
+    pub(crate) fn rects(&mut self, area: Rect) -> Vec<Rect> {
+        let mut done = Vec::new();
+        let Some(area) = area.intersection(&self.bounds).filter(|_| self.live) else {
+            return done;
+        };
+        let mut open: Vec<Rect> = Vec::new();
+        let mut tiles = vec![0; self.stride];
+        let mut top = area.y;
+        while u32::from(top) < area.bottom() {
+            let next = (u32::from(top / TILE) + 1) * u32::from(TILE);
+            let h = (next.min(area.bottom()) - u32::from(top)) as u16;
+            let band = Rect { y: top, h, ..area };
+            self.damaged_columns(band, &mut tiles);
+            join(&mut open, runs(&tiles, band), &mut done);
+            top += h;
+        }
+        done.append(&mut open);
+        done.sort_by_key(|rect| (rect.y, rect.x));
+        if done.is_empty() && area == self.bounds {
+            self.live = false;
+        }
+        done
+    }
+
+    /// Every column's damage inside a band of one tile's height, its rows laid on each other.
+    fn damaged_columns(&self, band: Rect, tiles: &mut [u16]) {
+        tiles.fill(0);
+        for y in rows(band) {
+            let row = &self.words[y * self.stride..][..self.stride];
+            for (tile, word) in tiles.iter_mut().zip(row) {
+                *tile |= word;
+            }
+        }
+    }
+}
+
+/// The rows of a rectangle, as indices.
+pub(crate) fn rows(rect: Rect) -> Range<usize> {
+    usize::from(rect.y)..rect.bottom() as usize
+}
+
+/// The words that a row of a (not empty) rectangle touches, and which of their bits; the lowest bit
+/// is the leftmost pixel.
+pub(crate) fn spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
+    let (left, right) = (u32::from(rect.x), rect.right());
+    (left / 16..right.div_ceil(16)).map(move |column| {
+        let first = left.max(column * 16) - column * 16;
+        let end = right.min(column * 16 + 16) - column * 16;
+        (column as usize, ((1 << end) - (1 << first)) as u16)
+    })
+}
+
+/// Sixteen bits of a row from pixel `x` on, which may begin before the row or reach beyond it.
+fn sixteen(row: &[u16], x: i64) -> u16 {
+    let word = |column: i64| {
+        let word = usize::try_from(column).ok().and_then(|i| row.get(i));
+        u32::from(word.copied().unwrap_or(0))
+    };
+    let column = x.div_euclid(16);
+    let pair = word(column) | word(column + 1) << 16;
+    (pair >> x.rem_euclid(16)) as u16
+}
+
+/// Runs of damaged tiles in a band, clipped to it.
+fn runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
+    let mut runs: Vec<Rect> = Vec::new();
+    for (column, bits) in spans(band) {
+        if tiles[column] & bits == 0 {
+            continue;
+        }
+        let left = (column as u32 * 16).max(band.x.into());
+        let w = (column as u32 * 16 + 16).min(band.right()) - left;
+        match runs.last_mut() {
+            Some(run) if run.right() == left => run.w += w as u16,
+            _ => runs.push(Rect::new(left as u16, band.y, w as u16, band.h)),
+        }
+    }
+    runs
+}
+
+/// Lengthens the open rectangles by runs of the same place and width below them; the others are
+/// done. Both lists run from left to right.
+fn join(open: &mut Vec<Rect>, runs: Vec<Rect>, done: &mut Vec<Rect>) {
+    let mut above = std::mem::take(open).into_iter().peekable();
+    for run in runs {
+        while let Some(rect) = above.next_if(|rect| rect.x < run.x) {
+            done.push(rect);
+        }
+        match above.next_if(|rect| rect.x == run.x) {
+            Some(rect) if rect.w == run.w => open.push(Rect {
+                h: rect.h + run.h,
+                ..rect
+            }),
+            other => {
+                done.extend(other);
+                open.push(run);
+            }
+        }
+    }
+    done.extend(above);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(added: &[Rect], area: Rect, expected: &[Rect]) {
+        let mut damage = Damage::new(100, 70);
+        for rect in added {
+            damage.add(*rect);
+        }
+        assert_eq!(damage.rects(area), expected);
+    }
+
+    const ALL: Rect = Rect::new(0, 0, 100, 70);
+
+    #[test]
+    fn whole_tiles_are_joined() {
+        check(&[], ALL, &[]);
+        check(&[ALL], ALL, &[ALL]);
+        check(
+            &[Rect::new(17, 20, 1, 1)],
+            ALL,
+            &[Rect::new(16, 16, 16, 16)],
+        );
+        check(&[Rect::new(99, 69, 1, 1)], ALL, &[Rect::new(96, 64, 4, 6)]);
+        check(
+            &[Rect::new(15, 0, 2, 33), Rect::new(64, 0, 1, 1)],
+            ALL,
+            &[Rect::new(0, 0, 32, 48), Rect::new(64, 0, 16, 16)],
+        );
+    }
+
+    #[test]
+    fn the_area_clips() {
+        check(&[ALL], Rect::new(5, 7, 20, 30), &[Rect::new(5, 7, 20, 30)]);
+        // damaged inside the tile, but not inside the area
+        check(&[Rect::new(0, 0, 4, 4)], Rect::new(5, 0, 9, 9), &[]);
+        check(&[Rect::new(0, 0, 4, 4)], Rect::new(0, 5, 9, 9), &[]);
+    }
+
+    fn rects() -> impl Strategy<Value = Rect> {
+        (0..100u16, 0..70u16).prop_flat_map(|(x, y)| {
+            (1..=100 - x, 1..=70 - y).prop_map(move |(w, h)| Rect { x, y, w, h })
+        })
+    }
+
+    /// Every bit, the simple way.
+    fn bits(damage: &Damage) -> Vec<bool> {
+        let bit =
+            |x: usize, y: usize| damage.words[y * damage.stride + x / 16] >> (x % 16) & 1 == 1;
+        (0..70)
+            .flat_map(|y| (0..100).map(move |x| bit(x, y)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rectangles_cover_the_damage_once(added in prop::collection::vec(rects(), 0..6), area in rects()) {
+            let mut damage = Damage::new(100, 70);
+            for rect in &added {
+                damage.add(*rect);
+            }
+            let sent = damage.rects(area);
+            let covered: usize = sent.iter().map(Rect::area).sum();
+            for rect in &sent {
+                prop_assert!(area.contains(rect));
+                damage.remove(*rect);
+            }
+            prop_assert_eq!(damage.rects(area), vec![]);
+            let mut union = Damage::new(100, 70);
+            sent.iter().for_each(|rect| union.add(*rect));
+            prop_assert_eq!(bits(&union).iter().filter(|bit| **bit).count(), covered, "overlap");
+        }
+
+        #[test]
+        fn damage_moves_with_the_pixels(
+            added in prop::collection::vec(rects(), 0..6),
+            rect in rects(),
+            x in 0..100u16,
+            y in 0..70u16,
+        ) {
+            let from = (x.min(100 - rect.w), y.min(70 - rect.h));
+            let mut damage = Damage::new(100, 70);
+            for rect in &added {
+                damage.add(*rect);
+            }
+            let before = bits(&damage);
+            damage.copy(rect, from);
+            let after = bits(&damage);
+            for y in 0..70usize {
+                for x in 0..100usize {
+                    let inside = rect.contains(&Rect::new(x as u16, y as u16, 1, 1));
+                    let source = if inside {
+                        let (dx, dy) = (x - usize::from(rect.x), y - usize::from(rect.y));
+                        (usize::from(from.0) + dx, usize::from(from.1) + dy)
+                    } else {
+                        (x, y)
+                    };
+                    prop_assert_eq!(after[y * 100 + x], before[source.1 * 100 + source.0]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Any sequence of what a tool, a client and a line may do ends with the picture that the screen has.
+
+mod model;
+
+use etatuki_picture::{Screen, Updater};
+use etatuki_rfb::encode::fence_flags;
+use etatuki_rfb::{CursorImage, Rect, Rectangle, encoding};
+use model::Client;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// The tool draws; places and sizes are brought inside the screen.
+    Draw {
+        rect: Rect,
+        colour: u8,
+        striped: bool,
+    },
+    Copy {
+        rect: Rect,
+        from: (u16, u16),
+    },
+    Resize {
+        width: u16,
+        height: u16,
+    },
+    Cursor {
+        side: u16,
+        colour: u8,
+    },
+    /// The client asks, for any area.
+    Request {
+        incremental: bool,
+        rect: Rect,
+    },
+    Continuous {
+        enable: bool,
+        rect: Rect,
+    },
+    Fence(Vec<u8>),
+    /// The client answers what it was asked.
+    Answer,
+    SizeAnswer(u16),
+    /// The line has credit.
+    Next {
+        piece: usize,
+    },
+}
+
+fn areas() -> impl Strategy<Value = Rect> {
+    let number = || prop_oneof![0..90u16, any::<u16>()];
+    (number(), number(), number(), number()).prop_map(|(x, y, w, h)| Rect { x, y, w, h })
+}
+
+fn small_rects() -> impl Strategy<Value = Rect> {
+    (0..90u16, 0..70u16, 0..60u16, 0..50u16).prop_map(|(x, y, w, h)| Rect { x, y, w, h })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    use Event as E;
+    prop_oneof![
+        6 => (small_rects(), 0..4u8, any::<bool>())
+            .prop_map(|(rect, colour, striped)| E::Draw { rect, colour, striped }),
+        4 => (small_rects(), 0..90u16, 0..70u16).prop_map(|(rect, x, y)| E::Copy { rect, from: (x, y) }),
+        1 => (1..90u16, 1..70u16).prop_map(|(width, height)| E::Resize { width, height }),
+        1 => (0..9u16, 0..4u8).prop_map(|(side, colour)| E::Cursor { side, colour }),
+        2 => areas().prop_map(|rect| E::Request { incremental: true, rect }),
+        4 => Just(E::Request { incremental: true, rect: Rect::new(0, 0, u16::MAX, u16::MAX) }),
+        1 => areas().prop_map(|rect| E::Request { incremental: false, rect }),
+        1 => (any::<bool>(), areas()).prop_map(|(enable, rect)| E::Continuous { enable, rect }),
+        1 => prop::collection::vec(any::<u8>(), 0..9).prop_map(E::Fence),
+        2 => Just(E::Answer),
+        1 => (0..4u16).prop_map(E::SizeAnswer),
+        6 => (1..200usize).prop_map(|piece| E::Next { piece }),
+    ]
+}
+
+fn encodings() -> impl Strategy<Value = Vec<i32>> {
+    prop::sample::subsequence(
+        vec![
+            encoding::COPY_RECT,
+            encoding::CURSOR,
+            encoding::DESKTOP_SIZE,
+            encoding::EXTENDED_DESKTOP_SIZE,
+            encoding::LAST_RECT,
+            encoding::FENCE,
+            encoding::CONTINUOUS_UPDATES,
+            encoding::QEMU_EXTENDED_KEY,
+            encoding::EXTENDED_MOUSE_BUTTONS,
+        ],
+        0..=9,
+    )
+}
+
+/// The tool, the session between and the client.
+struct World {
+    screen: Screen,
+    updater: Updater,
+    client: Client,
+    /// Counts drawn stripes, so that they differ.
+    drawn: u8,
+}
+
+impl World {
+    fn new(encodings: &[i32]) -> Self {
+        let mut updater = Updater::new(80, 60);
+        updater.set_encodings(encodings);
+        Self {
+            screen: Screen::new(80, 60),
+            updater,
+            client: Client::new(80, 60),
+            drawn: 0,
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Draw {
+                rect,
+                colour,
+                striped,
+            } => self.draw(rect, colour, striped),
+            Event::Copy { rect, from } => self.copy(rect, from),
+            Event::Resize { width, height } => {
+                let size = Rectangle::DesktopSize { width, height };
+                self.screen.apply(&size).unwrap();
+            }
+            Event::Cursor { side, colour } => self.cursor(side, colour),
+            Event::Request { incremental, rect } => self.updater.request(incremental, rect),
+            Event::Continuous { enable, rect } => self.updater.continuous(enable, rect),
+            Event::Fence(payload) => {
+                let flags = fence_flags::REQUEST | 0x77;
+                // an error when the client never reads; the session would end
+                let _ = self.updater.client_fence(flags, &payload);
+            }
+            Event::Answer => {
+                for (flags, payload) in std::mem::take(&mut self.client.asked) {
+                    self.updater.client_fence(flags, &payload).unwrap();
+                }
+            }
+            Event::SizeAnswer(status) => {
+                let _ = self.updater.desktop_size_answer(status);
+            }
+            Event::Next { piece } => {
+                if let Some(block) = self.updater.next(&mut self.screen) {
+                    self.client.take(&block, piece);
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, rect: Rect, colour: u8, striped: bool) {
+        let Some(rect) = rect.intersection(&self.screen.bounds()) else {
+            return;
+        };
+        self.drawn = self.drawn.wrapping_add(7);
+        let stripe = |i: usize| {
+            if striped {
+                (i % 5) as u8 ^ self.drawn
+            } else {
+                0
+            }
+        };
+        let pixels = (0..rect.area())
+            .flat_map(|i| [colour, stripe(i), 0, i as u8])
+            .collect();
+        self.screen.apply(&Rectangle::Raw { rect, pixels }).unwrap();
+    }
+
+    fn copy(&mut self, rect: Rect, from: (u16, u16)) {
+        let Some(rect) = rect.intersection(&self.screen.bounds()) else {
+            return;
+        };
+        let from = (
+            from.0.min(self.screen.width() - rect.w),
+            from.1.min(self.screen.height() - rect.h),
+        );
+        self.screen
+            .apply(&Rectangle::CopyRect { rect, from })
+            .unwrap();
+    }
+
+    fn cursor(&mut self, side: u16, colour: u8) {
+        let area = usize::from(side) * usize::from(side);
+        let cursor = CursorImage {
+            hot: (side / 2, side / 2),
+            width: side,
+            height: side,
+            pixels: [colour, 1, 2, 3].repeat(area),
+            mask: vec![0xff; CursorImage::mask_stride(side) * usize::from(side)],
+        };
+        self.screen.apply(&Rectangle::Cursor(cursor)).unwrap();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_client_sees_what_the_screen_shows(
+        encodings in encodings(),
+        events in prop::collection::vec(events(), 0..60),
+        piece in 1..5000usize,
+    ) {
+        let mut world = World::new(&encodings);
+        for event in events {
+            world.happens(event);
+        }
+        // on until the client has answered every fence; requests are ignored meanwhile
+        world.updater.continuous(false, Rect::default());
+        let World { mut screen, mut updater, mut client, .. } = world;
+        client.catch_up(&mut updater, &mut screen, piece);
+        prop_assert!(client.agrees_with(&screen));
+        let resizes = encodings.contains(&encoding::DESKTOP_SIZE)
+            || encodings.contains(&encoding::EXTENDED_DESKTOP_SIZE);
+        if resizes {
+            prop_assert_eq!((client.width, client.height), (screen.width(), screen.height()));
+        }
+        if encodings.contains(&encoding::CURSOR) {
+            prop_assert_eq!(client.cursor.as_ref(), screen.cursor());
+        } else {
+            prop_assert_eq!(client.cursor, None);
+        }
+        prop_assert!(!client.mixed);
+        prop_assert!(encodings.contains(&encoding::COPY_RECT) || client.copies == 0);
+        prop_assert!(screen.pixels().iter().skip(3).step_by(4).all(|unused| *unused == 0));
+    }
+
+    #[test]
+    fn after_every_whole_update_the_client_sees_the_screen(
+        events in prop::collection::vec(events(), 0..60),
+    ) {
+        let all = [encoding::COPY_RECT, encoding::DESKTOP_SIZE];
+        let mut world = World::new(&all);
+        for event in events {
+            world.happens(event);
+            world.client.catch_up(&mut world.updater, &mut world.screen, 1000);
+            prop_assert!(world.client.agrees_with(&world.screen));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A client as simple as can be: decodes what an `Updater` makes into a picture of its own.
+
+use etatuki_picture::{Screen, Updater};
+use etatuki_rfb::encode::fence_flags;
+use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
+
+/// What a client has got so far.
+pub(crate) struct Client {
+    parser: ServerParser,
+    pub(crate) width: u16,
+    pub(crate) height: u16,
+    /// `None`: never sent, or lost by a resize.
+    pub(crate) pixels: Vec<Option<[u8; 4]>>,
+    pub(crate) cursor: Option<CursorImage>,
+    pub(crate) supports: Vec<i32>,
+    /// Payloads of the server's questions that the client hasn't answered.
+    pub(crate) asked: Vec<(u32, Vec<u8>)>,
+    /// Answers to the client's questions.
+    pub(crate) answers: Vec<(u32, Vec<u8>)>,
+    pub(crate) ends: usize,
+    pub(crate) updates: usize,
+    /// All pixel rectangles of the last block.
+    pub(crate) last_rects: Vec<Rect>,
+    pub(crate) copies: usize,
+    /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
+    pub(crate) sizes: Vec<[u16; 4]>,
+    /// Sizes and pixels in one update: what no update may have.
+    pub(crate) mixed: bool,
+}
+
+impl Client {
+    pub(crate) fn new(width: u16, height: u16) -> Self {
+        Self {
+            parser: ServerParser::new(Limits::default(), PixelFormat::BGRX, width, height),
+            width,
+            height,
+            pixels: vec![None; usize::from(width) * usize::from(height)],
+            cursor: None,
+            supports: vec![],
+            asked: vec![],
+            answers: vec![],
+            ends: 0,
+            updates: 0,
+            last_rects: vec![],
+            copies: 0,
+            sizes: vec![],
+            mixed: false,
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Rect {
+        Rect::new(0, 0, self.width, self.height)
+    }
+
+    /// Takes in a block, split into pieces of this length.
+    pub(crate) fn take(&mut self, block: &[u8], piece: usize) {
+        self.last_rects.clear();
+        let (mut sized, mut drawn, mut open) = (false, false, false);
+        for bytes in block.chunks(piece) {
+            self.parser.push(bytes);
+            while let Some(message) = self.parser.next().expect("the updater speaks RFB") {
+                match message {
+                    ServerMessage::UpdateStart => {
+                        (sized, drawn, open) = (false, false, true);
+                        self.updates += 1;
+                    }
+                    ServerMessage::UpdateEnd => {
+                        self.mixed |= sized && drawn;
+                        open = false;
+                    }
+                    ServerMessage::Rectangle(rectangle) => {
+                        match &rectangle {
+                            Rectangle::DesktopSize { .. }
+                            | Rectangle::ExtendedDesktopSize { .. } => sized = true,
+                            Rectangle::Supports { .. } | Rectangle::Cursor(_) => {}
+                            _ => drawn = true,
+                        }
+                        self.rectangle(rectangle);
+                    }
+                    ServerMessage::Fence { flags, payload } => {
+                        if flags & fence_flags::REQUEST != 0 {
+                            self.asked.push((flags & fence_flags::KNOWN, payload));
+                        } else {
+                            self.answers.push((flags, payload));
+                        }
+                    }
+                    ServerMessage::EndOfContinuousUpdates => self.ends += 1,
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+        }
+        assert!(!open, "blocks are whole messages");
+    }
+
+    fn rectangle(&mut self, rectangle: Rectangle) {
+        match rectangle {
+            Rectangle::Raw { rect, pixels } => {
+                let pixels = pixels
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|pixel| Some(*pixel))
+                    .collect();
+                self.put(rect, pixels);
+            }
+            Rectangle::CopyRect { rect, from } => {
+                self.copies += 1;
+                let source = Rect {
+                    x: from.0,
+                    y: from.1,
+                    ..rect
+                };
+                let pixels = places(source, self.width)
+                    .map(|at| self.pixels[at])
+                    .collect();
+                self.put(rect, pixels);
+            }
+            Rectangle::Cursor(cursor) => self.cursor = Some(cursor),
+            Rectangle::DesktopSize { width, height } => {
+                self.sizes.push([9, 0, width, height]);
+                self.resize(width, height);
+            }
+            Rectangle::ExtendedDesktopSize {
+                reason,
+                status,
+                width,
+                height,
+                screens,
+            } => {
+                assert_eq!(screens.len(), 1);
+                self.sizes.push([reason, status, width, height]);
+                if status == 0 && (width, height) != (self.width, self.height) {
+                    self.resize(width, height);
+                }
+            }
+            Rectangle::Supports { encoding } => self.supports.push(encoding),
+        }
+    }
+
+    fn put(&mut self, rect: Rect, pixels: Vec<Option<[u8; 4]>>) {
+        for (at, pixel) in places(rect, self.width).zip(pixels) {
+            self.pixels[at] = pixel;
+        }
+        self.last_rects.push(rect);
+    }
+
+    fn resize(&mut self, width: u16, height: u16) {
+        (self.width, self.height) = (width, height);
+        self.pixels = vec![None; usize::from(width) * usize::from(height)];
+    }
+
+    /// Everything that there is to get, with requests for the whole.
+    pub(crate) fn catch_up(&mut self, updater: &mut Updater, screen: &mut Screen, piece: usize) {
+        for _ in 0..100 {
+            for (flags, payload) in std::mem::take(&mut self.asked) {
+                updater.client_fence(flags, &payload).unwrap();
+            }
+            updater.request(true, self.bounds());
+            let Some(block) = updater.next(screen) else {
+                return;
+            };
+            self.take(&block, piece);
+        }
+        panic!("there is always more");
+    }
+
+    /// Whether the client shows what the screen shows, where both have pixels.
+    pub(crate) fn agrees_with(&self, screen: &Screen) -> bool {
+        let both = self
+            .bounds()
+            .intersection(&screen.bounds())
+            .unwrap_or_default();
+        let theirs = places(both, screen.width());
+        places(both, self.width).zip(theirs).all(|(mine, theirs)| {
+            self.pixels[mine].as_ref().map(|pixel| &pixel[..])
+                == Some(&screen.pixels()[theirs * 4..theirs * 4 + 4])
+        })
+    }
+}
+
+fn places(rect: Rect, width: u16) -> impl Iterator<Item = usize> {
+    (usize::from(rect.y)..rect.bottom() as usize).flat_map(move |y| {
+        let row = y * usize::from(width);
+        row + usize::from(rect.x)..row + rect.right() as usize
+    })
+}

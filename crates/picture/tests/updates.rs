@@ -1,0 +1,447 @@
+//! The updater's rules, one by one.
+
+mod model;
+
+use etatuki_picture::{MAX_UPDATE_PIXELS, PictureError, Screen, UpdateError, Updater};
+use etatuki_rfb::encode::fence_flags;
+use etatuki_rfb::{CursorImage, Rect, Rectangle, encoding};
+use model::Client;
+
+const WIDTH: u16 = 100;
+const HEIGHT: u16 = 80;
+const ALL: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
+
+struct Session {
+    screen: Screen,
+    updater: Updater,
+    client: Client,
+}
+
+/// A client with these encodings that has already got the black screen.
+fn session(encodings: &[i32]) -> Session {
+    let mut updater = Updater::new(WIDTH, HEIGHT);
+    updater.set_encodings(encodings);
+    let mut session = Session {
+        screen: Screen::new(WIDTH, HEIGHT),
+        updater,
+        client: Client::new(WIDTH, HEIGHT),
+    };
+    let Session {
+        screen,
+        updater,
+        client,
+    } = &mut session;
+    client.catch_up(updater, screen, 10_000);
+    // the last request of catching up is still open: answer it
+    updater.request(false, Rect::default());
+    fill(screen, ALL, 1);
+    let block = updater.next(screen).unwrap();
+    client.take(&block, 10_000);
+    assert!(client.agrees_with(screen));
+    session
+}
+
+fn fill(screen: &mut Screen, rect: Rect, colour: u8) -> bool {
+    let pixels = vec![colour; rect.area() * 4];
+    screen.apply(&Rectangle::Raw { rect, pixels }).unwrap()
+}
+
+impl Session {
+    /// The next block's pixel rectangles; `None` when there is no block.
+    fn next(&mut self) -> Option<Vec<Rect>> {
+        let block = self.updater.next(&mut self.screen)?;
+        self.client.take(&block, 100_000);
+        Some(self.client.last_rects.clone())
+    }
+
+    fn request(&mut self, rect: Rect) {
+        self.updater.request(true, rect);
+    }
+
+    fn answer_fences(&mut self) {
+        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+            self.updater.client_fence(flags, &payload).unwrap();
+        }
+    }
+}
+
+#[test]
+fn nothing_without_credit() {
+    let mut session = session(&[]);
+    fill(&mut session.screen, ALL, 9);
+    assert!(!session.updater.wants_update());
+    assert_eq!(session.next(), None);
+    session.request(ALL);
+    assert!(session.updater.wants_update());
+    assert_eq!(session.next(), Some(vec![ALL]));
+    assert!(!session.updater.wants_update());
+    fill(&mut session.screen, ALL, 8);
+    assert_eq!(session.next(), None);
+}
+
+#[test]
+fn what_is_drawn_again_alike_costs_nothing() {
+    let mut session = session(&[]);
+    assert!(!fill(&mut session.screen, ALL, 1));
+    session.request(ALL);
+    assert_eq!(session.next(), None);
+    // the unused byte doesn't count
+    let pixels = [1, 1, 1, 77].repeat(ALL.area());
+    let raw = Rectangle::Raw { rect: ALL, pixels };
+    assert_eq!(session.screen.apply(&raw), Ok(false));
+    assert_eq!(session.next(), None);
+    assert!(fill(&mut session.screen, Rect::new(40, 40, 1, 1), 2));
+    assert_eq!(session.next(), Some(vec![Rect::new(32, 32, 16, 16)]));
+}
+
+#[test]
+fn only_the_asked_area_is_sent() {
+    let mut session = session(&[]);
+    fill(&mut session.screen, ALL, 3);
+    let asked = Rect::new(10, 10, 30, 20);
+    session.request(asked);
+    assert_eq!(session.next(), Some(vec![asked]));
+    session.request(asked);
+    assert_eq!(session.next(), None);
+    // beyond the screen: cut; wholly outside: nothing
+    session.updater.request(false, Rect::new(90, 70, 500, 500));
+    let around_both = Rect::new(10, 10, 90, 70);
+    let rects = session.next().unwrap();
+    assert!(rects.iter().all(|rect| around_both.contains(rect)));
+    session.request(Rect::new(u16::MAX, u16::MAX, u16::MAX, u16::MAX));
+    assert_eq!(session.next(), None);
+}
+
+#[test]
+fn a_lost_area_comes_again() {
+    let mut session = session(&[]);
+    let lost = Rect::new(3, 5, 20, 30);
+    session.updater.request(false, lost);
+    assert_eq!(session.next(), Some(vec![lost]));
+}
+
+#[test]
+fn a_move_stays_a_move() {
+    let mut session = session(&[encoding::COPY_RECT]);
+    fill(&mut session.screen, Rect::new(0, 0, 20, 20), 5);
+    session.request(ALL);
+    session.next().unwrap();
+    let rect = Rect::new(30, 30, 20, 20);
+    let from = (0, 0);
+    let copy = Rectangle::CopyRect { rect, from };
+    assert_eq!(session.screen.apply(&copy), Ok(true));
+    assert_eq!(session.screen.apply(&copy), Ok(false));
+    // something new inside the target, before the client has heard of the move
+    fill(&mut session.screen, Rect::new(32, 32, 1, 1), 6);
+    session.request(ALL);
+    let expected = vec![rect, Rect::new(32, 32, 16, 16)];
+    assert_eq!(session.next(), Some(expected));
+    assert_eq!(session.client.copies, 1);
+    assert!(session.client.agrees_with(&session.screen));
+}
+
+#[test]
+fn a_move_becomes_pixels_for_a_client_that_sees_a_part() {
+    let mut session = session(&[encoding::COPY_RECT]);
+    fill(&mut session.screen, Rect::new(0, 0, 20, 20), 5);
+    session.request(ALL);
+    session.next().unwrap();
+    let rect = Rect::new(30, 30, 20, 20);
+    let from = (0, 0);
+    session
+        .screen
+        .apply(&Rectangle::CopyRect { rect, from })
+        .unwrap();
+    session.request(Rect::new(0, 0, 40, 40));
+    session.next().unwrap();
+    session.request(ALL);
+    session.next().unwrap();
+    assert_eq!(session.client.copies, 0);
+    assert!(session.client.agrees_with(&session.screen));
+}
+
+#[test]
+fn a_resize_is_told_first_and_the_picture_follows() {
+    for (encoding, told) in [
+        (encoding::DESKTOP_SIZE, [9, 0, 50, 120]),
+        (encoding::EXTENDED_DESKTOP_SIZE, [0, 0, 50, 120]),
+    ] {
+        let mut session = session(&[encoding]);
+        session.client.sizes.clear();
+        assert!(session.screen.resize(50, 120));
+        assert_eq!(session.next(), None);
+        session.request(Rect::new(0, 0, 200, 200));
+        session.next().unwrap();
+        assert_eq!(session.client.sizes, [told]);
+        assert!(!session.client.mixed);
+        assert!(session.client.agrees_with(&session.screen));
+        assert_eq!(session.client.bounds(), Rect::new(0, 0, 50, 120));
+    }
+}
+
+#[test]
+fn a_client_that_cannot_resize_gets_what_fits() {
+    let mut session = session(&[]);
+    session.screen.resize(300, 40);
+    session.request(ALL);
+    session.next().unwrap();
+    assert_eq!(session.client.bounds(), ALL);
+    assert!(session.client.agrees_with(&session.screen));
+}
+
+#[test]
+fn the_layout_is_told_when_asked_for_the_whole() {
+    let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
+    session.client.sizes.clear();
+    session.updater.request(false, ALL);
+    assert_eq!(session.next(), Some(vec![ALL]));
+    assert_eq!(session.client.sizes, [[0, 0, WIDTH, HEIGHT]]);
+}
+
+#[test]
+fn a_wish_for_another_size_is_answered_at_once() {
+    let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
+    session.client.sizes.clear();
+    session.updater.desktop_size_answer(1).unwrap();
+    session.next().unwrap();
+    session.screen.resize(64, 64);
+    session.updater.desktop_size_answer(0).unwrap();
+    session.next().unwrap();
+    assert_eq!(
+        session.client.sizes,
+        [[1, 1, WIDTH, HEIGHT], [1, 0, 64, 64]]
+    );
+    session.request(ALL);
+    session.next().unwrap();
+    assert!(session.client.agrees_with(&session.screen));
+}
+
+fn pointer(colour: u8) -> CursorImage {
+    CursorImage {
+        hot: (1, 1),
+        width: 3,
+        height: 2,
+        pixels: [colour, 0, 0, 0].repeat(6),
+        mask: vec![0xe0; 2],
+    }
+}
+
+#[test]
+fn the_pointer_is_sent_when_it_changed() {
+    let mut session = session(&[encoding::CURSOR]);
+    assert_eq!(session.client.cursor, None);
+    assert!(session.screen.set_cursor(pointer(1)));
+    assert!(!session.screen.set_cursor(pointer(1)));
+    session.request(ALL);
+    assert_eq!(session.next(), Some(vec![]));
+    assert_eq!(session.client.cursor, Some(pointer(1)));
+    session.request(ALL);
+    assert_eq!(session.next(), None);
+    session
+        .screen
+        .apply(&Rectangle::Cursor(pointer(2)))
+        .unwrap();
+    assert_eq!(session.next(), Some(vec![]));
+    assert_eq!(session.client.cursor, Some(pointer(2)));
+}
+
+#[test]
+fn a_client_without_pointer_support_gets_none() {
+    let mut session = session(&[]);
+    session.screen.set_cursor(pointer(1));
+    session.request(ALL);
+    assert_eq!(session.next(), None);
+}
+
+#[test]
+fn extensions_are_confirmed_once() {
+    let list = [
+        encoding::QEMU_EXTENDED_KEY,
+        encoding::EXTENDED_MOUSE_BUTTONS,
+        encoding::FENCE,
+        encoding::CONTINUOUS_UPDATES,
+    ];
+    let mut session = session(&list);
+    assert_eq!(session.client.supports, list[..2]);
+    assert_eq!(session.client.ends, 1);
+    session.updater.set_encodings(&list);
+    session.request(ALL);
+    assert_eq!(session.next(), None);
+}
+
+#[test]
+fn continuous_updates_wait_for_the_client() {
+    let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+    session.answer_fences();
+    session.updater.continuous(true, ALL);
+    let mut sent = 0;
+    let mut draw = |session: &mut Session| {
+        sent += 1;
+        fill(&mut session.screen, ALL, 10 + sent);
+        session.next().is_some()
+    };
+    assert_eq!(
+        [(); 5].map(|()| draw(&mut session)),
+        [true, true, true, false, false]
+    );
+    assert!(!session.updater.wants_update());
+    // requests don't help meanwhile
+    session.request(ALL);
+    assert!(!draw(&mut session));
+    let first = session.client.asked.remove(0);
+    session.updater.client_fence(first.0, &first.1).unwrap();
+    assert_eq!(session.next(), Some(vec![ALL]));
+    // an invented answer doesn't either
+    session.updater.client_fence(0, &[9, 9, 9, 9]).unwrap();
+    assert!(!draw(&mut session));
+    // but an area that was lost comes anyway
+    session.updater.request(false, ALL);
+    assert_eq!(session.next(), Some(vec![ALL]));
+}
+
+#[test]
+fn the_end_of_continuous_updates_is_told() {
+    let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+    session.answer_fences();
+    session.updater.continuous(true, ALL);
+    session.updater.continuous(false, ALL);
+    session.next().unwrap();
+    assert_eq!(session.client.ends, 2);
+    fill(&mut session.screen, ALL, 7);
+    assert_eq!(session.next(), None);
+    session.request(ALL);
+    assert_eq!(session.next(), Some(vec![ALL]));
+}
+
+#[test]
+fn continuous_updates_need_fences() {
+    let mut session = session(&[encoding::CONTINUOUS_UPDATES]);
+    assert_eq!(session.client.ends, 0);
+    session.updater.continuous(true, ALL);
+    fill(&mut session.screen, ALL, 7);
+    assert_eq!(session.next(), None);
+}
+
+#[test]
+fn fences_are_answered_in_order_without_credit() {
+    let mut session = session(&[encoding::FENCE]);
+    let request = fence_flags::REQUEST;
+    session.updater.client_fence(request | 1, b"one").unwrap();
+    session
+        .updater
+        .client_fence(request | 0xff6, b"two")
+        .unwrap();
+    session.next().unwrap();
+    let expected = [(1, b"one".to_vec()), (6, b"two".to_vec())];
+    assert_eq!(session.client.answers, expected);
+}
+
+#[test]
+fn a_client_that_never_reads_answers_is_stopped() {
+    let mut updater = Updater::new(WIDTH, HEIGHT);
+    let ask = |updater: &mut Updater| updater.client_fence(fence_flags::REQUEST, b"?");
+    assert!((0..64).all(|_| ask(&mut updater).is_ok()));
+    assert_eq!(ask(&mut updater), Err(UpdateError::TooManyUnanswered));
+    for _ in 0..1000 {
+        updater.continuous(false, ALL);
+    }
+    let block = updater.next(&mut Screen::new(WIDTH, HEIGHT)).unwrap();
+    assert_eq!(block.len(), 64 * 10 + 1);
+}
+
+#[test]
+fn a_large_picture_comes_in_parts() {
+    let (width, height) = (3840, 2160);
+    let mut screen = Screen::new(width, height);
+    let mut updater = Updater::new(width, height);
+    let mut client = Client::new(width, height);
+    fill(&mut screen, Rect::new(5, 5, 3000, 2000), 3);
+    let mut blocks = 0;
+    loop {
+        updater.request(true, client.bounds());
+        let Some(block) = updater.next(&mut screen) else {
+            break;
+        };
+        assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
+        client.take(&block, 1 << 20);
+        blocks += 1;
+    }
+    assert_eq!(blocks, 4);
+    assert!(client.agrees_with(&screen));
+}
+
+#[test]
+fn many_small_changes_come_in_parts() {
+    let (width, height) = (3840, 2160);
+    let mut screen = Screen::new(width, height);
+    let mut updater = Updater::new(width, height);
+    let mut client = Client::new(width, height);
+    client.catch_up(&mut updater, &mut screen, 1 << 20);
+    for y in (0..height).step_by(16) {
+        for x in (y / 16 % 2 * 16..width).step_by(32) {
+            fill(&mut screen, Rect::new(x, y, 1, 1), 3);
+        }
+    }
+    let block = updater.next(&mut screen).unwrap();
+    assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
+    client.take(&block, 1 << 20);
+    client.catch_up(&mut updater, &mut screen, 1 << 20);
+    assert!(client.agrees_with(&screen));
+}
+
+#[test]
+fn a_later_client_sees_everything() {
+    let mut session = session(&[]);
+    let mut updater = Updater::new(WIDTH, HEIGHT);
+    let mut client = Client::new(WIDTH, HEIGHT);
+    client.catch_up(&mut updater, &mut session.screen, 7);
+    assert!(client.agrees_with(&session.screen));
+}
+
+#[test]
+fn a_tool_that_draws_outside_is_named() {
+    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let rect = Rect::new(90, 0, 11, 1);
+    let pixels = vec![0; 44];
+    let outside = Err(PictureError::OutsideScreen(rect));
+    assert_eq!(screen.apply(&Rectangle::Raw { rect, pixels }), outside);
+    let from = (0, 0);
+    assert_eq!(screen.apply(&Rectangle::CopyRect { rect, from }), outside);
+    let rect = Rect::new(0, 0, 2, 2);
+    let pixels = vec![0; 15];
+    let short = PictureError::WrongLength {
+        got: 15,
+        wanted: 16,
+    };
+    assert_eq!(screen.apply(&Rectangle::Raw { rect, pixels }), Err(short));
+    let mut cursor = pointer(1);
+    cursor.mask.pop();
+    let short = PictureError::WrongLength { got: 1, wanted: 2 };
+    assert_eq!(screen.apply(&Rectangle::Cursor(cursor)), Err(short));
+}
+
+#[test]
+fn captures_may_have_wider_rows() {
+    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let rect = Rect::new(1, 1, 2, 2);
+    let capture: Vec<u8> = (0..20).collect();
+    assert_eq!(screen.draw(rect, &capture, 12), Ok(true));
+    let row = |y: usize| &screen.pixels()[(y * usize::from(WIDTH) + 1) * 4..][..8];
+    assert_eq!(row(1), [0, 1, 2, 0, 4, 5, 6, 0]);
+    assert_eq!(row(2), [12, 13, 14, 0, 16, 17, 18, 0]);
+    let short = PictureError::WrongLength {
+        got: 19,
+        wanted: 20,
+    };
+    assert_eq!(screen.draw(rect, &capture[..19], 12), Err(short.clone()));
+    assert!(screen.draw(rect, &capture, 7).is_err());
+}
+
+#[test]
+fn a_resize_keeps_what_fits() {
+    let mut screen = Screen::new(4, 4);
+    fill(&mut screen, Rect::new(0, 0, 4, 4), 9);
+    screen.resize(2, 6);
+    let expected = [vec![[9, 9, 9, 0]; 8], vec![[0; 4]; 4]].concat();
+    assert_eq!(screen.pixels(), expected.as_flattened());
+}
