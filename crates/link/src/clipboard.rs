@@ -26,7 +26,10 @@ impl ClipboardOut {
     /// [`LinkError::TooLarge`] above [`MAX_CLIPBOARD`], and the stream goes on; or the link is down.
     pub async fn send(&mut self, text: &str) -> Result<(), LinkError> {
         if text.len() > MAX_CLIPBOARD {
-            return Err(LinkError::TooLarge { length: text.len(), limit: MAX_CLIPBOARD });
+            return Err(LinkError::TooLarge {
+                length: text.len(),
+                limit: MAX_CLIPBOARD,
+            });
         }
         self.0
             .send(|out| {
@@ -51,7 +54,11 @@ impl ClipboardIn {
     /// # Errors
     /// The link is down, or the other end broke the protocol.
     pub async fn recv(&mut self) -> Result<Option<String>, LinkError> {
-        let Some(bytes) = self.0.recv().await? else { return Ok(None) };
-        String::from_utf8(bytes).map(Some).map_err(|_| Violation::NotText.into())
+        let Some(bytes) = self.0.recv().await? else {
+            return Ok(None);
+        };
+        String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| Violation::NotText.into())
     }
 }

@@ -47,20 +47,31 @@ pub struct LinkConnection {
 
 impl LinkConnection {
     pub(crate) const fn new(connection: Connection, endpoint: Endpoint) -> Self {
-        Self { connection, _endpoint: endpoint }
+        Self {
+            connection,
+            _endpoint: endpoint,
+        }
     }
 
     /// What the link has carried until now.
     #[must_use]
     pub fn stats(&self) -> LinkStats {
         let stats = self.connection.stats();
-        LinkStats { sent: stats.udp_tx.bytes, received: stats.udp_rx.bytes }
+        LinkStats {
+            sent: stats.udp_tx.bytes,
+            received: stats.udp_rx.bytes,
+        }
     }
 
     /// Which way the link goes now; it may change at any time.
     #[must_use]
     pub fn path_kind(&self) -> PathKind {
-        match self.connection.paths().iter().find(|path| path.is_selected()) {
+        match self
+            .connection
+            .paths()
+            .iter()
+            .find(|path| path.is_selected())
+        {
             Some(path) if path.is_relay() => PathKind::Relayed,
             Some(_) => PathKind::Direct,
             None => PathKind::Unknown,
@@ -70,7 +81,11 @@ impl LinkConnection {
     /// The round trip time of the way that the link goes now, if it is settled.
     #[must_use]
     pub fn round_trip(&self) -> Option<std::time::Duration> {
-        self.connection.paths().iter().find(|path| path.is_selected()).map(|path| path.rtt())
+        self.connection
+            .paths()
+            .iter()
+            .find(|path| path.is_selected())
+            .map(|path| path.rtt())
     }
 
     /// Closes the link at once; what is still on its way may be lost, but `reason` (a stable name, at
@@ -126,7 +141,11 @@ pub(crate) fn dial_error(connection: &Connection, error: LinkError) -> DialError
 /// A name that comes from outside is one of ours in form, or it is just `refused`.
 fn stable_name(name: String) -> String {
     let plain = |character: char| character.is_ascii_lowercase() || character == '-';
-    if (1..=40).contains(&name.len()) && name.chars().all(plain) { name } else { "refused".into() }
+    if (1..=40).contains(&name.len()) && name.chars().all(plain) {
+        name
+    } else {
+        "refused".into()
+    }
 }
 
 #[cfg(test)]

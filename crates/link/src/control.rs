@@ -125,7 +125,10 @@ pub struct ControlOut<M> {
 
 impl<M: Serialize> ControlOut<M> {
     pub(crate) const fn new(outlet: Outlet) -> Self {
-        Self { outlet, messages: PhantomData }
+        Self {
+            outlet,
+            messages: PhantomData,
+        }
     }
 
     /// Sends a message; it overtakes any picture. If this is dropped before it is done, the message is
@@ -136,7 +139,10 @@ impl<M: Serialize> ControlOut<M> {
     pub async fn send(&mut self, message: &M) -> Result<(), LinkError> {
         let json = serde_json::to_vec(message).expect("a message is made of strings and numbers");
         if json.len() > MAX_CONTROL {
-            return Err(LinkError::TooLarge { length: json.len(), limit: MAX_CONTROL });
+            return Err(LinkError::TooLarge {
+                length: json.len(),
+                limit: MAX_CONTROL,
+            });
         }
         self.outlet
             .send(|out| {
@@ -165,7 +171,10 @@ pub struct ControlIn<M> {
 impl<M: DeserializeOwned> ControlIn<M> {
     /// Goes on where the handshake has stopped reading.
     pub(crate) fn after(handshake: Inlet<Frames>) -> Self {
-        Self { inlet: handshake.then(Frames::new(MAX_CONTROL)), messages: PhantomData }
+        Self {
+            inlet: handshake.then(Frames::new(MAX_CONTROL)),
+            messages: PhantomData,
+        }
     }
 
     /// The next message; `None` once the other end has finished. Cancel safe.
@@ -173,7 +182,9 @@ impl<M: DeserializeOwned> ControlIn<M> {
     /// # Errors
     /// The link is down, or the other end broke the protocol.
     pub async fn recv(&mut self) -> Result<Option<M>, LinkError> {
-        let Some(json) = self.inlet.recv().await? else { return Ok(None) };
+        let Some(json) = self.inlet.recv().await? else {
+            return Ok(None);
+        };
         parse(&json).map(Some).map_err(LinkError::from)
     }
 }
@@ -199,18 +210,38 @@ mod tests {
     fn messages_have_these_shapes() {
         check(&ToCustomer::End, r#""end""#);
         check(&ToCustomer::Ask(Ask::View), r#"{"ask":"view"}"#);
-        let switch = Ask::Switch { backend: "ecom".into() };
-        check(&ToCustomer::Ask(switch.clone()), r#"{"ask":{"switch":{"backend":"ecom"}}}"#);
-        check(&ToAgent::Asking { ask: Ask::Control }, r#"{"asking":{"ask":"control"}}"#);
+        let switch = Ask::Switch {
+            backend: "ecom".into(),
+        };
         check(
-            &ToAgent::Answer { ask: switch, allowed: false, asks_left: 2 },
+            &ToCustomer::Ask(switch.clone()),
+            r#"{"ask":{"switch":{"backend":"ecom"}}}"#,
+        );
+        check(
+            &ToAgent::Asking { ask: Ask::Control },
+            r#"{"asking":{"ask":"control"}}"#,
+        );
+        check(
+            &ToAgent::Answer {
+                ask: switch,
+                allowed: false,
+                asks_left: 2,
+            },
             r#"{"answer":{"ask":{"switch":{"backend":"ecom"}},"allowed":false,"asks_left":2}}"#,
         );
         check(
-            &ToAgent::Permissions(Permissions { view: true, control: false }),
+            &ToAgent::Permissions(Permissions {
+                view: true,
+                control: false,
+            }),
             r#"{"permissions":{"view":true,"control":false}}"#,
         );
-        check(&ToAgent::Ended { reason: "closed".into() }, r#"{"ended":{"reason":"closed"}}"#);
+        check(
+            &ToAgent::Ended {
+                reason: "closed".into(),
+            },
+            r#"{"ended":{"reason":"closed"}}"#,
+        );
     }
 
     #[test]
@@ -229,16 +260,27 @@ mod tests {
             "{\"ask\":\"view\"",
             "\u{feff}\"end\"",
         ] {
-            assert_eq!(parse::<ToCustomer>(json.as_bytes()), Err(Violation::UnknownMessage), "{json}");
+            assert_eq!(
+                parse::<ToCustomer>(json.as_bytes()),
+                Err(Violation::UnknownMessage),
+                "{json}"
+            );
         }
         for json in [
             r#"{"permissions":{"view":true}}"#,
             r#"{"permissions":{"view":true,"control":true,"root":true}}"#,
             r#"{"answer":{"ask":"view","allowed":true,"asks_left":256}}"#,
         ] {
-            assert_eq!(parse::<ToAgent>(json.as_bytes()), Err(Violation::UnknownMessage), "{json}");
+            assert_eq!(
+                parse::<ToAgent>(json.as_bytes()),
+                Err(Violation::UnknownMessage),
+                "{json}"
+            );
         }
         let deep = "[".repeat(60_000);
-        assert_eq!(parse::<ToAgent>(deep.as_bytes()), Err(Violation::UnknownMessage));
+        assert_eq!(
+            parse::<ToAgent>(deep.as_bytes()),
+            Err(Violation::UnknownMessage)
+        );
     }
 }

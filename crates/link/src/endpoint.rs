@@ -3,7 +3,10 @@
 //! Nobody's infrastructure but our own is contacted: no discovery, no public DNS server, no port mapping,
 //! no captive portal probe; and no relay but the session's.
 
-use std::{net::Ipv4Addr, net::Ipv6Addr, net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
@@ -139,7 +142,10 @@ impl AgentEndpoint {
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
         let endpoint = bind(relay, Vec::new(), VarInt::from_u32(0)).await?;
-        Ok(Self { endpoint, relay: relay.map(RelayAccess::relay_url).transpose()? })
+        Ok(Self {
+            endpoint,
+            relay: relay.map(RelayAccess::relay_url).transpose()?,
+        })
     }
 
     /// Dials the customer at `address` (from the service; not trusted) and shakes hands: once, with one
@@ -178,7 +184,11 @@ impl AgentEndpoint {
             TransportAddr::Relay(url) => Some(url) == self.relay.as_ref(),
             _ => false,
         };
-        let addrs: Vec<_> = addrs.into_iter().filter(followed).take(MAX_ADDRESSES).collect();
+        let addrs: Vec<_> = addrs
+            .into_iter()
+            .filter(followed)
+            .take(MAX_ADDRESSES)
+            .collect();
         if addrs.is_empty() || id == self.endpoint.id() {
             return Err(LinkError::Address);
         }
@@ -186,7 +196,8 @@ impl AgentEndpoint {
     }
 }
 
-async fn bind(
+/// An endpoint that takes connections for `alpns` and lets each open `streams` two-way streams.
+pub(crate) async fn bind(
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
     streams: VarInt,
@@ -213,7 +224,10 @@ async fn bind(
         }
         builder = builder.relay_mode(RelayMode::Custom(RelayMap::from(config)));
     }
-    builder.bind().await.map_err(|error| LinkError::Bind(error.to_string()))
+    builder
+        .bind()
+        .await
+        .map_err(|error| LinkError::Bind(error.to_string()))
 }
 
 /// QUIC for a screen: little waits, little queues, and a dead line is known soon.

@@ -159,7 +159,10 @@ const MAX_REASON: usize = 200;
 /// A close reason as we believe it.
 pub(crate) fn reason_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX_REASON)]);
-    text.chars().filter(|character| !character.is_control()).take(MAX_REASON).collect()
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_REASON)
+        .collect()
 }
 
 impl From<ConnectionError> for LinkError {
@@ -201,6 +204,9 @@ mod tests {
         assert_eq!(reason_text(b"expired"), "expired");
         assert_eq!(reason_text(b"\x1b[2Jgone\n"), "[2Jgone");
         assert_eq!(reason_text(&[0xff; 3]), "\u{fffd}\u{fffd}\u{fffd}");
-        assert_eq!(reason_text("ä".repeat(900).as_bytes()).chars().count(), MAX_REASON);
+        assert_eq!(
+            reason_text("ä".repeat(900).as_bytes()).chars().count(),
+            MAX_REASON
+        );
     }
 }

@@ -37,12 +37,17 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new() }
+        Self {
+            limit,
+            buffer: Vec::new(),
+        }
     }
 
     /// The body's length once its header is there.
     fn length(&self) -> Result<Option<usize>, Violation> {
-        let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
+        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
         match usize::try_from(u32::from_be_bytes(*header)) {
             Ok(length) if length <= self.limit => Ok(Some(length)),
             _ => Err(Violation::TooLong),
@@ -98,7 +103,11 @@ mod tests {
                 Err(violation) => return (messages, Err(violation)),
                 Ok(0) => messages.push(frames.take().unwrap()),
                 Ok(_) if rest.is_empty() => {
-                    let end = if frames.is_empty() { Ok(()) } else { Err(Violation::Truncated) };
+                    let end = if frames.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(Violation::Truncated)
+                    };
                     return (messages, end);
                 }
                 Ok(missing) => {

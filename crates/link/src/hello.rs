@@ -10,8 +10,8 @@
 
 use crate::{error::Violation, frame, keys::CONFIRMATION};
 
-/// The longest handshake message; a card with two names of 80 wide characters is well within it.
-pub(crate) const MAX_MESSAGE: usize = 4096;
+/// The longest handshake message. A card's text is at most 4096 bytes.
+pub(crate) const MAX_MESSAGE: usize = 5 << 10;
 
 const HELLO: u8 = 1;
 const PAKE: u8 = 2;
@@ -43,7 +43,10 @@ impl Message {
         match kind {
             HELLO => parse_hello(rest).map(Self::Hello),
             PAKE => Ok(Self::Pake(rest.to_vec())),
-            CONFIRM => rest.try_into().map(Self::Confirm).map_err(|_| Violation::OutOfTurn),
+            CONFIRM => rest
+                .try_into()
+                .map(Self::Confirm)
+                .map_err(|_| Violation::OutOfTurn),
             _ => Err(Violation::OutOfTurn),
         }
     }
@@ -62,7 +65,10 @@ impl Message {
 fn parse_hello(bytes: &[u8]) -> Result<Hello, Violation> {
     let (proof, card) = bytes.split_first_chunk().ok_or(Violation::OutOfTurn)?;
     let card = std::str::from_utf8(card).map_err(|_| Violation::NotText)?;
-    Ok(Hello { proof: *proof, card: card.to_owned() })
+    Ok(Hello {
+        proof: *proof,
+        card: card.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -78,7 +84,10 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let hello = Hello { proof: [7; 64], card: "a card".into() };
+        let hello = Hello {
+            proof: [7; 64],
+            card: "a card".into(),
+        };
         for message in [
             Message::Hello(hello),
             Message::Pake(vec![1, 2]),
@@ -97,7 +106,10 @@ mod tests {
         check(&[0; 80], Violation::OutOfTurn);
         check(&[4; 80], Violation::OutOfTurn);
         check(&[HELLO; 64], Violation::OutOfTurn);
-        check(&[[HELLO; 65].as_slice(), &[0xff]].concat(), Violation::NotText);
+        check(
+            &[[HELLO; 65].as_slice(), &[0xff]].concat(),
+            Violation::NotText,
+        );
         check(&[CONFIRM; 32], Violation::OutOfTurn);
         check(&[CONFIRM; 34], Violation::OutOfTurn);
     }

@@ -78,7 +78,8 @@ impl LinkKeys {
         let prk = Hkdf::<Sha256>::new(Some(exporter), pake_key);
         let expand = |info: &[u8]| {
             let mut key = [0; 32];
-            prk.expand(info, &mut key).expect("32 bytes are within what HKDF gives");
+            prk.expand(info, &mut key)
+                .expect("32 bytes are within what HKDF gives");
             key
         };
         Self {
@@ -94,8 +95,7 @@ impl LinkKeys {
             Role::Agent => &self.agent,
             Role::Customer => &self.customer,
         };
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(&transcript.0);
         mac.finalize().into_bytes().into()
     }
@@ -118,7 +118,11 @@ mod tests {
 
     fn parties() -> Parties {
         let nameplate = Nameplate::new(CodeForm::Ecom, "12345678").unwrap();
-        Parties { agent: [1; 32], customer: [2; 32], nameplate }
+        Parties {
+            agent: [1; 32],
+            customer: [2; 32],
+            nameplate,
+        }
     }
 
     fn keys(pake: u8, exporter: u8) -> LinkKeys {
@@ -138,7 +142,14 @@ mod tests {
         for other in [
             Transcript::new(&parties(), &[4; 32], [b"x", b"y"]),
             Transcript::new(&parties(), &[3; 32], [b"xy", b""]),
-            Transcript::new(&Parties { agent: [5; 32], ..parties() }, &[3; 32], [b"x", b"y"]),
+            Transcript::new(
+                &Parties {
+                    agent: [5; 32],
+                    ..parties()
+                },
+                &[3; 32],
+                [b"x", b"y"],
+            ),
         ] {
             assert!(!keys(1, 1).confirms(Role::Agent, &other, &ours));
         }
@@ -146,8 +157,17 @@ mod tests {
 
     #[test]
     fn the_resume_key_is_shared_and_hidden() {
-        assert_eq!(keys(1, 1).resume_key().expose(), keys(1, 1).resume_key().expose());
-        assert_ne!(keys(1, 1).resume_key().expose(), keys(1, 2).resume_key().expose());
-        assert_eq!(format!("{:?}", keys(1, 1).resume_key()), "ResumeKey(<redacted>)");
+        assert_eq!(
+            keys(1, 1).resume_key().expose(),
+            keys(1, 1).resume_key().expose()
+        );
+        assert_ne!(
+            keys(1, 1).resume_key().expose(),
+            keys(1, 2).resume_key().expose()
+        );
+        assert_eq!(
+            format!("{:?}", keys(1, 1).resume_key()),
+            "ResumeKey(<redacted>)"
+        );
     }
 }

@@ -101,13 +101,19 @@ impl CustomerLink {
             clipboard_in: ClipboardIn::new(clipboard_in),
             connection: LinkConnection::new(raw.connection, raw.endpoint),
         };
-        Ok(Self { agent, streams, resume })
+        Ok(Self {
+            agent,
+            streams,
+            resume,
+        })
     }
 }
 
 impl fmt::Debug for CustomerLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CustomerLink").field("agent", &self.agent).finish_non_exhaustive()
+        f.debug_struct("CustomerLink")
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
     }
 }
 

@@ -69,6 +69,8 @@ impl Lobby {
 
 impl std::fmt::Debug for Lobby {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lobby").field("doors", &self.doors.len()).finish_non_exhaustive()
+        f.debug_struct("Lobby")
+            .field("doors", &self.doors.len())
+            .finish_non_exhaustive()
     }
 }

@@ -60,7 +60,16 @@ impl Pake for Spake {
 
 /// All parts but the last have a fixed length each, so no two identities are spelt alike.
 fn identity(role: &[u8], endpoint: &[u8; 32], nameplate: &Nameplate) -> Identity {
-    Identity::new(&[b"etatuki/1 ", role, b" ", endpoint, nameplate.as_str().as_bytes()].concat())
+    Identity::new(
+        &[
+            b"etatuki/1 ",
+            role,
+            b" ",
+            endpoint,
+            nameplate.as_str().as_bytes(),
+        ]
+        .concat(),
+    )
 }
 
 #[cfg(test)]
@@ -71,7 +80,11 @@ mod tests {
 
     fn parties() -> Parties {
         let nameplate = Nameplate::new(CodeForm::Remoteus, "123456").unwrap();
-        Parties { agent: [1; 32], customer: [2; 32], nameplate }
+        Parties {
+            agent: [1; 32],
+            customer: [2; 32],
+            nameplate,
+        }
     }
 
     fn secret(number: u8) -> Secret {
@@ -95,9 +108,18 @@ mod tests {
     fn every_party_is_in_the_key() {
         let other_nameplate = Nameplate::new(CodeForm::Remoteus, "123457").unwrap();
         for other in [
-            Parties { agent: [3; 32], ..parties() },
-            Parties { customer: [3; 32], ..parties() },
-            Parties { nameplate: other_nameplate, ..parties() },
+            Parties {
+                agent: [3; 32],
+                ..parties()
+            },
+            Parties {
+                customer: [3; 32],
+                ..parties()
+            },
+            Parties {
+                nameplate: other_nameplate,
+                ..parties()
+            },
         ] {
             assert!(!agree((&secret(1), &parties()), (&secret(1), &other)));
         }
@@ -106,7 +128,14 @@ mod tests {
     #[test]
     fn a_message_that_is_none_is_refused() {
         let (_, reflected) = Spake::start(Role::Agent, &secret(1), &parties());
-        for message in [&b""[..], b"B", &[0x42; 33], &[0xff; 33], &[0x42; 34], &reflected] {
+        for message in [
+            &b""[..],
+            b"B",
+            &[0x42; 33],
+            &[0xff; 33],
+            &[0x42; 34],
+            &reflected,
+        ] {
             let (state, _) = Spake::start(Role::Agent, &secret(1), &parties());
             // 33 times 0x42 may or may not be a point; it must not be more than a wrong key.
             if let Some(key) = state.finish(message) {

@@ -25,7 +25,11 @@ impl RelayAccess {
     /// A relay without address discovery.
     #[must_use]
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
-        Self { url: url.into(), token: RelayToken::new(token), quic_port: None }
+        Self {
+            url: url.into(),
+            token: RelayToken::new(token),
+            quic_port: None,
+        }
     }
 
     pub(crate) fn relay_url(&self) -> Result<RelayUrl, LinkError> {
@@ -80,13 +84,20 @@ mod tests {
     #[test]
     fn the_services_json_is_read_as_it_comes() {
         let relay: RelayAccess =
-            serde_json::from_str(r#"{"url":"https://relay.example:8443","token":"t0ken"}"#).unwrap();
+            serde_json::from_str(r#"{"url":"https://relay.example:8443","token":"t0ken"}"#)
+                .unwrap();
         let config = relay.config().unwrap();
         assert_eq!(config.auth_token.as_deref(), Some("t0ken"));
         assert!(config.quic.is_none());
         assert!(!format!("{relay:?}").contains("t0ken"));
-        let discovers = RelayAccess { quic_port: Some(7), ..relay };
+        let discovers = RelayAccess {
+            quic_port: Some(7),
+            ..relay
+        };
         assert_eq!(discovers.config().unwrap().quic.unwrap().port, 7);
-        assert!(matches!(RelayAccess::new("relay", "t").config(), Err(LinkError::Relay)));
+        assert!(matches!(
+            RelayAccess::new("relay", "t").config(),
+            Err(LinkError::Relay)
+        ));
     }
 }

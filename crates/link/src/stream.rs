@@ -76,7 +76,11 @@ impl Outlet {
     pub(crate) fn answering(stream: SendStream, kind: Kind) -> Self {
         // Fails only for a stream that is closed already, and then so does the first message.
         let _ = stream.set_priority(kind.priority());
-        Self { stream, queue: Vec::new(), taken: 0 }
+        Self {
+            stream,
+            queue: Vec::new(),
+            taken: 0,
+        }
     }
 
     /// Sends what `fill` appends. If the wait is given up, the message is either still to be made or
@@ -139,12 +143,18 @@ impl<C: Collect> Inlet<C> {
     /// The same stream, read in another way from here on. Nothing is lost: a collector never takes more
     /// than its own message.
     pub(crate) fn then<D>(self, collect: D) -> Inlet<D> {
-        Inlet { stream: self.stream, collect }
+        Inlet {
+            stream: self.stream,
+            collect,
+        }
     }
 }
 
 /// Reads a new stream's first byte.
 pub(crate) async fn read_kind(stream: &mut RecvStream) -> Result<Kind, LinkError> {
-    let byte = stream.read_chunk(1).await?.and_then(|bytes| bytes.first().copied());
+    let byte = stream
+        .read_chunk(1)
+        .await?
+        .and_then(|bytes| bytes.first().copied());
     Ok(Kind::from_byte(byte.ok_or(Violation::Truncated)?)?)
 }

@@ -67,17 +67,23 @@ async fn exchange(
     };
     let exporter = exporter(connection)?;
     let (pake, ours) = Spake::start(Role::Agent, secret, &parties);
-    let hello = Hello { proof: prove(agent, &parties, &exporter), card: agent.card.to_text() };
+    let hello = Hello {
+        proof: prove(agent, &parties, &exporter),
+        card: agent.card.to_text(),
+    };
 
     let (send, recv) = connection.open_bi().await.map_err(LinkError::from)?;
     let mut talk = Talk::new(connection.clone(), endpoint, opening(send), recv);
     let theirs = within(TURN_LIMIT, async {
-        talk.send(&[Message::Hello(hello), Message::Pake(ours.clone())]).await?;
+        talk.send(&[Message::Hello(hello), Message::Pake(ours.clone())])
+            .await?;
         talk.recv_pake().await
     })
     .await?;
 
-    let key = pake.finish(&theirs).ok_or(LinkError::Violation(Violation::OutOfTurn))?;
+    let key = pake
+        .finish(&theirs)
+        .ok_or(LinkError::Violation(Violation::OutOfTurn))?;
     let keys = LinkKeys::derive(&key, &exporter);
     let transcript = Transcript::new(&parties, &agent.card.hash(), [&ours, &theirs]);
     let confirmation = keys.confirmation(Role::Agent, &transcript);

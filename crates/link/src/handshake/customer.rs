@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    AgentIdentity, Attempt, CARD_LIMIT, Offer, PAKE_LIMIT, STREAMS_LIMIT, TLS_LIMIT, Talk, answering,
-    by, exporter, within,
+    AgentIdentity, Attempt, CARD_LIMIT, Offer, PAKE_LIMIT, STREAMS_LIMIT, TLS_LIMIT, Talk,
+    answering, by, exporter, within,
 };
 use crate::{
     connection::{CloseCode, close, close_for},
@@ -60,7 +60,10 @@ pub(crate) struct Checks {
 /// TLS and the card phase; `None` for whoever doesn't get through them.
 pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Visitor> {
     let accepting = incoming.accept().ok()?;
-    let connection = tokio::time::timeout(TLS_LIMIT, accepting).await.ok()?.ok()?;
+    let connection = tokio::time::timeout(TLS_LIMIT, accepting)
+        .await
+        .ok()?
+        .ok()?;
     let visit = async {
         let (send, mut recv) = connection.accept_bi().await?;
         if recv.is_0rtt() {
@@ -74,7 +77,11 @@ pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Vi
             return Err(Violation::OutOfTurn.into());
         };
         let exporter = exporter(&connection)?;
-        Ok(Visitor { talk, hello, exporter })
+        Ok(Visitor {
+            talk,
+            hello,
+            exporter,
+        })
     };
     match within(CARD_LIMIT, visit).await {
         Ok(visitor) => Some(visitor),
@@ -88,15 +95,29 @@ pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Vi
 
 /// Whether the visitor is an agent of the vendor's. If not: the stable name of why not, which he is told
 /// as well.
-pub(crate) fn verify(visitor: Visitor, offer: &Offer, checks: Checks) -> Result<Caller, &'static str> {
-    let Visitor { talk, hello, exporter } = visitor;
+pub(crate) fn verify(
+    visitor: Visitor,
+    offer: &Offer,
+    checks: Checks,
+) -> Result<Caller, &'static str> {
+    let Visitor {
+        talk,
+        hello,
+        exporter,
+    } = visitor;
     let parties = Parties {
         agent: *talk.connection.remote_id().as_bytes(),
         customer: *talk.endpoint.id().as_bytes(),
         nameplate: offer.code.nameplate,
     };
     match check_card(&hello, offer, &parties, &exporter, checks) {
-        Ok((identity, card_hash)) => Ok(Caller { talk, exporter, parties, card_hash, identity }),
+        Ok((identity, card_hash)) => Ok(Caller {
+            talk,
+            exporter,
+            parties,
+            card_hash,
+            identity,
+        }),
         Err(error) => {
             close(&talk.connection, CloseCode::Refused, error.name());
             Err(error.name())
@@ -112,7 +133,9 @@ fn check_card(
     checks: Checks,
 ) -> Result<(AgentIdentity, [u8; 32]), CardError> {
     let card = AgentCard::from_text(&hello.card)?;
-    let CardData { name, organisation, .. } = card.verify(&offer.vendors, &offer.revoked, now())?;
+    let CardData {
+        name, organisation, ..
+    } = card.verify(&offer.vendors, &offer.revoked, now())?;
     let proof = LinkProof {
         exporter,
         nameplate: &parties.nameplate,
@@ -122,7 +145,10 @@ fn check_card(
     if must_prove(checks) {
         card.verify_link(&proof, &hello.proof)?;
     }
-    let identity = AgentIdentity { name: name.clone(), organisation: organisation.clone() };
+    let identity = AgentIdentity {
+        name: name.clone(),
+        organisation: organisation.clone(),
+    };
     Ok((identity, card.hash()))
 }
 
@@ -138,7 +164,13 @@ const fn must_prove(checks: Checks) -> bool {
 
 /// The PAKE phase and the link's streams.
 pub(crate) async fn guess(caller: Caller, secret: Secret) -> Attempt {
-    let Caller { mut talk, exporter, parties, card_hash, identity } = caller;
+    let Caller {
+        mut talk,
+        exporter,
+        parties,
+        card_hash,
+        identity,
+    } = caller;
     let connection = talk.connection.clone();
     let deadline = Instant::now() + PAKE_LIMIT;
 
@@ -151,6 +183,10 @@ pub(crate) async fn guess(caller: Caller, secret: Secret) -> Attempt {
     let Some(key) = pake.finish(&theirs) else {
         return dropped(&connection, &Violation::OutOfTurn.into());
     };
+    // Whoever gave up while he stood in line has learnt nothing.
+    if let Some(reason) = connection.close_reason() {
+        return dropped(&connection, &reason.into());
+    }
     let keys = LinkKeys::derive(&key, &exporter);
     let transcript = Transcript::new(&parties, &card_hash, [&theirs, &ours]);
 
@@ -191,5 +227,9 @@ fn dropped(connection: &iroh::endpoint::Connection, error: &LinkError) -> Attemp
 
 /// A clock before 1970 finds every card not valid yet.
 fn now() -> UnixTime {
-    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    UnixTime(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
+    )
 }

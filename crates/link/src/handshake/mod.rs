@@ -103,7 +103,12 @@ pub(crate) struct Talk {
 impl Talk {
     /// `out` comes along with whatever is to be sent first.
     fn new(connection: Connection, endpoint: Endpoint, out: Outlet, inlet: RecvStream) -> Self {
-        Self { connection, endpoint, out, inlet: Inlet::new(inlet, Frames::new(MAX_MESSAGE)) }
+        Self {
+            connection,
+            endpoint,
+            out,
+            inlet: Inlet::new(inlet, Frames::new(MAX_MESSAGE)),
+        }
     }
 
     async fn send(&mut self, messages: &[Message]) -> Result<(), LinkError> {
@@ -135,8 +140,18 @@ impl Talk {
     }
 
     fn into_link(self) -> RawLink {
-        let Self { connection, endpoint, out, inlet } = self;
-        RawLink { connection, endpoint, out, inlet }
+        let Self {
+            connection,
+            endpoint,
+            out,
+            inlet,
+        } = self;
+        RawLink {
+            connection,
+            endpoint,
+            out,
+            inlet,
+        }
     }
 }
 
@@ -151,9 +166,11 @@ fn answering(stream: SendStream) -> Outlet {
 }
 
 /// The value that only this TLS connection's two ends know.
-fn exporter(connection: &Connection) -> Result<[u8; 32], LinkError> {
+pub(crate) fn exporter(connection: &Connection) -> Result<[u8; 32], LinkError> {
     let mut value = [0; 32];
-    connection.export_keying_material(&mut value, EXPORTER_LABEL, b"").map_err(|_| LinkError::Lost)?;
+    connection
+        .export_keying_material(&mut value, EXPORTER_LABEL, b"")
+        .map_err(|_| LinkError::Lost)?;
     Ok(value)
 }
 
@@ -162,7 +179,9 @@ async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
-    timeout(limit, work).await.unwrap_or_else(|_| Err(Violation::TooSlow.into()))
+    timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Violation::TooSlow.into()))
 }
 
 /// The same with a deadline, for a phase that has several steps.
@@ -170,5 +189,7 @@ async fn by<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(Violation::TooSlow.into()))
+    timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| Err(Violation::TooSlow.into()))
 }
