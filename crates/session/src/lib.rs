@@ -9,20 +9,23 @@
 //! handshake (`link`), pixels (`picture`), loading plugins (`plugin-host`). `docs/session.md` has the
 //! drawing of the states.
 
+mod agent;
 mod config;
+mod door;
 pub mod gate;
 pub mod json;
 pub mod machine;
 mod outbox;
+mod plugin;
 mod revocations;
+mod room;
 mod run;
 mod service_client;
+mod tool_client;
 mod tool_link;
 mod view;
 
 pub use config::{Backend, SessionConfig, Vendor};
 pub use etatuki_link::{AgentIdentity, Ask, Permissions, UsableBackend};
 pub use run::{Commander, SessionHandle, start};
-pub use view::{
-    Command, FailureName, FailureView, Fault, Notice, Question, Receipt, State, View,
-};
+pub use view::{Command, FailureName, FailureView, Fault, Notice, Question, Receipt, State, View};

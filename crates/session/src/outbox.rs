@@ -1,1 +1,126 @@
-//! (being written)
+//! What goes out on one stream of the link without holding the loop up: one message is on its way, a
+//! bounded number waits.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+
+use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut, ToAgent};
+
+/// A stream that sends one message after the other.
+pub(crate) trait Sends: Sized + Send + 'static {
+    /// What it sends.
+    type Message: Send + 'static;
+
+    /// Sends one, and gives the stream back.
+    fn carry(
+        self,
+        message: Self::Message,
+    ) -> impl Future<Output = (Self, Result<(), LinkError>)> + Send;
+}
+
+type Flight<S> = Pin<Box<dyn Future<Output = (S, Result<(), LinkError>)> + Send>>;
+
+/// A stream with its waiting messages.
+pub(crate) struct Outbox<S: Sends> {
+    ground: Option<S>,
+    flight: Option<Flight<S>>,
+    queue: VecDeque<S::Message>,
+    limit: usize,
+}
+
+/// The other side hasn't taken in anything for a long time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl<S: Sends> Outbox<S> {
+    /// At most `limit` messages wait.
+    pub(crate) fn new(stream: S, limit: usize) -> Self {
+        Self {
+            ground: Some(stream),
+            flight: None,
+            queue: VecDeque::new(),
+            limit,
+        }
+    }
+
+    /// Whether everything has left: the link would take something now.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ground.is_some() && self.queue.is_empty()
+    }
+
+    /// Puts a message behind the others.
+    pub(crate) fn push(&mut self, message: S::Message) -> Result<(), Full> {
+        if self.queue.len() >= self.limit {
+            return Err(Full);
+        }
+        self.queue.push_back(message);
+        self.take_off();
+        Ok(())
+    }
+
+    /// Puts a message in the place of all that wait.
+    pub(crate) fn replace(&mut self, message: S::Message) {
+        self.queue.clear();
+        self.queue.push_back(message);
+        self.take_off();
+    }
+
+    /// Waits until one more message has left; for ever if there is none. Cancel safe.
+    pub(crate) async fn sent(&mut self) -> Result<(), LinkError> {
+        let Some(flight) = &mut self.flight else {
+            return std::future::pending().await;
+        };
+        let (stream, result) = flight.as_mut().await;
+        self.flight = None;
+        self.ground = Some(stream);
+        self.take_off();
+        result
+    }
+
+    /// Waits until all have left.
+    pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
+        while !self.is_idle() {
+            self.sent().await?;
+        }
+        Ok(())
+    }
+
+    fn take_off(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let Some(stream) = self.ground.take() else {
+            return;
+        };
+        if let Some(message) = self.queue.pop_front() {
+            self.flight = Some(Box::pin(stream.carry(message)));
+        }
+    }
+}
+
+impl Sends for ControlOut<ToAgent> {
+    type Message = ToAgent;
+
+    async fn carry(mut self, message: ToAgent) -> (Self, Result<(), LinkError>) {
+        let result = self.send(&message).await;
+        (self, result)
+    }
+}
+
+impl Sends for PictureOut {
+    type Message = Vec<u8>;
+
+    async fn carry(mut self, message: Vec<u8>) -> (Self, Result<(), LinkError>) {
+        let result = self.send(&message).await;
+        (self, result)
+    }
+}
+
+impl Sends for ClipboardOut {
+    type Message = String;
+
+    async fn carry(mut self, message: String) -> (Self, Result<(), LinkError>) {
+        let result = self.send(&message).await;
+        (self, result)
+    }
+}

@@ -17,14 +17,20 @@ pub(crate) fn newest(
     given: Option<&str>,
     vendors: &[VendorPublicKey],
 ) -> Result<Revocations, RevocationError> {
-    let mut newest = file.and_then(|file| kept(file, vendors)).unwrap_or_default();
+    let mut newest = file
+        .and_then(|file| kept(file, vendors))
+        .unwrap_or_default();
     let Some(text) = given else { return Ok(newest) };
     let found = SignedRevocations::from_text(text.trim())?.verify(vendors)?;
     let before = newest.number;
     match newest.advance(found) {
         Ok(()) => {}
         Err(RevocationError::Older { seen, found }) => {
-            tracing::warn!(seen, found, "the service's revocation list is older than one seen before");
+            tracing::warn!(
+                seen,
+                found,
+                "the service's revocation list is older than one seen before"
+            );
             return Ok(newest);
         }
         Err(error) => return Err(error),
@@ -49,13 +55,16 @@ fn kept(file: &Path, vendors: &[VendorPublicKey]) -> Option<Revocations> {
         }
     };
     let list = SignedRevocations::from_text(text.trim()).and_then(|list| list.verify(vendors));
-    list.inspect_err(|error| tracing::warn!(%error, "the kept revocation list is not used")).ok()
+    list.inspect_err(|error| tracing::warn!(%error, "the kept revocation list is not used"))
+        .ok()
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    std::fs::File::open(file)?.take(MAX_FILE).read_to_string(&mut text)?;
+    std::fs::File::open(file)?
+        .take(MAX_FILE)
+        .read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -82,8 +91,13 @@ mod tests {
     }
 
     fn list(key: &VendorKey, number: u64, serials: &[u64]) -> String {
-        let revoked = Revocations { number, serials: serials.iter().copied().collect() };
-        SignedRevocations::sign(key, revoked).expect("a short list").to_text()
+        let revoked = Revocations {
+            number,
+            serials: serials.iter().copied().collect(),
+        };
+        SignedRevocations::sign(key, revoked)
+            .expect("a short list")
+            .to_text()
     }
 
     /// Lists that come one after the other, and what is in force after each.
@@ -123,8 +137,14 @@ mod tests {
     fn a_list_of_somebody_else_is_an_error_and_is_not_kept() {
         let other = VendorKey::from_seed([2; 32]);
         check(&[
-            (Some(list(&other, 9, &[])), Err(RevocationError::UnknownVendor)),
-            (Some("etrevoked1-nonsense".into()), Err(RevocationError::Malformed)),
+            (
+                Some(list(&other, 9, &[])),
+                Err(RevocationError::UnknownVendor),
+            ),
+            (
+                Some("etrevoked1-nonsense".into()),
+                Err(RevocationError::Malformed),
+            ),
             (None, Ok(0)),
         ]);
     }

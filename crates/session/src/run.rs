@@ -1,11 +1,14 @@
-//! The loop: does what the machine says, and tells it what happened.
+//! A session's own thread, and the handle on it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::SessionConfig;
-use crate::view::{Command, View};
+use crate::room::Room;
+use crate::view::{Command, FailureName, FailureView, State, View};
 
 /// Starts a session's own thread. Nothing happens before [`Command::Open`]. `on_view` is called on
 /// that thread after every change, and once a second while something counts down; it must not block.
@@ -13,9 +16,14 @@ pub fn start(config: SessionConfig, on_view: Box<dyn Fn(View) + Send>) -> Sessio
     let (commands, inbox) = unbounded_channel();
     let thread = std::thread::Builder::new()
         .name("etatuki-session".into())
-        .spawn(move || run(config, inbox, on_view))
+        .spawn(move || run(config, inbox, &*on_view));
+    let thread = thread
+        .inspect_err(|error| tracing::error!(%error, "no thread for a session"))
         .ok();
-    SessionHandle { commander: Commander { commands }, thread }
+    SessionHandle {
+        commander: Commander { commands },
+        thread,
+    }
 }
 
 /// A running session. Dropping it closes the session without waiting for the end.
@@ -59,6 +67,7 @@ pub struct Commander {
 /// What reaches the session's thread.
 #[derive(Debug)]
 pub(crate) enum Order {
+    /// The customer's doing.
     Command(Command),
     /// Close, and end the thread.
     Stop,
@@ -75,4 +84,33 @@ impl Commander {
     }
 }
 
-fn run(_config: SessionConfig, _inbox: UnboundedReceiver<Order>, _on_view: Box<dyn Fn(View) + Send>) {}
+/// The thread. A panic in it becomes a named failure: the window that shows it goes on.
+fn run(config: SessionConfig, inbox: UnboundedReceiver<Order>, on_view: &dyn Fn(View)) {
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(Room::new(config, inbox, on_view).run());
+        // a name that is still being resolved holds nobody up
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        Ok::<(), std::io::Error>(())
+    }));
+    match ran {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => on_view(internal(format!("no runtime for the session: {error}"))),
+        Err(_) => on_view(internal("the session's thread panicked".into())),
+    }
+}
+
+/// A failure of our own, outside of the machine.
+pub(crate) fn internal(detail: String) -> View {
+    let failure = FailureView {
+        name: FailureName::Internal,
+        detail,
+    };
+    View {
+        state: State::Failed,
+        failure: Some(failure),
+        ..View::default()
+    }
+}

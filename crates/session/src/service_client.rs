@@ -34,7 +34,11 @@ pub(crate) enum ServiceError {
     NoNameplate,
     /// It answered with an error of its own.
     #[error("the service refused {call}: {status} {name}")]
-    Refused { call: &'static str, status: u16, name: String },
+    Refused {
+        call: &'static str,
+        status: u16,
+        name: String,
+    },
     /// What it answered makes no sense.
     #[error("the service gave a wrong answer to {call}: {what}")]
     Nonsense { call: &'static str, what: String },
@@ -50,7 +54,10 @@ impl From<ServiceError> for FailureView {
             ServiceError::NoNameplate => FailureName::NoNameplate,
             _ => FailureName::ServiceError,
         };
-        FailureView { name, detail: error.to_string() }
+        FailureView {
+            name,
+            detail: error.to_string(),
+        }
     }
 }
 
@@ -113,15 +120,25 @@ impl ServiceClient {
             owner: OwnerToken,
             relay: RelayAccess,
         }
-        let request = self.request(Method::POST, &["sessions"]).json(&json!({ "form": form }));
-        let body = self.call(CALL, request, StatusCode::CREATED, MAX_JSON).await?;
+        let request = self
+            .request(Method::POST, &["sessions"])
+            .json(&json!({ "form": form }));
+        let body = self
+            .call(CALL, request, StatusCode::CREATED, MAX_JSON)
+            .await?;
         let nonsense = |what: String| ServiceError::Nonsense { call: CALL, what };
         // what serde says of it could quote a token: only where, not what
         let granted: Granted = serde_json::from_slice(&body)
             .map_err(|error| nonsense(format!("not as documented at column {}", error.column())))?;
-        let nameplate =
-            Nameplate::new(form, &granted.nameplate).map_err(|error| nonsense(error.to_string()))?;
-        Ok((Claim { nameplate, owner: granted.owner }, granted.relay))
+        let nameplate = Nameplate::new(form, &granted.nameplate)
+            .map_err(|error| nonsense(error.to_string()))?;
+        Ok((
+            Claim {
+                nameplate,
+                owner: granted.owner,
+            },
+            granted.relay,
+        ))
     }
 
     /// Says where the nameplate leads.
@@ -129,15 +146,19 @@ impl ServiceClient {
         let path = ["sessions", claim.nameplate.as_str(), "address"];
         let request = self.request(Method::PUT, &path).bearer_auth(&claim.owner.0);
         let request = request.json(&json!({ "address": address }));
-        self.call("the address", request, StatusCode::NO_CONTENT, MAX_JSON).await?;
+        self.call("the address", request, StatusCode::NO_CONTENT, MAX_JSON)
+            .await?;
         Ok(())
     }
 
     /// Gives the nameplate back.
     pub(crate) async fn release(&self, claim: &Claim) -> Result<(), ServiceError> {
         let path = ["sessions", claim.nameplate.as_str()];
-        let request = self.request(Method::DELETE, &path).bearer_auth(&claim.owner.0);
-        self.call("the end", request, StatusCode::NO_CONTENT, MAX_JSON).await?;
+        let request = self
+            .request(Method::DELETE, &path)
+            .bearer_auth(&claim.owner.0);
+        self.call("the end", request, StatusCode::NO_CONTENT, MAX_JSON)
+            .await?;
         Ok(())
     }
 
@@ -150,7 +171,10 @@ impl ServiceClient {
             return Ok(None);
         }
         let body = answer(CALL, response, StatusCode::OK, MAX_LIST).await?;
-        let nonsense = |_| ServiceError::Nonsense { call: CALL, what: "not a text".into() };
+        let nonsense = |_| ServiceError::Nonsense {
+            call: CALL,
+            what: "not a text".into(),
+        };
         String::from_utf8(body).map(Some).map_err(nonsense)
     }
 
@@ -182,14 +206,25 @@ async fn answer(
 ) -> Result<Vec<u8>, ServiceError> {
     let status = response.status();
     let body = bounded(call, response, limit).await?;
-    if status == expected { Ok(body) } else { Err(refusal(call, status, &body)) }
+    if status == expected {
+        Ok(body)
+    } else {
+        Err(refusal(call, status, &body))
+    }
 }
 
-async fn bounded(call: &'static str, mut response: Response, limit: usize) -> Result<Vec<u8>, ServiceError> {
+async fn bounded(
+    call: &'static str,
+    mut response: Response,
+    limit: usize,
+) -> Result<Vec<u8>, ServiceError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > limit {
-            return Err(ServiceError::Nonsense { call, what: format!("more than {limit} bytes") });
+            return Err(ServiceError::Nonsense {
+                call,
+                what: format!("more than {limit} bytes"),
+            });
         }
         body.extend_from_slice(&chunk);
     }
@@ -198,13 +233,20 @@ async fn bounded(call: &'static str, mut response: Response, limit: usize) -> Re
 
 fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError {
     let said: Option<Value> = serde_json::from_slice(body).ok();
-    let name = said.as_ref().and_then(|said| said["error"].as_str()).unwrap_or("no reason given");
+    let name = said
+        .as_ref()
+        .and_then(|said| said["error"].as_str())
+        .unwrap_or("no reason given");
     if name == "no-nameplate" {
         return ServiceError::NoNameplate;
     }
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | ' ');
     let name = name.chars().filter(plain).take(40).collect();
-    ServiceError::Refused { call, status: status.as_u16(), name }
+    ServiceError::Refused {
+        call,
+        status: status.as_u16(),
+        name,
+    }
 }
 
 fn unreachable(error: reqwest::Error) -> ServiceError {

@@ -28,10 +28,11 @@ pub enum Command {
 }
 
 /// The states of a session, the same for all backends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing runs.
+    #[default]
     Closed,
     /// The plugin is being loaded and a code is being fetched.
     Opening,
@@ -48,7 +49,7 @@ pub enum State {
 }
 
 /// One session as it is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// The state.
     pub state: State,
@@ -137,7 +138,10 @@ pub enum Fault {
 /// The stable names of failures. Every one has a sentence per language in the launcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names are the documentation; docs/session.md lists them in words")]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation; docs/session.md lists them in words"
+)]
 pub enum FailureName {
     ServiceUnreachable,
     ServiceError,

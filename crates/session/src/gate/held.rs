@@ -24,9 +24,11 @@ impl Held {
     pub(super) fn note(&mut self, input: &ToolInput) -> bool {
         match *input {
             ToolInput::Key { down, keysym } => self.key(down, HeldKey::Plain { keysym }),
-            ToolInput::QemuKey { down, keysym, keycode } => {
-                self.key(down, HeldKey::Qemu { keysym, keycode })
-            }
+            ToolInput::QemuKey {
+                down,
+                keysym,
+                keycode,
+            } => self.key(down, HeldKey::Qemu { keysym, keycode }),
             ToolInput::Pointer { buttons, x, y } => {
                 self.buttons = buttons;
                 self.at = (x, y);
@@ -55,7 +57,11 @@ impl Held {
         let mut released: Vec<ToolInput> = self.keys.drain(..).rev().map(HeldKey::up).collect();
         if self.buttons != 0 {
             self.buttons = 0;
-            released.push(ToolInput::Pointer { buttons: 0, x: self.at.0, y: self.at.1 });
+            released.push(ToolInput::Pointer {
+                buttons: 0,
+                x: self.at.0,
+                y: self.at.1,
+            });
         }
         released
     }
@@ -64,8 +70,15 @@ impl Held {
 impl HeldKey {
     fn up(self) -> ToolInput {
         match self {
-            HeldKey::Plain { keysym } => ToolInput::Key { down: false, keysym },
-            HeldKey::Qemu { keysym, keycode } => ToolInput::QemuKey { down: false, keysym, keycode },
+            HeldKey::Plain { keysym } => ToolInput::Key {
+                down: false,
+                keysym,
+            },
+            HeldKey::Qemu { keysym, keycode } => ToolInput::QemuKey {
+                down: false,
+                keysym,
+                keycode,
+            },
         }
     }
 }

@@ -9,8 +9,10 @@ mod held;
 #[cfg(test)]
 mod tests;
 
-use etatuki_link::Permissions;
-use etatuki_rfb::{ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding};
+use etatuki_link::{MAX_CLIPBOARD, Permissions};
+use etatuki_rfb::{
+    ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding,
+};
 
 use held::Held;
 
@@ -27,13 +29,13 @@ const ENCODINGS: [i32; 8] = [
 ];
 
 /// Extensions that change what the tool receives; old tools die of them.
-const PLACE_ENCODINGS: [i32; 2] = [encoding::QEMU_EXTENDED_KEY, encoding::EXTENDED_MOUSE_BUTTONS];
+const PLACE_ENCODINGS: [i32; 2] = [
+    encoding::QEMU_EXTENDED_KEY,
+    encoding::EXTENDED_MOUSE_BUTTONS,
+];
 
 /// A fence's payload, at most (the extension's own bound).
 const MAX_FENCE: usize = 64;
-
-/// Clipboard text, at most, in bytes.
-const MAX_CLIPBOARD: usize = 1 << 20;
 
 /// What the backend behind the gate understands beyond RFC 6143.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,12 +123,26 @@ impl ToolInput {
     pub fn encode(&self, abilities: Abilities, out: &mut Vec<u8>) {
         let message = match self.clone() {
             ToolInput::Key { down, keysym } => ClientMessage::Key { down, keysym },
-            ToolInput::QemuKey { down, keysym, keycode } => ClientMessage::QemuKey { down, keysym, keycode },
+            ToolInput::QemuKey {
+                down,
+                keysym,
+                keycode,
+            } => ClientMessage::QemuKey {
+                down,
+                keysym,
+                keycode,
+            },
             ToolInput::Pointer { buttons, x, y } => ClientMessage::Pointer { buttons, x, y },
             ToolInput::CutText(text) => ClientMessage::CutText(text),
-            ToolInput::DesktopSize { width, height, screens } => {
-                ClientMessage::SetDesktopSize { width, height, screens }
-            }
+            ToolInput::DesktopSize {
+                width,
+                height,
+                screens,
+            } => ClientMessage::SetDesktopSize {
+                width,
+                height,
+                screens,
+            },
         };
         encode::client::message(out, &message, abilities.extended);
     }
@@ -226,7 +242,10 @@ impl Gate {
     ///
     /// # Errors
     /// The agent's program sent what it must not; the same error comes back from then on.
-    #[allow(clippy::should_implement_trait, reason = "it can fail, and more may come after None")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it can fail, and more may come after None"
+    )]
     pub fn next(&mut self) -> Result<Option<Passed>, Violation> {
         if let Some(violation) = &self.broken {
             return Err(violation.clone());
@@ -239,7 +258,11 @@ impl Gate {
     /// Clipboard text from the agent. Characters that Latin-1 lacks become `?`.
     pub fn clipboard_in(&self, text: &str) -> Option<ToolInput> {
         let fits = text.len() <= MAX_CLIPBOARD;
-        let latin1 = || text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect();
+        let latin1 = || {
+            text.chars()
+                .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+                .collect()
+        };
         (self.acts() && fits).then(|| ToolInput::CutText(latin1()))
     }
 
@@ -272,13 +295,15 @@ impl Gate {
         Ok(match message {
             ClientMessage::SetPixelFormat(_) => return Err(Violation::PixelFormat),
             ClientMessage::SetEncodings(list) => Some(Passed::Encodings(self.cut(&list))),
-            ClientMessage::UpdateRequest { incremental, rect } => {
-                self.clip(rect).map(|rect| Passed::Request { incremental, rect })
-            }
+            ClientMessage::UpdateRequest { incremental, rect } => self
+                .clip(rect)
+                .map(|rect| Passed::Request { incremental, rect }),
             ClientMessage::EnableContinuousUpdates { enable, rect } => {
                 let clipped = self.clip(rect);
-                (clipped.is_some() || !enable)
-                    .then(|| Passed::Continuous { enable, rect: clipped.unwrap_or_default() })
+                (clipped.is_some() || !enable).then(|| Passed::Continuous {
+                    enable,
+                    rect: clipped.unwrap_or_default(),
+                })
             }
             ClientMessage::Fence { payload, .. } if payload.len() > MAX_FENCE => {
                 return Err(Violation::FenceTooLong(payload.len()));
@@ -297,9 +322,17 @@ impl Gate {
     fn act(&mut self, message: ClientMessage) -> Option<ToolInput> {
         let input = match message {
             ClientMessage::Key { down, keysym } => ToolInput::Key { down, keysym },
-            ClientMessage::QemuKey { down, keysym, keycode } => {
+            ClientMessage::QemuKey {
+                down,
+                keysym,
+                keycode,
+            } => {
                 if self.abilities.extended && keycode <= 0xff {
-                    ToolInput::QemuKey { down, keysym, keycode }
+                    ToolInput::QemuKey {
+                        down,
+                        keysym,
+                        keycode,
+                    }
                 } else if keysym != 0 {
                     ToolInput::Key { down, keysym }
                 } else {
@@ -308,9 +341,15 @@ impl Gate {
             }
             ClientMessage::Pointer { buttons, x, y } => self.pointer(buttons, x, y)?,
             ClientMessage::CutText(text) => ToolInput::CutText(text),
-            ClientMessage::SetDesktopSize { width, height, screens } => {
-                ToolInput::DesktopSize { width, height, screens }
-            }
+            ClientMessage::SetDesktopSize {
+                width,
+                height,
+                screens,
+            } => ToolInput::DesktopSize {
+                width,
+                height,
+                screens,
+            },
             // none of these acts: judge() has dealt with them
             ClientMessage::SetPixelFormat(_)
             | ClientMessage::SetEncodings(_)
@@ -325,12 +364,17 @@ impl Gate {
         let (width, height) = self.size;
         let (right, bottom) = (width.checked_sub(1)?, height.checked_sub(1)?);
         let known = if self.abilities.extended { 0x1ff } else { 0xff };
-        Some(ToolInput::Pointer { buttons: buttons & known, x: x.min(right), y: y.min(bottom) })
+        Some(ToolInput::Pointer {
+            buttons: buttons & known,
+            x: x.min(right),
+            y: y.min(bottom),
+        })
     }
 
     fn cut(&mut self, list: &[i32]) -> Vec<i32> {
         let known = |encoding: &i32| {
-            ENCODINGS.contains(encoding) || (self.abilities.extended && PLACE_ENCODINGS.contains(encoding))
+            ENCODINGS.contains(encoding)
+                || (self.abilities.extended && PLACE_ENCODINGS.contains(encoding))
         };
         let mut cut: Vec<i32> = Vec::new();
         for encoding in list.iter().copied().filter(known) {
@@ -338,7 +382,8 @@ impl Gate {
                 cut.push(encoding);
             }
         }
-        self.parser.set_extended_pointer(cut.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
+        self.parser
+            .set_extended_pointer(cut.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
         cut
     }
 

@@ -8,9 +8,18 @@ use super::*;
 
 const OLD_TOOL: Abilities = Abilities { extended: false };
 const OURS: Abilities = Abilities { extended: true };
-const NONE: Permissions = Permissions { view: false, control: false };
-const VIEW: Permissions = Permissions { view: true, control: false };
-const BOTH: Permissions = Permissions { view: true, control: true };
+const NONE: Permissions = Permissions {
+    view: false,
+    control: false,
+};
+const VIEW: Permissions = Permissions {
+    view: true,
+    control: false,
+};
+const BOTH: Permissions = Permissions {
+    view: true,
+    control: true,
+};
 
 fn gate(abilities: Abilities, permissions: Permissions) -> Gate {
     let mut gate = Gate::new(abilities);
@@ -42,8 +51,16 @@ fn give(gate: &mut Gate, messages: &[ClientMessage]) -> Result<Vec<Passed>, Viol
 
 /// One message through a fresh gate.
 #[track_caller]
-fn check(abilities: Abilities, permissions: Permissions, message: ClientMessage, expected: &[Passed]) {
-    assert_eq!(give(&mut gate(abilities, permissions), &[message]).as_deref(), Ok(expected));
+fn check(
+    abilities: Abilities,
+    permissions: Permissions,
+    message: ClientMessage,
+    expected: &[Passed],
+) {
+    assert_eq!(
+        give(&mut gate(abilities, permissions), &[message]).as_deref(),
+        Ok(expected)
+    );
 }
 
 /// One message that ends the session, and what it is called.
@@ -75,19 +92,34 @@ fn pointer_in(buttons: u16, x: u16, y: u16) -> Passed {
 
 fn size_message() -> ClientMessage {
     let rect = Rect::new(0, 0, 1024, 768);
-    ClientMessage::SetDesktopSize { width: 1024, height: 768, screens: vec![Layout { id: 1, rect, flags: 0 }] }
+    ClientMessage::SetDesktopSize {
+        width: 1024,
+        height: 768,
+        screens: vec![Layout {
+            id: 1,
+            rect,
+            flags: 0,
+        }],
+    }
 }
 
 #[test]
 fn encodings_are_cut_to_our_list() {
     // what noVNC 1.7.0 offers, with a few numbers of nobody's
-    let offered = vec![1, 50, 7, -260, 16, 21, 5, 2, 6, 0, -32, -247, -239, -223, -308, -258, -224, -312, -313, 99];
+    let offered = vec![
+        1, 50, 7, -260, 16, 21, 5, 2, 6, 0, -32, -247, -239, -223, -308, -258, -224, -312, -313, 99,
+    ];
     let expected = |list: Vec<i32>| [Passed::Encodings(list)];
     let plain = vec![1, 0, -239, -223, -308, -224, -312, -313];
     let with_place = vec![1, 0, -239, -223, -308, -258, -224, -312, -313];
     for permissions in [NONE, VIEW, BOTH] {
         let message = ClientMessage::SetEncodings(offered.clone());
-        check(OLD_TOOL, permissions, message.clone(), &expected(plain.clone()));
+        check(
+            OLD_TOOL,
+            permissions,
+            message.clone(),
+            &expected(plain.clone()),
+        );
         check(OURS, permissions, message, &expected(with_place.clone()));
     }
 }
@@ -100,10 +132,26 @@ fn encodings_are_named_once() {
 
 #[test]
 fn update_requests_are_clipped() {
-    let request = |rect| ClientMessage::UpdateRequest { incremental: true, rect };
-    let expected = |rect| Passed::Request { incremental: true, rect };
-    check(OURS, VIEW, request(Rect::new(0, 0, 1280, 800)), &[expected(Rect::new(0, 0, 1280, 800))]);
-    check(OURS, VIEW, request(Rect::new(1000, 700, 65535, 65535)), &[expected(Rect::new(1000, 700, 280, 100))]);
+    let request = |rect| ClientMessage::UpdateRequest {
+        incremental: true,
+        rect,
+    };
+    let expected = |rect| Passed::Request {
+        incremental: true,
+        rect,
+    };
+    check(
+        OURS,
+        VIEW,
+        request(Rect::new(0, 0, 1280, 800)),
+        &[expected(Rect::new(0, 0, 1280, 800))],
+    );
+    check(
+        OURS,
+        VIEW,
+        request(Rect::new(1000, 700, 65535, 65535)),
+        &[expected(Rect::new(1000, 700, 280, 100))],
+    );
     check(OURS, VIEW, request(Rect::new(1280, 0, 10, 10)), &[]);
     check(OURS, VIEW, request(Rect::new(0, 0, 0, 0)), &[]);
 }
@@ -113,7 +161,10 @@ fn without_a_screen_no_update_can_be_asked_for() {
     let mut gate = Gate::new(OURS);
     let rect = Rect::new(0, 0, 100, 100);
     let messages = [
-        ClientMessage::UpdateRequest { incremental: false, rect },
+        ClientMessage::UpdateRequest {
+            incremental: false,
+            rect,
+        },
         ClientMessage::EnableContinuousUpdates { enable: true, rect },
     ];
     assert_eq!(give(&mut gate, &messages), Ok(vec![]));
@@ -124,16 +175,34 @@ fn continuous_updates_are_clipped_and_can_be_turned_off() {
     let message = |enable, rect| ClientMessage::EnableContinuousUpdates { enable, rect };
     let expected = |enable, rect| [Passed::Continuous { enable, rect }];
     let everything = Rect::new(0, 0, 65535, 65535);
-    check(OURS, VIEW, message(true, everything), &expected(true, Rect::new(0, 0, 1280, 800)));
-    check(OURS, VIEW, message(false, Rect::default()), &expected(false, Rect::default()));
+    check(
+        OURS,
+        VIEW,
+        message(true, everything),
+        &expected(true, Rect::new(0, 0, 1280, 800)),
+    );
+    check(
+        OURS,
+        VIEW,
+        message(false, Rect::default()),
+        &expected(false, Rect::default()),
+    );
 }
 
 #[test]
 fn a_fence_passes_up_to_64_bytes() {
     for length in [0, 1, 64] {
         let payload = vec![7; length];
-        let message = ClientMessage::Fence { flags: 1, payload: payload.clone() };
-        check(OLD_TOOL, VIEW, message, &[Passed::Fence { flags: 1, payload }]);
+        let message = ClientMessage::Fence {
+            flags: 1,
+            payload: payload.clone(),
+        };
+        check(
+            OLD_TOOL,
+            VIEW,
+            message,
+            &[Passed::Fence { flags: 1, payload }],
+        );
     }
 }
 
@@ -141,7 +210,16 @@ fn a_fence_passes_up_to_64_bytes() {
 fn keys_need_control() {
     for permissions in [NONE, VIEW] {
         check(OURS, permissions, key(true, 0x61), &[]);
-        check(OURS, permissions, ClientMessage::QemuKey { down: true, keysym: 0x61, keycode: 30 }, &[]);
+        check(
+            OURS,
+            permissions,
+            ClientMessage::QemuKey {
+                down: true,
+                keysym: 0x61,
+                keycode: 30,
+            },
+            &[],
+        );
     }
     check(OURS, BOTH, key(true, 0x61), &[key_in(true, 0x61)]);
 }
@@ -156,7 +234,12 @@ fn the_pointer_needs_control() {
 
 #[test]
 fn the_pointer_stays_on_the_screen() {
-    check(OURS, BOTH, pointer(0, 65535, 65535), &[pointer_in(0, 1279, 799)]);
+    check(
+        OURS,
+        BOTH,
+        pointer(0, 65535, 65535),
+        &[pointer_in(0, 1279, 799)],
+    );
 }
 
 #[test]
@@ -168,14 +251,25 @@ fn more_buttons_only_where_they_are_understood() {
         all(&mut gate)
     };
     let announced = vec![encoding::RAW, encoding::EXTENDED_MOUSE_BUTTONS];
-    assert_eq!(send(OURS, announced.clone()), Ok(vec![pointer_in(0x101, 3, 4)]));
+    assert_eq!(
+        send(OURS, announced.clone()),
+        Ok(vec![pointer_in(0x101, 3, 4)])
+    );
     assert_eq!(send(OLD_TOOL, announced), Ok(vec![pointer_in(1, 3, 4)]));
 }
 
 #[test]
 fn a_key_by_its_place_becomes_a_plain_one_for_old_tools() {
-    let message = |keysym, keycode| ClientMessage::QemuKey { down: true, keysym, keycode };
-    let qemu = Passed::Tool(ToolInput::QemuKey { down: true, keysym: 0x61, keycode: 30 });
+    let message = |keysym, keycode| ClientMessage::QemuKey {
+        down: true,
+        keysym,
+        keycode,
+    };
+    let qemu = Passed::Tool(ToolInput::QemuKey {
+        down: true,
+        keysym: 0x61,
+        keycode: 30,
+    });
     check(OURS, BOTH, message(0x61, 30), &[qemu]);
     check(OLD_TOOL, BOTH, message(0x61, 30), &[key_in(true, 0x61)]);
     check(OLD_TOOL, BOTH, message(0, 30), &[]);
@@ -186,7 +280,12 @@ fn a_key_by_its_place_becomes_a_plain_one_for_old_tools() {
 fn clipboard_needs_control() {
     let message = ClientMessage::CutText(b"12,50".to_vec());
     check(OURS, VIEW, message.clone(), &[]);
-    check(OURS, BOTH, message, &[Passed::Tool(ToolInput::CutText(b"12,50".to_vec()))]);
+    check(
+        OURS,
+        BOTH,
+        message,
+        &[Passed::Tool(ToolInput::CutText(b"12,50".to_vec()))],
+    );
     for permissions in [NONE, VIEW] {
         assert_eq!(gate(OURS, permissions).clipboard_in("12,50"), None);
         assert_eq!(gate(OURS, permissions).clipboard_out(b"12,50"), None);
@@ -197,8 +296,14 @@ fn clipboard_needs_control() {
 fn clipboard_is_latin_1_on_the_tools_side() {
     let gate = gate(OURS, BOTH);
     let text = gate.clipboard_in("Määrä 5 €");
-    assert_eq!(text, Some(ToolInput::CutText(b"M\xe4\xe4r\xe4 5 ?".to_vec())));
-    assert_eq!(gate.clipboard_out(b"M\xe4\xe4r\xe4").as_deref(), Some("Määrä"));
+    assert_eq!(
+        text,
+        Some(ToolInput::CutText(b"M\xe4\xe4r\xe4 5 ?".to_vec()))
+    );
+    assert_eq!(
+        gate.clipboard_out(b"M\xe4\xe4r\xe4").as_deref(),
+        Some("Määrä")
+    );
 }
 
 #[test]
@@ -211,8 +316,24 @@ fn clipboard_is_bounded() {
 #[test]
 fn only_our_module_changes_its_size_and_only_with_control() {
     check(OURS, VIEW, size_message(), &[Passed::SizeForbidden]);
-    let ClientMessage::SetDesktopSize { width, height, screens } = size_message() else { unreachable!() };
-    check(OURS, BOTH, size_message(), &[Passed::Tool(ToolInput::DesktopSize { width, height, screens })]);
+    let ClientMessage::SetDesktopSize {
+        width,
+        height,
+        screens,
+    } = size_message()
+    else {
+        unreachable!()
+    };
+    check(
+        OURS,
+        BOTH,
+        size_message(),
+        &[Passed::Tool(ToolInput::DesktopSize {
+            width,
+            height,
+            screens,
+        })],
+    );
     check_violation(OLD_TOOL, &bytes(&[size_message()], false), "desktop-size");
 }
 
@@ -222,20 +343,34 @@ fn nothing_acts_while_a_question_is_open() {
     gate.mute(true);
     let acts = [
         key(true, 0xff0d),
-        ClientMessage::QemuKey { down: true, keysym: 0xff0d, keycode: 28 },
+        ClientMessage::QemuKey {
+            down: true,
+            keysym: 0xff0d,
+            keycode: 28,
+        },
         pointer(1, 640, 400),
         ClientMessage::CutText(b"x".to_vec()),
     ];
     assert_eq!(give(&mut gate, &acts), Ok(vec![]));
-    assert_eq!(give(&mut gate, &[size_message()]), Ok(vec![Passed::SizeForbidden]));
+    assert_eq!(
+        give(&mut gate, &[size_message()]),
+        Ok(vec![Passed::SizeForbidden])
+    );
     assert_eq!(gate.clipboard_in("x"), None);
     gate.mute(false);
-    assert_eq!(give(&mut gate, &[key(true, 0xff0d)]), Ok(vec![key_in(true, 0xff0d)]));
+    assert_eq!(
+        give(&mut gate, &[key(true, 0xff0d)]),
+        Ok(vec![key_in(true, 0xff0d)])
+    );
 }
 
 #[test]
 fn another_pixel_format_ends_it() {
-    check_violation(OURS, &bytes(&[ClientMessage::SetPixelFormat(PixelFormat::BGRX)], false), "pixel-format");
+    check_violation(
+        OURS,
+        &bytes(&[ClientMessage::SetPixelFormat(PixelFormat::BGRX)], false),
+        "pixel-format",
+    );
 }
 
 #[test]
@@ -247,12 +382,20 @@ fn a_long_fence_ends_it() {
 
 #[test]
 fn a_long_clipboard_ends_it() {
-    check_violation(OURS, &[6, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff], "broken-message");
+    check_violation(
+        OURS,
+        &[6, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff],
+        "broken-message",
+    );
 }
 
 #[test]
 fn the_extended_clipboard_ends_it() {
-    check_violation(OURS, &[6, 0, 0, 0, 0xff, 0xff, 0xff, 0xf0], "unknown-message");
+    check_violation(
+        OURS,
+        &[6, 0, 0, 0, 0xff, 0xff, 0xff, 0xf0],
+        "unknown-message",
+    );
 }
 
 /// Every type but the ten that are in the list; among them FixColourMapEntries (1), UltraVNC's file
@@ -294,13 +437,35 @@ mod held {
     #[test]
     fn everything_is_released_latest_first() {
         let mut gate = gate(OURS, BOTH);
-        let qemu = ClientMessage::QemuKey { down: true, keysym: 0xffe1, keycode: 42 };
-        give(&mut gate, &[key(true, 0xffe3), qemu, key(true, 0x61), pointer(5, 10, 20)]).expect("allowed");
+        let qemu = ClientMessage::QemuKey {
+            down: true,
+            keysym: 0xffe1,
+            keycode: 42,
+        };
+        give(
+            &mut gate,
+            &[key(true, 0xffe3), qemu, key(true, 0x61), pointer(5, 10, 20)],
+        )
+        .expect("allowed");
         let expected = [
-            ToolInput::Key { down: false, keysym: 0x61 },
-            ToolInput::QemuKey { down: false, keysym: 0xffe1, keycode: 42 },
-            ToolInput::Key { down: false, keysym: 0xffe3 },
-            ToolInput::Pointer { buttons: 0, x: 10, y: 20 },
+            ToolInput::Key {
+                down: false,
+                keysym: 0x61,
+            },
+            ToolInput::QemuKey {
+                down: false,
+                keysym: 0xffe1,
+                keycode: 42,
+            },
+            ToolInput::Key {
+                down: false,
+                keysym: 0xffe3,
+            },
+            ToolInput::Pointer {
+                buttons: 0,
+                x: 10,
+                y: 20,
+            },
         ];
         assert_eq!(gate.release(), expected);
         assert_eq!(gate.release(), []);
@@ -309,7 +474,13 @@ mod held {
     #[test]
     fn what_was_let_go_is_not_released_again() {
         let mut gate = gate(OURS, BOTH);
-        let messages = [key(true, 0x61), key(true, 0x61), key(false, 0x61), pointer(1, 1, 1), pointer(0, 1, 1)];
+        let messages = [
+            key(true, 0x61),
+            key(true, 0x61),
+            key(false, 0x61),
+            pointer(1, 1, 1),
+            pointer(0, 1, 1),
+        ];
         give(&mut gate, &messages).expect("allowed");
         assert_eq!(gate.release(), []);
     }
@@ -340,8 +511,13 @@ fn any_message() -> impl Strategy<Value = ClientMessage> {
         (any::<bool>(), any_rect())
             .prop_map(|(incremental, rect)| ClientMessage::UpdateRequest { incremental, rect }),
         (any::<bool>(), 0..200_u32).prop_map(|(down, keysym)| key(down, keysym)),
-        (any::<bool>(), 0..9_u32, 0..300_u32)
-            .prop_map(|(down, keysym, keycode)| ClientMessage::QemuKey { down, keysym, keycode }),
+        (any::<bool>(), 0..9_u32, 0..300_u32).prop_map(|(down, keysym, keycode)| {
+            ClientMessage::QemuKey {
+                down,
+                keysym,
+                keycode,
+            }
+        }),
         (0..256_u16, any::<u16>(), any::<u16>()).prop_map(|(buttons, x, y)| pointer(buttons, x, y)),
         prop::collection::vec(any::<u8>(), 0..20).prop_map(ClientMessage::CutText),
         (any::<u32>(), prop::collection::vec(any::<u8>(), 0..65))
@@ -362,7 +538,11 @@ impl Tool {
     fn take(&mut self, input: &ToolInput) {
         let (down, key) = match *input {
             ToolInput::Key { down, keysym } => (down, (keysym, None)),
-            ToolInput::QemuKey { down, keysym, keycode } => (down, (keysym, Some(keycode))),
+            ToolInput::QemuKey {
+                down,
+                keysym,
+                keycode,
+            } => (down, (keysym, Some(keycode))),
             ToolInput::Pointer { buttons, .. } => {
                 self.buttons = buttons;
                 return;

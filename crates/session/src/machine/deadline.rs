@@ -12,6 +12,7 @@ impl Machine {
         match &self.phase {
             Phase::Closed | Phase::Failed(None) => None,
             Phase::Opening { since } => Some(*since + OPENING_LIMIT),
+            Phase::Waiting(waiting) if waiting.minting => Some(waiting.since + OPENING_LIMIT),
             Phase::Waiting(_) => self.renewal_due().map(|due| next_second(due, now)),
             Phase::Interrupted { until } => Some(next_second(*until, now)),
             Phase::Closing(ending) | Phase::Failed(Some(ending)) => Some(ending.until),

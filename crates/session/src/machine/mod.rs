@@ -17,6 +17,8 @@ use etatuki_trust::ShownCode;
 use crate::view::{Command, FailureName, FailureView, Notice, State, View};
 use visit::{Answered, Visit};
 
+pub use visit::{ASKS, QUESTION_HOLD, QUESTION_LIMIT};
+
 /// A code that waited this long is replaced by a fresh one.
 pub const WAITING_LIMIT: Duration = Duration::from_secs(600);
 /// Wrong guesses that a code survives, and one more burns it.
@@ -31,13 +33,15 @@ pub const TOOL_GONE_GRACE: Duration = Duration::from_millis(500);
 pub const MAX_NOTICES: usize = 64;
 
 /// What is fixed for the machine's life.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Ids of the other backends that are usable here: what an agent may ask to switch to.
     pub switchable: Vec<String>,
     /// How long a dropped link may take to come back; `None` while resuming isn't built: a dropped
     /// link then ends the session at once.
     pub resume: Option<Duration>,
+    /// What it is called when the picture's socket ends and nobody says why.
+    pub tool_gone: FailureName,
 }
 
 /// What happened.
@@ -99,7 +103,10 @@ pub enum Action {
     /// Connect the plugin's picture, afresh.
     Attach,
     /// End everything, in order and with limits; then [`Event::Released`].
-    Shutdown,
+    Shutdown {
+        /// Why, for the agent's program.
+        reason: String,
+    },
     /// The limit for that is over: drop and kill whatever is left.
     Abandon,
 }
@@ -199,7 +206,10 @@ impl Machine {
     /// The session as a window shows it. `code` is shown only where the state lets it be seen.
     pub fn view(&self, now: Duration, code: Option<&ShownCode>) -> View {
         let code_is_out = matches!(&self.phase, Phase::Waiting(waiting) if !waiting.minting);
-        let over = matches!(self.phase, Phase::Closed | Phase::Closing(_) | Phase::Failed(_));
+        let over = matches!(
+            self.phase,
+            Phase::Closed | Phase::Closing(_) | Phase::Failed(_)
+        );
         let visit = self.visit.as_ref();
         View {
             state: self.state(),
@@ -210,8 +220,12 @@ impl Machine {
             notices: self.notices.clone(),
             failure: self.failure.clone(),
             receipt: visit.filter(|_| over).map(|visit| visit.receipt(now)),
-            waiting_seconds_left: self.renewal_due().map(|due| deadline::seconds_left(due, now)),
-            interrupted_seconds_left: self.given_up_at().map(|due| deadline::seconds_left(due, now)),
+            waiting_seconds_left: self
+                .renewal_due()
+                .map(|due| deadline::seconds_left(due, now)),
+            interrupted_seconds_left: self
+                .given_up_at()
+                .map(|due| deadline::seconds_left(due, now)),
         }
     }
 
@@ -262,12 +276,20 @@ impl Machine {
         if !coming {
             return vec![];
         }
-        self.phase = Phase::Waiting(Waiting { since: now, guesses: 0, minting: false });
+        self.phase = Phase::Waiting(Waiting {
+            since: now,
+            guesses: 0,
+            minting: false,
+        });
         vec![Action::Accept]
     }
 
     fn noise(&mut self) -> Actions {
-        if self.listening() { vec![Action::Accept] } else { vec![] }
+        if self.listening() {
+            vec![Action::Accept]
+        } else {
+            vec![]
+        }
     }
 
     fn stranger(&mut self) -> Actions {
@@ -279,7 +301,9 @@ impl Machine {
     }
 
     fn wrong_guess(&mut self, agent: AgentIdentity, now: Duration) -> Actions {
-        let Phase::Waiting(waiting) = &mut self.phase else { return vec![] };
+        let Phase::Waiting(waiting) = &mut self.phase else {
+            return vec![];
+        };
         if waiting.minting {
             return vec![];
         }
@@ -294,7 +318,11 @@ impl Machine {
     }
 
     fn mint(&mut self, now: Duration) -> Actions {
-        self.phase = Phase::Waiting(Waiting { since: now, guesses: 0, minting: true });
+        self.phase = Phase::Waiting(Waiting {
+            since: now,
+            guesses: 0,
+            minting: true,
+        });
         vec![Action::DropCode, Action::Mint]
     }
 
@@ -315,7 +343,9 @@ impl Machine {
     }
 
     fn asked(&mut self, ask: Ask, now: Duration) -> Actions {
-        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else { return vec![] };
+        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else {
+            return vec![];
+        };
         if let Ask::Switch { backend } = &ask
             && !self.settings.switchable.contains(backend)
         {
@@ -326,7 +356,9 @@ impl Machine {
     }
 
     fn answer(&mut self, question: u32, allow: bool, now: Duration) -> Actions {
-        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else { return vec![] };
+        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else {
+            return vec![];
+        };
         match visit.answer(question, allow, now) {
             Answered::Nothing => vec![],
             Answered::Actions(actions) => actions,
@@ -339,7 +371,9 @@ impl Machine {
 
     fn take_back(&mut self, now: Duration) -> Actions {
         match (&self.phase, &mut self.visit) {
-            (Phase::Connected { .. } | Phase::Interrupted { .. }, Some(visit)) => visit.take_back(now),
+            (Phase::Connected { .. } | Phase::Interrupted { .. }, Some(visit)) => {
+                visit.take_back(now)
+            }
             _ => vec![],
         }
     }
@@ -347,7 +381,11 @@ impl Machine {
     fn others(&mut self, others: &[UsableBackend]) -> Actions {
         let usable = others.iter().filter(|other| other.usable);
         self.settings.switchable = usable.map(|other| other.id.clone()).collect();
-        if matches!(self.phase, Phase::Connected { .. }) { vec![Action::Introduce] } else { vec![] }
+        if matches!(self.phase, Phase::Connected { .. }) {
+            vec![Action::Introduce]
+        } else {
+            vec![]
+        }
     }
 
     fn agent_ended(&mut self, now: Duration) -> Actions {
@@ -358,7 +396,9 @@ impl Machine {
     }
 
     fn link_lost(&mut self, now: Duration) -> Actions {
-        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else { return vec![] };
+        let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else {
+            return vec![];
+        };
         match self.settings.resume {
             Some(limit) => {
                 self.phase = Phase::Interrupted { until: now + limit };
@@ -369,7 +409,9 @@ impl Machine {
     }
 
     fn resumed(&mut self, now: Duration) -> Actions {
-        let (Phase::Interrupted { .. }, Some(visit)) = (&self.phase, &mut self.visit) else { return vec![] };
+        let (Phase::Interrupted { .. }, Some(visit)) = (&self.phase, &mut self.visit) else {
+            return vec![];
+        };
         self.phase = Phase::Connected { tool_gone: None };
         visit.resume(now)
     }
@@ -382,12 +424,18 @@ impl Machine {
     }
 
     fn fail(&mut self, failure: FailureView, now: Duration) -> Actions {
-        if matches!(self.phase, Phase::Closed | Phase::Closing(_) | Phase::Failed(_)) {
+        if matches!(
+            self.phase,
+            Phase::Closed | Phase::Closing(_) | Phase::Failed(_)
+        ) {
             return vec![];
         }
         let actions = self.end(failure.name.as_str(), now);
         self.failure = Some(failure);
-        self.phase = Phase::Failed(Some(Ending { until: now + ENDING_LIMIT, reopen: false }));
+        self.phase = Phase::Failed(Some(Ending {
+            until: now + ENDING_LIMIT,
+            reopen: false,
+        }));
         actions
     }
 
@@ -397,13 +445,20 @@ impl Machine {
         let mut actions = vec![];
         if let Some(visit) = &mut self.visit {
             actions.extend(visit.end(now));
-            actions.push(Action::Tell(ToAgent::Ended { reason: reason.to_owned() }));
+            actions.push(Action::Tell(ToAgent::Ended {
+                reason: reason.to_owned(),
+            }));
         }
         if matches!(self.phase, Phase::Opening { .. } | Phase::Waiting(_)) {
             actions.push(Action::DropCode);
         }
-        actions.push(Action::Shutdown);
-        self.phase = Phase::Closing(Ending { until: now + ENDING_LIMIT, reopen: false });
+        actions.push(Action::Shutdown {
+            reason: reason.to_owned(),
+        });
+        self.phase = Phase::Closing(Ending {
+            until: now + ENDING_LIMIT,
+            reopen: false,
+        });
         actions
     }
 
@@ -420,19 +475,31 @@ impl Machine {
 
     fn tick(&mut self, now: Duration) -> Actions {
         match &self.phase {
-            Phase::Opening { since } if now >= *since + OPENING_LIMIT => {
-                let detail = format!("opening took longer than {} s", OPENING_LIMIT.as_secs());
-                self.fail(FailureView { name: FailureName::Internal, detail }, now)
+            Phase::Opening { since } if now >= *since + OPENING_LIMIT => self.fail(too_slow(), now),
+            Phase::Waiting(waiting) if waiting.minting && now >= waiting.since + OPENING_LIMIT => {
+                self.fail(too_slow(), now)
             }
             Phase::Waiting(_) if self.renewal_due().is_some_and(|due| now >= due) => {
                 self.notice(Notice::CodeRenewed);
                 self.mint(now)
             }
-            Phase::Connected { tool_gone: Some(due) } if now >= *due => {
+            Phase::Connected {
+                tool_gone: Some(due),
+            } if now >= *due => {
                 let detail = "its end of the picture's socket was closed".to_owned();
-                self.fail(FailureView { name: FailureName::ToolDied, detail }, now)
+                self.fail(
+                    FailureView {
+                        name: self.settings.tool_gone,
+                        detail,
+                    },
+                    now,
+                )
             }
-            Phase::Connected { .. } => self.visit.as_mut().map(|visit| visit.tick(now)).unwrap_or_default(),
+            Phase::Connected { .. } => self
+                .visit
+                .as_mut()
+                .map(|visit| visit.tick(now))
+                .unwrap_or_default(),
             Phase::Interrupted { until } if now >= *until => {
                 self.fail(link_lost("the link didn't come back in time"), now)
             }
@@ -452,6 +519,17 @@ impl Machine {
     }
 }
 
+fn too_slow() -> FailureView {
+    let detail = format!("opening took longer than {} s", OPENING_LIMIT.as_secs());
+    FailureView {
+        name: FailureName::Internal,
+        detail,
+    }
+}
+
 fn link_lost(detail: &str) -> FailureView {
-    FailureView { name: FailureName::LinkLost, detail: detail.to_owned() }
+    FailureView {
+        name: FailureName::LinkLost,
+        detail: detail.to_owned(),
+    }
 }

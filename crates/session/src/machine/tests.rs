@@ -3,23 +3,35 @@
 
 use std::time::Duration;
 
-use etatuki_link::{AgentIdentity, Ask, Permissions, ToAgent, UsableBackend};
-
-use super::visit::{ASKS, QUESTION_HOLD, QUESTION_LIMIT};
 use super::*;
 use crate::view::{Question, Receipt};
 
-const VIEW: Permissions = Permissions { view: true, control: false };
-const BOTH: Permissions = Permissions { view: true, control: true };
-const NONE: Permissions = Permissions { view: false, control: false };
+const VIEW: Permissions = Permissions {
+    view: true,
+    control: false,
+};
+const BOTH: Permissions = Permissions {
+    view: true,
+    control: true,
+};
+const NONE: Permissions = Permissions {
+    view: false,
+    control: false,
+};
 const PROTOCOL_OF_END: [&str; 3] = ["customer-closed", "agent-ended", "switch"];
 
 fn agent() -> AgentIdentity {
-    AgentIdentity { name: "Liisa Virtanen".into(), organisation: "Tilitieto Oy".into() }
+    AgentIdentity {
+        name: "Liisa Virtanen".into(),
+        organisation: "Tilitieto Oy".into(),
+    }
 }
 
 fn failure(name: FailureName) -> FailureView {
-    FailureView { name, detail: "as tested".into() }
+    FailureView {
+        name,
+        detail: "as tested".into(),
+    }
 }
 
 fn asking(ask: Ask) -> Action {
@@ -27,7 +39,11 @@ fn asking(ask: Ask) -> Action {
 }
 
 fn answer(ask: Ask, allowed: bool, asks_left: u8) -> Action {
-    Action::Tell(ToAgent::Answer { ask, allowed, asks_left })
+    Action::Tell(ToAgent::Answer {
+        ask,
+        allowed,
+        asks_left,
+    })
 }
 
 fn told(permissions: Permissions) -> Action {
@@ -35,11 +51,29 @@ fn told(permissions: Permissions) -> Action {
 }
 
 fn ended(reason: &str) -> Action {
-    Action::Tell(ToAgent::Ended { reason: reason.into() })
+    Action::Tell(ToAgent::Ended {
+        reason: reason.into(),
+    })
 }
 
 fn switch(backend: &str) -> Ask {
-    Ask::Switch { backend: backend.into() }
+    Ask::Switch {
+        backend: backend.into(),
+    }
+}
+
+fn shutdown(reason: &str) -> Action {
+    Action::Shutdown {
+        reason: reason.into(),
+    }
+}
+
+fn settings(resume: Option<Duration>) -> Settings {
+    Settings {
+        switchable: vec!["remoteus-2008".into()],
+        resume,
+        tool_gone: FailureName::ToolDied,
+    }
 }
 
 /// A machine, and the clock that the tests turn.
@@ -50,11 +84,14 @@ struct Bench {
 
 impl Bench {
     fn closed() -> Self {
-        Self::with(Settings { switchable: vec!["remoteus-2008".into()], resume: None })
+        Self::with(settings(None))
     }
 
     fn with(settings: Settings) -> Self {
-        Self { machine: Machine::new(settings), now: Duration::from_secs(1000) }
+        Self {
+            machine: Machine::new(settings),
+            now: Duration::from_secs(1000),
+        }
     }
 
     fn opening() -> Self {
@@ -75,15 +112,25 @@ impl Bench {
     }
 
     fn controlling() -> Self {
-        Self::viewing().after([Event::Asked(Ask::Control)]).answered(true)
+        Self::viewing()
+            .after([Event::Asked(Ask::Control)])
+            .answered(true)
     }
 
     fn interrupted() -> Self {
-        let mut bench = Self::with(Settings { resume: Some(Duration::from_secs(120)), ..Settings::default() });
-        for event in [Event::Command(Command::Open), Event::Ready, Event::Authenticated(agent())] {
+        let mut bench = Self::with(settings(Some(Duration::from_secs(120))));
+        for event in [
+            Event::Command(Command::Open),
+            Event::Ready,
+            Event::Authenticated(agent()),
+        ] {
             bench.give(event);
         }
-        bench.answered(true).after([Event::Asked(Ask::Control)]).answered(true).after([Event::LinkLost])
+        bench
+            .answered(true)
+            .after([Event::Asked(Ask::Control)])
+            .answered(true)
+            .after([Event::LinkLost])
     }
 
     fn closing() -> Self {
@@ -144,7 +191,11 @@ mod opening_and_waiting {
 
     #[test]
     fn closed_open_opening() {
-        Bench::closed().check(Event::Command(Command::Open), State::Opening, &[Action::Prepare]);
+        Bench::closed().check(
+            Event::Command(Command::Open),
+            State::Opening,
+            &[Action::Prepare],
+        );
     }
 
     #[test]
@@ -158,7 +209,11 @@ mod opening_and_waiting {
     fn opening_failure_failed() {
         let unreachable = failure(FailureName::ServiceUnreachable);
         let mut bench = Bench::opening();
-        bench.check(Event::Failed(unreachable.clone()), State::Failed, &[Action::DropCode, Action::Shutdown]);
+        bench.check(
+            Event::Failed(unreachable.clone()),
+            State::Failed,
+            &[Action::DropCode, shutdown("service-unreachable")],
+        );
         assert_eq!(bench.view().failure, Some(unreachable));
         assert!(!bench.machine.at_rest());
     }
@@ -168,16 +223,22 @@ mod opening_and_waiting {
         Bench::opening().check(
             Event::Command(Command::Close),
             State::Closing,
-            &[Action::DropCode, Action::Shutdown],
+            &[Action::DropCode, shutdown("customer-closed")],
         );
     }
 
     #[test]
     fn opening_has_a_limit() {
         let mut bench = Bench::opening();
-        assert_eq!(bench.tick_after(OPENING_LIMIT), [Action::DropCode, Action::Shutdown]);
+        assert_eq!(
+            bench.tick_after(OPENING_LIMIT),
+            [Action::DropCode, shutdown("internal")]
+        );
         assert_eq!(bench.machine.state(), State::Failed);
-        assert_eq!(bench.view().failure.expect("it failed").name, FailureName::Internal);
+        assert_eq!(
+            bench.view().failure.expect("it failed").name,
+            FailureName::Internal
+        );
     }
 
     #[test]
@@ -206,24 +267,51 @@ mod opening_and_waiting {
     #[test]
     fn three_wrong_guesses_burn_the_code() {
         let mut bench = Bench::waiting();
-        bench.check(Event::WrongGuess(agent()), State::Waiting, &[Action::Accept]);
-        bench.check(Event::WrongGuess(agent()), State::Waiting, &[Action::Accept]);
-        bench.check(Event::WrongGuess(agent()), State::Waiting, &[Action::DropCode, Action::Mint]);
+        bench.check(
+            Event::WrongGuess(agent()),
+            State::Waiting,
+            &[Action::Accept],
+        );
+        bench.check(
+            Event::WrongGuess(agent()),
+            State::Waiting,
+            &[Action::Accept],
+        );
+        bench.check(
+            Event::WrongGuess(agent()),
+            State::Waiting,
+            &[Action::DropCode, Action::Mint],
+        );
         let expected = [
-            Notice::WrongCodeTried { agent: agent(), left: 2 },
-            Notice::WrongCodeTried { agent: agent(), left: 1 },
+            Notice::WrongCodeTried {
+                agent: agent(),
+                left: 2,
+            },
+            Notice::WrongCodeTried {
+                agent: agent(),
+                left: 1,
+            },
             Notice::CodeBurnt { agent: agent() },
         ];
         assert_eq!(bench.view().notices, expected);
         assert_eq!(bench.view().waiting_seconds_left, None);
         bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
-        bench.check(Event::WrongGuess(agent()), State::Waiting, &[Action::Accept]);
+        bench.check(
+            Event::WrongGuess(agent()),
+            State::Waiting,
+            &[Action::Accept],
+        );
     }
 
     #[test]
     fn nobody_gets_in_while_a_fresh_code_is_fetched() {
         let burnt = || Bench::waiting().after([1, 2, 3].map(|_| Event::WrongGuess(agent())));
-        for event in [Event::Authenticated(agent()), Event::WrongGuess(agent()), Event::Stranger, Event::Noise] {
+        for event in [
+            Event::Authenticated(agent()),
+            Event::WrongGuess(agent()),
+            Event::Stranger,
+            Event::Noise,
+        ] {
             burnt().check(event, State::Waiting, &[]);
         }
     }
@@ -231,8 +319,14 @@ mod opening_and_waiting {
     #[test]
     fn a_code_is_renewed_after_ten_minutes() {
         let mut bench = Bench::waiting();
-        assert_eq!(bench.tick_after(WAITING_LIMIT - Duration::from_millis(1)), []);
-        assert_eq!(bench.tick_after(Duration::from_millis(1)), [Action::DropCode, Action::Mint]);
+        assert_eq!(
+            bench.tick_after(WAITING_LIMIT - Duration::from_millis(1)),
+            []
+        );
+        assert_eq!(
+            bench.tick_after(Duration::from_millis(1)),
+            [Action::DropCode, Action::Mint]
+        );
         assert_eq!(bench.view().notices, [Notice::CodeRenewed]);
         bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
         assert_eq!(bench.view().waiting_seconds_left, Some(600));
@@ -243,14 +337,18 @@ mod opening_and_waiting {
         Bench::waiting().check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Failed,
-            &[Action::DropCode, Action::Shutdown],
+            &[Action::DropCode, shutdown("plugin-died")],
         );
     }
 
     #[test]
     fn waiting_close_closing() {
         let mut bench = Bench::waiting();
-        bench.check(Event::Command(Command::Close), State::Closing, &[Action::DropCode, Action::Shutdown]);
+        bench.check(
+            Event::Command(Command::Close),
+            State::Closing,
+            &[Action::DropCode, shutdown("customer-closed")],
+        );
         assert_eq!(bench.view().receipt, None);
     }
 
@@ -285,7 +383,14 @@ mod questions {
             answer(Ask::View, true, 3),
             told(VIEW),
         ];
-        bench.check(Event::Command(Command::Answer { question, allow: true }), State::Connected, &expected);
+        bench.check(
+            Event::Command(Command::Answer {
+                question,
+                allow: true,
+            }),
+            State::Connected,
+            &expected,
+        );
         assert_eq!((bench.view().permissions, bench.question()), (VIEW, None));
     }
 
@@ -295,19 +400,42 @@ mod questions {
         bench.wait(QUESTION_HOLD);
         let question = bench.question().expect("the first question").id;
         let expected = [Action::Mute(false), answer(Ask::View, false, 2)];
-        bench.check(Event::Command(Command::Answer { question, allow: false }), State::Connected, &expected);
+        bench.check(
+            Event::Command(Command::Answer {
+                question,
+                allow: false,
+            }),
+            State::Connected,
+            &expected,
+        );
         assert_eq!(bench.view().permissions, NONE);
     }
 
     #[test]
     fn control_allowed() {
         let mut bench = Bench::viewing();
-        let expected = [Action::Mute(true), Action::ReleaseInput, asking(Ask::Control)];
+        let expected = [
+            Action::Mute(true),
+            Action::ReleaseInput,
+            asking(Ask::Control),
+        ];
         bench.check(Event::Asked(Ask::Control), State::Connected, &expected);
         bench.wait(QUESTION_HOLD);
         let question = bench.question().expect("the second question").id;
-        let expected = [Action::Mute(false), Action::Permit(BOTH), answer(Ask::Control, true, 3), told(BOTH)];
-        bench.check(Event::Command(Command::Answer { question, allow: true }), State::Connected, &expected);
+        let expected = [
+            Action::Mute(false),
+            Action::Permit(BOTH),
+            answer(Ask::Control, true, 3),
+            told(BOTH),
+        ];
+        bench.check(
+            Event::Command(Command::Answer {
+                question,
+                allow: true,
+            }),
+            State::Connected,
+            &expected,
+        );
     }
 
     #[test]
@@ -315,12 +443,22 @@ mod questions {
         let mut bench = Bench::connected();
         let id = bench.question().expect("the first question").id;
         for allow in [true, false] {
-            let early = Event::Command(Command::Answer { question: id, allow });
+            let early = Event::Command(Command::Answer {
+                question: id,
+                allow,
+            });
             bench.check(early, State::Connected, &[]);
         }
         bench.wait(QUESTION_HOLD - Duration::from_millis(1));
         assert!(!bench.question().expect("still open").answerable);
-        bench.check(Event::Command(Command::Answer { question: id, allow: true }), State::Connected, &[]);
+        bench.check(
+            Event::Command(Command::Answer {
+                question: id,
+                allow: true,
+            }),
+            State::Connected,
+            &[],
+        );
         bench.wait(Duration::from_millis(1));
         assert!(bench.question().expect("still open").answerable);
     }
@@ -331,22 +469,41 @@ mod questions {
         bench.wait(QUESTION_HOLD);
         let question = bench.question().expect("the first question").id;
         for other in [0, question + 1, u32::MAX] {
-            let stray = Event::Command(Command::Answer { question: other, allow: true });
+            let stray = Event::Command(Command::Answer {
+                question: other,
+                allow: true,
+            });
             bench.check(stray, State::Connected, &[]);
         }
         let mut bench = bench.answered(true);
-        bench.check(Event::Command(Command::Answer { question, allow: false }), State::Connected, &[]);
+        bench.check(
+            Event::Command(Command::Answer {
+                question,
+                allow: false,
+            }),
+            State::Connected,
+            &[],
+        );
         bench.give(Event::Asked(Ask::Control));
         bench.wait(QUESTION_HOLD);
-        let stale = Event::Command(Command::Answer { question, allow: true });
+        let stale = Event::Command(Command::Answer {
+            question,
+            allow: true,
+        });
         bench.check(stale, State::Connected, &[]);
     }
 
     #[test]
     fn silence_is_a_denial_after_a_minute() {
         let mut bench = Bench::connected();
-        assert_eq!(bench.tick_after(QUESTION_LIMIT - Duration::from_millis(1)), []);
-        assert_eq!(bench.question().map(|question| question.seconds_left), Some(1));
+        assert_eq!(
+            bench.tick_after(QUESTION_LIMIT - Duration::from_millis(1)),
+            []
+        );
+        assert_eq!(
+            bench.question().map(|question| question.seconds_left),
+            Some(1)
+        );
         let expected = [Action::Mute(false), answer(Ask::View, false, 2)];
         assert_eq!(bench.tick_after(Duration::from_millis(1)), expected);
         assert_eq!(bench.question(), None);
@@ -360,7 +517,11 @@ mod questions {
                 bench.give(Event::Asked(ask.clone()));
                 bench = bench.answered(false);
             }
-            bench.check(Event::Asked(ask.clone()), State::Connected, &[answer(ask.clone(), false, 0)]);
+            bench.check(
+                Event::Asked(ask.clone()),
+                State::Connected,
+                &[answer(ask.clone(), false, 0)],
+            );
             assert_eq!(bench.question(), None);
         }
     }
@@ -373,33 +534,61 @@ mod questions {
             bench.wait(QUESTION_HOLD);
             let question = bench.question().expect("asked again").id;
             let expected = [Action::Mute(false), answer(Ask::View, false, left)];
-            let no = Event::Command(Command::Answer { question, allow: false });
+            let no = Event::Command(Command::Answer {
+                question,
+                allow: false,
+            });
             bench.check(no, State::Connected, &expected);
         }
-        bench.check(Event::Asked(Ask::View), State::Connected, &[answer(Ask::View, false, 0)]);
+        bench.check(
+            Event::Asked(Ask::View),
+            State::Connected,
+            &[answer(Ask::View, false, 0)],
+        );
     }
 
     #[test]
     fn each_permission_counts_for_itself() {
-        let mut bench = Bench::connected().answered(false).after([Event::Asked(Ask::View)]).answered(true);
+        let mut bench = Bench::connected()
+            .answered(false)
+            .after([Event::Asked(Ask::View)])
+            .answered(true);
         bench.give(Event::Asked(Ask::Control));
         bench.wait(QUESTION_HOLD);
         let question = bench.question().expect("asked").id;
-        let no = Event::Command(Command::Answer { question, allow: false });
-        assert_eq!(bench.give(no), [Action::Mute(false), answer(Ask::Control, false, 2)]);
+        let no = Event::Command(Command::Answer {
+            question,
+            allow: false,
+        });
+        assert_eq!(
+            bench.give(no),
+            [Action::Mute(false), answer(Ask::Control, false, 2)]
+        );
     }
 
     #[test]
     fn what_is_given_is_granted_at_once() {
         let mut bench = Bench::controlling();
-        bench.check(Event::Asked(Ask::View), State::Connected, &[answer(Ask::View, true, 3)]);
-        bench.check(Event::Asked(Ask::Control), State::Connected, &[answer(Ask::Control, true, 3)]);
+        bench.check(
+            Event::Asked(Ask::View),
+            State::Connected,
+            &[answer(Ask::View, true, 3)],
+        );
+        bench.check(
+            Event::Asked(Ask::Control),
+            State::Connected,
+            &[answer(Ask::Control, true, 3)],
+        );
     }
 
     #[test]
     fn control_needs_view_first() {
         let mut bench = Bench::connected().answered(false);
-        bench.check(Event::Asked(Ask::Control), State::Connected, &[answer(Ask::Control, false, 3)]);
+        bench.check(
+            Event::Asked(Ask::Control),
+            State::Connected,
+            &[answer(Ask::Control, false, 3)],
+        );
     }
 
     #[test]
@@ -408,7 +597,11 @@ mod questions {
         let open = bench.question();
         bench.check(Event::Asked(Ask::Control), State::Connected, &[]);
         let other = switch("remoteus-2008");
-        bench.check(Event::Asked(other.clone()), State::Connected, &[answer(other, false, 3)]);
+        bench.check(
+            Event::Asked(other.clone()),
+            State::Connected,
+            &[answer(other, false, 3)],
+        );
         assert_eq!(bench.question(), open);
     }
 
@@ -417,7 +610,11 @@ mod questions {
         let mut seen = std::collections::BTreeSet::new();
         let mut bench = Bench::closed();
         for _ in 0..3 {
-            for event in [Event::Command(Command::Open), Event::Ready, Event::Authenticated(agent())] {
+            for event in [
+                Event::Command(Command::Open),
+                Event::Ready,
+                Event::Authenticated(agent()),
+            ] {
                 bench.give(event);
             }
             assert!(seen.insert(bench.question().expect("the first question").id));
@@ -438,9 +635,16 @@ mod questions {
             Action::ReleaseInput,
             Action::Permit(NONE),
             ended("switch"),
-            Action::Shutdown,
+            shutdown("switch"),
         ];
-        bench.check(Event::Command(Command::Answer { question, allow: true }), State::Closing, &expected);
+        bench.check(
+            Event::Command(Command::Answer {
+                question,
+                allow: true,
+            }),
+            State::Closing,
+            &expected,
+        );
         let receipt = bench.view().receipt.expect("an agent was there");
         assert_eq!(receipt.switch_to.as_deref(), Some("remoteus-2008"));
     }
@@ -450,7 +654,11 @@ mod questions {
         let mut bench = Bench::viewing();
         for backend in ["ecom", "../../evil", ""] {
             let ask = switch(backend);
-            bench.check(Event::Asked(ask.clone()), State::Connected, &[answer(ask, false, 3)]);
+            bench.check(
+                Event::Asked(ask.clone()),
+                State::Connected,
+                &[answer(ask, false, 3)],
+            );
         }
     }
 
@@ -466,7 +674,11 @@ mod questions {
         let mut bench = Bench::viewing();
         let known = |usable| Event::Command(Command::Others(vec![other(usable)]));
         bench.check(known(false), State::Connected, &[Action::Introduce]);
-        bench.check(Event::Asked(ask.clone()), State::Connected, &[answer(ask.clone(), false, 3)]);
+        bench.check(
+            Event::Asked(ask.clone()),
+            State::Connected,
+            &[answer(ask.clone(), false, 3)],
+        );
         bench.check(known(true), State::Connected, &[Action::Introduce]);
         bench.give(Event::Asked(ask));
         assert!(bench.question().is_some());
@@ -481,7 +693,11 @@ mod control {
     fn take_back_releases_before_it_forbids() {
         let expected = [Action::ReleaseInput, Action::Permit(VIEW), told(VIEW)];
         let mut bench = Bench::controlling();
-        bench.check(Event::Command(Command::TakeBack), State::Connected, &expected);
+        bench.check(
+            Event::Command(Command::TakeBack),
+            State::Connected,
+            &expected,
+        );
         assert_eq!(bench.view().permissions, VIEW);
     }
 
@@ -495,7 +711,10 @@ mod control {
     fn the_agent_may_ask_again_after_a_take_back() {
         let mut bench = Bench::controlling().after([Event::Command(Command::TakeBack)]);
         bench.give(Event::Asked(Ask::Control));
-        assert_eq!(bench.question().map(|question| question.ask), Some(Ask::Control));
+        assert_eq!(
+            bench.question().map(|question| question.ask),
+            Some(Ask::Control)
+        );
     }
 }
 
@@ -503,7 +722,12 @@ mod ending {
     use super::*;
 
     fn stop_order(reason: &str) -> [Action; 4] {
-        [Action::ReleaseInput, Action::Permit(NONE), ended(reason), Action::Shutdown]
+        [
+            Action::ReleaseInput,
+            Action::Permit(NONE),
+            ended(reason),
+            shutdown(reason),
+        ]
     }
 
     #[test]
@@ -520,7 +744,7 @@ mod ending {
 
     #[test]
     fn without_permissions_there_is_nothing_to_withdraw() {
-        let expected = [ended("customer-closed"), Action::Shutdown];
+        let expected = [ended("customer-closed"), shutdown("customer-closed")];
         Bench::connected().check(Event::Command(Command::Close), State::Closing, &expected);
     }
 
@@ -538,20 +762,30 @@ mod ending {
     fn a_dropped_link_fails_while_resuming_is_not_built() {
         let mut bench = Bench::controlling();
         bench.check(Event::LinkLost, State::Failed, &stop_order("link-lost"));
-        assert_eq!(bench.view().failure.expect("it failed").name, FailureName::LinkLost);
+        assert_eq!(
+            bench.view().failure.expect("it failed").name,
+            FailureName::LinkLost
+        );
     }
 
     #[test]
     fn a_gone_tool_may_say_why() {
         let mut bench = Bench::viewing();
         bench.check(Event::ToolGone, State::Connected, &[]);
-        bench.check(Event::Failed(failure(FailureName::PluginDied)), State::Failed, &stop_order("plugin-died"));
+        bench.check(
+            Event::Failed(failure(FailureName::PluginDied)),
+            State::Failed,
+            &stop_order("plugin-died"),
+        );
     }
 
     #[test]
     fn a_gone_tool_that_says_nothing_has_died() {
         let mut bench = Bench::viewing().after([Event::ToolGone]);
-        assert_eq!(bench.machine.deadline(bench.now), Some(bench.now + TOOL_GONE_GRACE));
+        assert_eq!(
+            bench.machine.deadline(bench.now),
+            Some(bench.now + TOOL_GONE_GRACE)
+        );
         assert_eq!(bench.tick_after(TOOL_GONE_GRACE), stop_order("tool-died"));
         assert_eq!(bench.machine.state(), State::Failed);
     }
@@ -573,17 +807,30 @@ mod ending {
 
     #[test]
     fn ending_has_a_limit() {
-        for (mut bench, state) in [(Bench::closing(), State::Closed), (Bench::failed(), State::Failed)] {
-            assert_eq!(bench.machine.deadline(bench.now), Some(bench.now + ENDING_LIMIT));
+        for (mut bench, state) in [
+            (Bench::closing(), State::Closed),
+            (Bench::failed(), State::Failed),
+        ] {
+            assert_eq!(
+                bench.machine.deadline(bench.now),
+                Some(bench.now + ENDING_LIMIT)
+            );
             assert_eq!(bench.tick_after(ENDING_LIMIT), [Action::Abandon]);
-            assert_eq!((bench.machine.state(), bench.machine.at_rest()), (state, true));
+            assert_eq!(
+                (bench.machine.state(), bench.machine.at_rest()),
+                (state, true)
+            );
         }
     }
 
     #[test]
     fn failed_open_opening() {
         let mut bench = Bench::failed().after([Event::Released]);
-        bench.check(Event::Command(Command::Open), State::Opening, &[Action::Prepare]);
+        bench.check(
+            Event::Command(Command::Open),
+            State::Opening,
+            &[Action::Prepare],
+        );
         assert_eq!(bench.view().failure, None);
     }
 
@@ -609,9 +856,20 @@ mod ending {
     #[test]
     fn the_first_failure_stands() {
         let mut bench = Bench::failed();
-        bench.check(Event::Failed(failure(FailureName::PluginDied)), State::Failed, &[]);
-        assert_eq!(bench.view().failure.expect("it failed").name, FailureName::ServiceUnreachable);
-        Bench::closing().check(Event::Failed(failure(FailureName::PluginDied)), State::Closing, &[]);
+        bench.check(
+            Event::Failed(failure(FailureName::PluginDied)),
+            State::Failed,
+            &[],
+        );
+        assert_eq!(
+            bench.view().failure.expect("it failed").name,
+            FailureName::ServiceUnreachable
+        );
+        Bench::closing().check(
+            Event::Failed(failure(FailureName::PluginDied)),
+            State::Closing,
+            &[],
+        );
     }
 
     #[test]
@@ -624,8 +882,12 @@ mod ending {
         bench.wait(Duration::from_secs(10));
         bench.give(Event::AgentEnded);
         bench.wait(Duration::from_secs(5));
-        let expected =
-            Receipt { agent: agent(), viewed_seconds: 100, controlled_seconds: 30, switch_to: None };
+        let expected = Receipt {
+            agent: agent(),
+            viewed_seconds: 100,
+            controlled_seconds: 30,
+            switch_to: None,
+        };
         assert_eq!(bench.view().receipt, Some(expected));
     }
 }
@@ -643,9 +905,12 @@ mod interrupted {
 
     #[test]
     fn the_drop_releases_what_is_held_and_ends_the_question() {
-        let mut bench =
-            Bench::with(Settings { resume: Some(Duration::from_secs(120)), ..Settings::default() });
-        for event in [Event::Command(Command::Open), Event::Ready, Event::Authenticated(agent())] {
+        let mut bench = Bench::with(settings(Some(Duration::from_secs(120))));
+        for event in [
+            Event::Command(Command::Open),
+            Event::Ready,
+            Event::Authenticated(agent()),
+        ] {
             bench.give(event);
         }
         let expected = [Action::ReleaseInput, Action::Mute(false)];
@@ -663,7 +928,11 @@ mod interrupted {
     fn what_was_taken_back_meanwhile_stays_taken_back() {
         let mut bench = Bench::interrupted();
         let expected = [Action::ReleaseInput, Action::Permit(VIEW), told(VIEW)];
-        bench.check(Event::Command(Command::TakeBack), State::Interrupted, &expected);
+        bench.check(
+            Event::Command(Command::TakeBack),
+            State::Interrupted,
+            &expected,
+        );
         let expected = [Action::Introduce, told(VIEW), Action::Attach];
         bench.check(Event::Resumed, State::Connected, &expected);
     }
@@ -682,22 +951,35 @@ mod interrupted {
     #[test]
     fn interrupted_is_given_up_in_the_end() {
         let mut bench = Bench::interrupted();
-        let expected =
-            [Action::ReleaseInput, Action::Permit(NONE), ended("link-lost"), Action::Shutdown];
+        let expected = [
+            Action::ReleaseInput,
+            Action::Permit(NONE),
+            ended("link-lost"),
+            shutdown("link-lost"),
+        ];
         assert_eq!(bench.tick_after(Duration::from_secs(120)), expected);
         assert_eq!(bench.machine.state(), State::Failed);
     }
 
     #[test]
     fn interrupted_close_closing() {
-        let expected =
-            [Action::ReleaseInput, Action::Permit(NONE), ended("customer-closed"), Action::Shutdown];
+        let expected = [
+            Action::ReleaseInput,
+            Action::Permit(NONE),
+            ended("customer-closed"),
+            shutdown("customer-closed"),
+        ];
         Bench::interrupted().check(Event::Command(Command::Close), State::Closing, &expected);
     }
 
     #[test]
     fn interrupted_failure_failed() {
-        let expected = [Action::ReleaseInput, Action::Permit(NONE), ended("tool-died"), Action::Shutdown];
+        let expected = [
+            Action::ReleaseInput,
+            Action::Permit(NONE),
+            ended("tool-died"),
+            shutdown("tool-died"),
+        ];
         let event = Event::Failed(failure(FailureName::ToolDied));
         Bench::interrupted().check(event, State::Failed, &expected);
     }
@@ -753,7 +1035,11 @@ mod always {
             for event in idle(state) {
                 let before = format!("{:?}", bench.machine);
                 assert_eq!(bench.give(event.clone()), [], "{event:?} in {state:?}");
-                assert_eq!(before, format!("{:?}", bench.machine), "{event:?} in {state:?}");
+                assert_eq!(
+                    before,
+                    format!("{:?}", bench.machine),
+                    "{event:?} in {state:?}"
+                );
             }
         }
     }
@@ -764,7 +1050,12 @@ mod always {
         for mut bench in states() {
             let mut wakes = 0;
             while let Some(due) = bench.machine.deadline(bench.now) {
-                assert!(due > bench.now, "{:?}: {due:?} at {:?}", bench.machine, bench.now);
+                assert!(
+                    due > bench.now,
+                    "{:?}: {due:?} at {:?}",
+                    bench.machine,
+                    bench.now
+                );
                 let before = format!("{:?}", bench.view());
                 bench.now = due;
                 let done = bench.give(Event::Tick);
@@ -772,7 +1063,10 @@ mod always {
                     break;
                 }
                 let changed = before != format!("{:?}", bench.view());
-                assert!(changed || !done.is_empty(), "nothing changed at {due:?}: {before}");
+                assert!(
+                    changed || !done.is_empty(),
+                    "nothing changed at {due:?}: {before}"
+                );
                 wakes += 1;
                 assert!(wakes < 2000, "it never rests");
             }

@@ -65,7 +65,10 @@ impl Visit {
     }
 
     pub(super) fn permissions(&self) -> Permissions {
-        Permissions { view: self.viewed.runs(), control: self.controlled.runs() }
+        Permissions {
+            view: self.viewed.runs(),
+            control: self.controlled.runs(),
+        }
     }
 
     pub(super) fn question(&self, now: Duration) -> Option<Question> {
@@ -114,12 +117,23 @@ impl Visit {
         if too_early || self.asks_left(&ask) == 0 {
             return vec![self.refusal(ask)];
         }
-        self.open = Some(Open { id, ask: ask.clone(), since: now });
-        vec![Action::Mute(true), Action::ReleaseInput, Action::Tell(ToAgent::Asking { ask })]
+        self.open = Some(Open {
+            id,
+            ask: ask.clone(),
+            since: now,
+        });
+        vec![
+            Action::Mute(true),
+            Action::ReleaseInput,
+            Action::Tell(ToAgent::Asking { ask }),
+        ]
     }
 
     pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> Answered {
-        let Some(open) = self.open.take_if(|open| open.id == question && open.answerable(now)) else {
+        let Some(open) = self
+            .open
+            .take_if(|open| open.id == question && open.answerable(now))
+        else {
             return Answered::Nothing;
         };
         if !allow {
@@ -184,7 +198,10 @@ impl Visit {
         self.viewed.go_on(now);
         self.controlled.go_on(now);
         let permissions = self.permissions();
-        let mut actions = vec![Action::Introduce, Action::Tell(ToAgent::Permissions(permissions))];
+        let mut actions = vec![
+            Action::Introduce,
+            Action::Tell(ToAgent::Permissions(permissions)),
+        ];
         if permissions.view {
             actions.push(Action::Attach);
         }
@@ -228,7 +245,11 @@ impl Visit {
 
     fn reply(&self, ask: Ask, allowed: bool) -> Action {
         let asks_left = self.asks_left(&ask);
-        Action::Tell(ToAgent::Answer { ask, allowed, asks_left })
+        Action::Tell(ToAgent::Answer {
+            ask,
+            allowed,
+            asks_left,
+        })
     }
 }
 

@@ -1,0 +1,292 @@
+//! The agent's side of a running session: the link's streams, the gate, and what he is shown.
+
+use std::time::Duration;
+
+use etatuki_link::{
+    AgentIdentity, Ask, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn,
+    LinkConnection, LinkError, PictureOut, ToAgent, ToCustomer,
+};
+use etatuki_picture::Updater;
+use etatuki_rfb::{PixelFormat, ServerInit, encode};
+
+use crate::gate::{Abilities, Gate, Passed, ToolInput, Violation};
+use crate::outbox::Outbox;
+use crate::tool_link::ToolLink;
+use crate::view::{FailureName, FailureView};
+
+/// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
+/// machine.
+const DESKTOP_NAME: &str = "Etatuki";
+/// Control messages that wait for an agent who reads none, at most.
+const MAX_CONTROL_WAITING: usize = 64;
+
+/// What comes from the agent.
+#[derive(Debug)]
+pub(crate) enum AgentEvent {
+    /// He asks for a permission.
+    Asked(Ask),
+    /// Bytes went to the gate; see [`Agent::passed`].
+    Input,
+    /// Text was copied at his end.
+    Clipboard(String),
+    /// A message has left: the link has credit again.
+    Sent,
+    /// He has ended the session.
+    Ended,
+    /// The link dropped.
+    Lost,
+    /// His program broke the rules, or our end of the link failed.
+    Failed(FailureView),
+}
+
+/// A connected agent.
+pub(crate) struct Agent {
+    pub(crate) gate: Gate,
+    connection: LinkConnection,
+    control: Outbox<ControlOut<ToAgent>>,
+    picture: Outbox<PictureOut>,
+    clipboard: Outbox<ClipboardOut>,
+    control_in: ControlIn<ToCustomer>,
+    /// `None` once he has ended that stream; the session goes on.
+    input_in: Option<InputIn>,
+    clipboard_in: Option<ClipboardIn>,
+    /// From the moment on when he knows that there is a screen.
+    updater: Option<Updater>,
+    /// The screen holds something that he wasn't sent yet.
+    dirty: bool,
+    over: bool,
+}
+
+impl Agent {
+    pub(crate) fn new(link: CustomerLink, abilities: Abilities) -> (AgentIdentity, Self) {
+        let identity = link.agent.clone();
+        let streams = link.split();
+        let agent = Self {
+            gate: Gate::new(abilities),
+            connection: streams.connection,
+            control: Outbox::new(streams.control_out, MAX_CONTROL_WAITING),
+            picture: Outbox::new(streams.picture_out, 1),
+            clipboard: Outbox::new(streams.clipboard_out, 1),
+            control_in: streams.control_in,
+            input_in: Some(streams.input_in),
+            clipboard_in: Some(streams.clipboard_in),
+            updater: None,
+            dirty: false,
+            over: false,
+        };
+        (identity, agent)
+    }
+
+    /// The next thing that happens on the link; nothing any more after its end. Cancel safe.
+    pub(crate) async fn next(&mut self) -> AgentEvent {
+        if self.over {
+            return std::future::pending().await;
+        }
+        let event = self.listen().await;
+        self.over = matches!(
+            event,
+            AgentEvent::Ended | AgentEvent::Lost | AgentEvent::Failed(_)
+        );
+        event
+    }
+
+    async fn listen(&mut self) -> AgentEvent {
+        tokio::select! {
+            control = self.control_in.recv() => match control {
+                Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::Asked(ask),
+                Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
+                Err(error) => ended_by(error),
+            },
+            input = received(self.input_in.as_mut().map(InputIn::recv)) => match input {
+                Ok(Some(bytes)) => {
+                    self.gate.push(&bytes);
+                    AgentEvent::Input
+                }
+                Ok(None) => {
+                    self.input_in = None;
+                    AgentEvent::Input
+                }
+                Err(error) => ended_by(error),
+            },
+            text = received(self.clipboard_in.as_mut().map(ClipboardIn::recv)) => match text {
+                Ok(Some(text)) => AgentEvent::Clipboard(text),
+                Ok(None) => {
+                    self.clipboard_in = None;
+                    AgentEvent::Sent
+                }
+                Err(error) => ended_by(error),
+            },
+            sent = self.control.sent() => sent_or(sent),
+            sent = self.picture.sent() => sent_or(sent),
+            sent = self.clipboard.sent() => match sent {
+                // a console without a clipboard may refuse that stream
+                Err(LinkError::Stopped) => AgentEvent::Sent,
+                sent => sent_or(sent),
+            },
+        }
+    }
+
+    /// Says something to the console.
+    pub(crate) fn tell(&mut self, message: ToAgent) -> Result<(), FailureView> {
+        self.control
+            .push(message)
+            .map_err(|_| misbehaved("it reads no messages"))
+    }
+
+    /// What came through the gate next. What only looks on is done here already.
+    pub(crate) fn passed(&mut self) -> Result<Option<ToolInput>, FailureView> {
+        while let Some(passed) = self.gate.next()? {
+            if let Some(input) = self.look(passed)? {
+                return Ok(Some(input));
+            }
+        }
+        Ok(None)
+    }
+
+    fn look(&mut self, passed: Passed) -> Result<Option<ToolInput>, FailureView> {
+        let passed = match passed {
+            Passed::Tool(input) => return Ok(Some(input)),
+            passed => passed,
+        };
+        // before he knows of a screen there is nothing that he could mean
+        let Some(updater) = &mut self.updater else {
+            return Ok(None);
+        };
+        let done = match passed {
+            Passed::Encodings(list) => {
+                updater.set_encodings(&list);
+                Ok(())
+            }
+            Passed::Request { incremental, rect } => {
+                updater.request(incremental, rect);
+                Ok(())
+            }
+            Passed::Continuous { enable, rect } => {
+                updater.continuous(enable, rect);
+                Ok(())
+            }
+            Passed::Fence { flags, payload } => updater.client_fence(flags, &payload),
+            Passed::SizeForbidden => updater.desktop_size_answer(1),
+            Passed::Tool(_) => Ok(()),
+        };
+        done.map(|()| None)
+            .map_err(|error| misbehaved(&error.to_string()))
+    }
+
+    /// The tool answered a change of size.
+    pub(crate) fn size_answer(&mut self, status: u16) -> Result<(), FailureView> {
+        let Some(updater) = &mut self.updater else {
+            return Ok(());
+        };
+        updater
+            .desktop_size_answer(status)
+            .map_err(|error| misbehaved(&error.to_string()))
+    }
+
+    /// The tool has text for the clipboard.
+    pub(crate) fn copied(&mut self, latin1: &[u8]) {
+        if let Some(text) = self.gate.clipboard_out(latin1) {
+            self.clipboard.replace(text);
+        }
+    }
+
+    /// The screen changed.
+    pub(crate) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
+    /// it gave has left, or nothing waits: the newest state wins, and no queue builds up.
+    pub(crate) fn pump(&mut self, tool: &mut ToolLink) {
+        if tool.is_settled()
+            && self.picture.is_idle()
+            && let Some(screen) = tool.screen()
+        {
+            self.gate.set_size(screen.width(), screen.height());
+            let block = match &mut self.updater {
+                None => {
+                    let size = (screen.width(), screen.height());
+                    self.updater = Some(Updater::new(size.0, size.1));
+                    Some(server_init(size))
+                }
+                Some(updater) => {
+                    self.dirty &= !updater.wants_update();
+                    updater.next(screen)
+                }
+            };
+            if let Some(block) = block {
+                // it is idle, so there is room
+                let _ = self.picture.push(block);
+            }
+        }
+        let credit =
+            self.picture.is_idle() && self.updater.as_ref().is_some_and(Updater::wants_update);
+        if credit || !self.dirty {
+            tool.ask();
+        }
+    }
+
+    /// Says goodbye: what was to be told leaves, within `limit`, and the link closes.
+    pub(crate) async fn goodbye(mut self, reason: &str, limit: Duration) {
+        if !self.over {
+            let _ = tokio::time::timeout(limit, self.control.flush()).await;
+        }
+        self.connection.close(reason);
+    }
+}
+
+/// Waits for a stream that may have ended already.
+async fn received<T>(stream: Option<impl Future<Output = T>>) -> T {
+    match stream {
+        Some(stream) => stream.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn server_init(size: (u16, u16)) -> Vec<u8> {
+    let mut out = Vec::new();
+    let name = DESKTOP_NAME.to_owned();
+    let init = ServerInit {
+        width: size.0,
+        height: size.1,
+        format: PixelFormat::BGRX,
+        name,
+    };
+    encode::server::server_init(&mut out, &init);
+    out
+}
+
+fn sent_or(sent: Result<(), LinkError>) -> AgentEvent {
+    sent.map_or_else(ended_by, |()| AgentEvent::Sent)
+}
+
+fn ended_by(error: LinkError) -> AgentEvent {
+    match error {
+        LinkError::Ended(_) | LinkError::Closed | LinkError::Stopped => AgentEvent::Ended,
+        LinkError::Lost => AgentEvent::Lost,
+        LinkError::Violation(violation) => {
+            AgentEvent::Failed(misbehaved(&format!("{}: {violation}", violation.name())))
+        }
+        error => AgentEvent::Failed(FailureView {
+            name: FailureName::Internal,
+            detail: error.to_string(),
+        }),
+    }
+}
+
+fn misbehaved(detail: &str) -> FailureView {
+    FailureView {
+        name: FailureName::AgentMisbehaved,
+        detail: format!("the agent's program: {detail}"),
+    }
+}
+
+impl From<Violation> for FailureView {
+    fn from(violation: Violation) -> Self {
+        let detail = format!("{}: {violation}", violation.name());
+        FailureView {
+            name: FailureName::AgentMisbehaved,
+            detail,
+        }
+    }
+}

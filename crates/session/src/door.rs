@@ -1,0 +1,149 @@
+//! The way in for one code: a nameplate of the service's, a secret of ours, and the endpoint that
+//! agents dial. A fresh code is a fresh door.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use etatuki_link::{Attempt, CustomerEndpoint, Offer};
+use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::revocations;
+use crate::service_client::{Claim, ServiceClient};
+use crate::view::{FailureName, FailureView};
+
+/// How often the endpoint's address is compared with what the service was told.
+const ADDRESS_CHECK: Duration = Duration::from_secs(1);
+
+/// What a door is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct DoorPlan {
+    pub(crate) service: String,
+    pub(crate) form: CodeForm,
+    pub(crate) vendors: Vec<VendorPublicKey>,
+    pub(crate) revocations: Option<PathBuf>,
+}
+
+/// One code, and who comes by it.
+pub(crate) struct Door {
+    service: ServiceClient,
+    /// Until it was given back.
+    claim: Option<Claim>,
+    endpoint: CustomerEndpoint,
+    offer: Offer,
+    published: Value,
+}
+
+impl Door {
+    /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and says where it
+    /// is. Every step has a limit.
+    pub(crate) async fn open(plan: DoorPlan) -> Result<Self, FailureView> {
+        let service = ServiceClient::new(&plan.service)?;
+        let (claimed, list) = tokio::join!(service.claim(plan.form), service.revocations());
+        let (claim, relay) = claimed?;
+        let opened = Self::behind(&plan, &service, &claim, relay, list).await;
+        if opened.is_err() {
+            let _ = service.release(&claim).await;
+        }
+        opened
+    }
+
+    async fn behind(
+        plan: &DoorPlan,
+        service: &ServiceClient,
+        claim: &Claim,
+        relay: etatuki_link::RelayAccess,
+        list: Result<Option<String>, crate::service_client::ServiceError>,
+    ) -> Result<Self, FailureView> {
+        let revoked =
+            revocations::newest(plan.revocations.as_deref(), list?.as_deref(), &plan.vendors)
+                .map_err(|error| FailureView {
+                    name: FailureName::ServiceError,
+                    detail: error.to_string(),
+                })?;
+        let mut random = Zeroizing::new([0; 8]);
+        getrandom::fill(random.as_mut_slice()).map_err(|error| FailureView {
+            name: FailureName::Internal,
+            detail: format!("this machine gives no random numbers: {error}"),
+        })?;
+        let code = SessionCode::mint(claim.nameplate, *random);
+        let endpoint = CustomerEndpoint::bind(Some(&relay))
+            .await
+            .map_err(|error| FailureView {
+                name: FailureName::LinkFailed,
+                detail: error.to_string(),
+            })?;
+        let published = endpoint.address();
+        service.publish(claim, &published).await?;
+        let offer = Offer {
+            code,
+            vendors: plan.vendors.clone(),
+            revoked,
+        };
+        Ok(Self {
+            service: service.clone(),
+            claim: Some(claim.clone()),
+            endpoint,
+            offer,
+            published,
+        })
+    }
+
+    /// The code, to be shown.
+    pub(crate) fn shown(&self) -> ShownCode {
+        self.offer.code.shown()
+    }
+
+    /// The code, for the plugin.
+    pub(crate) fn plain(&self) -> Zeroizing<String> {
+        self.offer.code.to_plain()
+    }
+
+    /// One attempt to come in. Meanwhile the service hears of every change of address. Cancel safe.
+    pub(crate) async fn attempt(&mut self) -> Attempt {
+        loop {
+            let attempt = self.endpoint.accept(&self.offer);
+            if let Ok(attempt) = tokio::time::timeout(ADDRESS_CHECK, attempt).await {
+                return attempt;
+            }
+            self.publish_change();
+        }
+    }
+
+    /// Gives the nameplate back; the door itself stays. The future has a limit.
+    pub(crate) fn release(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let claim = self.claim.take();
+        let service = self.service.clone();
+        async move {
+            if let Some(claim) = claim
+                && let Err(error) = service.release(&claim).await
+            {
+                tracing::warn!(%error, "the nameplate was not given back; it expires by itself");
+            }
+        }
+    }
+
+    /// Shuts it: nameplate back, endpoint closed with every link of it.
+    pub(crate) async fn close(mut self) {
+        let release = self.release();
+        tokio::join!(release, self.endpoint.close());
+    }
+
+    fn publish_change(&mut self) {
+        let address = self.endpoint.address();
+        if address == self.published {
+            return;
+        }
+        let Some(claim) = self.claim.clone() else {
+            return;
+        };
+        self.published = address.clone();
+        let service = self.service.clone();
+        tokio::spawn(async move {
+            if let Err(error) = service.publish(&claim, &address).await {
+                tracing::warn!(%error, "the new address was not published");
+            }
+        });
+    }
+}

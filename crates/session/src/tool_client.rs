@@ -1,0 +1,240 @@
+//! The RFB client towards a plugin: bytes in, events and bytes out. It asks for nothing that a tool of
+//! 2008 doesn't know, takes in everything that comes, and keeps the screen. Pure.
+
+use etatuki_picture::{PictureError, Screen};
+use etatuki_rfb::{
+    ClientHandshake, ClientMessage, Limits, PixelFormat, ProtocolError, Rect, Rectangle,
+    ServerInit, ServerMessage, ServerParser, encode, encoding,
+};
+
+use crate::gate::{Abilities, ToolInput};
+
+/// What we say that we understand.
+const ENCODINGS: [i32; 6] = [
+    encoding::COPY_RECT,
+    encoding::RAW,
+    encoding::CURSOR,
+    encoding::EXTENDED_DESKTOP_SIZE,
+    encoding::DESKTOP_SIZE,
+    encoding::LAST_RECT,
+];
+
+/// What came of the tool's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ToolEvent {
+    /// The handshake is done: there is a screen.
+    Opened,
+    /// An update is complete; whether it changed anything.
+    Updated {
+        /// Something is different.
+        changed: bool,
+    },
+    /// The tool's clipboard, Latin-1.
+    CutText(Vec<u8>),
+    /// The answer to our SetDesktopSize: 0 done, else why not.
+    SizeAnswer(u16),
+}
+
+/// The tool doesn't speak RFB as it must.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ToolError {
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error("the tool has not taken in what it was sent")]
+    Stalled,
+    #[error("the tool didn't finish the handshake in time")]
+    Silent,
+    #[error("the tool's socket failed: {0}")]
+    Socket(std::io::ErrorKind),
+}
+
+/// A tool's client.
+#[derive(Debug)]
+pub(crate) struct ToolClient {
+    abilities: Abilities,
+    /// Bytes for the tool.
+    out: Vec<u8>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Greeting(Option<ClientHandshake>),
+    Open(Box<Open>),
+}
+
+#[derive(Debug)]
+struct Open {
+    parser: ServerParser,
+    screen: Screen,
+    /// A request is out that the tool hasn't answered.
+    asked: bool,
+    /// The next request is for the whole screen, whatever changed.
+    whole: bool,
+    /// Inside an update: what the screen shows is between two states.
+    inside: bool,
+    changed: bool,
+}
+
+impl ToolClient {
+    pub(crate) fn new(abilities: Abilities) -> Self {
+        let handshake = ClientHandshake::new(Limits::default());
+        Self {
+            abilities,
+            out: Vec::new(),
+            stage: Stage::Greeting(Some(handshake)),
+        }
+    }
+
+    /// The screen, once there is one.
+    pub(crate) fn screen(&mut self) -> Option<&mut Screen> {
+        match &mut self.stage {
+            Stage::Open(open) => Some(&mut open.screen),
+            Stage::Greeting(_) => None,
+        }
+    }
+
+    /// Whether the screen shows a state that the tool's screen really had.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if !open.inside)
+    }
+
+    /// Bytes for the tool; whoever sends them takes them away from the front.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Asks for the next update, unless that was done already.
+    pub(crate) fn ask(&mut self) {
+        let Stage::Open(open) = &mut self.stage else {
+            return;
+        };
+        if open.asked {
+            return;
+        }
+        let rect = Rect::new(0, 0, open.screen.width(), open.screen.height());
+        let request = ClientMessage::UpdateRequest {
+            incremental: !open.whole,
+            rect,
+        };
+        encode::client::message(&mut self.out, &request, false);
+        open.asked = true;
+        open.whole = false;
+    }
+
+    /// Gives the tool what came through the gate.
+    pub(crate) fn input(&mut self, input: &ToolInput) {
+        if matches!(self.stage, Stage::Open(_)) {
+            input.encode(self.abilities, &mut self.out);
+        }
+    }
+
+    /// More bytes from the tool, split anywhere.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        match &mut self.stage {
+            Stage::Greeting(handshake) => {
+                if let Some(handshake) = handshake {
+                    handshake.push(bytes);
+                }
+            }
+            Stage::Open(open) => open.parser.push(bytes),
+        }
+    }
+
+    /// The next event; `None` until more bytes come.
+    pub(crate) fn next(&mut self) -> Result<Option<ToolEvent>, ToolError> {
+        match &mut self.stage {
+            Stage::Greeting(handshake) => {
+                let Some(greeting) = handshake else {
+                    return Ok(None);
+                };
+                let stepped = greeting.step();
+                self.out.extend(greeting.output());
+                let Some(init) = stepped? else {
+                    return Ok(None);
+                };
+                let rest = handshake
+                    .take()
+                    .map(ClientHandshake::into_rest)
+                    .unwrap_or_default();
+                self.open(&init, &rest);
+                Ok(Some(ToolEvent::Opened))
+            }
+            Stage::Open(open) => open.next(),
+        }
+    }
+
+    /// The whole of what a client says first; one pixel format for everybody.
+    fn open(&mut self, init: &ServerInit, rest: &[u8]) {
+        let first = [
+            ClientMessage::SetPixelFormat(PixelFormat::BGRX),
+            ClientMessage::SetEncodings(ENCODINGS.to_vec()),
+        ];
+        for message in first {
+            encode::client::message(&mut self.out, &message, false);
+        }
+        let mut parser = ServerParser::new(
+            Limits::default(),
+            PixelFormat::BGRX,
+            init.width,
+            init.height,
+        );
+        parser.push(rest);
+        self.stage = Stage::Open(Box::new(Open {
+            parser,
+            screen: Screen::new(init.width, init.height),
+            asked: false,
+            whole: true,
+            inside: false,
+            changed: false,
+        }));
+        self.ask();
+    }
+}
+
+impl Open {
+    fn next(&mut self) -> Result<Option<ToolEvent>, ToolError> {
+        while let Some(message) = self.parser.next()? {
+            match message {
+                ServerMessage::UpdateStart => self.inside = true,
+                ServerMessage::Rectangle(rectangle) => {
+                    if let Some(event) = self.apply(&rectangle)? {
+                        return Ok(Some(event));
+                    }
+                }
+                ServerMessage::UpdateEnd => {
+                    self.inside = false;
+                    self.asked = false;
+                    let changed = std::mem::take(&mut self.changed);
+                    return Ok(Some(ToolEvent::Updated { changed }));
+                }
+                ServerMessage::CutText(text) => return Ok(Some(ToolEvent::CutText(text))),
+                // a clipboard above the bound stays where it is; the others were never announced by
+                // us, and a tool that sends them all the same gets no answer
+                ServerMessage::CutTextSkipped { .. } => {}
+                ServerMessage::Bell
+                | ServerMessage::Fence { .. }
+                | ServerMessage::EndOfContinuousUpdates => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn apply(&mut self, rectangle: &Rectangle) -> Result<Option<ToolEvent>, ToolError> {
+        if let Rectangle::ExtendedDesktopSize {
+            reason: 1, status, ..
+        } = *rectangle
+            && status != 0
+        {
+            return Ok(Some(ToolEvent::SizeAnswer(status)));
+        }
+        let before = (self.screen.width(), self.screen.height());
+        self.changed |= self.screen.apply(rectangle)?;
+        let resized = before != (self.screen.width(), self.screen.height());
+        self.whole |= resized;
+        let answered = matches!(rectangle, Rectangle::ExtendedDesktopSize { reason: 1, .. });
+        Ok(answered.then_some(ToolEvent::SizeAnswer(0)))
+    }
+}
