@@ -92,7 +92,7 @@ function toolText(customer: Customer): string {
 }
 
 function lineText(traffic: Traffic): string {
-  const path = { direct: "direct", relay: "through the relay", unknown: "open" }[traffic.path];
+  const path = { direct: "direct", relayed: "through the relay", unknown: "open" }[traffic.path];
   return `encrypted, ${path}; ${bytes(traffic.received)} in, ${bytes(traffic.sent)} out`;
 }
 

@@ -85,7 +85,7 @@ export interface Traffic {
   type: "traffic";
   sent: number;
   received: number;
-  path: "direct" | "relay" | "unknown";
+  path: "direct" | "relayed" | "unknown";
 }
 
 export interface ClipboardText {

@@ -1,0 +1,226 @@
+//! The command line, and what the program does with it.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    Office, agent_file, join,
+    service::Service,
+    signal::stop_signal,
+    web::{Ancestor, Console, open_browser},
+};
+
+const USAGE: u8 = 2;
+
+/// The support agent's program: enter a customer's code, see and help.
+///
+/// Without a command it serves its page on this computer and prints the page's address, which opens once.
+///
+/// Exit codes: 0 ended normally; 2 wrong use, or the agent's file can't be used; and from `join` also 4 the
+/// code is wrong, 5 the service or the network, 6 refused, or the link or the viewer failed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "etatuki-console",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Cli {
+    #[command(flatten)]
+    page: PageArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct PageArgs {
+    /// Your agent's file: card and private key (readable by you alone)
+    #[arg(long, value_name = "FILE", required = true)]
+    agent: Option<PathBuf>,
+    /// The service, https://support.example.com say
+    #[arg(long, value_name = "URL", required = true)]
+    service: Option<String>,
+    /// The page's port on 127.0.0.1; 0 picks a free one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+    /// Don't open the page in the browser
+    #[arg(long)]
+    no_open: bool,
+    /// A page of this origin may show the console in a frame (for demonstrations); may be given again
+    #[arg(long, value_name = "ORIGIN")]
+    frame_ancestor: Vec<Ancestor>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Open one session for any VNC viewer, without a page
+    ///
+    /// The code is asked for, or read from standard input: a session code, or an ID and then its password.
+    /// Then come commands, one a line: ask-view, ask-control, ask-switch BACKEND, end. What happens is
+    /// printed as one JSON object a line; the first says where the viewer connects and with which one-time
+    /// password. Only the first connection is taken, and the session ends with it.
+    Join(JoinArgs),
+}
+
+#[derive(Debug, Args)]
+struct JoinArgs {
+    /// Your agent's file: card and private key (readable by you alone)
+    #[arg(long, value_name = "FILE")]
+    agent: PathBuf,
+    /// The service, https://support.example.com say
+    #[arg(long, value_name = "URL")]
+    service: String,
+    /// Where the viewer connects: 127.0.0.1 and a port; port 0 picks a free one
+    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    vnc: SocketAddr,
+    /// Write the bytes on the link, both ways, into this file as JSON: every second and at the end
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(error),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Some(Command::Join(args)) => join(args).await,
+            None => page(cli.page).await.map(|()| 0),
+        }
+    });
+    // A thread that reads standard input can't be waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => complain(format!("{error:#}")),
+    }
+}
+
+fn complain(error: impl Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "etatuki-console: {error}");
+    ExitCode::from(USAGE)
+}
+
+async fn join(args: JoinArgs) -> anyhow::Result<u8> {
+    let office = office(&args.agent, &args.service)?;
+    let options = join::Options {
+        vnc: args.vnc,
+        stats: args.stats,
+    };
+    join::run(office, options)
+        .await
+        .with_context(|| format!("can't serve a viewer at {}", args.vnc))
+}
+
+async fn page(args: PageArgs) -> anyhow::Result<()> {
+    let agent = args.agent.context("--agent is missing")?;
+    let office = office(&agent, &args.service.context("--service is missing")?)?;
+    let console = Console::open(office, args.port, args.frame_ancestor)
+        .await
+        .with_context(|| format!("can't listen on 127.0.0.1:{}", args.port))?;
+    let address = console.address();
+    announce(&address)?;
+    if !args.no_open {
+        tokio::spawn(async move {
+            if let Err(error) = open_browser(&address).await {
+                tracing::warn!(%error, "no browser could be opened; open the printed address yourself");
+            }
+        });
+    }
+    console
+        .serve(stop_signal())
+        .await
+        .context("the page's port failed")
+}
+
+fn office(agent: &std::path::Path, service: &str) -> anyhow::Result<Office> {
+    Ok(Office {
+        agent: agent_file::load(agent)?,
+        service: Service::new(service)?,
+    })
+}
+
+/// One line for programs; people at a terminal get a sentence beside it.
+fn announce(address: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", json!({"page": address}))?;
+    out.flush()?;
+    if io::stderr().is_terminal() {
+        writeln!(
+            io::stderr(),
+            "The console is open at the address above; it opens once. Ctrl-C ends the program."
+        )?;
+    }
+    Ok(())
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "an address like 127.0.0.1:5901 is needed".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("the viewer connects on this computer only: use 127.0.0.1".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, good: bool) {
+        let words = std::iter::once("etatuki-console").chain(line.split(' '));
+        let result = Cli::try_parse_from(words);
+        assert_eq!(result.is_ok(), good, "{line}: {result:?}");
+    }
+
+    #[test]
+    fn command_lines() {
+        Cli::command().debug_assert();
+        check("--agent a --service https://s", true);
+        check(
+            "--agent a --service https://s --port 8080 --no-open --frame-ancestor http://127.0.0.1:1",
+            true,
+        );
+        check("--agent a", false);
+        check("--agent a --service s --frame-ancestor *", false);
+        check("join --agent a --service s --vnc 127.0.0.1:0", true);
+        check(
+            "join --agent a --service s --vnc [::1]:5901 --stats f",
+            true,
+        );
+        check("join --agent a --service s --vnc 0.0.0.0:5901", false);
+        check("join --agent a --service s", false);
+        check(
+            "join --agent a --service s --vnc 127.0.0.1:0 123456789012",
+            false,
+        );
+    }
+}

@@ -1,0 +1,400 @@
+//! One session from a typed code to its end: look up, dial, then carry the link's streams between the
+//! customer and whoever watches. It reports what happens and decides nothing that an agent could.
+
+use std::{sync::Arc, time::Duration};
+
+use etatuki_link::{
+    AgentEndpoint, AgentStreams, Ask, ClipboardIn, ClipboardOut, ControlOut, CustomerInfo,
+    InputOut, LinkConnection, LinkError, LinkStats, PathKind, Permissions, PictureIn, ToAgent,
+    ToCustomer,
+};
+use etatuki_trust::AgentFile;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    code::Code,
+    service::Service,
+    trouble::Trouble,
+    viewer::{Hub, PictureError, PictureReader, Stage, ToLink},
+};
+
+/// How often the link's counters are reported.
+const TRAFFIC_STEP: Duration = Duration::from_secs(1);
+/// How long the customer's side may take to say goodbye after we did.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// The reason when the agent ends it.
+const AGENT_ENDED: &str = "agent-ended";
+/// Texts of the customer's side are cut at this many characters; they are shown to the agent.
+const MAX_TEXT: usize = 200;
+
+/// Who we are, and whom we ask.
+#[derive(Debug)]
+pub struct Office {
+    /// Card and key.
+    pub agent: AgentFile,
+    /// The service.
+    pub service: Service,
+}
+
+/// What the agent wants done.
+#[derive(Debug)]
+pub enum Command {
+    /// Put this question on the customer's screen.
+    Ask(Ask),
+    /// Text for the customer's clipboard.
+    Clipboard(String),
+    /// End the session.
+    End,
+}
+
+/// What happens in a session, in order.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The service told where the customer is.
+    Found,
+    /// Both ends have proved themselves. Viewers may come.
+    Linked(Arc<Hub>),
+    /// What the customer has.
+    Customer(CustomerInfo),
+    /// What the customer allows now.
+    Permissions(Permissions),
+    /// A question is on the customer's screen.
+    Asking(Ask),
+    /// The agent has asked.
+    Asked(Ask),
+    /// A question was answered.
+    Answer {
+        ask: Ask,
+        allowed: bool,
+        asks_left: u8,
+    },
+    /// The customer's screen is known: a viewer would get a picture.
+    Picture,
+    /// The customer copied text.
+    Clipboard(String),
+    /// The link's counters.
+    Traffic(LinkStats, PathKind),
+}
+
+/// How a session ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Finished {
+    /// The reason for an end in good order, a stable name: the customer's side's, or `agent-ended`. Or why
+    /// there was no session or it broke off.
+    pub(crate) outcome: Result<String, Trouble>,
+    /// What went over the link.
+    pub(crate) stats: LinkStats,
+}
+
+/// Whether the viewer gets the customer's clipboard by RFB, or the page by its own socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClipboardTo {
+    /// As cut text.
+    Viewer,
+    /// As [`Event::Clipboard`].
+    Page,
+}
+
+/// Runs one session with one code.
+pub(crate) async fn run(
+    office: &Office,
+    code: Code,
+    clipboard: ClipboardTo,
+    commands: &mut mpsc::Receiver<Command>,
+    events: &mpsc::Sender<Event>,
+) -> Finished {
+    let reached = tokio::select! {
+        reached = reach(office, code, events) => reached,
+        () = ended_early(commands) => return Finished::unlinked(Ok(AGENT_ENDED.into())),
+    };
+    let (endpoint, streams) = match reached {
+        Ok(reached) => reached,
+        Err(trouble) => return Finished::unlinked(Err(trouble)),
+    };
+    let connection = streams.connection.clone();
+    let outcome = live(streams, clipboard, commands, events).await;
+    connection.close(match &outcome {
+        Ok(_) => AGENT_ENDED,
+        Err(trouble) => trouble.name(),
+    });
+    let stats = connection.stats();
+    endpoint.close().await;
+    Finished { outcome, stats }
+}
+
+impl Finished {
+    fn unlinked(outcome: Result<String, Trouble>) -> Self {
+        Self {
+            outcome,
+            stats: LinkStats::default(),
+        }
+    }
+}
+
+async fn reach(
+    office: &Office,
+    code: Code,
+    events: &mpsc::Sender<Event>,
+) -> Result<(AgentEndpoint, AgentStreams), Trouble> {
+    let found = office
+        .service
+        .look_up(&office.agent, &code.nameplate)
+        .await?;
+    let _ = events.send(Event::Found).await;
+    let endpoint = AgentEndpoint::bind(Some(&found.relay))
+        .await
+        .map_err(Trouble::Link)?;
+    let dialled = endpoint
+        .dial(&found.address, &code.nameplate, &code.secret, &office.agent)
+        .await;
+    match dialled {
+        Ok(link) => Ok((endpoint, link.split())),
+        Err(error) => {
+            endpoint.close().await;
+            Err(Trouble::Dial(error))
+        }
+    }
+}
+
+/// Until the agent gives up. Questions make no sense before there is anybody to ask.
+async fn ended_early(commands: &mut mpsc::Receiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        if matches!(command, Command::End) {
+            return;
+        }
+    }
+}
+
+/// From the first message to the last; comes back with the reason for the end.
+async fn live(
+    streams: AgentStreams,
+    clipboard: ClipboardTo,
+    commands: &mut mpsc::Receiver<Command>,
+    events: &mpsc::Sender<Event>,
+) -> Result<String, Trouble> {
+    let AgentStreams {
+        mut control_out,
+        mut control_in,
+        connection,
+        ..
+    } = streams;
+    let (
+        hub,
+        ToLink {
+            input,
+            clipboard: clipboard_out,
+        },
+    ) = Hub::new();
+    let hub = Arc::new(hub);
+    let _ = events.send(Event::Linked(Arc::clone(&hub))).await;
+    let _closes = CloseOnDrop(Arc::clone(&hub));
+    let mut carriers = JoinSet::new();
+    carriers.spawn(carry_picture(
+        Arc::clone(&hub),
+        streams.picture_in,
+        events.clone(),
+    ));
+    carriers.spawn(carry_input(input, streams.input_out));
+    carriers.spawn(carry_clipboard_out(clipboard_out, streams.clipboard_out));
+    carriers.spawn(carry_clipboard_in(
+        Arc::clone(&hub),
+        streams.clipboard_in,
+        clipboard,
+        events.clone(),
+    ));
+    carriers.spawn(report_traffic(connection.clone(), events.clone()));
+    loop {
+        tokio::select! {
+            message = control_in.recv() => match message {
+                Ok(Some(ToAgent::Ended { reason })) => return Ok(plain(&reason)),
+                Ok(Some(message)) => hear(message, &hub, events).await,
+                Ok(None) => return over(timeout(GOODBYE, connection.closed()).await.unwrap_or(LinkError::Lost)),
+                Err(error) => return over(error),
+            },
+            command = commands.recv() => match command {
+                Some(Command::Ask(ask)) => {
+                    if let Err(error) = control_out.send(&ToCustomer::Ask(ask.clone())).await {
+                        return over(error);
+                    }
+                    let _ = events.send(Event::Asked(ask)).await;
+                }
+                Some(Command::Clipboard(text)) => {
+                    hub.send_clipboard(text);
+                }
+                Some(Command::End) | None => {
+                    let _ = timeout(GOODBYE, say_goodbye(&mut control_out, &connection)).await;
+                    return Ok(AGENT_ENDED.into());
+                }
+            },
+            Some(carried) = carriers.join_next() => {
+                if let Ok(Err(error)) = carried {
+                    return Err(Trouble::Picture(error.to_string()));
+                }
+            }
+        }
+    }
+}
+
+async fn say_goodbye(control_out: &mut ControlOut<ToCustomer>, connection: &LinkConnection) {
+    if control_out.send(&ToCustomer::End).await.is_ok() {
+        connection.closed().await;
+    }
+}
+
+/// A link that was closed with a reason is an end in good order.
+fn over(error: LinkError) -> Result<String, Trouble> {
+    match error {
+        LinkError::Ended(reason) => Ok(plain(&reason)),
+        other => Err(Trouble::Link(other)),
+    }
+}
+
+async fn hear(message: ToAgent, hub: &Hub, events: &mpsc::Sender<Event>) {
+    let event = match message {
+        ToAgent::Info(info) => Event::Customer(clean(info)),
+        ToAgent::Permissions(permissions) => {
+            hub.set_control(permissions.control);
+            Event::Permissions(permissions)
+        }
+        ToAgent::Answer {
+            ask,
+            allowed,
+            asks_left,
+        } => Event::Answer {
+            ask,
+            allowed,
+            asks_left,
+        },
+        ToAgent::Asking { ask } => Event::Asking(ask),
+        ToAgent::Ended { .. } => return,
+    };
+    let _ = events.send(event).await;
+}
+
+async fn carry_picture(
+    hub: Arc<Hub>,
+    mut picture: PictureIn,
+    events: mpsc::Sender<Event>,
+) -> Result<(), PictureError> {
+    let mut reader = PictureReader::default();
+    let mut announced = false;
+    // How the link ended is told by the control stream.
+    while let Ok(Some(block)) = picture.recv().await {
+        reader.block(&hub, &block).await?;
+        if !announced && *hub.stage().borrow() == Stage::Ready {
+            announced = true;
+            let _ = events.send(Event::Picture).await;
+        }
+    }
+    Ok(())
+}
+
+/// What has piled up goes in one piece.
+async fn carry_input(
+    mut input: mpsc::Receiver<Vec<u8>>,
+    mut link: InputOut,
+) -> Result<(), PictureError> {
+    while let Some(mut bytes) = input.recv().await {
+        while let Ok(more) = input.try_recv() {
+            bytes.extend_from_slice(&more);
+        }
+        if link.send(&bytes).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn carry_clipboard_out(
+    mut texts: mpsc::Receiver<String>,
+    mut link: ClipboardOut,
+) -> Result<(), PictureError> {
+    while let Some(text) = texts.recv().await {
+        match link.send(&text).await {
+            Ok(()) | Err(LinkError::TooLarge { .. }) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+async fn carry_clipboard_in(
+    hub: Arc<Hub>,
+    mut link: ClipboardIn,
+    to: ClipboardTo,
+    events: mpsc::Sender<Event>,
+) -> Result<(), PictureError> {
+    while let Ok(Some(text)) = link.recv().await {
+        match to {
+            ClipboardTo::Viewer => hub.show_clipboard(&text).await,
+            ClipboardTo::Page => drop(events.send(Event::Clipboard(text)).await),
+        }
+    }
+    Ok(())
+}
+
+async fn report_traffic(
+    connection: LinkConnection,
+    events: mpsc::Sender<Event>,
+) -> Result<(), PictureError> {
+    let mut ticks = interval(TRAFFIC_STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let report = Event::Traffic(connection.stats(), connection.path_kind());
+        if events.send(report).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// However the session ends, its viewer is sent away.
+struct CloseOnDrop(Arc<Hub>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A stable name from outside, as far as it looks like one.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|character| character.is_ascii_alphanumeric() || *character == '-')
+        .take(40)
+        .collect()
+}
+
+/// What the customer's side says of itself is shown to the agent: short, and nothing that moves a cursor.
+fn clean(info: CustomerInfo) -> CustomerInfo {
+    const MAX_BACKENDS: usize = 32;
+    let mut usable = info.usable;
+    usable.truncate(MAX_BACKENDS);
+    for backend in &mut usable {
+        backend.id = shown(&backend.id);
+        backend.label = shown(&backend.label);
+        backend.reason = backend.reason.as_deref().map(shown);
+    }
+    CustomerInfo {
+        backend: shown(&info.backend),
+        label: shown(&info.label),
+        tool: info.tool.as_deref().map(shown),
+        tool_version: info.tool_version.as_deref().map(shown),
+        plugin_version: shown(&info.plugin_version),
+        system: shown(&info.system),
+        app_version: info.app_version.as_deref().map(shown),
+        usable,
+        launcher_version: shown(&info.launcher_version),
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_TEXT)
+        .collect()
+}

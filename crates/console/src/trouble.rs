@@ -1,0 +1,199 @@
+//! Why there is no session, or no longer one: a stable name for programs, and a sentence for the agent that
+//! says what happened and what to do.
+
+use etatuki_link::{DialError, LinkError};
+use etatuki_trust::CodeError;
+
+/// What went wrong between the code and the session's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The code was mistyped; nothing was sent.
+    Code(CodeError),
+    /// Nobody waits with this code.
+    UnknownCode,
+    /// The customer's machine hasn't said yet where it can be reached.
+    NotReady,
+    /// The service wants fewer look-ups.
+    TooMany,
+    /// The service can't be reached; what the system said.
+    ServiceUnreachable(String),
+    /// The service answered something unexpected.
+    ServiceError(String),
+    /// The service refused the agent's card: the card error's name.
+    CardRefused(String),
+    /// The customer couldn't be dialled.
+    Dial(DialError),
+    /// The link ended without a goodbye, or its far end broke the protocol.
+    Link(LinkError),
+    /// The customer's side sent a picture that can't be understood.
+    Picture(String),
+    /// `join`: the viewer was not let in or broke off in the middle.
+    Viewer(String),
+}
+
+impl Trouble {
+    /// The stable name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Code(error) => error.name(),
+            Self::UnknownCode => "unknown-nameplate",
+            Self::NotReady => "not-ready",
+            Self::TooMany => "too-many",
+            Self::ServiceUnreachable(_) => "service-unreachable",
+            Self::ServiceError(_) => "service-error",
+            Self::CardRefused(name) => name,
+            Self::Dial(DialError::Refused(reason)) if reason.starts_with("card-") => reason,
+            Self::Dial(error) => error.name(),
+            Self::Link(error) => error.name(),
+            Self::Picture(_) => "customer-misbehaved",
+            Self::Viewer(_) => "viewer-failed",
+        }
+    }
+
+    /// What `join` ends with: 4 the code, 5 the service or the network, 6 refused or the link.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Code(_) | Self::UnknownCode | Self::Dial(DialError::WrongCode) => 4,
+            Self::NotReady
+            | Self::TooMany
+            | Self::ServiceUnreachable(_)
+            | Self::ServiceError(_)
+            | Self::Dial(DialError::Unreachable | DialError::Timeout) => 5,
+            Self::CardRefused(_)
+            | Self::Dial(_)
+            | Self::Link(_)
+            | Self::Picture(_)
+            | Self::Viewer(_) => 6,
+        }
+    }
+
+    /// A sentence or two for the agent.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Code(error) => code_sentence(*error).into(),
+            Self::UnknownCode => {
+                "No customer is waiting with this code. It may have been replaced by a new \
+                one or already used: ask the customer to read what stands in the window now."
+                    .into()
+            }
+            Self::NotReady => {
+                "The customer's computer is still getting ready. Wait a moment and connect again."
+                    .into()
+            }
+            Self::TooMany => {
+                "Too many codes were tried in a short time. Wait a minute and connect again.".into()
+            }
+            Self::ServiceUnreachable(detail) => format!(
+                "The service can't be reached ({detail}). Check this computer's network and the address given with --service."
+            ),
+            Self::ServiceError(detail) => format!(
+                "The service answered with an error ({detail}). Try again; if it stays, tell whoever runs it."
+            ),
+            Self::CardRefused(name) => card_sentence(name),
+            Self::Dial(error) => dial_sentence(error),
+            Self::Link(error) => link_sentence(error),
+            Self::Picture(detail) => format!(
+                "The customer's side sent a picture that can't be read ({detail}), so the session was ended. \
+                 Ask the customer to open the connection again."
+            ),
+            Self::Viewer(detail) => format!("The viewer was sent away: {detail}."),
+        }
+    }
+}
+
+const fn code_sentence(error: CodeError) -> &'static str {
+    match error {
+        CodeError::Empty => "No code was given.",
+        CodeError::NotDigits => "Codes have digits only.",
+        CodeError::Length { .. } => {
+            "A session code has 12 digits; an ID has 9, and its password 6."
+        }
+        CodeError::CheckDigit => {
+            "A digit is wrong, or two are swapped. Nothing was sent; ask the customer to read the code again."
+        }
+    }
+}
+
+fn card_sentence(name: &str) -> String {
+    let what = match name {
+        "card-expired" => {
+            "Your agent card has expired. Ask whoever issues the cards for a new one."
+        }
+        "card-not-yet-valid" => {
+            "Your agent card isn't valid yet. Check this computer's date and time."
+        }
+        "card-revoked" => "Your agent card has been revoked. Ask whoever issues the cards.",
+        "card-unknown-vendor" => {
+            "Your agent card is from another vendor than this service or customer accepts. Check --agent and --service."
+        }
+        "card-bad-proof" => {
+            "Your proof wasn't accepted. Give --service exactly as the service's operator writes it, and check --agent."
+        }
+        _ => {
+            return format!(
+                "Your agent card was refused ({name}). Ask whoever issues the cards for a new one."
+            );
+        }
+    };
+    what.into()
+}
+
+fn dial_sentence(error: &DialError) -> String {
+    match error {
+        DialError::Unreachable => {
+            "The customer's computer can't be reached. Its window may have been closed, or its network stopped \
+             working; ask the customer, then connect again."
+                .into()
+        }
+        DialError::Timeout => "The customer's computer took too long to answer. Connect again.".into(),
+        DialError::WrongCode => {
+            "The code was wrong. Ask the customer to read it again; after three wrong tries a new one is shown there."
+                .into()
+        }
+        DialError::Refused(reason) if reason.starts_with("card-") => card_sentence(reason),
+        DialError::Refused(reason) => {
+            format!("The customer's computer refused this session ({reason}). Ask the customer for a new code.")
+        }
+        other => format!("The connection failed ({other}). Ask the customer for a new code and try again."),
+    }
+}
+
+fn link_sentence(error: &LinkError) -> String {
+    match error {
+        LinkError::Lost => {
+            "The connection to the customer was lost. Ask them to open it again and read you the new code.".into()
+        }
+        LinkError::Violation(detail) => format!(
+            "The customer's side broke the protocol ({detail}), so the session was ended. Ask the customer to open it again."
+        ),
+        other => format!("The connection ended ({other}). Ask the customer to open it again."),
+    }
+}
+
+/// Why the session ended in good order, for the agent: from the stable name that the customer's side gave,
+/// or from our own.
+#[must_use]
+pub fn ended_sentence(reason: &str) -> String {
+    let what = match reason {
+        "agent-ended" => "You ended it. Nobody sees the customer's screen any more.",
+        "customer-ended" | "closed" | "customer-closed" => "The customer closed the connection.",
+        "switched" | "switch" => {
+            "The customer agreed to switch. A new code appears on their screen: ask them to read it to you."
+        }
+        "nobody-watching" => "No page of the console was open for two minutes, so it was ended.",
+        "agent-misbehaved" => {
+            "The customer's side didn't accept what your viewer sent, and ended it."
+        }
+        "tool-died" => {
+            "The tool on the customer's computer stopped. Ask them to open the connection again."
+        }
+        "plugin-died" | "plugin-hung" | "plugin-failed" => {
+            "The backend on the customer's computer failed. Ask them to open the connection again, or to choose another one."
+        }
+        other => return format!("The customer's side ended it ({other})."),
+    };
+    what.into()
+}

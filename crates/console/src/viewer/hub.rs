@@ -1,0 +1,453 @@
+//! What the viewers of one session share: the customer's screen as far as it is known, the seat of the one
+//! viewer that is watching, and the ways to the link.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use etatuki_rfb::{
+    ClientMessage, Limits, PixelFormat, ProtocolError, ServerInit, ServerMessage, ServerParser,
+    encode::{self, fence_flags},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Actions, Known, Seat, seat};
+
+/// Chunks of input that may wait for the link.
+const INPUT_QUEUE: usize = 256;
+/// Chunks of picture that may wait for the viewer: little, for what waits is old.
+const PICTURE_QUEUE: usize = 4;
+/// A chunk for the viewer is sent on once it is this large.
+const CHUNK: usize = 1 << 20;
+/// Clipboard texts that may wait for the link.
+const CLIPBOARD_QUEUE: usize = 4;
+/// Bytes of a ServerInit but for its name.
+const INIT_LENGTH: usize = 24;
+
+/// How far a session's picture is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The screen's size isn't known yet.
+    Waiting,
+    /// A viewer can be let in.
+    Ready,
+    /// The session is over.
+    Over,
+}
+
+/// Why a viewer is sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dismissal {
+    /// Another viewer took its place.
+    Replaced,
+    /// The session is over.
+    Over,
+    /// It can't follow the screen's new size.
+    CannotResize,
+}
+
+/// Why the customer's side can't be listened to any longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PictureError {
+    /// What the link began with is no ServerInit in our format.
+    #[error("the customer's side began the picture wrongly")]
+    Init,
+    /// What came after is no RFB.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// It asks and asks, and takes no answers.
+    #[error("the customer's side takes no input")]
+    Stuck,
+}
+
+/// The ends of the link's streams that the hub feeds.
+#[derive(Debug)]
+pub(crate) struct ToLink {
+    /// Whole client messages for the input stream.
+    pub(crate) input: mpsc::Receiver<Vec<u8>>,
+    /// Texts for the clipboard stream.
+    pub(crate) clipboard: mpsc::Receiver<String>,
+}
+
+/// See the module. One for each session.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    shared: Mutex<Shared>,
+    stage: watch::Sender<Stage>,
+    control: AtomicBool,
+    input: mpsc::Sender<Vec<u8>>,
+    clipboard: mpsc::Sender<String>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    known: Option<Known>,
+    watching: Option<Watching>,
+    seats: u64,
+    /// Fences of viewers that are gone, whose answers are still to come.
+    stale_fences: usize,
+}
+
+#[derive(Debug)]
+struct Watching {
+    number: u64,
+    seat: Seat,
+    picture: mpsc::Sender<Vec<u8>>,
+    dismiss: oneshot::Sender<Dismissal>,
+}
+
+/// A viewer's place, as its connection holds it; dropping it leaves the seat.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    hub: &'a Hub,
+    number: u64,
+    picture: mpsc::Sender<Vec<u8>>,
+}
+
+/// What a viewer gets with its place.
+#[derive(Debug)]
+pub(crate) struct Seated<'a> {
+    /// The place.
+    pub(crate) place: Place<'a>,
+    /// The screen as the viewer must be told.
+    pub(crate) init: ServerInit,
+    /// What to send to the viewer.
+    pub(crate) picture: mpsc::Receiver<Vec<u8>>,
+    /// Tells when it must go.
+    pub(crate) dismissed: oneshot::Receiver<Dismissal>,
+}
+
+impl Hub {
+    /// A hub that waits for the link's first bytes.
+    pub(crate) fn new() -> (Self, ToLink) {
+        let (input, input_end) = mpsc::channel(INPUT_QUEUE);
+        let (clipboard, clipboard_end) = mpsc::channel(CLIPBOARD_QUEUE);
+        let hub = Self {
+            shared: Mutex::default(),
+            stage: watch::Sender::new(Stage::Waiting),
+            control: AtomicBool::new(false),
+            input,
+            clipboard,
+        };
+        (
+            hub,
+            ToLink {
+                input: input_end,
+                clipboard: clipboard_end,
+            },
+        )
+    }
+
+    /// How far the picture is, now and later.
+    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.subscribe()
+    }
+
+    /// The session is over: the viewer goes, and no other comes.
+    pub(crate) fn close(&self) {
+        let mut shared = self.lock();
+        self.stage.send_replace(Stage::Over);
+        self.dismiss(&mut shared, Dismissal::Over);
+    }
+
+    /// Whether the customer allows control now.
+    pub(crate) fn set_control(&self, control: bool) {
+        self.control.store(control, Ordering::Relaxed);
+        if !control && let Some(watching) = &mut self.lock().watching {
+            watching.seat.control_lost();
+        }
+    }
+
+    /// Text for the customer's clipboard, if control is given. False when it can't be sent.
+    pub(crate) fn send_clipboard(&self, text: String) -> bool {
+        self.controls() && self.clipboard.try_send(text).is_ok()
+    }
+
+    /// Text from the customer's clipboard for the viewer.
+    pub(crate) async fn show_clipboard(&self, text: &str) {
+        let out = self
+            .lock()
+            .watching
+            .as_ref()
+            .map(|watching| (watching.picture.clone(), watching.seat.clipboard(text)));
+        if let Some((picture, bytes)) = out
+            && !bytes.is_empty()
+        {
+            let _ = picture.send(bytes).await;
+        }
+    }
+
+    /// Seats a viewer that is past its handshake; one that sat there is sent away. `None` when the session is
+    /// over or the screen not known yet.
+    pub(crate) fn sit(&self) -> Option<Seated<'_>> {
+        let mut shared = self.lock();
+        self.dismiss(&mut shared, Dismissal::Replaced);
+        let known = shared
+            .known
+            .as_ref()
+            .filter(|_| *self.stage.borrow() == Stage::Ready)?;
+        let (width, height) = known.size;
+        let init = ServerInit {
+            width,
+            height,
+            format: PixelFormat::BGRX,
+            name: known.name.clone(),
+        };
+        let (picture, picture_end) = mpsc::channel(PICTURE_QUEUE);
+        let (dismiss, dismissed) = oneshot::channel();
+        shared.seats += 1;
+        let number = shared.seats;
+        let place = Place {
+            hub: self,
+            number,
+            picture: picture.clone(),
+        };
+        shared.watching = Some(Watching {
+            number,
+            seat: Seat::new((width, height)),
+            picture,
+            dismiss,
+        });
+        Some(Seated {
+            place,
+            init,
+            picture: picture_end,
+            dismissed,
+        })
+    }
+
+    fn controls(&self) -> bool {
+        self.control.load(Ordering::Relaxed)
+    }
+
+    /// A panic in another thread can't have left it half changed in a way that matters.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Empties the seat and tells the customer's side what it must hear of that.
+    fn dismiss(&self, shared: &mut Shared, why: Dismissal) {
+        let Some(watching) = shared.watching.take() else {
+            return;
+        };
+        let _ = watching.dismiss.send(why);
+        shared.stale_fences += watching.seat.fences_asked();
+        let farewell = watching.seat.leave(self.controls());
+        if !farewell.is_empty() {
+            // A full queue means that the link is as good as gone.
+            let _ = self.input.try_send(farewell);
+        }
+    }
+
+    /// Takes in one message of the customer's side. What is for the viewer comes back with the way to it.
+    fn take_in(
+        &self,
+        message: &ServerMessage,
+    ) -> Result<Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)>, PictureError> {
+        let mut shared = self.lock();
+        let known = shared.known.as_mut().ok_or(PictureError::Init)?;
+        known.learn(message);
+        if is_answer(message) && shared.stale_fences > 0 {
+            shared.stale_fences -= 1;
+            return Ok(None);
+        }
+        let Shared {
+            known: Some(known),
+            watching: Some(watching),
+            ..
+        } = &mut *shared
+        else {
+            return self.alone(message).map(|()| None);
+        };
+        let Ok(actions) = watching.seat.from_link(message, known) else {
+            self.dismiss(&mut shared, Dismissal::CannotResize);
+            return Ok(None);
+        };
+        if !actions.to_link.is_empty() {
+            self.input
+                .try_send(actions.to_link)
+                .map_err(|_| PictureError::Stuck)?;
+        }
+        Ok((!actions.to_viewer.is_empty()).then(|| (watching.picture.clone(), actions.to_viewer)))
+    }
+
+    /// Nobody is watching: questions are answered, so that the customer's side isn't kept waiting.
+    fn alone(&self, message: &ServerMessage) -> Result<(), PictureError> {
+        if let ServerMessage::Fence { flags, payload } = message
+            && !is_answer(message)
+        {
+            let mut bytes = Vec::new();
+            encode::client::message(&mut bytes, &seat::answer(*flags, payload.clone()), false);
+            self.input
+                .try_send(bytes)
+                .map_err(|_| PictureError::Stuck)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether it answers a fence of the viewer's.
+fn is_answer(message: &ServerMessage) -> bool {
+    matches!(message, ServerMessage::Fence { flags, .. } if flags & fence_flags::REQUEST == 0)
+}
+
+impl Place<'_> {
+    /// Whether pointer events may come in the longer form now.
+    pub(crate) fn extended_pointer(&self) -> bool {
+        let shared = self.hub.lock();
+        shared
+            .watching
+            .as_ref()
+            .is_some_and(|watching| watching.seat.extended_pointer())
+    }
+
+    /// Takes in what the viewer sent, and passes on what follows from it.
+    ///
+    /// # Errors
+    /// The viewer can't go on.
+    pub(crate) async fn take_in(&self, message: ClientMessage) -> Result<(), seat::CannotResize> {
+        let actions = self.act(message)?;
+        if !actions.to_link.is_empty() {
+            let _ = self.hub.input.send(actions.to_link).await;
+        }
+        if let Some(text) = actions.clipboard {
+            let _ = self.hub.clipboard.send(text).await;
+        }
+        if !actions.to_viewer.is_empty() {
+            let _ = self.picture.send(actions.to_viewer).await;
+        }
+        Ok(())
+    }
+
+    fn act(&self, message: ClientMessage) -> Result<Actions, seat::CannotResize> {
+        let control = self.hub.controls();
+        let mut shared = self.hub.lock();
+        let Shared {
+            known: Some(known),
+            watching: Some(watching),
+            ..
+        } = &mut *shared
+        else {
+            return Ok(Actions::default());
+        };
+        if watching.number != self.number {
+            return Ok(Actions::default());
+        }
+        let mut actions = watching.seat.from_viewer(message, known, control)?;
+        // While nobody can get in between: a new size must be on its way before the first picture of it.
+        if !actions.to_viewer.is_empty()
+            && let Err(mpsc::error::TrySendError::Full(bytes)) = self
+                .picture
+                .try_send(std::mem::take(&mut actions.to_viewer))
+        {
+            actions.to_viewer = bytes;
+        }
+        Ok(actions)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut shared = self.hub.lock();
+        if shared
+            .watching
+            .as_ref()
+            .is_some_and(|watching| watching.number == self.number)
+        {
+            self.hub.dismiss(&mut shared, Dismissal::Replaced);
+        }
+    }
+}
+
+/// Reads the picture's blocks for a hub.
+#[derive(Debug, Default)]
+pub(crate) struct PictureReader {
+    begun: Vec<u8>,
+    parser: Option<ServerParser>,
+}
+
+impl PictureReader {
+    /// Takes in one block of the link's picture stream and hands its content to the viewer, if there is
+    /// one; waits while the viewer is slow.
+    ///
+    /// # Errors
+    /// The customer's side broke the protocol.
+    pub(crate) async fn block(&mut self, hub: &Hub, block: &[u8]) -> Result<(), PictureError> {
+        match &mut self.parser {
+            Some(parser) => parser.push(block),
+            None => self.begin(hub, block)?,
+        }
+        let Some(parser) = &mut self.parser else {
+            return Ok(());
+        };
+        let mut chunk: Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)> = None;
+        while let Some(message) = parser.next()? {
+            let Some((way, bytes)) = hub.take_in(&message)? else {
+                continue;
+            };
+            match &mut chunk {
+                Some((same, collected)) if same.same_channel(&way) && collected.len() < CHUNK => {
+                    collected.extend_from_slice(&bytes);
+                }
+                _ => flush(chunk.replace((way, bytes))).await,
+            }
+        }
+        flush(chunk).await;
+        Ok(())
+    }
+
+    /// The stream begins with a ServerInit.
+    fn begin(&mut self, hub: &Hub, block: &[u8]) -> Result<(), PictureError> {
+        self.begun.extend_from_slice(block);
+        let limits = Limits::default();
+        let Some((init, length)) = read_init(&self.begun, &limits)? else {
+            return Ok(());
+        };
+        let mut parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
+        parser.push(&self.begun[length..]);
+        self.begun = Vec::new();
+        self.parser = Some(parser);
+        hub.lock().known = Some(Known::new(init));
+        hub.stage.send_replace(Stage::Ready);
+        Ok(())
+    }
+}
+
+async fn flush(chunk: Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)>) {
+    if let Some((way, bytes)) = chunk {
+        // A viewer that is gone needs no picture.
+        let _ = way.send(bytes).await;
+    }
+}
+
+/// A ServerInit and its length, once it is whole; only our own pixel format will do.
+fn read_init(bytes: &[u8], limits: &Limits) -> Result<Option<(ServerInit, usize)>, PictureError> {
+    let Some((head, rest)) = bytes.split_at_checked(INIT_LENGTH) else {
+        return Ok(None);
+    };
+    let two = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    let name_length = u32::from_be_bytes([head[20], head[21], head[22], head[23]]) as usize;
+    let (width, height) = (two(0), two(2));
+    if !limits.allows_size(width, height) || name_length > limits.max_name {
+        return Err(PictureError::Init);
+    }
+    let Some(name) = rest.get(..name_length) else {
+        return Ok(None);
+    };
+    let init = ServerInit {
+        width,
+        height,
+        format: PixelFormat::BGRX,
+        name: String::from_utf8_lossy(name)
+            .chars()
+            .filter(|character| !character.is_control())
+            .collect(),
+    };
+    let mut ours = Vec::new();
+    encode::server::server_init(&mut ours, &init);
+    if ours[4..20] != head[4..20] {
+        return Err(PictureError::Init);
+    }
+    Ok(Some((init, INIT_LENGTH + name_length)))
+}

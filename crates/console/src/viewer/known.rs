@@ -1,0 +1,70 @@
+//! What is known of the customer's screen, whoever is watching: what a viewer that comes later must be
+//! told because the customer's side won't say it again.
+
+use std::collections::BTreeSet;
+
+use etatuki_rfb::{CursorImage, Layout, Rectangle, ServerInit, ServerMessage};
+
+/// The customer's screen, but for its pixels.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The desktop's name.
+    pub(crate) name: String,
+    /// Columns and rows.
+    pub(crate) size: (u16, u16),
+    /// The screens in it, once they were told.
+    pub(crate) layout: Option<Vec<Layout>>,
+    /// The pointer's shape, once it was told.
+    pub(crate) cursor: Option<CursorImage>,
+    /// Pseudo-encodings that the customer's side has confirmed.
+    pub(crate) supports: BTreeSet<i32>,
+    /// The customer's side understands continuous updates.
+    pub(crate) continuous: bool,
+}
+
+impl Known {
+    /// What the link's first bytes say.
+    pub(crate) fn new(init: ServerInit) -> Self {
+        Self {
+            name: init.name,
+            size: (init.width, init.height),
+            layout: None,
+            cursor: None,
+            supports: BTreeSet::new(),
+            continuous: false,
+        }
+    }
+
+    /// Keeps what a message says.
+    pub(crate) fn learn(&mut self, message: &ServerMessage) {
+        match message {
+            ServerMessage::Rectangle(rectangle) => self.learn_rectangle(rectangle),
+            ServerMessage::EndOfContinuousUpdates => self.continuous = true,
+            _ => {}
+        }
+    }
+
+    fn learn_rectangle(&mut self, rectangle: &Rectangle) {
+        match rectangle {
+            Rectangle::DesktopSize { width, height } => {
+                self.size = (*width, *height);
+                self.layout = None;
+            }
+            Rectangle::ExtendedDesktopSize {
+                status: 0,
+                width,
+                height,
+                screens,
+                ..
+            } => {
+                self.size = (*width, *height);
+                self.layout = Some(screens.clone());
+            }
+            Rectangle::Cursor(cursor) => self.cursor = Some(cursor.clone()),
+            Rectangle::Supports { encoding } => {
+                self.supports.insert(*encoding);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The RFB server that a viewer talks to: noVNC in the page, or any VNC viewer at the port of `join`.
+//!
+//! It ends RFB on either side rather than passing bytes on. What comes over the link is parsed with
+//! limits, kept as far as a later viewer needs it ([`Known`]), and written again for the viewer that is
+//! there ([`Seat`]): in its pixel format, with nothing that it didn't announce. What the viewer sends is
+//! parsed and written again too. Viewers may come and go; there is one at a time.
+//!
+//! | file | what |
+//! |------|------|
+//! | `known`, `seat`, `held`, `latin1` | pure: messages in, messages and bytes out |
+//! | `hub` | what the viewers of one session share; the ends of the link's streams |
+//! | `serve` | one viewer's connection: handshake, then both directions |
+//! | `pipe` | the two ways in which a viewer is connected: TCP and WebSocket |
+
+mod held;
+mod hub;
+mod known;
+mod latin1;
+mod pipe;
+mod seat;
+mod serve;
+
+pub(crate) use hub::{Hub, PictureError, PictureReader, Stage, ToLink};
+pub(crate) use pipe::{TcpSource, WebSink, WebSource};
+pub(crate) use serve::{Left, ViewerError, serve};
+
+use known::Known;
+use seat::{Actions, Seat};
