@@ -5,7 +5,9 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use etatuki_backend_api::{Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable};
+use etatuki_backend_api::{
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+};
 
 struct Echo {
     host: Host,
@@ -28,8 +30,14 @@ impl Backend for Echo {
     /// Usable unless the options say `{"unusable": "why"}`.
     fn probe(&self) -> Result<Probe, Unusable> {
         match self.host.options()["unusable"].as_str() {
-            Some(why) => Err(Unusable { name: "tool-missing", text: why.to_owned() }),
-            None => Ok(Probe { tool: Some("echo".to_owned()), version: Some("1.2.3".to_owned()) }),
+            Some(why) => Err(Unusable {
+                name: "tool-missing",
+                text: why.to_owned(),
+            }),
+            None => Ok(Probe {
+                tool: Some("echo".to_owned()),
+                version: Some("1.2.3".to_owned()),
+            }),
         }
     }
 
@@ -40,7 +48,8 @@ impl Backend for Echo {
             Some("panic") => panic!("told to panic"),
             _ => {}
         }
-        self.host.log(Level::Info, &format!("open, in {}", self.host.language()));
+        self.host
+            .log(Level::Info, &format!("open, in {}", self.host.language()));
         self.host.waiting(code);
         Ok(())
     }
@@ -61,7 +70,10 @@ impl Backend for Echo {
     }
 
     fn permissions(&self, view: bool, control: bool) {
-        self.host.log(Level::Info, &format!("permissions: view {view}, control {control}"));
+        self.host.log(
+            Level::Info,
+            &format!("permissions: view {view}, control {control}"),
+        );
     }
 }
 

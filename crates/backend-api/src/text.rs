@@ -50,28 +50,57 @@ pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
 /// Reads a text from the other side by calling `fill` with a buffer, and once more with a larger one if it asks for
 /// that. Err is the status, or [`raw::E_ARGUMENT`] when what came isn't UTF-8 or is longer than [`MAX`].
 pub fn read(mut fill: impl FnMut(*mut Text) -> i32) -> Result<Zeroizing<String>, i32> {
-    let mut capacity = 256;
-    // A text may grow between two calls; whoever keeps growing is cheating.
-    for _ in 0..4 {
-        let mut buffer = Zeroizing::new(vec![0u8; capacity]);
-        let mut text = Text {
-            data: buffer.as_mut_ptr().cast::<c_char>(),
-            capacity: capacity as u32,
-            length: 0,
-        };
-        let status = fill(&raw mut text);
-        let length = text.length as usize;
+    read_several(|[text]| fill(text)).map(|[text]| text)
+}
+
+/// As [`read`], for functions that give several texts at once.
+pub fn read_several<const N: usize>(
+    mut fill: impl FnMut([*mut Text; N]) -> i32,
+) -> Result<[Zeroizing<String>; N], i32> {
+    let mut capacities = [256; N];
+    // A text may grow between two calls, and a callee may name one need at a time; whoever goes on is cheating.
+    for _ in 0..N + 3 {
+        let mut buffers = capacities.map(|capacity| Zeroizing::new(vec![0u8; capacity]));
+        let mut texts = std::array::from_fn(|at| {
+            let buffer = &mut buffers[at];
+            Text { data: buffer.as_mut_ptr().cast::<c_char>(), capacity: buffer.len() as u32, length: 0 }
+        });
+        let status = fill(texts.each_mut().map(std::ptr::from_mut));
+        let lengths = texts.map(|text| text.length as usize);
         match status {
-            raw::OK if length < capacity => {
-                let text = std::str::from_utf8(&buffer[..length]).map_err(|_| raw::E_ARGUMENT)?;
-                return Ok(Zeroizing::new(text.to_owned()));
-            }
-            raw::E_BUFFER if length <= MAX && length >= capacity => capacity = length + 1,
-            raw::OK | raw::E_BUFFER => return Err(raw::E_ARGUMENT),
+            raw::OK => return utf8(buffers, lengths),
+            raw::E_BUFFER => grow(&mut capacities, lengths)?,
             other => return Err(other),
         }
     }
     Err(raw::E_ARGUMENT)
+}
+
+fn utf8<const N: usize>(
+    buffers: [Zeroizing<Vec<u8>>; N],
+    lengths: [usize; N],
+) -> Result<[Zeroizing<String>; N], i32> {
+    let mut texts = std::array::from_fn(|_| Zeroizing::new(String::new()));
+    for ((text, buffer), length) in texts.iter_mut().zip(&buffers).zip(lengths) {
+        let bytes = buffer.get(..length).filter(|_| length < buffer.len()).ok_or(raw::E_ARGUMENT)?;
+        text.push_str(std::str::from_utf8(bytes).map_err(|_| raw::E_ARGUMENT)?);
+    }
+    Ok(texts)
+}
+
+/// Makes room where it was missing; an error when there was enough everywhere, or when it is asking for too much.
+fn grow(capacities: &mut [usize], lengths: impl IntoIterator<Item = usize>) -> Result<(), i32> {
+    let mut grown = false;
+    for (capacity, length) in capacities.iter_mut().zip(lengths) {
+        if length > MAX {
+            return Err(raw::E_ARGUMENT);
+        }
+        if length >= *capacity {
+            *capacity = length + 1;
+            grown = true;
+        }
+    }
+    if grown { Ok(()) } else { Err(raw::E_ARGUMENT) }
 }
 
 #[cfg(test)]
@@ -119,6 +148,19 @@ mod tests {
         assert_eq!(unsafe { write(&raw mut out, "abc") }, raw::E_NULL);
         // SAFETY: null is allowed.
         assert_eq!(unsafe { write(std::ptr::null_mut(), "abc") }, raw::E_NULL);
+    }
+
+    #[test]
+    fn several_texts_are_read_at_once() {
+        let long = "x".repeat(1000);
+        // SAFETY: `read_several` gives valid buffers.
+        let both = read_several(|[a, b]| unsafe {
+            match write(a, &long) {
+                raw::OK => write(b, &long),
+                status => status,
+            }
+        });
+        assert_eq!(both.unwrap().map(|text| text.len()), [1000, 1000]);
     }
 
     #[test]

@@ -80,7 +80,9 @@ pub enum HostError {
 }
 
 fn but_for(major: &Option<u32>) -> String {
-    major.map(|major| format!(", but for {major}")).unwrap_or_default()
+    major
+        .map(|major| format!(", but for {major}"))
+        .unwrap_or_default()
 }
 
 impl HostError {
@@ -110,13 +112,32 @@ pub(crate) fn fault_from_text(text: &str) -> Fault {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub(crate) enum Refusal {
-    Missing { path: PathBuf },
-    Refused { text: String },
-    WrongMajor { found: Option<u32>, wanted: u32 },
-    WrongVersion { found: Version, wanted: VersionReq },
-    WrongId { found: String, wanted: String },
-    Load { text: String },
-    Plugin { fault: String, failure: String, text: String },
+    Missing {
+        path: PathBuf,
+    },
+    Refused {
+        text: String,
+    },
+    WrongMajor {
+        found: Option<u32>,
+        wanted: u32,
+    },
+    WrongVersion {
+        found: Version,
+        wanted: VersionReq,
+    },
+    WrongId {
+        found: String,
+        wanted: String,
+    },
+    Load {
+        text: String,
+    },
+    Plugin {
+        fault: String,
+        failure: String,
+        text: String,
+    },
 }
 
 impl From<Refusal> for HostError {
@@ -128,9 +149,15 @@ impl From<Refusal> for HostError {
             Refusal::WrongVersion { found, wanted } => HostError::WrongVersion { found, wanted },
             Refusal::WrongId { found, wanted } => HostError::WrongId { found, wanted },
             Refusal::Load { text } => HostError::Load(text),
-            Refusal::Plugin { fault, failure, text } => {
-                HostError::Plugin(FailureReport { fault: fault_from_text(&fault), name: failure, text })
-            }
+            Refusal::Plugin {
+                fault,
+                failure,
+                text,
+            } => HostError::Plugin(FailureReport {
+                fault: fault_from_text(&fault),
+                name: failure,
+                text,
+            }),
         }
     }
 }

@@ -1,15 +1,21 @@
-//! The child process that loads one plugin, and its parent's handle on it.
+//! The child process that loads one plugin ([`run_child`], what `etatuki plugin-host` runs), and its parent's handle
+//! on it ([`PluginHost`]). They speak JSON lines over stdio, described in `docs/plugin-host.md`; sockets go over an
+//! inherited one.
+//!
+//! What belongs here: loading, the rules about what may be loaded, limits on every call, and that nothing is left
+//! behind. What doesn't: the interface itself (`backend-api`), and what a session does with a plugin (`session`).
+
+mod child;
 mod error;
 mod events;
+mod group;
+mod lines;
 mod parent;
 mod spec;
+mod wire;
 
+pub use child::run_child;
 pub use error::{FailureReport, HostError};
 pub use events::{HostEvent, HostEvents, LogLevel};
 pub use parent::PluginHost;
 pub use spec::{LoadedPlugin, PluginSpec, ProbeReport};
-
-/// What `etatuki plugin-host` runs: loads one plugin and serves its parent over stdio until that goes away.
-pub fn run_child() -> std::process::ExitCode {
-    todo!()
-}

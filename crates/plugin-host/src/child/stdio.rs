@@ -1,0 +1,80 @@
+//! The child's descriptors: the parent's pipes are moved out of the plugin's way before it is loaded, for old
+//! libraries print on stdout, and tools read stdin.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, fstat};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+
+use crate::wire::SOCKET_FD;
+
+/// Where the moved descriptors start, well above those that somebody might use by number.
+const ABOVE: i32 = 10;
+
+/// The parent's pipes, and the socket on which it hands over sockets.
+pub(super) struct Stdio {
+    pub(super) input: File,
+    pub(super) output: File,
+    pub(super) socket: Option<OwnedFd>,
+}
+
+impl Stdio {
+    /// Moves them aside. Afterwards stdin is empty, stdout is stderr, and none of ours is inherited by a tool.
+    pub(super) fn take() -> io::Result<Self> {
+        let input = File::from(fcntl_dupfd_cloexec(io::stdin(), ABOVE)?);
+        let output = File::from(fcntl_dupfd_cloexec(io::stdout(), ABOVE)?);
+        let socket = take_socket();
+        rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+        rustix::stdio::dup2_stdout(io::stderr())?;
+        Ok(Self {
+            input,
+            output,
+            socket,
+        })
+    }
+}
+
+/// Descriptor 3, if it is a socket that was handed down.
+fn take_socket() -> Option<OwnedFd> {
+    // SAFETY: only looked at and copied; if it isn't open the first call says so.
+    let inherited = unsafe { BorrowedFd::borrow_raw(SOCKET_FD) };
+    let kind = FileType::from_raw_mode(fstat(inherited).ok()?.st_mode);
+    if kind != FileType::Socket {
+        return None;
+    }
+    let socket = fcntl_dupfd_cloexec(inherited, ABOVE).ok()?;
+    // SAFETY: handed down for us alone, and nobody else in this process knows of it.
+    unsafe { rustix::io::close(SOCKET_FD) };
+    Some(socket)
+}
+
+/// Takes the handle that was sent for request `id`. It was sent before the request, so it is there or never comes.
+pub(super) fn receive_handle(socket: impl AsFd, id: u64) -> Option<OwnedFd> {
+    loop {
+        let (found, handle) = receive_one(socket.as_fd())?;
+        if found == id {
+            return handle;
+        }
+        // A handle of a request that never came; it is closed here.
+    }
+}
+
+fn receive_one(socket: BorrowedFd<'_>) -> Option<(u64, Option<OwnedFd>)> {
+    let mut id = [0; 8];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = recvmsg(socket, &mut [IoSliceMut::new(&mut id)], &mut control, flags).ok()?;
+    if message.bytes != id.len() || message.flags.contains(ReturnFlags::CTRUNC) {
+        return None;
+    }
+    let handle = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+        _ => None,
+    });
+    Some((u64::from_le_bytes(id), handle))
+}

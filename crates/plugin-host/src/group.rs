@@ -1,0 +1,120 @@
+//! The child's process group: killed before its leader is reaped, for until then its number can't be anybody else's.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
+
+/// A child that leads a process group of its own. Dropping it kills the group and reaps the child.
+#[derive(Debug)]
+pub(crate) struct Group {
+    leader: Pid,
+    /// Held while the group is signalled and while the leader is reaped, so that the one can't follow the other.
+    reaped: Mutex<bool>,
+}
+
+impl Group {
+    /// Takes over a child that was spawned with `process_group(0)` and that nobody else waits for.
+    pub(crate) fn new(leader: Pid) -> Self {
+        Self {
+            leader,
+            reaped: Mutex::new(false),
+        }
+    }
+
+    pub(crate) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// A handle that becomes readable when the leader has died.
+    pub(crate) fn watch(&self) -> io::Result<OwnedFd> {
+        Ok(pidfd_open(self.leader, PidfdFlags::NONBLOCK)?)
+    }
+
+    /// Kills every process of the group, if the leader wasn't reaped yet.
+    pub(crate) fn kill(&self) {
+        if !*self.lock() {
+            self.signal();
+        }
+    }
+
+    /// How the leader ended, without reaping it; None while it lives.
+    pub(crate) fn how_it_ended(&self) -> Option<String> {
+        let reaped = self.lock();
+        if *reaped {
+            return None;
+        }
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.leader), options).ok()??;
+        Some(match (status.terminating_signal(), status.exit_status()) {
+            (Some(signal), _) => format!("signal {}", signal_name(signal)),
+            (None, Some(code)) => format!("exit code {code}"),
+            (None, None) => "for an unknown reason".to_owned(),
+        })
+    }
+
+    /// Kills the group and takes the leader, which is known to be dead, off the process table.
+    pub(crate) fn reap(&self) {
+        let mut reaped = self.lock();
+        if !*reaped {
+            self.signal();
+            *reaped = wait_for(self.leader, WaitIdOptions::NOHANG);
+        }
+    }
+
+    /// Only with the lock held and the leader not reaped.
+    fn signal(&self) {
+        // What can go wrong: nobody is left, or a tool changed its user. Neither can be helped.
+        let _ = kill_process_group(self.leader, Signal::KILL);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.reaped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Group {
+    /// Nobody else holds the group any more, so its number is safe until the thread has reaped the leader.
+    fn drop(&mut self) {
+        if !*self.lock() {
+            self.signal();
+            let leader = self.leader;
+            let reaper = move || wait_for(leader, WaitIdOptions::empty());
+            // Without a thread the leader stays a zombie until we end, which is bearable.
+            let _ = std::thread::Builder::new()
+                .name("plugin-reaper".into())
+                .spawn(reaper);
+        }
+    }
+}
+
+/// Reaps a child; false when it lives still.
+fn wait_for(child: Pid, options: WaitIdOptions) -> bool {
+    loop {
+        match waitid(WaitId::Pid(child), WaitIdOptions::EXITED | options) {
+            Ok(status) => return status.is_some(),
+            Err(Errno::INTR) => {}
+            Err(_) => return true, // somebody else reaped it
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let known = [
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGSYS, "SIGSYS"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGTRAP, "SIGTRAP"),
+    ];
+    let name = known.iter().find(|(number, _)| *number == signal);
+    name.map_or_else(|| signal.to_string(), |(_, name)| (*name).to_owned())
+}

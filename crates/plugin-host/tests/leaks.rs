@@ -1,0 +1,77 @@
+//! Descriptors, threads and processes over many sessions. One test alone in its process, since it counts.
+
+#[path = "real/support.rs"]
+mod support;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use etatuki_plugin_host::{HostEvents, PluginHost};
+use support::*;
+
+fn count(of: &str, pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/{of}"))
+        .unwrap()
+        .count()
+}
+
+async fn session(host: &PluginHost, events: &mut HostEvents) {
+    host.open("123456789012").await.unwrap();
+    wait_for(events, "waiting").await;
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    host.attach(theirs).await.unwrap();
+    ours.write_all(b"x").unwrap();
+    ours.read_exact(&mut [0]).unwrap();
+    host.close().await.unwrap();
+    wait_for(events, "closed").await;
+}
+
+#[tokio::test]
+async fn nothing_grows_over_fifty_sessions() {
+    let folder = Folder::new();
+    for spec in [folder.echo(serde_json::json!(null)), folder.echo_in_c()] {
+        within_one_child(&spec).await;
+        over_many_children(&spec).await;
+    }
+}
+
+async fn within_one_child(spec: &etatuki_plugin_host::PluginSpec) {
+    let (host, mut events) = start_well(spec).await;
+    session(&host, &mut events).await;
+    let counts = || (count("fd", host.pid()), count("task", host.pid()));
+    let before = counts();
+    for _ in 0..50 {
+        session(&host, &mut events).await;
+    }
+    assert_eq!(
+        counts(),
+        before,
+        "{}: descriptors and threads of the child",
+        spec.id
+    );
+    host.shutdown().await;
+}
+
+async fn over_many_children(spec: &etatuki_plugin_host::PluginSpec) {
+    let me = std::process::id();
+    let mut before = None;
+    for _ in 0..50 {
+        let (host, mut events) = start_well(spec).await;
+        let pid = host.pid();
+        session(&host, &mut events).await;
+        host.shutdown().await;
+        assert_gone(pid);
+        assert!(
+            !std::path::Path::new(&format!("/proc/{pid}")).exists(),
+            "the child was not reaped"
+        );
+        drop(events);
+        let now = count("fd", me);
+        assert_eq!(
+            *before.get_or_insert(now),
+            now,
+            "{}: descriptors of the parent",
+            spec.id
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! Plugins that hang, crash or lie: each ends in an error or event with the right name, within its limit, and with
+//! nothing left of the process group.
+
+use std::time::{Duration, Instant};
+
+use etatuki_plugin_host::{HostError, HostEvent};
+
+use crate::support::*;
+
+/// The limit, and what a busy machine may add.
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// A plugin that can't be loaded, with the error's name and part of its words.
+async fn check_start(plugin: &str, name: &str, words: &str) {
+    let folder = Folder::new();
+    let start_time = Instant::now();
+    let error = start(&folder.misbehaving(plugin))
+        .await
+        .map(|_| ())
+        .expect_err(plugin);
+    assert_eq!(error.name(), name, "{plugin}: {error}");
+    assert!(error.to_string().contains(words), "{plugin}: {error}");
+    assert!(
+        start_time.elapsed() < IN_TIME,
+        "{plugin} took {:?}",
+        start_time.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_plugin_of_ours_is_not_loaded() {
+    check_start(
+        "wrong-major",
+        "plugin-wrong-version",
+        "not a plugin for interface version 1, but for 2",
+    )
+    .await;
+    check_start(
+        "no-plugin",
+        "plugin-wrong-version",
+        "not a plugin for interface version 1",
+    )
+    .await;
+    check_start(
+        "lies-about-id",
+        "plugin-refused",
+        "says that it is \"ecom\", not \"lies-about-id\"",
+    )
+    .await;
+    check_start(
+        "missing-symbol",
+        "plugin-failed",
+        "missing-symbol.so: undefined symbol: nobody_has_this",
+    )
+    .await;
+    check_start("odd-version", "plugin-failed", "\"latest\" is not semver").await;
+    check_start(
+        "short-descriptor",
+        "plugin-failed",
+        "the descriptor has 32 bytes",
+    )
+    .await;
+    check_start(
+        "short-instance",
+        "plugin-failed",
+        "the instance has 64 bytes",
+    )
+    .await;
+    check_start(
+        "no-open",
+        "plugin-failed",
+        "the instance has no function open",
+    )
+    .await;
+    check_start("create-fails", "plugin-failed", "create returned 202").await;
+}
+
+#[tokio::test]
+async fn the_version_must_be_one_that_the_registry_wants() {
+    let folder = Folder::new();
+    let mut spec = folder.misbehaving("well-behaved");
+    spec.version = ">=1.4, <2".parse().unwrap();
+    start_well(&spec).await;
+    spec.version = "^2".parse().unwrap();
+    let error = start(&spec).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.name(), "plugin-wrong-version");
+    assert_eq!(
+        error.to_string(),
+        "the plugin is version 1.4.0, wanted is ^2"
+    );
+}
+
+#[tokio::test]
+async fn a_plugin_that_hangs_while_it_is_loaded_is_killed() {
+    check_start("hang-in-load", "plugin-hung", "hung in load").await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("hang-in-open")).await;
+    let start_time = Instant::now();
+    let error = host.open("123456789012").await.unwrap_err();
+    assert!(
+        matches!(&error, HostError::Hung { call } if call == "open"),
+        "{error}"
+    );
+    assert_eq!(error.name(), "plugin-hung");
+    assert!(start_time.elapsed() < IN_TIME);
+    assert_eq!(
+        wait_for_death(&mut events).await.0,
+        "the plugin hung in open"
+    );
+    assert_gone(host.pid());
+    assert_eq!(host.close().await.unwrap_err().name(), "plugin-died");
+}
+
+#[tokio::test]
+async fn a_hang_is_noticed_also_when_nobody_waits() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("hang-in-state")).await;
+    host.open("123456789012").await.unwrap();
+    assert_eq!(
+        wait_for_death(&mut events).await.0,
+        "the plugin hung in state"
+    );
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_host_that_stands_still_is_killed() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("well-behaved")).await;
+    let pid = rustix::process::Pid::from_raw(host.pid().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let error = host.probe().await.unwrap_err();
+    assert!(
+        matches!(&error, HostError::Hung { call } if call == "probe"),
+        "{error}"
+    );
+    assert_eq!(
+        wait_for_death(&mut events).await.0,
+        "the plugin hung in probe"
+    );
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_want_to_leave_is_killed() {
+    let folder = Folder::new();
+    let (host, _events) = start_well(&folder.misbehaving("hang-in-destroy")).await;
+    let pid = host.pid();
+    let start_time = Instant::now();
+    host.shutdown().await;
+    assert!(start_time.elapsed() < IN_TIME);
+    assert_gone(pid);
+}
+
+#[tokio::test]
+async fn a_crash_is_told_with_its_last_words_and_takes_the_tool_along() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("abort-in-open")).await;
+    let error = host.open("123456789012").await.unwrap_err();
+    assert!(
+        matches!(&error, HostError::Died(how) if how == "signal SIGABRT"),
+        "{error}"
+    );
+    assert_eq!(error.name(), "plugin-died");
+    let (how, log) = wait_for_death(&mut events).await;
+    assert_eq!(how, "signal SIGABRT");
+    assert_eq!(log, ["assertion failed: everything is fine"]);
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_crash_is_noticed_also_when_nobody_waits() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("segfault-later")).await;
+    host.open("123456789012").await.unwrap();
+    // Whether the answer or the crash is first is a race; it must not hang or be anything else.
+    match host.permissions(true, true).await {
+        Ok(()) => {}
+        Err(error) => assert_eq!(error.name(), "plugin-died"),
+    }
+    assert_eq!(wait_for_death(&mut events).await.0, "signal SIGSEGV");
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_plugin_that_ends_the_process_is_a_death_too() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("exit-in-open")).await;
+    assert_eq!(
+        host.open("123456789012").await.unwrap_err().name(),
+        "plugin-died"
+    );
+    assert_eq!(wait_for_death(&mut events).await.0, "exit code 7");
+}
+
+#[tokio::test]
+async fn a_child_that_is_killed_from_outside_is_noticed_at_once() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("well-behaved")).await;
+    let pid = rustix::process::Pid::from_raw(host.pid().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(wait_for_death(&mut events).await.0, "signal SIGKILL");
+}
+
+#[tokio::test]
+async fn a_flood_of_logs_and_changes_is_bounded_and_holds_nothing_up() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("floods")).await;
+    // 40,000 lines go off within the call, and nobody reads meanwhile.
+    host.open("123456789012").await.unwrap();
+    host.shutdown().await;
+    let mut count = 0;
+    while let Some(event) = events.recv().await {
+        match event {
+            HostEvent::Log { text, .. } => {
+                assert!(text.len() <= 1000);
+                count += 1;
+            }
+            HostEvent::Changed { .. } => {}
+            HostEvent::Died { description } => panic!("it died: {description}"),
+        }
+    }
+    assert!((1..=256).contains(&count), "{count} lines");
+}
+
+#[tokio::test]
+async fn what_a_plugin_says_is_checked() {
+    let folder = Folder::new();
+    for (plugin, expected) in [
+        (
+            "odd-state",
+            "plugin-failed (plugin): the plugin says state 77, which does not exist",
+        ),
+        (
+            "odd-code",
+            "plugin-failed (plugin): the plugin's session code is empty, too long or not printable",
+        ),
+    ] {
+        let (host, mut events) = start_well(&folder.misbehaving(plugin)).await;
+        host.open("123456789012").await.unwrap();
+        assert_eq!(
+            wait_for(&mut events, "failed").await.1.as_deref(),
+            Some(expected)
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_plugins_own_words_come_with_a_refused_call() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("refuses-attach")).await;
+    host.open("123456789012").await.unwrap();
+    wait_for(&mut events, "waiting").await;
+    let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let error = host.attach(theirs).await.unwrap_err();
+    assert_eq!(error.name(), "tool-died");
+    assert_eq!(
+        error.to_string(),
+        "the plugin failed: tool-died (tool): the tool is not there any more"
+    );
+}
+
+#[tokio::test]
+async fn another_program_in_the_hosts_place_is_an_error() {
+    let folder = Folder::new();
+    let spec = folder.misbehaving("well-behaved");
+    let start = async |exe: &str| {
+        let started = etatuki_plugin_host::PluginHost::start(exe.as_ref(), &spec).await;
+        started.map(|_| ()).unwrap_err().name().to_owned()
+    };
+    assert_eq!(start("/nowhere").await, "plugin-failed");
+    assert_eq!(start("/bin/true").await, "plugin-died");
+    // It says something that isn't the protocol, and it is gone: whichever is seen first.
+    assert!(["plugin-died", "plugin-failed"].contains(&start("/bin/echo").await.as_str()));
+}

@@ -1,0 +1,183 @@
+//! The child without its parent: the pipe's end is the only sign, and nothing may be left, also when the plugin hangs.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use etatuki_plugin_host::PluginSpec;
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// A child, spoken to by hand.
+struct ByHand {
+    child: Child,
+    output: BufReader<std::process::ChildStdout>,
+}
+
+impl ByHand {
+    fn start() -> Self {
+        let mut child = Command::new(exe())
+            .arg("plugin-host")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
+    fn say(&mut self, message: &Value) {
+        writeln!(self.child.stdin.as_ref().unwrap(), "{message}").unwrap();
+    }
+
+    /// The next message that isn't a line of the log.
+    fn hear(&mut self) -> Value {
+        loop {
+            let mut line = String::new();
+            self.output.read_line(&mut line).unwrap();
+            let message: Value = serde_json::from_str(&line).expect("a message");
+            if message["type"] != "log" {
+                return message;
+            }
+        }
+    }
+
+    fn load(&mut self, spec: &PluginSpec) {
+        assert_eq!(self.hear()["type"], "hello");
+        self.say(&json!({"id": 1, "call": "load", "plugin": spec}));
+        let done = self.hear();
+        assert_eq!(
+            (&done["type"], &done["value"]["id"]),
+            (&json!("done"), &json!(spec.id))
+        );
+        assert_eq!(
+            self.hear(),
+            json!({"type": "changed", "state": "closed", "code": null, "failure": null})
+        );
+    }
+
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        let start = Instant::now();
+        self.child.wait().unwrap();
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "it took {:?}",
+            start.elapsed()
+        );
+        assert_gone(self.child.id());
+    }
+}
+
+#[test]
+fn the_protocol_is_what_the_page_says() {
+    let folder = Folder::new();
+    let mut child = ByHand::start();
+    child.load(&folder.misbehaving("well-behaved"));
+    child.say(&json!({"id": 2, "call": "open", "code": "123456789012"}));
+    assert_eq!(
+        child.hear(),
+        json!({"type": "done", "id": 2, "value": null})
+    );
+    assert_eq!(
+        child.hear(),
+        json!({"type": "changed", "state": "waiting", "code": "123456789012", "failure": null})
+    );
+    child.say(&json!({"id": 3, "call": "attach"}));
+    let failed = child.hear();
+    assert_eq!(
+        (&failed["type"], &failed["error"]["name"]),
+        (&json!("failed"), &json!("plugin"))
+    );
+    assert_eq!(failed["error"]["text"], "no socket came with the call");
+    child.say(&json!({"id": 4, "call": "load", "plugin": folder.misbehaving("well-behaved")}));
+    assert_eq!(child.hear()["error"]["text"], "a plugin was loaded already");
+    child.say(&json!({"id": 5, "call": "shutdown"}));
+    assert_eq!(
+        child.hear(),
+        json!({"type": "done", "id": 5, "value": null})
+    );
+    child.say(&json!({"id": 6, "call": "probe"}));
+    assert_eq!(child.hear()["error"]["text"], "no plugin is loaded");
+    child.end();
+}
+
+#[test]
+fn the_end_of_the_pipe_ends_child_and_tool_also_when_the_plugin_hangs() {
+    let folder = Folder::new();
+    let mut child = ByHand::start();
+    child.load(&folder.misbehaving("hang-in-open"));
+    child.say(&json!({"id": 2, "call": "open", "code": "1"}));
+    let pid = child.child.id();
+    eventually("the tool runs", || group_members(pid).len() == 2);
+    child.end();
+}
+
+#[test]
+fn a_child_that_is_told_nonsense_ends() {
+    for nonsense in [
+        "nonsense",
+        r#"{"id":1,"call":"dance"}"#,
+        r#"{"id":-1,"call":"probe"}"#,
+    ] {
+        let mut child = ByHand::start();
+        child.hear();
+        writeln!(child.child.stdin.as_ref().unwrap(), "{nonsense}").unwrap();
+        child.child.wait().unwrap();
+    }
+    let mut child = ByHand::start();
+    child.hear();
+    let _ = child
+        .child
+        .stdin
+        .as_ref()
+        .unwrap()
+        .write_all(&vec![b'x'; 1_000_000]);
+    child.child.wait().unwrap();
+}
+
+/// Run by the test below in a process of its own: starts a host, opens into the hang, and waits to be killed.
+#[test]
+fn parent_to_be_killed() {
+    let Some(folder) = std::env::var_os("ETATUKI_TEST_PLUGINS") else {
+        return;
+    };
+    let folder = std::path::PathBuf::from(folder);
+    let spec = PluginSpec {
+        path: folder.join("hang-in-open.so"),
+        folder,
+        ..Folder::new().spec("hang-in-open", "")
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let (host, _events) = start_well(&spec).await;
+        println!("pid {}", host.pid());
+        let _ = host.open("1").await;
+    });
+}
+
+#[test]
+fn a_parent_that_is_killed_leaves_nothing() {
+    let folder = Folder::new();
+    folder.misbehaving("hang-in-open");
+    let mut parent = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "parents_end::parent_to_be_killed", "--nocapture"])
+        .env("ETATUKI_TEST_PLUGINS", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap()).lines();
+    let pid = lines.find_map(|line| {
+        line.unwrap()
+            .split_once("pid ")
+            .map(|(_, pid)| pid.parse::<u32>().unwrap())
+    });
+    let pid = pid.expect("the child's pid");
+    eventually("the tool runs", || group_members(pid).len() == 2);
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert_gone(pid);
+}

@@ -1,0 +1,195 @@
+//! Plugins built and put into a folder, hosts started on them, and a look at what processes there are.
+
+#![allow(dead_code, clippy::unwrap_used)] // each test binary uses its part
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use etatuki_plugin_host::{HostError, HostEvent, HostEvents, PluginHost, PluginSpec};
+use serde_json::Value;
+use tokio::time::timeout;
+
+/// Longer than anything takes that works.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The child's executable.
+pub fn exe() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_etatuki-plugin-host"))
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// A plugin folder that is gone with the value.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.path().canonicalize().unwrap()
+    }
+
+    /// A spec for a library that is (or isn't) in this folder.
+    pub fn spec(&self, id: &str, file: &str) -> PluginSpec {
+        PluginSpec {
+            id: id.to_owned(),
+            path: self.path().join(file),
+            version: semver::VersionReq::STAR,
+            sha256: None,
+            folder: self.path(),
+            options: Value::Null,
+            language: "fi".to_owned(),
+        }
+    }
+
+    /// Builds a plugin of `tests/plugins`.
+    pub fn misbehaving(&self, name: &str) -> PluginSpec {
+        self.build(&repository().join(format!("tests/plugins/{name}.c")), name)
+    }
+
+    /// Builds the example in plain C.
+    pub fn echo_in_c(&self) -> PluginSpec {
+        self.build(
+            &repository().join("crates/backend-api/examples/c/echo.c"),
+            "echo-c",
+        )
+    }
+
+    /// The SDK's example, which cargo built.
+    pub fn echo(&self, options: Value) -> PluginSpec {
+        let built = exe().with_file_name("examples/libecho.so");
+        assert!(
+            built.exists(),
+            "build it first: cargo build -p etatuki-plugin-host --examples"
+        );
+        std::fs::copy(built, self.path().join("echo.so")).unwrap();
+        PluginSpec {
+            options,
+            ..self.spec("echo", "echo.so")
+        }
+    }
+
+    fn build(&self, source: &Path, id: &str) -> PluginSpec {
+        let spec = self.spec(id, &format!("{id}.so"));
+        let made = Command::new("gcc")
+            .args([
+                "-std=c11",
+                "-Wall",
+                "-fPIC",
+                "-shared",
+                "-pthread",
+                "-Wno-unused-function",
+                "-I",
+            ])
+            .arg(repository().join("crates/backend-api/include"))
+            .arg("-o")
+            .args([&spec.path, source])
+            .output()
+            .expect("gcc is needed");
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        spec
+    }
+}
+
+pub async fn start(spec: &PluginSpec) -> Result<(PluginHost, HostEvents), HostError> {
+    timeout(PATIENCE, PluginHost::start(exe(), spec))
+        .await
+        .expect("a start has a limit")
+}
+
+pub async fn start_well(spec: &PluginSpec) -> (PluginHost, HostEvents) {
+    start(spec)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", spec.id))
+}
+
+/// The first event for which `pick` gives something; others are passed over. None at the end.
+pub async fn find<T>(
+    events: &mut HostEvents,
+    mut pick: impl FnMut(HostEvent) -> Option<T>,
+) -> Option<T> {
+    let search = async {
+        while let Some(event) = events.recv().await {
+            if let Some(found) = pick(event) {
+                return Some(found);
+            }
+        }
+        None
+    };
+    timeout(PATIENCE, search)
+        .await
+        .expect("an event before long")
+}
+
+/// Waits for a state; gives its code and failure.
+pub async fn wait_for(events: &mut HostEvents, wanted: &str) -> (Option<String>, Option<String>) {
+    let found = find(events, |event| match event {
+        HostEvent::Changed {
+            state,
+            code,
+            failure,
+        } if state.as_str() == wanted => Some((
+            code.map(|code| code.to_string()),
+            failure.map(|failure| failure.to_string()),
+        )),
+        _ => None,
+    });
+    found
+        .await
+        .unwrap_or_else(|| panic!("the events ended before {wanted}"))
+}
+
+/// Waits for the end; gives how the child died, and the log until then.
+pub async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<String>) {
+    let mut log = Vec::new();
+    let died = find(events, |event| match event {
+        HostEvent::Died { description } => Some(description),
+        HostEvent::Log { text, .. } => {
+            log.push(text);
+            None
+        }
+        HostEvent::Changed { .. } => None,
+    });
+    let died = died.await.expect("an event that says it died");
+    assert_eq!(events.recv().await, None, "something came after the death");
+    (died, log)
+}
+
+/// Living processes of a group.
+pub fn group_members(group: u32) -> Vec<u32> {
+    let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // After the name, which may have anything in it: state, parent, group.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        (fields[0] != "Z" && fields[0] != "X" && fields[2] == group.to_string()).then_some(pid)
+    });
+    numbers.collect()
+}
+
+/// No process of the group is left, before long.
+pub fn assert_gone(group: u32) {
+    eventually(&format!("the group {group} is gone"), || {
+        group_members(group).is_empty()
+    });
+}
+
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "not before long: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

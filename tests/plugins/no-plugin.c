@@ -1,0 +1,2 @@
+/* Some library. */
+int no_plugin(void) { return 0; }

@@ -1,0 +1,3 @@
+/* Has a version that is none. */
+#include "base.h"
+PLUGIN("odd-version", "latest", .reserved = 0)

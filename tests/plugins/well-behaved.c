@@ -1,0 +1,3 @@
+/* Does everything right. */
+#include "base.h"
+PLUGIN("well-behaved", "1.4.0", .reserved = 0)
