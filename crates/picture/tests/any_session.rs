@@ -1,5 +1,7 @@
 //! Any sequence of what a tool, a client and a line may do ends with the picture that the screen has.
 
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
 mod model;
 
 use etatuki_picture::{Screen, Updater};

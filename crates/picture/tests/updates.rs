@@ -1,5 +1,7 @@
 //! The updater's rules, one by one.
 
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
 mod model;
 
 use etatuki_picture::{MAX_UPDATE_PIXELS, PictureError, Screen, UpdateError, Updater};

@@ -68,7 +68,7 @@ fn put<const N: usize>(
 
 /// Every value of a colour, scaled and in its place.
 fn table(max: u16, shift: u8) -> [u32; 256] {
-    std::array::from_fn(|value| (value as u32 * u32::from(max) + 127) / 255 << shift)
+    std::array::from_fn(|value| ((value as u32 * u32::from(max) + 127) / 255) << shift)
 }
 
 #[cfg(test)]
