@@ -96,7 +96,7 @@ impl LinkConnection {
 
     /// Waits for the end of the link, by whichever side or cause: [`LinkError::Ended`],
     /// [`LinkError::Closed`] or [`LinkError::Lost`]. An other end that just vanishes is noticed after
-    /// about six seconds.
+    /// eight seconds.
     pub async fn closed(&self) -> LinkError {
         self.connection.closed().await.into()
     }

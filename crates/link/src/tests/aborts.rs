@@ -244,9 +244,20 @@ async fn streams_of_the_wrong_kind_are_a_guess() {
     }
 }
 
-// Stalling. These take as long as the limits are.
+// Stalling. Each takes as long as its limit is, so they go side by side.
 
 #[tokio::test]
+async fn stalling() {
+    tokio::join!(
+        stalling_before_a_stream_is_noise(),
+        a_hello_drop_by_drop_is_noise(),
+        stalling_before_the_pake_is_no_guess(),
+        stalling_before_the_confirmation_is_a_guess(),
+        stalling_before_the_streams_is_a_guess(),
+        a_customer_who_never_answers_is_a_timeout(),
+    );
+}
+
 async fn stalling_before_a_stream_is_noise() {
     check(
         |raw, _| async move { assert_eq!(raw.closed().await, name("too-slow")) },
@@ -255,7 +266,6 @@ async fn stalling_before_a_stream_is_noise() {
     .await;
 }
 
-#[tokio::test]
 async fn a_hello_drop_by_drop_is_noise() {
     check(
         |mut raw, _| async move {
@@ -279,7 +289,6 @@ async fn a_hello_drop_by_drop_is_noise() {
     .await;
 }
 
-#[tokio::test]
 async fn stalling_before_the_pake_is_no_guess() {
     check(
         |mut raw, offer| async move {
@@ -293,7 +302,6 @@ async fn stalling_before_the_pake_is_no_guess() {
     .await;
 }
 
-#[tokio::test]
 async fn stalling_before_the_confirmation_is_a_guess() {
     check(
         |mut raw, offer| async move {
@@ -305,7 +313,6 @@ async fn stalling_before_the_confirmation_is_a_guess() {
     .await;
 }
 
-#[tokio::test]
 async fn stalling_before_the_streams_is_a_guess() {
     check(
         |mut raw, offer| async move {
@@ -480,7 +487,6 @@ async fn the_agent_says_what_the_customers_end_did() {
     .await;
 }
 
-#[tokio::test]
 async fn a_customer_who_never_answers_is_a_timeout() {
     check_agent(
         |raw| async move { assert_eq!(raw.closed().await, name("too-slow")) },
