@@ -1,0 +1,36 @@
+//! JSON bodies: bounded in length and in time, whatever their content type says.
+
+use std::time::Duration;
+
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, Request},
+};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// The longest body, in bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A body that was read and understood.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let body = to_bytes(request.into_body(), MAX_BODY);
+        let bytes = tokio::time::timeout(BODY_TIME, body)
+            .await
+            .map_err(|_| ApiError::Timeout)?
+            // A broken connection ends here too; then nobody reads the answer.
+            .map_err(|_| ApiError::TooLarge)?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|_| ApiError::BadRequest)
+    }
+}

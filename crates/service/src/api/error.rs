@@ -1,0 +1,177 @@
+//! Every error of the API: a status, a stable name, a sentence.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use etatuki_trust::CardError;
+use serde_json::json;
+use tracing::debug;
+
+use crate::{agents::Refused, directory::Missed, directory::NoNameplate, rate::TooMany};
+
+pub(super) type ApiResult<T> = Result<T, ApiError>;
+
+/// What can be wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ApiError {
+    /// The body isn't the JSON that is wanted.
+    BadRequest,
+    /// Not an endpoint's address, or one through somebody else's relay.
+    BadAddress,
+    /// The body is longer than 16 KiB.
+    TooLarge,
+    /// The body didn't come in time.
+    Timeout,
+    /// No such path.
+    NotFound,
+    /// The path is there, the method isn't.
+    MethodNotAllowed,
+    /// No token, or none that is good for this.
+    Unauthorised,
+    /// Not a challenge of this service, or too old, or answered before.
+    BadChallenge,
+    /// The agent's card or its proof is refused; the origin that a proof must name.
+    Card(CardError, String),
+    /// No such session.
+    UnknownNameplate,
+    /// The session has no address yet.
+    NotReady,
+    /// Too often; may be tried again after this long.
+    TooMany(Duration),
+    /// No nameplate is free, or the service is full.
+    NoNameplate,
+    /// Our own fault.
+    Internal,
+}
+
+impl ApiError {
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest | Self::BadAddress => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::NotFound | Self::UnknownNameplate => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorised => StatusCode::UNAUTHORIZED,
+            Self::BadChallenge | Self::Card(..) => StatusCode::FORBIDDEN,
+            Self::NotReady => StatusCode::CONFLICT,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoNameplate => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::BadAddress => "bad-address",
+            Self::TooLarge => "too-large",
+            Self::Timeout => "timeout",
+            Self::NotFound => "not-found",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::Unauthorised => "unauthorised",
+            Self::BadChallenge => "bad-challenge",
+            Self::Card(error, _) => error.name(),
+            Self::UnknownNameplate => "unknown-nameplate",
+            Self::NotReady => "not-ready",
+            Self::TooMany(_) => "too-many",
+            Self::NoNameplate => "no-nameplate",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn message(&self) -> String {
+        let fixed = match self {
+            Self::BadRequest => "The body isn't the JSON that this path wants.",
+            Self::BadAddress => "The address isn't an endpoint's, or leads through another relay.",
+            Self::TooLarge => "The body is longer than 16 KiB.",
+            Self::Timeout => "The body didn't come within ten seconds.",
+            Self::NotFound => "There is nothing at this path.",
+            Self::MethodNotAllowed => "This path doesn't know this method.",
+            Self::Unauthorised => "The bearer token is missing, wrong or expired.",
+            Self::BadChallenge => "The challenge is unknown, expired or was answered before.",
+            Self::Card(CardError::BadProof, origin) => {
+                return format!("The proof doesn't fit the card, the challenge and {origin}.");
+            }
+            Self::Card(error, _) => return sentence(&error.to_string()),
+            Self::UnknownNameplate => "No session has this nameplate, or not any more.",
+            Self::NotReady => "The session is there, but its customer can't be reached yet.",
+            Self::TooMany(wait) => {
+                return format!("Too often: try again in {} seconds.", whole_seconds(*wait));
+            }
+            Self::NoNameplate => "Too many sessions are waiting: try again in a minute.",
+            Self::Internal => "The service failed; it isn't the request's fault.",
+        };
+        fixed.to_owned()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        debug!(error = self.name(), "request refused");
+        let body = Json(json!({ "error": self.name(), "message": self.message() }));
+        let mut response = (self.status(), body).into_response();
+        match self {
+            Self::TooMany(wait) => {
+                let seconds = HeaderValue::from(whole_seconds(wait));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            Self::Unauthorised => {
+                let scheme = HeaderValue::from_static("Bearer");
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<TooMany> for ApiError {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Self::TooMany(wait)
+    }
+}
+
+impl From<Missed> for ApiError {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Unknown => Self::UnknownNameplate,
+            Missed::NotReady => Self::NotReady,
+            Missed::TooMany(too_many) => too_many.into(),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unauthorised => Self::Unauthorised,
+            Refused::TooMany(too_many) => too_many.into(),
+        }
+    }
+}
+
+impl From<NoNameplate> for ApiError {
+    fn from(NoNameplate: NoNameplate) -> Self {
+        Self::NoNameplate
+    }
+}
+
+/// Rounded up, so that who waits that long has waited long enough.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters
+        .next()
+        .map(|letter| letter.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}

@@ -1,0 +1,228 @@
+//! Sessions: opened, changed and closed by the customer's launcher, looked up by an agent's console.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use etatuki_trust::{CodeForm, Nameplate};
+use iroh_base::{EndpointAddr, RelayUrl, TransportAddr};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracing::info;
+
+use super::{
+    RelayAccess, bearer,
+    body::Body,
+    created,
+    error::{ApiError, ApiResult},
+};
+use crate::{
+    directory::{LIFETIME_SECONDS, Owner},
+    server::Peer,
+    state::{Shared, State as Service, random},
+    tokens::TokenHash,
+};
+
+/// How many ways to one endpoint an address may name.
+const MAX_WAYS: usize = 32;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OpenBody {
+    form: CodeForm,
+}
+
+/// `POST /v1/sessions`
+pub(super) async fn open(
+    State(state): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Body(OpenBody { form }): Body<OpenBody>,
+) -> ApiResult<Response> {
+    let now = state.clock.now();
+    state.callers().opening.count(peer.caller(), now)?;
+    let owner: Owner = random().map_err(|_| ApiError::Internal)?;
+    let token = state.customer_pass().ok_or(ApiError::NoNameplate)?;
+    let nameplate = state
+        .directory()
+        .open(form, owner, now, &mut random_number)?;
+    info!(%nameplate, %form, "session opened");
+    Ok(created(Opened {
+        nameplate,
+        owner: state.key.owner_token(nameplate, &owner),
+        expires_in: LIFETIME_SECONDS,
+        relay: RelayAccess {
+            url: &state.origin,
+            token,
+        },
+    }))
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    nameplate: Nameplate,
+    owner: String,
+    expires_in: u64,
+    relay: RelayAccess<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddressBody {
+    address: Value,
+}
+
+/// `PUT /v1/sessions/{nameplate}/address`
+pub(super) async fn set_address(
+    State(state): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    Body(AddressBody { address }): Body<AddressBody>,
+) -> ApiResult<StatusCode> {
+    let nameplate = nameplate(path)?;
+    let owner = owner(&state, nameplate, &headers)?;
+    let address = check_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
+    state
+        .directory()
+        .set_address(nameplate, &owner, address, state.clock.now())?;
+    info!(%nameplate, "address set");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /v1/sessions/{nameplate}`
+pub(super) async fn close(
+    State(state): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> ApiResult<StatusCode> {
+    let nameplate = nameplate(path)?;
+    let owner = owner(&state, nameplate, &headers)?;
+    state
+        .directory()
+        .close(nameplate, &owner, state.clock.now());
+    info!(%nameplate, "session closed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/sessions/{nameplate}`
+pub(super) async fn look_up(
+    State(state): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let now = state.clock.now();
+    state.callers().lookups.count(peer.caller(), now)?;
+    // Looked at first, so that a card that was just revoked is refused here.
+    state.revocations();
+    let serial = state
+        .agents()
+        .count_lookup(TokenHash::of(bearer(&headers)?), now)?;
+    let nameplate = nameplate(path)?;
+    let address = state.directory().look_up(nameplate, now)?.to_owned();
+    let address = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
+    let token = state.agent_pass().ok_or(ApiError::NoNameplate)?;
+    info!(%nameplate, serial, "looked up");
+    let relay = RelayAccess {
+        url: &state.origin,
+        token,
+    };
+    Ok(Json(LookedUp {
+        form: nameplate.form(),
+        address,
+        relay,
+    })
+    .into_response())
+}
+
+#[derive(Serialize)]
+struct LookedUp<'a> {
+    form: CodeForm,
+    address: Value,
+    relay: RelayAccess<'a>,
+}
+
+/// What isn't even a nameplate's shape is unknown like any other.
+fn nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Nameplate> {
+    let Path(text) = path.map_err(|_| ApiError::UnknownNameplate)?;
+    text.parse().map_err(|_| ApiError::UnknownNameplate)
+}
+
+fn owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<Owner> {
+    state
+        .key
+        .owner(nameplate, bearer(headers)?)
+        .ok_or(ApiError::Unauthorised)
+}
+
+fn random_number() -> u64 {
+    // Without randomness the same nameplate is picked again and again, and found to be taken.
+    random().map_or(0, u64::from_le_bytes)
+}
+
+/// The address as it is kept and handed on: understood and written anew, so that what reaches an agent
+/// is well-formed; and through our own relay if through any, so that nobody makes an agent's console
+/// call a server of his choice.
+fn check_address(address: Value, relay: &RelayUrl) -> Option<Box<str>> {
+    let address: EndpointAddr = serde_json::from_value(address).ok()?;
+    let is_ours = |way: &TransportAddr| match way {
+        TransportAddr::Relay(url) => url == relay,
+        TransportAddr::Ip(_) => true,
+        _ => false,
+    };
+    if address.addrs.len() > MAX_WAYS || !address.addrs.iter().all(is_ours) {
+        return None;
+    }
+    serde_json::to_string(&address)
+        .ok()
+        .map(String::into_boxed_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6";
+
+    #[track_caller]
+    fn check(addrs: Value, accepted: bool) {
+        let relay = "https://tuki.example:443".parse().unwrap();
+        let address = json!({ "id": ID, "addrs": addrs });
+        let found = check_address(address.clone(), &relay);
+        assert_eq!(found.is_some(), accepted, "{address}");
+        if let Some(found) = found {
+            assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), address);
+        }
+    }
+
+    #[test]
+    fn an_address_is_direct_or_through_our_relay() {
+        check(json!([]), true);
+        check(
+            json!([{ "Ip": "192.0.2.1:4444" }, { "Ip": "[2001:db8::1]:4444" }]),
+            true,
+        );
+        check(json!([{ "Relay": "https://tuki.example/" }]), true);
+        check(json!([{ "Relay": "https://evil.example/" }]), false);
+        check(json!([{ "Relay": "http://tuki.example/" }]), false);
+        check(json!([{ "Relay": "https://tuki.example:444/" }]), false);
+        check(json!([{ "Ip": "tuki.example:1" }]), false);
+        check(json!([{ "Custom": "00" }]), false);
+        check(json!({}), false);
+    }
+
+    #[test]
+    fn an_address_names_a_bounded_number_of_ways() {
+        let ways = |count: u16| {
+            let ways = (1..=count).map(|port| json!({ "Ip": format!("192.0.2.1:{port}") }));
+            Value::Array(ways.collect())
+        };
+        let relay = "https://tuki.example:443".parse().unwrap();
+        let address = |count| json!({ "id": ID, "addrs": ways(count) });
+        assert!(check_address(address(32), &relay).is_some());
+        assert!(check_address(address(33), &relay).is_none());
+    }
+}

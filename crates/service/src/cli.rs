@@ -1,0 +1,101 @@
+//! The command line: `etatuki-service --help` is made of this.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use etatuki_trust::{VendorKey, VendorPublicKey};
+
+use crate::config::{Config, TlsFiles};
+
+/// Rendezvous and relay for Etätuki: gives out nameplates, leads agents to customers, relays what is
+/// encrypted from end to end.
+#[derive(Debug, Parser)]
+#[command(name = "etatuki-service", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log more, to stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service until Ctrl-C or SIGTERM
+    Serve(ServeArgs),
+}
+
+/// How to run it.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 picks a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8477")]
+    listen: SocketAddr,
+    /// The vendor's public key, or a file that holds it; may be given more than once
+    #[arg(long = "vendor-key", required = true, num_args = 1.., value_name = "KEY|FILE", value_parser = vendor_key)]
+    vendor_keys: Vec<VendorPublicKey>,
+    /// The vendor's signed revocation list; read again whenever it changes
+    #[arg(long, value_name = "FILE")]
+    revocations: Option<PathBuf>,
+    /// The URL by which launchers and consoles reach the service [default: what it listens on]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// The certificate's chain, PEM; without it, plain HTTP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// What these words ask for.
+    #[must_use]
+    pub fn into_config(self) -> Config {
+        let tls = self.tls_cert.zip(self.tls_key);
+        Config {
+            revocations: self.revocations,
+            public_url: self.public_url,
+            tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            ..Config::new(self.listen, self.vendor_keys)
+        }
+    }
+}
+
+/// A public key, or the one in a file whose other lines are comments.
+fn vendor_key(text: &str) -> Result<VendorPublicKey, String> {
+    if VendorKey::from_text(text).is_ok() {
+        return Err(private_key_here());
+    }
+    if let Ok(key) = text.parse() {
+        return Ok(key);
+    }
+    let content = read_bounded(text).map_err(|error| {
+        format!("neither a public key (etv1-…) nor a file that can be read: {error}")
+    })?;
+    let line = content
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with('#'));
+    let line = line.unwrap_or_default();
+    if VendorKey::from_text(line).is_ok() {
+        return Err(private_key_here());
+    }
+    line.parse()
+        .map_err(|error| format!("the file holds no vendor's public key: {error}"))
+}
+
+fn private_key_here() -> String {
+    "that is the vendor's private key, which must not be on this machine: `etatuki-vendor key show` prints the public one".into()
+}
+
+fn read_bounded(path: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(16 * 1024)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}

@@ -1,0 +1,158 @@
+//! How a service is to run, and why it may not start.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use etatuki_trust::{OriginError, RevocationError, VendorPublicKey};
+
+use crate::{clock::Clock, rate::Rate};
+
+/// How a service is to run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The vendor's public keys; at least one.
+    pub vendors: Vec<VendorPublicKey>,
+    /// Where the vendor's signed revocation list is. Looked at again when it changes.
+    pub revocations: Option<PathBuf>,
+    /// The URL by which clients reach the service; `None` if it is what it listens on.
+    pub public_url: Option<String>,
+    /// The certificate, if the service ends TLS itself.
+    pub tls: Option<TlsFiles>,
+    /// How much and how often.
+    pub limits: Limits,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// A plain HTTP service at `listen`, with every limit at its usual value.
+    #[must_use]
+    pub fn new(listen: SocketAddr, vendors: Vec<VendorPublicKey>) -> Self {
+        Self {
+            listen,
+            vendors,
+            revocations: None,
+            public_url: None,
+            tls: None,
+            limits: Limits::default(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// The files of a certificate, both PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The chain, the service's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key: PKCS #8, SEC 1 or PKCS #1.
+    pub key: PathBuf,
+}
+
+/// How much the service takes on, and how often anybody may do what. "Address" is an IPv4 address or an
+/// IPv6 network of 64 bits.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Sessions that wait at a time.
+    pub sessions: usize,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections of one address at a time.
+    pub connections_an_address: u32,
+    /// Requests of any kind, per address.
+    pub requests: Rate,
+    /// Sessions opened, per address.
+    pub opening: Rate,
+    /// Challenges and agents' tokens asked for, per address.
+    pub proving: Rate,
+    /// Look-ups, per address.
+    pub lookups_an_address: Rate,
+    /// Look-ups, per agent's card.
+    pub lookups_an_agent: Rate,
+    /// Look-ups, per nameplate.
+    pub lookups_a_nameplate: Rate,
+    /// Tokens given out, per agent's card.
+    pub tokens_an_agent: Rate,
+    /// Changes of the customer's address, per session.
+    pub address_changes: Rate,
+    /// Bytes a second that one relayed connection may send; twice as many at once.
+    pub relay_bytes_a_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 20_000,
+            connections: 50_000,
+            connections_an_address: 1_000,
+            requests: Rate::new(300, Duration::from_millis(20)),
+            opening: Rate::new(30, Duration::from_secs(2)),
+            proving: Rate::new(40, Duration::from_secs(1)),
+            lookups_an_address: Rate::new(60, Duration::from_secs(1)),
+            lookups_an_agent: Rate::new(20, Duration::from_secs(2)),
+            lookups_a_nameplate: Rate::new(20, Duration::from_secs(3)),
+            tokens_an_agent: Rate::new(10, Duration::from_secs(6)),
+            address_changes: Rate::new(20, Duration::from_secs(1)),
+            relay_bytes_a_second: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// The same bounds on memory, but as often as anybody likes: for load tests.
+    #[must_use]
+    pub fn without_rates() -> Self {
+        Self {
+            connections_an_address: u32::MAX,
+            requests: Rate::UNLIMITED,
+            opening: Rate::UNLIMITED,
+            proving: Rate::UNLIMITED,
+            lookups_an_address: Rate::UNLIMITED,
+            lookups_an_agent: Rate::UNLIMITED,
+            lookups_a_nameplate: Rate::UNLIMITED,
+            tokens_an_agent: Rate::UNLIMITED,
+            address_changes: Rate::UNLIMITED,
+            ..Self::default()
+        }
+    }
+}
+
+/// Why a service didn't start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StartError {
+    /// No card could ever be good.
+    #[error("no vendor's key was given, so no agent could ever be let in: use --vendor-key")]
+    NoVendor,
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {error}")]
+    Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    /// The URL that clients are to be given isn't one.
+    #[error("{url:?} can't be the public URL: {error}")]
+    PublicUrl { url: String, error: OriginError },
+    /// Listening everywhere says nothing about where clients find the service.
+    #[error("listening on {0} says nothing about where clients find the service: use --public-url")]
+    NoPublicUrl(SocketAddr),
+    /// The revocation list can't be read.
+    #[error("can't read the revocation list {path}: {error}")]
+    ReadRevocations {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    /// The revocation list isn't the vendor's.
+    #[error("{path}: {error}")]
+    Revocations {
+        path: PathBuf,
+        error: RevocationError,
+    },
+    /// The certificate or its key can't be used.
+    #[error("can't use the certificate {path}: {reason}")]
+    Certificate { path: PathBuf, reason: String },
+    /// The system has no randomness to give.
+    #[error("the system gave no randomness: {0}")]
+    Randomness(String),
+}

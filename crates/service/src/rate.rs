@@ -1,0 +1,190 @@
+//! How often something may happen: pure, with the time passed in.
+//!
+//! The algorithm is the generic cell rate algorithm of ITU-T I.371 in its virtual scheduling form: one
+//! point in time per meter is all that has to be kept.
+
+use std::{collections::HashMap, hash::Hash, net::IpAddr, time::Duration};
+
+/// So many at once, and from then on one every so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come at once.
+    pub burst: u32,
+    /// How long it takes until one more may come.
+    pub every: Duration,
+}
+
+impl Rate {
+    /// `burst` at once, and one more `every` so often.
+    #[must_use]
+    pub const fn new(burst: u32, every: Duration) -> Self {
+        Self { burst, every }
+    }
+
+    /// As often as anybody likes.
+    pub const UNLIMITED: Self = Self::new(u32::MAX, Duration::ZERO);
+}
+
+/// It came too often; it may come again after this long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooMany(pub(crate) Duration);
+
+/// What is remembered of the past: when the meter will be as good as new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meter(Duration);
+
+impl Meter {
+    /// Counts one more at `now`, unless that were too many.
+    pub(crate) fn count(&mut self, rate: Rate, now: Duration) -> Result<(), TooMany> {
+        let next = self.0.max(now).saturating_add(rate.every);
+        let latest = now.saturating_add(rate.every.saturating_mul(rate.burst));
+        if next > latest {
+            return Err(TooMany(next - latest));
+        }
+        self.0 = next;
+        Ok(())
+    }
+
+    fn is_new(&self, now: Duration) -> bool {
+        self.0 <= now
+    }
+}
+
+/// One meter for every key, in bounded memory.
+#[derive(Debug)]
+pub(crate) struct Meters<K> {
+    rate: Rate,
+    meters: HashMap<K, Meter>,
+    most: usize,
+    /// Shared by all keys that found no room.
+    rest: Meter,
+    swept: Duration,
+}
+
+/// How often old meters are looked for, so that a full table isn't searched at every call.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+impl<K: Eq + Hash> Meters<K> {
+    pub(crate) fn new(rate: Rate, most: usize) -> Self {
+        Self {
+            rate,
+            meters: HashMap::new(),
+            most,
+            rest: Meter::default(),
+            swept: Duration::ZERO,
+        }
+    }
+
+    /// Counts one more of `key` at `now`, unless that were too many.
+    pub(crate) fn count(&mut self, key: K, now: Duration) -> Result<(), TooMany> {
+        if self.rate == Rate::UNLIMITED {
+            return Ok(());
+        }
+        let rate = self.rate;
+        if let Some(meter) = self.meters.get_mut(&key) {
+            return meter.count(rate, now);
+        }
+        self.sweep(now);
+        if self.meters.len() >= self.most {
+            return self.rest.count(rate, now);
+        }
+        self.meters.entry(key).or_default().count(rate, now)
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        if self.meters.len() >= self.most / 2 && now >= self.swept + SWEEP_EVERY {
+            self.meters.retain(|_, meter| !meter.is_new(now));
+            self.swept = now;
+        }
+    }
+}
+
+/// Who is calling, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, since that is
+/// what one household has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller(u64, bool);
+
+impl Caller {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(u64::from(address.to_bits()), false),
+            IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64, true),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RATE: Rate = Rate::new(3, Duration::from_secs(2));
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_burst_and_then_one_every_so_often() {
+        let mut meter = Meter::default();
+        for _ in 0..3 {
+            assert_eq!(meter.count(RATE, at(10)), Ok(()));
+        }
+        assert_eq!(meter.count(RATE, at(10)), Err(TooMany(at(2))));
+        assert_eq!(meter.count(RATE, at(11)), Err(TooMany(at(1))));
+        assert_eq!(meter.count(RATE, at(12)), Ok(()));
+        assert_eq!(meter.count(RATE, at(12)), Err(TooMany(at(2))));
+        for _ in 0..3 {
+            assert_eq!(meter.count(RATE, at(100)), Ok(()));
+        }
+        assert!(meter.count(RATE, at(100)).is_err());
+    }
+
+    #[test]
+    fn unlimited_is_unlimited() {
+        let mut meter = Meter::default();
+        for _ in 0..10_000 {
+            assert_eq!(meter.count(Rate::UNLIMITED, at(1)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_full_table_lets_the_rest_share_one_meter() {
+        let mut meters = Meters::new(RATE, 100);
+        for key in 0..100 {
+            assert_eq!(meters.count(key, at(10)), Ok(()));
+        }
+        let passed = (100..200)
+            .filter(|key| meters.count(*key, at(10)).is_ok())
+            .count();
+        assert_eq!(passed, 3);
+        assert_eq!(meters.meters.len(), 100);
+        // Who has a meter keeps it, and old ones make room.
+        assert_eq!(meters.count(5, at(10)), Ok(()));
+        assert_eq!(meters.count(500, at(20)), Ok(()));
+        assert_eq!(meters.meters.len(), 1);
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_what_one_household_has() {
+        let caller = |text: &str| Caller::of(text.parse().unwrap());
+        assert_ne!(caller("192.0.2.1"), caller("192.0.2.2"));
+        assert_eq!(caller("192.0.2.1"), caller("::ffff:192.0.2.1"));
+        assert_eq!(caller("2001:db8:1:2::1"), caller("2001:db8:1:2:ffff::2"));
+        assert_ne!(caller("2001:db8:1:2::1"), caller("2001:db8:1:3::1"));
+        assert_ne!(caller("0.0.0.1"), caller("0:0:0:1::"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_rate(gaps in proptest::collection::vec(0u64..3000, 1..200)) {
+            let (mut meter, mut now, mut passed) = (Meter::default(), Duration::ZERO, 0u128);
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                passed += u128::from(meter.count(RATE, now).is_ok());
+                prop_assert!(passed <= 3 + now.as_millis() / 2000);
+            }
+        }
+    }
+}

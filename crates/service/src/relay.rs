@@ -1,0 +1,262 @@
+//! The relay: iroh's, behind our own listener and our own door.
+//!
+//! It moves encrypted packets between endpoints that can't reach each other directly. It doesn't pair
+//! them: who may talk to whom is for the endpoints to say. The door asks for a relay token, counts what
+//! comes in, and bounds the handshake in time; iroh's own server would do the first of these only.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    Extension, Router,
+    extract::{
+        FromRequestParts as _, Request,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::{Sink, Stream};
+use iroh_base::EndpointId;
+use iroh_relay::{
+    ExportKeyingMaterial, KeyCache,
+    http::{CLIENT_AUTH_HEADER, ProtocolVersion, RELAY_PATH, RELAY_PROBE_PATH},
+    protos::{handshake, streams::StreamError},
+    server::{
+        Access, AccessControl, ClientRequest, ConnectionId, DynAccessControl, Metrics,
+        OnDisconnectGuard,
+        client::Config,
+        clients::Clients,
+        streams::{Bucket, RelayedStream},
+    },
+};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tracing::debug;
+
+use crate::{api::ApiError, server::Peer, state::Shared, tokens::TokenHash};
+
+/// How long a client may take to say who it is.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// The longest message; iroh's own are at most 64 KiB and a few bytes.
+const MAX_MESSAGE: usize = 128 * 1024;
+
+/// What is read at once. Small, since most connections wait for minutes; longer messages make room.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// How many messages wait for one client. Fewer than iroh's 512: an old picture is of no use.
+const QUEUE: usize = 128;
+
+/// How many endpoints' keys are kept ready-made.
+const KEY_CACHE: usize = 16 * 1024;
+
+/// The relay of one service.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    door: Arc<dyn DynAccessControl>,
+    bytes_a_second: u32,
+    clients: Clients,
+    key_cache: KeyCache,
+    metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    pub(crate) fn new(state: Shared) -> Arc<Self> {
+        Arc::new(Self {
+            bytes_a_second: state.limits.relay_bytes_a_second,
+            door: Arc::new(Door(state)),
+            clients: Clients::default(),
+            key_cache: KeyCache::new(KEY_CACHE),
+            metrics: Arc::default(),
+        })
+    }
+
+    /// Ends every connection.
+    pub(crate) async fn shutdown(&self) {
+        self.clients.shutdown().await;
+    }
+}
+
+/// The paths where iroh's clients look for a relay.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(hub: Arc<Hub>) -> Router<S> {
+    Router::new()
+        .route(RELAY_PATH, get(connect))
+        .route(RELAY_PROBE_PATH, get(probe))
+        .layer(Extension(hub))
+}
+
+/// Clients measure how far away the relay is with this.
+async fn probe() -> impl IntoResponse {
+    (StatusCode::OK, [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")])
+}
+
+async fn connect(
+    Extension(hub): Extension<Arc<Hub>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
+        return ApiError::BadRequest.into_response();
+    };
+    upgrade
+        .protocols([ProtocolVersion::V2.to_str()])
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(READ_BUFFER)
+        .max_write_buffer_size(MAX_MESSAGE * 4)
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| hub.admit(socket, parts, peer))
+}
+
+impl Hub {
+    async fn admit(self: Arc<Self>, socket: WebSocket, parts: Parts, peer: Peer) {
+        let Some(mut socket) = Framed::new(socket, self.bytes_a_second, peer) else {
+            return;
+        };
+        match timeout(HANDSHAKE_TIME, self.greet(&mut socket, parts)).await {
+            Ok(Ok(guard)) => {
+                let stream = RelayedStream::new(socket, self.key_cache.clone());
+                let mut config = Config::new(guard, stream, ProtocolVersion::V2);
+                config.channel_capacity = QUEUE;
+                self.clients.register(config, self.metrics.clone());
+            }
+            // What went wrong in detail may quote the client's proof: it stays out of the log.
+            Ok(Err(_)) => debug!("a relay client was refused"),
+            Err(_) => debug!("a relay client took too long to say who it is"),
+        }
+    }
+
+    async fn greet(
+        &self,
+        socket: &mut Framed,
+        parts: Parts,
+    ) -> Result<OnDisconnectGuard, handshake::Error> {
+        let proof = parts.headers.get(CLIENT_AUTH_HEADER).cloned();
+        let client = handshake::serverside(socket, proof).await?;
+        let request = ClientRequest::new(client.client_key, ProtocolVersion::V2, parts);
+        client.authorize_with(&request, &self.door, socket).await
+    }
+}
+
+/// Lets in who has a pass.
+#[derive(Debug)]
+struct Door(Shared);
+
+impl AccessControl for Door {
+    async fn on_connect(&self, request: &ClientRequest) -> Access {
+        let now = self.0.clock.now();
+        let token = request.auth_token().map(|token| TokenHash::of(&token));
+        let connection = request.connection_id();
+        if token.is_some_and(|token| self.0.passes().admit(token, connection, now)) {
+            Access::Allow
+        } else {
+            Access::Deny {
+                reason: Some("the relay token is missing, wrong or expired".into()),
+            }
+        }
+    }
+
+    fn on_disconnect(&self, _: EndpointId, connection: ConnectionId) {
+        self.0.passes().end(&connection, self.0.clock.now());
+    }
+}
+
+/// A WebSocket as iroh's relay wants it: whole binary messages, both ways, and no more of them than the
+/// client may send.
+struct Framed {
+    socket: WebSocket,
+    allowance: Bucket,
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Counts as a connection of its address for as long as it lives.
+    _peer: Peer,
+}
+
+impl Framed {
+    fn new(socket: WebSocket, bytes_a_second: u32, peer: Peer) -> Option<Self> {
+        let rate = i64::from(bytes_a_second);
+        let allowance = Bucket::new(rate * 2, rate, Duration::from_millis(100)).ok()?;
+        Some(Self {
+            socket,
+            allowance,
+            pause: None,
+            _peer: peer,
+        })
+    }
+
+    /// Counts a message; if that was too much, the next one waits.
+    fn count(&mut self, bytes: usize) {
+        // A message costs something even if there is nothing in it.
+        if let Err(until) = self.allowance.consume(bytes.max(64)) {
+            let until: Instant = until;
+            self.pause = Some(Box::pin(sleep_until(until)));
+        }
+    }
+
+    fn socket(self: Pin<&mut Self>) -> Pin<&mut WebSocket> {
+        Pin::new(&mut self.get_mut().socket)
+    }
+}
+
+impl Stream for Framed {
+    type Item = Result<axum::body::Bytes, StreamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match ready!(self.as_mut().socket().poll_next(cx)) {
+                Some(Ok(Message::Binary(bytes))) => {
+                    self.count(bytes.len());
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Some(Ok(Message::Close(_))) | None => return Poll::Ready(None),
+                // Pings are answered below us, and text means nothing here.
+                Some(Ok(other)) => self.count(other.into_data().len()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(StreamError::from_std(error)))),
+            }
+        }
+    }
+}
+
+impl Sink<axum::body::Bytes> for Framed {
+    type Error = StreamError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.socket().poll_ready(cx).map_err(StreamError::from_std)
+    }
+
+    fn start_send(self: Pin<&mut Self>, bytes: axum::body::Bytes) -> Result<(), StreamError> {
+        self.socket()
+            .start_send(Message::Binary(bytes))
+            .map_err(StreamError::from_std)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.socket().poll_flush(cx).map_err(StreamError::from_std)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.socket().poll_close(cx).map_err(StreamError::from_std)
+    }
+}
+
+/// The WebSocket's TLS session is out of reach; clients prove their key by a challenge instead, which
+/// costs one round trip when they connect.
+impl ExportKeyingMaterial for Framed {
+    fn export_keying_material<T: AsMut<[u8]>>(
+        &self,
+        _: T,
+        _: &[u8],
+        _: Option<&[u8]>,
+    ) -> Option<T> {
+        None
+    }
+}
