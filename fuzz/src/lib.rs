@@ -1,0 +1,42 @@
+//! The fuzz targets: what each does with hostile bytes, and what must hold afterwards.
+//!
+//! A new target is a function here (or in a file of its own), a line in [`TARGETS`], and a folder
+//! with a few small seeds in `corpus/`. `run` and the replay test find it by itself.
+
+mod link_code;
+#[path = "../../crates/picture/tests/model/mod.rs"]
+mod model;
+mod picture;
+mod rfb;
+
+/// Looks at bytes; panics when something doesn't hold.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also the name of its folders.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("link_code", link_code::link_code),
+    ("picture", picture::picture),
+    ("rfb_client_messages", rfb::client_messages),
+    ("rfb_handshake", rfb::handshake),
+    ("rfb_server_messages", rfb::server_messages),
+];
+
+/// The target of this name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, target)| *target)
+}
+
+/// Bytes that come in pieces: the first bytes of an input decide where it is split, so that the
+/// fuzzer finds the splits that matter.
+pub(crate) fn pieces<'a>(lengths: &'a [u8], mut bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut lengths = lengths.iter().cycle();
+    std::iter::from_fn(move || {
+        let length = usize::from(*lengths.next().unwrap_or(&255)).clamp(1, bytes.len().max(1));
+        let (piece, rest) = bytes.split_at_checked(length)?;
+        bytes = rest;
+        Some(piece)
+    })
+}

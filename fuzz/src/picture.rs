@@ -1,0 +1,141 @@
+//! The picture path between a hostile tool and a hostile agent: whatever they send, a client that
+//! reads what comes out sees in the end what the screen shows.
+
+use crate::model::Client;
+use etatuki_picture::{MAX_UPDATE_PIXELS, Screen, Updater};
+use etatuki_rfb::{
+    ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerMessage, ServerParser,
+};
+
+const SIZE: (u16, u16) = (40, 36);
+
+/// Records: a byte that says who speaks (and whether the line has credit afterwards), a byte with
+/// the length, and as many bytes of that side's stream.
+pub(crate) fn picture(mut input: &[u8]) {
+    let mut world = World::new();
+    while let Some(([head, length], rest)) = input.split_first_chunk::<2>() {
+        let (bytes, rest) = rest.split_at(usize::from(*length).min(rest.len()));
+        input = rest;
+        let goes_on = if head & 1 == 0 {
+            world.tool_says(bytes)
+        } else {
+            world.agent_says(bytes)
+        };
+        if head & 2 == 0 {
+            world.next();
+        }
+        if head & 4 == 0 {
+            world.answer_fences();
+        }
+        if !goes_on {
+            break;
+        }
+    }
+    world.ends();
+}
+
+struct World {
+    tool: ServerParser,
+    agent: ClientParser,
+    screen: Screen,
+    updater: Updater,
+    client: Client,
+    resizes: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let (width, height) = SIZE;
+        let limits = Limits {
+            max_pixels: 1 << 14,
+            ..Limits::default()
+        };
+        Self {
+            tool: ServerParser::new(limits, PixelFormat::BGRX, width, height),
+            agent: ClientParser::new(limits),
+            screen: Screen::new(width, height),
+            updater: Updater::new(width, height),
+            client: Client::new(width, height),
+            resizes: false,
+        }
+    }
+
+    /// False when the tool broke the protocol: the session would end.
+    fn tool_says(&mut self, bytes: &[u8]) -> bool {
+        self.tool.push(bytes);
+        loop {
+            match self.tool.next() {
+                Ok(Some(ServerMessage::Rectangle(rectangle))) => {
+                    let applied = self.screen.apply(&rectangle);
+                    applied.expect("the parser lets only through what fits");
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn agent_says(&mut self, bytes: &[u8]) -> bool {
+        self.agent.push(bytes);
+        loop {
+            match self.agent.next() {
+                Ok(Some(message)) => {
+                    if !self.agent_wants(message) {
+                        return false;
+                    }
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn agent_wants(&mut self, message: ClientMessage) -> bool {
+        match message {
+            ClientMessage::SetEncodings(encodings) => {
+                self.updater.set_encodings(&encodings);
+                self.resizes = encodings.contains(&-223) || encodings.contains(&-308);
+            }
+            ClientMessage::UpdateRequest { incremental, rect } => {
+                self.updater.request(incremental, rect);
+            }
+            ClientMessage::EnableContinuousUpdates { enable, rect } => {
+                self.updater.continuous(enable, rect);
+            }
+            ClientMessage::Fence { flags, payload } => {
+                return self.updater.client_fence(flags, &payload).is_ok();
+            }
+            ClientMessage::SetDesktopSize { width, .. } => {
+                return self.updater.desktop_size_answer(width % 4).is_ok();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn next(&mut self) {
+        if let Some(block) = self.updater.next(&mut self.screen) {
+            assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
+            self.client.take(&block, 1 << 16);
+        }
+    }
+
+    fn answer_fences(&mut self) {
+        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+            let answered = self.updater.client_fence(flags, &payload);
+            answered.expect("an answer never is too much");
+        }
+    }
+
+    fn ends(mut self) {
+        self.updater.continuous(false, Rect::default());
+        self.client
+            .catch_up(&mut self.updater, &mut self.screen, 1 << 16);
+        assert!(self.client.agrees_with(&self.screen));
+        assert!(!self.client.mixed);
+        if self.resizes {
+            assert_eq!(self.client.bounds(), self.screen.bounds());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! RFB: however the bytes are split, the same comes out; and what comes out can be written again.
+
+use crate::pieces;
+use etatuki_rfb::{
+    ClientHandshake, ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Security,
+    ServerHandshake, ServerInit, ServerMessage, ServerParser, encode, translate,
+};
+
+/// Small screens, so that a find is a fault and not just a large picture.
+fn limits() -> Limits {
+    Limits {
+        max_pixels: 1 << 16,
+        max_cut_text: 2000,
+        ..Limits::default()
+    }
+}
+
+/// The first byte: whether pointer events may be long; the next three: the split.
+pub(crate) fn client_messages(input: &[u8]) {
+    let Some(([flags, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
+        return;
+    };
+    let extended = flags & 1 != 0;
+    let whole = client(&[bytes], extended);
+    let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
+    assert_eq!(client(&split, extended), whole);
+    let mut again = Vec::new();
+    for message in &whole.0 {
+        encode::client::message(&mut again, message, extended);
+        if let ClientMessage::SetPixelFormat(format) = message {
+            check_translation(format);
+        }
+    }
+    assert_eq!(client(&[&again], extended), (whole.0, None));
+}
+
+fn client(split: &[&[u8]], extended: bool) -> (Vec<ClientMessage>, Option<ProtocolError>) {
+    let mut parser = ClientParser::new(limits());
+    parser.set_extended_pointer(extended);
+    let mut messages = Vec::new();
+    for piece in split {
+        parser.push(piece);
+        loop {
+            match parser.next() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(parser.next(), Err(error.clone()));
+                    return (messages, Some(error));
+                }
+            }
+        }
+    }
+    (messages, None)
+}
+
+fn check_translation(format: &PixelFormat) {
+    let mut out = Vec::new();
+    translate(&[1, 2, 3, 0, 255, 255, 255, 0], format, &mut out);
+    assert_eq!(out.len(), 2 * format.bytes_per_pixel());
+}
+
+/// The first byte: the pixel format; the next three: the split.
+pub(crate) fn server_messages(input: &[u8]) {
+    let Some(([format, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
+        return;
+    };
+    let bits_per_pixel = [32, 16, 8][usize::from(*format) % 3];
+    let format = PixelFormat {
+        bits_per_pixel,
+        ..PixelFormat::BGRX
+    };
+    let whole = server(&[bytes], format);
+    let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
+    assert_eq!(server(&split, format), whole);
+}
+
+fn server(split: &[&[u8]], format: PixelFormat) -> (Vec<ServerMessage>, Option<ProtocolError>) {
+    let mut parser = ServerParser::new(limits(), format, 40, 36);
+    let mut messages = Vec::new();
+    for piece in split {
+        parser.push(piece);
+        loop {
+            match parser.next() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(parser.next(), Err(error.clone()));
+                    return (messages, Some(error));
+                }
+            }
+        }
+        let (width, height) = parser.size();
+        assert!(limits().allows_size(width, height));
+    }
+    (messages, None)
+}
+
+/// The first byte: the server's security; the next three: the split; the rest goes to both sides.
+pub(crate) fn handshake(input: &[u8]) {
+    let Some(([security, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
+        return;
+    };
+    let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
+    let password = security & 1 != 0;
+    assert_eq!(serve(&split, password), serve(&[bytes], password));
+    assert_eq!(connect(&split), connect(&[bytes]));
+}
+
+type Outcome<T> = (Vec<u8>, Result<Option<T>, ProtocolError>, Option<Vec<u8>>);
+
+fn serve(split: &[&[u8]], password: bool) -> Outcome<bool> {
+    let init = ServerInit {
+        width: 40,
+        height: 36,
+        format: PixelFormat::BGRX,
+        name: String::new(),
+    };
+    let security = if password {
+        Security::VncAuth {
+            password: "12345678".to_owned().into(),
+            challenge: [7; 16],
+        }
+    } else {
+        Security::None
+    };
+    let mut server = ServerHandshake::new(init, security);
+    let (mut said, mut outcome) = (server.output(), Ok(None));
+    for piece in split {
+        server.push(piece);
+        outcome = server.step();
+        said.extend(server.output());
+    }
+    let rest = outcome.is_ok().then(|| server.into_rest());
+    (said, outcome, rest)
+}
+
+fn connect(split: &[&[u8]]) -> Outcome<ServerInit> {
+    let mut client = ClientHandshake::new(limits());
+    let (mut said, mut outcome) = (Vec::new(), Ok(None));
+    for piece in split {
+        client.push(piece);
+        outcome = client.step();
+        said.extend(client.output());
+    }
+    let rest = outcome.is_ok().then(|| client.into_rest());
+    (said, outcome, rest)
+}
