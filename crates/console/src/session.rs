@@ -42,7 +42,7 @@ pub struct Office {
 
 /// What the agent wants done.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Put this question on the customer's screen.
     Ask(Ask),
     /// Text for the customer's clipboard.

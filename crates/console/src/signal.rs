@@ -1,7 +1,7 @@
 //! The signals that end the program in good order.
 
 /// Waits for Ctrl-C, or for the wish that a process end.
-pub async fn stop_signal() {
+pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

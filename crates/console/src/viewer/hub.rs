@@ -70,6 +70,9 @@ pub(crate) struct ToLink {
     pub(crate) clipboard: mpsc::Receiver<String>,
 }
 
+/// Bytes for a viewer, and the way to it.
+type Portion = (mpsc::Sender<Vec<u8>>, Vec<u8>);
+
 /// See the module. One for each session.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -241,10 +244,7 @@ impl Hub {
     }
 
     /// Takes in one message of the customer's side. What is for the viewer comes back with the way to it.
-    fn take_in(
-        &self,
-        message: &ServerMessage,
-    ) -> Result<Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)>, PictureError> {
+    fn take_in(&self, message: &ServerMessage) -> Result<Option<Portion>, PictureError> {
         let mut shared = self.lock();
         let known = shared.known.as_mut().ok_or(PictureError::Init)?;
         known.learn(message);
@@ -260,7 +260,7 @@ impl Hub {
         else {
             return self.alone(message).map(|()| None);
         };
-        let Ok(actions) = watching.seat.from_link(message, known) else {
+        let Ok(actions) = watching.seat.link_said(message, known) else {
             self.dismiss(&mut shared, Dismissal::CannotResize);
             return Ok(None);
         };
@@ -334,7 +334,7 @@ impl Place<'_> {
         if watching.number != self.number {
             return Ok(Actions::default());
         }
-        let mut actions = watching.seat.from_viewer(message, known, control)?;
+        let mut actions = watching.seat.viewer_said(message, known, control)?;
         // While nobody can get in between: a new size must be on its way before the first picture of it.
         if !actions.to_viewer.is_empty()
             && let Err(mpsc::error::TrySendError::Full(bytes)) = self
@@ -381,7 +381,7 @@ impl PictureReader {
         let Some(parser) = &mut self.parser else {
             return Ok(());
         };
-        let mut chunk: Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)> = None;
+        let mut chunk: Option<Portion> = None;
         while let Some(message) = parser.next()? {
             let Some((way, bytes)) = hub.take_in(&message)? else {
                 continue;
@@ -414,7 +414,7 @@ impl PictureReader {
     }
 }
 
-async fn flush(chunk: Option<(mpsc::Sender<Vec<u8>>, Vec<u8>)>) {
+async fn flush(chunk: Option<Portion>) {
     if let Some((way, bytes)) = chunk {
         // A viewer that is gone needs no picture.
         let _ = way.send(bytes).await;

@@ -26,3 +26,6 @@ pub(crate) use serve::{Left, ViewerError, serve};
 
 use known::Known;
 use seat::{Actions, Seat};
+
+#[cfg(test)]
+mod tests;

@@ -107,7 +107,7 @@ impl Seat {
     ///
     /// # Errors
     /// The viewer must go: the screen's size changed before its first request, and it can't follow.
-    pub(crate) fn from_viewer(
+    pub(crate) fn viewer_said(
         &mut self,
         message: ClientMessage,
         known: &Known,
@@ -150,7 +150,7 @@ impl Seat {
     ///
     /// # Errors
     /// The viewer must go: it can't follow a new size.
-    pub(crate) fn from_link(
+    pub(crate) fn link_said(
         &mut self,
         message: &ServerMessage,
         known: &Known,

@@ -1,0 +1,754 @@
+//! The viewer's side as a viewer meets it: the pure seat, and a real client over TCP.
+
+use std::sync::Arc;
+
+use etatuki_rfb::{
+    ClientMessage, ClientParser, CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle,
+    Security, ServerInit, ServerMessage, ServerParser,
+    encode::{self, fence_flags},
+    encoding,
+};
+use tokio::net::{TcpListener, TcpStream};
+use vnc::{VncClient, VncConnector, VncEncoding, VncEvent};
+use zeroize::Zeroizing;
+
+use super::{seat::CannotResize, *};
+
+/// No bytes at all; an empty array alone could be of anything.
+const NOTHING: &[u8] = &[];
+const SIZE: (u16, u16) = (40, 20);
+const RGBX: PixelFormat = PixelFormat {
+    red_shift: 0,
+    blue_shift: 16,
+    ..PixelFormat::BGRX
+};
+const EXTENDED_CLIPBOARD: i32 = 0xc0a1_e5ce_u32.cast_signed();
+
+fn init() -> ServerInit {
+    let (width, height) = SIZE;
+    ServerInit {
+        width,
+        height,
+        format: PixelFormat::BGRX,
+        name: "desktop".into(),
+    }
+}
+
+fn known() -> Known {
+    Known::new(init())
+}
+
+/// A seat whose viewer has announced these and asked for its first picture.
+fn listening(known: &Known, encodings: &[i32]) -> Seat {
+    let mut seat = Seat::new(known.size);
+    say(
+        &mut seat,
+        known,
+        ClientMessage::SetEncodings(encodings.to_vec()),
+    );
+    say(&mut seat, known, request(true));
+    seat
+}
+
+fn request(incremental: bool) -> ClientMessage {
+    ClientMessage::UpdateRequest {
+        incremental,
+        rect: Rect::new(1, 2, 3, 4),
+    }
+}
+
+fn say(seat: &mut Seat, known: &Known, message: ClientMessage) -> Actions {
+    seat.viewer_said(message, known, true).unwrap()
+}
+
+fn hear(seat: &mut Seat, known: &mut Known, message: &ServerMessage) -> Actions {
+    known.learn(message);
+    seat.link_said(message, known).unwrap()
+}
+
+fn update(seat: &mut Seat, known: &mut Known, rectangles: &[Rectangle]) -> Vec<ServerMessage> {
+    hear(seat, known, &ServerMessage::UpdateStart);
+    for rectangle in rectangles {
+        let actions = hear(seat, known, &ServerMessage::Rectangle(rectangle.clone()));
+        assert!(
+            actions.to_viewer.is_empty(),
+            "an update goes out as a whole"
+        );
+    }
+    to_viewer(&hear(seat, known, &ServerMessage::UpdateEnd).to_viewer)
+}
+
+fn to_link(bytes: &[u8]) -> Vec<ClientMessage> {
+    let mut parser = ClientParser::new(Limits::default());
+    parser.push(bytes);
+    std::iter::from_fn(|| parser.next().unwrap()).collect()
+}
+
+/// As a viewer reads them that was told [`SIZE`]; pixels as if they were ours.
+fn to_viewer(bytes: &[u8]) -> Vec<ServerMessage> {
+    let mut parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, SIZE.0, SIZE.1);
+    parser.push(bytes);
+    std::iter::from_fn(|| parser.next().unwrap()).collect()
+}
+
+fn rectangles(messages: &[ServerMessage]) -> Vec<&Rectangle> {
+    let found = messages.iter().filter_map(|message| match message {
+        ServerMessage::Rectangle(rectangle) => Some(rectangle),
+        _ => None,
+    });
+    found.collect()
+}
+
+fn fence(flags: u32, payload: &[u8]) -> (ServerMessage, ClientMessage) {
+    let payload = payload.to_vec();
+    (
+        ServerMessage::Fence {
+            flags,
+            payload: payload.clone(),
+        },
+        ClientMessage::Fence { flags, payload },
+    )
+}
+
+#[test]
+fn only_what_we_know_is_announced() {
+    let mut seat = Seat::new(SIZE);
+    let announced = vec![
+        1,
+        50,
+        7,
+        16,
+        0,
+        encoding::CURSOR,
+        EXTENDED_CLIPBOARD,
+        1,
+        encoding::FENCE,
+        -32,
+    ];
+    let actions = say(&mut seat, &known(), ClientMessage::SetEncodings(announced));
+    let cut = ClientMessage::SetEncodings(vec![1, 0, encoding::CURSOR, encoding::FENCE]);
+    assert_eq!(to_link(&actions.to_link), [cut]);
+    assert!(actions.to_viewer.is_empty());
+}
+
+#[test]
+fn the_pixel_format_is_ours_to_translate() {
+    let mut known = known();
+    let mut seat = listening(&known, &[0, encoding::CURSOR]);
+    let actions = say(&mut seat, &known, ClientMessage::SetPixelFormat(RGBX));
+    assert!(actions.to_link.is_empty() && actions.to_viewer.is_empty());
+    let rect = Rect::new(5, 6, 2, 1);
+    let cursor = |pixels: Vec<u8>| CursorImage {
+        hot: (0, 0),
+        width: 1,
+        height: 1,
+        pixels,
+        mask: vec![0x80],
+    };
+    let sent = [
+        Rectangle::Raw {
+            rect,
+            pixels: vec![1, 2, 3, 0, 4, 5, 6, 0],
+        },
+        Rectangle::Cursor(cursor(vec![7, 8, 9, 0])),
+    ];
+    let got = update(&mut seat, &mut known, &sent);
+    let expected = [
+        Rectangle::Raw {
+            rect,
+            pixels: vec![3, 2, 1, 0, 6, 5, 4, 0],
+        },
+        Rectangle::Cursor(cursor(vec![9, 8, 7, 0])),
+    ];
+    assert_eq!(rectangles(&got), expected.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_viewer_gets_the_whole_picture_and_nothing_before() {
+    let mut known = known();
+    let mut seat = Seat::new(SIZE);
+    say(&mut seat, &known, ClientMessage::SetEncodings(vec![0]));
+    let raw = Rectangle::Raw {
+        rect: Rect::new(0, 0, 1, 1),
+        pixels: vec![0; 4],
+    };
+    assert_eq!(
+        update(&mut seat, &mut known, std::slice::from_ref(&raw)),
+        []
+    );
+    let (w, h) = SIZE;
+    let whole = ClientMessage::UpdateRequest {
+        incremental: false,
+        rect: Rect::new(0, 0, w, h),
+    };
+    assert_eq!(
+        to_link(&say(&mut seat, &known, request(true)).to_link),
+        [whole]
+    );
+    assert_eq!(
+        to_link(&say(&mut seat, &known, request(true)).to_link),
+        [request(true)]
+    );
+    assert_eq!(
+        rectangles(&update(&mut seat, &mut known, std::slice::from_ref(&raw))),
+        [&raw]
+    );
+    // An empty update answers a request too.
+    assert_eq!(
+        update(&mut seat, &mut known, &[]),
+        [ServerMessage::UpdateStart, ServerMessage::UpdateEnd]
+    );
+}
+
+#[test]
+fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
+    let mut known = known();
+    let cursor = CursorImage {
+        hot: (0, 0),
+        width: 1,
+        height: 1,
+        pixels: vec![1, 2, 3, 0],
+        mask: vec![0x80],
+    };
+    let screens = vec![Layout {
+        id: 3,
+        rect: Rect::new(0, 0, 50, 30),
+        flags: 0,
+    }];
+    let size = Rectangle::ExtendedDesktopSize {
+        reason: 0,
+        status: 0,
+        width: 50,
+        height: 30,
+        screens,
+    };
+    let supports = Rectangle::Supports {
+        encoding: encoding::EXTENDED_MOUSE_BUTTONS,
+    };
+    for rectangle in [
+        Rectangle::Cursor(cursor.clone()),
+        size.clone(),
+        supports.clone(),
+    ] {
+        known.learn(&ServerMessage::Rectangle(rectangle));
+    }
+    known.learn(&ServerMessage::EndOfContinuousUpdates);
+    let mut seat = Seat::new(known.size);
+    let announced = [
+        encoding::CURSOR,
+        encoding::EXTENDED_DESKTOP_SIZE,
+        encoding::EXTENDED_MOUSE_BUTTONS,
+        encoding::CONTINUOUS_UPDATES,
+    ];
+    say(
+        &mut seat,
+        &known,
+        ClientMessage::SetEncodings(announced.to_vec()),
+    );
+    assert!(!seat.extended_pointer());
+    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    assert_eq!(
+        rectangles(&told),
+        [&size, &Rectangle::Cursor(cursor), &supports]
+    );
+    assert_eq!(told.last(), Some(&ServerMessage::EndOfContinuousUpdates));
+    assert!(seat.extended_pointer());
+
+    let mut plain = Seat::new(known.size);
+    say(&mut plain, &known, ClientMessage::SetEncodings(vec![0]));
+    assert_eq!(say(&mut plain, &known, request(false)).to_viewer, NOTHING);
+}
+
+#[test]
+fn sizes_are_told_in_the_way_that_the_viewer_knows() {
+    let extended = Rectangle::ExtendedDesktopSize {
+        reason: 0,
+        status: 0,
+        width: 50,
+        height: 30,
+        screens: Vec::new(),
+    };
+    let plain = Rectangle::DesktopSize {
+        width: 50,
+        height: 30,
+    };
+    let one_screen = vec![Layout {
+        id: 0,
+        rect: Rect::new(0, 0, 50, 30),
+        flags: 0,
+    }];
+    let made = Rectangle::ExtendedDesktopSize {
+        reason: 0,
+        status: 0,
+        width: 50,
+        height: 30,
+        screens: one_screen,
+    };
+    let check = |announced: i32, sent: &Rectangle, expected: &Rectangle| {
+        let mut known = known();
+        let mut seat = listening(&known, &[announced]);
+        let got = update(&mut seat, &mut known, std::slice::from_ref(sent));
+        assert_eq!(rectangles(&got), [expected]);
+    };
+    check(encoding::DESKTOP_SIZE, &plain, &plain);
+    check(encoding::DESKTOP_SIZE, &extended, &plain);
+    check(encoding::EXTENDED_DESKTOP_SIZE, &extended, &extended);
+    check(encoding::EXTENDED_DESKTOP_SIZE, &plain, &made);
+
+    let mut known = known();
+    let mut seat = listening(&known, &[0]);
+    known.learn(&ServerMessage::Rectangle(plain.clone()));
+    assert_eq!(
+        seat.link_said(&ServerMessage::Rectangle(plain), &known)
+            .unwrap_err(),
+        CannotResize
+    );
+}
+
+#[test]
+fn a_size_that_changed_before_the_first_request_is_told_first() {
+    let mut known = known();
+    let mut seat = Seat::new(SIZE);
+    say(
+        &mut seat,
+        &known,
+        ClientMessage::SetEncodings(vec![encoding::DESKTOP_SIZE]),
+    );
+    known.learn(&ServerMessage::Rectangle(Rectangle::DesktopSize {
+        width: 50,
+        height: 30,
+    }));
+    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    assert_eq!(
+        rectangles(&told),
+        [&Rectangle::DesktopSize {
+            width: 50,
+            height: 30
+        }]
+    );
+    let mut plain = Seat::new(SIZE);
+    assert_eq!(
+        plain.viewer_said(request(false), &known, true).unwrap_err(),
+        CannotResize
+    );
+}
+
+#[test]
+fn input_goes_nowhere_without_control() {
+    let known = known();
+    let mut seat = listening(&known, &[0]);
+    let screens = vec![Layout {
+        id: 0,
+        rect: Rect::new(0, 0, 9, 9),
+        flags: 0,
+    }];
+    let inputs = [
+        ClientMessage::Key {
+            down: true,
+            keysym: 0x61,
+        },
+        ClientMessage::QemuKey {
+            down: true,
+            keysym: 0x61,
+            keycode: 30,
+        },
+        ClientMessage::Pointer {
+            buttons: 1,
+            x: 2,
+            y: 3,
+        },
+        ClientMessage::SetDesktopSize {
+            width: 9,
+            height: 9,
+            screens,
+        },
+    ];
+    for input in inputs {
+        assert_eq!(
+            seat.viewer_said(input.clone(), &known, false)
+                .unwrap()
+                .to_link, NOTHING);
+        assert_eq!(
+            to_link(
+                &seat
+                    .viewer_said(input.clone(), &known, true)
+                    .unwrap()
+                    .to_link
+            ),
+            [input]
+        );
+    }
+    let text = || ClientMessage::CutText(b"\xe4".to_vec());
+    assert_eq!(
+        seat.viewer_said(text(), &known, false).unwrap().clipboard,
+        None
+    );
+    let allowed = seat.viewer_said(text(), &known, true).unwrap();
+    assert_eq!(
+        (allowed.clipboard.as_deref(), &allowed.to_link[..]),
+        (Some("ä"), NOTHING)
+    );
+    let releases = [
+        ClientMessage::Key {
+            down: false,
+            keysym: 0x61,
+        },
+        ClientMessage::QemuKey {
+            down: false,
+            keysym: 0x61,
+            keycode: 30,
+        },
+        ClientMessage::Pointer {
+            buttons: 0,
+            x: 2,
+            y: 3,
+        },
+    ];
+    assert_eq!(to_link(&seat.leave(true)), releases);
+}
+
+#[test]
+fn what_was_released_when_control_ended_is_not_released_again() {
+    let known = known();
+    let mut seat = listening(&known, &[0]);
+    say(
+        &mut seat,
+        &known,
+        ClientMessage::Key {
+            down: true,
+            keysym: 0x61,
+        },
+    );
+    seat.control_lost();
+    assert_eq!(seat.leave(true), NOTHING);
+}
+
+#[test]
+fn fences_are_answered_by_the_viewer_or_for_it() {
+    let mut known = known();
+    let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
+    let (question, _) = fence(flags, b"1");
+    let (_, answer) = fence(fence_flags::BLOCK_BEFORE, b"1");
+
+    let mut plain = listening(&known, &[0]);
+    assert_eq!(
+        to_link(&hear(&mut plain, &mut known, &question).to_link),
+        std::slice::from_ref(&answer)
+    );
+
+    let mut seat = listening(&known, &[encoding::FENCE]);
+    assert_eq!(
+        to_viewer(&hear(&mut seat, &mut known, &question).to_viewer),
+        std::slice::from_ref(&question)
+    );
+    assert_eq!(
+        to_link(&say(&mut seat, &known, answer.clone()).to_link),
+        std::slice::from_ref(&answer)
+    );
+    // An answer to nothing goes nowhere.
+    assert_eq!(say(&mut seat, &known, answer.clone()).to_link, NOTHING);
+    hear(&mut seat, &mut known, &question);
+    assert_eq!(to_link(&seat.leave(false)), [answer]);
+}
+
+#[test]
+fn a_viewers_own_fences_are_answered_once() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::FENCE]);
+    let (_, question) = fence(fence_flags::REQUEST, b"mine");
+    let (answer, _) = fence(0, b"mine");
+    assert_eq!(seat.fences_asked(), 0);
+    assert_eq!(
+        to_link(&say(&mut seat, &known, question.clone()).to_link),
+        [question]
+    );
+    assert_eq!(seat.fences_asked(), 1);
+    assert_eq!(
+        to_viewer(&hear(&mut seat, &mut known, &answer).to_viewer),
+        std::slice::from_ref(&answer)
+    );
+    assert_eq!(hear(&mut seat, &mut known, &answer).to_viewer, NOTHING);
+}
+
+#[test]
+fn continuous_updates_are_told_once_and_ended_when_the_viewer_leaves() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::CONTINUOUS_UPDATES]);
+    let rect = Rect::new(0, 0, 9, 9);
+    let enable = |enable| ClientMessage::EnableContinuousUpdates { enable, rect };
+    // Before it was told that this is understood, it isn't passed on.
+    assert_eq!(say(&mut seat, &known, enable(true)).to_link, NOTHING);
+    let told = ServerMessage::EndOfContinuousUpdates;
+    assert_eq!(
+        to_viewer(&hear(&mut seat, &mut known, &told).to_viewer),
+        std::slice::from_ref(&told)
+    );
+    assert_eq!(hear(&mut seat, &mut known, &told).to_viewer, NOTHING);
+    assert_eq!(
+        to_link(&say(&mut seat, &known, enable(true)).to_link),
+        [enable(true)]
+    );
+    say(&mut seat, &known, enable(false));
+    assert_eq!(
+        to_viewer(&hear(&mut seat, &mut known, &told).to_viewer),
+        std::slice::from_ref(&told)
+    );
+    say(&mut seat, &known, enable(true));
+    assert_eq!(to_link(&seat.leave(false)), [enable(false)]);
+}
+
+/// A customer's side that answers every request with the whole of `screen`.
+struct Customer {
+    hub: Arc<Hub>,
+    reader: PictureReader,
+    input: tokio::sync::mpsc::Receiver<Vec<u8>>,
+    parser: ClientParser,
+    screen: Vec<u8>,
+}
+
+impl Customer {
+    async fn new() -> Self {
+        let (hub, ToLink { input, .. }) = Hub::new();
+        let pixels = 0..usize::from(SIZE.0) * usize::from(SIZE.1);
+        let screen = pixels
+            .flat_map(|at| [at as u8, (at >> 3) as u8, (at * 7) as u8, 0])
+            .collect();
+        let hub = Arc::new(hub);
+        let parser = ClientParser::new(Limits::default());
+        let mut customer = Self {
+            hub,
+            reader: PictureReader::default(),
+            input,
+            parser,
+            screen,
+        };
+        let mut first = Vec::new();
+        encode::server::server_init(&mut first, &init());
+        // In two pieces, for a block may end anywhere.
+        for piece in first.chunks(25) {
+            customer.reader.block(&customer.hub, piece).await.unwrap();
+        }
+        customer
+    }
+
+    /// The next message from the viewer's side.
+    async fn next(&mut self) -> ClientMessage {
+        loop {
+            if let Some(message) = self.parser.next().unwrap() {
+                return message;
+            }
+            let bytes = self.input.recv().await.unwrap();
+            self.parser.push(&bytes);
+        }
+    }
+
+    /// Waits for a request for the whole picture and answers it.
+    async fn answer_request(&mut self) {
+        while !matches!(
+            self.next().await,
+            ClientMessage::UpdateRequest {
+                incremental: false,
+                ..
+            }
+        ) {}
+        let (w, h) = SIZE;
+        let mut update = Vec::new();
+        encode::server::update_start(&mut update, Some(1));
+        encode::server::raw_from(
+            &mut update,
+            Rect::new(0, 0, w, h),
+            &self.screen,
+            usize::from(w) * 4,
+        );
+        self.reader.block(&self.hub, &update).await.unwrap();
+    }
+}
+
+/// Connects a real client to the hub; comes back with it and with how its service ends.
+async fn client(
+    hub: &Arc<Hub>,
+    security: Security,
+    password: &'static str,
+) -> (
+    VncClient,
+    tokio::task::JoinHandle<Result<Left, ViewerError>>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hub = Arc::clone(hub);
+    let served = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let (source, sink) = socket.into_split();
+        serve(&hub, TcpSource(source), sink, security).await
+    });
+    let socket = TcpStream::connect(address).await.unwrap();
+    let client = VncConnector::new(socket)
+        .set_auth_method(async move { Ok(password.to_owned()) })
+        .add_encoding(VncEncoding::CopyRect)
+        .add_encoding(VncEncoding::Raw)
+        .set_pixel_format(vnc::PixelFormat::rgba())
+        .build()
+        .unwrap()
+        .try_start()
+        .await
+        .unwrap()
+        .finish()
+        .unwrap();
+    (client, served)
+}
+
+async fn first_picture(client: &VncClient) -> Vec<u8> {
+    loop {
+        if let VncEvent::RawImage(_, pixels) = client.recv_event().await.unwrap() {
+            return pixels;
+        }
+    }
+}
+
+fn as_rgb(pixels: &[u8]) -> Vec<[u8; 3]> {
+    pixels
+        .chunks(4)
+        .map(|pixel| [pixel[0], pixel[1], pixel[2]])
+        .collect()
+}
+
+fn vnc_auth(password: &str) -> Security {
+    Security::VncAuth {
+        password: Zeroizing::new(password.into()),
+        challenge: [5; 16],
+    }
+}
+
+#[tokio::test]
+async fn viewers_come_and_go_and_each_sees_the_whole_screen() {
+    let mut customer = Customer::new().await;
+    let expected: Vec<_> = customer
+        .screen
+        .chunks(4)
+        .map(|pixel| [pixel[2], pixel[1], pixel[0]])
+        .collect();
+    for security in [Security::None, vnc_auth("secret12")] {
+        let hub = Arc::clone(&customer.hub);
+        let ((client, served), ()) = tokio::join!(
+            client(&hub, security, "secret12"),
+            customer.answer_request()
+        );
+        assert_eq!(as_rgb(&first_picture(&client).await), expected);
+        client.close().await.unwrap();
+        drop(client);
+        assert_eq!(served.await.unwrap().unwrap(), Left::Gone);
+    }
+}
+
+#[tokio::test]
+async fn the_last_viewer_that_comes_has_the_seat() {
+    let mut customer = Customer::new().await;
+    let hub = Arc::clone(&customer.hub);
+    hub.set_control(true);
+    let ((first, served), ()) =
+        tokio::join!(client(&hub, Security::None, ""), customer.answer_request());
+    first_picture(&first).await;
+    let key = vnc::ClientKeyEvent {
+        keycode: 0x61,
+        down: true,
+    };
+    first.input(vnc::X11Event::KeyEvent(key)).await.unwrap();
+    while customer.next().await
+        != (ClientMessage::Key {
+            down: true,
+            keysym: 0x61,
+        })
+    {}
+    let ((second, _), ()) = tokio::join!(client(&hub, Security::None, ""), async {
+        // The first one's key is released before the second one is served.
+        while customer.next().await
+            != (ClientMessage::Key {
+                down: false,
+                keysym: 0x61,
+            })
+        {}
+        customer.answer_request().await;
+    });
+    assert_eq!(served.await.unwrap().unwrap(), Left::Replaced);
+    first_picture(&second).await;
+    hub.close();
+}
+
+#[tokio::test]
+async fn a_wrong_password_gets_no_seat() {
+    let customer = Customer::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        let (source, sink) = socket.into_split();
+        serve(&customer.hub, TcpSource(source), sink, vnc_auth("secret12")).await
+    };
+    let trying = async {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let connector = VncConnector::new(socket)
+            .set_auth_method(async { Ok("secret13".to_owned()) })
+            .add_encoding(VncEncoding::Raw)
+            .build()
+            .unwrap();
+        connector.try_start().await.is_err()
+    };
+    let (served, refused) = tokio::join!(serving, trying);
+    assert!(
+        matches!(served, Err(ViewerError::Protocol(_))),
+        "{served:?}"
+    );
+    assert!(refused);
+}
+
+#[tokio::test]
+async fn the_end_of_the_session_sends_viewers_away() {
+    let customer = Customer::new().await;
+    let (client, served) = client(&customer.hub, Security::None, "").await;
+    customer.hub.close();
+    assert_eq!(served.await.unwrap().ok(), Some(Left::Over));
+    drop(client);
+    assert!(customer.hub.sit().is_none());
+}
+
+#[tokio::test]
+async fn a_customer_who_sends_rubbish_is_found_out() {
+    let (hub, _ends) = Hub::new();
+    let mut huge = Vec::new();
+    encode::server::server_init(
+        &mut huge,
+        &ServerInit {
+            width: 65_535,
+            height: 65_535,
+            ..init()
+        },
+    );
+    let mut other_format = Vec::new();
+    encode::server::server_init(
+        &mut other_format,
+        &ServerInit {
+            format: RGBX,
+            ..init()
+        },
+    );
+    let mut unknown = Vec::new();
+    encode::server::server_init(&mut unknown, &init());
+    unknown.extend([99; 64]);
+    for bytes in [huge, other_format, unknown] {
+        assert!(PictureReader::default().block(&hub, &bytes).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_answered_while_nobody_watches() {
+    let mut customer = Customer::new().await;
+    let mut bytes = Vec::new();
+    encode::server::fence(
+        &mut bytes,
+        fence_flags::REQUEST | fence_flags::SYNC_NEXT,
+        b"x",
+    );
+    customer.reader.block(&customer.hub, &bytes).await.unwrap();
+    let (_, answer) = fence(fence_flags::SYNC_NEXT, b"x");
+    assert_eq!(customer.next().await, answer);
+}
