@@ -15,8 +15,9 @@ pub(crate) struct Damage {
     /// Words of a row.
     stride: usize,
     words: Vec<u16>,
-    /// False only when no bit is set: spares an idle screen the search.
-    live: bool,
+    /// For each row of tiles: false only when no bit is set in it. Spares the search of a screen on
+    /// which little happens.
+    live: Vec<bool>,
 }
 
 impl Damage {
@@ -27,7 +28,7 @@ impl Damage {
             bounds: Rect::new(0, 0, width, height),
             stride,
             words: vec![0; stride * usize::from(height)],
-            live: false,
+            live: vec![false; usize::from(height.div_ceil(TILE))],
         }
     }
 
@@ -36,10 +37,9 @@ impl Damage {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
         };
-        self.live = true;
         for y in rows(rect) {
             for (column, bits) in spans(rect) {
-                self.words[y * self.stride + column] |= bits;
+                self.mark(y, column, bits);
             }
         }
     }
@@ -47,7 +47,7 @@ impl Damage {
     /// Damages these bits of one word.
     pub(crate) fn mark(&mut self, y: usize, column: usize, bits: u16) {
         self.words[y * self.stride + column] |= bits;
-        self.live = true;
+        self.live[y / usize::from(TILE)] = true;
     }
 
     /// A rectangle has been sent.
@@ -64,23 +64,23 @@ impl Damage {
 
     /// Whether every pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn covers(&self, rect: Rect) -> bool {
-        self.live
-            && rows(rect).all(|y| {
-                let row = &self.words[y * self.stride..][..self.stride];
-                spans(rect).all(|(column, bits)| row[column] & bits == bits)
-            })
+        rows(rect).all(|y| {
+            let row = &self.words[y * self.stride..][..self.stride];
+            spans(rect).all(|(column, bits)| row[column] & bits == bits)
+        })
     }
 
     /// Damage moves with the pixels: afterwards `rect` is damaged exactly where the rectangle at
     /// `from` was before. Both must be inside the bounds.
     pub(crate) fn copy(&mut self, rect: Rect, from: (u16, u16)) {
-        if !self.live {
+        if !self.live.contains(&true) {
             return;
         }
         let source: Vec<u16> = self.words[usize::from(from.1) * self.stride..]
             [..usize::from(rect.h) * self.stride]
             .to_vec();
         for (y, row) in rows(rect).zip(source.chunks_exact(self.stride)) {
+            self.live[y / usize::from(TILE)] = true;
             for (column, bits) in spans(rect) {
                 let x = column as i64 * 16 + i64::from(from.0) - i64::from(rect.x);
                 let word = &mut self.words[y * self.stride + column];
@@ -90,10 +90,10 @@ impl Damage {
     }
 
     /// The damaged tiles inside `area`, as few rectangles clipped to it: runs along x, then equal
-    /// runs of neighbouring tile rows joined. From top to bottom. Remembers when there is nothing.
+    /// runs of neighbouring tile rows joined. From top to bottom. Remembers where there is nothing.
     pub(crate) fn rects(&mut self, area: Rect) -> Vec<Rect> {
         let mut done = Vec::new();
-        let Some(area) = area.intersection(&self.bounds).filter(|_| self.live) else {
+        let Some(area) = area.intersection(&self.bounds) else {
             return done;
         };
         let mut open: Vec<Rect> = Vec::new();
@@ -103,20 +103,26 @@ impl Damage {
             let next = (u32::from(top / TILE) + 1) * u32::from(TILE);
             let h = (next.min(area.bottom()) - u32::from(top)) as u16;
             let band = Rect { y: top, h, ..area };
-            self.damaged_columns(band, &mut tiles);
-            join(&mut open, runs(&tiles, band), &mut done);
+            let runs = if self.damaged_columns(band, &mut tiles) {
+                runs(&tiles, band)
+            } else {
+                Vec::new()
+            };
+            join(&mut open, runs, &mut done);
             top += h;
         }
         done.append(&mut open);
         done.sort_by_key(|rect| (rect.y, rect.x));
-        if done.is_empty() && area == self.bounds {
-            self.live = false;
-        }
         done
     }
 
-    /// Every column's damage inside a band of one tile's height, its rows laid on each other.
-    fn damaged_columns(&self, band: Rect, tiles: &mut [u16]) {
+    /// Every column's damage inside a band of one tile's height, its rows laid on each other; says
+    /// whether there is any.
+    fn damaged_columns(&mut self, band: Rect, tiles: &mut [u16]) -> bool {
+        let tile_row = usize::from(band.y / TILE);
+        if !self.live[tile_row] {
+            return false;
+        }
         tiles.fill(0);
         for y in rows(band) {
             let row = &self.words[y * self.stride..][..self.stride];
@@ -124,6 +130,11 @@ impl Damage {
                 *tile |= word;
             }
         }
+        let any = tiles.iter().any(|tile| *tile != 0);
+        let ends = band.h == TILE || band.bottom() == self.bounds.bottom();
+        let whole = band.y.is_multiple_of(TILE) && ends;
+        self.live[tile_row] = any || !whole;
+        any
     }
 }
 
