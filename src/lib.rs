@@ -10,3 +10,22 @@ pub mod language;
 pub mod registry;
 pub mod settings;
 pub mod texts;
+
+#[cfg(feature = "window")]
+pub mod cli;
+#[cfg(feature = "window")]
+pub mod commands;
+#[cfg(feature = "window")]
+mod embedded;
+#[cfg(feature = "window")]
+mod escape;
+#[cfg(feature = "window")]
+mod exit;
+#[cfg(feature = "window")]
+mod launcher;
+#[cfg(feature = "window")]
+mod logs;
+#[cfg(feature = "window")]
+mod probe;
+#[cfg(feature = "window")]
+pub mod window;

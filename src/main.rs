@@ -1,2 +1,15 @@
-//! (skeleton)
-fn main() {}
+//! `etatuki`, the customer's launcher. Everything is in the library of the same name.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use etatuki::cli::{Cli, PLUGIN_HOST};
+use etatuki::commands;
+
+fn main() -> ExitCode {
+    // First of all: what hosts a plugin must not have opened, read or started anything of ours.
+    if std::env::args_os().nth(1).is_some_and(|first| first == PLUGIN_HOST) {
+        return etatuki_plugin_host::run_child();
+    }
+    commands::run(Cli::parse())
+}

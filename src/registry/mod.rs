@@ -130,16 +130,15 @@ impl Registry {
     }
 }
 
-/// The accounting program's version as `--app-version` gives it. Old programs count their versions in
-/// years or in two numbers, so that missing numbers are taken as 0: `2008` is 2008.0.0.
+/// The accounting program's version as `--app-version` gives it. Programs count in years, in two numbers
+/// or in four: missing numbers are 0, and what follows the third is left out. `2008` is 2008.0.0,
+/// `4.13+git.7` is 4.13.0. `None` when it doesn't begin with a number.
 pub fn app_version(text: &str) -> Option<Version> {
-    let text = text.trim().trim_start_matches(['v', 'V']);
-    let numbers_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (numbers, rest) = text.split_at(numbers_end);
-    let missing = 3usize.checked_sub(numbers.split('.').count())?;
-    Version::parse(&format!("{numbers}{}{rest}", ".0".repeat(missing))).ok()
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let mut numbers = text[..end].split('.').map(str::parse);
+    let major = numbers.next()?.ok()?;
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    Some(Version::new(major, next(), next()))
 }
 
 #[derive(Deserialize)]

@@ -278,11 +278,12 @@ fn old_programs_count_in_their_own_way() {
     check("4.13.1", Some("4.13.1"));
     check("4.13", Some("4.13.0"));
     check("2008", Some("2008.0.0"));
-    check(" v3 ", Some("3.0.0"));
-    check("2.0-beta", Some("2.0.0-beta"));
+    check("2.0-beta", Some("2.0.0"));
+    check("1.2.3.4", Some("1.2.3"));
+    check("4.13 (build 1)", Some("4.13.0"));
     check("", None);
     check("newest", None);
-    check("1.2.3.4", None);
+    check("99999999999999999999999", None);
 }
 
 /// The registry in the tree is complete but for the vendor's own key.

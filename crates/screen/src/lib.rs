@@ -29,4 +29,4 @@ pub use pixels::PixelLayout;
 pub use region::Region;
 pub use stop::Stop;
 #[cfg(unix)]
-pub use x11::{Capture, Clipboard, Frame, Input, Piece};
+pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece};

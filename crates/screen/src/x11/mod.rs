@@ -3,6 +3,7 @@
 mod capture;
 mod clipboard;
 mod connection;
+mod escape;
 mod grab;
 mod held;
 mod input;
@@ -12,5 +13,6 @@ mod spare;
 
 pub use capture::Capture;
 pub use clipboard::Clipboard;
+pub use escape::EscapeKey;
 pub use grab::{Frame, Piece};
 pub use input::Input;

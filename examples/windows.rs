@@ -1,0 +1,188 @@
+//! Shows one of the launcher's windows as it looks at one moment, with made-up views, until it is killed:
+//! `cargo run --example windows -- NAME LANGUAGE`. For looking at them; without a name it lists all.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use etatuki::language::Language;
+use etatuki::texts::Texts;
+use etatuki::window::button::Pressed;
+use etatuki::window::look;
+use etatuki::window::menu::{Entry, Menu};
+use etatuki::window::run;
+use etatuki::window::session::SessionWindow;
+use etatuki::window::subject::Subject;
+use etatuki_session::{
+    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, State, View,
+};
+use etatuki_trust::{CodeForm, Nameplate, SessionCode};
+use fltk::prelude::*;
+
+const NAMES: [&str; 23] = [
+    "menu", "menu-grey", "before", "opening", "code-ecom", "code-remoteus", "code-renewed", "code-wrong",
+    "code-stranger", "view-early", "view", "view-long", "control", "switch", "connected", "viewing",
+    "controlling", "interrupted", "closing", "receipt", "receipt-nobody", "failed", "broken",
+];
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [name, language] = arguments.as_slice() else {
+        return eprintln!("{}", NAMES.join(" "));
+    };
+    let language = Language::ALL.into_iter().find(|known| known.code() == language);
+    let texts = Texts::load(language.unwrap_or_default());
+    let banner = std::env::var_os("BANNER").map(|_| texts.window.development.clone());
+    let fltk = look::set_up();
+    match name.as_str() {
+        "menu" | "menu-grey" => show_menu(&texts, banner.as_deref(), name == "menu-grey"),
+        "broken" => {
+            let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
+                          `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
+            return run::complain(&texts, "registry-broken", detail);
+        }
+        _ => show_session(texts, banner.as_deref(), name),
+    }
+    while fltk.wait() {}
+}
+
+fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
+    let entry = |id: &str, label: &str| Entry {
+        id: id.into(),
+        label: label.into(),
+        fits: None,
+        unusable: None,
+    };
+    let mut entries = [
+        entry("ecom", "Ecom Etätuki"),
+        entry("remoteus-2008", "Remoteus etätuki (2008)"),
+        entry("remoteus-2010", "Remoteus etätuki (2010)"),
+    ];
+    if grey {
+        entries[1].fits = Some("2008.4".into());
+        entries[2].unusable = Some("tool-missing".into());
+    }
+    let mut menu = Menu::new(texts, "02-2767 171", &entries, banner, &nobody());
+    menu.window().show();
+    // Lives as long as the program.
+    std::mem::forget(menu);
+}
+
+fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
+    let labels = BTreeMap::from([("remoteus-2008".into(), "Remoteus etätuki (2008)".into())]);
+    let remoteus = matches!(name, "before" | "code-remoteus" | "code-renewed");
+    let label = if remoteus { "Remoteus etätuki (2010)" } else { "Ecom Etätuki" };
+    let subject = Subject {
+        texts,
+        label: label.into(),
+        vendor: "Ecom".into(),
+        phone: "02-2767 171".into(),
+        labels,
+    };
+    let mut window = SessionWindow::new(subject, banner, !remoteus, &nobody());
+    window.show();
+    if let Some(view) = view(name) {
+        window.set(view);
+    }
+    std::mem::forget(window);
+}
+
+fn agent() -> AgentIdentity {
+    AgentIdentity { name: "Maija Virtanen".into(), organisation: "Ecom Oy".into() }
+}
+
+fn empty(state: State) -> View {
+    View {
+        state,
+        code: None,
+        agent: None,
+        permissions: Permissions { view: false, control: false },
+        question: None,
+        notices: Vec::new(),
+        failure: None,
+        receipt: None,
+        waiting_seconds_left: None,
+        interrupted_seconds_left: None,
+    }
+}
+
+fn waiting(form: CodeForm, notices: Vec<Notice>) -> View {
+    let digits = match form {
+        CodeForm::Remoteus => "482915",
+        CodeForm::Ecom => "48291573",
+    };
+    let nameplate = Nameplate::new(form, digits).expect("these digits are a nameplate");
+    View {
+        code: Some(SessionCode::mint(nameplate, [0x5a, 3, 9, 7, 0, 0, 0, 0]).shown()),
+        notices,
+        waiting_seconds_left: Some(581),
+        ..empty(State::Waiting)
+    }
+}
+
+fn connected(view: bool, control: bool) -> View {
+    View {
+        agent: Some(agent()),
+        permissions: Permissions { view, control },
+        ..empty(State::Connected)
+    }
+}
+
+fn asking(ask: Ask, answerable: bool) -> View {
+    let seconds_left = if answerable { 54 } else { 60 };
+    let question = Question { id: 1, ask, seconds_left, answerable };
+    View { question: Some(question), ..connected(answerable, false) }
+}
+
+fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Receipt {
+    Receipt { agent: agent(), viewed_seconds, controlled_seconds, switch_to: None }
+}
+
+fn view(name: &str) -> Option<View> {
+    let wrong = Notice::WrongCodeTried { agent: agent(), left: 2 };
+    Some(match name {
+        "opening" => empty(State::Opening),
+        "closing" => empty(State::Closing),
+        "code-ecom" => waiting(CodeForm::Ecom, vec![]),
+        "code-remoteus" => waiting(CodeForm::Remoteus, vec![]),
+        "code-renewed" => waiting(CodeForm::Remoteus, vec![Notice::CodeRenewed]),
+        "code-wrong" => waiting(CodeForm::Ecom, vec![wrong]),
+        "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::StrangerTried]),
+        "view-early" => asking(Ask::View, false),
+        "view" => View { permissions: Permissions::default(), ..asking(Ask::View, true) },
+        "view-long" => View {
+            agent: Some(AgentIdentity {
+                name: "Anna-Kaarina Hämäläinen-Österlund @& Co".into(),
+                organisation: "Länsi-Uudenmaan Tilitoimistopalvelut ja Kumppanit Osakeyhtiö".into(),
+            }),
+            ..asking(Ask::View, true)
+        },
+        "control" => asking(Ask::Control, true),
+        "switch" => asking(Ask::Switch { backend: "remoteus-2008".into() }, true),
+        "connected" => connected(false, false),
+        "viewing" => connected(true, false),
+        "controlling" => connected(true, true),
+        "interrupted" => View {
+            agent: Some(agent()),
+            interrupted_seconds_left: Some(107),
+            ..empty(State::Interrupted)
+        },
+        "receipt" => View {
+            agent: Some(agent()),
+            receipt: Some(receipt(720, 250)),
+            ..empty(State::Closed)
+        },
+        "receipt-nobody" => empty(State::Closed),
+        "failed" => View {
+            agent: Some(agent()),
+            receipt: Some(receipt(45, 0)),
+            failure: Some(FailureView { name: FailureName::ToolDied, detail: String::new() }),
+            ..empty(State::Failed)
+        },
+        _ => return None,
+    })
+}
+
+/// Buttons that do nothing.
+fn nobody() -> Pressed {
+    Rc::new(|_| {})
+}

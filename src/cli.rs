@@ -1,0 +1,133 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::language::Language;
+
+/// Remote support: shows your screen to the vendor's support, after you allow it.
+///
+/// Without a command, the window with all entries opens. `etatuki BACKEND` goes straight to one entry,
+/// which is what a Help menu calls.
+#[derive(Debug, Parser)]
+#[command(name = "etatuki", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    /// The entry to open: the id of a backend of the registry, such as `ecom`
+    pub backend: Option<String>,
+    /// For all commands.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of all commands.
+#[derive(Debug, Default, Args)]
+pub struct Options {
+    /// Use this registry, for development: every window says that nobody vouches for it
+    #[arg(long, value_name = "FILE", global = true)]
+    pub registry: Option<PathBuf>,
+    /// The accounting program's version: marks the entry that fits it
+    #[arg(long, value_name = "VERSION", global = true)]
+    pub app_version: Option<String>,
+    /// The language of the windows, unless the registry fixes it
+    #[arg(long, value_name = "LANGUAGE", global = true)]
+    pub language: Option<Language>,
+    /// Show the log on stderr too
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// What the launcher can do.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Open one entry's window
+    Open {
+        /// The id of a backend of the registry, such as `ecom`
+        backend: String,
+    },
+    /// Run one entry without its window, as JSON lines on stdin and stdout
+    ///
+    /// For accounting programs that show code and questions in windows of their own. The bar that says
+    /// who is looking is always shown. docs/session.md describes the lines.
+    Session {
+        /// The id of a backend of the registry, such as `ecom`
+        backend: String,
+    },
+    /// List the entries, and whether each can be used on this machine
+    List {
+        /// As one JSON array of {id, label, usable, reason, text}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load one plugin for the launcher (internal)
+    #[command(hide = true)]
+    PluginHost,
+}
+
+/// The first argument with which the launcher starts itself as the host of a plugin.
+pub const PLUGIN_HOST: &str = "plugin-host";
+
+impl Cli {
+    /// The command, with `etatuki BACKEND` read as `etatuki open BACKEND`; `None` is the menu.
+    pub fn command(self) -> (Options, Option<Command>) {
+        let backend = self.backend.map(|backend| Command::Open { backend });
+        (self.options, self.command.or(backend))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn check(arguments: &[&str], expected: Option<Command>) -> Options {
+        let all = std::iter::once("etatuki").chain(arguments.iter().copied());
+        let (options, command) = Cli::try_parse_from(all).unwrap().command();
+        assert_eq!(command, expected, "{arguments:?}");
+        options
+    }
+
+    #[test]
+    fn commands() {
+        let open = || Some(Command::Open { backend: "ecom".into() });
+        check(&[], None);
+        check(&["open", "ecom"], open());
+        check(&["ecom"], open());
+        check(&["session", "ecom"], Some(Command::Session { backend: "ecom".into() }));
+        check(&["list"], Some(Command::List { json: false }));
+        check(&["list", "--json"], Some(Command::List { json: true }));
+        check(&[PLUGIN_HOST], Some(Command::PluginHost));
+    }
+
+    #[test]
+    fn options_stand_before_or_after() {
+        let before = check(&["--registry", "a.toml", "list"], Some(Command::List { json: false }));
+        assert_eq!(before.registry, Some(PathBuf::from("a.toml")));
+        let after = ["ecom", "--registry", "a.toml", "--app-version", "4.13", "--language", "sv", "-v"];
+        let after = check(&after, Some(Command::Open { backend: "ecom".into() }));
+        assert_eq!(after.registry, Some(PathBuf::from("a.toml")));
+        assert_eq!(after.app_version.as_deref(), Some("4.13"));
+        assert_eq!(after.language, Some(Language::Sv));
+        assert!(after.verbose);
+    }
+
+    #[test]
+    fn what_isnt_understood_is_refused_with_2() {
+        for arguments in [&["open"][..], &["ecom", "again"], &["--what"], &["--language", "se"]] {
+            let all = std::iter::once("etatuki").chain(arguments.iter().copied());
+            let error = Cli::try_parse_from(all).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        }
+    }
+
+    /// The help as it is printed; `docs/cli.md` shows the same.
+    #[test]
+    fn help() {
+        let help = Cli::command().term_width(100).render_long_help().to_string();
+        assert_eq!(help.trim_end(), include_str!("cli_help.txt").trim_end(), "\n{help}");
+        Cli::command().debug_assert();
+    }
+}
