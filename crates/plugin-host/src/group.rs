@@ -9,19 +9,24 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
+use crate::strays::Mark;
+
 /// A child that leads a process group of its own. Dropping it kills the group and reaps the child.
 #[derive(Debug)]
 pub(crate) struct Group {
     leader: Pid,
+    /// Finds what has left the group.
+    mark: Mark,
     /// Held while the group is signalled and while the leader is reaped, so that the one can't follow the other.
     reaped: Mutex<bool>,
 }
 
 impl Group {
     /// Takes over a child that was spawned with `process_group(0)` and that nobody else waits for.
-    pub(crate) fn new(leader: Pid) -> Self {
+    pub(crate) fn new(leader: Pid, mark: Mark) -> Self {
         Self {
             leader,
+            mark,
             reaped: Mutex::new(false),
         }
     }
@@ -66,6 +71,11 @@ impl Group {
         }
     }
 
+    /// Kills what has left the group. Looks at every process of the machine, so it takes some milliseconds.
+    pub(crate) fn sweep(&self) {
+        self.mark.sweep();
+    }
+
     /// Only with the lock held and the leader not reaped.
     fn signal(&self) {
         // What can go wrong: nobody is left, or a tool changed its user. Neither can be helped.
@@ -82,8 +92,11 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !*self.lock() {
             self.signal();
-            let leader = self.leader;
-            let reaper = move || wait_for(leader, WaitIdOptions::empty());
+            let (leader, mark) = (self.leader, self.mark.clone());
+            let reaper = move || {
+                mark.sweep();
+                wait_for(leader, WaitIdOptions::empty())
+            };
             // Without a thread the leader stays a zombie until we end, which is bearable.
             let _ = std::thread::Builder::new()
                 .name("plugin-reaper".into())

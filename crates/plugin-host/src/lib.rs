@@ -12,6 +12,7 @@ mod group;
 mod lines;
 mod parent;
 mod spec;
+mod strays;
 mod wire;
 
 pub use child::run_child;

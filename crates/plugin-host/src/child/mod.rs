@@ -31,6 +31,7 @@ use rustix::process::{
 };
 
 use crate::lines::Messages;
+use crate::strays::Mark;
 use crate::wire::{Call, FromChild, PROTOCOL, Request};
 use calls::Work;
 use output::Output;
@@ -114,6 +115,9 @@ fn read_requests(
 /// Ends the process without running anything of the plugin's (its exit handlers may hang), and takes along what the
 /// plugin started.
 fn end() -> ! {
+    if let Some(mark) = Mark::inherited() {
+        mark.sweep();
+    }
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }

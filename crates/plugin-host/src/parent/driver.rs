@@ -112,6 +112,8 @@ impl Driver {
         let _ = timeout(LIMIT, self.death.readable()).await;
         let how = self.group.how_it_ended();
         self.group.reap();
+        let group = Arc::clone(&self.group);
+        let _ = timeout(LIMIT, tokio::task::spawn_blocking(move || group.sweep())).await;
         orders.close();
         self.report(end, how);
     }

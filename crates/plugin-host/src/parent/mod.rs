@@ -42,7 +42,7 @@ pub struct PluginHost {
 impl PluginHost {
     /// Spawns `exe plugin-host`, greets it, and has it load the plugin. Two seconds at most.
     ///
-    /// `exe` must call [`crate::run_child`] for that argument. Needs a tokio runtime with I/O and time.
+    /// `exe` is absolute, and must call [`crate::run_child`] for that argument. Needs a tokio runtime with I/O and time.
     pub async fn start(exe: &Path, spec: &PluginSpec) -> Result<(Self, HostEvents), HostError> {
         let (queue, events) = EventQueue::new();
         let child = spawn::spawn(exe).map_err(HostError::Spawn)?;

@@ -16,6 +16,7 @@ use rustix::net::{
 use rustix::process::Pid;
 
 use crate::group::Group;
+use crate::strays::{self, Mark};
 use crate::wire::SOCKET_FD;
 
 /// A child that was just started.
@@ -47,6 +48,8 @@ pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
             child_fd: SOCKET_FD,
         }])
         .map_err(io::Error::other)?;
+    let mark = Mark::new();
+    command.env(strays::VARIABLE, mark.as_str());
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"LD_") {
             command.env_remove(name);
@@ -55,10 +58,8 @@ pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
     let mut child = command.spawn()?;
     // From here on whoever gives up drops the group, which kills and reaps.
     let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let group =
-        Arc::new(Group::new(leader.ok_or_else(|| {
-            io::Error::other("the child has no process id")
-        })?));
+    let leader = leader.ok_or_else(|| io::Error::other("the child has no process id"))?;
+    let group = Arc::new(Group::new(leader, mark));
     let missing = || io::Error::other("the child has no pipe");
     Ok(Spawned {
         group,

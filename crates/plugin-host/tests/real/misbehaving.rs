@@ -156,6 +156,44 @@ async fn a_plugin_that_does_not_want_to_leave_is_killed() {
     assert_gone(pid);
 }
 
+/// Living processes that carry this mark.
+fn runaways(mark: &[u8]) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let environments = entries.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+    environments
+        .filter(|found| found.split(|byte| *byte == 0).any(|line| line == mark))
+        .count()
+}
+
+#[tokio::test]
+async fn a_tool_that_left_the_group_is_found_too() {
+    let folder = Folder::new();
+    let spec = folder.misbehaving("runaway-tool");
+    for by_shutdown in [true, false] {
+        let (host, mut events) = start_well(&spec).await;
+        let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
+        let mut lines = environment.split(|byte| *byte == 0);
+        let mark = lines
+            .find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="))
+            .unwrap()
+            .to_vec();
+        host.open("123456789012").await.unwrap();
+        wait_for(&mut events, "waiting").await;
+        let pid = host.pid();
+        eventually("the tool has left the group", || {
+            runaways(&mark) == 2 && group_members(pid).len() == 1
+        });
+        if by_shutdown {
+            host.shutdown().await;
+        } else {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            wait_for_death(&mut events).await;
+        }
+        eventually("the tool is gone", || runaways(&mark) == 0);
+    }
+}
+
 #[tokio::test]
 async fn a_crash_is_told_with_its_last_words_and_takes_the_tool_along() {
     let folder = Folder::new();

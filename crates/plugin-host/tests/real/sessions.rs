@@ -116,9 +116,8 @@ async fn what_the_plugin_logs_comes_out_without_the_code() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("prints")).await;
     host.open("123456789012").await.unwrap();
-    wait_for(&mut events, "waiting").await;
-    let mut log = Vec::new();
     host.shutdown().await;
+    let mut log = Vec::new();
     while let Some(event) = events.recv().await {
         if let HostEvent::Log { level, text } = event {
             assert_eq!(level, LogLevel::Info);

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Longer than anything takes that works.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The child's executable.
-pub fn exe() -> &'static Path {
+pub(crate) fn exe() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_etatuki-plugin-host"))
 }
 
@@ -26,19 +26,19 @@ fn repository() -> PathBuf {
 }
 
 /// A plugin folder that is gone with the value.
-pub struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Folder(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().canonicalize().unwrap()
     }
 
     /// A spec for a library that is (or isn't) in this folder.
-    pub fn spec(&self, id: &str, file: &str) -> PluginSpec {
+    pub(crate) fn spec(&self, id: &str, file: &str) -> PluginSpec {
         PluginSpec {
             id: id.to_owned(),
             path: self.path().join(file),
@@ -51,12 +51,12 @@ impl Folder {
     }
 
     /// Builds a plugin of `tests/plugins`.
-    pub fn misbehaving(&self, name: &str) -> PluginSpec {
+    pub(crate) fn misbehaving(&self, name: &str) -> PluginSpec {
         self.build(&repository().join(format!("tests/plugins/{name}.c")), name)
     }
 
     /// Builds the example in plain C.
-    pub fn echo_in_c(&self) -> PluginSpec {
+    pub(crate) fn echo_in_c(&self) -> PluginSpec {
         self.build(
             &repository().join("crates/backend-api/examples/c/echo.c"),
             "echo-c",
@@ -64,7 +64,7 @@ impl Folder {
     }
 
     /// The SDK's example, which cargo built.
-    pub fn echo(&self, options: Value) -> PluginSpec {
+    pub(crate) fn echo(&self, options: Value) -> PluginSpec {
         let built = exe().with_file_name("examples/libecho.so");
         assert!(
             built.exists(),
@@ -103,20 +103,20 @@ impl Folder {
     }
 }
 
-pub async fn start(spec: &PluginSpec) -> Result<(PluginHost, HostEvents), HostError> {
+pub(crate) async fn start(spec: &PluginSpec) -> Result<(PluginHost, HostEvents), HostError> {
     timeout(PATIENCE, PluginHost::start(exe(), spec))
         .await
         .expect("a start has a limit")
 }
 
-pub async fn start_well(spec: &PluginSpec) -> (PluginHost, HostEvents) {
+pub(crate) async fn start_well(spec: &PluginSpec) -> (PluginHost, HostEvents) {
     start(spec)
         .await
         .unwrap_or_else(|error| panic!("{}: {error}", spec.id))
 }
 
 /// The first event for which `pick` gives something; others are passed over. None at the end.
-pub async fn find<T>(
+pub(crate) async fn find<T>(
     events: &mut HostEvents,
     mut pick: impl FnMut(HostEvent) -> Option<T>,
 ) -> Option<T> {
@@ -134,7 +134,10 @@ pub async fn find<T>(
 }
 
 /// Waits for a state; gives its code and failure.
-pub async fn wait_for(events: &mut HostEvents, wanted: &str) -> (Option<String>, Option<String>) {
+pub(crate) async fn wait_for(
+    events: &mut HostEvents,
+    wanted: &str,
+) -> (Option<String>, Option<String>) {
     let found = find(events, |event| match event {
         HostEvent::Changed {
             state,
@@ -152,7 +155,7 @@ pub async fn wait_for(events: &mut HostEvents, wanted: &str) -> (Option<String>,
 }
 
 /// Waits for the end; gives how the child died, and the log until then.
-pub async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<String>) {
+pub(crate) async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<String>) {
     let mut log = Vec::new();
     let died = find(events, |event| match event {
         HostEvent::Died { description } => Some(description),
@@ -168,7 +171,7 @@ pub async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<String>) {
 }
 
 /// Living processes of a group.
-pub fn group_members(group: u32) -> Vec<u32> {
+pub(crate) fn group_members(group: u32) -> Vec<u32> {
     let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -180,13 +183,13 @@ pub fn group_members(group: u32) -> Vec<u32> {
 }
 
 /// No process of the group is left, before long.
-pub fn assert_gone(group: u32) {
+pub(crate) fn assert_gone(group: u32) {
     eventually(&format!("the group {group} is gone"), || {
         group_members(group).is_empty()
     });
 }
 
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "not before long: {what}");
