@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use etatuki_trust::{VendorKey, VendorPublicKey};
+use etatuki_trust::{KeyError, VendorKey, VendorPublicKey};
 
 use crate::config::{Config, TlsFiles};
 
@@ -34,8 +34,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8477")]
     listen: SocketAddr,
     /// The vendor's public key, or a file that holds it; may be given more than once
-    #[arg(long = "vendor-key", required = true, num_args = 1.., value_name = "KEY|FILE", value_parser = vendor_key)]
-    vendor_keys: Vec<VendorPublicKey>,
+    #[arg(long = "vendor-key", required = true, num_args = 1.., value_name = "KEY|FILE")]
+    vendor_keys: Vec<String>,
     /// The vendor's signed revocation list; read again whenever it changes
     #[arg(long, value_name = "FILE")]
     revocations: Option<PathBuf>,
@@ -52,43 +52,61 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// What these words ask for.
-    #[must_use]
-    pub fn into_config(self) -> Config {
+    ///
+    /// # Errors
+    /// A vendor's key that is none. Not left to clap, which would print what was given.
+    pub fn into_config(self) -> Result<Config, KeyArgError> {
+        let vendors = self
+            .vendor_keys
+            .iter()
+            .map(|text| vendor_key(text))
+            .collect::<Result<_, _>>()?;
         let tls = self.tls_cert.zip(self.tls_key);
-        Config {
+        Ok(Config {
             revocations: self.revocations,
             public_url: self.public_url,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
-            ..Config::new(self.listen, self.vendor_keys)
-        }
+            ..Config::new(self.listen, vendors)
+        })
     }
 }
 
+/// Why `--vendor-key` wasn't taken. Never carries what was given, which may be a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyArgError {
+    /// Neither of the two.
+    #[error(
+        "--vendor-key takes a public key (etv1-…) or a file that holds one, which can't be read: {0}"
+    )]
+    Neither(std::io::Error),
+    /// A file with something else in it.
+    #[error("the file given as --vendor-key holds no vendor's public key: {0}")]
+    Content(KeyError),
+    /// The one thing that a service must not have.
+    #[error(
+        "that is the vendor's private key, which must not be on this machine: `etatuki-vendor key show` prints the public one"
+    )]
+    Private,
+}
+
 /// A public key, or the one in a file whose other lines are comments.
-fn vendor_key(text: &str) -> Result<VendorPublicKey, String> {
+fn vendor_key(text: &str) -> Result<VendorPublicKey, KeyArgError> {
     if VendorKey::from_text(text).is_ok() {
-        return Err(private_key_here());
+        return Err(KeyArgError::Private);
     }
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
-    let content = read_bounded(text).map_err(|error| {
-        format!("neither a public key (etv1-…) nor a file that can be read: {error}")
-    })?;
+    let content = read_bounded(text).map_err(KeyArgError::Neither)?;
     let line = content
         .lines()
         .map(str::trim)
         .find(|line| !line.is_empty() && !line.starts_with('#'));
     let line = line.unwrap_or_default();
     if VendorKey::from_text(line).is_ok() {
-        return Err(private_key_here());
+        return Err(KeyArgError::Private);
     }
-    line.parse()
-        .map_err(|error| format!("the file holds no vendor's public key: {error}"))
-}
-
-fn private_key_here() -> String {
-    "that is the vendor's private key, which must not be on this machine: `etatuki-vendor key show` prints the public one".into()
+    line.parse().map_err(KeyArgError::Content)
 }
 
 fn read_bounded(path: &str) -> std::io::Result<String> {

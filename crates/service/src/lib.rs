@@ -23,7 +23,7 @@ mod state;
 mod tls;
 mod tokens;
 
-pub use cli::{Cli, Command, ServeArgs};
+pub use cli::{Cli, Command, KeyArgError, ServeArgs};
 pub use clock::Clock;
 pub use config::{Config, Limits, StartError, TlsFiles};
 pub use rate::Rate;

@@ -5,18 +5,22 @@ use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use etatuki_service::{Cli, Command, ServeArgs, start};
+use etatuki_service::{Cli, Command, Config, start};
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.verbose);
     let Command::Serve(args) = cli.command;
-    match serve(args) {
+    let ended = match args.into_config() {
+        Ok(config) => serve(config).map_err(|error| (1, error)),
+        Err(error) => Err((2, error.into())),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err((code, error)) => {
             eprintln!("etatuki-service: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
@@ -33,9 +37,9 @@ fn log(verbose: bool) {
 }
 
 #[tokio::main]
-async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    let running = start(args.into_config()).await?;
+    let running = start(config).await?;
     say(&running.listening).context("can't say where the service listens")?;
     wait_for_the_end().await.context("can't wait for signals")?;
     running.shutdown().await;

@@ -1,0 +1,236 @@
+//! Agents' cards, proofs, tokens and revocations.
+
+use std::{fs, path::Path};
+
+use etatuki_service::{Config, StartError, start};
+use etatuki_trust::{
+    AgentCard, AgentKey, CardData, Revocations, SignedRevocations, UnixTime, VendorKey,
+};
+use serde_json::json;
+
+use crate::harness::{Service, TODAY, agent, card, card_data, loopback, text, vendor};
+
+#[tokio::test]
+async fn a_good_card_gets_a_token_for_an_hour() {
+    let service = Service::start().await;
+    let session = service.reachable().await;
+    let answer = service.show(&card()).await.is(200);
+    assert_eq!(answer["expires_in"], 3600);
+    let token = text(&answer["token"]);
+    service.look_up(&session, token).await.is(200);
+    service.pass(600);
+    let session = service.reachable().await;
+    service.look_up(&session, token).await.is(200);
+    service.pass(3000);
+    service
+        .look_up(&session, token)
+        .await
+        .is_error(401, "unauthorised");
+}
+
+#[tokio::test]
+async fn a_token_is_good_no_longer_than_its_card() {
+    let service = Service::start().await;
+    let data = CardData {
+        expires: TODAY.plus(90),
+        ..card_data()
+    };
+    let answer = service
+        .show(&AgentCard::issue(&vendor(), data).unwrap())
+        .await
+        .is(200);
+    assert_eq!(answer["expires_in"], 90);
+}
+
+#[tokio::test]
+async fn bad_cards_are_refused_by_name() {
+    let service = Service::start().await;
+    let issue = |data| AgentCard::issue(&vendor(), data).unwrap();
+    let cases = [
+        (
+            AgentCard::issue(&VendorKey::from_seed([9; 32]), card_data()).unwrap(),
+            "card-unknown-vendor",
+        ),
+        (
+            issue(CardData {
+                issued: UnixTime(0),
+                expires: TODAY,
+                ..card_data()
+            }),
+            "card-expired",
+        ),
+        (
+            issue(CardData {
+                issued: TODAY.plus(1000),
+                ..card_data()
+            }),
+            "card-not-yet-valid",
+        ),
+        (forged(), "card-bad-signature"),
+    ];
+    for (card, name) in cases {
+        service.show(&card).await.is_error(403, name);
+    }
+    for text in ["", "etcard1-AAAA.AAAA", &card().to_text()[1..]] {
+        let body = json!({ "card": text, "challenge": "", "proof": "" });
+        service
+            .post("/v1/agents/token", body)
+            .await
+            .is_error(403, "card-malformed");
+    }
+}
+
+/// A card whose text says another serial than what was signed.
+fn forged() -> AgentCard {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let text = card().to_text();
+    let (payload, signature) = text
+        .strip_prefix("etcard1-")
+        .unwrap()
+        .split_once('.')
+        .unwrap();
+    let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let payload = URL_SAFE_NO_PAD.encode(payload.replace("\"serial\":7", "\"serial\":8"));
+    AgentCard::from_text(&format!("etcard1-{payload}.{signature}")).unwrap()
+}
+
+#[tokio::test]
+async fn bad_proofs_are_refused() {
+    let service = Service::start().await;
+    let challenge = service.challenge().await;
+    let card = card();
+    let url = &service.running.url;
+    let stranger = AgentKey::from_seed([3; 32]);
+    for proof in [
+        stranger.prove_service(&card, url, &challenge),
+        agent().prove_service(&card, "http://evil.example:80", &challenge),
+        agent().prove_service(&card, url, &[0; 32]),
+        [0; 64],
+    ] {
+        let answer = service.token_for(&card, &challenge, &proof).await;
+        answer.is_error(403, "card-bad-proof");
+        assert!(
+            text(&answer.json()["message"]).contains(url.as_str()),
+            "names the right origin"
+        );
+    }
+    // A stranger's bad proofs didn't use the challenge up.
+    let proof = agent().prove_service(&card, url, &challenge);
+    service.token_for(&card, &challenge, &proof).await.is(200);
+}
+
+#[tokio::test]
+async fn a_challenge_is_good_once_and_for_a_minute() {
+    let service = Service::start().await;
+    let card = card();
+    let prove =
+        |challenge: &[u8; 32]| agent().prove_service(&card, &service.running.url, challenge);
+
+    let challenge = service.challenge().await;
+    service
+        .token_for(&card, &challenge, &prove(&challenge))
+        .await
+        .is(200);
+    let replayed = service
+        .token_for(&card, &challenge, &prove(&challenge))
+        .await;
+    replayed.is_error(403, "bad-challenge");
+
+    let challenge = service.challenge().await;
+    service.pass(60);
+    let late = service
+        .token_for(&card, &challenge, &prove(&challenge))
+        .await;
+    late.is_error(403, "bad-challenge");
+
+    let made_up = service.token_for(&card, &[7; 32], &prove(&[7; 32])).await;
+    made_up.is_error(403, "bad-challenge");
+}
+
+#[tokio::test]
+async fn a_challenge_of_another_service_is_none() {
+    let (service, other) = (Service::start().await, Service::start().await);
+    let challenge = other.challenge().await;
+    let proof = agent().prove_service(&card(), &service.running.url, &challenge);
+    service
+        .token_for(&card(), &challenge, &proof)
+        .await
+        .is_error(403, "bad-challenge");
+}
+
+#[tokio::test]
+async fn without_a_list_nobody_is_revoked() {
+    let service = Service::start().await;
+    let answer = service.get("/v1/revocations", None).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+}
+
+#[tokio::test]
+async fn a_revoked_agent_is_out_as_soon_as_the_list_is_there() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("revocations.txt");
+    write_list(&file, 1, &[99]);
+    let service = Service::start_with(|config| config.revocations = Some(file.clone())).await;
+    let (session, token) = (service.reachable().await, service.token().await);
+    service.look_up(&session, &token).await.is(200);
+
+    let listed = write_list(&file, 2, &[7]);
+    service.pass(1);
+    service
+        .look_up(&session, &token)
+        .await
+        .is_error(401, "unauthorised");
+    service.show(&card()).await.is_error(403, "card-revoked");
+    assert_eq!(service.get("/v1/revocations", None).await.text, listed);
+
+    // An older list, or one that isn't the vendor's, changes nothing.
+    write_list(&file, 1, &[99]);
+    service.pass(1);
+    assert_eq!(service.get("/v1/revocations", None).await.text, listed);
+    fs::write(&file, "rubbish").unwrap();
+    service.pass(1);
+    assert_eq!(service.get("/v1/revocations", None).await.text, listed);
+    fs::remove_file(&file).unwrap();
+    service.pass(1);
+    service.show(&card()).await.is_error(403, "card-revoked");
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_the_vendors_stops_the_start() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("revocations.txt");
+    let mut config = Config::new(loopback(), vec![vendor().public()]);
+    config.revocations = Some(file.clone());
+    let missing = start(config.clone()).await;
+    assert!(matches!(missing, Err(StartError::ReadRevocations { .. })));
+
+    let foreign = SignedRevocations::sign(&VendorKey::from_seed([9; 32]), Revocations::default());
+    fs::write(&file, foreign.unwrap().to_text()).unwrap();
+    assert!(matches!(
+        start(config).await,
+        Err(StartError::Revocations { .. })
+    ));
+}
+
+fn write_list(file: &Path, number: u64, serials: &[u64]) -> String {
+    let revoked = Revocations {
+        number,
+        serials: serials.iter().copied().collect(),
+    };
+    let text = SignedRevocations::sign(&vendor(), revoked)
+        .unwrap()
+        .to_text();
+    // A new file each time, so that its time of change is another one whatever the clock's steps are.
+    let fresh = file.with_extension(format!("{number}.{}", serials.len()));
+    fs::write(&fresh, &text).unwrap();
+    let time =
+        std::time::SystemTime::now() + std::time::Duration::from_secs(number * 10 + serials[0]);
+    fs::File::options()
+        .write(true)
+        .open(&fresh)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    fs::rename(&fresh, file).unwrap();
+    text
+}

@@ -1,0 +1,186 @@
+//! What doesn't belong on the wire: a clear error, and the service goes on.
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::harness::{Service, text};
+
+#[tokio::test]
+async fn junk_bodies_are_refused_by_name() {
+    let service = Service::start().await;
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        "{\"form\":\"other\"}",
+        "{\"form\":3}",
+        "{\"form\":\"ecom\",\"more\":1}",
+        "\u{0}\u{1}",
+        &"[".repeat(10_000),
+    ] {
+        let answer = service
+            .send(Method::POST, "/v1/sessions", None, body.to_owned())
+            .await;
+        answer.is_error(400, "bad-request");
+    }
+    let answer = service
+        .send(Method::POST, "/v1/sessions", None, vec![0xff; 100])
+        .await;
+    answer.is_error(400, "bad-request");
+    service
+        .post("/v1/agents/token", json!({ "card": 1 }))
+        .await
+        .is_error(400, "bad-request");
+}
+
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let service = Service::start().await;
+    let padded = |bytes: usize| format!("{{\"form\":\"ecom\"}}{}", " ".repeat(bytes - 15));
+    let fits = service
+        .send(Method::POST, "/v1/sessions", None, padded(16 * 1024))
+        .await;
+    fits.is(201);
+    let over = service
+        .send(Method::POST, "/v1/sessions", None, padded(16 * 1024 + 1))
+        .await;
+    over.is_error(413, "too-large");
+}
+
+#[tokio::test]
+async fn junk_paths_and_methods_are_refused_by_name() {
+    let service = Service::start().await;
+    for path in [
+        "/",
+        "/v1",
+        "/v2/sessions",
+        "/v1/sessions/",
+        "/v1/sessions/123456/more",
+        "/%00",
+    ] {
+        service.get(path, None).await.is_error(404, "not-found");
+    }
+    service
+        .send(Method::PUT, "/v1/sessions", None, "")
+        .await
+        .is_error(405, "method-not-allowed");
+    service
+        .send(Method::POST, "/health", None, "")
+        .await
+        .is_error(405, "method-not-allowed");
+    let token = service.token().await;
+    for nameplate in [
+        "1",
+        "12345a",
+        "123456789",
+        "%2e%2e%2f",
+        "%ff%fe",
+        "1234567%30%30",
+        &"1".repeat(5000),
+    ] {
+        let path = format!("/v1/sessions/{nameplate}");
+        service
+            .get(&path, Some(&token))
+            .await
+            .is_error(404, "unknown-nameplate");
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
+    let service = Service::start().await;
+    let session = service.reachable().await;
+    let mut junk: Vec<Vec<u8>> = vec![
+        vec![],
+        vec![0; 100],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        b"GET / HTTP/9.9\r\n\r\n".to_vec(),
+        b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_vec(),
+        b"POST /v1/sessions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"
+            .to_vec(),
+        [b"GET /".as_slice(), &[b'a'; 100_000], b" HTTP/1.1\r\n\r\n"].concat(),
+        [
+            b"GET / HTTP/1.1\r\n".as_slice(),
+            &b"a: b\r\n".repeat(10_000),
+            b"\r\n",
+        ]
+        .concat(),
+        b"GET /relay HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+    ];
+    // A little of every byte, the same every time.
+    junk.push(
+        (0..20_000u32)
+            .map(|step| (step.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect(),
+    );
+    for bytes in junk {
+        let mut stream = TcpStream::connect(service.running.addr).await.unwrap();
+        // The service may hang up in the middle.
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(
+            !answer.starts_with(b"HTTP/1.1 5"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    let token = service.token().await;
+    service.look_up(&session, &token).await.is(200);
+}
+
+#[tokio::test]
+async fn one_address_gets_only_so_many_connections() {
+    let service = Service::start_with(|config| config.limits.connections_an_address = 3).await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(TcpStream::connect(service.running.addr).await.unwrap());
+    }
+    // Each is counted once it was taken, which an answer proves.
+    for stream in &mut open {
+        ask_health(stream).await.expect("an answer");
+    }
+    let mut fourth = TcpStream::connect(service.running.addr).await.unwrap();
+    assert!(ask_health(&mut fourth).await.is_none());
+    // One that ends makes room; how soon is the scheduler's business.
+    open.pop();
+    let room = async {
+        loop {
+            let mut next = TcpStream::connect(service.running.addr).await.unwrap();
+            if ask_health(&mut next).await.is_some() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), room)
+        .await
+        .expect("room in the end");
+}
+
+/// `None` if the connection was closed instead of answered.
+async fn ask_health(stream: &mut TcpStream) -> Option<()> {
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .ok()?;
+    let mut answer = [0; 15];
+    stream.read_exact(&mut answer).await.ok()?;
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    Some(())
+}
+
+#[tokio::test]
+async fn tokens_are_as_long_as_they_should_be() {
+    let service = Service::start().await;
+    let session = service.open("ecom").await;
+    assert_eq!(text(&session["owner"]).len(), 43);
+    assert_eq!(text(&session["relay"]["token"]).len(), 43);
+    assert_eq!(service.token().await.len(), 43);
+}

@@ -1,0 +1,10 @@
+//! The service from outside: a real HTTP client, real relay clients, and the program itself.
+#![allow(clippy::unwrap_used)]
+
+mod agents;
+mod harness;
+mod hostile;
+mod program;
+mod relay;
+mod sessions;
+mod tls;

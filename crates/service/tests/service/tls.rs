@@ -1,0 +1,125 @@
+//! The same over TLS that the service ends itself.
+
+use std::{fs, net::SocketAddr, path::PathBuf};
+
+use etatuki_service::{Config, StartError, TlsFiles, start};
+use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+use crate::harness::{client, loopback, vendor};
+
+struct Certificate {
+    folder: TempDir,
+    pem: String,
+}
+
+impl Certificate {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let pem = made.cert.pem();
+        fs::write(folder.path().join("cert.pem"), &pem).unwrap();
+        fs::write(
+            folder.path().join("key.pem"),
+            made.signing_key.serialize_pem(),
+        )
+        .unwrap();
+        Self { folder, pem }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn files(&self) -> TlsFiles {
+        TlsFiles {
+            certificate: self.path("cert.pem"),
+            key: self.path("key.pem"),
+        }
+    }
+}
+
+fn config(tls: TlsFiles) -> Config {
+    Config {
+        tls: Some(tls),
+        ..Config::new(loopback(), vec![vendor().public()])
+    }
+}
+
+#[tokio::test]
+async fn requests_come_through_tls() {
+    let certificate = Certificate::new();
+    let running = start(config(certificate.files())).await.unwrap();
+    assert!(running.listening.starts_with("https://127.0.0.1:"));
+    drop(client());
+    let trusting = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(certificate.pem.as_bytes()).unwrap()])
+        .no_proxy()
+        .build()
+        .unwrap();
+    let url = format!("https://localhost:{}/health", running.addr.port());
+    assert_eq!(trusting.get(&url).send().await.unwrap().status(), 200);
+    assert!(
+        client().get(&url).send().await.is_err(),
+        "nobody trusts that certificate by himself"
+    );
+
+    // Plain HTTP gets nothing, and hurts nobody.
+    let mut plain = TcpStream::connect(running.addr).await.unwrap();
+    plain
+        .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(trusting.get(&url).send().await.unwrap().status(), 200);
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_stops_the_start() {
+    let (certificate, other) = (Certificate::new(), Certificate::new());
+    let missing = TlsFiles {
+        certificate: certificate.path("none.pem"),
+        ..certificate.files()
+    };
+    let swapped = TlsFiles {
+        certificate: certificate.path("key.pem"),
+        key: certificate.path("cert.pem"),
+    };
+    let mixed = TlsFiles {
+        key: other.path("key.pem"),
+        ..certificate.files()
+    };
+    for files in [missing, swapped, mixed] {
+        let refused = start(config(files)).await;
+        assert!(
+            matches!(refused, Err(StartError::Certificate { .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_public_url_is_what_clients_are_given() {
+    let start_at = async |listen: &str, public: Option<&str>| {
+        let listen: SocketAddr = listen.parse().unwrap();
+        let public_url = public.map(str::to_owned);
+        start(Config {
+            public_url,
+            ..Config::new(listen, vec![vendor().public()])
+        })
+        .await
+    };
+    let running = start_at("127.0.0.1:0", Some("https://Tuki.example/"))
+        .await
+        .unwrap();
+    assert_eq!(running.url, "https://tuki.example:443");
+    assert!(running.listening.starts_with("http://127.0.0.1:"));
+    let bad = start_at("127.0.0.1:0", Some("https://tuki.example/path")).await;
+    assert!(matches!(bad, Err(StartError::PublicUrl { .. })));
+    let nowhere = start_at("0.0.0.0:0", None).await;
+    assert!(matches!(nowhere, Err(StartError::NoPublicUrl(_))));
+    let taken = start_at(&running.addr.to_string(), None).await;
+    assert!(matches!(taken, Err(StartError::Listen { .. })));
+    let nobody = start(Config::new(loopback(), Vec::new())).await;
+    assert!(matches!(nobody, Err(StartError::NoVendor)));
+}
