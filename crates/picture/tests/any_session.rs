@@ -30,7 +30,9 @@ enum Event {
         side: u16,
         colour: u8,
     },
-    /// The client asks, for any area.
+    /// The client understands something else from now on.
+    Encodings(Vec<i32>),
+    /// The client asks, for any area; it forgets what it says that it has lost.
     Request {
         incremental: bool,
         rect: Rect,
@@ -66,6 +68,7 @@ fn events() -> impl Strategy<Value = Event> {
         4 => (small_rects(), 0..90u16, 0..70u16).prop_map(|(rect, x, y)| E::Copy { rect, from: (x, y) }),
         1 => (1..90u16, 1..70u16).prop_map(|(width, height)| E::Resize { width, height }),
         1 => (0..9u16, 0..4u8).prop_map(|(side, colour)| E::Cursor { side, colour }),
+        1 => encodings().prop_map(E::Encodings),
         2 => areas().prop_map(|rect| E::Request { incremental: true, rect }),
         4 => Just(E::Request { incremental: true, rect: Rect::new(0, 0, u16::MAX, u16::MAX) }),
         1 => areas().prop_map(|rect| E::Request { incremental: false, rect }),
@@ -101,18 +104,29 @@ struct World {
     client: Client,
     /// Counts drawn stripes, so that they differ.
     drawn: u8,
+    /// What the client understands now, and what it ever did.
+    understands: Vec<i32>,
+    understood: Vec<i32>,
 }
 
 impl World {
     fn new(encodings: &[i32]) -> Self {
-        let mut updater = Updater::new(80, 60);
-        updater.set_encodings(encodings);
-        Self {
+        let mut world = Self {
             screen: Screen::new(80, 60),
-            updater,
+            updater: Updater::new(80, 60),
             client: Client::new(80, 60),
             drawn: 0,
-        }
+            understands: vec![],
+            understood: vec![],
+        };
+        world.encodings(encodings.to_vec());
+        world
+    }
+
+    fn encodings(&mut self, encodings: Vec<i32>) {
+        self.updater.set_encodings(&encodings);
+        self.understood.extend(&encodings);
+        self.understands = encodings;
     }
 
     fn happens(&mut self, event: Event) {
@@ -128,7 +142,13 @@ impl World {
                 self.screen.apply(&size).unwrap();
             }
             Event::Cursor { side, colour } => self.cursor(side, colour),
-            Event::Request { incremental, rect } => self.updater.request(incremental, rect),
+            Event::Encodings(encodings) => self.encodings(encodings),
+            Event::Request { incremental, rect } => {
+                self.updater.request(incremental, rect);
+                if !incremental {
+                    self.client.lose(rect);
+                }
+            }
             Event::Continuous { enable, rect } => self.updater.continuous(enable, rect),
             Event::Fence(payload) => {
                 let flags = fence_flags::REQUEST | 0x77;
@@ -208,23 +228,22 @@ proptest! {
         for event in events {
             world.happens(event);
         }
-        // on until the client has answered every fence; requests are ignored meanwhile
+        // requests for the whole are ignored while they are on
         world.updater.continuous(false, Rect::default());
-        let World { mut screen, mut updater, mut client, .. } = world;
+        let World { mut screen, mut updater, mut client, understands, understood, .. } = world;
         client.catch_up(&mut updater, &mut screen, piece);
         prop_assert!(client.agrees_with(&screen));
-        let resizes = encodings.contains(&encoding::DESKTOP_SIZE)
-            || encodings.contains(&encoding::EXTENDED_DESKTOP_SIZE);
+        let resizes = understands.contains(&encoding::DESKTOP_SIZE)
+            || understands.contains(&encoding::EXTENDED_DESKTOP_SIZE);
         if resizes {
             prop_assert_eq!((client.width, client.height), (screen.width(), screen.height()));
         }
-        if encodings.contains(&encoding::CURSOR) {
+        if understands.contains(&encoding::CURSOR) {
             prop_assert_eq!(client.cursor.as_ref(), screen.cursor());
-        } else {
-            prop_assert_eq!(client.cursor, None);
         }
+        prop_assert!(understood.contains(&encoding::CURSOR) || client.cursor.is_none());
+        prop_assert!(understood.contains(&encoding::COPY_RECT) || client.copies == 0);
         prop_assert!(!client.mixed);
-        prop_assert!(encodings.contains(&encoding::COPY_RECT) || client.copies == 0);
         prop_assert!(screen.pixels().iter().skip(3).step_by(4).all(|unused| *unused == 0));
     }
 
@@ -235,6 +254,10 @@ proptest! {
         let all = [encoding::COPY_RECT, encoding::DESKTOP_SIZE];
         let mut world = World::new(&all);
         for event in events {
+            if matches!(event, Event::Continuous { .. }) {
+                // requests for the whole are ignored meanwhile
+                continue;
+            }
             world.happens(event);
             world.client.catch_up(&mut world.updater, &mut world.screen, 1000);
             prop_assert!(world.client.agrees_with(&world.screen));

@@ -1,5 +1,11 @@
 //! A client as simple as can be: decodes what an `Updater` makes into a picture of its own.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "tests use different parts of it, and may end with a panic"
+)]
+
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
@@ -142,6 +148,12 @@ impl Client {
             self.pixels[at] = pixel;
         }
         self.last_rects.push(rect);
+    }
+
+    /// Forgets a part of the picture.
+    pub(crate) fn lose(&mut self, rect: Rect) {
+        let rect = rect.intersection(&self.bounds()).unwrap_or_default();
+        places(rect, self.width).for_each(|at| self.pixels[at] = None);
     }
 
     fn resize(&mut self, width: u16, height: u16) {
