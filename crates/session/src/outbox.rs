@@ -124,3 +124,86 @@ impl Sends for ClipboardOut {
         (self, result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tokio::sync::Semaphore;
+
+    /// A stream whose credit the test gives out.
+    struct Slow {
+        credit: Arc<Semaphore>,
+        arrived: Arc<Mutex<Vec<u32>>>,
+    }
+
+    impl Sends for Slow {
+        type Message = u32;
+
+        async fn carry(self, message: u32) -> (Self, Result<(), LinkError>) {
+            let Ok(()) = self.credit.acquire().await.map(|permit| permit.forget()) else {
+                return (self, Err(LinkError::Lost));
+            };
+            self.arrived.lock().unwrap().push(message);
+            (self, Ok(()))
+        }
+    }
+
+    fn outbox(limit: usize) -> (Outbox<Slow>, Arc<Semaphore>, Arc<Mutex<Vec<u32>>>) {
+        let (credit, arrived) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let slow = Slow {
+            credit: Arc::clone(&credit),
+            arrived: Arc::clone(&arrived),
+        };
+        (Outbox::new(slow, limit), credit, arrived)
+    }
+
+    #[tokio::test]
+    async fn messages_leave_in_order_and_wait_without_credit() {
+        let (mut outbox, credit, arrived) = outbox(2);
+        assert!(outbox.is_idle());
+        for message in [1, 2, 3] {
+            assert_eq!(outbox.push(message), Ok(()));
+        }
+        assert_eq!(outbox.push(4), Err(Full));
+        credit.add_permits(3);
+        assert_eq!(outbox.flush().await, Ok(()));
+        assert_eq!(*arrived.lock().unwrap(), [1, 2, 3]);
+        assert!(outbox.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_nothing() {
+        let (mut outbox, credit, arrived) = outbox(9);
+        outbox.push(1).unwrap();
+        for _ in 0..3 {
+            tokio::select! {
+                biased;
+                _ = outbox.sent() => panic!("there is no credit"),
+                () = std::future::ready(()) => {}
+            }
+        }
+        credit.add_permits(1);
+        assert_eq!(outbox.sent().await, Ok(()));
+        assert_eq!(*arrived.lock().unwrap(), [1]);
+    }
+
+    #[tokio::test]
+    async fn the_newest_takes_the_place_of_what_waits() {
+        let (mut outbox, credit, arrived) = outbox(1);
+        for message in [1, 2, 3] {
+            outbox.replace(message);
+        }
+        credit.add_permits(9);
+        assert_eq!(outbox.flush().await, Ok(()));
+        assert_eq!(*arrived.lock().unwrap(), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn the_links_end_is_told() {
+        let (mut outbox, credit, _) = outbox(1);
+        outbox.push(1).unwrap();
+        credit.close();
+        assert_eq!(outbox.flush().await, Err(LinkError::Lost));
+    }
+}

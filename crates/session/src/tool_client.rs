@@ -238,3 +238,6 @@ impl Open {
         Ok(answered.then_some(ToolEvent::SizeAnswer(0)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The client against the real service, and against servers that answer nonsense.
+
+use etatuki_service::{Config, Running};
+use etatuki_trust::VendorKey;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+async fn service() -> Running {
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let config = Config::new(listen, vec![VendorKey::from_seed([1; 32]).public()]);
+    etatuki_service::start(config)
+        .await
+        .expect("a service on loopback")
+}
+
+/// Answers one request with these bytes.
+async fn answering(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    tokio::spawn(async move {
+        let (mut peer, _) = listener.accept().await.expect("a caller");
+        let mut request = [0; 4096];
+        let _ = peer.read(&mut request).await;
+        let _ = peer.write_all(&answer).await;
+        let _ = peer.shutdown().await;
+    });
+    url
+}
+
+fn http(status: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// What a claim comes to with that answer.
+#[track_caller]
+fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String> {
+    let at = std::panic::Location::caller();
+    async move {
+        let client = ServiceClient::new(&answering(answer).await).expect("a good address");
+        let failed = client
+            .claim(CodeForm::Remoteus)
+            .await
+            .expect_err("a bad answer");
+        let failed = FailureView::from(failed);
+        assert_eq!(failed.name, expected, "{at}: {}", failed.detail);
+        failed.detail
+    }
+}
+
+#[tokio::test]
+async fn a_session_at_the_real_service() {
+    let service = service().await;
+    for form in [CodeForm::Remoteus, CodeForm::Ecom] {
+        let client = ServiceClient::new(&service.url).expect("a good address");
+        let (claim, relay) = client.claim(form).await.expect("a nameplate");
+        assert_eq!(claim.nameplate.form(), form);
+        assert!(!relay.url.is_empty());
+        let endpoint = etatuki_link::CustomerEndpoint::bind(Some(&relay))
+            .await
+            .expect("an endpoint");
+        client
+            .publish(&claim, &endpoint.address())
+            .await
+            .expect("an address");
+        client.release(&claim).await.expect("given back");
+        client.release(&claim).await.expect("twice is fine");
+        let late = client.publish(&claim, &endpoint.address()).await;
+        assert!(
+            matches!(late, Err(ServiceError::Refused { .. })),
+            "{late:?}"
+        );
+        assert_eq!(client.revocations().await.expect("an answer"), None);
+    }
+    service.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    drop(listener);
+    let client = ServiceClient::new(&url).expect("a good address");
+    let failed = FailureView::from(
+        client
+            .claim(CodeForm::Ecom)
+            .await
+            .expect_err("nobody is there"),
+    );
+    assert_eq!(failed.name, FailureName::ServiceUnreachable);
+}
+
+#[tokio::test]
+async fn answers_that_are_errors() {
+    let full = json!({ "error": "no-nameplate", "message": "all are taken" }).to_string();
+    check(
+        http("503 Service Unavailable", &full),
+        FailureName::NoNameplate,
+    )
+    .await;
+    let many = json!({ "error": "too-many", "message": "slow down" }).to_string();
+    let detail = check(
+        http("429 Too Many Requests", &many),
+        FailureName::ServiceError,
+    )
+    .await;
+    assert!(detail.contains("429 too-many"), "{detail}");
+    let rude = json!({ "error": "\u{1b}[2J<b>\n", "message": "" }).to_string();
+    let detail = check(http("500 Oh", &rude), FailureName::ServiceError).await;
+    assert!(!detail.contains(['\u{1b}', '<', '\n']), "{detail}");
+}
+
+#[tokio::test]
+async fn answers_that_are_nonsense() {
+    for body in [
+        "",
+        "{}",
+        "null",
+        "x",
+        r#"{"nameplate":"12","owner":"o","relay":{"url":"u","token":"t"}}"#,
+    ] {
+        check(http("201 Created", body), FailureName::ServiceError).await;
+    }
+    check(http("200 OK", "{}"), FailureName::ServiceError).await;
+    check(
+        http("201 Created", &" ".repeat(MAX_JSON + 1)),
+        FailureName::ServiceError,
+    )
+    .await;
+    check(
+        b"SSH-2.0-OpenSSH\r\n".to_vec(),
+        FailureName::ServiceUnreachable,
+    )
+    .await;
+    check(vec![], FailureName::ServiceUnreachable).await;
+    let elsewhere =
+        b"HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+    check(elsewhere.to_vec(), FailureName::ServiceError).await;
+}
+
+#[tokio::test]
+async fn a_token_is_in_no_message() {
+    let body = r#"{"nameplate":"123456","owner":"s3cret","relay":{"url":"u","token":5}}"#;
+    let detail = check(http("201 Created", body), FailureName::ServiceError).await;
+    assert!(!detail.contains("s3cret"), "{detail}");
+    assert!(!format!("{:?}", OwnerToken("s3cret".into())).contains("s3cret"));
+}
+
+#[test]
+fn only_https_or_this_machine() {
+    for good in [
+        "https://support.example",
+        "https://support.example/etatuki/",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+        "http://localhost:1",
+    ] {
+        assert!(ServiceClient::new(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "support.example",
+        "http://support.example",
+        "http://127.0.0.1.example",
+        "ftp://127.0.0.1",
+        "file:///etc/passwd",
+    ] {
+        assert!(ServiceClient::new(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,188 @@
+//! The client against RFB's other side, byte by byte.
+
+use etatuki_rfb::encode::server;
+use etatuki_rfb::{ClientParser, Security, ServerHandshake};
+use proptest::prelude::*;
+
+use super::*;
+
+const SIZE: (u16, u16) = (64, 32);
+
+/// A tool, with what it heard.
+struct Tool {
+    client: ToolClient,
+    heard: ClientParser,
+}
+
+impl Tool {
+    /// Right after the handshake; the client's first messages are heard already.
+    fn open() -> (Self, Vec<ClientMessage>) {
+        let init = ServerInit {
+            width: SIZE.0,
+            height: SIZE.1,
+            format: PixelFormat::BGRX,
+            name: "a user's name".into(),
+        };
+        let mut client = ToolClient::new(Abilities::default());
+        let mut server = ServerHandshake::new(init, Security::None);
+        loop {
+            let shared = server.step().expect("our client is a good one");
+            client.push(&server.output());
+            let event = client.next().expect("our server is a good one");
+            server.push(&std::mem::take(client.out()));
+            if shared.is_some() {
+                assert_eq!(event, Some(ToolEvent::Opened));
+                break;
+            }
+        }
+        let mut heard = ClientParser::new(Limits::default());
+        heard.push(&server.into_rest());
+        let mut tool = Self { client, heard };
+        let first = tool.hear();
+        (tool, first)
+    }
+
+    fn hear(&mut self) -> Vec<ClientMessage> {
+        self.heard.push(&std::mem::take(self.client.out()));
+        let mut messages = vec![];
+        while let Some(message) = self.heard.next().expect("our client is a good one") {
+            messages.push(message);
+        }
+        messages
+    }
+
+    fn say(&mut self, bytes: &[u8]) -> Vec<ToolEvent> {
+        self.client.push(bytes);
+        let mut events = vec![];
+        while let Some(event) = self.client.next().expect("good bytes") {
+            events.push(event);
+        }
+        events
+    }
+}
+
+fn update(colour: u8) -> Vec<u8> {
+    let mut out = vec![];
+    let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
+    server::update_start(&mut out, Some(1));
+    server::raw_head(&mut out, rect);
+    out.extend([colour, colour, colour, 0].repeat(rect.area()));
+    out
+}
+
+fn request(incremental: bool, w: u16, h: u16) -> ClientMessage {
+    ClientMessage::UpdateRequest {
+        incremental,
+        rect: Rect::new(0, 0, w, h),
+    }
+}
+
+#[test]
+fn the_first_words_are_ones_that_every_tool_knows() {
+    let (_, first) = Tool::open();
+    let expected = [
+        ClientMessage::SetPixelFormat(PixelFormat::BGRX),
+        ClientMessage::SetEncodings(vec![1, 0, -239, -308, -223, -224]),
+        request(false, SIZE.0, SIZE.1),
+    ];
+    assert_eq!(first, expected);
+}
+
+#[test]
+fn one_request_at_a_time() {
+    let (mut tool, _) = Tool::open();
+    tool.client.ask();
+    assert_eq!(tool.hear(), []);
+    assert_eq!(tool.say(&update(9)), [ToolEvent::Updated { changed: true }]);
+    tool.client.ask();
+    tool.client.ask();
+    assert_eq!(tool.hear(), [request(true, SIZE.0, SIZE.1)]);
+}
+
+#[test]
+fn what_was_there_already_is_no_change() {
+    let (mut tool, _) = Tool::open();
+    tool.say(&update(9));
+    assert_eq!(
+        tool.say(&update(9)),
+        [ToolEvent::Updated { changed: false }]
+    );
+    let screen = tool.client.screen().expect("it is open");
+    assert_eq!(screen.pixels()[..4], [9, 9, 9, 0]);
+}
+
+#[test]
+fn inside_an_update_nothing_is_settled() {
+    let (mut tool, _) = Tool::open();
+    assert!(tool.client.is_settled());
+    let bytes = update(9);
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    assert_eq!(tool.say(first), []);
+    assert!(!tool.client.is_settled());
+    assert_eq!(tool.say(second), [ToolEvent::Updated { changed: true }]);
+    assert!(tool.client.is_settled());
+}
+
+#[test]
+fn another_size_is_asked_for_as_a_whole() {
+    let (mut tool, _) = Tool::open();
+    tool.say(&update(9));
+    let mut bytes = vec![];
+    server::update_start(&mut bytes, Some(1));
+    server::desktop_size(&mut bytes, 100, 50);
+    assert_eq!(tool.say(&bytes), [ToolEvent::Updated { changed: true }]);
+    tool.client.ask();
+    assert_eq!(tool.hear(), [request(false, 100, 50)]);
+}
+
+#[test]
+fn the_tools_clipboard_is_heard() {
+    let (mut tool, _) = Tool::open();
+    let mut bytes = vec![];
+    server::cut_text(&mut bytes, b"12,50");
+    assert_eq!(tool.say(&bytes), [ToolEvent::CutText(b"12,50".to_vec())]);
+}
+
+#[test]
+fn what_was_never_announced_gets_no_answer() {
+    let (mut tool, _) = Tool::open();
+    let mut bytes = vec![];
+    server::bell(&mut bytes);
+    server::fence(&mut bytes, 1 << 31, b"x");
+    server::end_of_continuous_updates(&mut bytes);
+    assert_eq!(tool.say(&bytes), []);
+    assert_eq!(tool.hear(), []);
+}
+
+#[test]
+fn input_waits_for_a_screen() {
+    let key = ToolInput::Key {
+        down: true,
+        keysym: 0x61,
+    };
+    let mut client = ToolClient::new(Abilities::default());
+    client.input(&key);
+    assert!(client.out().is_empty());
+    let (mut tool, _) = Tool::open();
+    tool.client.input(&key);
+    assert_eq!(
+        tool.hear(),
+        [ClientMessage::Key {
+            down: true,
+            keysym: 0x61
+        }]
+    );
+}
+
+proptest! {
+    /// A hostile plugin: an error or nothing, never a panic, and no end of memory.
+    #[test]
+    fn hostile_bytes(greet in any::<bool>(), chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
+        let mut client = if greet { Tool::open().0.client } else { ToolClient::new(Abilities::default()) };
+        for chunk in chunks {
+            client.push(&chunk);
+            while let Ok(Some(_)) = client.next() {}
+        }
+        prop_assert!(client.out().len() < 4096);
+    }
+}
