@@ -202,9 +202,10 @@ impl HostTable {
             return None;
         }
         // SAFETY: it is as long as ours, or longer.
+        let table = unsafe { host.read() };
         Some(Self {
             original: host,
-            table: unsafe { host.read() },
+            table,
         })
     }
 

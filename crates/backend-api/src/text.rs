@@ -63,7 +63,11 @@ pub fn read_several<const N: usize>(
         let mut buffers = capacities.map(|capacity| Zeroizing::new(vec![0u8; capacity]));
         let mut texts = std::array::from_fn(|at| {
             let buffer = &mut buffers[at];
-            Text { data: buffer.as_mut_ptr().cast::<c_char>(), capacity: buffer.len() as u32, length: 0 }
+            Text {
+                data: buffer.as_mut_ptr().cast::<c_char>(),
+                capacity: buffer.len() as u32,
+                length: 0,
+            }
         });
         let status = fill(texts.each_mut().map(std::ptr::from_mut));
         let lengths = texts.map(|text| text.length as usize);
@@ -82,7 +86,10 @@ fn utf8<const N: usize>(
 ) -> Result<[Zeroizing<String>; N], i32> {
     let mut texts = std::array::from_fn(|_| Zeroizing::new(String::new()));
     for ((text, buffer), length) in texts.iter_mut().zip(&buffers).zip(lengths) {
-        let bytes = buffer.get(..length).filter(|_| length < buffer.len()).ok_or(raw::E_ARGUMENT)?;
+        let bytes = buffer
+            .get(..length)
+            .filter(|_| length < buffer.len())
+            .ok_or(raw::E_ARGUMENT)?;
         text.push_str(std::str::from_utf8(bytes).map_err(|_| raw::E_ARGUMENT)?);
     }
     Ok(texts)

@@ -1,5 +1,7 @@
 //! Descriptors, threads and processes over many sessions. One test alone in its process, since it counts.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "real/support.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! The plugin host as it is used: a real child, real libraries, real processes to be left over or not.
 
+#![allow(clippy::unwrap_used)]
+
 mod misbehaving;
 mod parents_end;
 mod sessions;
