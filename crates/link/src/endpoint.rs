@@ -241,6 +241,8 @@ fn transport(streams: VarInt) -> QuicTransportConfig {
         .stream_receive_window(VarInt::from_u32(768 << 10))
         .receive_window(VarInt::from_u32(2 << 20))
         .send_window(1 << 20)
+        // A first packet that a relay or a NAT has swallowed is sent again after half a second, not one.
+        .initial_rtt(Duration::from_millis(150))
         // iroh's own value lets a path that went dark stall for 15 s.
         .default_path_keep_alive_interval(Duration::from_secs(1))
         .default_path_max_idle_timeout(Duration::from_secs(4))
