@@ -25,7 +25,7 @@ const MAX_MOVES: usize = 16;
 /// A framebuffer in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at first. The unused
 /// fourth byte of every pixel is always 0, whatever a tool sends in it.
 ///
-/// What the client has is known by one rule: its picture, after [`Screen::moves`] in their order, is
+/// What the client has is known by one rule: its picture, after the pending moves in their order, is
 /// equal to this one everywhere outside the damage.
 #[derive(Debug)]
 pub struct Screen {
