@@ -57,10 +57,24 @@ impl Folder {
 
     /// Builds the example in plain C.
     pub(crate) fn echo_in_c(&self) -> PluginSpec {
-        self.build(
-            &repository().join("crates/backend-api/examples/c/echo.c"),
-            "echo-c",
-        )
+        let source = repository().join("crates/backend-api/examples/c");
+        for file in ["echo.c", "Makefile"] {
+            std::fs::copy(source.join(file), self.path().join(file)).unwrap();
+        }
+        let header = repository().join("crates/backend-api/include");
+        let made = Command::new("make")
+            .arg("-C")
+            .arg(self.path())
+            .arg(format!("HEADER={}", header.display()))
+            .arg("CFLAGS=-O2 -std=c99 -Wall -Wextra -pedantic -Werror")
+            .output()
+            .expect("make is needed");
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        self.spec("echo-c", "libecho-c.so")
     }
 
     /// The SDK's example, which cargo built.
