@@ -1,1 +1,10 @@
-//! (skeleton)
+//! Whole journeys, with the real programs on a display of each test's own: `etatuki` and its plugins on one side,
+//! `etatuki-console join` with a real RFB client on the other, and a real service between them.
+//!
+//! The programs come from cargo's target folder: `cargo build --workspace` first, or `make test`.
+
+mod agent;
+mod customer;
+mod desktop;
+mod journeys;
+mod world;

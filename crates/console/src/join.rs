@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     code::{Code, Read},
-    session::{self, ClipboardTo, Command, Event, Finished, Office},
+    session::{self, ClipboardTo, Command, Event, Finished, Office, Why},
     signal::stop_signal,
     trouble::{Trouble, ended_sentence},
     viewer::{Hub, TcpSource, ViewerError, serve},
@@ -91,6 +91,7 @@ async fn session(
     let mut complaint = None;
     let stop = stop_signal();
     tokio::pin!(stop);
+    let mut stopping = false;
     let mut finished = loop {
         let command = tokio::select! {
             finished = &mut running => break finished,
@@ -107,9 +108,12 @@ async fn session(
             },
             Some(left) = viewer.join_next() => {
                 complaint = left.ok().and_then(|left: Result<(), String>| left.err());
-                Command::End
+                Command::End(Why::Agent)
             }
-            () = &mut stop => Command::End,
+            () = &mut stop, if !stopping => {
+                stopping = true;
+                Command::End(Why::Agent)
+            }
         };
         // A full queue can only hold what does the same.
         let _ = commands.try_send(command);
@@ -217,7 +221,7 @@ fn command(line: &str) -> Option<Command> {
         ("ask-switch", backend) if !backend.is_empty() => Some(Command::Ask(Ask::Switch {
             backend: backend.to_owned(),
         })),
-        ("end", "") => Some(Command::End),
+        ("end", "") => Some(Command::End(Why::Agent)),
         _ => None,
     }
 }
@@ -336,7 +340,7 @@ mod tests {
             shown("ask-switch ecom").as_deref(),
             Some("Ask(Switch { backend: \"ecom\" })")
         );
-        assert_eq!(shown("end\r\n").as_deref(), Some("End"));
+        assert_eq!(shown("end\r\n").as_deref(), Some("End(Agent)"));
         for line in ["", "ask-switch", "end now", "END", "123456789012"] {
             assert_eq!(shown(line), None, "{line}");
         }

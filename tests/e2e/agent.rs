@@ -1,0 +1,197 @@
+//! The agent's side: `etatuki-console join`, driven by its lines, and a real RFB client on its port.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use etatuki_demo::process::Process;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use vnc::{ClientKeyEvent, ClientMouseEvent, PixelFormat, VncConnector, VncEncoding, VncEvent, X11Event};
+
+use crate::world::{LIMIT, World};
+
+/// An agent who joins.
+pub struct Agent {
+    pub process: Process,
+    stdin: ChildStdin,
+    lines: Receiver<Value>,
+    /// Every line so far.
+    pub seen: Vec<Value>,
+}
+
+impl Agent {
+    /// Starts `etatuki-console join` and types the code, a line per field.
+    pub fn join(world: &World, code: &[String], more: &[&str]) -> Self {
+        let mut command = world.stage.console(&["join"]);
+        command.args(["--vnc", "127.0.0.1:0"]).args(more);
+        Self::spawn(command, code)
+    }
+
+    /// Starts a console that joins, with a command line of the test's own.
+    pub fn spawn(mut command: std::process::Command, code: &[String]) -> Self {
+        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let mut stdin = process.child().stdin.take().unwrap();
+        for field in code {
+            writeln!(stdin, "{field}").unwrap();
+        }
+        let stdout = BufReader::new(process.child().stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
+                if sender.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, stdin, lines, seen: Vec::new() }
+    }
+
+    /// The next line that fits.
+    pub fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                panic!("the agent's side never said: {what}; it said {:#?}", self.seen);
+            };
+            self.seen.push(line.clone());
+            if fits(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// The next line of a type.
+    pub fn expect_type(&mut self, kind: &str) -> Value {
+        self.expect(kind, |line| line["type"] == kind)
+    }
+
+    /// A command on its stdin.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.process.wait(LIMIT).unwrap()
+    }
+
+    /// Connects a viewer to the port and password that the ready line names.
+    pub async fn viewer(&mut self) -> Viewer {
+        let is_ready = |line: &Value| line["vnc"].is_string();
+        let ready = match self.seen.iter().find(|line| is_ready(line)) {
+            Some(line) => line.clone(),
+            None => self.expect("vnc", is_ready),
+        };
+        Viewer::connect(ready["vnc"].as_str().unwrap(), ready["password"].as_str().unwrap()).await
+    }
+}
+
+/// A real RFB client and its picture.
+pub struct Viewer {
+    client: vnc::VncClient,
+    /// Width, height.
+    pub size: (u16, u16),
+    /// BGRX, rows from the top, pad byte as it came.
+    pub pixels: Vec<u8>,
+}
+
+impl Viewer {
+    async fn connect(address: &str, password: &str) -> Self {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let password = password.to_owned();
+        let client = VncConnector::new(tcp)
+            .set_auth_method(async move { Ok(password) })
+            .add_encoding(VncEncoding::CopyRect)
+            .add_encoding(VncEncoding::DesktopSizePseudo)
+            .add_encoding(VncEncoding::CursorPseudo)
+            .add_encoding(VncEncoding::Raw)
+            .allow_shared(true)
+            .set_pixel_format(PixelFormat::bgra())
+            .build()
+            .unwrap()
+            .try_start()
+            .await
+            .unwrap()
+            .finish()
+            .unwrap();
+        Self { client, size: (0, 0), pixels: Vec::new() }
+    }
+
+    /// Takes what has come, and asks for more.
+    async fn turn(&mut self) {
+        self.client.input(X11Event::Refresh).await.unwrap();
+        while let Ok(Some(event)) = self.client.poll_event().await {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: VncEvent) {
+        match event {
+            VncEvent::SetResolution(screen) => {
+                self.size = (screen.width, screen.height);
+                self.pixels = vec![0; usize::from(screen.width) * usize::from(screen.height) * 4];
+            }
+            VncEvent::RawImage(rect, data) => {
+                for row in 0..usize::from(rect.height) {
+                    let to = self.offset(rect.x, usize::from(rect.y) + row);
+                    let length = usize::from(rect.width) * 4;
+                    self.pixels[to..to + length].copy_from_slice(&data[row * length..][..length]);
+                }
+            }
+            VncEvent::Copy(to, from) => {
+                let length = usize::from(to.width) * 4;
+                let rows: Vec<_> = (0..usize::from(to.height))
+                    .map(|row| self.pixels[self.offset(from.x, usize::from(from.y) + row)..][..length].to_vec())
+                    .collect();
+                for (row, bytes) in rows.into_iter().enumerate() {
+                    let at = self.offset(to.x, usize::from(to.y) + row);
+                    self.pixels[at..at + length].copy_from_slice(&bytes);
+                }
+            }
+            VncEvent::Error(error) => panic!("the viewer's connection broke: {error}"),
+            _ => {}
+        }
+    }
+
+    fn offset(&self, x: u16, y: usize) -> usize {
+        (y * usize::from(self.size.0) + usize::from(x)) * 4
+    }
+
+    /// Waits until the picture equals what `screen` reads (BGRX), pixel by pixel.
+    pub async fn shows(&mut self, screen: impl Fn() -> Vec<u8>) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            self.turn().await;
+            let wanted = screen();
+            let wrong = differing(&self.pixels, &wanted);
+            if wrong == 0 {
+                return;
+            }
+            assert!(Instant::now() < end, "{wrong} pixels differ from the real screen, of {}", wanted.len() / 4);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Presses or releases a key, by its keysym.
+    pub async fn key(&self, keysym: u32, down: bool) {
+        self.client.input(X11Event::KeyEvent(ClientKeyEvent { keycode: keysym, down })).await.unwrap();
+    }
+
+    /// Moves the pointer, with these buttons down.
+    pub async fn pointer(&self, x: u16, y: u16, buttons: u8) {
+        let event = ClientMouseEvent { position_x: x, position_y: y, bottons: buttons };
+        self.client.input(X11Event::PointerEvent(event)).await.unwrap();
+    }
+}
+
+/// How many pixels differ; the pad byte doesn't count.
+fn differing(have: &[u8], want: &[u8]) -> usize {
+    if have.len() != want.len() {
+        return want.len() / 4;
+    }
+    have.chunks_exact(4).zip(want.chunks_exact(4)).filter(|(a, b)| a[..3] != b[..3]).count()
+}
