@@ -77,9 +77,6 @@ pub enum Violation {
     /// A stream of a kind that has no place here, or a second one of its kind.
     #[error("a stream of the wrong kind")]
     WrongStream,
-    /// Data that came before TLS was done, which anybody could have recorded and sent again.
-    #[error("early data")]
-    EarlyData,
     /// A handshake message that isn't the one whose turn it is, or not of its shape.
     #[error("a handshake message is out of turn")]
     OutOfTurn,
@@ -107,7 +104,6 @@ impl Violation {
             Self::UnknownMessage => "unknown-message",
             Self::NotText => "not-text",
             Self::WrongStream => "wrong-stream",
-            Self::EarlyData => "early-data",
             Self::OutOfTurn => "out-of-turn",
             Self::TooSlow => "too-slow",
             Self::BlockHeader => "block-header",

@@ -58,6 +58,9 @@ pub(crate) struct Checks {
 }
 
 /// TLS and the card phase; `None` for whoever doesn't get through them.
+///
+/// Nothing is read before TLS is done. Data that a peer sent early (which anybody could have recorded)
+/// can't hold a valid hello: the proof is over the exporter, which exists only afterwards.
 pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Visitor> {
     let accepting = incoming.accept().ok()?;
     let connection = tokio::time::timeout(TLS_LIMIT, accepting)
@@ -66,9 +69,6 @@ pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Vi
         .ok()?;
     let visit = async {
         let (send, mut recv) = connection.accept_bi().await?;
-        if recv.is_0rtt() {
-            return Err(Violation::EarlyData.into());
-        }
         if read_kind(&mut recv).await? != Kind::Control {
             return Err(Violation::WrongStream.into());
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! agent                                                        customer
-//!   │ ── TLS 1.3 in QUIC, no early data, both endpoint ids proved ── │
+//!   │ ── TLS 1.3 in QUIC, to its end: both endpoint ids proved ───  │
 //!   │ ── hello: proof, card ─────────────────────────────────────▶  │ card phase, 3 s
 //!   │ ── pake ───────────────────────────────────────────────────▶  │ card and proof verified
 //!   │ ◀────────────────────────────────────────────────────── pake  │ a guess is counted
