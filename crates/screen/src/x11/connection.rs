@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +17,7 @@ use x11rb::reexports::x11rb_protocol::parse_display::{
 use x11rb::reexports::x11rb_protocol::xauth::{Family, get_auth};
 use x11rb::rust_connection::{DefaultStream, PollMode, RustConnection, Stream};
 use x11rb::utils::RawFdContainer;
+use x11rb::wrapper::ConnectionExt as _;
 
 use crate::error::ScreenError;
 use crate::stop::Stop;
@@ -24,6 +26,12 @@ use crate::stop::Stop;
 /// while a window is dragged) make everybody else wait, and are no reason to end a session.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 20,
+    tv_nsec: 0,
+};
+
+/// How long a server may take to hear our last words, during which [`Stop`] doesn't count.
+const LAST_WORDS: Timespec = Timespec {
+    tv_sec: 1,
     tv_nsec: 0,
 };
 
@@ -59,6 +67,19 @@ impl Connection {
     /// The screen that is shared, as it was when the connection was made.
     pub(super) fn screen(&self) -> &Screen {
         &self.server.setup().roots[self.screen]
+    }
+
+    /// Has everything that `say` asks for carried out, also when stopped: the answer to one more request
+    /// is awaited, for what still lies in a connection's buffer when it is closed may never be read.
+    pub(super) fn last_words(
+        &self,
+        say: impl FnOnce(&Server) -> Result<(), ScreenError>,
+    ) -> Result<(), ScreenError> {
+        let hurried = &self.server.stream().hurried;
+        hurried.store(true, Ordering::Relaxed);
+        let heard = say(&self.server).and_then(|()| Ok(self.server.sync()?));
+        hurried.store(false, Ordering::Relaxed);
+        heard
     }
 
     /// What the server told about itself.
@@ -98,6 +119,7 @@ fn connect(display: &ParsedDisplay, stop: &Stop) -> Result<Server, ConnectError>
                 let watched = Watched {
                     inner,
                     stop: stop.clone(),
+                    hurried: AtomicBool::new(false),
                 };
                 return RustConnection::connect_to_stream_with_auth_info(
                     watched,
@@ -132,6 +154,8 @@ fn reach(address: &ConnectAddress<'_>) -> io::Result<(DefaultStream, (Family, Ve
 pub(super) struct Watched {
     inner: DefaultStream,
     stop: Stop,
+    /// Whether these are [`Connection::last_words`].
+    hurried: AtomicBool,
 }
 
 impl Stream for Watched {
@@ -139,15 +163,29 @@ impl Stream for Watched {
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::IN, mode.readable());
         wanted.set(PollFlags::OUT, mode.writable());
-        let mut fds = [
-            PollFd::new(&self.inner, wanted),
-            PollFd::new(&self.stop, PollFlags::IN),
-        ];
-        match poll(&mut fds, Some(&PATIENCE)) {
-            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
-            Ok(_) if !fds[1].revents().is_empty() => Err(io::Error::other(StoppedWhileWaiting)),
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+        let mut hurried = self.hurried.load(Ordering::Relaxed);
+        loop {
+            let mut fds = [
+                PollFd::new(&self.inner, wanted),
+                PollFd::new(&self.stop, PollFlags::IN),
+            ];
+            let (fds, limit) = if hurried {
+                (&mut fds[..1], &LAST_WORDS)
+            } else {
+                (&mut fds[..], &PATIENCE)
+            };
+            match poll(fds, Some(limit)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) if fds.get(1).is_some_and(|stop| !stop.revents().is_empty()) => {
+                    // A request that is cut off would confuse all that come after it, last words too.
+                    if !mode.writable() {
+                        return Err(io::Error::other(StoppedWhileWaiting));
+                    }
+                    hurried = true;
+                }
+                Ok(_) | Err(Errno::INTR) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -184,8 +222,7 @@ impl From<ConnectionError> for ScreenError {
         match error {
             ConnectionError::IoError(e) if is_stop(&e) => Self::Stopped,
             ConnectionError::IoError(e) if e.kind() == io::ErrorKind::TimedOut => {
-                let limit = Duration::from_secs(PATIENCE.tv_sec.unsigned_abs());
-                Self::Lost(format!("no answer for {limit:?}"))
+                Self::Lost("it doesn't answer any more".into())
             }
             ConnectionError::IoError(e) => Self::Lost(e.to_string()),
             ConnectionError::UnsupportedExtension => {

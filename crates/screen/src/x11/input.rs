@@ -125,7 +125,6 @@ impl Input {
         if !down {
             return self.release(name, keysym);
         }
-        self.pump()?;
         let place = scancode::to_evdev(scancode).and_then(|key| key.checked_add(EVDEV_OFFSET));
         if let Some(keycode) = place {
             let now = self.standing()?;
@@ -165,17 +164,28 @@ impl Input {
         self.set_buttons(buttons & BUTTONS)
     }
 
-    /// Lets go of every key and button that is held, and takes back what was lent.
+    /// Lets go of every key and button that is held, takes back what was lent, and waits (shortly) until
+    /// that is done.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn release_all(&mut self) -> Result<(), ScreenError> {
-        self.set_buttons(0)?;
-        for keycode in self.held.take_keys() {
-            self.fake_key(keycode, false)?;
-        }
-        self.spare.give_back(&self.connection.server)?;
-        self.flush()
+        let Self {
+            connection,
+            root,
+            held,
+            spare,
+            ..
+        } = self;
+        connection.last_words(|server| {
+            for (button, _) in held.set_buttons(0) {
+                server.xtest_fake_input(BUTTON_RELEASE_EVENT, button, 0, *root, 0, 0, 0)?;
+            }
+            for keycode in held.take_keys() {
+                server.xtest_fake_input(KEY_RELEASE_EVENT, keycode, 0, *root, 0, 0, 0)?;
+            }
+            spare.give_back(server)
+        })
     }
 
     /// Sends what was given so far.
@@ -197,7 +207,6 @@ impl Input {
                 },
             );
         }
-        self.pump()?;
         let now = self.standing()?;
         match self.find(keysym, now)? {
             Some(stroke) => self.strike(name, stroke),
@@ -337,12 +346,14 @@ impl Input {
     }
 
     /// Asks the server how the keyboard stands: the customer may hold a key, too, or have locked one.
+    /// What it said before its answer is taken in, so that the layout is the one that the answer is about.
     fn standing(&mut self) -> Result<Standing, ScreenError> {
         let state = self
             .connection
             .server
             .xkb_get_state(CORE_KEYBOARD)?
             .reply()?;
+        self.pump()?;
         let [mods, base, latched, locked] = [
             state.mods,
             state.base_mods,

@@ -131,14 +131,14 @@ impl Keymap {
     /// Keys that type no character (Tab, F1, Shift) are pressed as they are: Shift with Tab means just
     /// that, although the layout has a symbol of its own for the two together.
     pub(super) fn stroke(&self, keysym: u32, now: Standing) -> Option<Stroke> {
-        if keysym::is_function(keysym) {
-            if let Some(keycode) = self.key_with_first(keysym, now.group) {
-                return Some(Stroke {
-                    keycode,
-                    add: 0,
-                    remove: 0,
-                });
-            }
+        if keysym::is_function(keysym)
+            && let Some(keycode) = self.key_with_first(keysym, now.group)
+        {
+            return Some(Stroke {
+                keycode,
+                add: 0,
+                remove: 0,
+            });
         }
         let exactly = |symbol: u32| symbol == keysym;
         self.search(exactly, now)

@@ -37,7 +37,7 @@ impl Segment {
             .ok()?
             .reply()
             .ok()?;
-        match map(&OwnedFd::from(reply.shm_fd), len) {
+        match map(&reply.shm_fd, len) {
             Ok(start) => Some(Self { id, start, len }),
             Err(_) => {
                 let _ = server.shm_detach(id);

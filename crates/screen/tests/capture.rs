@@ -1,0 +1,512 @@
+//! What is captured equals what the X server shows, whatever is drawn.
+
+mod common;
+
+use std::time::Duration;
+
+use common::Xvfb;
+use etatuki_screen::{Capture, Rect, ScreenError, Size, Stop};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
+use x11rb::protocol::render::{ConnectionExt as _, PictType};
+use x11rb::protocol::xproto::*;
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
+
+/// A program that draws, and a copy of the screen kept up to date by capturing.
+struct Stage {
+    x: Xvfb,
+    painter: RustConnection,
+    root: Window,
+    capture: Capture,
+    copy: Vec<u8>,
+}
+
+impl Stage {
+    fn new(screen: &str, more: &[&str]) -> Self {
+        let x = Xvfb::start(screen, more);
+        let (painter, number) =
+            RustConnection::connect(Some(&x.display)).expect("the painter connects");
+        let root = painter.setup().roots[number].root;
+        let stop = Stop::new().expect("a pipe");
+        let mut capture = Capture::open(Some(&x.display), &stop).expect("the capture opens");
+        let copy = vec![0xee; capture.size().rect().area() as usize * 4];
+        refresh(&mut capture, &mut copy.clone());
+        let mut stage = Self {
+            x,
+            painter,
+            root,
+            capture,
+            copy,
+        };
+        stage.capture.spoil(stage.capture.size().rect());
+        stage
+    }
+
+    /// Everything that was drawn is on the screen now, and reported.
+    fn settle(&mut self) {
+        self.painter.sync().expect("sync");
+        // A round trip of our own, after which all reports of earlier drawing have arrived.
+        self.capture.spoil(Rect {
+            x: 0,
+            y: 0,
+            w: 1,
+            h: 1,
+        });
+        for _ in 0..2 {
+            refresh(&mut self.capture, &mut self.copy);
+        }
+    }
+
+    /// What the server itself says is on the screen, as BGRX.
+    fn truth(&self) -> Vec<u8> {
+        let Size { width, height } = self.capture.size();
+        let image = self
+            .painter
+            .get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, width, height, !0)
+            .expect("sent")
+            .reply()
+            .expect("an image");
+        let mut data = image.data;
+        data.chunks_exact_mut(4).for_each(|pixel| pixel[3] = 0);
+        data
+    }
+
+    #[track_caller]
+    fn check(&mut self) {
+        self.settle();
+        let truth = self.truth();
+        assert_eq!(self.copy.len(), truth.len(), "size");
+        let wrong = self.copy.iter().zip(&truth).filter(|(a, b)| a != b).count();
+        assert_eq!(wrong, 0, "bytes that differ, of {}", truth.len());
+    }
+}
+
+/// Brings a copy of the screen up to date with all that is reported so far.
+fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
+    loop {
+        capture.pump().expect("the server lives");
+        let size = capture.size();
+        if capture.take_resized() {
+            *copy = vec![0xee; size.rect().area() as usize * 4];
+        }
+        let Some(frame) = capture.grab(size.rect()).expect("a frame") else {
+            if capture.damage().is_empty() {
+                return;
+            }
+            continue;
+        };
+        let mut pixels = Vec::new();
+        for piece in frame.pieces() {
+            pixels.clear();
+            piece.append_bgrx(&mut pixels);
+            assert_eq!(pixels.len() as u64, piece.rect.area() * 4);
+            draw(copy, size, piece.rect, &pixels);
+        }
+    }
+}
+
+fn draw(copy: &mut [u8], size: Size, rect: Rect, pixels: &[u8]) {
+    let stride = usize::from(size.width) * 4;
+    for (line, row) in pixels
+        .chunks_exact(usize::from(rect.w) * 4)
+        .zip(usize::from(rect.y)..)
+    {
+        let at = row * stride + usize::from(rect.x) * 4;
+        copy[at..at + line.len()].copy_from_slice(line);
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u32) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((self.0 >> 33) % u64::from(sides)) as u32
+    }
+}
+
+fn wait_readable(fd: &impl std::os::fd::AsFd) -> bool {
+    let limit = Timespec {
+        tv_sec: 20,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&limit)).expect("poll") == 1
+}
+
+#[test]
+fn random_drawing_is_captured_exactly() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    let mut dice = Dice(1);
+    let painter = RustConnection::connect(Some(&stage.x.display))
+        .expect("connects")
+        .0;
+    let gc = painter.generate_id().expect("id");
+    let inferiors = CreateGCAux::new()
+        .subwindow_mode(SubwindowMode::INCLUDE_INFERIORS)
+        .graphics_exposures(0);
+    painter.create_gc(gc, stage.root, &inferiors).expect("gc");
+    let mut windows = Vec::new();
+    for round in 0..400 {
+        let (x, y) = (dice.roll(700) as i16 - 30, dice.roll(540) as i16 - 30);
+        let (w, h) = (1 + dice.roll(200) as u16, 1 + dice.roll(150) as u16);
+        match dice.roll(6) {
+            0..=2 => {
+                let colour = dice.roll(0x0100_0000);
+                painter
+                    .change_gc(gc, &ChangeGCAux::new().foreground(colour))
+                    .expect("colour");
+                painter
+                    .poly_fill_rectangle(
+                        stage.root,
+                        gc,
+                        &[Rectangle {
+                            x,
+                            y,
+                            width: w,
+                            height: h,
+                        }],
+                    )
+                    .expect("fill");
+            }
+            3 => {
+                let (to_x, to_y) = (dice.roll(640) as i16, dice.roll(480) as i16);
+                painter
+                    .copy_area(stage.root, stage.root, gc, x, y, to_x, to_y, w, h)
+                    .expect("copy");
+            }
+            4 => {
+                let window = painter.generate_id().expect("id");
+                let look = CreateWindowAux::new()
+                    .background_pixel(dice.roll(0x0100_0000))
+                    .override_redirect(1);
+                painter
+                    .create_window(
+                        0,
+                        window,
+                        stage.root,
+                        x,
+                        y,
+                        w,
+                        h,
+                        1,
+                        WindowClass::INPUT_OUTPUT,
+                        0,
+                        &look,
+                    )
+                    .expect("window");
+                painter.map_window(window).expect("map");
+                windows.push(window);
+            }
+            _ => {
+                if let Some(window) = windows.get(dice.roll(1 + windows.len() as u32) as usize) {
+                    let moved = ConfigureWindowAux::new()
+                        .x(i32::from(x))
+                        .y(i32::from(y))
+                        .stack_mode(StackMode::TOP_IF);
+                    painter.configure_window(*window, &moved).expect("move");
+                }
+                if windows.len() > 6 {
+                    painter.destroy_window(windows.remove(0)).expect("destroy");
+                }
+            }
+        }
+        painter.flush().expect("flush");
+        if round % 3 == 0 {
+            refresh(&mut stage.capture, &mut stage.copy);
+        }
+        if round % 40 == 0 {
+            painter.sync().expect("sync");
+            stage.check();
+        }
+    }
+    painter.sync().expect("sync");
+    stage.check();
+    assert!(
+        stage.capture.is_shared(),
+        "a local display gives shared memory"
+    );
+}
+
+#[test]
+fn without_shared_memory_the_connection_carries_the_pixels() {
+    let mut stage = Stage::new("640x480x24", &["-extension", "MIT-SHM"]);
+    let gc = stage.painter.generate_id().expect("id");
+    stage
+        .painter
+        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0x12_3456))
+        .expect("gc");
+    let spot = Rectangle {
+        x: 11,
+        y: 13,
+        width: 101,
+        height: 57,
+    };
+    stage
+        .painter
+        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .expect("fill");
+    stage.check();
+    assert!(!stage.capture.is_shared());
+}
+
+#[test]
+fn only_what_changed_is_grabbed() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    stage.check();
+    let gc = stage.painter.generate_id().expect("id");
+    stage
+        .painter
+        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0xff_0000))
+        .expect("gc");
+    let spot = Rectangle {
+        x: 100,
+        y: 200,
+        width: 30,
+        height: 20,
+    };
+    stage
+        .painter
+        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .expect("fill");
+    stage.painter.flush().expect("flush");
+    assert!(wait_readable(&stage.capture), "the change is reported");
+    stage.capture.pump().expect("the server lives");
+    assert_eq!(
+        stage.capture.damage().rects(),
+        [Rect {
+            x: 100,
+            y: 200,
+            w: 30,
+            h: 20
+        }]
+    );
+    let elsewhere = Rect {
+        x: 0,
+        y: 0,
+        w: 50,
+        h: 50,
+    };
+    assert!(stage.capture.grab(elsewhere).expect("no frame").is_none());
+    assert!(
+        !stage.capture.damage().is_empty(),
+        "what was not asked for still counts as changed"
+    );
+    stage.check();
+}
+
+#[test]
+fn the_screen_may_change_its_size() {
+    let mut stage = Stage::new("800x600x24", &[]);
+    stage.check();
+    for (width, height) in [(640, 480), (800, 600), (320, 240)] {
+        resize(&stage.painter, stage.root, width, height);
+        stage.settle();
+        assert_eq!(stage.capture.size(), Size { width, height });
+        stage.check();
+    }
+}
+
+/// Switches the outputs off, so that the screen may have any size.
+fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {
+    connection
+        .randr_query_version(1, 5)
+        .expect("sent")
+        .reply()
+        .expect("a version");
+    let outputs = connection
+        .randr_get_screen_resources(root)
+        .expect("sent")
+        .reply()
+        .expect("outputs");
+    for crtc in outputs.crtcs {
+        let (now, stamp) = (x11rb::CURRENT_TIME, outputs.config_timestamp);
+        let off = connection.randr_set_crtc_config(
+            crtc,
+            now,
+            stamp,
+            0,
+            0,
+            x11rb::NONE,
+            Rotation::ROTATE0,
+            &[],
+        );
+        off.expect("sent").reply().expect("switched off");
+    }
+    let (mm_width, mm_height) = (u32::from(width) / 4, u32::from(height) / 4);
+    connection
+        .randr_set_screen_size(root, width, height, mm_width, mm_height)
+        .expect("sent")
+        .check()
+        .expect("resized");
+}
+
+#[test]
+fn the_pointers_shape_is_told() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    stage.capture.take_cursor().expect("a shape");
+    assert_eq!(
+        stage.capture.take_cursor().expect("none"),
+        None,
+        "told once only"
+    );
+    set_cursor(&stage.painter, stage.root);
+    assert!(wait_readable(&stage.capture), "the change is reported");
+    stage.settle();
+    let shape = stage
+        .capture
+        .take_cursor()
+        .expect("a shape")
+        .expect("a new one");
+    assert_eq!(
+        (shape.width, shape.height, shape.hot_x, shape.hot_y),
+        (3, 2, 2, 1)
+    );
+    assert_eq!(shape.mask, [0b1010_0000, 0b0100_0000]);
+    assert_eq!(
+        shape.pixels[..12],
+        [0, 0, 0xff, 0, 0, 0, 0, 0, 0xff, 0, 0, 0]
+    );
+    assert_eq!(shape.pixels[12..], [0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0]);
+}
+
+/// A 3x2 pointer for the root window: red, nothing, blue; nothing, green, nothing.
+fn set_cursor(connection: &RustConnection, root: Window) {
+    let id = || connection.generate_id().expect("id");
+    let formats = connection
+        .render_query_pict_formats()
+        .expect("sent")
+        .reply()
+        .expect("formats");
+    let argb = |f: &&x11rb::protocol::render::Pictforminfo| {
+        f.type_ == PictType::DIRECT
+            && f.depth == 32
+            && f.direct.alpha_shift == 24
+            && f.direct.red_shift == 16
+    };
+    let format = formats
+        .formats
+        .iter()
+        .find(argb)
+        .expect("an ARGB format")
+        .id;
+    let (pixmap, gc, picture, cursor) = (id(), id(), id(), id());
+    connection
+        .create_pixmap(32, pixmap, root, 3, 2)
+        .expect("pixmap");
+    connection
+        .create_gc(gc, pixmap, &CreateGCAux::new())
+        .expect("gc");
+    let words: [u32; 6] = [0xffff_0000, 0, 0xff00_00ff, 0, 0xff00_ff00, 0];
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    connection
+        .put_image(ImageFormat::Z_PIXMAP, pixmap, gc, 3, 2, 0, 0, 0, 32, &bytes)
+        .expect("image");
+    connection
+        .render_create_picture(picture, pixmap, format, &Default::default())
+        .expect("picture");
+    connection
+        .render_create_cursor(cursor, picture, 2, 1)
+        .expect("cursor");
+    connection
+        .change_window_attributes(root, &ChangeWindowAttributesAux::new().cursor(cursor))
+        .expect("set");
+    connection.sync().expect("sync");
+}
+
+#[test]
+fn sixteen_bit_screens_are_converted() {
+    let mut stage = Stage::new("321x200x16", &[]);
+    let gc = stage.painter.generate_id().expect("id");
+    stage
+        .painter
+        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0xf81f))
+        .expect("gc");
+    let spot = Rectangle {
+        x: 3,
+        y: 2,
+        width: 7,
+        height: 5,
+    };
+    stage
+        .painter
+        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .expect("fill");
+    stage.settle();
+    let pixel = |x: usize, y: usize| &stage.copy[(y * 321 + x) * 4..][..4];
+    assert_eq!(pixel(3, 2), [255, 0, 255, 0]);
+    assert_eq!(pixel(9, 6), [255, 0, 255, 0]);
+    assert_eq!(pixel(10, 6), [0; 4]);
+}
+
+#[test]
+fn what_cannot_be_shared_is_refused_by_name() {
+    let stop = Stop::new().expect("a pipe");
+    let name = |display: &str| {
+        Capture::open(Some(display), &stop)
+            .expect_err("refused")
+            .name()
+    };
+    let pale = Xvfb::start("640x480x8", &[]);
+    assert_eq!(name(&pale.display), "display-unsupported");
+    let blind = Xvfb::start("640x480x24", &["-extension", "DAMAGE"]);
+    assert_eq!(name(&blind.display), "display-unsupported");
+    let mut gone = Xvfb::start("640x480x24", &[]);
+    gone.kill();
+    assert_eq!(name(&gone.display), "display-missing");
+    assert_eq!(name("no display at all"), "display-missing");
+}
+
+#[test]
+fn a_server_that_dies_is_an_error() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    stage.x.kill();
+    assert!(wait_readable(&stage.capture));
+    let error = stage.capture.pump().expect_err("it is gone");
+    assert_eq!(error.name(), "display-lost");
+    stage.capture.spoil(Rect {
+        x: 0,
+        y: 0,
+        w: 9,
+        h: 9,
+    });
+    let error = stage
+        .capture
+        .grab(Rect {
+            x: 0,
+            y: 0,
+            w: 9,
+            h: 9,
+        })
+        .expect_err("it is gone");
+    assert_eq!(error.name(), "display-lost");
+}
+
+#[test]
+fn a_wait_for_a_silent_server_can_be_stopped() {
+    let x = Xvfb::start("640x480x24", &[]);
+    let stop = Stop::new().expect("a pipe");
+    let mut capture = Capture::open(Some(&x.display), &stop).expect("opens");
+    let holder = RustConnection::connect(Some(&x.display))
+        .expect("connects")
+        .0;
+    holder
+        .grab_server()
+        .expect("sent")
+        .check()
+        .expect("grabbed");
+    let other = stop.clone();
+    let waiting = std::thread::spawn(move || {
+        let all = capture.size().rect();
+        capture.grab(all).map(|_| ())
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    other.stop();
+    let result = waiting.join().expect("no panic");
+    assert!(matches!(result, Err(ScreenError::Stopped)), "{result:?}");
+}

@@ -1,0 +1,54 @@
+//! A real X server for each test, ended by its handle.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// An Xvfb of its own, on whatever display number was free.
+pub(crate) struct Xvfb {
+    child: Child,
+    /// Its name, such as `:7`.
+    pub(crate) display: String,
+}
+
+impl Xvfb {
+    /// Starts one with a screen such as `640x480x24`, and waits until it accepts connections.
+    pub(crate) fn start(screen: &str, more: &[&str]) -> Self {
+        let mut child = Command::new("Xvfb")
+            .args([
+                "-displayfd",
+                "1",
+                "-nolisten",
+                "tcp",
+                "-noreset",
+                "-screen",
+                "0",
+                screen,
+            ])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("Xvfb is installed");
+        let mut number = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut number)
+            .expect("Xvfb says its number");
+        Self {
+            child,
+            display: format!(":{}", number.trim()),
+        }
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Xvfb {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,513 @@
+//! What is typed and pointed arrives in a real program, whatever the keyboard's layout, and nothing stays pressed.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use common::Xvfb;
+use etatuki_screen::{Input, Stop};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::*;
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
+
+const SHIFT: u32 = 0xffe1;
+const CONTROL: u32 = 0xffe3;
+const CAPS_LOCK: u32 = 0xffe5;
+const ALT_GR: u32 = 0xfe03;
+const TAB: u32 = 0xff09;
+const ESCAPE: u32 = 0xff1b;
+const HYPER: u32 = 0xffed;
+const LEFT_TAB: u32 = 0xfe20;
+
+/// A display with a layout, `xev` with the keyboard's focus, and our input.
+struct Desk {
+    x: Xvfb,
+    watcher: RustConnection,
+    root: Window,
+    input: Input,
+}
+
+impl Desk {
+    fn new(layout: &str) -> Self {
+        let x = Xvfb::start("640x480x24", &[]);
+        let (watcher, number) = RustConnection::connect(Some(&x.display)).expect("connects");
+        let root = watcher.setup().roots[number].root;
+        set_layout(&x, layout);
+        let stop = Stop::new().expect("a pipe");
+        let input = Input::open(Some(&x.display), &stop).expect("the input opens");
+        Self {
+            x,
+            watcher,
+            root,
+            input,
+        }
+    }
+
+    /// All that was given so far has been carried out.
+    fn settle(&mut self) {
+        self.input.flush().expect("flushed");
+        // To press a key is to ask the server first, and it answers in order.
+        for _ in 0..2 {
+            self.tap(HYPER);
+            self.input.flush().expect("flushed");
+        }
+    }
+
+    fn tap(&mut self, keysym: u32) {
+        self.input.key(keysym, true).expect("pressed");
+        self.input.key(keysym, false).expect("let go of");
+    }
+
+    /// Types characters as a viewer does that only knows what was typed.
+    fn type_text(&mut self, text: &str) {
+        text.chars().for_each(|c| self.tap(keysym_of(c)));
+    }
+
+    /// Keys that the server holds to be down, and the modifiers and buttons in effect.
+    fn pressed(&self) -> (Vec<u8>, u16) {
+        let keys = self
+            .watcher
+            .query_keymap()
+            .expect("sent")
+            .reply()
+            .expect("keys")
+            .keys;
+        let down = (0..=255u8)
+            .filter(|k| keys[usize::from(k / 8)] >> (k % 8) & 1 == 1)
+            .collect();
+        let state = self
+            .watcher
+            .query_pointer(self.root)
+            .expect("sent")
+            .reply()
+            .expect("state")
+            .mask;
+        (down, u16::from(state))
+    }
+
+    /// Every symbol of every key.
+    fn symbols(&self) -> Vec<u32> {
+        let setup = self.watcher.setup();
+        let count = setup.max_keycode - setup.min_keycode + 1;
+        let map = self
+            .watcher
+            .get_keyboard_mapping(setup.min_keycode, count)
+            .expect("sent")
+            .reply()
+            .expect("a map");
+        let width = usize::from(map.keysyms_per_keycode);
+        // Its width may differ from one time to the next; what counts is what each key has.
+        map.keysyms
+            .chunks(width)
+            .flat_map(|key| key.iter().copied().chain(std::iter::repeat(0)).take(8))
+            .collect()
+    }
+}
+
+fn set_layout(x: &Xvfb, layout: &str) {
+    let mut setxkbmap = Command::new("setxkbmap");
+    let done = setxkbmap
+        .args(["-display", &x.display, layout])
+        .stderr(Stdio::null())
+        .status();
+    assert!(done.expect("setxkbmap is installed").success());
+}
+
+/// As viewers send it: Latin-1 as it is, the rest as Unicode keysyms.
+fn keysym_of(c: char) -> u32 {
+    match u32::from(c) {
+        latin1 @ 0x20..=0xff => latin1,
+        other => 0x0100_0000 + other,
+    }
+}
+
+/// A program that writes down what its window is told, in Xlib's own understanding.
+struct Xev {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    window: Window,
+}
+
+impl Xev {
+    fn start(desk: &mut Desk) -> Self {
+        let mut child = Command::new("stdbuf")
+            .args(["-oL", "xev", "-display", &desk.x.display])
+            .args(["-event", "keyboard", "-event", "button"])
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("xev is installed");
+        let window = await_window(&desk.watcher, desk.root);
+        let (revert, now) = (InputFocus::PARENT, x11rb::CURRENT_TIME);
+        desk.watcher
+            .set_input_focus(revert, window, now)
+            .expect("sent")
+            .check()
+            .expect("focused");
+        // Xlib reads the layout at the first key, and asks to be told of changes when it is next at leisure.
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
+        for _ in 0..3 {
+            desk.tap(ESCAPE);
+            desk.input.flush().expect("flushed");
+            let mut told = 0;
+            while told < 2 {
+                let mut line = String::new();
+                assert_ne!(output.read_line(&mut line).expect("text"), 0, "xev ended");
+                told += usize::from(line.contains("Escape"));
+            }
+        }
+        desk.settle();
+        Self {
+            child,
+            output,
+            window,
+        }
+    }
+
+    /// Closes its window and gives what it wrote.
+    fn end(mut self, desk: &mut Desk) -> Vec<Pressed> {
+        desk.settle();
+        let atom = |name: &[u8]| {
+            desk.watcher
+                .intern_atom(false, name)
+                .expect("sent")
+                .reply()
+                .expect("an atom")
+                .atom
+        };
+        let data = [atom(b"WM_DELETE_WINDOW"), 0, 0, 0, 0];
+        let event = ClientMessageEvent::new(32, self.window, atom(b"WM_PROTOCOLS"), data);
+        desk.watcher
+            .send_event(false, self.window, EventMask::NO_EVENT, event)
+            .expect("sent");
+        desk.watcher.sync().expect("sync");
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).expect("text");
+        self.child.wait().expect("xev ends");
+        parse(&text)
+    }
+}
+
+impl Drop for Xev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A press of a key as xev tells it.
+#[derive(Debug, PartialEq)]
+struct Pressed {
+    keysym: u32,
+    state: u32,
+    text: String,
+}
+
+/// Reads xev's blocks: a head line, then indented ones.
+fn parse(text: &str) -> Vec<Pressed> {
+    let mut all = Vec::new();
+    let number = |line: &str, before: &str| {
+        let from = line.split(before).nth(1)?.trim_start_matches("0x");
+        let digits: String = from.chars().take_while(char::is_ascii_hexdigit).collect();
+        u32::from_str_radix(&digits, 16).ok()
+    };
+    let mut in_press = false;
+    for line in text.lines() {
+        if !line.starts_with(' ') {
+            in_press = line.starts_with("KeyPress");
+        } else if in_press && line.contains("keysym") {
+            let keysym = number(line, "keysym ").expect("a keysym");
+            all.push(Pressed {
+                keysym,
+                state: number(line, "state ").expect("a state"),
+                text: String::new(),
+            });
+        } else if in_press && line.contains("XmbLookupString gives") && line.contains('"') {
+            let (from, to) = (
+                line.find('"').expect("a quote"),
+                line.rfind('"').expect("a quote"),
+            );
+            all.last_mut().expect("a press").text = line[from + 1..to].to_owned();
+        }
+    }
+    all
+}
+
+fn await_window(connection: &RustConnection, root: Window) -> Window {
+    let mask = ChangeWindowAttributesAux::new().event_mask(EventMask::SUBSTRUCTURE_NOTIFY);
+    connection
+        .change_window_attributes(root, &mask)
+        .expect("sent");
+    let tree = connection
+        .query_tree(root)
+        .expect("sent")
+        .reply()
+        .expect("a tree");
+    let shown = |w: &Window| {
+        let attributes = connection.get_window_attributes(*w).ok()?.reply().ok()?;
+        (attributes.map_state == MapState::VIEWABLE).then_some(*w)
+    };
+    if let Some(window) = tree.children.iter().find_map(shown) {
+        return window;
+    }
+    loop {
+        if let x11rb::protocol::Event::MapNotify(e) = connection.wait_for_event().expect("an event")
+        {
+            return e.window;
+        }
+    }
+}
+
+/// Types a text under a layout and reads it in xev.
+#[track_caller]
+fn check_text(layout: &str, text: &str) {
+    let mut desk = Desk::new(layout);
+    let (symbols, calm) = (desk.symbols(), desk.pressed());
+    let xev = Xev::start(&mut desk);
+    desk.type_text(text);
+    let pressed = xev.end(&mut desk);
+    let got: String = pressed.iter().map(|p| p.text.as_str()).collect();
+    assert_eq!(got, text, "under {layout}: {pressed:x?}");
+    desk.input.release_all().expect("released");
+    desk.settle();
+    assert_eq!(desk.pressed(), calm, "something stayed pressed");
+    assert_eq!(desk.symbols(), symbols, "the layout is not as it was");
+}
+
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 !\"#%&/()=?+-.,:;_*'<>|{}[]\\~^`@$";
+
+#[test]
+fn every_character_under_every_layout() {
+    for layout in ["us", "fi", "se", "de", "fr"] {
+        check_text(layout, LETTERS);
+        check_text(layout, "åäöÅÄÖ é ü ß € £ § ½ µ ☃ 漢 Ж");
+    }
+}
+
+#[test]
+fn modifiers_that_are_held_are_put_right_and_put_back() {
+    let mut desk = Desk::new("fi");
+    let xev = Xev::start(&mut desk);
+    desk.input.key(SHIFT, true).expect("pressed");
+    desk.tap(keysym_of('@')); // AltGr+2 here, without Shift
+    desk.tap(keysym_of('A'));
+    desk.tap(keysym_of('b')); // the peer's Caps Lock, perhaps
+    desk.input.key(SHIFT, false).expect("let go of");
+    desk.input.key(ALT_GR, true).expect("pressed");
+    desk.tap(keysym_of('@'));
+    desk.input.key(ALT_GR, false).expect("let go of");
+    desk.tap(keysym_of('c'));
+    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    assert_eq!(text, "@Ab@c");
+}
+
+#[test]
+fn caps_lock_is_reckoned_with() {
+    let mut desk = Desk::new("us");
+    let xev = Xev::start(&mut desk);
+    desk.tap(CAPS_LOCK);
+    desk.type_text("aB1!");
+    desk.tap(CAPS_LOCK);
+    desk.type_text("aB");
+    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    assert_eq!(text, "aB1!aB");
+}
+
+#[test]
+fn shortcuts_keep_their_modifiers() {
+    let mut desk = Desk::new("us");
+    let xev = Xev::start(&mut desk);
+    desk.input.key(CONTROL, true).expect("pressed");
+    desk.tap(keysym_of('c'));
+    desk.input.key(CONTROL, false).expect("let go of");
+    desk.input.key(SHIFT, true).expect("pressed");
+    desk.tap(TAB);
+    desk.input.key(SHIFT, false).expect("let go of");
+    let pressed = xev.end(&mut desk);
+    let find = |keysym: u32| pressed.iter().find(|p| p.keysym == keysym).map(|p| p.state);
+    assert_eq!(find(0x63), Some(u32::from(u16::from(ModMask::CONTROL))));
+    assert_eq!(find(LEFT_TAB), Some(u32::from(u16::from(ModMask::SHIFT))));
+}
+
+#[test]
+fn a_new_layout_is_noticed() {
+    let mut desk = Desk::new("us");
+    let xev = Xev::start(&mut desk);
+    desk.type_text("z@☃");
+    set_layout(&desk.x, "de");
+    desk.type_text("z@ö☃");
+    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    assert_eq!(text, "z@☃z@ö☃");
+}
+
+#[test]
+fn physical_keys_count_where_they_type_the_same() {
+    let mut desk = Desk::new("de");
+    let xev = Xev::start(&mut desk);
+    let mut strike = |scancode, keysym| {
+        desk.input
+            .scancode(scancode, keysym, true)
+            .expect("pressed");
+        desk.input
+            .scancode(scancode, keysym, false)
+            .expect("let go of");
+    };
+    strike(0x1e, keysym_of('a')); // the same place on both
+    strike(0x15, keysym_of('y')); // the peer has a us layout: here this place is z
+    strike(0xc7, 0xff50); // Home
+    strike(0x4f, 0xffb1); // KP_1: this place is KP_End here, Num Lock being off
+    strike(0x29, 0); // a dead key: the peer doesn't know what it is
+    let pressed = xev.end(&mut desk);
+    let keysyms: Vec<u32> = pressed
+        .iter()
+        .map(|p| p.keysym)
+        .filter(|k| !(0xffe1..=0xffee).contains(k))
+        .collect();
+    assert_eq!(keysyms, [0x61, 0x79, 0xff50, 0xffb1, 0xfe52]);
+}
+
+#[test]
+fn what_is_held_is_let_go_of() {
+    let mut desk = Desk::new("us");
+    let calm = desk.pressed();
+    for keysym in [SHIFT, CONTROL, keysym_of('a'), keysym_of('☃'), 0xff0d] {
+        desk.input.key(keysym, true).expect("pressed");
+    }
+    desk.input
+        .pointer(100, 100, 0b1_0000_0101)
+        .expect("pressed");
+    desk.settle();
+    let (keys, state) = desk.pressed();
+    assert_eq!(keys.len(), 5, "{keys:?}");
+    assert_eq!(
+        state,
+        u16::from(
+            KeyButMask::SHIFT | KeyButMask::CONTROL | KeyButMask::BUTTON1 | KeyButMask::BUTTON3
+        )
+    );
+    let stop = Stop::new().expect("a pipe");
+    let other = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
+    drop(std::mem::replace(&mut desk.input, other));
+    assert_eq!(desk.pressed(), calm);
+}
+
+#[test]
+fn also_when_stopped() {
+    let mut desk = Desk::new("us");
+    let calm = desk.pressed();
+    let stop = Stop::new().expect("a pipe");
+    desk.input = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
+    desk.input.key(SHIFT, true).expect("pressed");
+    desk.input.flush().expect("flushed");
+    stop.stop();
+    assert_eq!(
+        desk.input.key(CONTROL, true).expect_err("stopped").name(),
+        "stopped"
+    );
+    desk.input.release_all().expect("released");
+    assert_eq!(desk.pressed(), calm);
+}
+
+#[test]
+fn let_go_under_another_name() {
+    let mut desk = Desk::new("us");
+    let calm = desk.pressed();
+    desk.input.key(keysym_of('a'), true).expect("pressed");
+    desk.input.key(SHIFT, true).expect("pressed");
+    desk.input.key(keysym_of('A'), false).expect("let go of");
+    desk.input.key(SHIFT, false).expect("let go of");
+    desk.settle();
+    assert_eq!(desk.pressed(), calm);
+}
+
+#[test]
+fn a_held_key_repeats_only_when_told() {
+    let mut desk = Desk::new("us");
+    let xev = Xev::start(&mut desk);
+    for _ in 0..3 {
+        desk.input.key(keysym_of('a'), true).expect("pressed");
+    }
+    desk.input.key(keysym_of('a'), false).expect("let go of");
+    let pressed = xev.end(&mut desk);
+    assert_eq!(pressed.iter().filter(|p| p.keysym == 0x61).count(), 3);
+}
+
+#[test]
+fn the_pointer_stays_on_the_screen() {
+    let mut desk = Desk::new("us");
+    let at = |desk: &Desk| {
+        let reply = desk
+            .watcher
+            .query_pointer(desk.root)
+            .expect("sent")
+            .reply()
+            .expect("a place");
+        (reply.root_x, reply.root_y)
+    };
+    for (given, expected) in [
+        ((12, 34), (12, 34)),
+        ((700, 9), (639, 9)),
+        ((u16::MAX, u16::MAX), (639, 479)),
+    ] {
+        desk.input.pointer(given.0, given.1, 0).expect("moved");
+        desk.settle();
+        assert_eq!(at(&desk), expected);
+    }
+}
+
+#[test]
+fn nine_buttons_and_the_wheel() {
+    let mut desk = Desk::new("us");
+    let mask = ChangeWindowAttributesAux::new()
+        .event_mask(EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE);
+    desk.watcher
+        .change_window_attributes(desk.root, &mask)
+        .expect("sent")
+        .check()
+        .expect("listening");
+    for button in 0..9 {
+        desk.input.pointer(5, 5, 1 << button).expect("pressed");
+        desk.input.pointer(5, 5, 0).expect("let go of");
+    }
+    desk.input.pointer(5, 5, 0xfe00).expect("ignored");
+    desk.settle();
+    desk.watcher.sync().expect("sync");
+    let mut presses = Vec::new();
+    while let Some(event) = desk.watcher.poll_for_event().expect("events") {
+        if let x11rb::protocol::Event::ButtonPress(e) = event {
+            presses.push(e.detail);
+        }
+    }
+    assert_eq!(presses, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn a_display_without_xtest_or_without_life_is_an_error() {
+    let stop = Stop::new().expect("a pipe");
+    let bare = Xvfb::start("640x480x24", &["-extension", "XTEST"]);
+    let error = Input::open(Some(&bare.display), &stop).expect_err("refused");
+    assert_eq!(error.name(), "display-unsupported");
+    let mut desk = Desk::new("us");
+    desk.x.kill();
+    let error = desk.input.key(0x61, true).expect_err("it is gone");
+    assert_eq!(error.name(), "display-lost");
+}
+
+#[test]
+fn nonsense_is_ignored() {
+    let mut desk = Desk::new("us");
+    let calm = desk.pressed();
+    for keysym in [0, 1, 0x0200_0000, u32::MAX] {
+        desk.tap(keysym);
+    }
+    for scancode in [0, 0x55, 0xff, u32::MAX] {
+        desk.input.scancode(scancode, 0, true).expect("ignored");
+        desk.input.scancode(scancode, 0, false).expect("ignored");
+    }
+    desk.settle();
+    assert_eq!(desk.pressed(), calm);
+}
