@@ -193,11 +193,10 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         let path = folder.join("a.so");
         std::fs::write(&path, "library").unwrap();
-        let mode = |path: &Path, mode| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap()
-        };
-        mode(&folder, 0o755);
-        mode(&path, 0o644);
+        // Whatever the umask says.
+        chmod(top.path(), 0o700);
+        chmod(&folder, 0o755);
+        chmod(&path, 0o644);
         let spec = PluginSpec {
             id: "a".into(),
             path,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each test binary uses its part
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,7 +31,9 @@ pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        Folder(folder)
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -74,7 +77,7 @@ impl Folder {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        self.spec("echo-c", "libecho-c.so")
+        only_ours(self.spec("echo-c", "libecho-c.so"))
     }
 
     /// The SDK's example, which cargo built.
@@ -85,10 +88,10 @@ impl Folder {
             "build it first: cargo build -p etatuki-plugin-host --examples"
         );
         std::fs::copy(built, self.path().join("echo.so")).unwrap();
-        PluginSpec {
+        only_ours(PluginSpec {
             options,
             ..self.spec("echo", "echo.so")
-        }
+        })
     }
 
     fn build(&self, source: &Path, id: &str) -> PluginSpec {
@@ -113,8 +116,14 @@ impl Folder {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        spec
+        only_ours(spec)
     }
+}
+
+/// Whatever the umask says, nobody else may write a plugin that is to be loaded.
+fn only_ours(spec: PluginSpec) -> PluginSpec {
+    std::fs::set_permissions(&spec.path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    spec
 }
 
 pub(crate) async fn start(spec: &PluginSpec) -> Result<(PluginHost, HostEvents), HostError> {
