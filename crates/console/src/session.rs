@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     code::Code,
     service::Service,
-    trouble::Trouble,
+    trouble::{Trouble, ending},
     viewer::{Hub, PictureError, PictureReader, Stage, ToLink},
 };
 
@@ -26,8 +26,6 @@ use crate::{
 const TRAFFIC_STEP: Duration = Duration::from_secs(1);
 /// How long the customer's side may take to say goodbye after we did.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// The reason when the agent ends it.
-const AGENT_ENDED: &str = "agent-ended";
 /// Texts of the customer's side are cut at this many characters; they are shown to the agent.
 const MAX_TEXT: usize = 200;
 
@@ -48,7 +46,26 @@ pub(crate) enum Command {
     /// Text for the customer's clipboard.
     Clipboard(String),
     /// End the session.
-    End,
+    End(Why),
+}
+
+/// Why this side ends a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The agent, or his program's end, wants it.
+    Agent,
+    /// No page has been open for a while.
+    NobodyWatching,
+}
+
+impl Why {
+    /// The stable name.
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Agent => "agent-ended",
+            Self::NobodyWatching => "nobody-watching",
+        }
+    }
 }
 
 /// What happens in a session, in order.
@@ -109,7 +126,7 @@ pub(crate) async fn run(
 ) -> Finished {
     let reached = tokio::select! {
         reached = reach(office, code, events) => reached,
-        () = ended_early(commands) => return Finished::unlinked(Ok(AGENT_ENDED.into())),
+        why = ended_early(commands) => return Finished::unlinked(Ok(why.reason().into())),
     };
     let (endpoint, streams) = match reached {
         Ok(reached) => reached,
@@ -118,7 +135,7 @@ pub(crate) async fn run(
     let connection = streams.connection.clone();
     let outcome = live(streams, clipboard, commands, events).await;
     connection.close(match &outcome {
-        Ok(_) => AGENT_ENDED,
+        Ok(reason) => reason,
         Err(trouble) => trouble.name(),
     });
     let stats = connection.stats();
@@ -161,10 +178,12 @@ async fn reach(
 }
 
 /// Until the agent gives up. Questions make no sense before there is anybody to ask.
-async fn ended_early(commands: &mut mpsc::Receiver<Command>) {
-    while let Some(command) = commands.recv().await {
-        if matches!(command, Command::End) {
-            return;
+async fn ended_early(commands: &mut mpsc::Receiver<Command>) -> Why {
+    loop {
+        match commands.recv().await {
+            Some(Command::End(why)) => return why,
+            Some(_) => {}
+            None => return Why::Agent,
         }
     }
 }
@@ -210,7 +229,7 @@ async fn live(
     loop {
         tokio::select! {
             message = control_in.recv() => match message {
-                Ok(Some(ToAgent::Ended { reason })) => return Ok(plain(&reason)),
+                Ok(Some(ToAgent::Ended { reason })) => return ending(plain(&reason)),
                 Ok(Some(message)) => hear(message, &hub, events).await,
                 Ok(None) => return over(timeout(GOODBYE, connection.closed()).await.unwrap_or(LinkError::Lost)),
                 Err(error) => return over(error),
@@ -225,10 +244,11 @@ async fn live(
                 Some(Command::Clipboard(text)) => {
                     hub.send_clipboard(text);
                 }
-                Some(Command::End) | None => {
+                Some(Command::End(why)) => {
                     let _ = timeout(GOODBYE, say_goodbye(&mut control_out, &connection)).await;
-                    return Ok(AGENT_ENDED.into());
+                    return Ok(why.reason().into());
                 }
+                None => return Ok(Why::Agent.reason().into()),
             },
             Some(carried) = carriers.join_next() => {
                 if let Ok(Err(error)) = carried {
@@ -245,10 +265,10 @@ async fn say_goodbye(control_out: &mut ControlOut<ToCustomer>, connection: &Link
     }
 }
 
-/// A link that was closed with a reason is an end in good order.
+/// A link that was closed with a reason has an end in good order, or one that somebody understands.
 fn over(error: LinkError) -> Result<String, Trouble> {
     match error {
-        LinkError::Ended(reason) => Ok(plain(&reason)),
+        LinkError::Ended(reason) => ending(plain(&reason)),
         other => Err(Trouble::Link(other)),
     }
 }

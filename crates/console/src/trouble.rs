@@ -25,6 +25,8 @@ pub enum Trouble {
     Dial(DialError),
     /// The link ended without a goodbye, or its far end broke the protocol.
     Link(LinkError),
+    /// The customer's side gave up and named the failure: its tool died, say.
+    Customer(String),
     /// The customer's side sent a picture that can't be understood.
     Picture(String),
     /// `join`: the viewer was not let in or broke off in the middle.
@@ -42,7 +44,7 @@ impl Trouble {
             Self::TooMany => "too-many",
             Self::ServiceUnreachable(_) => "service-unreachable",
             Self::ServiceError(_) => "service-error",
-            Self::CardRefused(name) => name,
+            Self::CardRefused(name) | Self::Customer(name) => name,
             Self::Dial(DialError::Refused(reason)) if reason.starts_with("card-") => reason,
             Self::Dial(error) => error.name(),
             Self::Link(error) => error.name(),
@@ -64,6 +66,7 @@ impl Trouble {
             Self::CardRefused(_)
             | Self::Dial(_)
             | Self::Link(_)
+            | Self::Customer(_)
             | Self::Picture(_)
             | Self::Viewer(_) => 6,
         }
@@ -95,6 +98,7 @@ impl Trouble {
             Self::CardRefused(name) => card_sentence(name),
             Self::Dial(error) => dial_sentence(error),
             Self::Link(error) => link_sentence(error),
+            Self::Customer(name) => customer_sentence(name),
             Self::Picture(detail) => format!(
                 "The customer's side sent a picture that can't be read ({detail}), so the session was ended. \
                  Ask the customer to open the connection again."
@@ -173,27 +177,122 @@ fn link_sentence(error: &LinkError) -> String {
     }
 }
 
-/// Why the session ended in good order, for the agent: from the stable name that the customer's side gave,
-/// or from our own.
+fn customer_sentence(name: &str) -> String {
+    let what = match name {
+        "agent-misbehaved" => "the customer's side didn't accept what your viewer sent",
+        "tool-died" => "the tool on the customer's computer stopped",
+        "tool-failed" => "the tool on the customer's computer failed",
+        "plugin-died" | "plugin-hung" | "plugin-failed" => {
+            "the backend on the customer's computer failed"
+        }
+        "link-lost" => "the connection was lost",
+        other => {
+            return format!(
+                "The customer's side gave up ({other}). Ask the customer to open the connection again."
+            );
+        }
+    };
+    format!(
+        "It was ended: {what}. Ask the customer to open the connection again, or to choose another backend."
+    )
+}
+
+/// The reasons for an end in good order, as both sides name them.
+const GOOD_ENDS: [&str; 4] = [
+    "agent-ended",
+    "customer-closed",
+    "switch",
+    "nobody-watching",
+];
+
+/// Sorts the reason that the customer's side gave.
+///
+/// # Errors
+/// It is the name of a failure.
+pub(crate) fn ending(reason: String) -> Result<String, Trouble> {
+    if GOOD_ENDS.contains(&reason.as_str()) {
+        Ok(reason)
+    } else {
+        Err(Trouble::Customer(reason))
+    }
+}
+
+/// Why the session ended in good order, for the agent.
 #[must_use]
-pub fn ended_sentence(reason: &str) -> String {
-    let what = match reason {
+pub fn ended_sentence(reason: &str) -> &'static str {
+    match reason {
         "agent-ended" => "You ended it. Nobody sees the customer's screen any more.",
-        "customer-ended" | "closed" | "customer-closed" => "The customer closed the connection.",
-        "switched" | "switch" => {
+        "switch" => {
             "The customer agreed to switch. A new code appears on their screen: ask them to read it to you."
         }
         "nobody-watching" => "No page of the console was open for two minutes, so it was ended.",
-        "agent-misbehaved" => {
-            "The customer's side didn't accept what your viewer sent, and ended it."
-        }
-        "tool-died" => {
-            "The tool on the customer's computer stopped. Ask them to open the connection again."
-        }
-        "plugin-died" | "plugin-hung" | "plugin-failed" => {
-            "The backend on the customer's computer failed. Ask them to open the connection again, or to choose another one."
-        }
-        other => return format!("The customer's side ended it ({other})."),
-    };
-    what.into()
+        _ => "The customer closed the connection.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(trouble: Trouble, name: &str, exit_code: u8) {
+        assert_eq!((trouble.name(), trouble.exit_code()), (name, exit_code));
+        let sentence = trouble.sentence();
+        assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
+    }
+
+    #[test]
+    fn names_and_exit_codes_are_stable() {
+        check(Trouble::Code(CodeError::CheckDigit), "code-check-digit", 4);
+        check(Trouble::UnknownCode, "unknown-nameplate", 4);
+        check(Trouble::Dial(DialError::WrongCode), "wrong-code", 4);
+        check(Trouble::NotReady, "not-ready", 5);
+        check(Trouble::TooMany, "too-many", 5);
+        check(
+            Trouble::ServiceUnreachable("no answer".into()),
+            "service-unreachable",
+            5,
+        );
+        check(Trouble::ServiceError("500".into()), "service-error", 5);
+        check(Trouble::Dial(DialError::Unreachable), "unreachable", 5);
+        check(
+            Trouble::CardRefused("card-expired".into()),
+            "card-expired",
+            6,
+        );
+        check(
+            Trouble::Dial(DialError::Refused("card-revoked".into())),
+            "card-revoked",
+            6,
+        );
+        check(
+            Trouble::Dial(DialError::Refused("busy".into())),
+            "refused",
+            6,
+        );
+        check(Trouble::Link(LinkError::Lost), "link-lost", 6);
+        check(Trouble::Customer("tool-died".into()), "tool-died", 6);
+        check(
+            Trouble::Picture("a message of type 99".into()),
+            "customer-misbehaved",
+            6,
+        );
+        check(
+            Trouble::Viewer("its password was wrong".into()),
+            "viewer-failed",
+            6,
+        );
+    }
+
+    #[test]
+    fn failures_are_no_good_ends() {
+        assert_eq!(
+            ending("customer-closed".into()),
+            Ok("customer-closed".into())
+        );
+        assert_eq!(
+            ending("tool-died".into()),
+            Err(Trouble::Customer("tool-died".into()))
+        );
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) use view::{Extra, Snapshot};
 
 use crate::{
     code::Code,
-    session::{self, ClipboardTo, Command, Event, Office},
+    session::{self, ClipboardTo, Command, Event, Office, Why},
     viewer::Hub,
 };
 use view::View;
@@ -94,7 +94,7 @@ impl Desk {
 
     /// Ends what runs, without waiting for it.
     pub(crate) async fn end(&self) {
-        self.wish(Wish::Session(Command::End)).await;
+        self.wish(Wish::Session(Command::End(Why::Agent))).await;
     }
 
     /// Waits until no session runs.
@@ -147,7 +147,7 @@ impl Clerk {
                     Some(Wish::Session(command)) => drop(commands.try_send(command)),
                     // One at a time: the page doesn't offer it.
                     Some(Wish::Connect(_)) => {}
-                    None => drop(commands.try_send(Command::End)),
+                    None => drop(commands.try_send(Command::End(Why::Agent))),
                 },
             }
         };

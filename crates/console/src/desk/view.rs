@@ -261,7 +261,7 @@ impl View {
         self.finish(
             Phase::Ended,
             reason.to_owned(),
-            ended_sentence(reason),
+            ended_sentence(reason).to_owned(),
             Kind::Info,
             now,
         );

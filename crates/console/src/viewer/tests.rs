@@ -367,7 +367,9 @@ fn input_goes_nowhere_without_control() {
         assert_eq!(
             seat.viewer_said(input.clone(), &known, false)
                 .unwrap()
-                .to_link, NOTHING);
+                .to_link,
+            NOTHING
+        );
         assert_eq!(
             to_link(
                 &seat

@@ -20,7 +20,7 @@ use super::Shared;
 use crate::{
     code::{Code, Read},
     desk::{Desk, Wish},
-    session::Command,
+    session::{Command, Why},
 };
 
 /// JSON may write a character as six.
@@ -126,7 +126,7 @@ fn wish(text: &str) -> Option<Wish> {
         FromPage::AskControl {} => Command::Ask(Ask::Control),
         FromPage::AskSwitch { backend } => Command::Ask(Ask::Switch { backend }),
         FromPage::Clipboard { text } => Command::Clipboard(text),
-        FromPage::End {} => Command::End,
+        FromPage::End {} => Command::End(Why::Agent),
     };
     Some(Wish::Session(command))
 }
@@ -160,7 +160,7 @@ mod tests {
             r#"{"type":"ask-switch","backend":"ecom"}"#,
             r#"Session(Ask(Switch { backend: "ecom" }))"#,
         );
-        check(r#"{"type":"end"}"#, "Session(End)");
+        check(r#"{"type":"end"}"#, "Session(End(Agent))");
         check(r#"{"type":"end","now":true}"#, "nothing");
         check(r#"{"type":"connect","code":"123"}"#, "nothing");
         check("end", "nothing");

@@ -31,7 +31,7 @@ pub use guard::{Ancestor, AncestorError};
 
 use crate::{
     desk::Desk,
-    session::{Command, Office},
+    session::{Command, Office, Why},
 };
 use guard::Guard;
 
@@ -162,9 +162,14 @@ async fn end_unwatched(shared: &Shared) {
                 tracing::info!("no page is open: the session is ended");
                 shared
                     .desk
-                    .wish(crate::desk::Wish::Session(Command::End))
+                    .wish(crate::desk::Wish::Session(Command::End(
+                        Why::NobodyWatching,
+                    )))
                     .await;
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! A service, an agent's file, and the far end of a link: what the console meets, with somebody in the
+//! test's hands where the customer's launcher would be.
+
+#![allow(dead_code, reason = "not every test needs all of it")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use etatuki_link::{
+    Attempt, CustomerEndpoint, CustomerInfo, CustomerStreams, Offer, RelayAccess, ToAgent,
+    UsableBackend,
+};
+use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
+use etatuki_service::{Config, Running};
+use etatuki_trust::{
+    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, Revocations, SessionCode,
+    UnixTime, VendorKey,
+};
+use serde_json::{Value, json};
+
+pub const DAY: u64 = 86_400;
+
+/// A service, and a folder with the agent's file.
+pub struct World {
+    pub service: Running,
+    pub folder: tempfile::TempDir,
+    vendor: VendorKey,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let vendor = VendorKey::from_seed([1; 32]);
+        let config = Config::new("127.0.0.1:0".parse().unwrap(), vec![vendor.public()]);
+        let service = etatuki_service::start(config).await.unwrap();
+        let world = Self {
+            service,
+            folder: tempfile::tempdir().unwrap(),
+            vendor,
+        };
+        world.write_agent("agent.toml", now() - DAY, now() + 300 * DAY);
+        world
+    }
+
+    pub fn agent_file(&self) -> PathBuf {
+        self.folder.path().join("agent.toml")
+    }
+
+    pub fn write_agent(&self, name: &str, issued: u64, expires: u64) -> PathBuf {
+        let key = AgentKey::from_seed([2; 32]);
+        let data = CardData {
+            serial: 7,
+            name: "Sari Saarinen".into(),
+            organisation: "Tilitieto Oy".into(),
+            issued: UnixTime(issued),
+            expires: UnixTime(expires),
+            key: key.public(),
+        };
+        let card = AgentCard::issue(&self.vendor, data).unwrap();
+        let path = self.folder.path().join(name);
+        fs::write(&path, &*AgentFile { card, key }.to_text()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// A customer with a code of this form, who waits to be called.
+    pub async fn customer(&self, form: CodeForm) -> Waiting {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/v1/sessions", self.service.url);
+        let opened = http
+            .post(&url)
+            .json(&json!({"form": form}))
+            .send()
+            .await
+            .unwrap();
+        let opened: Value = opened.json().await.unwrap();
+        let relay: RelayAccess = serde_json::from_value(opened["relay"].clone()).unwrap();
+        let endpoint = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
+        let nameplate: Nameplate = serde_json::from_value(opened["nameplate"].clone()).unwrap();
+        let put = http
+            .put(format!("{url}/{nameplate}/address"))
+            .bearer_auth(opened["owner"].as_str().unwrap())
+            .json(&json!({"address": endpoint.address()}))
+            .send()
+            .await
+            .unwrap();
+        assert!(put.status().is_success(), "{}", put.status());
+        let code = SessionCode::mint(nameplate, 0x0123_4567_89ab_cdef_u64.to_le_bytes());
+        let offer = Offer {
+            code,
+            vendors: vec![self.vendor.public()],
+            revoked: Revocations::default(),
+        };
+        Waiting { endpoint, offer }
+    }
+}
+
+/// A customer who has read out the code.
+pub struct Waiting {
+    endpoint: CustomerEndpoint,
+    pub offer: Offer,
+}
+
+impl Waiting {
+    /// What is read out: one text for a session code, two for an ID and its password.
+    pub fn fields(&self) -> Vec<String> {
+        let shown = self.offer.code.shown();
+        shown
+            .fields
+            .iter()
+            .map(|field| field.digits.clone())
+            .collect()
+    }
+
+    /// As it is typed for `join`.
+    pub fn lines(&self) -> String {
+        self.fields()
+            .iter()
+            .map(|field| format!("{field}\n"))
+            .collect()
+    }
+
+    /// The next attempt, whatever comes of it.
+    pub async fn attempt(&self) -> Attempt {
+        self.endpoint.accept(&self.offer).await
+    }
+
+    /// Waits for the agent.
+    pub async fn connected(self) -> Customer {
+        loop {
+            match self.endpoint.accept(&self.offer).await {
+                Attempt::Authenticated(link) => {
+                    let streams = link.split();
+                    let parser = ClientParser::new(Limits::default());
+                    return Customer {
+                        streams,
+                        parser,
+                        endpoint: self.endpoint,
+                    };
+                }
+                Attempt::Noise => {}
+                other => panic!("no agent but {other:?}"),
+            }
+        }
+    }
+}
+
+/// The customer's end of a link.
+pub struct Customer {
+    pub streams: CustomerStreams,
+    parser: ClientParser,
+    pub endpoint: CustomerEndpoint,
+}
+
+impl Customer {
+    pub async fn tell(&mut self, message: ToAgent) {
+        self.streams.control_out.send(&message).await.unwrap();
+    }
+
+    /// The start of the picture: its size.
+    pub async fn begin_picture(&mut self, width: u16, height: u16) {
+        let init = ServerInit {
+            width,
+            height,
+            format: PixelFormat::BGRX,
+            name: "Etätuki".into(),
+        };
+        let mut bytes = Vec::new();
+        encode::server::server_init(&mut bytes, &init);
+        self.streams.picture_out.send(&bytes).await.unwrap();
+    }
+
+    /// All of a screen.
+    pub async fn send_picture(&mut self, width: u16, height: u16, pixels: &[u8]) {
+        let mut bytes = Vec::new();
+        encode::server::update_start(&mut bytes, Some(1));
+        let rect = Rect::new(0, 0, width, height);
+        encode::server::raw_from(&mut bytes, rect, pixels, usize::from(width) * 4);
+        self.streams.picture_out.send(&bytes).await.unwrap();
+    }
+
+    /// The next message of the viewer's.
+    pub async fn input(&mut self) -> ClientMessage {
+        loop {
+            if let Some(message) = self.parser.next().unwrap() {
+                return message;
+            }
+            let bytes = self.streams.input_in.recv().await.unwrap().unwrap();
+            self.parser.push(&bytes);
+        }
+    }
+}
+
+pub fn info() -> CustomerInfo {
+    let backend = |id: &str, label: &str, reason: Option<&str>| UsableBackend {
+        id: id.into(),
+        label: label.into(),
+        usable: reason.is_none(),
+        reason: reason.map(Into::into),
+    };
+    CustomerInfo {
+        backend: "ecom".into(),
+        label: "Ecom Etätuki".into(),
+        tool: None,
+        tool_version: None,
+        plugin_version: "0.1.0".into(),
+        system: "Debian GNU/Linux 12 (bookworm)".into(),
+        app_version: Some("4.13".into()),
+        usable: vec![
+            backend("ecom", "Ecom Etätuki", None),
+            backend("remoteus-2008", "Remoteus etätuki (2008)", None),
+            backend(
+                "remoteus-2010",
+                "Remoteus etätuki (2010)",
+                Some("x11vnc isn't installed"),
+            ),
+        ],
+        launcher_version: "0.1.0".into(),
+    }
+}
+
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// The console's executable.
+pub fn console() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_etatuki-console"))
+}

@@ -1,0 +1,438 @@
+//! `etatuki-console join` as a script uses it: a code on standard input, JSON lines on standard output, a
+//! real viewer at the port, and the exit codes.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{Customer, DAY, World, console, info, now};
+use etatuki_link::{Ask, Attempt, Permissions, ToAgent, ToCustomer};
+use etatuki_rfb::ClientMessage;
+use etatuki_trust::CodeForm;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+use vnc::{ClientKeyEvent, VncClient, VncConnector, VncEncoding, VncEvent, X11Event};
+
+const SIZE: (u16, u16) = (64, 48);
+
+/// A console that joins.
+struct Join {
+    child: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Join {
+    fn start(world: &World) -> Self {
+        Self::start_with(&world.agent_file(), &world.service.url, &[])
+    }
+
+    fn start_with(agent: &std::path::Path, service: &str, more: &[&std::ffi::OsStr]) -> Self {
+        let mut child = Command::new(console())
+            .arg("join")
+            .arg("--agent")
+            .arg(agent)
+            .args(["--service", service, "--vnc", "127.0.0.1:0"])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self {
+            child,
+            input,
+            output,
+        }
+    }
+
+    async fn say(&mut self, lines: &str) {
+        self.input.write_all(lines.as_bytes()).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Value {
+        let line = self
+            .output
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the console says something before it ends");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Passes over what comes before.
+    async fn wait_for(&mut self, kind: &str) -> Value {
+        loop {
+            let line = self.next().await;
+            if line["type"] == kind {
+                return line;
+            }
+        }
+    }
+
+    async fn exit_code(&mut self) -> i32 {
+        while self.output.next_line().await.unwrap().is_some() {}
+        self.child.wait().await.unwrap().code().unwrap()
+    }
+
+    /// What went wrong, and the exit code.
+    async fn failure(mut self) -> (String, i32) {
+        let failed = self.wait_for("failed").await;
+        assert!(failed["text"].as_str().unwrap().ends_with('.'), "{failed}");
+        (
+            failed["name"].as_str().unwrap().to_owned(),
+            self.exit_code().await,
+        )
+    }
+}
+
+/// A real viewer at the port that the ready line names.
+async fn view(ready: &Value) -> VncClient {
+    let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
+        .await
+        .unwrap();
+    let password = ready["password"].as_str().unwrap().to_owned();
+    let connector = VncConnector::new(socket)
+        .set_auth_method(async move { Ok(password) })
+        .add_encoding(VncEncoding::CopyRect)
+        .add_encoding(VncEncoding::Raw)
+        .set_pixel_format(vnc::PixelFormat::bgra())
+        .build()
+        .unwrap();
+    connector.try_start().await.unwrap().finish().unwrap()
+}
+
+/// Noise (xorshift).
+fn screen() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let pixels = 0..u32::from(SIZE.0) * u32::from(SIZE.1);
+    let noise = pixels.flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state & 0x00ff_ffff).to_le_bytes()
+    });
+    noise.collect()
+}
+
+async fn first_picture(viewer: &VncClient) -> Vec<u8> {
+    loop {
+        if let VncEvent::RawImage(_, pixels) = viewer.recv_event().await.unwrap() {
+            return pixels;
+        }
+    }
+}
+
+fn key(down: bool) -> X11Event {
+    X11Event::KeyEvent(ClientKeyEvent {
+        keycode: 0x61,
+        down,
+    })
+}
+
+async fn allow(customer: &mut Customer, ask: Ask, control: bool) {
+    customer.tell(ToAgent::Asking { ask: ask.clone() }).await;
+    customer
+        .tell(ToAgent::Answer {
+            ask,
+            allowed: true,
+            asks_left: 3,
+        })
+        .await;
+    customer
+        .tell(ToAgent::Permissions(Permissions {
+            view: true,
+            control,
+        }))
+        .await;
+}
+
+/// A session whose viewer has its first picture.
+async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
+    let world = World::new().await;
+    let waiting = world.customer(form).await;
+    let mut join = Join::start(&world);
+    join.say(&waiting.lines()).await;
+    let mut customer = waiting.connected().await;
+    let ready = join.next().await;
+    customer.tell(ToAgent::Info(info())).await;
+    assert_eq!(
+        join.next().await,
+        json!({"type": "connected", "customer": info()})
+    );
+    allow(&mut customer, Ask::View, false).await;
+    assert_eq!(join.next().await, json!({"type": "asking", "ask": "view"}));
+    let answer = json!({"type": "answer", "ask": "view", "allowed": true, "asks_left": 3});
+    assert_eq!(join.next().await, answer);
+    assert_eq!(
+        join.next().await,
+        json!({"type": "permissions", "view": true, "control": false})
+    );
+    let drawing = async {
+        customer.begin_picture(SIZE.0, SIZE.1).await;
+        while !matches!(
+            customer.input().await,
+            ClientMessage::UpdateRequest {
+                incremental: false,
+                ..
+            }
+        ) {}
+        customer.send_picture(SIZE.0, SIZE.1, &screen()).await;
+    };
+    let (viewer, ()) = tokio::join!(view(&ready), drawing);
+    let seen = first_picture(&viewer).await;
+    let rgb = |pixels: &[u8]| {
+        pixels
+            .chunks(4)
+            .map(|pixel| pixel[..3].to_vec())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rgb(&seen), rgb(&screen()));
+    (world, join, customer, viewer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_from_the_code_to_the_end() {
+    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::Ecom).await;
+    // Before control, a key goes nowhere; the one after it is the first that arrives.
+    viewer.input(key(true)).await.unwrap();
+    viewer.input(key(false)).await.unwrap();
+    viewer.input(X11Event::FullRefresh).await.unwrap();
+    assert!(matches!(
+        customer.input().await,
+        ClientMessage::UpdateRequest { .. }
+    ));
+    join.say("ask-control\n").await;
+    let asked = customer.streams.control_in.recv().await.unwrap().unwrap();
+    assert_eq!(asked, ToCustomer::Ask(Ask::Control));
+    allow(&mut customer, Ask::Control, true).await;
+    while join.wait_for("permissions").await["control"] != true {}
+    viewer.input(key(true)).await.unwrap();
+    let pressed = loop {
+        match customer.input().await {
+            ClientMessage::UpdateRequest { .. } => {}
+            other => break other,
+        }
+    };
+    assert_eq!(
+        pressed,
+        ClientMessage::Key {
+            down: true,
+            keysym: 0x61
+        }
+    );
+    join.say("end\n").await;
+    assert_eq!(
+        customer.streams.control_in.recv().await.unwrap(),
+        Some(ToCustomer::End)
+    );
+    customer
+        .tell(ToAgent::Ended {
+            reason: "agent-ended".into(),
+        })
+        .await;
+    customer.streams.connection.close("agent-ended");
+    assert_eq!(join.wait_for("ended").await["reason"], "agent-ended");
+    assert_eq!(join.exit_code().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_customer_ends_it() {
+    let (_world, mut join, mut customer, _viewer) = viewing(CodeForm::Remoteus).await;
+    customer
+        .tell(ToAgent::Ended {
+            reason: "customer-closed".into(),
+        })
+        .await;
+    assert_eq!(join.wait_for("ended").await["reason"], "customer-closed");
+    assert_eq!(join.exit_code().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_viewer_goes_and_the_session_with_it() {
+    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::Ecom).await;
+    viewer.close().await.unwrap();
+    drop(viewer);
+    assert_eq!(
+        customer.streams.control_in.recv().await.unwrap(),
+        Some(ToCustomer::End)
+    );
+    customer.streams.connection.close("agent-ended");
+    assert_eq!(join.wait_for("ended").await["reason"], "agent-ended");
+    assert_eq!(join.exit_code().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_at_the_customers_is_named() {
+    let (_world, join, mut customer, _viewer) = viewing(CodeForm::Ecom).await;
+    customer
+        .tell(ToAgent::Ended {
+            reason: "tool-died".into(),
+        })
+        .await;
+    assert_eq!(join.failure().await, ("tool-died".into(), 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_sends_rubbish_ends_the_session() {
+    let (_world, join, mut customer, _viewer) = viewing(CodeForm::Ecom).await;
+    customer.streams.picture_out.send(&[99; 100]).await.unwrap();
+    assert_eq!(join.failure().await, ("customer-misbehaved".into(), 6));
+    customer.streams.connection.closed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_first_connection_and_only_with_the_password() {
+    let world = World::new().await;
+    let waiting = world.customer(CodeForm::Ecom).await;
+    let mut join = Join::start(&world);
+    join.say(&waiting.lines()).await;
+    let _customer = waiting.connected().await;
+    let mut ready = join.next().await;
+    let address = ready["vnc"].as_str().unwrap().to_owned();
+    ready["password"] = "wrong".into();
+    let socket = TcpStream::connect(&address).await.unwrap();
+    let refused = VncConnector::new(socket)
+        .set_auth_method(async { Ok("wrong".to_owned()) })
+        .add_encoding(VncEncoding::Raw)
+        .build()
+        .unwrap()
+        .try_start()
+        .await;
+    assert!(refused.is_err());
+    assert_eq!(join.failure().await, ("viewer-failed".into(), 6));
+    assert!(TcpStream::connect(&address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_told_at_both_ends() {
+    let world = World::new().await;
+    let waiting = world.customer(CodeForm::Ecom).await;
+    let fields = waiting.fields();
+    let wrong = if fields[1].starts_with('1') {
+        "211 111"
+    } else {
+        "111 111"
+    };
+    let mut join = Join::start(&world);
+    join.say(&format!("{}\n{wrong}\n", fields[0])).await;
+    let attempt = waiting.attempt().await;
+    assert!(
+        matches!(&attempt, Attempt::WrongGuess { agent } if agent.name == "Sari Saarinen"),
+        "{attempt:?}"
+    );
+    assert_eq!(join.failure().await, ("wrong-code".into(), 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_that_reach_nobody() {
+    let world = World::new().await;
+    let check = async |lines: &str, name: &str| {
+        let mut join = Join::start(&world);
+        join.say(lines).await;
+        drop(std::mem::replace(&mut join.input, spare_input()));
+        assert_eq!(join.failure().await, (name.into(), 4), "{lines:?}");
+    };
+    check("", "code-empty").await;
+    check("12a\n", "code-not-digits").await;
+    check("1234\n", "code-length").await;
+    check("123456789\n", "code-check-digit").await;
+    check("123456789012\n", "code-check-digit").await;
+    let absent = etatuki_trust::SessionCode::mint("123456".parse().unwrap(), [3; 8]);
+    check(
+        &format!("{}\n", absent.shown().fields[0].digits),
+        "unknown-nameplate",
+    )
+    .await;
+    let absent = etatuki_trust::SessionCode::mint("12345678".parse().unwrap(), [3; 8]);
+    let shown = absent.shown();
+    check(&format!("{}\n", shown.fields[0].digits), "code-empty").await;
+    check(
+        &format!("{}\n12345\n", shown.fields[0].digits),
+        "code-length",
+    )
+    .await;
+    // In one go, as it is pasted.
+    check(
+        &format!("{} {}\n", shown.fields[0].digits, shown.fields[1].digits),
+        "unknown-nameplate",
+    )
+    .await;
+}
+
+/// Something to put where an input was that is to be closed.
+fn spare_input() -> ChildStdin {
+    let child = Command::new("true")
+        .stdin(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    child.unwrap().stdin.take().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_help_nobody() {
+    let world = World::new().await;
+    let code = etatuki_trust::SessionCode::mint("123456".parse().unwrap(), [3; 8]);
+    let line = format!("{}\n", code.shown().fields[0].digits);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut join = Join::start_with(&world.agent_file(), &format!("http://{closed}"), &[]);
+    join.say(&line).await;
+    assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
+
+    let expired = world.write_agent("expired.toml", now() - 9 * DAY, now() - DAY);
+    let mut join = Join::start_with(&expired, &world.service.url, &[]);
+    join.say(&line).await;
+    assert_eq!(join.failure().await, ("card-expired".into(), 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_use_ends_with_two() {
+    let world = World::new().await;
+    let check = async |agent: &std::path::Path, service: &str| {
+        let mut join = Join::start_with(agent, service, &[]);
+        assert_eq!(join.exit_code().await, 2, "{agent:?} {service}");
+    };
+    check(
+        &world.folder.path().join("missing.toml"),
+        &world.service.url,
+    )
+    .await;
+    check(&world.agent_file(), "support.example").await;
+    let open = world.write_agent("open.toml", now() - DAY, now() + DAY);
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    check(&open, &world.service.url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_links_bytes_are_written() {
+    let world = World::new().await;
+    let file = world.folder.path().join("stats.json");
+    let waiting = world.customer(CodeForm::Remoteus).await;
+    let more = [std::ffi::OsStr::new("--stats"), file.as_os_str()];
+    let mut join = Join::start_with(&world.agent_file(), &world.service.url, &more);
+    join.say(&waiting.lines()).await;
+    let mut customer = waiting.connected().await;
+    customer.begin_picture(SIZE.0, SIZE.1).await;
+    customer.send_picture(SIZE.0, SIZE.1, &screen()).await;
+    join.wait_for("picture").await;
+    join.say("end\n").await;
+    customer.streams.control_in.recv().await.unwrap();
+    customer.streams.connection.close("agent-ended");
+    assert_eq!(join.exit_code().await, 0);
+    let stats: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    // The screen is noise of three bytes a pixel, which no compression makes smaller.
+    let least = u64::from(SIZE.0) * u64::from(SIZE.1) * 3;
+    assert!(
+        stats["received"].as_u64().unwrap() > least && stats["sent"].as_u64().unwrap() > 0,
+        "{stats}"
+    );
+}
