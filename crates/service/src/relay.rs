@@ -46,8 +46,12 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// The longest message; iroh's own are at most 64 KiB and a few bytes.
 const MAX_MESSAGE: usize = 128 * 1024;
 
-/// What is read at once. Small, since most connections wait for minutes; longer messages make room.
-const READ_BUFFER: usize = 4 * 1024;
+/// What is read at once, in bytes. Small, since most connections only wait, and each has such a buffer;
+/// longer messages make room for themselves.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// How many bytes are gathered before they are written, unless there is nothing more to gather.
+const WRITE_BUFFER: usize = 16 * 1024;
 
 /// How many messages wait for one client. Fewer than iroh's 512: an old picture is of no use.
 const QUEUE: usize = 128;
@@ -107,7 +111,7 @@ async fn connect(
     upgrade
         .protocols([ProtocolVersion::V2.to_str()])
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_MESSAGE * 4)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)

@@ -39,7 +39,7 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 /// How long TLS may take to begin.
 const TLS_TIME: Duration = Duration::from_secs(10);
 
-/// How long a connection for requests may last, whatever it does.
+/// How long a connection for requests may last; then a request that is under way is still answered.
 const CONNECTION_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// The longest head of a request, in bytes.
@@ -233,8 +233,8 @@ impl Connection {
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
-            ended = timeout(CONNECTION_TIME, connection.as_mut()) => ended,
-            _ = stopped.changed() => {
+            ended = connection.as_mut() => Ok(ended),
+            () = until_over(&mut stopped) => {
                 connection.as_mut().graceful_shutdown();
                 timeout(GRACE, connection).await
             }
@@ -243,6 +243,12 @@ impl Connection {
             debug!("a connection ended early");
         }
     }
+}
+
+/// Until the service stops, or the connection has lasted long enough.
+async fn until_over(stopped: &mut watch::Receiver<()>) {
+    // An error means that the service's handle was dropped, which stops it too.
+    let _ = timeout(CONNECTION_TIME, stopped.changed()).await;
 }
 
 async fn answer(
