@@ -19,7 +19,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("remoteus-2010", &["backend-api", "legacy-tool"]),
     ("plugin-host", &["backend-api"]),
     ("link", &["trust"]),
-    ("session", &["link", "picture", "plugin-host", "rfb", "trust"]),
+    (
+        "session",
+        &["link", "picture", "plugin-host", "rfb", "trust"],
+    ),
     ("service", &["trust"]),
     ("console", &["link", "rfb", "trust"]),
     ("vendor", &["trust"]),
@@ -33,12 +36,28 @@ const PURE: &[&str] = &["rfb", "picture", "trust"];
 const PURE_FOLDERS: &[&str] = &["crates/session/src/machine", "crates/session/src/gate"];
 /// What no pure source may mention.
 const IMPURE: &[&str] = &[
-    "std::net", "std::fs", "std::thread", "std::process", "Instant::now", "SystemTime::now", "getrandom", "tokio::", "rand::",
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "std::process",
+    "Instant::now",
+    "SystemTime::now",
+    "getrandom",
+    "tokio::",
+    "rand::",
 ];
 /// The only crates with `unsafe`.
 const UNSAFE: &[&str] = &["backend-api", "plugin-host", "screen"];
 /// Nothing that loads foreign code, and nothing that is loaded, may link what holds keys.
-const KEYLESS: &[&str] = &["backend-api", "plugin-host", "screen", "legacy-tool", "ecom", "remoteus-2008", "remoteus-2010"];
+const KEYLESS: &[&str] = &[
+    "backend-api",
+    "plugin-host",
+    "screen",
+    "legacy-tool",
+    "ecom",
+    "remoteus-2008",
+    "remoteus-2010",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -47,20 +66,49 @@ fn root() -> PathBuf {
 /// Each package of the workspace: short name to (folder, our own crates that it depends on, all that it depends on).
 fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>, BTreeSet<String>)> {
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&out.stdout).unwrap();
-    let short = |name: &Value| name.as_str().unwrap().trim_start_matches("etatuki-").to_owned();
+    let short = |name: &Value| {
+        name.as_str()
+            .unwrap()
+            .trim_start_matches("etatuki-")
+            .to_owned()
+    };
     let package = |package: &Value| {
-        let folder = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned();
-        let normal = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].as_str() != Some("dev"));
-        let all: BTreeSet<_> = normal.map(|d| d["name"].as_str().unwrap().to_owned()).collect();
-        let ours = all.iter().filter_map(|name| name.strip_prefix("etatuki-")).map(str::to_owned).collect();
+        let folder = Path::new(package["manifest_path"].as_str().unwrap())
+            .parent()
+            .unwrap()
+            .to_owned();
+        let normal = package["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|d| d["kind"].as_str() != Some("dev"));
+        let all: BTreeSet<_> = normal
+            .map(|d| d["name"].as_str().unwrap().to_owned())
+            .collect();
+        let ours = all
+            .iter()
+            .filter_map(|name| name.strip_prefix("etatuki-"))
+            .map(str::to_owned)
+            .collect();
         (short(&package["name"]), (folder, ours, all))
     };
-    metadata["packages"].as_array().unwrap().iter().map(package).collect()
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(package)
+        .collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -77,11 +125,21 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn only_the_edges_on_the_map() {
     let packages = packages();
-    let mapped: BTreeSet<_> = MAY_KNOW.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(packages.keys().cloned().collect::<BTreeSet<_>>(), mapped, "the workspace and the map name different crates");
+    let mapped: BTreeSet<_> = MAY_KNOW
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    assert_eq!(
+        packages.keys().cloned().collect::<BTreeSet<_>>(),
+        mapped,
+        "the workspace and the map name different crates"
+    );
     for (name, allowed) in MAY_KNOW {
         for known in &packages[*name].1 {
-            assert!(allowed.contains(&known.as_str()), "{name} may not depend on {known}: see ARCHITECTURE.md");
+            assert!(
+                allowed.contains(&known.as_str()),
+                "{name} may not depend on {known}: see ARCHITECTURE.md"
+            );
         }
     }
 }
@@ -99,9 +157,17 @@ fn pure_sources_do_no_io() {
         let text = std::fs::read_to_string(&file).unwrap();
         // Tests may do as they like.
         let text = text.split("#[cfg(test)]").next().unwrap();
-        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             for word in IMPURE {
-                assert!(!line.contains(word), "{}: '{word}' in a pure source: {}", file.display(), line.trim());
+                assert!(
+                    !line.contains(word),
+                    "{}: '{word}' in a pure source: {}",
+                    file.display(),
+                    line.trim()
+                );
             }
         }
     }
@@ -112,7 +178,11 @@ fn unsafe_code_is_forbidden_outside_three_crates() {
     for (name, (folder, _, _)) in packages() {
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let inherits = manifest.contains("[lints]\nworkspace = true");
-        assert_eq!(inherits, !UNSAFE.contains(&name.as_str()), "{name}: lints, and with them `unsafe_code = \"forbid\"`");
+        assert_eq!(
+            inherits,
+            !UNSAFE.contains(&name.as_str()),
+            "{name}: lints, and with them `unsafe_code = \"forbid\"`"
+        );
     }
     let workspace = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(workspace.contains("unsafe_code = \"forbid\""));
@@ -122,8 +192,18 @@ fn unsafe_code_is_forbidden_outside_three_crates() {
 fn what_loads_or_is_loaded_holds_no_keys() {
     let packages = packages();
     for name in KEYLESS {
-        for banned in ["etatuki-trust", "etatuki-link", "iroh", "spake2", "ed25519-dalek", "reqwest"] {
-            assert!(!packages[*name].2.contains(banned), "{name} may not link {banned}");
+        for banned in [
+            "etatuki-trust",
+            "etatuki-link",
+            "iroh",
+            "spake2",
+            "ed25519-dalek",
+            "reqwest",
+        ] {
+            assert!(
+                !packages[*name].2.contains(banned),
+                "{name} may not link {banned}"
+            );
         }
     }
 }
@@ -133,7 +213,14 @@ fn every_crate_has_a_line_on_the_map() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     for (name, (folder, _, _)) in packages() {
         let folder = folder.strip_prefix(root()).unwrap().display().to_string();
-        let wanted = if folder.is_empty() { "`src/`".to_owned() } else { format!("`{folder}`") };
-        assert!(map.contains(&wanted), "ARCHITECTURE.md does not name {wanted} ({name})");
+        let wanted = if folder.is_empty() {
+            "`src/`".to_owned()
+        } else {
+            format!("`{folder}`")
+        };
+        assert!(
+            map.contains(&wanted),
+            "ARCHITECTURE.md does not name {wanted} ({name})"
+        );
     }
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use etatuki_demo::process::Process;
 use serde_json::Value;
 use tokio::net::TcpStream;
-use vnc::{ClientKeyEvent, ClientMouseEvent, PixelFormat, VncConnector, VncEncoding, VncEvent, X11Event};
+use vnc::{
+    ClientKeyEvent, ClientMouseEvent, PixelFormat, VncConnector, VncEncoding, VncEvent, X11Event,
+};
 
 use crate::world::{LIMIT, World};
 
@@ -31,7 +33,8 @@ impl Agent {
 
     /// Starts a console that joins, with a command line of the test's own.
     pub fn spawn(mut command: std::process::Command, code: &[String]) -> Self {
-        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let mut process =
+            Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let mut stdin = process.child().stdin.take().unwrap();
         for field in code {
             writeln!(stdin, "{field}").unwrap();
@@ -40,13 +43,19 @@ impl Agent {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
+                let value = serde_json::from_str(&line)
+                    .unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
                 if sender.send(value).is_err() {
                     return;
                 }
             }
         });
-        Self { process, stdin, lines, seen: Vec::new() }
+        Self {
+            process,
+            stdin,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     /// The next line that fits.
@@ -55,7 +64,10 @@ impl Agent {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("the agent's side never said: {what}; it said {:#?}", self.seen);
+                panic!(
+                    "the agent's side never said: {what}; it said {:#?}",
+                    self.seen
+                );
             };
             self.seen.push(line.clone());
             if fits(&line) {
@@ -86,7 +98,11 @@ impl Agent {
             Some(line) => line.clone(),
             None => self.expect("vnc", is_ready),
         };
-        Viewer::connect(ready["vnc"].as_str().unwrap(), ready["password"].as_str().unwrap()).await
+        Viewer::connect(
+            ready["vnc"].as_str().unwrap(),
+            ready["password"].as_str().unwrap(),
+        )
+        .await
     }
 }
 
@@ -118,7 +134,11 @@ impl Viewer {
             .unwrap()
             .finish()
             .unwrap();
-        Self { client, size: (0, 0), pixels: Vec::new() }
+        Self {
+            client,
+            size: (0, 0),
+            pixels: Vec::new(),
+        }
     }
 
     /// Takes what has come, and asks for more.
@@ -145,7 +165,10 @@ impl Viewer {
             VncEvent::Copy(to, from) => {
                 let length = usize::from(to.width) * 4;
                 let rows: Vec<_> = (0..usize::from(to.height))
-                    .map(|row| self.pixels[self.offset(from.x, usize::from(from.y) + row)..][..length].to_vec())
+                    .map(|row| {
+                        self.pixels[self.offset(from.x, usize::from(from.y) + row)..][..length]
+                            .to_vec()
+                    })
                     .collect();
                 for (row, bytes) in rows.into_iter().enumerate() {
                     let at = self.offset(to.x, usize::from(to.y) + row);
@@ -171,20 +194,37 @@ impl Viewer {
             if wrong == 0 {
                 return;
             }
-            assert!(Instant::now() < end, "{wrong} pixels differ from the real screen, of {}", wanted.len() / 4);
+            assert!(
+                Instant::now() < end,
+                "{wrong} pixels differ from the real screen, of {}",
+                wanted.len() / 4
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Presses or releases a key, by its keysym.
     pub async fn key(&self, keysym: u32, down: bool) {
-        self.client.input(X11Event::KeyEvent(ClientKeyEvent { keycode: keysym, down })).await.unwrap();
+        self.client
+            .input(X11Event::KeyEvent(ClientKeyEvent {
+                keycode: keysym,
+                down,
+            }))
+            .await
+            .unwrap();
     }
 
     /// Moves the pointer, with these buttons down.
     pub async fn pointer(&self, x: u16, y: u16, buttons: u8) {
-        let event = ClientMouseEvent { position_x: x, position_y: y, bottons: buttons };
-        self.client.input(X11Event::PointerEvent(event)).await.unwrap();
+        let event = ClientMouseEvent {
+            position_x: x,
+            position_y: y,
+            bottons: buttons,
+        };
+        self.client
+            .input(X11Event::PointerEvent(event))
+            .await
+            .unwrap();
     }
 }
 
@@ -193,5 +233,8 @@ fn differing(have: &[u8], want: &[u8]) -> usize {
     if have.len() != want.len() {
         return want.len() / 4;
     }
-    have.chunks_exact(4).zip(want.chunks_exact(4)).filter(|(a, b)| a[..3] != b[..3]).count()
+    have.chunks_exact(4)
+        .zip(want.chunks_exact(4))
+        .filter(|(a, b)| a[..3] != b[..3])
+        .count()
 }

@@ -23,25 +23,35 @@ impl Customer {
     /// Starts `etatuki session BACKEND` with more arguments.
     pub fn start(world: &World, backend: &str, more: &[&str]) -> Self {
         let mut command = world.stage.launcher(world.display.name());
-        command.args(["--language", "fi"]).args(more).args(["session", backend]);
+        command
+            .args(["--language", "fi"])
+            .args(more)
+            .args(["session", backend]);
         Self::spawn(command)
     }
 
     /// Starts a launcher that speaks JSON lines.
     pub fn spawn(mut command: std::process::Command) -> Self {
-        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+        let mut process =
+            Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let stdin = process.child().stdin.take();
         let stdout = BufReader::new(process.child().stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
+                let value = serde_json::from_str(&line)
+                    .unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
                 if sender.send(value).is_err() {
                     return;
                 }
             }
         });
-        Self { process, stdin, lines, seen: Vec::new() }
+        Self {
+            process,
+            stdin,
+            lines,
+            seen: Vec::new(),
+        }
     }
 
     /// The next line that fits.
@@ -50,7 +60,10 @@ impl Customer {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("the customer's side never said: {what}; it said {:#?}", self.seen);
+                panic!(
+                    "the customer's side never said: {what}; it said {:#?}",
+                    self.seen
+                );
             };
             self.seen.push(line.clone());
             if fits(&line) {
@@ -66,14 +79,21 @@ impl Customer {
 
     /// Waits for a state.
     pub fn expect_state(&mut self, state: &str) -> Value {
-        self.expect(state, |line| line["type"] == "state" && line["state"] == state)
+        self.expect(state, |line| {
+            line["type"] == "state" && line["state"] == state
+        })
     }
 
     /// The code as it would be read aloud: one field, or ID and password.
     pub fn code(&mut self) -> Vec<String> {
         let line = self.expect_type("code");
         let digits = |field: &Value| field["digits"].as_str().unwrap().to_owned();
-        line["fields"].as_array().unwrap().iter().map(digits).collect()
+        line["fields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(digits)
+            .collect()
     }
 
     /// Waits for a question of this kind and gives its number.

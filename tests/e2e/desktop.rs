@@ -3,8 +3,8 @@
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    AtomEnum, ConnectionExt, CreateGCAux, CreateWindowAux, EventMask, ImageFormat, InputFocus, PropMode, Rectangle,
-    Window, WindowClass,
+    AtomEnum, ConnectionExt, CreateGCAux, CreateWindowAux, EventMask, ImageFormat, InputFocus,
+    PropMode, Rectangle, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -25,36 +25,75 @@ impl Desktop {
         let (conn, number) = x11rb::connect(Some(display)).unwrap();
         let screen = conn.setup().roots[number].clone();
         let window = conn.generate_id().unwrap();
-        let events = EventMask::KEY_PRESS | EventMask::KEY_RELEASE | EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE;
-        let aux = CreateWindowAux::new().background_pixel(0x2040_60).event_mask(events).override_redirect(1);
+        let events = EventMask::KEY_PRESS
+            | EventMask::KEY_RELEASE
+            | EventMask::BUTTON_PRESS
+            | EventMask::BUTTON_RELEASE;
+        let aux = CreateWindowAux::new()
+            .background_pixel(0x2040_60)
+            .event_mask(events)
+            .override_redirect(1);
         conn.create_window(
-            screen.root_depth, window, screen.root, 40, 300, 300, 200, 0, WindowClass::INPUT_OUTPUT, 0, &aux,
+            screen.root_depth,
+            window,
+            screen.root,
+            40,
+            300,
+            300,
+            200,
+            0,
+            WindowClass::INPUT_OUTPUT,
+            0,
+            &aux,
         )
         .unwrap();
-        conn.change_property8(PropMode::REPLACE, window, AtomEnum::WM_NAME, AtomEnum::STRING, b"e2e").unwrap();
+        conn.change_property8(
+            PropMode::REPLACE,
+            window,
+            AtomEnum::WM_NAME,
+            AtomEnum::STRING,
+            b"e2e",
+        )
+        .unwrap();
         conn.map_window(window).unwrap();
         conn.sync().unwrap();
         let size = (screen.width_in_pixels, screen.height_in_pixels);
-        Self { conn, root: screen.root, size, window }
+        Self {
+            conn,
+            root: screen.root,
+            size,
+            window,
+        }
     }
 
     /// Gives the keyboard to the test's window.
     pub fn focus(&self) {
-        self.conn.set_input_focus(InputFocus::PARENT, self.window, x11rb::CURRENT_TIME).unwrap();
+        self.conn
+            .set_input_focus(InputFocus::PARENT, self.window, x11rb::CURRENT_TIME)
+            .unwrap();
         self.conn.sync().unwrap();
     }
 
     /// Draws coloured blocks that depend on `seed`.
     pub fn draw(&self, seed: u32) {
         let gc = self.conn.generate_id().unwrap();
-        self.conn.create_gc(gc, self.window, &CreateGCAux::new()).unwrap();
+        self.conn
+            .create_gc(gc, self.window, &CreateGCAux::new())
+            .unwrap();
         for n in 0..60u32 {
             let value = seed.wrapping_add(n).wrapping_mul(0x9E37_79B9);
             let aux = x11rb::protocol::xproto::ChangeGCAux::new().foreground(value & 0xff_ffff);
             self.conn.change_gc(gc, &aux).unwrap();
             let at = |shift: u32, most: u32| i16::try_from((value >> shift) % most).unwrap();
-            let block = Rectangle { x: at(3, 280), y: at(11, 180), width: 37, height: 13 };
-            self.conn.poly_fill_rectangle(self.window, gc, &[block]).unwrap();
+            let block = Rectangle {
+                x: at(3, 280),
+                y: at(11, 180),
+                width: 37,
+                height: 13,
+            };
+            self.conn
+                .poly_fill_rectangle(self.window, gc, &[block])
+                .unwrap();
         }
         self.conn.free_gc(gc).unwrap();
         self.conn.sync().unwrap();
@@ -63,7 +102,12 @@ impl Desktop {
     /// The whole screen, BGRX.
     pub fn pixels(&self) -> Vec<u8> {
         let (w, h) = self.size;
-        self.conn.get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, w, h, !0).unwrap().reply().unwrap().data
+        self.conn
+            .get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, w, h, !0)
+            .unwrap()
+            .reply()
+            .unwrap()
+            .data
     }
 
     /// The keys that came to the test's window since the last look: (keycode, pressed).
@@ -83,15 +127,26 @@ impl Desktop {
     /// Waits for a key press in the test's window.
     pub fn expect_press(&self) -> u8 {
         until("a key press on the real screen", || {
-            self.keys().into_iter().find(|(_, down)| *down).map(|(code, _)| code)
+            self.keys()
+                .into_iter()
+                .find(|(_, down)| *down)
+                .map(|(code, _)| code)
         })
     }
 
     /// Keycodes that the X server holds down, and the mouse buttons (as its state mask).
     pub fn held(&self) -> (Vec<u8>, u16) {
         let map = self.conn.query_keymap().unwrap().reply().unwrap().keys;
-        let down = (0..=255u8).filter(|code| map[usize::from(code / 8)] & (1 << (code % 8)) != 0).collect();
-        let mask = self.conn.query_pointer(self.root).unwrap().reply().unwrap().mask;
+        let down = (0..=255u8)
+            .filter(|code| map[usize::from(code / 8)] & (1 << (code % 8)) != 0)
+            .collect();
+        let mask = self
+            .conn
+            .query_pointer(self.root)
+            .unwrap()
+            .reply()
+            .unwrap()
+            .mask;
         (down, u16::from(mask) & 0x1f00)
     }
 }

@@ -41,23 +41,37 @@ async fn journey(backend: &str) {
 
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     customer.say(&json!({"type": "answer", "id": question, "allow": true}));
-    agent.expect("control", |line| line["type"] == "permissions" && line["control"] == true);
+    agent.expect("control", |line| {
+        line["type"] == "permissions" && line["control"] == true
+    });
     desktop.focus();
     viewer.key(KEY_A, true).await;
     desktop.expect_press();
 
     // Taken back with the key still down: nothing stays held, and nothing more comes.
     let family = family(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
-    assert_eq!(listening(&family), Vec::<String>::new(), "something of the session listens on a TCP port");
+    assert_eq!(
+        listening(&family),
+        Vec::<String>::new(),
+        "something of the session listens on a TCP port"
+    );
     customer.say(&json!({"type": "take-back"}));
-    agent.expect("control taken back", |line| line["type"] == "permissions" && line["control"] == false);
-    crate::world::until("no key to be held", || desktop.held().0.is_empty().then_some(()));
+    agent.expect("control taken back", |line| {
+        line["type"] == "permissions" && line["control"] == false
+    });
+    crate::world::until("no key to be held", || {
+        desktop.held().0.is_empty().then_some(())
+    });
     desktop.keys();
     viewer.key(KEY_A, true).await;
     viewer.key(KEY_A, false).await;
     desktop.draw(4);
     viewer.shows(|| desktop.pixels()).await;
-    assert_eq!(desktop.keys(), [], "a key came through after control was taken back");
+    assert_eq!(
+        desktop.keys(),
+        [],
+        "a key came through after control was taken back"
+    );
 
     customer.say(&json!({"type": "close"}));
     let closed = customer.expect_type("closed");

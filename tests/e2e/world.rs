@@ -25,7 +25,10 @@ impl World {
     /// Sets it up; nobody else uses any of it.
     pub fn new() -> Self {
         let display = Display::start(1024, 768, false).unwrap();
-        Self { stage: Stage::set_up(&bin(), AGENT, ORGANISATION).unwrap(), display }
+        Self {
+            stage: Stage::set_up(&bin(), AGENT, ORGANISATION).unwrap(),
+            display,
+        }
     }
 }
 
@@ -33,8 +36,16 @@ impl World {
 pub fn bin() -> PathBuf {
     let launcher = Path::new(env!("CARGO_BIN_EXE_etatuki"));
     let bin = launcher.parent().unwrap().to_owned();
-    for needed in ["etatuki-service", "etatuki-console", "etatuki-vendor", "libetatuki_ecom.so"] {
-        assert!(bin.join(needed).exists(), "{needed} is not built: run `cargo build --workspace` first");
+    for needed in [
+        "etatuki-service",
+        "etatuki-console",
+        "etatuki-vendor",
+        "libetatuki_ecom.so",
+    ] {
+        assert!(
+            bin.join(needed).exists(),
+            "{needed} is not built: run `cargo build --workspace` first"
+        );
     }
     bin
 }
@@ -55,15 +66,24 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 pub fn family(root: u32) -> BTreeSet<u32> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
         if let Some(parent) = parent_of(pid) {
             parents.push((pid, parent));
         }
     }
     let mut found = BTreeSet::from([root]);
     loop {
-        let more: Vec<_> =
-            parents.iter().filter(|(pid, parent)| found.contains(parent) && !found.contains(pid)).map(|(pid, _)| *pid).collect();
+        let more: Vec<_> = parents
+            .iter()
+            .filter(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
         if more.is_empty() {
             return found;
         }
@@ -88,14 +108,20 @@ pub fn running(pids: &BTreeSet<u32>) -> Vec<String> {
 
 /// Fails unless all of them are gone within the limit.
 pub fn all_gone(pids: &BTreeSet<u32>) {
-    until("every process of the session to be gone", || running(pids).is_empty().then_some(()));
+    until("every process of the session to be gone", || {
+        running(pids).is_empty().then_some(())
+    });
 }
 
 /// TCP ports on which any of these processes listens, by /proc.
 pub fn listening(pids: &BTreeSet<u32>) -> Vec<String> {
     let mut inodes = BTreeSet::new();
     for pid in pids {
-        for link in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        for link in std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if let Ok(target) = std::fs::read_link(link.path())
                 && let Some(inode) = target.to_string_lossy().strip_prefix("socket:[")
             {
@@ -105,7 +131,11 @@ pub fn listening(pids: &BTreeSet<u32>) -> Vec<String> {
     }
     let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        for line in std::fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+        for line in std::fs::read_to_string(table)
+            .unwrap_or_default()
+            .lines()
+            .skip(1)
+        {
             let fields: Vec<_> = line.split_whitespace().collect();
             if fields[3] == "0A" && inodes.contains(fields[9]) {
                 found.push(fields[1].to_owned());

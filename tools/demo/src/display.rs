@@ -22,12 +22,24 @@ impl Display {
     pub fn start(width: u16, height: u16, managed: bool) -> Result<Self> {
         let (server, number, _) = Process::start_ready(
             Command::new("Xvfb")
-                .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset", "-screen", "0"])
+                .args([
+                    "-displayfd",
+                    "1",
+                    "-nolisten",
+                    "tcp",
+                    "-noreset",
+                    "-screen",
+                    "0",
+                ])
                 .arg(format!("{width}x{height}x24"))
                 .stderr(Stdio::null()),
         )
         .context("Xvfb is needed: Debian's package xvfb")?;
-        let mut display = Self { name: format!(":{number}"), manager: None, server };
+        let mut display = Self {
+            name: format!(":{number}"),
+            manager: None,
+            server,
+        };
         if managed {
             display.manage()?;
         }
@@ -48,8 +60,13 @@ impl Display {
     fn manage(&mut self) -> Result<()> {
         let mut openbox = Command::new("openbox");
         openbox.arg("--sm-disable").env("DISPLAY", &self.name);
-        openbox.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.manager = Some(Process::start(&mut openbox).context("openbox is needed: Debian's package openbox")?);
+        openbox
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.manager = Some(
+            Process::start(&mut openbox).context("openbox is needed: Debian's package openbox")?,
+        );
         let end = Instant::now() + Duration::from_secs(10);
         while !self.root_has("_NET_SUPPORTING_WM_CHECK")? {
             if Instant::now() > end {
@@ -62,8 +79,16 @@ impl Display {
 
     fn root_has(&self, property: &str) -> Result<bool> {
         let mut xprop = Command::new("xprop");
-        xprop.args(["-display", &self.name, "-root", property]).stdin(Stdio::null()).stderr(Stdio::null());
-        let out = xprop.output().context("xprop is needed: Debian's package x11-utils")?;
-        Ok(BufReader::new(&out.stdout[..]).lines().next().is_some_and(|line| line.is_ok_and(|l| l.contains("window id"))))
+        xprop
+            .args(["-display", &self.name, "-root", property])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let out = xprop
+            .output()
+            .context("xprop is needed: Debian's package x11-utils")?;
+        Ok(BufReader::new(&out.stdout[..])
+            .lines()
+            .next()
+            .is_some_and(|line| line.is_ok_and(|l| l.contains("window id"))))
     }
 }

@@ -16,15 +16,24 @@ pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process>
     for folder in [".config", ".local/share", "run"] {
         fs::create_dir_all(home.join(folder))?;
     }
-    fs::set_permissions(home.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    fs::set_permissions(
+        home.join("run"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )?;
     let book = home.join("Esimerkki.gnucash");
     fs::write(&book, include_bytes!("../book/demo.gnucash"))?;
     let mut command = Command::new("dbus-run-session");
-    command.args(["--", "sh", "-c", QUIET_START]).arg("sh").arg(&book);
+    command
+        .args(["--", "sh", "-c", QUIET_START])
+        .arg("sh")
+        .arg(&book);
     environment(&mut command, stage, display, &home)?;
     install_entries(&command, repository)?;
     let log = fs::File::create(stage.folder().join("gnucash.log"))?;
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     Process::start(&mut command).context("dbus-run-session is needed: Debian's package dbus-x11")
 }
 
@@ -58,7 +67,11 @@ fn environment(command: &mut Command, stage: &Stage, display: &str, home: &Path)
 fn launcher_script(stage: &Stage) -> Result<PathBuf> {
     let path = stage.folder().join("etatuki");
     let program = stage.bin().join("etatuki");
-    let script = format!("#!/bin/sh\nexec '{}' --registry '{}' \"$@\"\n", program.display(), stage.registry().display());
+    let script = format!(
+        "#!/bin/sh\nexec '{}' --registry '{}' \"$@\"\n",
+        program.display(),
+        stage.registry().display()
+    );
     fs::write(&path, script)?;
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     Ok(path)
@@ -83,7 +96,9 @@ fn finnish(folder: &Path) -> Result<PathBuf> {
 /// Runs the integration's own install script for the demonstration's user.
 fn install_entries(gnucash: &Command, repository: &Path) -> Result<()> {
     let mut install = Command::new("sh");
-    install.arg(repository.join("integrations/gnucash/install.sh")).stdin(Stdio::null());
+    install
+        .arg(repository.join("integrations/gnucash/install.sh"))
+        .stdin(Stdio::null());
     for (variable, value) in gnucash.get_envs() {
         match value {
             Some(value) => install.env(variable, value),
@@ -92,7 +107,10 @@ fn install_entries(gnucash: &Command, repository: &Path) -> Result<()> {
     }
     let done = install.output()?;
     if !done.status.success() {
-        bail!("integrations/gnucash/install.sh: {}", String::from_utf8_lossy(&done.stderr).trim());
+        bail!(
+            "integrations/gnucash/install.sh: {}",
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
     }
     Ok(())
 }

@@ -32,7 +32,10 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let listener = listen(args.port)?;
     let address = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
     let run = Run::start(&args, &address)?;
@@ -71,14 +74,30 @@ struct Run {
 
 impl Run {
     fn start(args: &Args, address: &str) -> Result<Self> {
-        let bin = std::env::current_exe()?.parent().context("no folder of programs")?.to_owned();
-        let stage = step("a vendor's key, an agent's card, a registry, a service", || {
-            Stage::set_up(&bin, "Maija Virtanen", "Ecomin asiakastuki")
+        let bin = std::env::current_exe()?
+            .parent()
+            .context("no folder of programs")?
+            .to_owned();
+        let stage = step(
+            "a vendor's key, an agent's card, a registry, a service",
+            || Stage::set_up(&bin, "Maija Virtanen", "Ecomin asiakastuki"),
+        )?;
+        let display = step("a virtual display for the customer", || {
+            Display::start(SCREEN.0, SCREEN.1, true)
         })?;
-        let display = step("a virtual display for the customer", || Display::start(SCREEN.0, SCREEN.1, true))?;
-        let (console, console_page) = step("the support's console", || console(&stage, address, args.port))?;
-        let gnucash = step("GnuCash with a Finnish demo book", || start_gnucash(&stage, &display, &args.repository))?;
-        Ok(Self { _gnucash: gnucash, _console: console, console_page, display, stage })
+        let (console, console_page) = step("the support's console", || {
+            console(&stage, address, args.port)
+        })?;
+        let gnucash = step("GnuCash with a Finnish demo book", || {
+            start_gnucash(&stage, &display, &args.repository)
+        })?;
+        Ok(Self {
+            _gnucash: gnucash,
+            _console: console,
+            console_page,
+            display,
+            stage,
+        })
     }
 
     fn console_port(&self) -> &str {
@@ -89,11 +108,15 @@ impl Run {
 
 fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)> {
     let log = std::fs::File::create(stage.folder().join("console.log"))?;
-    let wanted = std::net::TcpListener::bind(("127.0.0.1", port + 1)).map_or(0, |_| port + 1).to_string();
+    let wanted = std::net::TcpListener::bind(("127.0.0.1", port + 1))
+        .map_or(0, |_| port + 1)
+        .to_string();
     let mut command = stage.console(&["--no-open", "--port", &wanted, "--frame-ancestor", address]);
     let (process, ready, _) = Process::start_ready(command.stderr(log))?;
     let ready: serde_json::Value = serde_json::from_str(&ready)?;
-    let page = ready["page"].as_str().context("the console did not say where its page is")?;
+    let page = ready["page"]
+        .as_str()
+        .context("the console did not say where its page is")?;
     Ok((process, page.to_owned()))
 }
 
@@ -115,8 +138,10 @@ fn token() -> Result<String> {
 
 /// Ends when the person asks for it.
 async fn ended() {
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("signals work");
-    let mut hup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).expect("signals work");
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("signals work");
+    let mut hup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+        .expect("signals work");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = term.recv() => {}
@@ -127,7 +152,10 @@ async fn ended() {
 fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     let done = work().with_context(|| format!("starting {what}"))?;
-    say(&format!("  {what}: {:.1} s", started.elapsed().as_secs_f32()));
+    say(&format!(
+        "  {what}: {:.1} s",
+        started.elapsed().as_secs_f32()
+    ));
     Ok(done)
 }
 

@@ -59,25 +59,45 @@ struct Token {
 }
 
 /// Only who has the token or its cookie, and only by a loopback name.
-async fn admit(State(page): State<Arc<Page>>, Query(query): Query<Token>, request: Request, next: Next) -> Response {
+async fn admit(
+    State(page): State<Arc<Page>>,
+    Query(query): Query<Token>,
+    request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     if !matches!(host.split(':').next(), Some("127.0.0.1" | "localhost")) {
         return StatusCode::FORBIDDEN.into_response();
     }
     if query.token.as_deref() == Some(&page.token) {
-        let cookie = format!("etatuki-demo={}; HttpOnly; SameSite=Strict; Path=/", page.token);
+        let cookie = format!(
+            "etatuki-demo={}; HttpOnly; SameSite=Strict; Path=/",
+            page.token
+        );
         return ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response();
     }
     if !has_cookie(headers, &page.token) {
-        return (StatusCode::FORBIDDEN, "Open the address that `make run` printed.").into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            "Open the address that `make run` printed.",
+        )
+            .into_response();
     }
     next.run(request).await
 }
 
 fn has_cookie(headers: &HeaderMap, token: &str) -> bool {
-    let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    cookies.split(';').any(|cookie| cookie.trim().strip_prefix("etatuki-demo=") == Some(token))
+    let cookies = headers
+        .get(header::COOKIE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    cookies
+        .split(';')
+        .any(|cookie| cookie.trim().strip_prefix("etatuki-demo=") == Some(token))
 }
 
 async fn index(State(page): State<Arc<Page>>) -> Html<String> {
@@ -89,13 +109,20 @@ async fn script(State(page): State<Arc<Page>>) -> Response {
 }
 
 async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css")], include_str!("../web/demo.css"))
+    (
+        [(header::CONTENT_TYPE, "text/css")],
+        include_str!("../web/demo.css"),
+    )
 }
 
 async fn file(page: &Page, name: &str, kind: &'static str) -> Response {
     match tokio::fs::read(page.folder.join(name)).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, kind)], bytes).into_response(),
-        Err(error) => (StatusCode::NOT_FOUND, format!("{name}: {error}; start it with `make run`")).into_response(),
+        Err(error) => (
+            StatusCode::NOT_FOUND,
+            format!("{name}: {error}; start it with `make run`"),
+        )
+            .into_response(),
     }
 }
 

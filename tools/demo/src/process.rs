@@ -23,7 +23,10 @@ impl Process {
     /// Starts it in a process group of its own, without a terminal to read from unless stdin was set.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let child = command.process_group(0).spawn().with_context(|| format!("can't start {name}"))?;
+        let child = command
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("can't start {name}"))?;
         Ok(Self { child, name })
     }
 
@@ -31,7 +34,13 @@ impl Process {
     /// can be read on.
     pub fn start_ready(command: &mut Command) -> Result<(Self, String, BufReader<ChildStdout>)> {
         let mut process = Self::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        let mut stdout = BufReader::new(process.child.stdout.take().expect("stdout is a pipe of ours"));
+        let mut stdout = BufReader::new(
+            process
+                .child
+                .stdout
+                .take()
+                .expect("stdout is a pipe of ours"),
+        );
         let mut line = String::new();
         stdout.read_line(&mut line)?;
         if line.is_empty() {

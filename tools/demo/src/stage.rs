@@ -26,9 +26,29 @@ impl Stage {
         let vendor_key = vendor(bin, &["key", "new", "--out"], &key, &[])?;
         let card = folder.path().join("agent.toml");
         let owner = key.to_string_lossy().into_owned();
-        vendor(bin, &["agent", "add", agent_name, "--organisation", organisation, "--key", &owner, "--out"], &card, &[])?;
+        vendor(
+            bin,
+            &[
+                "agent",
+                "add",
+                agent_name,
+                "--organisation",
+                organisation,
+                "--key",
+                &owner,
+                "--out",
+            ],
+            &card,
+            &[],
+        )?;
         let (service, service_url) = service(bin, &vendor_key, folder.path())?;
-        let stage = Self { bin: bin.to_owned(), service, service_url, vendor_key, folder };
+        let stage = Self {
+            bin: bin.to_owned(),
+            service,
+            service_url,
+            vendor_key,
+            folder,
+        };
         std::fs::write(stage.registry(), stage.registry_text())?;
         Ok(stage)
     }
@@ -89,9 +109,11 @@ impl Stage {
         let mut command = Command::new(self.bin.join(name));
         let home = self.folder().join("home");
         command.env("HOME", &home);
-        for (variable, folder) in
-            [("XDG_CONFIG_HOME", ".config"), ("XDG_STATE_HOME", ".local/state"), ("XDG_DATA_HOME", ".local/share")]
-        {
+        for (variable, folder) in [
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_STATE_HOME", ".local/state"),
+            ("XDG_DATA_HOME", ".local/share"),
+        ] {
             command.env(variable, home.join(folder));
         }
         command
@@ -100,24 +122,40 @@ impl Stage {
     /// The launcher on a display, with this run's registry.
     pub fn launcher(&self, display: &str) -> Command {
         let mut command = self.program("etatuki");
-        command.arg("--registry").arg(self.registry()).env("DISPLAY", display);
+        command
+            .arg("--registry")
+            .arg(self.registry())
+            .env("DISPLAY", display);
         command
     }
 
     /// The console, with this run's agent. The address of its page comes on its stdout.
     pub fn console(&self, mode: &[&str]) -> Command {
         let mut command = self.program("etatuki-console");
-        command.args(mode).arg("--agent").arg(self.agent_file()).args(["--service", &self.service_url]);
+        command
+            .args(mode)
+            .arg("--agent")
+            .arg(self.agent_file())
+            .args(["--service", &self.service_url]);
         command
     }
 }
 
 fn vendor(bin: &Path, args: &[&str], out: &Path, more: &[&str]) -> Result<String> {
     let program = bin.join("etatuki-vendor");
-    let done = Command::new(&program).args(args).arg(out).args(more).stdin(Stdio::null()).output();
+    let done = Command::new(&program)
+        .args(args)
+        .arg(out)
+        .args(more)
+        .stdin(Stdio::null())
+        .output();
     let done = done.with_context(|| format!("can't start {}", program.display()))?;
     if !done.status.success() {
-        bail!("etatuki-vendor {}: {}", args.join(" "), String::from_utf8_lossy(&done.stderr).trim());
+        bail!(
+            "etatuki-vendor {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
     }
     Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }
@@ -126,10 +164,18 @@ fn service(bin: &Path, vendor_key: &str, folder: &Path) -> Result<(Process, Stri
     let log = std::fs::File::create(folder.join("service.log"))?;
     let (process, ready, _) = Process::start_ready(
         Command::new(bin.join("etatuki-service"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--vendor-key", vendor_key])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--vendor-key",
+                vendor_key,
+            ])
             .stderr(log),
     )?;
     let ready: serde_json::Value = serde_json::from_str(&ready)?;
-    let url = ready["listening"].as_str().context("the service did not say where it listens")?;
+    let url = ready["listening"]
+        .as_str()
+        .context("the service did not say where it listens")?;
     Ok((process, url.to_owned()))
 }

@@ -1,0 +1,110 @@
+//! The plugin: the SDK's `Backend` around [`serve`](crate::serve).
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+
+use etatuki_backend_api::{
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+};
+use etatuki_screen::{Capture, Input, ScreenError, Stop};
+
+use crate::server::{ServeError, serve};
+use crate::share::Share;
+
+/// The built-in backend. Its options: `{"display": ":N"}`, instead of the process's own `$DISPLAY`.
+#[derive(Debug)]
+pub struct Ecom {
+    host: Host,
+    /// The open session.
+    share: Mutex<Option<Share>>,
+}
+
+impl Backend for Ecom {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        id: "ecom",
+        name: "Ecom Etätuki",
+        vendor: "Etätuki",
+        version: env!("CARGO_PKG_VERSION"),
+        code_form: CodeForm::Ecom,
+        capabilities: Capabilities::INPUT,
+    };
+
+    fn new(host: Host) -> Self {
+        Self {
+            host,
+            share: Mutex::new(None),
+        }
+    }
+
+    fn probe(&self) -> Result<Probe, Unusable> {
+        let look = || {
+            let stop = Stop::new()?;
+            Capture::open(self.display(), &stop)?;
+            Input::open(self.display(), &stop)
+        };
+        match look() {
+            Ok(_) => Ok(Probe {
+                tool: None,
+                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            }),
+            Err(error) => Err(Unusable {
+                name: error.name(),
+                text: error.to_string(),
+            }),
+        }
+    }
+
+    fn open(&self, code: &str) -> Result<(), Failure> {
+        let share = Share::new(self.display())
+            .map_err(|error| Failure::ours("internal", error.to_string()))?;
+        // To be handed a stream is to be asked for the picture; control comes by `permissions` only.
+        share.allow(true, false);
+        *self.share() = Some(share);
+        self.host.waiting(code);
+        Ok(())
+    }
+
+    fn close(&self) {
+        if let Some(share) = self.share().take() {
+            share.stop();
+        }
+    }
+
+    fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
+        let Some(share) = self.share().clone() else {
+            return Err(Failure::caller("not-open", "attach before open"));
+        };
+        let ended = serve(&share, stream);
+        // What was allowed was allowed to whoever was on that stream.
+        share.allow(true, false);
+        match ended {
+            Ok(()) => Ok(()),
+            Err(error @ (ServeError::Protocol(_) | ServeError::Silent)) => {
+                self.host.log(Level::Error, &error.to_string());
+                Ok(())
+            }
+            Err(ServeError::Screen(error)) => Err(failure(&error)),
+            Err(error) => Err(Failure::ours(error.name(), error.to_string())),
+        }
+    }
+
+    fn permissions(&self, view: bool, control: bool) {
+        if let Some(share) = &*self.share() {
+            share.allow(view, control);
+        }
+    }
+}
+
+impl Ecom {
+    fn display(&self) -> Option<&str> {
+        self.host.options().get("display")?.as_str()
+    }
+
+    fn share(&self) -> std::sync::MutexGuard<'_, Option<Share>> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failure(error: &ScreenError) -> Failure {
+    Failure::tool(error.name(), error.to_string())
+}

@@ -1,0 +1,213 @@
+//! What one client understands, what it has been told, and what it is owed. Pure.
+//!
+//! An update is owed when it was asked for, or, with continuous updates, when the client has taken in
+//! all but one of those before (it says so by answering the fence that each ends with).
+
+use etatuki_rfb::encode::{fence_flags, server};
+use etatuki_rfb::{PixelFormat, Rect, encoding};
+
+/// Updates that may be on their way to a client with continuous updates.
+const MOST_ON_THE_WAY: u8 = 2;
+/// What our fences carry: the one that ends an update, and the one that says that we know fences.
+const END_OF_UPDATE: &[u8] = b"u";
+const HELLO: &[u8] = b"";
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Viewer {
+    format: PixelFormat,
+    known: Known,
+    /// The size that it was told.
+    size: (u16, u16),
+    /// What it asked for.
+    requested: Option<Rect>,
+    /// It wants an answer even when there is nothing new.
+    answer_due: bool,
+    continuous: Option<Rect>,
+    on_the_way: u8,
+    /// It asked for another size, and is to be told that it won't get it.
+    size_refused: bool,
+    /// Extensions to be confirmed by an empty rectangle.
+    confirm: Vec<i32>,
+    cursor_due: bool,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    cursor: bool,
+    desktop_size: bool,
+    extended_desktop_size: bool,
+    fence: bool,
+    continuous: bool,
+    confirmed: Vec<i32>,
+}
+
+impl Viewer {
+    /// A client that was told this size and has seen nothing yet.
+    pub(super) fn new(size: (u16, u16)) -> Self {
+        Self {
+            format: PixelFormat::BGRX,
+            known: Known::default(),
+            size,
+            requested: None,
+            answer_due: false,
+            continuous: None,
+            on_the_way: 0,
+            size_refused: false,
+            confirm: Vec::new(),
+            cursor_due: false,
+        }
+    }
+
+    pub(super) fn set_format(&mut self, format: PixelFormat) {
+        self.format = format;
+        self.cursor_due = self.known.cursor;
+    }
+
+    pub(super) fn format(&self) -> &PixelFormat {
+        &self.format
+    }
+
+    /// What it understands; says what we do in turn.
+    pub(super) fn set_encodings(&mut self, list: &[i32], out: &mut Vec<u8>) {
+        let has = |encoding| list.contains(&encoding);
+        let known = &mut self.known;
+        self.cursor_due |= has(encoding::CURSOR) && !known.cursor;
+        known.cursor = has(encoding::CURSOR);
+        known.desktop_size = has(encoding::DESKTOP_SIZE);
+        known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
+        if has(encoding::FENCE) && !known.fence {
+            known.fence = true;
+            server::fence(out, fence_flags::REQUEST, HELLO);
+        }
+        if has(encoding::CONTINUOUS_UPDATES) && !known.continuous {
+            known.continuous = true;
+            server::end_of_continuous_updates(out);
+        }
+        for extension in [
+            encoding::QEMU_EXTENDED_KEY,
+            encoding::EXTENDED_MOUSE_BUTTONS,
+        ] {
+            if has(extension) && !known.confirmed.contains(&extension) {
+                known.confirmed.push(extension);
+                self.confirm.push(extension);
+            }
+        }
+    }
+
+    /// Whether its pointer messages may come in the long form.
+    pub(super) fn has_nine_buttons(&self) -> bool {
+        self.known
+            .confirmed
+            .contains(&encoding::EXTENDED_MOUSE_BUTTONS)
+    }
+
+    /// Whether it draws the pointer itself.
+    pub(super) fn draws_cursor(&self) -> bool {
+        self.known.cursor
+    }
+
+    /// Whether it lost the pointer's shape, or never had it.
+    pub(super) fn take_cursor_due(&mut self) -> bool {
+        std::mem::take(&mut self.cursor_due)
+    }
+
+    /// It asks for an update. Several requests are answered by one.
+    pub(super) fn request(&mut self, incremental: bool, rect: Rect) {
+        let before = self.requested.unwrap_or_default();
+        self.requested = Some(before.around(&rect));
+        self.answer_due |= !incremental;
+    }
+
+    /// It turns continuous updates on, of this area, or off.
+    pub(super) fn continuous(&mut self, area: Option<Rect>, out: &mut Vec<u8>) {
+        self.continuous = area;
+        if area.is_none() {
+            server::end_of_continuous_updates(out);
+        }
+    }
+
+    /// A fence of its own, to be answered, or its answer to one of ours.
+    pub(super) fn fence(&mut self, flags: u32, payload: &[u8], out: &mut Vec<u8>) {
+        if flags & fence_flags::REQUEST != 0 {
+            // Whatever came before it was done when it came, whatever comes after it will be after it.
+            server::fence(out, flags & fence_flags::KNOWN, payload);
+        } else if payload == END_OF_UPDATE {
+            self.on_the_way = self.on_the_way.saturating_sub(1);
+        }
+    }
+
+    /// It asked for another screen size.
+    pub(super) fn refuse_size(&mut self) {
+        self.size_refused = self.known.extended_desktop_size;
+    }
+
+    /// The area that an update may show now; `None` when none is owed.
+    pub(super) fn owed(&self) -> Option<Rect> {
+        let whole = Rect::new(0, 0, self.size.0, self.size.1);
+        let flowing = self
+            .continuous
+            .filter(|_| self.on_the_way < MOST_ON_THE_WAY);
+        let area = match (self.requested, flowing) {
+            (None, None) => return None,
+            (Some(asked), None) => asked,
+            (None, Some(flow)) => flow,
+            (Some(asked), Some(flow)) => asked.around(&flow),
+        };
+        Some(area.intersection(&whole).unwrap_or_default())
+    }
+
+    /// Whether an update is due even when nothing has changed.
+    pub(super) fn answer_is_due(&self) -> bool {
+        self.answer_due || self.size_refused || !self.confirm.is_empty() || self.cursor_due
+    }
+
+    /// The rectangles that tell it of the screen's size and of what we understand, where that is due;
+    /// gives their number.
+    pub(super) fn tell(&mut self, size: (u16, u16), out: &mut Vec<u8>) -> u16 {
+        let mut count = 0;
+        for extension in self.confirm.drain(..) {
+            server::supports(out, extension);
+            count += 1;
+        }
+        let layout = [etatuki_rfb::Layout {
+            id: 0,
+            rect: Rect::new(0, 0, size.0, size.1),
+            flags: 0,
+        }];
+        if self.known.extended_desktop_size
+            && (size != self.size || self.size_refused || self.answer_due)
+        {
+            // Reason: the server itself, or this client. Status: done, or forbidden.
+            let (reason, status) = if self.size_refused { (1, 1) } else { (0, 0) };
+            server::extended_desktop_size(out, reason, status, size, &layout);
+            count += 1;
+            self.size = size;
+        } else if self.known.desktop_size && size != self.size {
+            server::desktop_size(out, size.0, size.1);
+            count += 1;
+            self.size = size;
+        }
+        self.size_refused = false;
+        count
+    }
+
+    /// Whether the screen has another size than the client knows, and it can be told.
+    pub(super) fn size_is_news(&self, size: (u16, u16)) -> bool {
+        size != self.size && (self.known.extended_desktop_size || self.known.desktop_size)
+    }
+
+    /// An update went out; ends it.
+    pub(super) fn served(&mut self, out: &mut Vec<u8>) {
+        self.requested = None;
+        self.answer_due = false;
+        if self.continuous.is_some() && self.known.fence {
+            self.on_the_way += 1;
+            server::fence(
+                out,
+                fence_flags::REQUEST | fence_flags::BLOCK_BEFORE,
+                END_OF_UPDATE,
+            );
+        }
+    }
+}
