@@ -226,10 +226,16 @@ impl Agent {
         }
     }
 
-    /// Says goodbye: what was to be told leaves, within `limit`, and the link closes.
+    /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since
+    /// closing from this end throws away what is still on its way.
     pub(crate) async fn goodbye(mut self, reason: &str, limit: Duration) {
         if !self.over {
-            let _ = tokio::time::timeout(limit, self.control.flush()).await;
+            let read = async {
+                if self.control.flush().await.is_ok() {
+                    self.connection.closed().await;
+                }
+            };
+            let _ = tokio::time::timeout(limit, read).await;
         }
         self.connection.close(reason);
     }

@@ -1,0 +1,310 @@
+//! An agent: a card, the service's API, the link's other end, and a viewer that keeps the picture.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use etatuki_link::{
+    AgentEndpoint, AgentStreams, Ask, DialError, LinkError, Permissions, RelayAccess, ToAgent,
+    ToCustomer,
+};
+use etatuki_picture::Screen;
+use etatuki_rfb::{
+    ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, ServerMessage, ServerParser, encode,
+};
+use etatuki_trust::{
+    AgentFile, FieldKind, Nameplate, Secret, ShownCode, Typed, parse_password, parse_typed,
+};
+use serde_json::{Value, json};
+
+use crate::display::PATIENCE;
+
+/// A connected agent.
+pub(crate) struct Agent {
+    endpoint: AgentEndpoint,
+    streams: AgentStreams,
+    viewer: Option<(ServerParser, Screen)>,
+}
+
+/// What the agent types.
+pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
+    let field = |kind| code.fields.iter().find(|field| field.kind == kind);
+    if let Some(field) = field(FieldKind::SessionCode) {
+        match parse_typed(&field.digits).expect("a good code") {
+            Typed::Remoteus { nameplate, secret } => return (nameplate, secret),
+            Typed::EcomId { .. } => panic!("not a session code"),
+        }
+    }
+    let id = &field(FieldKind::Id).expect("an ID").digits;
+    let password = &field(FieldKind::Password).expect("a password").digits;
+    match parse_typed(id).expect("a good ID") {
+        Typed::EcomId { nameplate } => (
+            nameplate,
+            parse_password(password).expect("a good password"),
+        ),
+        Typed::Remoteus { .. } => panic!("not an ID"),
+    }
+}
+
+impl Agent {
+    /// Looks the code up and dials.
+    pub(crate) async fn dial(
+        service: &str,
+        file: &AgentFile,
+        code: (Nameplate, Secret),
+    ) -> Result<Self, DialError> {
+        Self::dial_with(service, file, file, code).await
+    }
+
+    /// Looks the code up as one agent and dials as another.
+    pub(crate) async fn dial_with(
+        service: &str,
+        known: &AgentFile,
+        file: &AgentFile,
+        (nameplate, secret): (Nameplate, Secret),
+    ) -> Result<Self, DialError> {
+        let (address, relay) = look_up(service, known, &nameplate).await;
+        let endpoint = AgentEndpoint::bind(Some(&relay))
+            .await
+            .expect("an endpoint");
+        match endpoint.dial(&address, &nameplate, &secret, file).await {
+            Ok(link) => Ok(Self {
+                endpoint,
+                streams: link.split(),
+                viewer: None,
+            }),
+            Err(error) => {
+                endpoint.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The next message from the customer's machine.
+    pub(crate) async fn told(&mut self) -> ToAgent {
+        let message = tokio::time::timeout(PATIENCE, self.streams.control_in.recv()).await;
+        message
+            .expect("a message in time")
+            .expect("a good link")
+            .expect("a message")
+    }
+
+    pub(crate) async fn ask(&mut self, ask: Ask) {
+        self.streams
+            .control_out
+            .send(&ToCustomer::Ask(ask))
+            .await
+            .expect("sent");
+    }
+
+    pub(crate) async fn end(&mut self) {
+        self.streams
+            .control_out
+            .send(&ToCustomer::End)
+            .await
+            .expect("sent");
+    }
+
+    /// The picture's very first block: ServerInit. Returns the desktop's name.
+    pub(crate) async fn greet(&mut self) -> String {
+        // a client's handshake up to where the console takes over
+        let mut handshake = ClientHandshake::new(Limits::default());
+        handshake.push(b"RFB 003.008\n\x01\x01\0\0\0\0");
+        handshake.push(&self.block().await);
+        let init = loop {
+            let init = handshake.step().expect("a good ServerInit");
+            let _ = handshake.output();
+            if let Some(init) = init {
+                break init;
+            }
+        };
+        assert_eq!(init.format, PixelFormat::BGRX);
+        let parser = ServerParser::new(
+            Limits::default(),
+            PixelFormat::BGRX,
+            init.width,
+            init.height,
+        );
+        self.viewer = Some((parser, Screen::new(init.width, init.height)));
+        self.say(&[ClientMessage::SetEncodings(vec![1, 0, -239, -223, -224])])
+            .await;
+        self.request(false).await;
+        init.name
+    }
+
+    /// Asks for pictures until the screen looks like this.
+    pub(crate) async fn sees(&mut self, wanted: impl Fn() -> Vec<u8>) {
+        let seen = async {
+            loop {
+                self.update().await;
+                self.request(true).await;
+                let (_, screen) = self.viewer.as_ref().expect("greeted");
+                if screen.pixels() == wanted() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+            let (_, screen) = self.viewer.as_ref().expect("greeted");
+            panic!(
+                "the picture never became the screen's: {}",
+                difference(screen.pixels(), &wanted())
+            );
+        }
+    }
+
+    /// RFB messages on the input stream.
+    pub(crate) async fn say(&mut self, messages: &[ClientMessage]) {
+        let mut bytes = vec![];
+        for message in messages {
+            encode::client::message(&mut bytes, message, false);
+        }
+        self.raw(&bytes).await;
+    }
+
+    /// Any bytes on the input stream.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.streams.input_out.send(bytes).await.expect("sent");
+    }
+
+    pub(crate) async fn key(&mut self, down: bool, keysym: u32) {
+        self.say(&[ClientMessage::Key { down, keysym }]).await;
+    }
+
+    pub(crate) async fn press(&mut self, keysym: u32) {
+        self.key(true, keysym).await;
+        self.key(false, keysym).await;
+    }
+
+    /// Waits for the answer to an ask.
+    pub(crate) async fn answered(&mut self, wanted: &Ask) -> bool {
+        loop {
+            if let ToAgent::Answer { ask, allowed, .. } = self.told().await
+                && ask == *wanted
+            {
+                return allowed;
+            }
+        }
+    }
+
+    /// Waits until these are the permissions.
+    pub(crate) async fn permitted(&mut self, wanted: Permissions) {
+        while self.told().await != ToAgent::Permissions(wanted) {}
+    }
+
+    /// Whether a picture comes within a while: for proving that none does.
+    pub(crate) async fn sees_anything(&mut self, within: Duration) -> bool {
+        tokio::time::timeout(within, self.streams.picture_in.recv())
+            .await
+            .is_ok()
+    }
+
+    /// The link's end, as it looks from here.
+    pub(crate) async fn closed(&mut self) -> LinkError {
+        tokio::time::timeout(PATIENCE, self.streams.connection.closed())
+            .await
+            .expect("an end")
+    }
+
+    pub(crate) async fn close(self) {
+        self.streams.connection.close("ended");
+        self.endpoint.close().await;
+    }
+
+    async fn request(&mut self, incremental: bool) {
+        let rect = Rect::new(0, 0, 800, 600);
+        self.say(&[ClientMessage::UpdateRequest { incremental, rect }])
+            .await;
+    }
+
+    async fn block(&mut self) -> Vec<u8> {
+        self.streams
+            .picture_in
+            .recv()
+            .await
+            .expect("a good link")
+            .expect("a picture")
+    }
+
+    /// One whole update.
+    async fn update(&mut self) {
+        loop {
+            let (parser, screen) = self.viewer.as_mut().expect("greeted");
+            while let Some(message) = parser.next().expect("good RFB") {
+                match message {
+                    ServerMessage::Rectangle(rectangle) => {
+                        screen.apply(&rectangle).expect("inside the screen");
+                    }
+                    ServerMessage::UpdateEnd => return,
+                    _ => {}
+                }
+            }
+            let block = self.block().await;
+            let (parser, _) = self.viewer.as_mut().expect("greeted");
+            parser.push(&block);
+        }
+    }
+}
+
+/// How many pixels differ, and where.
+fn difference(seen: &[u8], wanted: &[u8]) -> String {
+    let pairs = seen.chunks_exact(4).zip(wanted.chunks_exact(4)).enumerate();
+    let wrong: Vec<_> = pairs.filter(|(_, (seen, wanted))| seen != wanted).collect();
+    let spots: Vec<_> = wrong
+        .iter()
+        .take(9)
+        .map(|(at, pair)| (at % 800, at / 800, pair))
+        .collect();
+    format!("{} pixels, first {spots:?}", wrong.len())
+}
+
+async fn look_up(service: &str, file: &AgentFile, nameplate: &Nameplate) -> (Value, RelayAccess) {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let url = |path: &str| format!("{service}/v1/{path}");
+    let challenge: Value = http
+        .get(url("challenge"))
+        .send()
+        .await
+        .expect("sent")
+        .json()
+        .await
+        .expect("JSON");
+    let challenge = challenge["challenge"].as_str().expect("a challenge");
+    let bytes: [u8; 32] = URL_SAFE_NO_PAD
+        .decode(challenge)
+        .expect("base64")
+        .try_into()
+        .expect("32 bytes");
+    let origin = etatuki_trust::service_origin(service).expect("a URL");
+    let proof = file.key.prove_service(&file.card, &origin, &bytes);
+    let body = json!({
+        "card": file.card.to_text(), "challenge": challenge, "proof": URL_SAFE_NO_PAD.encode(proof),
+    });
+    let token = http
+        .post(url("agents/token"))
+        .json(&body)
+        .send()
+        .await
+        .expect("sent");
+    let token: Value = token
+        .error_for_status()
+        .expect("let in")
+        .json()
+        .await
+        .expect("JSON");
+    let token = token["token"].as_str().expect("a token");
+    let found = http
+        .get(url(&format!("sessions/{}", nameplate.as_str())))
+        .bearer_auth(token)
+        .send()
+        .await
+        .expect("sent")
+        .error_for_status()
+        .expect("found");
+    let found: Value = found.json().await.expect("JSON");
+    let relay = serde_json::from_value(found["relay"].clone()).expect("a relay");
+    (found["address"].clone(), relay)
+}

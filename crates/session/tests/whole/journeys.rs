@@ -1,0 +1,424 @@
+//! The journeys.
+
+use std::time::Duration;
+
+use etatuki_link::{Ask, DialError, LinkError, Permissions, ToAgent};
+use etatuki_rfb::ClientMessage;
+use etatuki_session::{Command, FailureName, Notice, State};
+
+use crate::agent::{Agent, typed};
+use crate::display::Display;
+use crate::world::{Customer, World, artefacts, holdings, tools_on};
+
+const VIEW: Permissions = Permissions {
+    view: true,
+    control: false,
+};
+const BOTH: Permissions = Permissions {
+    view: true,
+    control: true,
+};
+const CONTROL: u32 = 0xffe3;
+
+fn letter(letter: char) -> u32 {
+    letter.into()
+}
+
+/// A customer who has opened, and an agent who dialled with the right code.
+async fn connected(world: &World, backend: &str) -> (Customer, Agent) {
+    let customer = world.customer(backend);
+    let code = typed(&customer.opens().code.expect("it is shown"));
+    let agent = Agent::dial(&world.service.url, &world.agent(1), code)
+        .await
+        .expect("let in");
+    (customer, agent)
+}
+
+/// The same with view allowed and a picture.
+async fn viewing(world: &World, backend: &str) -> (Customer, Agent) {
+    let (customer, mut agent) = connected(world, backend).await;
+    customer.answers(&Ask::View, true);
+    assert_eq!(agent.greet().await, "Etatuki");
+    agent.permitted(VIEW).await;
+    (customer, agent)
+}
+
+async fn controlling(world: &World, backend: &str) -> (Customer, Agent) {
+    let (customer, mut agent) = viewing(world, backend).await;
+    agent.ask(Ask::Control).await;
+    customer.answers(&Ask::Control, true);
+    agent.permitted(BOTH).await;
+    (customer, agent)
+}
+
+/// From the click to the end, with everything on the way.
+async fn whole(backend: &str) {
+    artefacts();
+    let world = World::new().await;
+    let before = holdings();
+    let display = &world.display;
+    display.paint(0x00c0_ffee, 100, 50, 300, 200);
+
+    let (customer, mut agent) = connected(&world, backend).await;
+    let view = customer.reaches(State::Connected);
+    assert_eq!(view.agent.expect("he is known").name, "Liisa Virtanen");
+    assert!(view.code.is_none(), "the code is hidden");
+    match agent.told().await {
+        ToAgent::Info(info) => {
+            assert_eq!((info.backend.as_str(), info.usable.len()), (backend, 2));
+            assert_eq!(info.app_version.as_deref(), Some("4.13"));
+        }
+        other => panic!("first comes the info, not {other:?}"),
+    }
+    assert_eq!(agent.told().await, ToAgent::Asking { ask: Ask::View });
+    // without view nothing is attached, whatever the agent sends
+    agent.press(letter('x')).await;
+    assert!(!agent.sees_anything(Duration::from_millis(200)).await);
+    assert_eq!(tools_on(&display.name), 0);
+
+    customer.answers(&Ask::View, true);
+    assert_eq!(agent.greet().await, "Etatuki");
+    agent.permitted(VIEW).await;
+    agent.sees(|| display.picture()).await;
+    display.paint(0x0012_3456, 350, 200, 300, 300);
+    agent.sees(|| display.picture()).await;
+
+    // keys arrive only after control was given: of these three the last
+    agent.press(letter('a')).await;
+    agent.ask(Ask::Control).await;
+    customer.sees("a question", |view| view.question.is_some());
+    agent.press(letter('b')).await;
+    customer.answers(&Ask::Control, true);
+    agent.permitted(BOTH).await;
+    agent.press(letter('c')).await;
+    assert_eq!(display.typed(), letter('c'));
+
+    not_while_a_question_is_open(&customer, &mut agent, display).await;
+    nothing_stays_pressed(&customer, &mut agent, display).await;
+
+    customer.give(Command::Close);
+    assert_eq!(
+        agent.told().await,
+        ToAgent::Ended {
+            reason: "customer-closed".into()
+        }
+    );
+    assert_eq!(
+        agent.closed().await,
+        LinkError::Ended("customer-closed".into())
+    );
+    let view = customer.reaches(State::Closed);
+    let receipt = view.receipt.expect("an agent was there");
+    assert_eq!(
+        (receipt.agent.name.as_str(), receipt.switch_to),
+        ("Liisa Virtanen", None)
+    );
+    customer.leaves();
+    agent.close().await;
+    nothing_is_left(&world, before);
+}
+
+async fn not_while_a_question_is_open(customer: &Customer, agent: &mut Agent, display: &Display) {
+    let switch = Ask::Switch {
+        backend: "another".into(),
+    };
+    agent.key(true, CONTROL).await;
+    display.until("control is down", |display| {
+        display.held().contains(&CONTROL)
+    });
+    agent.ask(switch.clone()).await;
+    customer.sees("a question", |view| view.question.is_some());
+    display.until("the question released it", |display| {
+        display.held().is_empty()
+    });
+    agent.press(letter('d')).await;
+    customer.answers(&switch, false);
+    assert!(!agent.answered(&switch).await);
+    agent.press(letter('e')).await;
+    // the key itself was typed, and then nothing until the question was over
+    assert_eq!(display.typed(), CONTROL);
+    assert_eq!(display.typed(), letter('e'));
+}
+
+async fn nothing_stays_pressed(customer: &Customer, agent: &mut Agent, display: &Display) {
+    agent.key(true, CONTROL).await;
+    agent.key(true, letter('f')).await;
+    agent
+        .say(&[ClientMessage::Pointer {
+            buttons: 1,
+            x: 700,
+            y: 500,
+        }])
+        .await;
+    display.until("keys and a button are down", |display| {
+        [CONTROL, letter('f')]
+            .iter()
+            .all(|key| display.held().contains(key))
+            && display.buttons() != 0
+    });
+    customer.give(Command::TakeBack);
+    agent.permitted(VIEW).await;
+    display.until("all is released", |display| {
+        display.held().is_empty() && display.buttons() == 0
+    });
+    agent.press(letter('g')).await;
+    assert_eq!(display.typed(), CONTROL);
+    assert_eq!(display.typed(), letter('f'));
+    // given again: of the keys since then only this one
+    agent.ask(Ask::Control).await;
+    customer.answers(&Ask::Control, true);
+    agent.permitted(BOTH).await;
+    agent.press(letter('h')).await;
+    assert_eq!(display.typed(), letter('h'));
+}
+
+fn nothing_is_left(world: &World, before: (Vec<String>, usize)) {
+    assert_eq!(tools_on(&world.display.name), 0);
+    world.display.until("no process and no file is left", |_| {
+        let (children, files) = holdings();
+        children == before.0 && files <= before.1 + SPARE_FILES
+    });
+}
+
+/// The service's side of connections that are just being closed, and its kin; a leak shows by the dozen.
+const SPARE_FILES: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn remoteus_2008() {
+    whole("remoteus-2008").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn remoteus_2010() {
+    whole("remoteus-2010").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_ends() {
+    let world = World::new().await;
+    let (customer, mut agent) = controlling(&world, BACKEND).await;
+    agent.key(true, CONTROL).await;
+    world.display.until("control is down", |display| {
+        display.held().contains(&CONTROL)
+    });
+    agent.end().await;
+    assert_eq!(agent.closed().await, LinkError::Ended("agent-ended".into()));
+    customer.reaches(State::Closed);
+    world
+        .display
+        .until("it is released", |display| display.held().is_empty());
+    customer.leaves();
+    agent.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_vanishes() {
+    let world = World::new().await;
+    let (customer, agent) = controlling(&world, BACKEND).await;
+    agent.close().await;
+    customer.reaches(State::Closed);
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_gate_does_not_know_ends_it() {
+    let world = World::new().await;
+    let (customer, mut agent) = viewing(&world, BACKEND).await;
+    agent.raw(&[10, 0, 0, 0]).await;
+    assert_eq!(
+        agent.closed().await,
+        LinkError::Ended("agent-misbehaved".into())
+    );
+    let failure = customer
+        .reaches(State::Failed)
+        .failure
+        .expect("it says why");
+    assert_eq!(failure.name, FailureName::AgentMisbehaved);
+    assert!(
+        failure.detail.starts_with("unknown-message"),
+        "{}",
+        failure.detail
+    );
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_wrong_codes_burn_it() {
+    let world = World::new().await;
+    let customer = world.customer(BACKEND);
+    let first = customer.opens().code.expect("it is shown");
+    let (nameplate, secret) = typed(&first);
+    let wrong = etatuki_trust::Secret::from_random(nameplate.form(), [77; 8]);
+    assert_ne!(wrong, secret);
+    for left in [Some(2), Some(1), None] {
+        let tried = Agent::dial(
+            &world.service.url,
+            &world.agent(1),
+            (nameplate, wrong.clone()),
+        )
+        .await;
+        assert!(
+            matches!(tried, Err(DialError::WrongCode)),
+            "{:?}",
+            tried.err()
+        );
+        customer.sees("the right notice", |view| {
+            match (view.notices.last(), left) {
+                (Some(Notice::WrongCodeTried { left, .. }), Some(wanted)) => *left == wanted,
+                (Some(Notice::CodeBurnt { agent }), None) => agent.name == "Liisa Virtanen",
+                _ => false,
+            }
+        });
+    }
+    let second = customer.sees("a fresh code", |view| {
+        view.code.as_ref().is_some_and(|code| *code != first)
+    });
+    let fresh = typed(&second.code.expect("it is shown"));
+    let agent = Agent::dial(&world.service.url, &world.agent(1), fresh)
+        .await
+        .expect("let in");
+    customer.reaches(State::Connected);
+    agent.close().await;
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_card_is_a_stranger() {
+    let world = World::new().await;
+    let customer = world.customer(BACKEND);
+    let code = typed(&customer.opens().code.expect("it is shown"));
+    // the service knows the list too, so the card goes around it: same session, by a good agent's look-up
+    let tried = Agent::dial_with(&world.service.url, &world.agent(1), &world.agent(66), code).await;
+    assert!(
+        matches!(&tried, Err(DialError::Refused(name)) if name.contains("revoked")),
+        "{:?}",
+        tried.err()
+    );
+    let view = customer.sees("a notice", |view| !view.notices.is_empty());
+    assert_eq!(
+        (view.state, view.notices.as_slice()),
+        (State::Waiting, &[Notice::StrangerTried][..])
+    );
+    assert!(
+        world.state.path().join("seen").exists(),
+        "the newest list is kept"
+    );
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn view_denied_and_asked_again() {
+    let world = World::new().await;
+    let (customer, mut agent) = connected(&world, BACKEND).await;
+    for asked_before in [false, true, true] {
+        if asked_before {
+            agent.ask(Ask::View).await;
+        }
+        customer.answers(&Ask::View, false);
+        assert!(!agent.answered(&Ask::View).await);
+    }
+    agent.ask(Ask::View).await;
+    assert!(!agent.answered(&Ask::View).await, "refused without asking");
+    assert_eq!(customer.reaches(State::Connected).question, None);
+    assert!(!agent.sees_anything(Duration::from_millis(100)).await);
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_plugin_host_is_named() {
+    let world = World::new().await;
+    let (customer, mut agent) = viewing(&world, BACKEND).await;
+    signal("KILL");
+    let failure = customer
+        .reaches(State::Failed)
+        .failure
+        .expect("it says why");
+    assert_eq!(failure.name, FailureName::PluginDied);
+    assert_eq!(agent.closed().await, LinkError::Ended("plugin-died".into()));
+    customer.give(Command::Open);
+    customer.sees("it can be tried again", |view| view.code.is_some());
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_plugin_host_holds_nobody_up() {
+    let world = World::new().await;
+    let before = holdings();
+    let (customer, agent) = viewing(&world, BACKEND).await;
+    signal("STOP");
+    customer.give(Command::Close);
+    customer.sees("an end", |view| {
+        matches!(view.state, State::Closed | State::Failed)
+    });
+    customer.leaves();
+    agent.close().await;
+    nothing_is_left(&world, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_service() {
+    let world = World::new().await;
+    let mut config = world.config(BACKEND);
+    // a port where nobody listens: bound and given back
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|port| port.local_addr())
+        .expect("a port");
+    config.service = format!("http://{port}");
+    let customer = Customer::new(config);
+    customer.give(Command::Open);
+    let failure = customer
+        .reaches(State::Failed)
+        .failure
+        .expect("it says why");
+    assert_eq!(failure.name, FailureName::ServiceUnreachable);
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_tool_and_no_plugin() {
+    let world = World::new().await;
+    let mut config = world.config("remoteus-2008");
+    config.backend.plugin.options["tool"] = "not-there".into();
+    config.backend.plugin.options["paths"] = serde_json::json!([]);
+    let mut missing = world.config("remoteus-2008");
+    missing.backend.plugin.path.set_file_name("libnot_there.so");
+    for (config, name) in [
+        (config, FailureName::ToolMissing),
+        (missing, FailureName::PluginMissing),
+    ] {
+        let customer = Customer::new(config);
+        customer.give(Command::Open);
+        let failure = customer
+            .reaches(State::Failed)
+            .failure
+            .expect("it says why");
+        assert_eq!(failure.name, name, "{}", failure.detail);
+        customer.leaves();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closed_at_any_moment_of_opening() {
+    let world = World::new().await;
+    let before = holdings();
+    for pause in [0, 1, 5, 20, 50, 100, 200] {
+        let customer = world.customer(BACKEND);
+        customer.give(Command::Open);
+        std::thread::sleep(Duration::from_millis(pause));
+        customer.leaves();
+    }
+    nothing_is_left(&world, before);
+}
+
+/// The backend of journeys that are about something else.
+const BACKEND: &str = "remoteus-2008";
+
+/// Sends a signal to the one plugin host that runs.
+fn signal(name: &str) {
+    let hosts = crate::world::hosts();
+    assert_eq!(hosts.len(), 1, "one session runs");
+    let sent = std::process::Command::new("kill")
+        .args(["-s", name, &hosts[0].to_string()])
+        .status();
+    assert!(sent.expect("kill is installed").success());
+}

@@ -1,0 +1,313 @@
+//! What a session needs around it: artefacts, a vendor, a service, a display; and the customer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use etatuki_link::{Ask, UsableBackend};
+use etatuki_plugin_host::PluginSpec;
+use etatuki_service::{Config, Running};
+use etatuki_session::{Backend, Command, SessionConfig, SessionHandle, State, Vendor, View, start};
+use etatuki_trust::{
+    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Revocations, SignedRevocations, UnixTime,
+    VendorKey,
+};
+use serde_json::json;
+
+use crate::display::{Display, PATIENCE};
+
+/// One session at a time, so that what is left over is this session's.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Everything around a session.
+pub(crate) struct World {
+    pub(crate) display: Display,
+    pub(crate) service: Running,
+    pub(crate) vendor: VendorKey,
+    pub(crate) state: tempfile::TempDir,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let one = ONE
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let vendor = VendorKey::from_seed([1; 32]);
+        let state = tempfile::tempdir().expect("a folder");
+        let list = state.path().join("given");
+        let revoked = Revocations {
+            number: 7,
+            serials: [66].into(),
+        };
+        let signed = SignedRevocations::sign(&vendor, revoked).expect("a short list");
+        std::fs::write(&list, signed.to_text()).expect("written");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let mut config = Config::new(listen, vec![vendor.public()]);
+        config.revocations = Some(list);
+        config.limits = etatuki_service::Limits::without_rates();
+        let service = etatuki_service::start(config)
+            .await
+            .expect("a service on loopback");
+        Self {
+            display: Display::start(),
+            service,
+            vendor,
+            state,
+            _one: one,
+        }
+    }
+
+    pub(crate) fn agent(&self, serial: u64) -> AgentFile {
+        let key = AgentKey::from_seed([9; 32]);
+        let data = CardData {
+            serial,
+            name: "Liisa Virtanen".into(),
+            organisation: "Tilitieto Oy".into(),
+            issued: UnixTime(0),
+            expires: UnixTime(u64::MAX / 2),
+            key: key.public(),
+        };
+        AgentFile {
+            card: AgentCard::issue(&self.vendor, data).expect("good names"),
+            key,
+        }
+    }
+
+    /// A customer who has just picked that entry.
+    pub(crate) fn customer(&self, backend: &str) -> Customer {
+        Customer::new(self.config(backend))
+    }
+
+    pub(crate) fn config(&self, backend: &str) -> SessionConfig {
+        let form = if backend == "ecom" {
+            CodeForm::Ecom
+        } else {
+            CodeForm::Remoteus
+        };
+        let folder = artefacts();
+        let library = format!("libetatuki_{}.so", backend.replace('-', "_"));
+        let other = UsableBackend {
+            id: "another".into(),
+            label: "Another".into(),
+            usable: true,
+            reason: None,
+        };
+        SessionConfig {
+            vendor: Vendor {
+                name: "Tilitieto Oy".into(),
+                phone: "09 123 456".into(),
+                keys: vec![self.vendor.public()],
+            },
+            service: self.service.url.clone(),
+            backend: Backend {
+                id: backend.into(),
+                label: backend.to_uppercase(),
+                form,
+                plugin: PluginSpec {
+                    id: backend.into(),
+                    path: folder.join(library),
+                    version: "*".parse().expect("any version"),
+                    sha256: None,
+                    options: json!({ "display": self.display.name }),
+                    language: "fi".into(),
+                    folder: folder.clone(),
+                },
+            },
+            others: vec![other],
+            system: "a test".into(),
+            app_version: Some("4.13".into()),
+            launcher_version: "0.1.0".into(),
+            host_exe: folder.join("etatuki-plugin-host"),
+            revocations: Some(self.state.path().join("seen")),
+        }
+    }
+}
+
+/// The folder of what cargo built, without links. Has cargo build what isn't there.
+pub(crate) fn artefacts() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let test = std::env::current_exe().expect("a test has a path");
+            let folder = test
+                .parent()
+                .and_then(Path::parent)
+                .expect("target/<profile>/deps");
+            let packages = ["plugin-host", "ecom", "remoteus-2008", "remoteus-2010"];
+            let mut cargo = std::process::Command::new(env!("CARGO"));
+            cargo
+                .arg("build")
+                .arg("--quiet")
+                .current_dir(env!("CARGO_MANIFEST_DIR"));
+            cargo.args(
+                packages
+                    .iter()
+                    .flat_map(|name| ["-p".to_owned(), format!("etatuki-{name}")]),
+            );
+            assert!(
+                cargo.status().expect("cargo runs").success(),
+                "the plugins don't build"
+            );
+            folder.canonicalize().expect("it is there")
+        })
+        .clone()
+}
+
+/// A customer in front of a session: sees its views, gives commands.
+pub(crate) struct Customer {
+    handle: Option<SessionHandle>,
+    views: Arc<(Mutex<Vec<View>>, Condvar)>,
+}
+
+impl Customer {
+    pub(crate) fn new(config: SessionConfig) -> Self {
+        let views: Arc<(Mutex<Vec<View>>, Condvar)> = Arc::default();
+        let sees = Arc::clone(&views);
+        let on_view = Box::new(move |view| {
+            sees.0.lock().expect("no holder panics").push(view);
+            sees.1.notify_all();
+        });
+        Self {
+            handle: Some(start(config, on_view)),
+            views,
+        }
+    }
+
+    pub(crate) fn give(&self, command: Command) {
+        self.handle.as_ref().expect("it runs").send(command);
+    }
+
+    /// Waits until the newest view is like this.
+    #[track_caller]
+    pub(crate) fn sees(&self, what: &str, like: impl Fn(&View) -> bool) -> View {
+        let (views, changed) = &*self.views;
+        let deadline = Instant::now() + PATIENCE;
+        let mut views = views.lock().expect("no holder panics");
+        loop {
+            match views.last() {
+                Some(view) if like(view) => return view.clone(),
+                _ => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "never saw {what}; last: {:#?}",
+                views.last()
+            );
+            views = changed
+                .wait_timeout(views, left)
+                .expect("no holder panics")
+                .0;
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn reaches(&self, state: State) -> View {
+        self.sees(&format!("{state:?}"), |view| view.state == state)
+    }
+
+    /// Waits for that question, and for the second in which it takes no answer, and answers.
+    #[track_caller]
+    pub(crate) fn answers(&self, ask: &Ask, allow: bool) {
+        let open = |view: &View| {
+            view.question
+                .as_ref()
+                .is_some_and(|question| question.ask == *ask && question.answerable)
+        };
+        let view = self.sees("the question", open);
+        let question = view.question.expect("it is open").id;
+        self.give(Command::Answer { question, allow });
+    }
+
+    /// Opens, and reads the code that is then shown.
+    #[track_caller]
+    pub(crate) fn opens(&self) -> View {
+        self.give(Command::Open);
+        self.sees("a code", |view| {
+            assert_ne!(view.state, State::Failed, "{:?}", view.failure);
+            view.code.is_some()
+        })
+    }
+
+    /// Ends the session's thread, and says how long that took.
+    pub(crate) fn leaves(mut self) -> Duration {
+        let began = Instant::now();
+        if let Some(handle) = self.handle.take() {
+            handle.join();
+        }
+        began.elapsed()
+    }
+}
+
+/// What this process holds: its children (without X servers), and open files.
+pub(crate) fn holdings() -> (Vec<String>, usize) {
+    let files = std::fs::read_dir("/proc/self/fd").expect("proc").count();
+    let me = std::process::id();
+    let mine = processes()
+        .into_iter()
+        .filter(|process| process.parent == me);
+    let commands = mine.map(|process| process.command.join(" "));
+    (
+        commands
+            .filter(|command| !command.starts_with("Xvfb"))
+            .collect(),
+        files,
+    )
+}
+
+/// The plugin hosts of this process.
+pub(crate) fn hosts() -> Vec<u32> {
+    let me = std::process::id();
+    let is_host = |process: &Process| process.command.iter().any(|word| word == "plugin-host");
+    processes()
+        .into_iter()
+        .filter(|process| process.parent == me && is_host(process))
+        .map(|it| it.id)
+        .collect()
+}
+
+/// Tools of anybody that were started for this display.
+pub(crate) fn tools_on(display: &str) -> usize {
+    let is_tool = |process: &Process| {
+        let mut words = process.command.iter();
+        words
+            .next()
+            .is_some_and(|program| program.ends_with("x11vnc"))
+            && words.any(|word| word == display)
+    };
+    processes()
+        .iter()
+        .filter(|process| is_tool(process))
+        .count()
+}
+
+struct Process {
+    id: u32,
+    parent: u32,
+    command: Vec<String>,
+}
+
+/// All processes; one that ends meanwhile is left out.
+fn processes() -> Vec<Process> {
+    let read = |folder: &Path| {
+        let id = folder.file_name()?.to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        let parent = stat
+            .rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()?;
+        let command = std::fs::read_to_string(folder.join("cmdline")).ok()?;
+        let command = command.split('\0').map(str::to_owned).collect();
+        Some(Process {
+            id,
+            parent,
+            command,
+        })
+    };
+    let folders = std::fs::read_dir("/proc").expect("proc").flatten();
+    folders.filter_map(|folder| read(&folder.path())).collect()
+}
