@@ -100,13 +100,17 @@ impl PixelLayout {
     }
 }
 
-/// Copies and then clears each fourth byte in place: both loops are ones that the compiler vectorises.
+/// Copies, and clears each fourth byte in place while the copy is still in the fastest cache: both
+/// loops are ones that the compiler vectorises.
 fn append_masked(row: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&row[..row.len() / 4 * 4]);
-    for pixel in out[start..].chunks_exact_mut(4) {
-        let word = u32::from_le_bytes([pixel[0], pixel[1], pixel[2], pixel[3]]) & 0x00ff_ffff;
-        pixel.copy_from_slice(&word.to_le_bytes());
+    const NEAR: usize = 16 * 1024;
+    let (pixels, _part) = row.as_chunks::<4>();
+    for near in pixels.chunks(NEAR / 4) {
+        let start = out.len();
+        out.extend_from_slice(near.as_flattened());
+        for pixel in out[start..].as_chunks_mut::<4>().0 {
+            *pixel = (u32::from_le_bytes(*pixel) & 0x00ff_ffff).to_le_bytes();
+        }
     }
 }
 

@@ -19,6 +19,9 @@ use crate::geometry::{Rect, Size};
 use crate::region::Region;
 use crate::stop::Stop;
 
+/// A screen that is resized all the time is no reason to give up at once.
+const MOST_MISSES: u8 = 20;
+
 /// The screen of an X display, read as it changes.
 ///
 /// Wait until [`as_fd`](AsFd::as_fd) is readable, then [`pump`](Capture::pump); look at
@@ -33,6 +36,8 @@ pub struct Capture {
     damage: Region,
     resized: bool,
     new_cursor: bool,
+    /// How often in a row the screen was said to be smaller than it was thought to be.
+    misses: u8,
 }
 
 impl Capture {
@@ -61,6 +66,7 @@ impl Capture {
             damage: Region::default(),
             resized: false,
             new_cursor: true,
+            misses: 0,
         };
         capture.look_at_size()?;
         capture.resized = false;
@@ -122,9 +128,25 @@ impl Capture {
             .damage_subtract(self.watch, NONE, NONE)?;
         let Some(pieces) = self.grabber.grab(&self.connection, changed.rects())? else {
             self.look_at_size()?;
+            self.misses += 1;
+            if self.misses > MOST_MISSES {
+                return Err(ScreenError::Lost("its pixels can't be read".into()));
+            }
             return Ok(None);
         };
+        self.misses = 0;
         Ok(Some(self.grabber.frame(pieces)))
+    }
+
+    /// Whether the pointer's shape has changed since it was taken last.
+    #[must_use]
+    pub fn has_new_cursor(&self) -> bool {
+        self.new_cursor
+    }
+
+    /// Makes [`take_cursor`](Self::take_cursor) give the shape again.
+    pub fn forget_cursor(&mut self) {
+        self.new_cursor = true;
     }
 
     /// The pointer's shape, when it has changed since this was asked last.

@@ -28,9 +28,8 @@ impl<'a> Hands<'a> {
 
     /// The permissions may have changed, or the window system has something to say.
     pub(super) fn look(&mut self) -> Result<(), ServeError> {
-        if !self.share.may_control() {
-            // Lets go of everything.
-            self.input = None;
+        if let Some(input) = self.allowed_now() {
+            input.pump()?;
         }
         Ok(())
     }
@@ -62,13 +61,17 @@ impl<'a> Hands<'a> {
     }
 
     fn allowed(&mut self) -> Result<Option<&mut Input>, ServeError> {
-        if !self.share.may_control() {
-            self.input = None;
-            return Ok(None);
-        }
-        if self.input.is_none() {
+        if self.allowed_now().is_none() && self.share.may_control() {
             self.input = Some(Input::open(self.share.display(), self.share.stop_switch())?);
         }
         Ok(self.input.as_mut())
+    }
+
+    /// The open input; lets go of everything, and of it, when control is no longer allowed.
+    fn allowed_now(&mut self) -> Option<&mut Input> {
+        if !self.share.may_control() {
+            self.input = None;
+        }
+        self.input.as_mut()
     }
 }

@@ -13,7 +13,6 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use etatuki_rfb::encode::server;
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Security, ServerHandshake,
     ServerInit,
@@ -137,6 +136,8 @@ impl<'a> Session<'a> {
             }
             if ready.permissions {
                 self.share.awake();
+            }
+            if ready.permissions || ready.hands {
                 self.hands.look()?;
             }
             if ready.client && self.listen(&mut mouthful)? == Going::Over {
@@ -180,6 +181,7 @@ impl<'a> Session<'a> {
             client: fds[0].revents().intersects(!PollFlags::OUT),
             stopped: is_ready(1),
             permissions: is_ready(2),
+            hands: fds.len() > 4 && is_ready(4),
         })
     }
 
@@ -230,11 +232,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Who woke us. The X server isn't in it: it is asked anyway.
+/// Who woke us. The X server's news of the picture isn't in it: that is taken in anyway.
 struct Ready {
     client: bool,
     stopped: bool,
     permissions: bool,
+    /// The X server, to the connection that gives input.
+    hands: bool,
 }
 
 /// The handshake; gives what came after it, or `None` when the client hung up or the share was stopped.

@@ -15,18 +15,31 @@ pub(super) fn compose(
     viewer: &mut Viewer,
     outbox: &mut Outbox,
 ) -> Result<bool, ServeError> {
-    let Some(area) = viewer.owed() else {
-        return Ok(false);
-    };
-    let size = (capture.size().width, capture.size().height);
-    if capture.damage().is_empty()
-        && !capture.has_new_cursor()
-        && !viewer.answer_is_due()
-        && !viewer.size_is_news(size)
-    {
+    if viewer.owed().is_none() {
         return Ok(false);
     }
-    outbox.update(|out| fill(capture, viewer, area, out))
+    tell(capture, viewer, outbox);
+    let Some(area) = viewer.owed().filter(|area| is_due(capture, viewer, area)) else {
+        return Ok(false);
+    };
+    outbox.update(|out| fill(capture, viewer, area, out))?;
+    Ok(true)
+}
+
+/// What isn't pixels goes before, in an update of its own: a size must be known before what is drawn in it.
+fn tell(capture: &Capture, viewer: &mut Viewer, outbox: &mut Outbox) {
+    let size = (capture.size().width, capture.size().height);
+    if viewer.has_news(size) {
+        outbox.update(|out| framed(out, |out| viewer.tell(size, out)));
+    }
+}
+
+fn is_due(capture: &Capture, viewer: &Viewer, area: &Rect) -> bool {
+    let area = on_screen(*area);
+    let changed = |rect: &etatuki_screen::Rect| !rect.intersection(&area).is_empty();
+    viewer.answer_is_due()
+        || viewer.draws_cursor() && capture.has_new_cursor()
+        || capture.damage().rects().iter().any(changed)
 }
 
 fn fill(
@@ -34,22 +47,38 @@ fn fill(
     viewer: &mut Viewer,
     area: Rect,
     out: &mut Vec<u8>,
-) -> Result<bool, ServeError> {
+) -> Result<(), ServeError> {
+    let answer_is_due = viewer.answer_is_due();
+    let start = out.len();
+    let mut failed = None;
+    let count = framed(out, |out| {
+        let pointer = cursor(capture, viewer, out);
+        let rectangles = pointer.and_then(|n| Ok(n + pixels(capture, viewer.format(), area, out)?));
+        rectangles.unwrap_or_else(|error| {
+            failed = Some(error);
+            0
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if count == 0 && !answer_is_due {
+        // The screen became smaller under our hands; the next round tells of that.
+        out.truncate(start);
+    } else {
+        viewer.served(out);
+    }
+    Ok(())
+}
+
+/// Appends an update with the rectangles that `write` appends and counts.
+fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> u16) -> u16 {
     let start = out.len();
     server::update_start(out, Some(0));
-    let size = (capture.size().width, capture.size().height);
-    let is_due = viewer.answer_is_due() || viewer.size_is_news(size);
-    let mut count = if is_due { viewer.tell(size, out) } else { 0 };
-    count += cursor(capture, viewer, out)?;
-    count += pixels(capture, viewer.format(), area, out)?;
-    if count == 0 && !is_due {
-        out.truncate(start);
-        return Ok(true);
-    }
+    let count = write(out);
     // The number of rectangles, in the update's third and fourth byte (RFC 6143 section 7.6.1).
     out[start + 2..start + 4].copy_from_slice(&count.to_be_bytes());
-    viewer.served(out);
-    Ok(true)
+    count
 }
 
 /// The pointer's shape, when the client lacks it.
@@ -90,6 +119,8 @@ fn pixels(
     let Some(frame) = capture.grab(on_screen(area))? else {
         return Ok(0);
     };
+    let area: usize = frame.pieces().map(|p| p.rect.area() as usize).sum();
+    out.reserve(area * 4 + frame.len() * 16);
     let mut scratch = Vec::new();
     for piece in frame.pieces() {
         let rect = Rect::new(piece.rect.x, piece.rect.y, piece.rect.w, piece.rect.h);

@@ -74,6 +74,7 @@ impl Viewer {
         let known = &mut self.known;
         self.cursor_due |= has(encoding::CURSOR) && !known.cursor;
         known.cursor = has(encoding::CURSOR);
+        self.cursor_due &= known.cursor;
         known.desktop_size = has(encoding::DESKTOP_SIZE);
         known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
         if has(encoding::FENCE) && !known.fence {
@@ -157,44 +158,50 @@ impl Viewer {
         Some(area.intersection(&whole).unwrap_or_default())
     }
 
-    /// Whether an update is due even when nothing has changed.
+    /// Whether it wants an update even when nothing has changed.
     pub(super) fn answer_is_due(&self) -> bool {
-        self.answer_due || self.size_refused || !self.confirm.is_empty() || self.cursor_due
+        self.answer_due || self.cursor_due
     }
 
-    /// The rectangles that tell it of the screen's size and of what we understand, where that is due;
-    /// gives their number.
+    /// Whether there is something to [`tell`](Self::tell) it, the screen having this size.
+    pub(super) fn has_news(&self, size: (u16, u16)) -> bool {
+        self.size_refused || !self.confirm.is_empty() || self.is_resized(size)
+    }
+
+    fn is_resized(&self, size: (u16, u16)) -> bool {
+        size != self.size && (self.known.extended_desktop_size || self.known.desktop_size)
+    }
+
+    /// Appends rectangles that tell it of the screen's size and of what we understand, where it doesn't
+    /// know yet; gives their number. From then on the whole of the new size is what it asked for.
     pub(super) fn tell(&mut self, size: (u16, u16), out: &mut Vec<u8>) -> u16 {
-        let mut count = 0;
+        let mut count = self.confirm.len() as u16;
         for extension in self.confirm.drain(..) {
             server::supports(out, extension);
-            count += 1;
         }
-        let layout = [etatuki_rfb::Layout {
-            id: 0,
-            rect: Rect::new(0, 0, size.0, size.1),
-            flags: 0,
-        }];
-        if self.known.extended_desktop_size
-            && (size != self.size || self.size_refused || self.answer_due)
-        {
-            // Reason: the server itself, or this client. Status: done, or forbidden.
+        let resized = self.is_resized(size);
+        let whole = Rect::new(0, 0, size.0, size.1);
+        if self.known.extended_desktop_size && (resized || self.size_refused) {
+            // Reason and status: the server itself, done; or this client, forbidden.
             let (reason, status) = if self.size_refused { (1, 1) } else { (0, 0) };
-            server::extended_desktop_size(out, reason, status, size, &layout);
+            let layout = etatuki_rfb::Layout {
+                id: 0,
+                rect: whole,
+                flags: 0,
+            };
+            server::extended_desktop_size(out, reason, status, size, &[layout]);
             count += 1;
-            self.size = size;
-        } else if self.known.desktop_size && size != self.size {
+        } else if resized {
             server::desktop_size(out, size.0, size.1);
             count += 1;
+        }
+        if resized {
             self.size = size;
+            self.requested = self.requested.map(|_| whole);
+            self.continuous = self.continuous.map(|_| whole);
         }
         self.size_refused = false;
         count
-    }
-
-    /// Whether the screen has another size than the client knows, and it can be told.
-    pub(super) fn size_is_news(&self, size: (u16, u16)) -> bool {
-        size != self.size && (self.known.extended_desktop_size || self.known.desktop_size)
     }
 
     /// An update went out; ends it.
