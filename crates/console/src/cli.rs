@@ -21,6 +21,8 @@ use crate::{
 };
 
 const USAGE: u8 = 2;
+/// What is logged unless RUST_LOG says otherwise; the QUIC library reports ends that are none of its errors.
+const LOG: &str = "warn,iroh=off,iroh_relay=off,noq=off";
 
 /// The support agent's program: enter a customer's code, see and help.
 ///
@@ -92,9 +94,10 @@ struct JoinArgs {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_env_filter(filter)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -22,17 +22,17 @@ use etatuki_trust::{
 };
 use serde_json::{Value, json};
 
-pub const DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 86_400;
 
 /// A service, and a folder with the agent's file.
-pub struct World {
-    pub service: Running,
-    pub folder: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) service: Running,
+    pub(crate) folder: tempfile::TempDir,
     vendor: VendorKey,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let vendor = VendorKey::from_seed([1; 32]);
         let config = Config::new("127.0.0.1:0".parse().unwrap(), vec![vendor.public()]);
         let service = etatuki_service::start(config).await.unwrap();
@@ -45,11 +45,11 @@ impl World {
         world
     }
 
-    pub fn agent_file(&self) -> PathBuf {
+    pub(crate) fn agent_file(&self) -> PathBuf {
         self.folder.path().join("agent.toml")
     }
 
-    pub fn write_agent(&self, name: &str, issued: u64, expires: u64) -> PathBuf {
+    pub(crate) fn write_agent(&self, name: &str, issued: u64, expires: u64) -> PathBuf {
         let key = AgentKey::from_seed([2; 32]);
         let data = CardData {
             serial: 7,
@@ -67,7 +67,8 @@ impl World {
     }
 
     /// A customer with a code of this form, who waits to be called.
-    pub async fn customer(&self, form: CodeForm) -> Waiting {
+    pub(crate) async fn customer(&self, form: CodeForm) -> Waiting {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/v1/sessions", self.service.url);
         let opened = http
@@ -99,14 +100,14 @@ impl World {
 }
 
 /// A customer who has read out the code.
-pub struct Waiting {
+pub(crate) struct Waiting {
     endpoint: CustomerEndpoint,
-    pub offer: Offer,
+    pub(crate) offer: Offer,
 }
 
 impl Waiting {
     /// What is read out: one text for a session code, two for an ID and its password.
-    pub fn fields(&self) -> Vec<String> {
+    pub(crate) fn fields(&self) -> Vec<String> {
         let shown = self.offer.code.shown();
         shown
             .fields
@@ -116,7 +117,7 @@ impl Waiting {
     }
 
     /// As it is typed for `join`.
-    pub fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> String {
         self.fields()
             .iter()
             .map(|field| format!("{field}\n"))
@@ -124,12 +125,12 @@ impl Waiting {
     }
 
     /// The next attempt, whatever comes of it.
-    pub async fn attempt(&self) -> Attempt {
+    pub(crate) async fn attempt(&self) -> Attempt {
         self.endpoint.accept(&self.offer).await
     }
 
     /// Waits for the agent.
-    pub async fn connected(self) -> Customer {
+    pub(crate) async fn connected(self) -> Customer {
         loop {
             match self.endpoint.accept(&self.offer).await {
                 Attempt::Authenticated(link) => {
@@ -149,19 +150,19 @@ impl Waiting {
 }
 
 /// The customer's end of a link.
-pub struct Customer {
-    pub streams: CustomerStreams,
+pub(crate) struct Customer {
+    pub(crate) streams: CustomerStreams,
     parser: ClientParser,
-    pub endpoint: CustomerEndpoint,
+    pub(crate) endpoint: CustomerEndpoint,
 }
 
 impl Customer {
-    pub async fn tell(&mut self, message: ToAgent) {
+    pub(crate) async fn tell(&mut self, message: ToAgent) {
         self.streams.control_out.send(&message).await.unwrap();
     }
 
     /// The start of the picture: its size.
-    pub async fn begin_picture(&mut self, width: u16, height: u16) {
+    pub(crate) async fn begin_picture(&mut self, width: u16, height: u16) {
         let init = ServerInit {
             width,
             height,
@@ -174,7 +175,7 @@ impl Customer {
     }
 
     /// All of a screen.
-    pub async fn send_picture(&mut self, width: u16, height: u16, pixels: &[u8]) {
+    pub(crate) async fn send_picture(&mut self, width: u16, height: u16, pixels: &[u8]) {
         let mut bytes = Vec::new();
         encode::server::update_start(&mut bytes, Some(1));
         let rect = Rect::new(0, 0, width, height);
@@ -183,7 +184,7 @@ impl Customer {
     }
 
     /// The next message of the viewer's.
-    pub async fn input(&mut self) -> ClientMessage {
+    pub(crate) async fn input(&mut self) -> ClientMessage {
         loop {
             if let Some(message) = self.parser.next().unwrap() {
                 return message;
@@ -194,7 +195,7 @@ impl Customer {
     }
 }
 
-pub fn info() -> CustomerInfo {
+pub(crate) fn info() -> CustomerInfo {
     let backend = |id: &str, label: &str, reason: Option<&str>| UsableBackend {
         id: id.into(),
         label: label.into(),
@@ -222,7 +223,7 @@ pub fn info() -> CustomerInfo {
     }
 }
 
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -230,6 +231,6 @@ pub fn now() -> u64 {
 }
 
 /// The console's executable.
-pub fn console() -> &'static Path {
+pub(crate) fn console() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_etatuki-console"))
 }
