@@ -4,6 +4,7 @@ mod page;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -121,6 +122,8 @@ fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)>
 }
 
 fn start_gnucash(stage: &Stage, display: &Display, repository: &Path) -> Result<Process> {
+    // A desktop's colour instead of black; without the program it stays black.
+    let _ = Command::new("xsetroot").args(["-display", display.name(), "-solid", "#3d5a73"]).status();
     gnucash::start(stage, display.name(), repository)
 }
 

@@ -136,7 +136,9 @@ async fn customer(State(page): State<Arc<Page>>, upgrade: WebSocketUpgrade) -> R
 /// Plain RFB of the virtual display through a WebSocket, until either ends.
 async fn show_display(mut socket: WebSocket, display: String) -> Result<()> {
     let (ours, engine) = UnixStream::pair()?;
-    std::thread::spawn(move || etatuki_ecom::serve(Some(&display), engine, || true));
+    let share = etatuki_ecom::Share::new(Some(&display))?;
+    share.allow(true, true);
+    std::thread::spawn(move || etatuki_ecom::serve(&share, engine));
     ours.set_nonblocking(true)?;
     let mut ours = tokio::net::UnixStream::from_std(ours)?;
     let mut chunk = vec![0; 256 * 1024];
