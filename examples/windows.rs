@@ -13,15 +13,36 @@ use etatuki::window::run;
 use etatuki::window::session::SessionWindow;
 use etatuki::window::subject::Subject;
 use etatuki_session::{
-    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, State, View,
+    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, State,
+    View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
 use fltk::prelude::*;
 
 const NAMES: [&str; 23] = [
-    "menu", "menu-grey", "before", "opening", "code-ecom", "code-remoteus", "code-renewed", "code-wrong",
-    "code-stranger", "view-early", "view", "view-long", "control", "switch", "connected", "viewing",
-    "controlling", "interrupted", "closing", "receipt", "receipt-nobody", "failed", "broken",
+    "menu",
+    "menu-grey",
+    "before",
+    "opening",
+    "code-ecom",
+    "code-remoteus",
+    "code-renewed",
+    "code-wrong",
+    "code-stranger",
+    "view-early",
+    "view",
+    "view-long",
+    "control",
+    "switch",
+    "connected",
+    "viewing",
+    "controlling",
+    "interrupted",
+    "closing",
+    "receipt",
+    "receipt-nobody",
+    "failed",
+    "broken",
 ];
 
 fn main() {
@@ -29,7 +50,9 @@ fn main() {
     let [name, language] = arguments.as_slice() else {
         return eprintln!("{}", NAMES.join(" "));
     };
-    let language = Language::ALL.into_iter().find(|known| known.code() == language);
+    let language = Language::ALL
+        .into_iter()
+        .find(|known| known.code() == language);
     let texts = Texts::load(language.unwrap_or_default());
     let banner = std::env::var_os("BANNER").map(|_| texts.window.development.clone());
     let fltk = look::set_up();
@@ -70,7 +93,11 @@ fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
 fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
     let labels = BTreeMap::from([("remoteus-2008".into(), "Remoteus etätuki (2008)".into())]);
     let remoteus = matches!(name, "before" | "code-remoteus" | "code-renewed");
-    let label = if remoteus { "Remoteus etätuki (2010)" } else { "Ecom Etätuki" };
+    let label = if remoteus {
+        "Remoteus etätuki (2010)"
+    } else {
+        "Ecom Etätuki"
+    };
     let subject = Subject {
         texts,
         label: label.into(),
@@ -81,13 +108,17 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
     let mut window = SessionWindow::new(subject, banner, !remoteus, &nobody());
     window.show();
     if let Some(view) = view(name) {
+        window.set(empty(State::Opening));
         window.set(view);
     }
     std::mem::forget(window);
 }
 
 fn agent() -> AgentIdentity {
-    AgentIdentity { name: "Maija Virtanen".into(), organisation: "Ecom Oy".into() }
+    AgentIdentity {
+        name: "Maija Virtanen".into(),
+        organisation: "Ecom Oy".into(),
+    }
 }
 
 fn empty(state: State) -> View {
@@ -95,7 +126,10 @@ fn empty(state: State) -> View {
         state,
         code: None,
         agent: None,
-        permissions: Permissions { view: false, control: false },
+        permissions: Permissions {
+            view: false,
+            control: false,
+        },
         question: None,
         notices: Vec::new(),
         failure: None,
@@ -129,16 +163,32 @@ fn connected(view: bool, control: bool) -> View {
 
 fn asking(ask: Ask, answerable: bool) -> View {
     let seconds_left = if answerable { 54 } else { 60 };
-    let question = Question { id: 1, ask, seconds_left, answerable };
-    View { question: Some(question), ..connected(answerable, false) }
+    let question = Question {
+        id: 1,
+        ask,
+        seconds_left,
+        answerable,
+    };
+    View {
+        question: Some(question),
+        ..connected(answerable, false)
+    }
 }
 
 fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Receipt {
-    Receipt { agent: agent(), viewed_seconds, controlled_seconds, switch_to: None }
+    Receipt {
+        agent: agent(),
+        viewed_seconds,
+        controlled_seconds,
+        switch_to: None,
+    }
 }
 
 fn view(name: &str) -> Option<View> {
-    let wrong = Notice::WrongCodeTried { agent: agent(), left: 2 };
+    let wrong = Notice::WrongCodeTried {
+        agent: agent(),
+        left: 2,
+    };
     Some(match name {
         "opening" => empty(State::Opening),
         "closing" => empty(State::Closing),
@@ -148,7 +198,10 @@ fn view(name: &str) -> Option<View> {
         "code-wrong" => waiting(CodeForm::Ecom, vec![wrong]),
         "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::StrangerTried]),
         "view-early" => asking(Ask::View, false),
-        "view" => View { permissions: Permissions::default(), ..asking(Ask::View, true) },
+        "view" => View {
+            permissions: Permissions::default(),
+            ..asking(Ask::View, true)
+        },
         "view-long" => View {
             agent: Some(AgentIdentity {
                 name: "Anna-Kaarina Hämäläinen-Österlund @& Co".into(),
@@ -157,7 +210,12 @@ fn view(name: &str) -> Option<View> {
             ..asking(Ask::View, true)
         },
         "control" => asking(Ask::Control, true),
-        "switch" => asking(Ask::Switch { backend: "remoteus-2008".into() }, true),
+        "switch" => asking(
+            Ask::Switch {
+                backend: "remoteus-2008".into(),
+            },
+            true,
+        ),
         "connected" => connected(false, false),
         "viewing" => connected(true, false),
         "controlling" => connected(true, true),
@@ -175,7 +233,10 @@ fn view(name: &str) -> Option<View> {
         "failed" => View {
             agent: Some(agent()),
             receipt: Some(receipt(45, 0)),
-            failure: Some(FailureView { name: FailureName::ToolDied, detail: String::new() }),
+            failure: Some(FailureView {
+                name: FailureName::ToolDied,
+                detail: String::new(),
+            }),
             ..empty(State::Failed)
         },
         _ => return None,

@@ -11,7 +11,12 @@ use crate::language::Language;
 /// Without a command, the window with all entries opens. `etatuki BACKEND` goes straight to one entry,
 /// which is what a Help menu calls.
 #[derive(Debug, Parser)]
-#[command(name = "etatuki", version, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(
+    name = "etatuki",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = false
+)]
 pub struct Cli {
     /// The entry to open: the id of a backend of the registry, such as `ecom`
     pub backend: Option<String>,
@@ -92,11 +97,20 @@ mod tests {
 
     #[test]
     fn commands() {
-        let open = || Some(Command::Open { backend: "ecom".into() });
+        let open = || {
+            Some(Command::Open {
+                backend: "ecom".into(),
+            })
+        };
         check(&[], None);
         check(&["open", "ecom"], open());
         check(&["ecom"], open());
-        check(&["session", "ecom"], Some(Command::Session { backend: "ecom".into() }));
+        check(
+            &["session", "ecom"],
+            Some(Command::Session {
+                backend: "ecom".into(),
+            }),
+        );
         check(&["list"], Some(Command::List { json: false }));
         check(&["list", "--json"], Some(Command::List { json: true }));
         check(&[PLUGIN_HOST], Some(Command::PluginHost));
@@ -104,10 +118,27 @@ mod tests {
 
     #[test]
     fn options_stand_before_or_after() {
-        let before = check(&["--registry", "a.toml", "list"], Some(Command::List { json: false }));
+        let before = check(
+            &["--registry", "a.toml", "list"],
+            Some(Command::List { json: false }),
+        );
         assert_eq!(before.registry, Some(PathBuf::from("a.toml")));
-        let after = ["ecom", "--registry", "a.toml", "--app-version", "4.13", "--language", "sv", "-v"];
-        let after = check(&after, Some(Command::Open { backend: "ecom".into() }));
+        let after = [
+            "ecom",
+            "--registry",
+            "a.toml",
+            "--app-version",
+            "4.13",
+            "--language",
+            "sv",
+            "-v",
+        ];
+        let after = check(
+            &after,
+            Some(Command::Open {
+                backend: "ecom".into(),
+            }),
+        );
         assert_eq!(after.registry, Some(PathBuf::from("a.toml")));
         assert_eq!(after.app_version.as_deref(), Some("4.13"));
         assert_eq!(after.language, Some(Language::Sv));
@@ -116,7 +147,12 @@ mod tests {
 
     #[test]
     fn what_isnt_understood_is_refused_with_2() {
-        for arguments in [&["open"][..], &["ecom", "again"], &["--what"], &["--language", "se"]] {
+        for arguments in [
+            &["open"][..],
+            &["ecom", "again"],
+            &["--what"],
+            &["--language", "se"],
+        ] {
             let all = std::iter::once("etatuki").chain(arguments.iter().copied());
             let error = Cli::try_parse_from(all).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
@@ -126,8 +162,15 @@ mod tests {
     /// The help as it is printed; `docs/cli.md` shows the same.
     #[test]
     fn help() {
-        let help = Cli::command().term_width(100).render_long_help().to_string();
-        assert_eq!(help.trim_end(), include_str!("cli_help.txt").trim_end(), "\n{help}");
+        let help = Cli::command()
+            .term_width(100)
+            .render_long_help()
+            .to_string();
+        assert_eq!(
+            help.trim_end(),
+            include_str!("cli_help.txt").trim_end(),
+            "\n{help}"
+        );
         Cli::command().debug_assert();
     }
 }

@@ -46,13 +46,15 @@ fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
     }
 }
 
-/// Whether there is a display that answers. FLTK ends the program when there is none.
-pub(crate) fn has_display() -> bool {
-    Stop::new().is_ok_and(|stop| EscapeKey::open(None, &stop).is_ok())
+/// A display that answers; FLTK ends the program when there is none. To be kept until FLTK has a
+/// connection of its own, for an X server that loses its last client starts afresh, which takes time.
+pub(crate) fn display() -> Option<EscapeKey> {
+    let stop = Stop::new().ok()?;
+    EscapeKey::open(None, &stop).ok()
 }
 
 fn on_display(launcher: Launcher, show: impl FnOnce(Launcher) -> Exit) -> Exit {
-    if has_display() {
+    if let Some(_answers) = display() {
         return show(launcher);
     }
     begin_log(launcher.start());
@@ -71,10 +73,22 @@ fn without_registry(start: &Start, error: &PlaceError, command: Option<&Command>
 
 fn unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> Exit {
     begin_log(launcher.start());
-    let known: Vec<_> = launcher.entries().iter().map(|backend| backend.id.clone()).collect();
-    let detail = format!("there is no backend `{id}` in the registry; it has {}", known.join(", "));
+    let known: Vec<_> = launcher
+        .entries()
+        .iter()
+        .map(|backend| backend.id.clone())
+        .collect();
+    let detail = format!(
+        "there is no backend `{id}` in the registry; it has {}",
+        known.join(", ")
+    );
     tracing::error!("{detail}");
-    refuse(&launcher.texts, "unknown-backend", &detail, command.as_ref());
+    refuse(
+        &launcher.texts,
+        "unknown-backend",
+        &detail,
+        command.as_ref(),
+    );
     Exit::Usage
 }
 
@@ -84,8 +98,10 @@ fn refuse(texts: &Texts, name: &str, detail: &str, command: Option<&Command>) {
     say(texts, name, Some(detail));
     match command {
         Some(Command::Session { .. }) => embedded::refuse(texts, name, detail),
-        None | Some(Command::Open { .. }) if has_display() => {
-            crate::window::run::complain(texts, name, detail);
+        None | Some(Command::Open { .. }) => {
+            if let Some(_answers) = display() {
+                window::complain(texts, name, detail);
+            }
         }
         _ => {}
     }
@@ -117,7 +133,11 @@ struct Listed {
 
 fn list(launcher: &Launcher, json: bool) -> Exit {
     begin_log(launcher.start());
-    let ids: Vec<_> = launcher.entries().iter().map(|backend| backend.id.clone()).collect();
+    let ids: Vec<_> = launcher
+        .entries()
+        .iter()
+        .map(|backend| backend.id.clone())
+        .collect();
     let mut probed = Vec::new();
     probe::all(launcher, &ids, |answer| probed.push(answer));
     let listed: Vec<_> = launcher
@@ -128,7 +148,11 @@ fn list(launcher: &Launcher, json: bool) -> Exit {
             listed(launcher, &backend.id, launcher.label(backend), answer)
         })
         .collect();
-    let text = if json { as_json(&listed) } else { as_lines(&listed) };
+    let text = if json {
+        as_json(&listed)
+    } else {
+        as_lines(&listed)
+    };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => Exit::Normal,
         Err(_) => Exit::Internal,
@@ -146,7 +170,9 @@ fn listed(launcher: &Launcher, id: &str, label: &str, answer: Option<&Probed>) -
         id: id.to_owned(),
         label: label.to_owned(),
         usable: reason.is_none(),
-        text: reason.as_deref().map(|name| launcher.texts.failure(name).sentence()),
+        text: reason
+            .as_deref()
+            .map(|name| launcher.texts.failure(name).sentence()),
         reason,
         detail: unusable.map(|unusable| unusable.detail.clone()),
     }

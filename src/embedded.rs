@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use etatuki_session::{Command, Commander, State, View, json};
 use fltk::app;
 
-use crate::commands::{begin_log, has_display};
+use crate::commands::{begin_log, display};
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::launcher::Launcher;
@@ -23,18 +23,31 @@ use crate::window::run::{Event, Events};
 /// Runs one entry's session on stdin and stdout, to its end.
 pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
     begin_log(launcher.start());
-    if !has_display() {
+    let Some(_answers) = display() else {
         tracing::error!("there is no display, and without the bar there is no session");
-        refuse(&launcher.texts, "display-missing", "there is no display for the bar");
+        refuse(
+            &launcher.texts,
+            "display-missing",
+            "there is no display for the bar",
+        );
         return Exit::Backend;
-    }
+    };
     let _fltk = look::set_up();
     let (events, inbox) = Events::new();
     let bar = Bar::new(&launcher.texts, launcher.banner(), &events.pressed());
     let texts = launcher.texts.clone();
     let ended = begin(launcher, id, &events);
     events.begin_ticking();
-    let last = Front { bar, texts, events, inbox, ended, commander: None, escape: None }.run();
+    let last = Front {
+        bar,
+        texts,
+        events,
+        inbox,
+        ended,
+        commander: None,
+        escape: None,
+    }
+    .run();
     last.map_or(Exit::Internal, |view| Exit::of(&view))
 }
 
@@ -155,7 +168,10 @@ fn sentence(
     values: &[(&str, &str)],
 ) -> String {
     let value = |wanted: &str| {
-        values.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value)
+        values
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map_or("", |(_, value)| *value)
     };
     match name {
         "ask-view" => fill(&texts.question.view, values),
@@ -202,7 +218,10 @@ mod tests {
             assert_eq!(sentence(&texts, &labels, name, &values), expected);
         };
         check("ask-view", "Saako Maija Virtanen (Ecom) katsoa näyttöäsi?");
-        check("ask-control", "Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?");
+        check(
+            "ask-control",
+            "Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?",
+        );
         check(
             "ask-switch",
             "Saako Maija Virtanen vaihtaa toiseen etätukeen? Uusi etätuki on Remoteus (2008). Tämä \

@@ -39,7 +39,9 @@ impl Exit {
 
     /// How a session ended whose last view this is.
     pub fn of(last: &View) -> Self {
-        last.failure.as_ref().map_or(Exit::Normal, |failure| Self::of_failure(failure.name))
+        last.failure
+            .as_ref()
+            .map_or(Exit::Normal, |failure| Self::of_failure(failure.name))
     }
 
     fn of_failure(failure: FailureName) -> Self {

@@ -24,8 +24,12 @@ pub struct Folders {
 impl Folders {
     /// As the system says; none when it doesn't know the user's home.
     pub fn of_system() -> Self {
-        let Some(folders) = ProjectDirs::from("", "", "etatuki") else { return Self::default() };
-        let state = folders.state_dir().unwrap_or_else(|| folders.data_local_dir());
+        let Some(folders) = ProjectDirs::from("", "", "etatuki") else {
+            return Self::default();
+        };
+        let state = folders
+            .state_dir()
+            .unwrap_or_else(|| folders.data_local_dir());
         Self {
             settings: Some(folders.config_dir().join("settings.toml")),
             state: Some(state.to_owned()),
@@ -38,11 +42,15 @@ impl Folders {
     }
 
     fn revocations(&self) -> Option<PathBuf> {
-        self.state.as_ref().map(|state| state.join("revocations.txt"))
+        self.state
+            .as_ref()
+            .map(|state| state.join("revocations.txt"))
     }
 
     fn settings(&self) -> Result<Settings, SettingsError> {
-        self.settings.as_deref().map_or_else(|| Ok(Settings::default()), Settings::read)
+        self.settings
+            .as_deref()
+            .map_or_else(|| Ok(Settings::default()), Settings::read)
     }
 }
 
@@ -67,7 +75,13 @@ impl Start {
         };
         // Without its own path there is no registry beside it and no plugin host: both say so.
         let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("etatuki"));
-        Self { options, settings, folders, exe, settings_error }
+        Self {
+            options,
+            settings,
+            folders,
+            exe,
+            settings_error,
+        }
     }
 
     /// Where the user's own files are.
@@ -84,7 +98,9 @@ impl Start {
     pub fn language(&self) -> Language {
         let variable = |name: &str| std::env::var(name).ok();
         let chosen = self.options.language.or(self.settings.language);
-        chosen.or_else(|| Language::of_system(variable)).unwrap_or_default()
+        chosen
+            .or_else(|| Language::of_system(variable))
+            .unwrap_or_default()
     }
 
     /// Reads the registry.
@@ -113,8 +129,16 @@ pub struct Launcher {
 
 impl Launcher {
     fn new(start: Start, installed: Installed) -> Self {
-        let language = installed.registry.language.unwrap_or_else(|| start.language());
-        Self { installed, language, texts: Texts::load(language), start }
+        let language = installed
+            .registry
+            .language
+            .unwrap_or_else(|| start.language());
+        Self {
+            installed,
+            language,
+            texts: Texts::load(language),
+            start,
+        }
     }
 
     /// What was known before.
@@ -129,7 +153,9 @@ impl Launcher {
 
     /// The strip that says that the registry is nobody's, if so.
     pub fn banner(&self) -> Option<&str> {
-        self.installed.development.then_some(self.texts.window.development.as_str())
+        self.installed
+            .development
+            .then_some(self.texts.window.development.as_str())
     }
 
     /// The entries in the order in which this user sees them.
@@ -150,7 +176,9 @@ impl Launcher {
     /// The accounting program's version, when this entry is the fitting one for it.
     pub fn fits(&self, backend: &Backend) -> Option<String> {
         let given = self.start.options.app_version.as_deref()?;
-        registry::app_version(given).is_some_and(|version| backend.fits(&version)).then(|| given.to_owned())
+        registry::app_version(given)
+            .is_some_and(|version| backend.fits(&version))
+            .then(|| given.to_owned())
     }
 
     /// What the plugin host needs to load an entry's plugin.
@@ -195,7 +223,13 @@ impl Launcher {
 /// The operating system in words, for the agent: `Debian GNU/Linux 12 (bookworm), x86_64`.
 fn system() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let name = name.map_or(std::env::consts::OS, |name| name.trim_matches('"'));
-    format!("{}, {}", name.chars().take(80).collect::<String>(), std::env::consts::ARCH)
+    format!(
+        "{}, {}",
+        name.chars().take(80).collect::<String>(),
+        std::env::consts::ARCH
+    )
 }

@@ -26,13 +26,33 @@ pub(crate) fn begin(folder: Option<&Path>, verbose: bool) {
             .build(folder)
             .ok()
     });
-    let level = if verbose { LevelFilter::DEBUG } else { LevelFilter::INFO };
-    let ours = || Targets::new().with_default(LevelFilter::WARN).with_target("etatuki", level);
-    let to_file = file.map(|file| layer().with_ansi(false).with_writer(file).with_filter(ours()));
-    let to_stderr =
-        verbose.then(|| layer().with_ansi(false).with_writer(std::io::stderr).with_filter(ours()));
+    let level = if verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::INFO
+    };
+    let ours = || {
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("etatuki", level)
+    };
+    let to_file = file.map(|file| {
+        layer()
+            .with_ansi(false)
+            .with_writer(file)
+            .with_filter(ours())
+    });
+    let to_stderr = verbose.then(|| {
+        layer()
+            .with_ansi(false)
+            .with_writer(std::io::stderr)
+            .with_filter(ours())
+    });
     // Fails only when a log was begun before, which then goes on.
-    let _ = tracing_subscriber::registry().with(to_file).with(to_stderr).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(to_file)
+        .with(to_stderr)
+        .try_init();
 }
 
 /// The folder, for its user alone.

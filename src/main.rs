@@ -8,7 +8,10 @@ use etatuki::commands;
 
 fn main() -> ExitCode {
     // First of all: what hosts a plugin must not have opened, read or started anything of ours.
-    if std::env::args_os().nth(1).is_some_and(|first| first == PLUGIN_HOST) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == PLUGIN_HOST)
+    {
         return etatuki_plugin_host::run_child();
     }
     commands::run(Cli::parse())

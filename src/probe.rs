@@ -36,7 +36,9 @@ pub(crate) struct Unusable {
 impl Probed {
     /// As the agent is told.
     pub(crate) fn usable(&self, launcher: &Launcher) -> UsableBackend {
-        let label = launcher.backend(&self.id).map(|backend| launcher.label(backend));
+        let label = launcher
+            .backend(&self.id)
+            .map(|backend| launcher.label(backend));
         UsableBackend {
             id: self.id.clone(),
             label: label.unwrap_or(&self.id).to_owned(),
@@ -56,7 +58,10 @@ pub(crate) fn all(launcher: &Launcher, ids: &[String], each: impl FnMut(Probed))
 }
 
 fn run(exe: &Path, specs: Vec<PluginSpec>, installed: &Installed, mut each: impl FnMut(Probed)) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!("no entry can be probed: {error}"),
     };
@@ -73,7 +78,12 @@ fn run(exe: &Path, specs: Vec<PluginSpec>, installed: &Installed, mut each: impl
             let Ok((id, outcome)) = done else { continue };
             let unusable = outcome.err().map(|error| unusable(installed, &id, error));
             if let Some(unusable) = &unusable {
-                tracing::info!(backend = id, "can't be used: {}: {}", unusable.name, unusable.detail);
+                tracing::info!(
+                    backend = id,
+                    "can't be used: {}: {}",
+                    unusable.name,
+                    unusable.detail
+                );
             }
             each(Probed { id, unusable });
         }
@@ -88,7 +98,9 @@ enum No {
 }
 
 async fn probe(exe: &Path, spec: &PluginSpec) -> Result<(), No> {
-    tokio::time::timeout(LIMIT, ask(exe, spec)).await.unwrap_or(Err(No::TooLate))
+    tokio::time::timeout(LIMIT, ask(exe, spec))
+        .await
+        .unwrap_or(Err(No::TooLate))
 }
 
 async fn ask(exe: &Path, spec: &PluginSpec) -> Result<(), No> {
@@ -106,24 +118,36 @@ fn unusable(installed: &Installed, id: &str, no: No) -> Unusable {
         No::Report { name, text } => Unusable { name, detail: text },
         No::TooLate => {
             let detail = "the probe took longer than two seconds".to_owned();
-            Unusable { name: "plugin-hung".to_owned(), detail }
+            Unusable {
+                name: "plugin-hung".to_owned(),
+                detail,
+            }
         }
-        No::Host(error) => {
-            Unusable { name: error.name().to_owned(), detail: in_registry(installed, id, &error) }
-        }
+        No::Host(error) => Unusable {
+            name: error.name().to_owned(),
+            detail: in_registry(installed, id, &error),
+        },
     }
 }
 
 /// An error that the registry can mend names its line.
 fn in_registry(installed: &Installed, id: &str, error: &HostError) -> String {
-    let Some(backend) = installed.registry.backend(id) else { return error.to_string() };
+    let Some(backend) = installed.registry.backend(id) else {
+        return error.to_string();
+    };
     let (line, key, problem) = match error {
-        HostError::Missing(path) => {
-            (backend.lines.plugin, "plugin", Problem::PluginMissing(path.clone()))
-        }
+        HostError::Missing(path) => (
+            backend.lines.plugin,
+            "plugin",
+            Problem::PluginMissing(path.clone()),
+        ),
         HostError::WrongVersion { found, .. } => {
             let found = found.to_string();
-            (backend.lines.version, "version", Problem::PluginVersion { found })
+            (
+                backend.lines.version,
+                "version",
+                Problem::PluginVersion { found },
+            )
         }
         _ => return error.to_string(),
     };

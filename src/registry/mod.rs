@@ -134,7 +134,9 @@ impl Registry {
 /// or in four: missing numbers are 0, and what follows the third is left out. `2008` is 2008.0.0,
 /// `4.13+git.7` is 4.13.0. `None` when it doesn't begin with a number.
 pub fn app_version(text: &str) -> Option<Version> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let mut numbers = text[..end].split('.').map(str::parse);
     let major = numbers.next()?.ok()?;
     let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);

@@ -67,7 +67,10 @@ pub fn line(texts: &Texts, view: &View) -> Option<Line> {
         State::Interrupted => {
             let time = clock(view.interrupted_seconds_left.unwrap_or(0));
             let text = fill(&texts.state.interrupted, &[("time", &time)]);
-            Some(Line { text, tone: Tone::Quiet })
+            Some(Line {
+                text,
+                tone: Tone::Quiet,
+            })
         }
         _ => None,
     }
@@ -88,7 +91,10 @@ pub struct Bar {
 impl Bar {
     /// A bar that isn't shown yet.
     pub fn new(texts: &Texts, banner: Option<&str>, pressed: &Pressed) -> Self {
-        let nothing = Line { text: String::new(), tone: Tone::Quiet };
+        let nothing = Line {
+            text: String::new(),
+            tone: Tone::Quiet,
+        };
         let shown = Rc::new(RefCell::new(nothing));
         let moved = Rc::new(Cell::new(false));
         let mut window = DoubleWindow::new(0, 0, 600, HEIGHT, None);
@@ -103,7 +109,15 @@ impl Bar {
         let close = push(&texts.bar.close, Action::Close);
         window.end();
         drag(&mut window, &moved);
-        Self { window, frame, take_back, close, has_banner: banner.is_some(), shown, moved }
+        Self {
+            window,
+            frame,
+            take_back,
+            close,
+            has_banner: banner.is_some(),
+            shown,
+            moved,
+        }
     }
 
     /// Says something else, or goes away.
@@ -135,14 +149,28 @@ impl Bar {
         let text = words().width(&line.text);
         let close = self.close.width();
         let controlling = line.tone == Tone::Controlling;
-        let take_back = if controlling { self.take_back.width() + 6 } else { 0 };
+        let take_back = if controlling {
+            self.take_back.width() + 6
+        } else {
+            0
+        };
         let width = PAD + text + 2 * PAD + take_back + close + 5;
         let height = HEIGHT + if self.has_banner { BANNER } else { 0 };
         let y = 3;
         let h = HEIGHT - 6;
-        self.close.place(Place { x: width - close - 5, y, w: close, h });
+        self.close.place(Place {
+            x: width - close - 5,
+            y,
+            w: close,
+            h,
+        });
         let x = width - close - 5 - take_back;
-        self.take_back.place(Place { x, y, w: (take_back - 6).max(1), h });
+        self.take_back.place(Place {
+            x,
+            y,
+            w: (take_back - 6).max(1),
+            h,
+        });
         self.take_back.show(controlling);
         self.frame.resize(0, 0, width, height);
         let (x, y) = self.position(width);
@@ -172,7 +200,11 @@ fn ground(shown: &Rc<RefCell<Line>>, banner: Option<String>) -> Frame {
         style.write(&line.text, PAD, (HEIGHT - style.line_height()) / 2, w);
         if let Some(banner) = &banner {
             draw::draw_rect_fill(0, HEIGHT, w, BANNER, Color::from_hex(0xfdf2c8));
-            let small = Style { font: look::REGULAR, size: 13, colour: Color::from_hex(0x6b5200) };
+            let small = Style {
+                font: look::REGULAR,
+                size: 13,
+                colour: Color::from_hex(0x6b5200),
+            };
             small.write_centred(banner, 0, HEIGHT, w, BANNER);
         }
     });
@@ -180,7 +212,11 @@ fn ground(shown: &Rc<RefCell<Line>>, banner: Option<String>) -> Frame {
 }
 
 fn words() -> Style {
-    Style { font: look::BOLD, size: look::TEXT, colour: Color::White }
+    Style {
+        font: look::BOLD,
+        size: look::TEXT,
+        colour: Color::White,
+    }
 }
 
 fn colour(tone: Tone) -> Color {

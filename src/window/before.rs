@@ -28,6 +28,7 @@ pub fn opening(subject: &Subject) -> Page {
 /// Everything is being ended.
 pub fn closing(subject: &Subject) -> Page {
     let mut page = subject.page();
-    page.blocks.push(Block::Text(subject.texts.state.closing.clone()));
+    page.blocks
+        .push(Block::Text(subject.texts.state.closing.clone()));
     page
 }

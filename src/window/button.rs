@@ -50,12 +50,12 @@ impl PushButton {
         let action = button.action.clone();
         raw.set_callback(move |_| pressed(action.clone()));
         let mut made = Self { raw, face };
-        made.set(button, note);
+        let _ = made.set(button, note);
         made
     }
 
-    /// Shows other words, and whether it can be pressed.
-    pub fn set(&mut self, button: &page::Button, note: Option<&str>) {
+    /// Shows other words, and whether it can be pressed; tells whether it only now can.
+    pub fn set(&mut self, button: &page::Button, note: Option<&str>) -> bool {
         let ground = self.face.borrow().ground;
         *self.face.borrow_mut() = Face::of(button, note, ground);
         self.raw.set_shortcut(shortcut(&button.label));
@@ -65,10 +65,8 @@ impl PushButton {
         } else {
             self.raw.deactivate();
         }
-        if button.focus && button.enabled && !was_enabled {
-            self.focus();
-        }
         self.raw.redraw();
+        button.enabled && !was_enabled
     }
 
     /// Stands on a ground of another colour from now on.
@@ -79,7 +77,11 @@ impl PushButton {
 
     /// Whether it is there at all.
     pub fn show(&mut self, visible: bool) {
-        if visible { self.raw.show() } else { self.raw.hide() }
+        if visible {
+            self.raw.show()
+        } else {
+            self.raw.hide()
+        }
     }
 
     /// Gives it the keyboard.
@@ -103,17 +105,40 @@ impl Face {
     fn of(button: &page::Button, note: Option<&str>, ground: Color) -> Self {
         let (label, letter) = page::mnemonic(&button.label);
         let note = note.map(str::to_owned);
-        Self { label, letter, note, primary: button.primary, ground }
+        Self {
+            label,
+            letter,
+            note,
+            primary: button.primary,
+            ground,
+        }
     }
 
     fn words(&self) -> Style {
-        let colour = if self.primary { Color::White } else { look::INK };
-        let font = if self.primary || self.note.is_some() { look::BOLD } else { look::REGULAR };
-        Style { font, size: look::TEXT, colour }
+        let colour = if self.primary {
+            Color::White
+        } else {
+            look::INK
+        };
+        let font = if self.primary || self.note.is_some() {
+            look::BOLD
+        } else {
+            look::REGULAR
+        };
+        Style {
+            font,
+            size: look::TEXT,
+            colour,
+        }
     }
 
     fn draw(&self, raw: &Raw, hover: bool) {
-        let place = Place { x: raw.x(), y: raw.y(), w: raw.w(), h: raw.h() };
+        let place = Place {
+            x: raw.x(),
+            y: raw.y(),
+            w: raw.w(),
+            h: raw.h(),
+        };
         draw::draw_rect_fill(place.x, place.y, place.w, place.h, self.ground);
         if raw.has_focus() {
             look::soft_box(place, self.ground, look::ACCENT, 2, self.ground);
@@ -141,23 +166,43 @@ impl Face {
             (true, false, true) => 0.06,
             _ => 0.0,
         };
-        (look::mix(fill, Color::Black, shade), look::mix(edge, Color::Black, shade))
+        (
+            look::mix(fill, Color::Black, shade),
+            look::mix(edge, Color::Black, shade),
+        )
     }
 
     fn draw_words(&self, body: Place, active: bool) {
         let mut style = self.words();
         if !active {
-            style.colour = if self.primary { Color::White } else { look::mix(self.ground, look::QUIET, 0.7) };
+            style.colour = if self.primary {
+                Color::White
+            } else {
+                look::mix(self.ground, look::QUIET, 0.7)
+            };
         }
         let Some(note) = &self.note else {
             style.write_centred(&self.label, body.x, body.y, body.w, body.h);
             self.underline(style, body);
             return;
         };
-        let small = Style { font: look::REGULAR, size: look::SMALL, colour: look::QUIET };
+        let colour = if active {
+            look::ACCENT_INK
+        } else {
+            look::QUIET
+        };
+        let small = Style {
+            font: look::REGULAR,
+            size: look::SMALL,
+            colour,
+        };
         let left = body.x + 18;
         let width = body.w - 36;
-        let note_height = if note.is_empty() { 0 } else { small.height(note, width) };
+        let note_height = if note.is_empty() {
+            0
+        } else {
+            small.height(note, width)
+        };
         let top = body.y + (body.h - style.line_height() - note_height) / 2;
         style.write(&self.label, left, top, width);
         small.write(note, left, top + style.line_height(), width);
@@ -165,11 +210,20 @@ impl Face {
 
     fn underline(&self, style: Style, body: Place) {
         let Some(letter) = self.letter else { return };
-        let after = self.label[letter..].chars().next().map_or(0, char::len_utf8);
+        let after = self.label[letter..]
+            .chars()
+            .next()
+            .map_or(0, char::len_utf8);
         let left = body.x + (body.w - style.width(&self.label)) / 2;
         let from = left + style.width(&self.label[..letter]);
         let to = left + style.width(&self.label[..letter + after]);
-        draw::draw_rect_fill(from, body.y + (body.h + style.size) / 2 + 1, to - from, 1, style.colour);
+        draw::draw_rect_fill(
+            from,
+            body.y + (body.h + style.size) / 2 + 1,
+            to - from,
+            1,
+            style.colour,
+        );
     }
 }
 

@@ -12,12 +12,22 @@ pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page 
     let texts = &subject.texts;
     let mut page = subject.page();
     page.blocks.extend(subject.notices(view));
-    let tone = if view.permissions.control { Tone::Alarm } else { Tone::Note };
-    page.blocks.push(Block::Strip(tone, format!("{}.", doing(texts, agent, view.permissions))));
+    let tone = if view.permissions.control {
+        Tone::Alarm
+    } else {
+        Tone::Note
+    };
+    page.blocks.push(Block::Strip(
+        tone,
+        format!("{}.", doing(texts, agent, view.permissions)),
+    ));
     let close = Button::plain(&texts.bar.close, Action::Close);
     if view.permissions.control {
         page.blocks.push(Block::Text(texts.bar.escape.clone()));
-        page.buttons = vec![close, Button::primary(&texts.bar.take_back, Action::TakeBack)];
+        page.buttons = vec![
+            close,
+            Button::primary(&texts.bar.take_back, Action::TakeBack),
+        ];
     } else {
         page.buttons = vec![close.focused()];
     }
@@ -39,7 +49,10 @@ pub fn interrupted(subject: &Subject, view: &View) -> Page {
     let texts = &subject.texts;
     let mut page = subject.page();
     let time = clock(view.interrupted_seconds_left.unwrap_or(0));
-    page.blocks.push(Block::Text(fill(&texts.state.interrupted, &[("time", &time)])));
+    page.blocks.push(Block::Text(fill(
+        &texts.state.interrupted,
+        &[("time", &time)],
+    )));
     page.buttons = vec![Button::plain(&texts.bar.close, Action::Close).focused()];
     page
 }

@@ -9,7 +9,10 @@ use crate::texts::{Texts, fill};
 
 /// The failure of a session, which can be tried again.
 pub fn failure(subject: &Subject, view: &View) -> Page {
-    let name = view.failure.as_ref().map_or("internal", |failure| failure.name.as_str());
+    let name = view
+        .failure
+        .as_ref()
+        .map_or("internal", |failure| failure.name.as_str());
     let mut page = alone(&subject.texts, name, None);
     let support = subject.page().blocks.remove(1);
     page.blocks.insert(1, support);
@@ -34,5 +37,9 @@ pub fn alone(texts: &Texts, name: &str, detail: Option<&str>) -> Page {
     ];
     blocks.extend(detail.map(|detail| Block::Quiet(detail.to_owned())));
     let buttons = vec![Button::primary(&texts.window.close, Action::Leave)];
-    Page { blocks, buttons, wide_buttons: false }
+    Page {
+        blocks,
+        buttons,
+        wide_buttons: false,
+    }
 }

@@ -41,7 +41,11 @@ impl Style {
     /// Writes `text` in the middle of a place.
     pub fn write_centred(self, text: &str, x: i32, y: i32, w: i32, h: i32) {
         let text_width = self.width(text);
-        self.write_line(text, x + (w - text_width) / 2, y + (h - self.line_height()) / 2);
+        self.write_line(
+            text,
+            x + (w - text_width) / 2,
+            y + (h - self.line_height()) / 2,
+        );
     }
 
     fn write_line(self, line: &str, x: i32, y: i32) {
@@ -63,7 +67,11 @@ fn broken(text: &str, width: f64, measure: impl Fn(&str) -> f64) -> Vec<String> 
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is a line from the start");
-        let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+        let longer = if line.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{line} {word}")
+        };
         if measure(&longer) <= width {
             *line = longer;
         } else if measure(word) <= width {
@@ -109,7 +117,11 @@ mod tests {
 
     #[test]
     fn a_word_that_is_too_wide_is_broken() {
-        check("a Hyväntekeväisyysjärjestö b", 10, &["a", "Hyväntekev", "äisyysjärj", "estö b"]);
+        check(
+            "a Hyväntekeväisyysjärjestö b",
+            10,
+            &["a", "Hyväntekev", "äisyysjärj", "estö b"],
+        );
         check("abc", 0, &["a", "b", "c"]);
     }
 }

@@ -33,7 +33,9 @@ pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
         Block::Heading(texts.menu.heading.clone()),
         Block::Text(fill(&texts.menu.hint, &[("phone", phone)])),
     ];
-    let fitting = entries.iter().position(|entry| entry.fits.is_some() && entry.unusable.is_none());
+    let fitting = entries
+        .iter()
+        .position(|entry| entry.fits.is_some() && entry.unusable.is_none());
     let usable = entries.iter().position(|entry| entry.unusable.is_none());
     let focus = fitting.or(usable);
     blocks.extend(entries.iter().enumerate().map(|(at, entry)| {
@@ -43,9 +45,15 @@ pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
             focus: focus == Some(at),
             ..Button::plain(&label, Action::Choose(entry.id.clone()))
         };
-        Block::Choice(Choice { button, note: note(texts, entry) })
+        Block::Choice(Choice {
+            button,
+            note: note(texts, entry),
+        })
     }));
-    Page { blocks, ..Page::default() }
+    Page {
+        blocks,
+        ..Page::default()
+    }
 }
 
 fn note(texts: &Texts, entry: &Entry) -> Option<String> {
@@ -74,17 +82,27 @@ impl Menu {
         pressed: &Pressed,
     ) -> Self {
         let mut bar = None;
-        let mut sheet = Sheet::new(&texts.window.title, banner, pressed.clone(), |_: &mut DoubleWindow| {
-            bar = Some(menu_bar(texts, entries, pressed));
-            BAR
-        });
+        let mut sheet = Sheet::new(
+            &texts.window.title,
+            banner,
+            pressed.clone(),
+            |_: &mut DoubleWindow| {
+                bar = Some(menu_bar(texts, entries, pressed));
+                BAR
+            },
+        );
         let leave = {
             let pressed = pressed.clone();
             move || pressed(Action::Leave)
         };
         on_close(sheet.window(), leave.clone(), leave);
         let bar = bar.expect("the sheet builds what stands above it");
-        let mut made = Self { sheet, bar, texts: texts.clone(), phone: phone.to_owned() };
+        let mut made = Self {
+            sheet,
+            bar,
+            texts: texts.clone(),
+            phone: phone.to_owned(),
+        };
         made.set(entries);
         made.sheet.centre();
         made
@@ -92,11 +110,15 @@ impl Menu {
 
     /// Shows what is known of the entries now.
     pub fn set(&mut self, entries: &[Entry]) {
-        self.sheet.set(page(&self.texts, &self.phone, entries));
+        self.sheet
+            .set(page(&self.texts, &self.phone, entries), true);
         for (at, entry) in (0..).zip(entries) {
-            // Item 0 is the menu itself.
-            let flag = if entry.unusable.is_some() { MenuFlag::Inactive } else { MenuFlag::Normal };
-            self.bar.set_mode(at + 1, flag);
+            // Item 0 is the menu itself. (`set_mode` does nothing in this version of fltk-rs.)
+            match (self.bar.at(at + 1), &entry.unusable) {
+                (Some(mut item), Some(_)) => item.deactivate(),
+                (Some(mut item), None) => item.activate(),
+                (None, _) => {}
+            }
         }
     }
 
@@ -109,11 +131,13 @@ impl Menu {
 fn menu_bar(texts: &Texts, entries: &[Entry], pressed: &Pressed) -> MenuBar {
     let mut bar = MenuBar::new(0, 0, WIDTH, BAR, None);
     bar.set_frame(FrameType::GtkThinUpBox);
-    bar.set_text_size(look::TEXT - 1);
+    bar.set_text_size(look::TEXT);
     let mut add = |label: &str, action: Action| {
         let pressed = pressed.clone();
         let path = format!("{}/{label}", texts.menu.help);
-        bar.add(&path, Shortcut::None, MenuFlag::Normal, move |_| pressed(action.clone()));
+        bar.add(&path, Shortcut::None, MenuFlag::Normal, move |_| {
+            pressed(action.clone())
+        });
     };
     for entry in entries {
         add(&menu_label(&entry.label), Action::Choose(entry.id.clone()));
@@ -126,7 +150,10 @@ fn menu_bar(texts: &Texts, entries: &[Entry], pressed: &Pressed) -> MenuBar {
 /// FLTK's menus take `/`, `&`, `@` and a leading `_` as commands; an entry's name shows them.
 fn menu_label(label: &str) -> String {
     let plain = mnemonic(label).0;
-    let escaped = plain.replace('\\', "\\\\").replace('/', "\\/").replace('@', "@@");
+    let escaped = plain
+        .replace('\\', "\\\\")
+        .replace('/', "\\/")
+        .replace('@', "@@");
     escaped.trim_start_matches('_').to_owned()
 }
 
@@ -137,29 +164,42 @@ mod tests {
 
     fn entry(id: &str, fits: Option<&str>, unusable: Option<&str>) -> Entry {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Entry { id: id.into(), label: id.into(), fits: owned(fits), unusable: owned(unusable) }
+        Entry {
+            id: id.into(),
+            label: id.into(),
+            fits: owned(fits),
+            unusable: owned(unusable),
+        }
     }
 
     #[test]
     fn grey_entries_say_why_and_the_fitting_one_has_the_keyboard() {
         let texts = Texts::load(Language::Fi);
-        let entries =
-            [entry("a", None, None), entry("b", Some("2008"), None), entry("c", None, Some("tool-missing"))];
+        let entries = [
+            entry("a", None, None),
+            entry("b", Some("2008"), None),
+            entry("c", None, Some("tool-missing")),
+        ];
         let page = page(&texts, "02 123", &entries);
         let choices: Vec<_> = page
             .blocks
             .iter()
             .filter_map(|block| match block {
-                Block::Choice(choice) => {
-                    Some((choice.button.enabled, choice.button.focus, choice.note.as_deref()))
-                }
+                Block::Choice(choice) => Some((
+                    choice.button.enabled,
+                    choice.button.focus,
+                    choice.note.as_deref(),
+                )),
                 _ => None,
             })
             .collect();
         let fits = "Sopii ohjelmaasi, jonka versio on 2008.";
         let missing = "Tätä etätukea ei ole asennettu tälle koneelle.";
-        let expected =
-            [(true, false, None), (true, true, Some(fits)), (false, false, Some(missing))];
+        let expected = [
+            (true, false, None),
+            (true, true, Some(fits)),
+            (false, false, Some(missing)),
+        ];
         assert_eq!(choices, expected);
     }
 

@@ -8,6 +8,7 @@ pub mod before;
 pub mod button;
 pub mod connected;
 pub mod failure;
+mod icon;
 pub mod lines;
 pub mod look;
 pub mod menu;

@@ -90,18 +90,31 @@ pub struct Button {
 impl Button {
     /// A plain button that can be pressed.
     pub fn plain(label: &str, action: Action) -> Self {
-        Self { label: label.to_owned(), action, primary: false, enabled: true, focus: false }
+        Self {
+            label: label.to_owned(),
+            action,
+            primary: false,
+            enabled: true,
+            focus: false,
+        }
     }
 
     /// The button that goes on; Enter presses it.
     pub fn primary(label: &str, action: Action) -> Self {
-        Self { primary: true, focus: true, ..Self::plain(label, action) }
+        Self {
+            primary: true,
+            focus: true,
+            ..Self::plain(label, action)
+        }
     }
 
     /// With the keyboard when the page appears.
     #[must_use]
     pub fn focused(self) -> Self {
-        Self { focus: true, ..self }
+        Self {
+            focus: true,
+            ..self
+        }
     }
 }
 
@@ -152,7 +165,11 @@ impl Block {
 }
 
 fn same<T>(these: &[T], those: &[T], alike: impl Fn(&T, &T) -> bool) -> bool {
-    these.len() == those.len() && these.iter().zip(those).all(|(this, that)| alike(this, that))
+    these.len() == those.len()
+        && these
+            .iter()
+            .zip(those)
+            .all(|(this, that)| alike(this, that))
 }
 
 /// A label without its `&`, and the place of the letter that stood behind it, in bytes.
@@ -173,7 +190,10 @@ mod tests {
     fn a_mnemonic_is_the_letter_behind_the_ampersand() {
         assert_eq!(mnemonic("&Sulje"), ("Sulje".to_owned(), Some(0)));
         assert_eq!(mnemonic("&Älä salli"), ("Älä salli".to_owned(), Some(0)));
-        assert_eq!(mnemonic("Tillåt &inte"), ("Tillåt inte".to_owned(), Some(8)));
+        assert_eq!(
+            mnemonic("Tillåt &inte"),
+            ("Tillåt inte".to_owned(), Some(8))
+        );
         assert_eq!(mnemonic("Ecom"), ("Ecom".to_owned(), None));
         assert_eq!(mnemonic("A &"), ("A &".to_owned(), None));
     }
@@ -182,11 +202,20 @@ mod tests {
     fn words_may_change_and_the_shape_stays() {
         let page = |text: &str, question| Page {
             blocks: vec![Block::Text(text.to_owned())],
-            buttons: vec![Button::plain("x", Action::Answer { question, allow: false })],
+            buttons: vec![Button::plain(
+                "x",
+                Action::Answer {
+                    question,
+                    allow: false,
+                },
+            )],
             wide_buttons: true,
         };
         assert!(page("0:59", 1).has_shape_of(&page("0:58", 1)));
-        assert!(!page("0:59", 1).has_shape_of(&page("0:59", 2)), "another question");
+        assert!(
+            !page("0:59", 1).has_shape_of(&page("0:59", 2)),
+            "another question"
+        );
         assert!(!page("0:59", 1).has_shape_of(&Page::default()));
     }
 

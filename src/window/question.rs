@@ -22,7 +22,13 @@ pub fn question(subject: &Subject, agent: &AgentIdentity, question: &Question) -
     let time = clock(question.seconds_left);
     let answer = |label: &str, allow| Button {
         enabled: question.answerable,
-        ..Button::plain(label, Action::Answer { question: question.id, allow })
+        ..Button::plain(
+            label,
+            Action::Answer {
+                question: question.id,
+                allow,
+            },
+        )
     };
     Page {
         blocks: vec![

@@ -11,8 +11,10 @@ pub fn receipt(subject: &Subject, view: &View) -> Page {
     let texts = &subject.texts;
     let mut page = subject.page();
     page.blocks[0] = Block::Heading(texts.receipt.closed.clone());
-    page.blocks.extend(subject.notices(view).into_iter().filter(is_alarm));
-    page.blocks.extend(what_was_done(texts, view.receipt.as_ref()));
+    page.blocks
+        .extend(subject.notices(view).into_iter().filter(is_alarm));
+    page.blocks
+        .extend(what_was_done(texts, view.receipt.as_ref()));
     page.buttons = vec![
         Button::plain(&texts.receipt.again, Action::Open),
         Button::primary(&texts.window.close, Action::Leave),
@@ -41,7 +43,10 @@ pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> S
     };
     let viewed = texts.duration(seconds.0);
     let controlled = texts.duration(seconds.1);
-    let times = [("viewed", viewed.as_str()), ("controlled", controlled.as_str())];
+    let times = [
+        ("viewed", viewed.as_str()),
+        ("controlled", controlled.as_str()),
+    ];
     fill(text, &[agent, &times].concat())
 }
 

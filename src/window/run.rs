@@ -99,7 +99,7 @@ pub fn complain(texts: &Texts, name: &str, detail: &str) {
     let pressed = events.pressed();
     let leave = move || pressed(Action::Leave);
     on_close(sheet.window(), leave.clone(), leave);
-    sheet.set(failure::alone(texts, name, Some(detail)));
+    sheet.set(failure::alone(texts, name, Some(detail)), true);
     sheet.centre();
     sheet.window().show();
     while app::wait() {
@@ -163,7 +163,10 @@ impl Shell {
     /// The window comes first, everything that it doesn't need follows.
     fn run(mut self) -> Exit {
         app::check();
-        logs::begin(self.launcher.start().folders().logs().as_deref(), self.launcher.start().verbose());
+        logs::begin(
+            self.launcher.start().folders().logs().as_deref(),
+            self.launcher.start().verbose(),
+        );
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
         if let Some(error) = &self.launcher.start().settings_error {
             tracing::warn!("{error}");
@@ -187,7 +190,10 @@ impl Shell {
 
     /// Probes every entry but the one that is being opened: its session says better what is wrong.
     fn probe(&self) {
-        let opened = self.session.as_ref().map(|running| running.backend.as_str());
+        let opened = self
+            .session
+            .as_ref()
+            .map(|running| running.backend.as_str());
         let ids = self.entries.iter().map(|entry| entry.id.clone());
         let ids: Vec<_> = ids.filter(|id| Some(id.as_str()) != opened).collect();
         let (launcher, events) = (self.launcher.clone(), self.events.clone());
@@ -205,18 +211,31 @@ impl Shell {
         let banner = self.launcher.banner();
         let pressed = self.events.pressed();
         let texts = &self.launcher.texts;
-        let mut menu = Menu::new(texts, &registry.vendor.phone, &self.entries, banner, &pressed);
+        let mut menu = Menu::new(
+            texts,
+            &registry.vendor.phone,
+            &self.entries,
+            banner,
+            &pressed,
+        );
         menu.window().show();
         self.menu = Some(menu);
     }
 
     /// Opens an entry's window. `now` opens the connection too, without being asked to.
     fn open_session(&mut self, id: &str, now: bool) {
-        let Some(backend) = self.launcher.backend(id) else { return };
+        let Some(backend) = self.launcher.backend(id) else {
+            return;
+        };
         let at_once = now || backend.form == CodeForm::Ecom;
         self.sessions += 1;
         let number = self.sessions;
-        let others = self.probed.iter().filter(|other| other.id != id).cloned().collect();
+        let others = self
+            .probed
+            .iter()
+            .filter(|other| other.id != id)
+            .cloned()
+            .collect();
         let events = self.events.clone();
         let on_view = move |view| events.send(Event::View(number, Box::new(view)));
         let config = self.launcher.session(backend, others);
@@ -272,7 +291,9 @@ impl Shell {
     }
 
     fn copy(&mut self, field: usize) {
-        let Some(running) = &mut self.session else { return };
+        let Some(running) = &mut self.session else {
+            return;
+        };
         if let Some(digits) = running.window.digits(field) {
             app::copy(digits);
             running.copied_for = COPIED_TICKS;
@@ -286,7 +307,10 @@ impl Shell {
         let view = running.window.view();
         match view.map(|view| (&view.question, view.state)) {
             Some((Some(question), _)) => {
-                let answer = Command::Answer { question: question.id, allow: false };
+                let answer = Command::Answer {
+                    question: question.id,
+                    allow: false,
+                };
                 running.handle.send(answer);
             }
             None | Some((None, State::Closed | State::Failed)) => self.leave(),
@@ -300,7 +324,10 @@ impl Shell {
             self.done = true;
             return;
         };
-        let state = running.window.view().map_or(State::Closed, |view| view.state);
+        let state = running
+            .window
+            .view()
+            .map_or(State::Closed, |view| view.state);
         match state {
             State::Closed | State::Failed => self.end_session(),
             State::Connected | State::Interrupted => running.handle.send(Command::Close),
@@ -314,7 +341,9 @@ impl Shell {
 
     /// Back to the menu, or out.
     fn end_session(&mut self) {
-        let Some(mut running) = self.session.take() else { return };
+        let Some(mut running) = self.session.take() else {
+            return;
+        };
         running.window.hide();
         running.handle.join();
         match &mut self.menu {
@@ -324,11 +353,18 @@ impl Shell {
     }
 
     fn view(&mut self, number: u32, view: View) {
-        let Some(running) = self.session.as_mut().filter(|running| running.number == number) else {
+        let Some(running) = self
+            .session
+            .as_mut()
+            .filter(|running| running.number == number)
+        else {
             return;
         };
         let state = view.state;
-        let switch_to = view.receipt.as_ref().and_then(|receipt| receipt.switch_to.clone());
+        let switch_to = view
+            .receipt
+            .as_ref()
+            .and_then(|receipt| receipt.switch_to.clone());
         self.exit = Exit::of(&view);
         watch_escape(running, &view, &self.events);
         let over = matches!(state, State::Closed | State::Failed);
@@ -360,19 +396,29 @@ impl Shell {
         self.probed.retain(|known| known.id != probed.id);
         self.probed.push(probed.usable(&self.launcher));
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == probed.id) {
-            entry.unusable = probed.unusable.as_ref().map(|unusable| unusable.name.clone());
+            entry.unusable = probed
+                .unusable
+                .as_ref()
+                .map(|unusable| unusable.name.clone());
         }
         if let Some(menu) = &mut self.menu {
             menu.set(&self.entries);
         }
         if let Some(running) = &self.session {
-            let others = self.probed.iter().filter(|other| other.id != running.backend);
-            running.handle.send(Command::Others(others.cloned().collect()));
+            let others = self
+                .probed
+                .iter()
+                .filter(|other| other.id != running.backend);
+            running
+                .handle
+                .send(Command::Others(others.cloned().collect()));
         }
     }
 
     fn tick(&mut self) {
-        let Some(running) = &mut self.session else { return };
+        let Some(running) = &mut self.session else {
+            return;
+        };
         running.window.tick();
         if running.copied_for > 0 {
             running.copied_for -= 1;
@@ -398,7 +444,10 @@ fn watch_escape(running: &mut Running, view: &View, events: &Events) {
 pub(crate) fn subject(launcher: &Launcher, id: &str) -> Subject {
     let registry = &launcher.installed.registry;
     let label = |backend: &crate::registry::Backend| launcher.label(backend).to_owned();
-    let labels = registry.backends.iter().map(|backend| (backend.id.clone(), label(backend)));
+    let labels = registry
+        .backends
+        .iter()
+        .map(|backend| (backend.id.clone(), label(backend)));
     Subject {
         texts: launcher.texts.clone(),
         label: launcher.backend(id).map_or_else(|| id.to_owned(), label),

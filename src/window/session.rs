@@ -21,6 +21,7 @@ pub struct SessionWindow {
     subject: Subject,
     sheet: Sheet,
     bar: Bar,
+    /// Nothing before the connection is opened for the first time.
     view: Option<View>,
     copied: Option<usize>,
     place: Front,
@@ -49,10 +50,21 @@ impl SessionWindow {
         };
         on_close(sheet.window(), press(Action::Leave), press(Action::Escape));
         let bar = Bar::new(&subject.texts, banner, pressed);
-        let first = if at_once { before::opening(&subject) } else { before::before(&subject) };
-        sheet.set(first);
+        let first = if at_once {
+            before::opening(&subject)
+        } else {
+            before::before(&subject)
+        };
+        sheet.set(first, true);
         sheet.centre();
-        Self { subject, sheet, bar, view: None, copied: None, place: Front::Hidden }
+        Self {
+            subject,
+            sheet,
+            bar,
+            view: None,
+            copied: None,
+            place: Front::Hidden,
+        }
     }
 
     /// Shows the window for the first time.
@@ -68,7 +80,7 @@ impl SessionWindow {
         self.place = Front::Hidden;
     }
 
-    /// The newest view.
+    /// The newest view; none before the connection is opened.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
     }
@@ -80,6 +92,9 @@ impl SessionWindow {
 
     /// Shows a view.
     pub fn set(&mut self, view: View) {
+        if self.view.is_none() && view.state == State::Closed {
+            return;
+        }
         self.bar.set(bar::line(&self.subject.texts, &view));
         let wanted = wanted(&view);
         if view.code.is_none() {
@@ -118,7 +133,9 @@ impl SessionWindow {
 
     fn redraw(&mut self) {
         if let Some(view) = &self.view {
-            self.sheet.set(page(&self.subject, view, self.copied));
+            let at_front = wanted(view) != Wanted::Away;
+            self.sheet
+                .set(page(&self.subject, view, self.copied), at_front);
         }
     }
 

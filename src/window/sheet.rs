@@ -13,6 +13,7 @@ use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
 use super::button::{Pressed, PushButton};
+use super::icon;
 use super::lines::Style;
 use super::look::{self, Place};
 use super::page::{self, Block, Code, Page, Tone};
@@ -39,8 +40,15 @@ pub struct Sheet {
 
 /// A block's widgets.
 enum Part {
-    Painted { frame: Frame, block: Rc<RefCell<Block>> },
-    Code { frame: Frame, block: Rc<RefCell<Block>>, copy: PushButton },
+    Painted {
+        frame: Frame,
+        block: Rc<RefCell<Block>>,
+    },
+    Code {
+        frame: Frame,
+        block: Rc<RefCell<Block>>,
+        copy: PushButton,
+    },
     Choice(PushButton),
 }
 
@@ -57,6 +65,7 @@ impl Sheet {
         window.set_label(title);
         window.set_xclass("etatuki");
         window.set_color(look::GROUND);
+        window.set_icon(icon::icon());
         let mut top = above(&mut window);
         if let Some(text) = banner {
             add_banner(top, text);
@@ -68,7 +77,15 @@ impl Sheet {
         // Else FLTK would stretch what stands on a window whose height changes.
         window.make_resizable(false);
         let parts = Vec::new();
-        Self { window, body, parts, buttons: Vec::new(), page: Page::default(), top, pressed }
+        Self {
+            window,
+            body,
+            parts,
+            buttons: Vec::new(),
+            page: Page::default(),
+            top,
+            pressed,
+        }
     }
 
     /// The window itself, to be shown, hidden or raised.
@@ -81,15 +98,19 @@ impl Sheet {
         &self.page
     }
 
-    /// Shows a page.
-    pub fn set(&mut self, page: Page) {
+    /// Shows a page. `at_front` gives the keyboard to the button that asks for it, and with it to the
+    /// window: FLTK brings a window to the front that takes the keyboard.
+    pub fn set(&mut self, page: Page, at_front: bool) {
         if page == self.page && !self.parts.is_empty() {
             return;
         }
         if page.has_shape_of(&self.page) && !self.parts.is_empty() {
-            self.update(&page);
+            self.update(&page, at_front);
         } else {
             self.rebuild(&page);
+            if at_front {
+                self.focus(&page);
+            }
         }
         self.page = page;
         self.lay_out();
@@ -101,15 +122,23 @@ impl Sheet {
         let (x, y) = app::get_mouse();
         let (left, top, width, height) = app::screen_work_area(app::screen_num(x, y));
         let (w, h) = (self.window.w(), self.window.h());
-        self.window.resize(left + (width - w) / 2, top + (height - h).max(0) * 2 / 5, w, h);
+        self.window.resize(
+            left + (width - w) / 2,
+            top + (height - h).max(0) * 2 / 5,
+            w,
+            h,
+        );
     }
 
-    fn update(&mut self, page: &Page) {
+    fn update(&mut self, page: &Page, at_front: bool) {
         for (part, new) in self.parts.iter_mut().zip(&page.blocks) {
             part.set(new);
         }
         for (button, new) in self.buttons.iter_mut().zip(&page.buttons) {
-            button.set(new, None);
+            let became_pressable = button.set(new, None);
+            if became_pressable && new.focus && at_front {
+                button.focus();
+            }
         }
     }
 
@@ -119,11 +148,16 @@ impl Sheet {
         self.body.clear();
         self.body.make_resizable(false);
         self.body.begin();
-        self.parts = page.blocks.iter().map(|block| Part::new(block, &self.pressed)).collect();
+        self.parts = page
+            .blocks
+            .iter()
+            .map(|block| Part::new(block, &self.pressed))
+            .collect();
         let push = |button| PushButton::new(button, None, look::GROUND, self.pressed.clone());
         self.buttons = page.buttons.iter().map(push).collect();
         self.body.end();
-        self.focus(page);
+        // Else FLTK would put the next window that is made inside this one.
+        Group::set_current(None::<&Group>);
     }
 
     fn focus(&mut self, page: &Page) {
@@ -131,10 +165,14 @@ impl Sheet {
         if let Some(at) = page.buttons.iter().position(wanted) {
             return self.buttons[at].focus();
         }
-        for part in &mut self.parts {
-            match part {
-                Part::Code { copy, .. } => return copy.focus(),
-                Part::Choice(button) => return button.focus(),
+        let has_focus = |block: &Block| match block {
+            Block::Code(code) => wanted(&code.copy),
+            Block::Choice(choice) => wanted(&choice.button),
+            _ => false,
+        };
+        if let Some(at) = page.blocks.iter().position(has_focus) {
+            match &mut self.parts[at] {
+                Part::Code { copy: button, .. } | Part::Choice(button) => button.focus(),
                 Part::Painted { .. } => {}
             }
         }
@@ -157,13 +195,22 @@ impl Sheet {
         }
         self.fit(y + look::MARGIN - 4);
         for (part, (y, h)) in self.parts.iter_mut().zip(tops) {
-            part.place(Place { x: look::MARGIN, y, w: INNER, h });
+            part.place(Place {
+                x: look::MARGIN,
+                y,
+                w: INNER,
+                h,
+            });
         }
         self.lay_out_buttons(buttons);
     }
 
     fn button_height(&self) -> i32 {
-        if self.page.wide_buttons { look::BUTTON + 14 } else { look::BUTTON }
+        if self.page.wide_buttons {
+            look::BUTTON + 14
+        } else {
+            look::BUTTON
+        }
     }
 
     fn lay_out_buttons(&mut self, y: i32) {
@@ -185,7 +232,12 @@ impl Sheet {
         self.body.resize(0, self.top, WIDTH, height - self.top);
         if self.window.h() != height {
             self.window.size_range(WIDTH, height, WIDTH, height);
-            self.window.set_size(WIDTH, height);
+            let (x, y) = (self.window.x(), self.window.y());
+            let (_, top, _, screen) = app::screen_work_area(app::screen_num(x, y));
+            // A window that grows must not grow out of the screen, nor its title.
+            let title = self.window.decorated_h() - self.window.h();
+            let lowest = (top + screen - height).max(top + title);
+            self.window.resize(x, y.min(lowest), WIDTH, height);
         }
     }
 }
@@ -201,11 +253,18 @@ impl Part {
             Block::Code(code) => {
                 let (frame, shared) = painted(block);
                 let copy = PushButton::new(&code.copy, None, look::PAPER, pressed.clone());
-                Part::Code { frame, block: shared, copy }
+                Part::Code {
+                    frame,
+                    block: shared,
+                    copy,
+                }
             }
             _ => {
                 let (frame, shared) = painted(block);
-                Part::Painted { frame, block: shared }
+                Part::Painted {
+                    frame,
+                    block: shared,
+                }
             }
         }
     }
@@ -213,11 +272,11 @@ impl Part {
     fn set(&mut self, new: &Block) {
         match (self, new) {
             (Part::Choice(button), Block::Choice(choice)) => {
-                button.set(&choice.button, choice.note.as_deref().or(Some("")));
+                let _ = button.set(&choice.button, choice.note.as_deref().or(Some("")));
             }
             (Part::Code { frame, block, copy }, Block::Code(code)) => {
                 *block.borrow_mut() = new.clone();
-                copy.set(&code.copy, None);
+                let _ = copy.set(&code.copy, None);
                 frame.redraw();
             }
             (Part::Painted { frame, block }, _) => {
@@ -236,7 +295,12 @@ impl Part {
             Part::Code { frame, copy, .. } => {
                 frame.resize(x, y, w, h);
                 let x = x + w - COPY_WIDTH - 8;
-                copy.place(Place { x, y: y + 8, w: COPY_WIDTH, h: look::BUTTON - 8 });
+                copy.place(Place {
+                    x,
+                    y: y + 8,
+                    w: COPY_WIDTH,
+                    h: look::BUTTON - 8,
+                });
             }
         }
     }
@@ -248,7 +312,15 @@ fn painted(block: &Block) -> (Frame, Rc<RefCell<Block>>) {
     frame.set_frame(FrameType::NoBox);
     let drawn = shared.clone();
     frame.draw(move |frame| {
-        draw_block(&drawn.borrow(), Place { x: frame.x(), y: frame.y(), w: frame.w(), h: frame.h() });
+        draw_block(
+            &drawn.borrow(),
+            Place {
+                x: frame.x(),
+                y: frame.y(),
+                w: frame.w(),
+                h: frame.h(),
+            },
+        );
     });
     (frame, shared)
 }
@@ -256,7 +328,8 @@ fn painted(block: &Block) -> (Frame, Rc<RefCell<Block>>) {
 fn style(block: &Block) -> Style {
     let (font, size, colour) = match block {
         Block::Heading(_) => (look::BOLD, look::HEADING, look::INK),
-        Block::Quiet(_) => (look::REGULAR, look::SMALL + 1, look::QUIET),
+        Block::Quiet(_) => (look::REGULAR, look::SMALL, look::QUIET),
+        Block::Strip(Tone::Alarm, _) => (look::BOLD, look::TEXT, Tone::Alarm.colours().ink),
         Block::Strip(tone, _) => (look::REGULAR, look::TEXT, tone.colours().ink),
         _ => (look::REGULAR, look::TEXT, look::INK),
     };
@@ -264,7 +337,11 @@ fn style(block: &Block) -> Style {
 }
 
 fn digits_style() -> Style {
-    Style { font: look::BOLD, size: look::DIGITS, colour: look::INK }
+    Style {
+        font: look::BOLD,
+        size: look::DIGITS,
+        colour: look::INK,
+    }
 }
 
 fn block_height(block: &Block) -> i32 {
@@ -275,7 +352,11 @@ fn block_height(block: &Block) -> i32 {
         Block::Strip(_, text) => style(block).height(text, INNER - 3 * STRIP_PAD) + 2 * STRIP_PAD,
         Block::Code(_) => look::BUTTON + digits_style().line_height() + CARD_PAD - 8,
         Block::Choice(choice) => {
-            if choice.note.is_some() { 76 } else { 60 }
+            if choice.note.is_some() {
+                76
+            } else {
+                60
+            }
         }
     }
 }
@@ -311,7 +392,11 @@ fn draw_block(block: &Block, place: Place) {
 fn draw_code(code: &Code, place: Place) {
     look::soft_box(place, look::PAPER, look::EDGE, 1, look::GROUND);
     let Place { x, y, w, .. } = place;
-    let label = Style { font: look::REGULAR, size: look::TEXT, colour: look::QUIET };
+    let label = Style {
+        font: look::REGULAR,
+        size: look::TEXT,
+        colour: look::QUIET,
+    };
     label.write(&code.label, x + CARD_PAD, y + 16, w - COPY_WIDTH);
     let digits = digits_style();
     digits.write_centred(&code.digits, x, y + look::BUTTON, w, digits.line_height());
@@ -345,15 +430,27 @@ fn add_banner(y: i32, text: &str) {
         let (x, y, w, h) = (frame.x(), frame.y(), frame.w(), frame.h());
         draw::draw_rect_fill(x, y, w, h, colours.fill);
         draw::draw_rect_fill(x, y + h - 1, w, 1, colours.edge);
-        let style = Style { font: look::REGULAR, size: look::SMALL, colour: colours.ink };
+        let style = Style {
+            font: look::REGULAR,
+            size: look::SMALL,
+            colour: colours.ink,
+        };
         style.write_centred(&text, x, y, w, h);
     });
 }
 
 /// What closing a window means: the window manager's button and Alt+F4 call `close`, Esc calls `escape`.
-pub fn on_close(window: &mut DoubleWindow, close: impl Fn() + 'static, escape: impl Fn() + 'static) {
+pub fn on_close(
+    window: &mut DoubleWindow,
+    close: impl Fn() + 'static,
+    escape: impl Fn() + 'static,
+) {
     window.set_callback(move |_| {
         let by_key = matches!(app::event(), Event::Shortcut | Event::KeyDown);
-        if by_key && app::event_key() == Key::Escape { escape() } else { close() }
+        if by_key && app::event_key() == Key::Escape {
+            escape()
+        } else {
+            close()
+        }
     });
 }

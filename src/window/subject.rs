@@ -25,10 +25,16 @@ pub struct Subject {
 impl Subject {
     /// A page that begins with the entry's name and the number to call.
     pub fn page(&self) -> Page {
-        let support = [("vendor", self.vendor.as_str()), ("phone", self.phone.as_str())];
+        let support = [
+            ("vendor", self.vendor.as_str()),
+            ("phone", self.phone.as_str()),
+        ];
         let support = fill(&self.texts.window.support, &support);
         let blocks = vec![Block::Heading(self.label.clone()), Block::Quiet(support)];
-        Page { blocks, ..Page::default() }
+        Page {
+            blocks,
+            ..Page::default()
+        }
     }
 
     /// The entry's name in the customer's language.
@@ -44,7 +50,10 @@ impl Subject {
             Notice::WrongCodeTried { agent, left } => {
                 let left = [("left", left.to_string())];
                 let left = left.each_ref().map(|(key, value)| (*key, value.as_str()));
-                fill(&texts.wrong_code_tried, &[&named(agent)[..], &left].concat())
+                fill(
+                    &texts.wrong_code_tried,
+                    &[&named(agent)[..], &left].concat(),
+                )
             }
             Notice::CodeBurnt { agent } => fill(&texts.code_burnt, &named(agent)),
             Notice::CodeRenewed => texts.code_renewed.clone(),
@@ -57,7 +66,11 @@ impl Subject {
         let stranger = view.notices.iter().find(|notice| is_alarm(notice));
         let latest = view.notices.iter().rev().find(|notice| !is_alarm(notice));
         let strip = |notice| {
-            let tone = if is_alarm(notice) { Tone::Alarm } else { Tone::Note };
+            let tone = if is_alarm(notice) {
+                Tone::Alarm
+            } else {
+                Tone::Note
+            };
             Block::Strip(tone, self.notice(notice))
         };
         stranger.into_iter().chain(latest).map(strip).collect()
@@ -66,7 +79,10 @@ impl Subject {
 
 /// The placeholders that a support person fills.
 pub fn named(agent: &AgentIdentity) -> [(&'static str, &str); 2] {
-    [("name", agent.name.as_str()), ("organisation", agent.organisation.as_str())]
+    [
+        ("name", agent.name.as_str()),
+        ("organisation", agent.organisation.as_str()),
+    ]
 }
 
 fn is_alarm(notice: &Notice) -> bool {

@@ -11,14 +11,18 @@ use crate::texts::{clock, fill};
 
 /// The code, what to do with it, and for how long. `copied` is the field that was just copied.
 pub fn waiting(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
-    let Some(code) = &view.code else { return between_codes(subject, view) };
+    let Some(code) = &view.code else {
+        return between_codes(subject, view);
+    };
     let texts = &subject.texts;
     let mut page = subject.page();
     page.blocks.extend(subject.notices(view));
     let phone = [("phone", subject.phone.as_str())];
-    page.blocks.push(Block::Text(fill(&texts.code.call, &phone)));
+    page.blocks
+        .push(Block::Text(fill(&texts.code.call, &phone)));
     let fields = code.fields.iter().enumerate();
-    page.blocks.extend(fields.map(|(at, field)| field_block(subject, at, field, copied)));
+    page.blocks
+        .extend(fields.map(|(at, field)| field_block(subject, at, field, copied)));
     page.blocks.push(Block::Text(texts.state.waiting.clone()));
     page.blocks.push(Block::Quiet(promise(subject, view)));
     page.buttons = vec![Button::plain(&texts.bar.close, Action::Close)];
@@ -48,7 +52,10 @@ fn field_block(subject: &Subject, at: usize, field: &ShownField, copied: Option<
     Block::Code(Code {
         label: label.clone(),
         digits: Zeroizing::new(field.digits.clone()),
-        copy: Button::plain(&copy_label, Action::Copy(at)),
+        copy: Button {
+            focus: at == 0,
+            ..Button::plain(&copy_label, Action::Copy(at))
+        },
     })
 }
 
@@ -58,5 +65,9 @@ fn promise(subject: &Subject, view: &View) -> String {
         let time = clock(seconds);
         fill(&texts.code.renews, &[("time", &time)])
     });
-    [Some(texts.before.promise.clone()), renews].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [Some(texts.before.promise.clone()), renews]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
