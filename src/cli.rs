@@ -77,7 +77,7 @@ pub const PLUGIN_HOST: &str = "plugin-host";
 
 impl Cli {
     /// The command, with `etatuki BACKEND` read as `etatuki open BACKEND`; `None` is the menu.
-    pub fn command(self) -> (Options, Option<Command>) {
+    pub fn into_command(self) -> (Options, Option<Command>) {
         let backend = self.backend.map(|backend| Command::Open { backend });
         (self.options, self.command.or(backend))
     }
@@ -86,11 +86,10 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     fn check(arguments: &[&str], expected: Option<Command>) -> Options {
         let all = std::iter::once("etatuki").chain(arguments.iter().copied());
-        let (options, command) = Cli::try_parse_from(all).unwrap().command();
+        let (options, command) = Cli::try_parse_from(all).unwrap().into_command();
         assert_eq!(command, expected, "{arguments:?}");
         options
     }
@@ -159,10 +158,10 @@ mod tests {
         }
     }
 
-    /// The help as it is printed; `docs/cli.md` shows the same.
+    /// The help as it is printed, and `docs/cli.md` shows it.
     #[test]
     fn help() {
-        let help = Cli::command()
+        let help = <Cli as clap::CommandFactory>::command()
             .term_width(100)
             .render_long_help()
             .to_string();
@@ -171,6 +170,11 @@ mod tests {
             include_str!("cli_help.txt").trim_end(),
             "\n{help}"
         );
-        Cli::command().debug_assert();
+        let docs = include_str!("../docs/cli.md");
+        assert!(
+            docs.contains(include_str!("cli_help.txt").trim_end()),
+            "docs/cli.md"
+        );
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -18,7 +18,7 @@ use crate::window::run as window;
 
 /// Runs the launcher.
 pub fn run(cli: Cli) -> ExitCode {
-    let (options, command) = cli.command();
+    let (options, command) = cli.into_command();
     let exit = match Start::new(options).launcher() {
         Ok(launcher) => with_registry(launcher, command),
         Err((start, error)) => without_registry(&start, &error, command.as_ref()),

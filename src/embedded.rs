@@ -13,6 +13,7 @@ use crate::commands::{begin_log, display};
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::launcher::Launcher;
+use crate::probe;
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
 use crate::window::look;
@@ -68,6 +69,7 @@ pub(crate) fn refuse(texts: &Texts, name: &str, detail: &str) {
 fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
     let (tell, ended) = std::sync::mpsc::channel();
     let backend = launcher.backend(id).cloned();
+    let launcher = Arc::new(launcher);
     let events = events.clone();
     let run = move || {
         let Some(backend) = backend else { return };
@@ -76,6 +78,7 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
         let texts = launcher.texts.clone();
         let texts = move |name: &str, args: &[(&str, &str)]| sentence(&texts, &labels, name, args);
         let started = tell.clone();
+        let id = backend.id.clone();
         let tee = events.clone();
         let last = json::run(
             config,
@@ -83,6 +86,7 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
             BufReader::new(std::io::stdin()),
             std::io::stdout(),
             move |commander| {
+                probe_others(launcher, &id, commander.clone());
                 let _ = started.send(Over::Started(commander));
             },
             Box::new(move |view| tee.send(Event::View(0, Box::new(view.clone())))),
@@ -95,6 +99,23 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
         tracing::error!("no session could be started: {error}");
     }
     ended
+}
+
+/// Finds out what else can be used here, so that the agent may ask for it.
+fn probe_others(launcher: Arc<Launcher>, id: &str, commander: Commander) {
+    let ids = launcher.entries().into_iter().map(|other| other.id.clone());
+    let ids: Vec<_> = ids.filter(|other| other != id).collect();
+    let probing = move || {
+        let mut others = Vec::new();
+        probe::all(&launcher, &ids, |probed| {
+            others.push(probed.usable(&launcher));
+            commander.send(Command::Others(others.clone()));
+        });
+    };
+    let thread = std::thread::Builder::new().name("etatuki-probes".into());
+    if let Err(error) = thread.spawn(probing) {
+        tracing::error!("no entry can be probed: {error}");
+    }
 }
 
 /// What the thread of the JSON lines tells.
