@@ -105,6 +105,11 @@ impl Customer {
     /// Waits for a question and answers it, as a person would: not in its first second.
     pub fn answer(&mut self, ask: &str, allow: bool) {
         let id = self.question(ask);
+        self.answers(id, allow);
+    }
+
+    /// Answers a question, as a person would: not in its first second.
+    pub fn answers(&mut self, id: u64, allow: bool) {
         std::thread::sleep(Duration::from_millis(1100));
         self.say(&json!({"type": "answer", "id": id, "allow": allow}));
     }

@@ -4,7 +4,13 @@
 //! The programs come from cargo's target folder: `cargo build --workspace` first, or `make test`.
 
 mod agent;
+mod codes;
 mod customer;
 mod desktop;
+mod endings;
 mod journeys;
+mod page;
+mod secrets;
+mod traces;
+mod troubles;
 mod world;

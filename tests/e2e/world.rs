@@ -50,6 +50,13 @@ pub fn bin() -> PathBuf {
     bin
 }
 
+/// Where a screenshot of that name is kept: `target/e2e/`.
+pub fn artefact(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
+
 /// Waits until `done` gives something, and fails with `what` after the limit.
 pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + LIMIT;

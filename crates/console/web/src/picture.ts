@@ -77,15 +77,16 @@ export class Picture {
 
   #attach(): void {
     const socket = new WebSocket(socketUrl("/rfb"));
+    let taken = false;
+    // Before noVNC listens, so that it is known when noVNC tells of the end.
+    socket.addEventListener("close", (event) => {
+      taken = event.code === TAKEN_ELSEWHERE;
+    });
     const viewer = new RFB(this.#room, socket, { shared: true });
     viewer.viewOnly = !this.#control;
     viewer.scaleViewport = this.#fit;
     viewer.background = "transparent";
     viewer.showDotCursor = true;
-    let taken = false;
-    socket.addEventListener("close", (event) => {
-      taken = event.code === TAKEN_ELSEWHERE;
-    });
     viewer.addEventListener("connect", () => {
       this.#enter("shown");
       if (this.#control) {
@@ -112,6 +113,7 @@ export class Picture {
   }
 
   #lost(taken: boolean): void {
+    this.#viewer = null;
     this.#detach(taken ? "elsewhere" : "none");
     if (taken) {
       return;
