@@ -15,7 +15,7 @@ use etatuki_demo::process::Process;
 use etatuki_demo::stage::Stage;
 
 /// The customer's virtual display, in pixels.
-const SCREEN: (u16, u16) = (1180, 780);
+const SCREEN: (u16, u16) = (1100, 860);
 
 /// The whole job on this machine, for a look.
 #[derive(Parser)]
@@ -123,7 +123,9 @@ fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)>
 
 fn start_gnucash(stage: &Stage, display: &Display, repository: &Path) -> Result<Process> {
     // A desktop's colour instead of black; without the program it stays black.
-    let _ = Command::new("xsetroot").args(["-display", display.name(), "-solid", "#3d5a73"]).status();
+    let _ = Command::new("xsetroot")
+        .args(["-display", display.name(), "-solid", "#3d5a73"])
+        .status();
     gnucash::start(stage, display.name(), repository)
 }
 

@@ -7,6 +7,7 @@ function show(): void {
   const rfb = new RFB(pane, `ws://${location.host}/customer`);
   rfb.scaleViewport = true;
   rfb.focusOnClick = true;
+  rfb.background = "transparent";
   rfb.addEventListener("disconnect", () => setTimeout(show, 1000));
 }
 
