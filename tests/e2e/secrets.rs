@@ -1,0 +1,156 @@
+//! Secrets stay where they belong: not in the service's memory, not in anybody's log.
+
+use std::io::BufRead as _;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::process::Stdio;
+
+use etatuki_demo::process::Process;
+
+use crate::agent::Agent;
+use crate::customer::Customer;
+use crate::world::World;
+
+/// Where `digits` stand alone, that is with no digit beside them.
+fn finds(haystack: &[u8], digits: &str) -> bool {
+    let digits = digits.as_bytes();
+    let is_digit = |at: Option<&u8>| at.is_some_and(u8::is_ascii_digit);
+    let mut from = 0;
+    while let Some(found) = haystack[from..].iter().position(|byte| *byte == digits[0]) {
+        let start = from + found;
+        let end = start + digits.len();
+        let before = start.checked_sub(1).and_then(|at| haystack.get(at));
+        if haystack[start..].starts_with(digits)
+            && !is_digit(before)
+            && !is_digit(haystack.get(end))
+        {
+            return true;
+        }
+        from = start + 1;
+    }
+    false
+}
+
+/// All that a process has in memory, as far as it can be read.
+fn memory(pid: u32) -> Vec<u8> {
+    let maps = std::fs::File::open(format!("/proc/{pid}/maps")).unwrap();
+    let mut file = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let mut all = Vec::new();
+    for line in BufReader::new(maps).lines().map_while(Result::ok) {
+        let (range, rest) = line.split_once(' ').unwrap();
+        // Only what can be written can hold something that wasn't in the program's file.
+        if !rest.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').unwrap();
+        let at = |text| u64::from_str_radix(text, 16).unwrap();
+        let (start, end) = (at(start), at(end));
+        let mut part = vec![0; usize::try_from(end - start).unwrap()];
+        if file.seek(SeekFrom::Start(start)).is_ok() && file.read_exact(&mut part).is_ok() {
+            all.append(&mut part);
+            all.push(0);
+        }
+    }
+    all
+}
+
+/// Every file below a folder, one after the other.
+fn files(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            all.append(&mut files(&entry.path()));
+        } else {
+            all.append(&mut std::fs::read(entry.path()).unwrap_or_default());
+        }
+        all.push(0);
+    }
+    all
+}
+
+/// The nameplate without spaces or check digit, and the ways in which the secret part could be written.
+fn parts(code: &[String]) -> (String, Vec<String>) {
+    let plain: Vec<String> = code.iter().map(|field| field.replace(' ', "")).collect();
+    match &plain[..] {
+        [code_of_12] => {
+            let last = code[0].split(' ').collect::<Vec<_>>();
+            let secret = vec![
+                code_of_12.clone(),
+                code[0].clone(),
+                code_of_12[6..].to_owned(),
+                format!("{} {}", last[2], last[3]),
+            ];
+            (code_of_12[..6].to_owned(), secret)
+        }
+        [id, password] => {
+            let secret = vec![password.clone(), code[1].clone()];
+            (id[..8].to_owned(), secret)
+        }
+        _ => panic!("a code has one field or two"),
+    }
+}
+
+/// A whole session with every log as talkative as it gets.
+fn keeps(backend: &str) {
+    let world = World::new();
+    let folder = world.stage.folder().to_owned();
+    let log = |name: &str| Stdio::from(std::fs::File::create(folder.join(name)).unwrap());
+    let mut command = world.stage.program("etatuki-service");
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--verbose"])
+        .args(["--vendor-key", world.stage.vendor_key()])
+        .stderr(log("talkative-service.log"));
+    let (service, ready, _) = Process::start_ready(&mut command).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let url = ready["listening"].as_str().unwrap();
+    let registry = world.stage.registry_text();
+    let registry = registry.replace(world.stage.service_url(), url);
+    std::fs::write(world.stage.registry(), registry).unwrap();
+
+    let mut command = world.stage.launcher(world.display.name());
+    command
+        .args(["-v", "session", backend])
+        .env("RUST_LOG", "trace")
+        .stderr(log("launcher.log"));
+    let mut customer = Customer::spawn(command);
+    let code = customer.code();
+    customer.expect_state("waiting");
+    let mut command = world.stage.program("etatuki-console");
+    command
+        .args(["join", "--vnc", "127.0.0.1:0", "--service", url])
+        .arg("--agent")
+        .arg(world.stage.agent_file())
+        .env("RUST_LOG", "trace")
+        .stderr(log("console.log"));
+    let mut agent = Agent::spawn(command, &code);
+    customer.answer("view", true);
+    agent.expect_type("picture");
+
+    let (nameplate, secrets) = parts(&code);
+    let memory = memory(service.pid().as_raw_nonzero().get().unsigned_abs());
+    assert!(
+        finds(&memory, &nameplate),
+        "the grep doesn't find what is there"
+    );
+    agent.say("end");
+    customer.expect_type("closed");
+    assert_eq!(customer.ended().code(), Some(0));
+    assert_eq!(agent.ended().code(), Some(0));
+    let logs = files(&folder);
+    assert!(logs.len() > 10_000, "the logs weren't talkative");
+    for secret in &secrets {
+        assert!(!finds(&memory, secret), "the service holds a secret");
+        assert!(!finds(&logs, secret), "a secret stands in a file");
+    }
+    drop(service);
+}
+
+#[test]
+fn the_service_never_holds_a_password() {
+    keeps("ecom");
+}
+
+#[test]
+fn the_service_never_holds_a_session_codes_secret() {
+    keeps("remoteus-2008");
+}
