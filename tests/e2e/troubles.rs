@@ -1,0 +1,302 @@
+//! What can go wrong on the customer's machine: each has its name, its sentence and its exit code, and leaves nothing.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::customer::Customer;
+use crate::traces::{customer_fails, host_of, kill, looking, nothing_left, pid_of};
+use crate::world::World;
+
+/// Puts another text in the place of a part of the registry.
+fn registry(world: &World, from: &str, to: &str) {
+    let text = world.stage.registry_text();
+    assert!(text.contains(from), "{from} isn't in the registry");
+    std::fs::write(world.stage.registry(), text.replace(from, to)).unwrap();
+}
+
+/// A registry whose only entry is a plugin made of `tests/plugins/NAME.c`.
+fn with_plugin(name: &str) -> World {
+    let world = World::new();
+    let folder = world.stage.folder().join("plugins");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let library = folder.join(format!("{name}.so"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = Command::new("gcc")
+        .args(["-std=c11", "-fPIC", "-shared", "-pthread", "-I"])
+        .arg(here.join("crates/backend-api/include"))
+        .arg("-o")
+        .arg(&library)
+        .arg(here.join(format!("tests/plugins/{name}.c")))
+        .output()
+        .expect("gcc is needed");
+    assert!(made.status.success(), "{made:?}");
+    std::fs::set_permissions(&library, std::fs::Permissions::from_mode(0o755)).unwrap();
+    only_entry(&world, name, &format!("{name}.so"));
+    world
+}
+
+fn only_entry(world: &World, id: &str, file: &str) {
+    let text = world.stage.registry_text();
+    let head = text.split("[[backend]]").next().unwrap();
+    let entry = format!(
+        "[[backend]]\nid = \"{id}\"\nlabel = {{ fi = \"Koe\", sv = \"Prov\", en = \"Test\" }}\n\
+         plugin = \"{file}\"\nversion = \"*\"\nform = \"remoteus\"\n"
+    );
+    std::fs::write(world.stage.registry(), format!("{head}{entry}")).unwrap();
+}
+
+/// Opens the entry, which fails.
+fn open_fails(world: &World, backend: &str, name: &str, code: i32) -> Value {
+    customer_fails(world, Customer::start(world, backend, &[]), name, code)
+}
+
+#[test]
+fn no_service() {
+    let world = World::new();
+    // A port that was free a moment ago, and that nobody else is given soon.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    registry(&world, world.stage.service_url(), &format!("http://{port}"));
+    open_fails(&world, "ecom", "service-unreachable", 5);
+}
+
+#[test]
+fn a_service_that_never_answers() {
+    let world = World::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    registry(&world, world.stage.service_url(), &address);
+    open_fails(&world, "remoteus-2008", "service-unreachable", 5);
+}
+
+#[test]
+fn a_service_that_talks_nonsense() {
+    use std::io::{Read as _, Write as _};
+    let world = World::new();
+    let odd = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", odd.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in odd.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html");
+        }
+    });
+    registry(&world, world.stage.service_url(), &address);
+    open_fails(&world, "remoteus-2008", "service-error", 5);
+}
+
+#[test]
+fn a_service_that_dies_while_somebody_waits() {
+    let mut world = World::new();
+    let mut customer = Customer::start(&world, "ecom", &[]);
+    customer.expect_state("waiting");
+    let service = world.stage.service();
+    service.child().kill().unwrap();
+    service.child().wait().unwrap();
+    // The customer can still close it in good order, without waiting for an answer that never comes.
+    customer.say(&json!({"type": "close"}));
+    customer.expect_type("closed");
+    assert_eq!(customer.ended().code(), Some(0));
+    nothing_left(&world);
+}
+
+#[test]
+fn a_running_session_needs_no_service() {
+    let mut world = World::new();
+    let (mut customer, mut agent) = looking(&world, "ecom");
+    let service = world.stage.service();
+    service.child().kill().unwrap();
+    service.child().wait().unwrap();
+    agent.say("ask-control");
+    customer.answer("control", true);
+    agent.expect("control", |line| {
+        line["type"] == "permissions" && line["control"] == true
+    });
+    agent.say("end");
+    customer.expect_type("closed");
+    assert_eq!(customer.ended().code(), Some(0));
+    assert_eq!(agent.ended().code(), Some(0));
+    nothing_left(&world);
+}
+
+#[test]
+fn a_tool_that_is_missing() {
+    let world = World::new();
+    registry(
+        &world,
+        "tool = \"x11vnc\"\npaths = [\"/usr/bin/x11vnc\"]",
+        "tool = \"no-such-tool\"\npaths = [\"/nonexistent/no-such-tool\"]",
+    );
+    let failed = open_fails(&world, "remoteus-2008", "tool-missing", 4);
+    assert!(failed["detail"].as_str().unwrap().contains("no-such-tool"));
+    open_fails(&world, "remoteus-2010", "tool-missing", 4);
+}
+
+#[test]
+fn a_tool_that_is_too_old() {
+    let world = World::new();
+    registry(&world, "version = \">=0.9.13\"", "version = \">=99\"");
+    open_fails(&world, "remoteus-2008", "tool-too-old", 4);
+    open_fails(&world, "remoteus-2010", "tool-too-old", 4);
+}
+
+#[test]
+fn a_tool_that_is_killed_in_the_middle() {
+    for backend in ["remoteus-2008", "remoteus-2010"] {
+        let world = World::new();
+        let (customer, mut agent) = looking(&world, backend);
+        kill(pid_of(&world, "x11vnc"));
+        let failed = agent.expect_type("failed");
+        assert_eq!(failed["name"], "tool-died", "{failed:#}");
+        assert_eq!(agent.ended().code(), Some(6));
+        customer_fails(&world, customer, "tool-died", 4);
+    }
+}
+
+#[test]
+fn a_plugin_of_another_major_version() {
+    let world = with_plugin("wrong-major");
+    open_fails(&world, "wrong-major", "plugin-wrong-version", 4);
+}
+
+#[test]
+fn a_plugin_that_aborts() {
+    let world = with_plugin("abort-in-open");
+    open_fails(&world, "abort-in-open", "plugin-died", 4);
+}
+
+#[test]
+fn a_plugin_that_hangs() {
+    let world = with_plugin("hang-in-open");
+    open_fails(&world, "hang-in-open", "plugin-hung", 4);
+}
+
+#[test]
+fn a_plugin_that_others_can_write() {
+    let world = with_plugin("well-behaved");
+    let library = world.stage.folder().join("plugins/well-behaved.so");
+    std::fs::set_permissions(library, std::fs::Permissions::from_mode(0o777)).unwrap();
+    open_fails(&world, "well-behaved", "plugin-refused", 4);
+}
+
+#[test]
+fn a_plugin_host_that_is_killed() {
+    for backend in ["remoteus-2008", "remoteus-2010", "ecom"] {
+        let world = World::new();
+        let (customer, mut agent) = looking(&world, backend);
+        kill(host_of(&world, &customer));
+        let failed = agent.expect_type("failed");
+        assert_eq!(failed["name"], "plugin-died", "{failed:#}");
+        assert_eq!(agent.ended().code(), Some(6));
+        customer_fails(&world, customer, "plugin-died", 4);
+    }
+}
+
+#[test]
+fn a_display_that_isnt_there() {
+    let world = World::new();
+    for backend in ["ecom", "remoteus-2008"] {
+        let mut command = world.stage.launcher(":9999");
+        command.args(["session", backend]);
+        let customer = Customer::spawn(command);
+        customer_fails(&world, customer, "display-missing", 4);
+    }
+    let mut command = world.stage.launcher(":9999");
+    let output = command.args(["open", "ecom"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(!output.stderr.is_empty(), "nobody was told");
+    nothing_left(&world);
+}
+
+/// The window's library ends the program when its display dies, so nobody is left to tell the customer, who has no
+/// display to be told on: what counts is that nothing is left and that the agent knows.
+#[test]
+fn a_display_that_dies() {
+    for backend in ["ecom", "remoteus-2008"] {
+        let mut world = World::new();
+        let (mut customer, mut agent) = looking(&world, backend);
+        let server = world.display.server();
+        server.child().kill().unwrap();
+        server.child().wait().unwrap();
+        let ended = customer.ended();
+        assert!(!ended.success(), "{backend}: {ended:?}");
+        agent.expect_type("failed");
+        assert_eq!(agent.ended().code(), Some(6));
+        nothing_left(&world);
+    }
+}
+
+/// The detail with which `etatuki session` refuses the registry.
+fn registry_broken(world: &World) -> String {
+    let mut customer = Customer::start(world, "ecom", &[]);
+    let failed = customer.expect_type("failed");
+    assert_eq!(failed["name"], "registry-broken", "{failed:#}");
+    assert_eq!(customer.ended().code(), Some(3));
+    nothing_left(world);
+    failed["detail"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_broken_registry_names_line_and_key() {
+    let world = World::new();
+    registry(&world, "form = \"ecom\"", "farm = \"ecom\"");
+    let line = world
+        .stage
+        .registry_text()
+        .lines()
+        .position(|line| line.starts_with("form = \"ecom\""));
+    let told = registry_broken(&world);
+    assert!(
+        told.contains(&format!("line {}", line.unwrap() + 1)),
+        "{told}"
+    );
+    assert!(told.contains("farm"), "{told}");
+
+    std::fs::write(world.stage.registry(), "[vendor\n").unwrap();
+    let told = registry_broken(&world);
+    assert!(told.contains("line 1"), "{told}");
+
+    std::fs::remove_file(world.stage.registry()).unwrap();
+    let told = registry_broken(&world);
+    assert!(told.contains("backends.toml"), "{told}");
+}
+
+#[test]
+fn a_plugin_that_is_missing() {
+    let world = World::new();
+    only_entry(&world, "ecom", "libnothing.so");
+    // The other entries would still work, so it is this one that fails and not the registry.
+    let failed = open_fails(&world, "ecom", "plugin-missing", 4);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("libnothing.so"), "{detail}");
+}
+
+#[test]
+fn an_entry_that_is_not_in_the_registry() {
+    let world = World::new();
+    open_fails(&world, "teamviewer", "unknown-backend", 2);
+}
+
+/// The launcher is ready to try again: after a failure, the same entry opens.
+#[test]
+fn after_a_failure_it_can_be_tried_again() {
+    let world = World::new();
+    let (customer, mut agent) = looking(&world, "remoteus-2008");
+    kill(pid_of(&world, "x11vnc"));
+    agent.expect_type("failed");
+    agent.ended();
+    customer_fails(&world, customer, "tool-died", 4);
+    let (mut customer, mut agent) = looking(&world, "remoteus-2008");
+    agent.say("end");
+    customer.expect_type("closed");
+    assert_eq!(customer.ended().code(), Some(0));
+    agent.ended();
+    nothing_left(&world);
+}
