@@ -13,4 +13,5 @@ mod page;
 mod secrets;
 mod traces;
 mod troubles;
+mod windows;
 mod world;

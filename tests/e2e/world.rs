@@ -24,7 +24,15 @@ pub struct World {
 impl World {
     /// Sets it up; nobody else uses any of it.
     pub fn new() -> Self {
-        let display = Display::start(1024, 768, false).unwrap();
+        Self::on(Display::start(1024, 768, false).unwrap())
+    }
+
+    /// With a window manager, for tests of windows.
+    pub fn managed() -> Self {
+        Self::on(Display::start(1024, 768, true).unwrap())
+    }
+
+    fn on(display: Display) -> Self {
         Self {
             stage: Stage::set_up(&bin(), AGENT, ORGANISATION).unwrap(),
             display,

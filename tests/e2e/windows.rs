@@ -1,0 +1,229 @@
+//! The launcher's windows by real key presses, under a window manager. What they look like is kept in `target/e2e/`.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use etatuki_demo::process::Process;
+
+use crate::agent::Agent;
+use crate::world::{LIMIT, World, all_gone, artefact, family, until};
+
+/// A launcher with its windows, and the hands in front of it.
+struct Hands {
+    display: String,
+    launcher: Process,
+}
+
+impl Hands {
+    fn start(world: &World, arguments: &[&str]) -> Self {
+        let display = world.display.name().to_owned();
+        let mut command = world.stage.launcher(&display);
+        command.args(["--language", "fi"]).args(arguments);
+        let launcher = Process::start(command.stdin(Stdio::null())).unwrap();
+        Self { display, launcher }
+    }
+
+    fn xdotool(&self, arguments: &[&str]) -> String {
+        let done = Command::new("xdotool")
+            .args(arguments)
+            // In the C locale it finds no window with an umlaut in its name.
+            .env("LC_ALL", "C.UTF-8")
+            .env("DISPLAY", &self.display)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    /// Presses a key, as `xdotool key` names it.
+    fn key(&self, key: &str) {
+        self.xdotool(&["key", key]);
+    }
+
+    /// Waits until the window of that title has the keyboard.
+    fn at(&self, title: &str) {
+        until(
+            &format!("the window '{title}' to have the keyboard"),
+            || {
+                let active = self.xdotool(&["getactivewindow", "getwindowname"]);
+                (active == title).then_some(())
+            },
+        );
+    }
+
+    /// Waits until a window of that title is to be seen, with the keyboard or without.
+    fn sees(&self, title: &str) {
+        until(&format!("the window '{title}' to be there"), || {
+            self.window(title)
+        });
+    }
+
+    fn window(&self, title: &str) -> Option<String> {
+        let exactly = format!("^{title}$");
+        let found = self.xdotool(&["search", "--onlyvisible", "--name", &exactly]);
+        found.lines().next().map(str::to_owned)
+    }
+
+    fn width(&self, title: &str) -> Option<u32> {
+        let window = self.window(title)?;
+        let geometry = self.xdotool(&["getwindowgeometry", "--shell", &window]);
+        let width = geometry
+            .lines()
+            .find_map(|line| line.strip_prefix("WIDTH="))?;
+        width.parse().ok()
+    }
+
+    /// What stands on the whole screen.
+    fn screenshot(&self, name: &str) {
+        // The last frame is drawn when the window thread is idle again.
+        std::thread::sleep(Duration::from_millis(300));
+        let done = Command::new("import")
+            .args(["-silent", "-window", "root"])
+            .arg(artefact(name))
+            .env("DISPLAY", &self.display)
+            .status()
+            .unwrap();
+        assert!(done.success(), "no screenshot: ImageMagick's import failed");
+    }
+
+    /// What was copied.
+    fn clipboard(&self) -> Option<String> {
+        let done = Command::new("timeout")
+            .args(["2", "xclip", "-o", "-selection", "clipboard"])
+            .env("DISPLAY", &self.display)
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The code, by its copy button.
+    fn copied_code(&self) -> String {
+        until("the code to be copied", || {
+            self.key("alt+k");
+            self.clipboard()
+        })
+    }
+
+    /// Ends the display's use: nothing of the launcher is left.
+    fn ended(mut self, family: &std::collections::BTreeSet<u32>) {
+        assert!(self.launcher.wait(LIMIT).unwrap().success());
+        all_gone(family);
+    }
+
+    fn family(&self) -> std::collections::BTreeSet<u32> {
+        family(self.launcher.pid().as_raw_nonzero().get().unsigned_abs())
+    }
+}
+
+const REMOTEUS: &str = "Remoteus etätuki \\(2008\\)";
+const REMOTEUS_TITLE: &str = "Remoteus etätuki (2008)";
+const MENU: &str = "Etätuki";
+
+#[test]
+fn the_help_menu_by_keyboard() {
+    let world = World::managed();
+    let hands = Hands::start(&world, &[]);
+    hands.at(MENU);
+    hands.screenshot("window-0-menu.png");
+    hands.key("alt+o");
+    hands.screenshot("window-1-menu-open.png");
+    // The first entry is marked as the menu opens, or by the first arrow: whichever it is, an entry opens.
+    hands.key("Down");
+    hands.key("Return");
+    until("an entry's window", || {
+        let active = hands.xdotool(&["getactivewindow", "getwindowname"]);
+        (active != MENU && active.contains("tätuki")).then_some(())
+    });
+    hands.screenshot("window-2-picked.png");
+    let family = hands.family();
+    hands.key("alt+F4");
+    hands.at(MENU);
+    hands.key("alt+F4");
+    hands.ended(&family);
+}
+
+#[test]
+fn a_session_by_keyboard() {
+    let world = World::managed();
+    let hands = Hands::start(&world, &["open", "remoteus-2008"]);
+    hands.at(REMOTEUS_TITLE);
+    hands.screenshot("window-3-before.png");
+    hands.key("Return");
+    let code = hands.copied_code();
+    assert_eq!(code.replace(' ', "").len(), 12, "{code}");
+    hands.screenshot("window-4-code.png");
+
+    let mut agent = Agent::join(&world, &[code], &[]);
+    agent.expect_type("asking");
+    // A key pressed by mistake, as the question comes up, answers nothing; then Enter says no.
+    hands.at(REMOTEUS_TITLE);
+    hands.screenshot("window-5-view-asked.png");
+    deny(&hands, &mut agent);
+    hands.sees(MENU); // the bar
+    agent.say("ask-view");
+    allow(&hands, &mut agent, "view");
+    until("the session's window to be out of the way", || {
+        hands.window(REMOTEUS).is_none().then_some(())
+    });
+    hands.screenshot("window-6-viewing.png");
+    let viewing = hands.width(MENU).unwrap();
+
+    agent.say("ask-control");
+    hands.at(REMOTEUS_TITLE);
+    hands.screenshot("window-7-control-asked.png");
+    allow(&hands, &mut agent, "control");
+    until("the bar to have a button to take control back", || {
+        hands.width(MENU).filter(|width| *width > viewing)
+    });
+    let family = hands.family();
+    hands.screenshot("window-8-controlling.png");
+
+    hands.xdotool(&["keydown", "Escape"]);
+    agent.expect("control taken back", |line| {
+        line["type"] == "permissions" && line["control"] == false
+    });
+    hands.xdotool(&["keyup", "Escape"]);
+    until("the bar to have lost that button", || {
+        hands.width(MENU).filter(|width| *width == viewing)
+    });
+
+    agent.say("end");
+    agent.expect_type("ended");
+    hands.at(REMOTEUS_TITLE);
+    hands.screenshot("window-9-receipt.png");
+    assert!(hands.window(MENU).is_none(), "the bar is still there");
+    hands.key("Return");
+    hands.ended(&family);
+}
+
+#[test]
+fn closing_the_window_ends_the_session() {
+    let world = World::managed();
+    let hands = Hands::start(&world, &["open", "ecom"]);
+    hands.at("Ecom Etätuki");
+    assert_eq!(hands.copied_code().replace(' ', "").len(), 9);
+    hands.screenshot("window-10-ecom.png");
+    let family = hands.family();
+    hands.key("alt+F4");
+    hands.ended(&family);
+}
+
+/// Enter says no, once the question can be answered.
+fn deny(hands: &Hands, agent: &mut Agent) {
+    std::thread::sleep(Duration::from_millis(1100));
+    hands.key("Return");
+    let answer = agent.expect_type("answer");
+    assert_eq!(answer["allowed"], false, "{answer}");
+}
+
+/// From 'Älä salli' to the button beside it, and that one pressed.
+fn allow(hands: &Hands, agent: &mut Agent, what: &str) {
+    hands.at(REMOTEUS_TITLE);
+    std::thread::sleep(Duration::from_millis(1300));
+    hands.key("Tab");
+    hands.key("space");
+    agent.expect(what, |line| {
+        line["type"] == "permissions" && line[what] == true
+    });
+}
