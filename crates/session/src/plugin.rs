@@ -39,6 +39,8 @@ pub(crate) enum News {
         state: State,
         code: Option<Zeroizing<String>>,
     },
+    /// It has taken note of what is permitted; one for every [`Plugin::permissions`].
+    Permitted,
     /// It can't go on; it is being ended.
     Failed(FailureView),
 }
@@ -173,7 +175,11 @@ impl Keeper {
                 self.patience = Some((Instant::now() + PATIENCE, State::Closed));
                 host.close().await
             }
-            Order::Permissions(allowed) => host.permissions(allowed.view, allowed.control).await,
+            Order::Permissions(allowed) => {
+                host.permissions(allowed.view, allowed.control).await?;
+                let _ = self.news.send(News::Permitted);
+                Ok(())
+            }
             Order::Attach(stream) => host.attach(stream).await,
             Order::Shutdown => Ok(()),
         }

@@ -32,7 +32,7 @@ type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Something happened.
 enum Signal {
     Order(Option<Order>),
-    Minted(Result<Door, FailureView>),
+    Minted(Result<Box<Door>, FailureView>),
     Attempt(Attempt),
     Plugin(News),
     Agent(AgentEvent),
@@ -58,10 +58,15 @@ pub(crate) struct Room<'a> {
     plugin_state: PluginState,
     /// The plugin has been handed the code of the present door.
     handed_over: bool,
-    minting: Option<Job<Result<Door, FailureView>>>,
-    door: Option<Door>,
+    minting: Option<Job<Result<Box<Door>, FailureView>>>,
+    door: Option<Box<Door>>,
     accepting: bool,
     agent: Option<Agent>,
+    /// What the agent hears once the plugin knows what is permitted: or his first key could be there
+    /// before that, and be lost.
+    untold: Vec<ToAgent>,
+    /// Permissions that the plugin hasn't taken note of yet.
+    permitting: u32,
     tool: Option<ToolLink>,
     /// Small things that are being ended and that nobody waits for before the end.
     chores: JoinSet<()>,
@@ -97,6 +102,8 @@ impl<'a> Room<'a> {
             door: None,
             accepting: false,
             agent: None,
+            untold: Vec::new(),
+            permitting: 0,
             tool: None,
             chores: JoinSet::new(),
             ending: None,
@@ -120,7 +127,7 @@ impl<'a> Room<'a> {
     }
 
     fn show(&mut self) {
-        let code = self.door.as_ref().map(Door::shown);
+        let code = self.door.as_deref().map(Door::shown);
         let view = self.machine.view(self.began.elapsed(), code.as_ref());
         if self.shown.as_ref() != Some(&view) {
             self.shown = Some(view.clone());
@@ -133,7 +140,7 @@ impl<'a> Room<'a> {
             .machine
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
-        let door = self.door.as_mut().filter(|_| self.accepting);
+        let door = self.door.as_deref_mut().filter(|_| self.accepting);
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),
             minted = of(self.minting.as_mut()) => Signal::Minted(minted),
@@ -216,6 +223,10 @@ impl<'a> Room<'a> {
         match news {
             News::Started(facts) => self.facts = Some(facts),
             News::Failed(failure) => self.failed(failure),
+            News::Permitted => {
+                self.permitting = self.permitting.saturating_sub(1);
+                self.tell_all();
+            }
             News::Changed { state, code } => {
                 self.plugin_state = state;
                 if state == PluginState::Waiting && self.handed_over {
@@ -240,7 +251,7 @@ impl<'a> Room<'a> {
     /// The code is read from the plugin alone. One that makes its own needs a transport of its own,
     /// which isn't built.
     fn plugin_opened(&mut self, code: Option<&String>) {
-        let ours = self.door.as_ref().map(Door::plain);
+        let ours = self.door.as_deref().map(Door::plain);
         if code.map(String::as_str) == ours.as_deref().map(String::as_str) {
             self.happened(Event::Ready);
         } else {
@@ -378,7 +389,7 @@ impl<'a> Room<'a> {
             revocations: self.config.revocations.clone(),
         };
         self.handed_over = false;
-        self.minting = Some(Box::pin(Door::open(plan)));
+        self.minting = Some(Box::pin(async { Door::open(plan).await.map(Box::new) }));
     }
 
     fn drop_code(&mut self) {
@@ -400,9 +411,21 @@ impl<'a> Room<'a> {
     }
 
     fn tell(&mut self, message: ToAgent) {
-        if let Some(agent) = &mut self.agent
-            && let Err(failure) = agent.tell(message)
-        {
+        self.untold.push(message);
+        if self.permitting == 0 {
+            self.tell_all();
+        }
+    }
+
+    fn tell_all(&mut self) {
+        let Some(agent) = &mut self.agent else {
+            return self.untold.clear();
+        };
+        let told = self
+            .untold
+            .drain(..)
+            .try_for_each(|message| agent.tell(message));
+        if let Err(failure) = told {
             self.failed(failure);
         }
     }
@@ -412,6 +435,7 @@ impl<'a> Room<'a> {
             agent.gate.permit(permissions);
         }
         if let Some(plugin) = &self.plugin {
+            self.permitting += 1;
             plugin.permissions(permissions);
         }
     }
@@ -450,6 +474,8 @@ impl<'a> Room<'a> {
     /// Tool before plugin, so that releases reach it; last words before the link; all within limits,
     /// and the machine has one over them.
     fn shut_down(&mut self, reason: String) {
+        self.tell_all();
+        self.permitting = 0;
         let (tool, plugin) = (self.tool.take(), self.plugin.take());
         let (agent, door) = (self.agent.take(), self.door.take());
         let mut chores = std::mem::take(&mut self.chores);

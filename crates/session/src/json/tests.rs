@@ -161,7 +161,7 @@ fn permissions_are_said_when_they_change() {
 
 #[test]
 fn every_notice_is_said_once() {
-    let notices = vec![
+    let notices = [
         Notice::StrangerTried,
         Notice::WrongCodeTried {
             agent: agent(),

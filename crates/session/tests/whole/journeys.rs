@@ -184,6 +184,11 @@ fn nothing_is_left(world: &World, before: (Vec<String>, usize)) {
 const SPARE_FILES: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ecom() {
+    whole("ecom").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn remoteus_2008() {
     whole("remoteus-2008").await;
 }
@@ -421,4 +426,36 @@ fn signal(name: &str) {
         .args(["-s", name, &hosts[0].to_string()])
         .status();
     assert!(sent.expect("kill is installed").success());
+}
+
+/// Not a test: `cargo test -p etatuki-session --test whole -- --ignored --nocapture figures`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a benchmark"]
+async fn figures() {
+    for backend in ["ecom", "remoteus-2008", "remoteus-2010"] {
+        let mut rows = vec![];
+        for _ in 0..7 {
+            let world = World::new().await;
+            let customer = world.customer(backend);
+            let click = std::time::Instant::now();
+            let code = typed(&customer.opens().code.expect("it is shown"));
+            let to_code = click.elapsed();
+            let dialled = std::time::Instant::now();
+            let mut agent = Agent::dial(&world.service.url, &world.agent(1), code)
+                .await
+                .expect("let in");
+            let to_question = dialled.elapsed();
+            customer.answers(&Ask::View, true);
+            let allowed = std::time::Instant::now();
+            agent.greet().await;
+            let to_screen = allowed.elapsed();
+            agent.sees(|| world.display.picture()).await;
+            rows.push([to_code, to_question, to_screen, allowed.elapsed()]);
+            let to_end = customer.leaves();
+            eprintln!(
+                "{backend}: code, connected, ServerInit, picture: {:.0?}; end {to_end:.0?}",
+                rows.last()
+            );
+        }
+    }
 }

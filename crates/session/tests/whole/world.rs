@@ -1,7 +1,7 @@
 //! What a session needs around it: artefacts, a vendor, a service, a display; and the customer.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use etatuki_link::{Ask, UsableBackend};
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::display::{Display, PATIENCE};
 
 /// One session at a time, so that what is left over is this session's.
-static ONE: Mutex<()> = Mutex::new(());
+static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Everything around a session.
 pub(crate) struct World {
@@ -25,14 +25,12 @@ pub(crate) struct World {
     pub(crate) service: Running,
     pub(crate) vendor: VendorKey,
     pub(crate) state: tempfile::TempDir,
-    _one: MutexGuard<'static, ()>,
+    _one: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let one = ONE
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let one = ONE.lock().await;
         let vendor = VendorKey::from_seed([1; 32]);
         let state = tempfile::tempdir().expect("a folder");
         let list = state.path().join("given");
