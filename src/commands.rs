@@ -21,7 +21,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
     let exit = match Start::new(options).launcher() {
         Ok(launcher) => with_registry(launcher, command),
-        Err((start, error)) => without_registry(&start, &error, command.as_ref()),
+        Err(refused) => without_registry(&refused.0, &refused.1, command.as_ref()),
     };
     exit.into()
 }

@@ -107,10 +107,10 @@ impl Start {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn launcher(self) -> Result<Launcher, (Self, PlaceError)> {
+    pub fn launcher(self) -> Result<Launcher, Box<(Self, PlaceError)>> {
         match Installed::load(self.options.registry.as_deref(), &self.exe) {
             Ok(installed) => Ok(Launcher::new(self, installed)),
-            Err(error) => Err((self, error)),
+            Err(error) => Err(Box::new((self, error))),
         }
     }
 }
