@@ -218,3 +218,103 @@ impl Viewer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: (u16, u16) = (640, 480);
+    const WHOLE: Rect = Rect::new(0, 0, 640, 480);
+
+    fn viewer(encodings: &[i32]) -> Viewer {
+        let mut viewer = Viewer::new(SIZE);
+        viewer.set_encodings(encodings, &mut Vec::new());
+        viewer
+    }
+
+    #[test]
+    fn nothing_is_owed_unasked() {
+        let mut viewer = viewer(&[]);
+        assert_eq!(viewer.owed(), None);
+        viewer.request(true, Rect::new(600, 400, 100, 100));
+        assert_eq!(viewer.owed(), Some(Rect::new(600, 400, 40, 80)));
+        viewer.served(&mut Vec::new());
+        assert_eq!(viewer.owed(), None);
+    }
+
+    #[test]
+    fn several_requests_are_one() {
+        let mut viewer = viewer(&[]);
+        viewer.request(true, Rect::new(0, 0, 10, 10));
+        assert!(!viewer.answer_is_due());
+        viewer.request(false, Rect::new(20, 20, 10, 10));
+        assert!(viewer.answer_is_due());
+        assert_eq!(viewer.owed(), Some(Rect::new(0, 0, 30, 30)));
+    }
+
+    #[test]
+    fn a_request_off_the_screen_is_answered_empty() {
+        let mut viewer = viewer(&[]);
+        viewer.request(false, Rect::new(700, 0, 10, 10));
+        assert_eq!(viewer.owed(), Some(Rect::default()));
+        assert!(viewer.answer_is_due());
+    }
+
+    #[test]
+    fn two_updates_are_on_the_way_at_most() {
+        let mut viewer = viewer(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+        let mut out = Vec::new();
+        viewer.continuous(Some(WHOLE), &mut out);
+        for _ in 0..2 {
+            assert_eq!(viewer.owed(), Some(WHOLE));
+            viewer.served(&mut out);
+        }
+        assert_eq!(viewer.owed(), None);
+        viewer.fence(0, HELLO, &mut out);
+        assert_eq!(viewer.owed(), None, "that was the answer to another fence");
+        viewer.fence(0, END_OF_UPDATE, &mut out);
+        assert_eq!(viewer.owed(), Some(WHOLE));
+    }
+
+    #[test]
+    fn extensions_are_announced_once() {
+        let mut viewer = Viewer::new(SIZE);
+        let list = [
+            encoding::FENCE,
+            encoding::CONTINUOUS_UPDATES,
+            encoding::QEMU_EXTENDED_KEY,
+        ];
+        let mut out = Vec::new();
+        viewer.set_encodings(&list, &mut out);
+        let once = out.len();
+        assert!(once > 0 && viewer.has_news(SIZE));
+        assert_eq!(viewer.tell(SIZE, &mut Vec::new()), 1);
+        viewer.set_encodings(&list, &mut out);
+        assert_eq!(out.len(), once);
+        assert!(!viewer.has_news(SIZE));
+    }
+
+    #[test]
+    fn a_new_size_is_told_to_those_who_know_the_word() {
+        let small = (320, 200);
+        assert!(!viewer(&[]).has_news(small));
+        for known in [encoding::DESKTOP_SIZE, encoding::EXTENDED_DESKTOP_SIZE] {
+            let mut viewer = viewer(&[known]);
+            viewer.request(true, WHOLE);
+            assert!(viewer.has_news(small));
+            assert_eq!(viewer.tell(small, &mut Vec::new()), 1);
+            assert!(!viewer.has_news(small));
+            assert_eq!(viewer.owed(), Some(Rect::new(0, 0, 320, 200)));
+        }
+    }
+
+    #[test]
+    fn the_pointers_shape_is_due_when_it_is_first_understood() {
+        let mut viewer = viewer(&[]);
+        assert!(!viewer.answer_is_due());
+        viewer.set_encodings(&[encoding::CURSOR], &mut Vec::new());
+        assert!(viewer.take_cursor_due());
+        viewer.set_encodings(&[encoding::CURSOR], &mut Vec::new());
+        assert!(!viewer.take_cursor_due());
+    }
+}
