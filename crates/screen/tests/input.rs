@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use common::Xvfb;
 use etatuki_screen::{Input, Stop};
 use x11rb::connection::Connection as _;
+use x11rb::protocol::xkb::{BoolCtrl, ConnectionExt as _};
 use x11rb::protocol::xproto::*;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
@@ -85,6 +86,22 @@ impl Desk {
             .expect("state")
             .mask;
         (down, u16::from(state))
+    }
+
+    /// Whether the server repeats held keys: of the customer's keyboard, and of the one for faked keys.
+    fn repeats(&self) -> (bool, bool) {
+        let of = |device: u16| {
+            let controls = self.watcher.xkb_get_controls(device).expect("sent");
+            let on = controls.reply().expect("controls").enabled_controls;
+            u32::from(on) & u32::from(BoolCtrl::REPEAT_KEYS) != 0
+        };
+        self.watcher
+            .xkb_use_extension(1, 0)
+            .expect("sent")
+            .reply()
+            .expect("xkb");
+        // Xvfb numbers its keyboards 3 (what programs see), 5 (faked keys) and 7 (its own).
+        (of(3), of(5))
     }
 
     /// Every symbol of every key.
@@ -427,6 +444,8 @@ fn let_go_under_another_name() {
 #[test]
 fn a_held_key_repeats_only_when_told() {
     let mut desk = Desk::new("us");
+    desk.settle();
+    assert_eq!(desk.repeats(), (true, false), "only ours is turned off");
     let xev = Xev::start(&mut desk);
     for _ in 0..3 {
         desk.input.key(keysym_of('a'), true).expect("pressed");
@@ -434,6 +453,13 @@ fn a_held_key_repeats_only_when_told() {
     desk.input.key(keysym_of('a'), false).expect("let go of");
     let pressed = xev.end(&mut desk);
     assert_eq!(pressed.iter().filter(|p| p.keysym == 0x61).count(), 3);
+    let stop = Stop::new().expect("a pipe");
+    desk.input = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
+    assert_eq!(
+        desk.repeats(),
+        (true, true),
+        "the one before gave it back when the next was there"
+    );
 }
 
 #[test]

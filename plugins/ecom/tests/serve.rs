@@ -655,6 +655,39 @@ fn nonsense_is_a_protocol_error() {
 }
 
 #[test]
+fn motion_flows_on_while_updates_are_large() {
+    let mut stage = Stage::new("1920x1080x24", &ALL);
+    let rect = Rect::new(0, 0, 1920, 1080);
+    stage.viewer.request(false);
+    stage
+        .viewer
+        .say(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
+    let (display, root) = (stage.x.display.clone(), stage.root);
+    let animator = std::thread::spawn(move || {
+        let x = RustConnection::connect(Some(&display)).expect("connects").0;
+        let gc = x.generate_id().expect("id");
+        x.create_gc(gc, root, &CreateGCAux::new()).expect("gc");
+        let whole = Rectangle_ {
+            x: 0,
+            y: 0,
+            width: 1920,
+            height: 1080,
+        };
+        for colour in 1..=300 {
+            x.change_gc(gc, &ChangeGCAux::new().foreground(colour))
+                .expect("colour");
+            x.poly_fill_rectangle(root, gc, &[whole]).expect("fill");
+            x.sync().expect("sync");
+        }
+    });
+    // Every stall on the way to the last colour would be for good.
+    while stage.viewer.pixels[..2] != 300_u16.to_le_bytes() {
+        stage.viewer.until_update();
+    }
+    animator.join().expect("no panic");
+}
+
+#[test]
 fn a_client_that_never_reads_does_no_harm() {
     let mut stage = Stage::new("640x480x24", &ALL);
     let rect = Rect::new(0, 0, 640, 480);

@@ -14,6 +14,7 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use super::connection::Connection;
 use super::held::{Held, Name};
 use super::keymap::{Keymap, Mods, Standing, Stroke};
+use super::repeat::Repeat;
 use super::spare::Spare;
 use crate::error::ScreenError;
 use crate::geometry::Size;
@@ -41,6 +42,7 @@ pub struct Input {
     keymap: Option<Keymap>,
     held: Held,
     spare: Spare,
+    repeat: Repeat,
 }
 
 impl Input {
@@ -58,6 +60,8 @@ impl Input {
             }
         }
         listen(&connection)?;
+        let repeat = Repeat::turn_off(&connection.server)?;
+        connection.server.flush()?;
         let screen = connection.screen();
         let (root, size) = (
             screen.root,
@@ -73,6 +77,7 @@ impl Input {
             keymap: None,
             held: Held::default(),
             spare: Spare::default(),
+            repeat,
         })
     }
 
@@ -99,7 +104,7 @@ impl Input {
     }
 
     /// A key named by what it types or is (an X keysym) goes down or up. Pressed again while it is down,
-    /// it repeats. What is no keysym is ignored.
+    /// it repeats, and only then. What is no keysym is ignored.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
@@ -378,6 +383,10 @@ impl Drop for Input {
     fn drop(&mut self) {
         // When the server is gone there is nothing left to let go of.
         let _ = self.release_all();
+        let Self {
+            connection, repeat, ..
+        } = self;
+        let _ = connection.last_words(|server| repeat.give_back(server));
     }
 }
 

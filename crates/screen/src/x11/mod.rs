@@ -8,6 +8,7 @@ mod grab;
 mod held;
 mod input;
 mod keymap;
+mod repeat;
 mod segment;
 mod spare;
 

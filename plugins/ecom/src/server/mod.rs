@@ -122,13 +122,13 @@ impl<'a> Session<'a> {
     fn run(&mut self) -> Result<(), ServeError> {
         let mut mouthful = vec![0; MOUTHFUL];
         loop {
-            self.capture.pump()?;
-            if self.show()? {
-                // Waiting for pixels may have brought more news, which `poll` doesn't see.
-                continue;
-            }
             if self.outbox.write(&self.socket)? == Going::Over {
                 return Ok(());
+            }
+            self.capture.pump()?;
+            if self.show()? {
+                // It is to be sent, and waiting for pixels may have brought more news: `poll` sees neither.
+                continue;
             }
             let ready = self.wait()?;
             if ready.stopped {
