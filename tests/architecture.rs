@@ -1,5 +1,7 @@
 //! The map's invariants (ARCHITECTURE.md, 'Who may know whom'), checked: a forbidden edge fails here by name.
 
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -15,24 +15,24 @@ use vnc::{
 use crate::world::{LIMIT, World};
 
 /// An agent who joins.
-pub struct Agent {
-    pub process: Process,
+pub(crate) struct Agent {
+    pub(crate) process: Process,
     stdin: ChildStdin,
     lines: Receiver<Value>,
     /// Every line so far.
-    pub seen: Vec<Value>,
+    pub(crate) seen: Vec<Value>,
 }
 
 impl Agent {
     /// Starts `etatuki-console join` and types the code, a line per field.
-    pub fn join(world: &World, code: &[String], more: &[&str]) -> Self {
+    pub(crate) fn join(world: &World, code: &[String], more: &[&str]) -> Self {
         let mut command = world.stage.console(&["join"]);
         command.args(["--vnc", "127.0.0.1:0"]).args(more);
         Self::spawn(command, code)
     }
 
     /// Starts a console that joins, with a command line of the test's own.
-    pub fn spawn(mut command: std::process::Command, code: &[String]) -> Self {
+    pub(crate) fn spawn(mut command: std::process::Command, code: &[String]) -> Self {
         let mut process =
             Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let mut stdin = process.child().stdin.take().unwrap();
@@ -59,7 +59,7 @@ impl Agent {
     }
 
     /// The next line that fits.
-    pub fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + LIMIT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -77,22 +77,22 @@ impl Agent {
     }
 
     /// The next line of a type.
-    pub fn expect_type(&mut self, kind: &str) -> Value {
+    pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
         self.expect(kind, |line| line["type"] == kind)
     }
 
     /// A command on its stdin.
-    pub fn say(&mut self, line: &str) {
+    pub(crate) fn say(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
     /// Waits until it has ended.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         self.process.wait(LIMIT).unwrap()
     }
 
     /// Connects a viewer to the port and password that the ready line names.
-    pub async fn viewer(&mut self) -> Viewer {
+    pub(crate) async fn viewer(&mut self) -> Viewer {
         let is_ready = |line: &Value| line["vnc"].is_string();
         let ready = match self.seen.iter().find(|line| is_ready(line)) {
             Some(line) => line.clone(),
@@ -107,12 +107,12 @@ impl Agent {
 }
 
 /// A real RFB client and its picture.
-pub struct Viewer {
+pub(crate) struct Viewer {
     client: vnc::VncClient,
     /// Width, height.
-    pub size: (u16, u16),
+    pub(crate) size: (u16, u16),
     /// BGRX, rows from the top, pad byte as it came.
-    pub pixels: Vec<u8>,
+    pub(crate) pixels: Vec<u8>,
 }
 
 impl Viewer {
@@ -185,7 +185,7 @@ impl Viewer {
     }
 
     /// Waits until the picture equals what `screen` reads (BGRX), pixel by pixel.
-    pub async fn shows(&mut self, screen: impl Fn() -> Vec<u8>) {
+    pub(crate) async fn shows(&mut self, screen: impl Fn() -> Vec<u8>) {
         let end = Instant::now() + LIMIT;
         loop {
             self.turn().await;
@@ -204,7 +204,7 @@ impl Viewer {
     }
 
     /// Presses or releases a key, by its keysym.
-    pub async fn key(&self, keysym: u32, down: bool) {
+    pub(crate) async fn key(&self, keysym: u32, down: bool) {
         self.client
             .input(X11Event::KeyEvent(ClientKeyEvent {
                 keycode: keysym,
@@ -215,7 +215,7 @@ impl Viewer {
     }
 
     /// Moves the pointer, with these buttons down.
-    pub async fn pointer(&self, x: u16, y: u16, buttons: u8) {
+    pub(crate) async fn pointer(&self, x: u16, y: u16, buttons: u8) {
         let event = ClientMouseEvent {
             position_x: x,
             position_y: y,

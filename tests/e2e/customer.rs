@@ -11,17 +11,17 @@ use serde_json::{Value, json};
 use crate::world::{LIMIT, World};
 
 /// A session that runs.
-pub struct Customer {
-    pub process: Process,
+pub(crate) struct Customer {
+    pub(crate) process: Process,
     stdin: Option<ChildStdin>,
     lines: Receiver<Value>,
     /// Every line so far.
-    pub seen: Vec<Value>,
+    pub(crate) seen: Vec<Value>,
 }
 
 impl Customer {
     /// Starts `etatuki session BACKEND` with more arguments.
-    pub fn start(world: &World, backend: &str, more: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, backend: &str, more: &[&str]) -> Self {
         let mut command = world.stage.launcher(world.display.name());
         command
             .args(["--language", "fi"])
@@ -31,7 +31,7 @@ impl Customer {
     }
 
     /// Starts a launcher that speaks JSON lines.
-    pub fn spawn(mut command: std::process::Command) -> Self {
+    pub(crate) fn spawn(mut command: std::process::Command) -> Self {
         let mut process =
             Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let stdin = process.child().stdin.take();
@@ -55,7 +55,7 @@ impl Customer {
     }
 
     /// The next line that fits.
-    pub fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + LIMIT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -73,19 +73,19 @@ impl Customer {
     }
 
     /// The next line of a type.
-    pub fn expect_type(&mut self, kind: &str) -> Value {
+    pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
         self.expect(kind, |line| line["type"] == kind)
     }
 
     /// Waits for a state.
-    pub fn expect_state(&mut self, state: &str) -> Value {
+    pub(crate) fn expect_state(&mut self, state: &str) -> Value {
         self.expect(state, |line| {
             line["type"] == "state" && line["state"] == state
         })
     }
 
     /// The code as it would be read aloud: one field, or ID and password.
-    pub fn code(&mut self) -> Vec<String> {
+    pub(crate) fn code(&mut self) -> Vec<String> {
         let line = self.expect_type("code");
         let digits = |field: &Value| field["digits"].as_str().unwrap().to_owned();
         line["fields"]
@@ -97,36 +97,36 @@ impl Customer {
     }
 
     /// Waits for a question of this kind and gives its number.
-    pub fn question(&mut self, ask: &str) -> u64 {
+    pub(crate) fn question(&mut self, ask: &str) -> u64 {
         let line = self.expect(ask, |line| line["type"] == "ask" && line["ask"] == ask);
         line["id"].as_u64().unwrap()
     }
 
     /// Waits for a question and answers it, as a person would: not in its first second.
-    pub fn answer(&mut self, ask: &str, allow: bool) {
+    pub(crate) fn answer(&mut self, ask: &str, allow: bool) {
         let id = self.question(ask);
         self.answers(id, allow);
     }
 
     /// Answers a question, as a person would: not in its first second.
-    pub fn answers(&mut self, id: u64, allow: bool) {
+    pub(crate) fn answers(&mut self, id: u64, allow: bool) {
         std::thread::sleep(Duration::from_millis(1100));
         self.say(&json!({"type": "answer", "id": id, "allow": allow}));
     }
 
     /// Says a line to it.
-    pub fn say(&mut self, line: &Value) {
+    pub(crate) fn say(&mut self, line: &Value) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         writeln!(stdin, "{line}").unwrap();
     }
 
     /// Closes its stdin.
-    pub fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.stdin = None;
     }
 
     /// Waits until it has ended.
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         self.process.wait(LIMIT).unwrap()
     }
 }

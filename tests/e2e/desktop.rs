@@ -12,7 +12,7 @@ use x11rb::wrapper::ConnectionExt as _;
 use crate::world::until;
 
 /// A connection to the display, with a window of the test's own that has the keyboard.
-pub struct Desktop {
+pub(crate) struct Desktop {
     conn: RustConnection,
     root: Window,
     size: (u16, u16),
@@ -21,7 +21,7 @@ pub struct Desktop {
 
 impl Desktop {
     /// Opens it: a window at the left with a pattern in it.
-    pub fn open(display: &str) -> Self {
+    pub(crate) fn open(display: &str) -> Self {
         let (conn, number) = x11rb::connect(Some(display)).unwrap();
         let screen = conn.setup().roots[number].clone();
         let window = conn.generate_id().unwrap();
@@ -30,7 +30,7 @@ impl Desktop {
             | EventMask::BUTTON_PRESS
             | EventMask::BUTTON_RELEASE;
         let aux = CreateWindowAux::new()
-            .background_pixel(0x2040_60)
+            .background_pixel(0x20_4060)
             .event_mask(events)
             .override_redirect(1);
         conn.create_window(
@@ -67,7 +67,7 @@ impl Desktop {
     }
 
     /// Gives the keyboard to the test's window.
-    pub fn focus(&self) {
+    pub(crate) fn focus(&self) {
         self.conn
             .set_input_focus(InputFocus::PARENT, self.window, x11rb::CURRENT_TIME)
             .unwrap();
@@ -75,7 +75,7 @@ impl Desktop {
     }
 
     /// Draws coloured blocks that depend on `seed`.
-    pub fn draw(&self, seed: u32) {
+    pub(crate) fn draw(&self, seed: u32) {
         let gc = self.conn.generate_id().unwrap();
         self.conn
             .create_gc(gc, self.window, &CreateGCAux::new())
@@ -100,7 +100,7 @@ impl Desktop {
     }
 
     /// The whole screen, BGRX.
-    pub fn pixels(&self) -> Vec<u8> {
+    pub(crate) fn pixels(&self) -> Vec<u8> {
         let (w, h) = self.size;
         self.conn
             .get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, w, h, !0)
@@ -111,7 +111,7 @@ impl Desktop {
     }
 
     /// The keys that came to the test's window since the last look: (keycode, pressed).
-    pub fn keys(&self) -> Vec<(u8, bool)> {
+    pub(crate) fn keys(&self) -> Vec<(u8, bool)> {
         self.conn.sync().unwrap();
         let mut keys = Vec::new();
         while let Some(event) = self.conn.poll_for_event().unwrap() {
@@ -125,7 +125,7 @@ impl Desktop {
     }
 
     /// Waits for a key press in the test's window.
-    pub fn expect_press(&self) -> u8 {
+    pub(crate) fn expect_press(&self) -> u8 {
         until("a key press on the real screen", || {
             self.keys()
                 .into_iter()
@@ -135,7 +135,7 @@ impl Desktop {
     }
 
     /// Keycodes that the X server holds down, and the mouse buttons (as its state mask).
-    pub fn held(&self) -> (Vec<u8>, u16) {
+    pub(crate) fn held(&self) -> (Vec<u8>, u16) {
         let map = self.conn.query_keymap().unwrap().reply().unwrap().keys;
         let down = (0..=255u8)
             .filter(|code| map[usize::from(code / 8)] & (1 << (code % 8)) != 0)

@@ -3,6 +3,8 @@
 //!
 //! The programs come from cargo's target folder: `cargo build --workspace` first, or `make test`.
 
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
 mod agent;
 mod codes;
 mod customer;

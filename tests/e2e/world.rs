@@ -8,27 +8,27 @@ use etatuki_demo::display::Display;
 use etatuki_demo::stage::Stage;
 
 /// How long anything may take before a journey fails. Nothing waits for this long when all is well.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The agent of the tests.
-pub const AGENT: &str = "Maija Virtanen";
+pub(crate) const AGENT: &str = "Maija Virtanen";
 /// The agent's organisation.
-pub const ORGANISATION: &str = "Ecomin asiakastuki";
+pub(crate) const ORGANISATION: &str = "Ecomin asiakastuki";
 
 /// A stage and a display.
-pub struct World {
-    pub stage: Stage,
-    pub display: Display,
+pub(crate) struct World {
+    pub(crate) stage: Stage,
+    pub(crate) display: Display,
 }
 
 impl World {
     /// Sets it up; nobody else uses any of it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(Display::start(1024, 768, false).unwrap())
     }
 
     /// With a window manager, for tests of windows.
-    pub fn managed() -> Self {
+    pub(crate) fn managed() -> Self {
         Self::on(Display::start(1024, 768, true).unwrap())
     }
 
@@ -41,7 +41,7 @@ impl World {
 }
 
 /// The folder with the programs and plugins that cargo built.
-pub fn bin() -> PathBuf {
+pub(crate) fn bin() -> PathBuf {
     let launcher = Path::new(env!("CARGO_BIN_EXE_etatuki"));
     let bin = launcher.parent().unwrap().to_owned();
     for needed in [
@@ -59,14 +59,14 @@ pub fn bin() -> PathBuf {
 }
 
 /// Where a screenshot of that name is kept: `target/e2e/`.
-pub fn artefact(name: &str) -> PathBuf {
+pub(crate) fn artefact(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
     std::fs::create_dir_all(&folder).unwrap();
     folder.join(name)
 }
 
 /// Waits until `done` gives something, and fails with `what` after the limit.
-pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + LIMIT;
     loop {
         if let Some(value) = done() {
@@ -78,7 +78,7 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The process and all that descend from it, by /proc.
-pub fn family(root: u32) -> BTreeSet<u32> {
+pub(crate) fn family(root: u32) -> BTreeSet<u32> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry
@@ -112,7 +112,7 @@ fn parent_of(pid: u32) -> Option<u32> {
 }
 
 /// Which of these processes still run (a zombie doesn't).
-pub fn running(pids: &BTreeSet<u32>) -> Vec<String> {
+pub(crate) fn running(pids: &BTreeSet<u32>) -> Vec<String> {
     let line = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let state = stat.rsplit(") ").next()?.chars().next()?;
@@ -122,14 +122,14 @@ pub fn running(pids: &BTreeSet<u32>) -> Vec<String> {
 }
 
 /// Fails unless all of them are gone within the limit.
-pub fn all_gone(pids: &BTreeSet<u32>) {
+pub(crate) fn all_gone(pids: &BTreeSet<u32>) {
     until("every process of the session to be gone", || {
         running(pids).is_empty().then_some(())
     });
 }
 
 /// TCP ports on which any of these processes listens, by /proc.
-pub fn listening(pids: &BTreeSet<u32>) -> Vec<String> {
+pub(crate) fn listening(pids: &BTreeSet<u32>) -> Vec<String> {
     let mut inodes = BTreeSet::new();
     for pid in pids {
         for link in std::fs::read_dir(format!("/proc/{pid}/fd"))

@@ -1,6 +1,8 @@
 //! `etatuki-console join` as a script uses it: a code on standard input, JSON lines on standard output, a
 //! real viewer at the port, and the exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
 mod common;
 
 use std::process::Stdio;

@@ -198,6 +198,7 @@ impl Agent {
     /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
     /// it gave has left, or nothing waits: the newest state wins, and no queue builds up.
     pub(crate) fn pump(&mut self, tool: &mut ToolLink) {
+        let painted = tool.is_painted();
         if tool.is_settled()
             && self.picture.is_idle()
             && let Some(screen) = tool.screen()
@@ -209,6 +210,8 @@ impl Agent {
                     self.updater = Some(Updater::new(size.0, size.1));
                     Some(server_init(size))
                 }
+                // our own black is no picture
+                Some(_) if !painted => None,
                 Some(updater) => {
                     self.dirty &= !updater.wants_update();
                     updater.next(screen)

@@ -75,6 +75,10 @@ struct Open {
     whole: bool,
     /// Inside an update: what the screen shows is between two states.
     inside: bool,
+    /// Pixels came in this update.
+    pixels: bool,
+    /// Pixels have come since the screen got its size: what it shows is the tool's, not our own black.
+    painted: bool,
     changed: bool,
 }
 
@@ -99,6 +103,11 @@ impl ToolClient {
     /// Whether the screen shows a state that the tool's screen really had.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(&self.stage, Stage::Open(open) if !open.inside)
+    }
+
+    /// Whether the tool has painted the screen; before, there is nothing to show.
+    pub(crate) fn is_painted(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if open.painted)
     }
 
     /// Bytes for the tool; whoever sends them takes them away from the front.
@@ -188,6 +197,8 @@ impl ToolClient {
             asked: false,
             whole: true,
             inside: false,
+            pixels: false,
+            painted: false,
             changed: false,
         }));
         self.ask();
@@ -207,6 +218,7 @@ impl Open {
                 ServerMessage::UpdateEnd => {
                     self.inside = false;
                     self.asked = false;
+                    self.painted |= std::mem::take(&mut self.pixels);
                     let changed = std::mem::take(&mut self.changed);
                     return Ok(Some(ToolEvent::Updated { changed }));
                 }
@@ -234,6 +246,8 @@ impl Open {
         self.changed |= self.screen.apply(rectangle)?;
         let resized = before != (self.screen.width(), self.screen.height());
         self.whole |= resized;
+        self.painted &= !resized;
+        self.pixels = (self.pixels && !resized) || matches!(rectangle, Rectangle::Raw { .. });
         let answered = matches!(rectangle, Rectangle::ExtendedDesktopSize { reason: 1, .. });
         Ok(answered.then_some(ToolEvent::SizeAnswer(0)))
     }

@@ -58,6 +58,11 @@ impl ToolLink {
         self.client.is_settled()
     }
 
+    /// Whether the tool has painted the screen; before, there is nothing to show.
+    pub(crate) fn is_painted(&self) -> bool {
+        self.client.is_painted()
+    }
+
     /// Asks for the next update, unless that was done already.
     pub(crate) fn ask(&mut self) {
         self.client.ask();
