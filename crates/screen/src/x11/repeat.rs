@@ -17,31 +17,36 @@ const DEVICES: std::ops::Range<u16> = 2..32;
 /// What the server calls it (after the name of the keyboard that it feeds).
 const NAME: &[u8] = b"XTEST keyboard";
 
-/// The keyboard whose repeat we turned off.
+/// The keyboards whose repeat is to be turned on again.
 #[derive(Debug, Default)]
 pub(super) struct Repeat {
-    off: Option<u16>,
+    off: Vec<u16>,
 }
 
 impl Repeat {
     /// Turns it off. Where there is no such keyboard, or it doesn't repeat anyway, nothing is done.
+    ///
+    /// The keyboard that programs see takes over the settings of whichever was used last, ours or the
+    /// customer's; so the customer's own keys go on repeating, and what programs see is put right at the end.
     pub(super) fn turn_off(server: &Server) -> Result<Self, ScreenError> {
-        let Some(device) = find(server)? else {
+        let Some(ours) = find(server)? else {
             return Ok(Self::default());
         };
-        let controls = server.xkb_get_controls(device)?.reply()?;
-        if u32::from(controls.enabled_controls) & u32::from(BoolCtrl::REPEAT_KEYS) == 0 {
+        let seen = server.xkb_get_controls(ID::USE_CORE_KBD.into())?.reply()?;
+        if u32::from(seen.enabled_controls) & u32::from(BoolCtrl::REPEAT_KEYS) == 0 {
             return Ok(Self::default());
         }
-        set(server, device, false)?;
-        Ok(Self { off: Some(device) })
+        set(server, ours, false)?;
+        Ok(Self {
+            off: vec![ours, seen.device_id.into()],
+        })
     }
 
     /// Turns it on again.
     pub(super) fn give_back(&mut self, server: &Server) -> Result<(), ScreenError> {
         self.off
-            .take()
-            .map_or(Ok(()), |device| set(server, device, true))
+            .drain(..)
+            .try_for_each(|device| set(server, device, true))
     }
 }
 
