@@ -88,6 +88,7 @@ fn check_access(_path: &Path, _metadata: &std::fs::Metadata) -> Result<(), LoadE
 }
 
 #[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 

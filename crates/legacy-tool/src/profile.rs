@@ -57,7 +57,7 @@ impl Profile {
     /// its own and no extensions beyond plain RFB.
     pub fn x11vnc() -> Self {
         let start = "-inetd -display {display} -norc -nopw -once -repeat -rfbport 0 -rfbportv6 -1 -nosel -noultraext \
-                     -noncache -wait 2 -defer 1 -wait_ui 1 -nowait_bog -o /dev/stderr";
+                     -noncache -wait 2 -defer 1 -wait_ui 1 -nowait_bog -sb 0 -o /dev/stderr";
         Self {
             tool: "x11vnc".to_owned(),
             paths: vec!["/usr/bin/x11vnc".into(), "/usr/local/bin/x11vnc".into()],
