@@ -80,6 +80,9 @@ struct SessionView {
     customer: Option<CustomerInfo>,
     permissions: Permissions,
     asking: Option<Asking>,
+    /// What the agent has asked for last.
+    #[serde(skip)]
+    asked: Option<Ask>,
     asks_left: AsksLeft,
     picture: bool,
     connected_at: Option<u64>,
@@ -184,6 +187,7 @@ impl View {
             customer: None,
             permissions: Permissions::default(),
             asking: None,
+            asked: None,
             asks_left: AsksLeft {
                 view: ASKS,
                 control: ASKS,
@@ -222,11 +226,16 @@ impl View {
                 let before = std::mem::replace(&mut session.permissions, permissions);
                 words::taken_back(before, permissions).map(|line| (Kind::Refused, line.to_owned()))
             }
-            Event::Asked(ask) => Some((Kind::Asked, words::asked(&ask, session.customer.as_ref()))),
+            Event::Asked(ask) => {
+                let line = words::asked(&ask, session.customer.as_ref());
+                session.asked = Some(ask);
+                Some((Kind::Asked, line))
+            }
             Event::Asking(ask) => {
-                let line = words::asking(&ask).map(|line| (Kind::Asked, line.to_owned()));
+                // What the agent asked for himself is in the log already.
+                let unasked = ask == Ask::View && session.asked.take() != Some(Ask::View);
                 session.asking = Some(ask.into());
-                line
+                unasked.then(|| (Kind::Asked, words::VIEW_ASKED.to_owned()))
             }
             Event::Answer {
                 ask,
@@ -310,5 +319,168 @@ impl From<Ask> for Asking {
             Ask::Switch { backend } => ("switch", Some(backend)),
         };
         Self { kind, backend }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etatuki_link::UsableBackend;
+    use etatuki_trust::{
+        AgentCard, AgentFile, AgentKey, CardData, SessionCode, UnixTime, VendorKey,
+    };
+
+    use super::*;
+    use crate::service::Service;
+
+    fn view() -> View {
+        let key = AgentKey::from_seed([2; 32]);
+        let data = CardData {
+            serial: 1,
+            name: "Sari Saarinen".into(),
+            organisation: "Tilitieto".into(),
+            issued: UnixTime(1),
+            expires: UnixTime(4_000_000_000),
+            key: key.public(),
+        };
+        let card = AgentCard::issue(&VendorKey::from_seed([1; 32]), data).unwrap();
+        let service = Service::new("https://support.example").unwrap();
+        View::new(&Office {
+            agent: AgentFile { card, key },
+            service,
+        })
+    }
+
+    fn code() -> Code {
+        let minted = SessionCode::mint("12345678".parse().unwrap(), 654_321_u64.to_le_bytes());
+        Code {
+            nameplate: minted.nameplate,
+            secret: minted.secret.clone(),
+        }
+    }
+
+    fn info() -> CustomerInfo {
+        let other = UsableBackend {
+            id: "remoteus-2008".into(),
+            label: "Remoteus etätuki (2008)".into(),
+            usable: true,
+            reason: None,
+        };
+        CustomerInfo {
+            backend: "ecom".into(),
+            label: "Ecom Etätuki".into(),
+            tool: None,
+            tool_version: None,
+            plugin_version: "0.1.0".into(),
+            system: "Debian 12".into(),
+            app_version: None,
+            usable: vec![other],
+            launcher_version: "0.1.0".into(),
+        }
+    }
+
+    fn permissions(view: bool, control: bool) -> Event {
+        Event::Permissions(Permissions { view, control })
+    }
+
+    /// The log after these events of a session that stands.
+    fn log(events: impl IntoIterator<Item = Event>) -> Vec<String> {
+        let mut view = view();
+        view.begin(&code(), 1);
+        view.linked(2);
+        let before = view.0.log.len();
+        events.into_iter().for_each(|event| view.take_in(event, 3));
+        view.0.log[before..]
+            .iter()
+            .map(|entry| entry.text.clone())
+            .collect()
+    }
+
+    #[test]
+    fn asks_and_answers_are_written_down_once() {
+        let switch = Ask::Switch {
+            backend: "remoteus-2008".into(),
+        };
+        let answer = |ask: &Ask, allowed| Event::Answer {
+            ask: ask.clone(),
+            allowed,
+            asks_left: 2,
+        };
+        let lines = log([
+            Event::Customer(info()),
+            Event::Asking(Ask::View),
+            answer(&Ask::View, false),
+            Event::Asked(Ask::View),
+            Event::Asking(Ask::View),
+            answer(&Ask::View, true),
+            permissions(true, false),
+            Event::Asked(Ask::Control),
+            Event::Asking(Ask::Control),
+            answer(&Ask::Control, true),
+            permissions(true, true),
+            permissions(true, false),
+            Event::Asked(switch.clone()),
+            Event::Asking(switch.clone()),
+            answer(&switch, true),
+        ]);
+        let expected = [
+            "The customer has Ecom Etätuki, Debian 12",
+            "The customer is asked whether you may see the screen",
+            "The customer didn't allow you to see the screen",
+            "You asked to see the screen",
+            "The customer allowed you to see the screen",
+            "You asked for control",
+            "The customer gave you control",
+            "The customer took control back",
+            "You asked to switch to Remoteus etätuki (2008)",
+            "The customer agreed to switch to Remoteus etätuki (2008)",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn nothing_that_the_page_gets_is_secret() {
+        let mut view = view();
+        view.begin(&code(), 1);
+        view.linked(2);
+        let json = serde_json::to_string(&view.snapshot()).unwrap();
+        assert!(json.contains("\"caption\":\"123 456 78"), "{json}");
+        assert!(
+            !json.contains(code().secret.expose()) && !json.contains("eta1-private"),
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn an_end_takes_every_permission_away() {
+        let mut view = view();
+        view.begin(&code(), 1);
+        view.linked(2);
+        [
+            permissions(true, true),
+            Event::Picture,
+            Event::Asking(Ask::Control),
+        ]
+        .into_iter()
+        .for_each(|event| view.take_in(event, 3));
+        view.ended("customer-closed", 4);
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(json["phase"], "ended");
+        assert_eq!(
+            json["session"]["permissions"],
+            serde_json::json!({"view": false, "control": false})
+        );
+        assert_eq!(json["session"]["picture"], false);
+        assert_eq!(json["session"]["asking"], serde_json::Value::Null);
+        assert_eq!(json["outcome"]["name"], "customer-closed");
+        assert!(!view.snapshot().is_busy());
+    }
+
+    #[test]
+    fn the_log_is_bounded() {
+        let events = (0..2 * MAX_LOG).map(|_| Event::Asked(Ask::Control));
+        let mut view = view();
+        view.begin(&code(), 1);
+        events.for_each(|event| view.take_in(event, 2));
+        assert_eq!(view.0.log.len(), MAX_LOG);
     }
 }

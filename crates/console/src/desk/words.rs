@@ -32,13 +32,8 @@ pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> String {
     }
 }
 
-/// The question is on the customer's screen. What the agent asked for himself is in the log already.
-pub(super) const fn asking(ask: &Ask) -> Option<&'static str> {
-    match ask {
-        Ask::View => Some("The customer is asked whether you may see the screen"),
-        Ask::Control | Ask::Switch { .. } => None,
-    }
-}
+/// The first question, which the customer's side puts by itself.
+pub(super) const VIEW_ASKED: &str = "The customer is asked whether you may see the screen";
 
 pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) -> String {
     match (ask, allowed) {

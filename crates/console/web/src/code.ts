@@ -12,7 +12,8 @@ export interface Reading {
   form: "remoteus" | "ecom" | null;
   /** The password belongs beside the code now. */
   passwordWanted: boolean;
-  tone: "quiet" | "good" | "bad";
+  /** `note`: wrong as an ID, but the beginning of a session code looks the same. */
+  tone: "quiet" | "good" | "note" | "bad";
   hint: string;
 }
 
@@ -83,7 +84,8 @@ function readAlone(code: string): Reading {
     return quiet(`${digitsLeft(ID_DIGITS - code.length)} for an ID, ${CODE_DIGITS - code.length} for a session code.`);
   }
   if (code.length === ID_DIGITS) {
-    return bad("As an ID, a digit is wrong: ask for it again. A session code goes on for 3 more.");
+    const hint = "As an ID, this has a wrong digit: ask for it again. A session code goes on for 3 more.";
+    return { ...quiet(hint), tone: "note" };
   }
   if (code.length < CODE_DIGITS) {
     return quiet(`${digitsLeft(CODE_DIGITS - code.length)} for a session code.`);

@@ -29,7 +29,7 @@ export class Panel {
       return;
     }
     this.#drawn = now;
-    this.#drawFacts(customer);
+    this.#drawFacts(customer, live);
     this.#backends.replaceChildren(
       ...otherBackends(customer).map((backend) => this.#backend(backend, session)),
     );
@@ -43,15 +43,17 @@ export class Panel {
     }
   }
 
-  #drawFacts(customer: Customer): void {
+  #drawFacts(customer: Customer, live: boolean): void {
     const facts: [string, string, string][] = [
       ["Connected by", customer.label, "backend"],
       ["Tool", toolText(customer), "tool"],
       ["System", customer.system, "system"],
       ["Program", customer.app_version === null ? "version not told" : `version ${customer.app_version}`, "app"],
       ["Etätuki", `${customer.launcher_version}, plugin ${customer.plugin_version}`, "launcher"],
-      ["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"],
     ];
+    if (live) {
+      facts.push(["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"]);
+    }
     this.#facts.replaceChildren(
       ...facts.flatMap(([name, text, id]) => [
         element("dt", {}, name),
@@ -105,11 +107,12 @@ function bytes(count: number): string {
 
 export class Log {
   readonly #list = byId("log", HTMLElement);
-  readonly #empty = byId("log-empty", HTMLElement);
   readonly #copy = byId("copy-log", HTMLButtonElement);
   #entries: LogEntry[] = [];
 
   constructor() {
+    // The newest line stays in sight when the sections above take or leave room.
+    new ResizeObserver(() => this.#toEnd()).observe(this.#list);
     this.#copy.addEventListener("click", () => void this.#copyAll());
   }
 
@@ -123,12 +126,15 @@ export class Log {
     const fresh = continues ? entries.slice(known.length) : entries;
     this.#list.append(...fresh.map(line));
     this.#entries = entries;
-    if (fresh.length > 0) {
-      this.#list.scrollTop = this.#list.scrollHeight;
-    }
-    show(this.#empty, entries.length === 0);
     show(this.#list, entries.length > 0);
     show(this.#copy, entries.length > 0);
+    if (fresh.length > 0) {
+      this.#toEnd();
+    }
+  }
+
+  #toEnd(): void {
+    this.#list.scrollTop = this.#list.scrollHeight;
   }
 
   async #copyAll(): Promise<void> {

@@ -50,7 +50,7 @@ test("an ID wants its password, and both together are ready", () => {
 test("an ID with a wrong digit is told at once", () => {
   const id = withCheck("12345678");
   const wrong = read(id.slice(0, 8) + ((Number(id[8]) + 1) % 10), "");
-  assert.deepEqual([wrong.tone, wrong.passwordWanted], ["bad", false]);
+  assert.deepEqual([wrong.tone, wrong.passwordWanted], ["note", false]);
 });
 
 test("the end of a session code may stand in the password field", () => {
