@@ -84,7 +84,7 @@ function readAlone(code: string): Reading {
     return quiet(`${digitsLeft(ID_DIGITS - code.length)} for an ID, ${CODE_DIGITS - code.length} for a session code.`);
   }
   if (code.length === ID_DIGITS) {
-    const hint = "As an ID, this has a wrong digit: ask for it again. A session code goes on for 3 more.";
+    const hint = "As an ID, a digit is wrong: ask for it again. A session code goes on for 3 more.";
     return { ...quiet(hint), tone: "note" };
   }
   if (code.length < CODE_DIGITS) {
