@@ -26,7 +26,7 @@ impl Backend for Ecom {
         vendor: "Etätuki",
         version: env!("CARGO_PKG_VERSION"),
         code_form: CodeForm::Ecom,
-        capabilities: Capabilities::INPUT,
+        capabilities: Capabilities::INPUT.with(Capabilities::CLIPBOARD),
     };
 
     fn new(host: Host) -> Self {

@@ -15,6 +15,7 @@ use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, Rectangle, ServerMessage,
     ServerParser, encoding,
 };
+use etatuki_screen::{Clipboard, Stop};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::xproto::*;
@@ -580,6 +581,43 @@ fn without_control_there_is_no_input() {
     while stage.pointer() != (11, 22, 0) {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn the_clipboard_goes_both_ways_with_control_only() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    let stop = Stop::new().expect("a pipe");
+    let mut desk = Clipboard::open(Some(&stage.x.display), &stop).expect("a clipboard");
+    stage
+        .viewer
+        .say(&ClientMessage::CutText(b"not allowed".to_vec()));
+    desk.offer("private".into()).expect("offered");
+    stage.check();
+    stage.share.allow(true, true);
+    // What was copied before stays private; what is copied from now on is told.
+    stage
+        .viewer
+        .say(&ClientMessage::CutText(b"h\xe4r".to_vec()));
+    let pasted = loop {
+        if let Some(text) = desk.pump().expect("the server lives") {
+            break text;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(pasted, "här");
+    desk.offer("där €".into()).expect("offered");
+    let copied = std::thread::spawn(move || {
+        loop {
+            if let ServerMessage::CutText(text) = stage.viewer.hear() {
+                return (text, stage);
+            }
+        }
+    });
+    while !copied.is_finished() {
+        desk.pump().expect("the server lives");
+        std::thread::yield_now();
+    }
+    assert_eq!(copied.join().expect("no panic").0, b"d\xe4r ?");
 }
 
 #[test]

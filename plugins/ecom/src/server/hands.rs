@@ -1,52 +1,67 @@
-//! What the client does with keys and pointer: the lock behind the gate.
+//! What the client may do besides looking: keys, pointer, clipboard. The lock behind the gate.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use etatuki_rfb::ClientMessage;
-use etatuki_screen::Input;
+use etatuki_rfb::encode::server;
+use etatuki_screen::{Clipboard, Input};
 
 use super::ServeError;
 use crate::share::Share;
 
-/// Gives input while control is allowed; nothing stays pressed when it no longer is.
+/// Gives input and exchanges the clipboard while control is allowed; nothing stays pressed when it no
+/// longer is.
 #[derive(Debug)]
 pub(super) struct Hands<'a> {
     share: &'a Share,
-    /// `None` until control is first used, and again when it was withdrawn.
-    input: Option<Input>,
+    /// Open while control is allowed.
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    input: Input,
+    clipboard: Clipboard,
 }
 
 impl<'a> Hands<'a> {
     pub(super) fn new(share: &'a Share) -> Self {
-        Self { share, input: None }
+        Self { share, open: None }
     }
 
-    /// The window system's messages to the input's connection.
-    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.input.as_ref().map(|input| input.as_fd())
+    /// What the window system says to them.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let open = self.open.iter();
+        open.flat_map(|open| [open.input.as_fd(), open.clipboard.as_fd()])
     }
 
-    /// The permissions may have changed, or the window system has something to say.
-    pub(super) fn look(&mut self) -> Result<(), ServeError> {
-        if let Some(input) = self.allowed_now() {
-            input.pump()?;
+    /// The permissions may have changed, or the window system has something to say: perhaps that the
+    /// customer copied a text, which is then told.
+    pub(super) fn look(&mut self, out: &mut Vec<u8>) -> Result<(), ServeError> {
+        let Some(open) = self.allowed()? else {
+            return Ok(());
+        };
+        open.input.pump()?;
+        if let Some(text) = open.clipboard.pump()? {
+            server::cut_text(out, &to_latin1(&text));
         }
         Ok(())
     }
 
-    /// Does what a message says; messages that aren't input do nothing.
+    /// Does what a message says; messages that are none of ours do nothing.
     pub(super) fn obey(&mut self, message: &ClientMessage) -> Result<(), ServeError> {
-        let Some(input) = self.allowed()? else {
+        let Some(Open { input, clipboard }) = self.allowed()? else {
             return Ok(());
         };
-        match *message {
-            ClientMessage::Key { down, keysym } => input.key(keysym, down)?,
+        match message {
+            ClientMessage::Key { down, keysym } => input.key(*keysym, *down)?,
             ClientMessage::QemuKey {
                 down,
                 keysym,
                 keycode,
-            } => input.scancode(keycode, keysym, down)?,
-            ClientMessage::Pointer { buttons, x, y } => input.pointer(x, y, buttons)?,
+            } => input.scancode(*keycode, *keysym, *down)?,
+            ClientMessage::Pointer { buttons, x, y } => input.pointer(*x, *y, *buttons)?,
+            ClientMessage::CutText(text) => clipboard.offer(from_latin1(text))?,
             _ => {}
         }
         Ok(())
@@ -54,24 +69,34 @@ impl<'a> Hands<'a> {
 
     /// Sends what was given.
     pub(super) fn flush(&mut self) -> Result<(), ServeError> {
-        if let Some(input) = &mut self.input {
-            input.flush()?;
+        if let Some(open) = &mut self.open {
+            open.input.flush()?;
         }
         Ok(())
     }
 
-    fn allowed(&mut self) -> Result<Option<&mut Input>, ServeError> {
-        if self.allowed_now().is_none() && self.share.may_control() {
-            self.input = Some(Input::open(self.share.display(), self.share.stop_switch())?);
-        }
-        Ok(self.input.as_mut())
-    }
-
-    /// The open input; lets go of everything, and of it, when control is no longer allowed.
-    fn allowed_now(&mut self) -> Option<&mut Input> {
+    /// Opens them when control is allowed; lets go of everything, and of them, when it is not.
+    fn allowed(&mut self) -> Result<Option<&mut Open>, ServeError> {
         if !self.share.may_control() {
-            self.input = None;
+            self.open = None;
+        } else if self.open.is_none() {
+            let (display, stop) = (self.share.display(), self.share.stop_switch());
+            self.open = Some(Open {
+                input: Input::open(display, stop)?,
+                clipboard: Clipboard::open(display, stop)?,
+            });
         }
-        self.input.as_mut()
+        Ok(self.open.as_mut())
     }
+}
+
+/// RFB's clipboard knows no more (RFC 6143 section 7.6.4).
+fn to_latin1(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|c| u8::try_from(c).unwrap_or(b'?'))
+        .collect()
+}
+
+fn from_latin1(text: &[u8]) -> String {
+    text.iter().copied().map(char::from).collect()
 }

@@ -115,6 +115,7 @@ impl<'a> Session<'a> {
             capture,
             hands: Hands::new(share),
         };
+        session.hands.look(session.outbox.answer())?;
         session.obey()?;
         Ok(Some(session))
     }
@@ -138,7 +139,7 @@ impl<'a> Session<'a> {
                 self.share.awake();
             }
             if ready.permissions || ready.hands {
-                self.hands.look()?;
+                self.hands.look(self.outbox.answer())?;
             }
             if ready.client && self.listen(&mut mouthful)? == Going::Over {
                 return Ok(());
@@ -167,11 +168,8 @@ impl<'a> Session<'a> {
             PollFd::from_borrowed_fd(wake, PollFlags::IN),
             PollFd::new(&self.capture, PollFlags::IN),
         ];
-        fds.extend(
-            self.hands
-                .fd()
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-        );
+        let of_hands = self.hands.fds();
+        fds.extend(of_hands.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
@@ -181,7 +179,7 @@ impl<'a> Session<'a> {
             client: fds[0].revents().intersects(!PollFlags::OUT),
             stopped: is_ready(1),
             permissions: is_ready(2),
-            hands: fds.len() > 4 && is_ready(4),
+            hands: (4..fds.len()).any(is_ready),
         })
     }
 
@@ -237,7 +235,7 @@ struct Ready {
     client: bool,
     stopped: bool,
     permissions: bool,
-    /// The X server, to the connection that gives input.
+    /// The X server, to the connections that give input and exchange the clipboard.
     hands: bool,
 }
 
