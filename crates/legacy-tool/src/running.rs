@@ -44,7 +44,7 @@ pub struct Started {
 /// How a tool's run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ended as it should: after its peer left, or with exit code 0.
+    /// It ended as it should: after its peer left.
     Ended,
     /// The display could not be opened, or went away.
     DisplayLost,
@@ -93,7 +93,8 @@ impl Started {
         }
         let status = self.child.wait()?;
         let log = self.log.join().unwrap_or_default();
-        Ok(judge(status, by_us, &log))
+        let peer_left = by_us || is_gone(peer)?;
+        Ok(judge(status, peer_left, &log))
     }
 
     /// Lets it end by itself, then TERM, then KILL.
@@ -139,6 +140,11 @@ fn wait(
     }
 }
 
+/// Whether the other end of a socket has hung up.
+fn is_gone(peer: &UnixStream) -> std::io::Result<bool> {
+    Ok(wait(&[(peer.as_fd(), PollFlags::empty())], Some(Duration::ZERO))?[0])
+}
+
 /// Reads the tool's log to its end: lines are bounded, and only the last ones stay.
 fn keep_log(stderr: impl Read, on_line: impl Fn(&str)) -> Vec<String> {
     let mut reader = BufReader::new(stderr);
@@ -162,12 +168,12 @@ fn keep_log(stderr: impl Read, on_line: impl Fn(&str)) -> Vec<String> {
     tail.into()
 }
 
-fn judge(status: ExitStatus, by_us: bool, log: &[String]) -> Outcome {
+fn judge(status: ExitStatus, peer_left: bool, log: &[String]) -> Outcome {
     let says = |words: &[&str]| {
         log.iter()
             .any(|line| words.iter().any(|word| line.contains(word)))
     };
-    if by_us || status.success() {
+    if peer_left {
         Outcome::Ended
     } else if says(&[
         "XOpenDisplay failed",
@@ -233,7 +239,10 @@ mod tests {
             run("kill -9 $$", |peer| kept = Some(peer)),
             Outcome::Died("it was ended by signal 9".into())
         );
-        assert_eq!(run("exit 0", |peer| kept = Some(peer)), Outcome::Ended);
+        assert_eq!(
+            run("exit 0", |peer| kept = Some(peer)),
+            Outcome::Died("it ended with exit code 0".into())
+        );
     }
 
     #[test]

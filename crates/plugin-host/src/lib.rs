@@ -17,6 +17,7 @@ mod wire;
 
 pub use child::run_child;
 pub use error::{FailureReport, HostError};
+pub use etatuki_backend_api::State;
 pub use events::{HostEvent, HostEvents, LogLevel};
 pub use parent::PluginHost;
 pub use spec::{LoadedPlugin, PluginSpec, ProbeReport};

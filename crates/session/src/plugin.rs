@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etatuki_backend_api::State;
 use etatuki_link::Permissions;
+use etatuki_plugin_host::State;
 use etatuki_plugin_host::{
     FailureReport, HostError, HostEvent, HostEvents, LogLevel, PluginHost, PluginSpec, ProbeReport,
 };

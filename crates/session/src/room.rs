@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::time::Duration;
 
-use etatuki_backend_api::State as PluginState;
 use etatuki_link::{Attempt, CustomerInfo, Permissions, ToAgent, UsableBackend};
+use etatuki_plugin_host::State as PluginState;
 use etatuki_trust::CodeForm;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;

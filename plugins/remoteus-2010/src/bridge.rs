@@ -17,12 +17,21 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// How many bytes may wait for either side.
 const PENDING: usize = 256 * 1024;
 
+/// Which side ended the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    /// The launcher hung up.
+    Launcher,
+    /// The tool ended its connection.
+    Tool,
+}
+
 /// Runs the bridge. Both sockets are closed when it returns.
 pub(crate) fn run(
     plain: UnixStream,
     tool: UnixStream,
     config: Arc<ClientConfig>,
-) -> std::io::Result<()> {
+) -> std::io::Result<EndedBy> {
     plain.set_nonblocking(true)?;
     tool.set_nonblocking(true)?;
     let name = ServerName::try_from(NAME).map_err(std::io::Error::other)?;
@@ -36,8 +45,11 @@ pub(crate) fn run(
         to_tool: Vec::new(),
     };
     let end = Instant::now() + HANDSHAKE_LIMIT;
-    while bridge.turn(end)? {}
-    Ok(())
+    loop {
+        if let Some(ended) = bridge.turn(end)? {
+            return Ok(ended);
+        }
+    }
 }
 
 struct Bridge {
@@ -51,17 +63,17 @@ struct Bridge {
 }
 
 impl Bridge {
-    /// Waits for either socket and moves what can be moved. False when one of them ended.
-    fn turn(&mut self, handshake_end: Instant) -> std::io::Result<bool> {
+    /// Waits for either socket and moves what can be moved. Tells when one of them ended.
+    fn turn(&mut self, handshake_end: Instant) -> std::io::Result<Option<EndedBy>> {
         let (plain, tool) = self.wait(handshake_end)?;
         if tool.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && !self.read_tool()? {
             self.flush_plain()?;
-            return Ok(false);
+            return Ok(Some(EndedBy::Tool));
         }
         if plain.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
             && !self.read_plain()?
         {
-            return Ok(false);
+            return Ok(Some(EndedBy::Launcher));
         }
         self.feed_tls()?;
         self.flush_plain()?;
@@ -71,7 +83,7 @@ impl Bridge {
                 result => result?,
             };
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Polls for what can be used now; the handshake has a limit, afterwards silence is fine.
@@ -220,7 +232,7 @@ mod tests {
         assert!(sent == received);
         writing.join().unwrap();
         drop(launcher);
-        bridge.join().unwrap().unwrap();
+        assert_eq!(bridge.join().unwrap().unwrap(), EndedBy::Launcher);
         server.join().unwrap();
     }
 
@@ -239,11 +251,7 @@ mod tests {
         let (launcher, plain) = UnixStream::pair().unwrap();
         let (ours, _silent) = UnixStream::pair().unwrap();
         drop(launcher);
-        run(
-            plain,
-            ours,
-            Identity::make().unwrap().client_config().unwrap(),
-        )
-        .unwrap();
+        let config = Identity::make().unwrap().client_config().unwrap();
+        assert_eq!(run(plain, ours, config).unwrap(), EndedBy::Launcher);
     }
 }

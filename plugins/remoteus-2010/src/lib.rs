@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
 };
 use etatuki_legacy_tool::{Driver, Profile};
 
+use crate::bridge::EndedBy;
 use crate::identity::Identity;
 
 struct Remoteus2010 {
@@ -85,12 +86,7 @@ impl Backend for Remoteus2010 {
         let (ours, theirs) = UnixStream::pair().map_err(broken)?;
         let pem = identity.pem_file().map_err(broken)?;
         let config = identity.client_config()?;
-        let host = self.host.clone();
-        let bridge = std::thread::spawn(move || {
-            if let Err(error) = bridge::run(stream, ours, config) {
-                host.log(Level::Info, &format!("TLS to the tool ended: {error}"));
-            }
-        });
+        let bridge = std::thread::spawn(move || bridge::run(stream, ours, config));
         let path = format!("/proc/self/fd/{}", pem.as_raw_fd());
         let served = theirs
             .try_clone()
@@ -98,8 +94,19 @@ impl Backend for Remoteus2010 {
             .and_then(|socket| driver.serve(&self.host, socket.into(), &theirs, &path));
         // The bridge sees its end when the last handle of the tool's side is gone.
         drop(theirs);
-        let _ = bridge.join();
-        served
+        match bridge.join() {
+            Ok(Ok(EndedBy::Launcher)) => served,
+            // The tool left a launcher that still looks; why is known when it was the tool's end.
+            Ok(Ok(EndedBy::Tool)) => served.and(Err(Failure::tool(
+                "tool-died",
+                "the tool ended its connection",
+            ))),
+            Ok(Err(error)) => served.and(Err(Failure::tool(
+                "tool-died",
+                format!("TLS to the tool: {error}"),
+            ))),
+            Err(_) => Err(Failure::ours("plugin-failed", "the bridge panicked")),
+        }
     }
 
     fn permissions(&self, _view: bool, _control: bool) {
