@@ -144,6 +144,7 @@ impl Clerk {
                     snapshots.send_replace(Arc::new(view.snapshot()));
                 }
                 wish = wishes.recv() => match wish {
+                    Some(Wish::Session(Command::Ask(ask))) if !view.may_ask(&ask) => {}
                     Some(Wish::Session(command)) => drop(commands.try_send(command)),
                     // One at a time: the page doesn't offer it.
                     Some(Wish::Connect(_)) => {}

@@ -80,7 +80,7 @@ struct SessionView {
     customer: Option<CustomerInfo>,
     permissions: Permissions,
     asking: Option<Asking>,
-    /// What the agent has asked for last.
+    /// What the agent has asked for and nobody has answered.
     #[serde(skip)]
     asked: Option<Ask>,
     asks_left: AsksLeft,
@@ -207,6 +207,19 @@ impl View {
         self.note(now, Kind::Info, "Connected, encrypted from end to end");
     }
 
+    /// Takes note of what the agent asks for. False while another question waits for its answer: the
+    /// customer's side would refuse it, and that would look like the customer's no.
+    pub(crate) fn may_ask(&mut self, ask: &Ask) -> bool {
+        let connected = self.0.phase == Phase::Connected;
+        match &mut self.0.session {
+            Some(session) if connected && session.asking.is_none() && session.asked.is_none() => {
+                session.asked = Some(ask.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Something happened in the session.
     pub(crate) fn take_in(&mut self, event: Event, now: u64) {
         let Some(session) = &mut self.0.session else {
@@ -226,14 +239,10 @@ impl View {
                 let before = std::mem::replace(&mut session.permissions, permissions);
                 words::taken_back(before, permissions).map(|line| (Kind::Refused, line.to_owned()))
             }
-            Event::Asked(ask) => {
-                let line = words::asked(&ask, session.customer.as_ref());
-                session.asked = Some(ask);
-                Some((Kind::Asked, line))
-            }
+            Event::Asked(ask) => Some((Kind::Asked, words::asked(&ask, session.customer.as_ref()))),
             Event::Asking(ask) => {
                 // What the agent asked for himself is in the log already.
-                let unasked = ask == Ask::View && session.asked.take() != Some(Ask::View);
+                let unasked = ask == Ask::View && session.asked != Some(Ask::View);
                 session.asking = Some(ask.into());
                 unasked.then(|| (Kind::Asked, words::VIEW_ASKED.to_owned()))
             }
@@ -243,6 +252,7 @@ impl View {
                 asks_left,
             } => {
                 session.asking = None;
+                session.asked = None;
                 match ask {
                     Ask::View => session.asks_left.view = asks_left,
                     Ask::Control => session.asks_left.control = asks_left,
@@ -388,7 +398,13 @@ mod tests {
         view.begin(&code(), 1);
         view.linked(2);
         let before = view.0.log.len();
-        events.into_iter().for_each(|event| view.take_in(event, 3));
+        for event in events {
+            if let Event::Asked(ask) = &event {
+                assert!(view.may_ask(ask), "nothing else was asked");
+                assert!(!view.may_ask(ask), "a second press asks nothing");
+            }
+            view.take_in(event, 3);
+        }
         view.0.log[before..]
             .iter()
             .map(|entry| entry.text.clone())
