@@ -76,11 +76,6 @@ impl Region {
         taken
     }
 
-    /// Forgets what lies outside `bounds`.
-    pub fn clip(&mut self, bounds: Rect) {
-        *self = self.take(bounds);
-    }
-
     fn join_cheapest(&mut self) {
         let mut best = (u64::MAX, 0, 1);
         for (i, a) in self.rects.iter().enumerate() {

@@ -120,10 +120,12 @@ impl Clipboard {
                 self.ask(e.timestamp)?
             }
             Event::SelectionNotify(e) if e.property == self.property() => return self.receive(),
-            Event::PropertyNotify(e) if e.state == Property::NEW_VALUE && self.pieces.is_some() => {
-                if e.atom == self.property() {
-                    return self.receive_piece();
-                }
+            Event::PropertyNotify(e)
+                if e.state == Property::NEW_VALUE
+                    && e.atom == self.property()
+                    && self.pieces.is_some() =>
+            {
+                return self.receive_piece();
             }
             Event::SelectionRequest(e) => self.answer(&e)?,
             Event::SelectionClear(_) => self.offered = None,
