@@ -31,7 +31,7 @@ pub struct Found {
 pub fn find(profile: &Profile) -> Result<Found, Unusable> {
     let mut why = Unusable {
         name: "tool-missing",
-        text: format!("{} is not installed", profile.tool),
+        text: format!("{} was not found in {}", profile.tool, places(profile)),
     };
     for path in candidates(profile) {
         match version_of(&path, profile) {
@@ -57,6 +57,13 @@ pub fn find(profile: &Profile) -> Result<Found, Unusable> {
         }
     }
     Err(why)
+}
+
+/// Where it was looked for, in words.
+fn places(profile: &Profile) -> String {
+    let paths = profile.paths.iter().map(|path| path.display().to_string());
+    let places: Vec<_> = paths.chain(["the folders of PATH".to_owned()]).collect();
+    places.join(", ")
 }
 
 fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
@@ -158,43 +165,38 @@ mod tests {
         check("99999999999999999999999.1", None);
     }
 
-    /// A profile whose only candidate is a script with this body.
-    fn script(body: &str, version: &str) -> (tempfile::TempDir, Profile) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tool");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        let profile = Profile {
+    /// A profile whose only candidate is the shell, which runs `script` when it is asked for its version. No test
+    /// writes an executable: while another thread starts a process, such a file can be busy (ETXTBSY).
+    fn shell(script: &str) -> Profile {
+        Profile {
             tool: "no-such-tool-on-path".into(),
-            paths: vec![path],
-            version: VersionReq::parse(version).unwrap(),
-            version_args: vec![],
+            paths: vec!["/bin/sh".into()],
+            version: VersionReq::parse(">=0.9.13").unwrap(),
+            version_args: vec!["-c".into(), script.into()],
             start: vec![],
             display: None,
-        };
-        (folder, profile)
+        }
     }
 
-    fn check_script(body: &str, expected: &str) {
-        let (_folder, profile) = script(body, ">=0.9.13");
-        let found = find(&profile)
+    fn check_tool(script: &str, expected: &str) {
+        let found = find(&shell(script))
             .map_or_else(|why| why.name.to_owned(), |found| found.version.to_string());
-        assert_eq!(found, expected, "{body}");
+        assert_eq!(found, expected, "{script}");
     }
 
     #[test]
     fn what_is_found_is_run_and_judged() {
-        check_script("echo tool 0.9.16", "0.9.16");
-        check_script("echo tool 0.9.16 >&2", "0.9.16");
-        check_script("echo tool 0.9.9", "tool-too-old");
-        check_script("true", "tool-failed");
-        check_script("yes", "tool-failed");
-        check_script("exec sleep 1000", "tool-failed");
+        check_tool("echo tool 0.9.16", "0.9.16");
+        check_tool("echo tool 0.9.16 >&2", "0.9.16");
+        check_tool("echo tool 0.9.9", "tool-too-old");
+        check_tool("true", "tool-failed");
+        check_tool("yes", "tool-failed");
+        check_tool("exec sleep 1000", "tool-failed");
     }
 
     #[test]
     fn a_missing_tool_is_missing() {
-        let (_folder, mut profile) = script("true", "*");
+        let mut profile = shell("true");
         profile.paths = vec!["/nonexistent/tool".into()];
         assert_eq!(find(&profile).unwrap_err().name, "tool-missing");
     }

@@ -4,10 +4,12 @@ mod common;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::Xvfb;
 use etatuki_screen::{Clipboard, Stop};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use x11rb::protocol::xproto::ConnectionExt as _;
 
 fn open(x: &Xvfb) -> Clipboard {
     Clipboard::open(Some(&x.display), &Stop::new().expect("a pipe")).expect("the clipboard opens")
@@ -21,8 +23,17 @@ fn xclip(x: &Xvfb) -> Command {
     xclip
 }
 
-/// Has a program copy a text, and stay to hand it out.
+/// Has a program copy a text, and stay to hand it out. xclip's own end says nothing: it leaves a child behind that
+/// may not have taken the selection yet. So the server is asked who owns it.
 fn copy(x: &Xvfb, text: &str) {
+    let (server, _) = x11rb::connect(Some(&x.display)).expect("the display answers");
+    let atom = server.intern_atom(false, b"CLIPBOARD").expect("sent");
+    let clipboard = atom.reply().expect("an atom").atom;
+    let owner = || {
+        let owner = server.get_selection_owner(clipboard).expect("sent");
+        owner.reply().expect("an owner").owner
+    };
+    let before = owner();
     // Its child keeps on; it ends with the X server.
     let mut child = xclip(x)
         .arg("-in")
@@ -37,6 +48,11 @@ fn copy(x: &Xvfb, text: &str) {
         .write_all(text.as_bytes())
         .expect("written");
     assert!(child.wait().expect("it ends").success());
+    let end = Instant::now() + Duration::from_secs(20);
+    while owner() == before || owner() == x11rb::NONE {
+        assert!(Instant::now() < end, "xclip didn't take the clipboard");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// What comes next.
