@@ -3,10 +3,12 @@
 //! A new target is a function here (or in a file of its own), a line in [`TARGETS`], and a folder
 //! with a few small seeds in `corpus/`. `run` and the replay test find it by itself.
 
+mod json;
 mod link_code;
 #[path = "../../crates/picture/tests/model/mod.rs"]
 mod model;
 mod picture;
+mod registry;
 mod rfb;
 
 /// Looks at bytes; panics when something doesn't hold.
@@ -16,9 +18,11 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("link_code", link_code::link_code),
     ("picture", picture::picture),
+    ("registry", registry::registry),
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),
     ("rfb_server_messages", rfb::server_messages),
+    ("session_lines", json::session_lines),
 ];
 
 /// The target of this name.

@@ -1,0 +1,37 @@
+//! What an accounting program may say to `etatuki session`: lines, however they are cut, and what is in them.
+
+use std::io::BufReader;
+
+#[path = "../../crates/session/src/json/input.rs"]
+#[allow(dead_code, reason = "the front's own calls aren't all made here")]
+mod input;
+
+use input::{Input, InputError, MAX_LINE, parse};
+
+pub(crate) fn session_lines(bytes: &[u8]) {
+    let whole = lines(bytes, bytes.len().max(1));
+    // However the bytes come in, the same lines come out.
+    let cut = usize::from(bytes.first().copied().unwrap_or(1)) + 1;
+    assert_eq!(lines(bytes, cut), whole);
+    for line in whole {
+        match line.and_then(|line| parse(&line)) {
+            Ok(Some(Input::Answer { .. } | Input::TakeBack {} | Input::Close {})) | Ok(None) => {}
+            Err(error) => {
+                // The refusal never hands a part of the line back: it may be a secret that went astray.
+                assert!(error.to_string().len() < 100, "{error}");
+                assert!(!error.name().is_empty());
+            }
+        }
+    }
+}
+
+/// All lines, read through a buffer of that size.
+fn lines(bytes: &[u8], buffer: usize) -> Vec<Result<Vec<u8>, InputError>> {
+    let mut reader = BufReader::with_capacity(buffer, bytes);
+    let next = || input::line(&mut reader).expect("bytes in memory can be read");
+    let lines: Vec<_> = std::iter::from_fn(next).collect();
+    for line in lines.iter().flatten() {
+        assert!(line.len() <= MAX_LINE && !line.contains(&b'\n'));
+    }
+    lines
+}
