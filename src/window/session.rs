@@ -148,6 +148,7 @@ impl SessionWindow {
             }
             (Wanted::Shown, Front::Shown | Front::OnTop) | (Wanted::OnTop, Front::OnTop) => {}
             (wanted, _) => {
+                self.sheet.centre();
                 self.sheet.window().show();
                 self.place = Front::Shown;
                 if wanted == Wanted::OnTop {

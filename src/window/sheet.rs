@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use fltk::app;
 use fltk::draw;
-use fltk::enums::{Color, Event, FrameType, Key};
+use fltk::enums::{Color, Event, FrameType, Key, Shortcut};
 use fltk::frame::Frame;
 use fltk::group::Group;
 use fltk::prelude::*;
@@ -71,7 +71,10 @@ impl Sheet {
             add_banner(top, text);
             top += BANNER;
         }
-        let body = Group::new(0, top, WIDTH, 300 - top, None);
+        let mut body = Group::new(0, top, WIDTH, 300 - top, None);
+        // What goes round must not go on from there by FLTK as well.
+        body.super_handle_first(false);
+        body.handle(go_round);
         body.end();
         window.end();
         // Else FLTK would stretch what stands on a window whose height changes.
@@ -128,6 +131,8 @@ impl Sheet {
             w,
             h,
         );
+        // One that was hidden is a new one to the window manager, which would put it anywhere.
+        self.window.force_position(true);
     }
 
     fn update(&mut self, page: &Page, at_front: bool) {
@@ -400,6 +405,29 @@ fn draw_code(code: &Code, place: Place) {
     label.write(&code.label, x + CARD_PAD, y + 16, w - COPY_WIDTH);
     let digits = digits_style();
     digits.write_centred(&code.digits, x, y + look::BUTTON, w, digits.line_height());
+}
+
+/// Tab and Shift+Tab go round all buttons; FLTK's own Tab stops at the end of a group.
+fn go_round(body: &mut Group, event: Event) -> bool {
+    if event != Event::KeyDown || app::event_key() != Key::Tab {
+        return false;
+    }
+    let held = app::event_state();
+    if held.intersects(Shortcut::Ctrl | Shortcut::Alt | Shortcut::Meta) {
+        return false;
+    }
+    let count = body.children();
+    let step = if held.contains(Shortcut::Shift) {
+        -1
+    } else {
+        1
+    };
+    let has_focus = |at: &i32| body.child(*at).is_some_and(|child| child.has_focus());
+    let from = (0..count).find(has_focus).unwrap_or(0);
+    (1..=count).any(|nth| {
+        let child = body.child((from + nth * step).rem_euclid(count));
+        child.is_some_and(|mut child| child.take_focus().is_ok())
+    })
 }
 
 /// A strip's colours.
