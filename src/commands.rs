@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::launcher::{Launcher, Start};
 use crate::logs;
 use crate::probe::{self, Probed};
+use crate::registry::Backend;
 use crate::registry::place::PlaceError;
 use crate::texts::Texts;
 use crate::window::run as window;
@@ -118,6 +119,10 @@ fn say(texts: &Texts, name: &str, detail: Option<&str>) {
 
 pub(crate) fn begin_log(start: &Start) {
     logs::begin(start.folders().logs().as_deref(), start.verbose());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    if let Some(error) = &start.settings_error {
+        tracing::warn!("{error}");
+    }
 }
 
 /// An entry as an integrator's own menu gets it.
@@ -125,6 +130,8 @@ pub(crate) fn begin_log(start: &Start) {
 struct Listed {
     id: String,
     label: String,
+    /// Whether it is the one for the accounting program's version, as `--app-version` gives it.
+    fits: bool,
     usable: bool,
     reason: Option<String>,
     text: Option<String>,
@@ -145,7 +152,7 @@ fn list(launcher: &Launcher, json: bool) -> Exit {
         .into_iter()
         .map(|backend| {
             let answer = probed.iter().find(|answer| answer.id == backend.id);
-            listed(launcher, &backend.id, launcher.label(backend), answer)
+            listed(launcher, backend, answer)
         })
         .collect();
     let text = if json {
@@ -159,7 +166,7 @@ fn list(launcher: &Launcher, json: bool) -> Exit {
     }
 }
 
-fn listed(launcher: &Launcher, id: &str, label: &str, answer: Option<&Probed>) -> Listed {
+fn listed(launcher: &Launcher, backend: &Backend, answer: Option<&Probed>) -> Listed {
     let unusable = answer.and_then(|answer| answer.unusable.as_ref());
     let reason = match answer {
         Some(_) => unusable.map(|unusable| unusable.name.clone()),
@@ -167,8 +174,9 @@ fn listed(launcher: &Launcher, id: &str, label: &str, answer: Option<&Probed>) -
         None => Some("internal".to_owned()),
     };
     Listed {
-        id: id.to_owned(),
-        label: label.to_owned(),
+        id: backend.id.clone(),
+        label: launcher.label(backend).to_owned(),
+        fits: launcher.fits(backend).is_some(),
         usable: reason.is_none(),
         text: reason
             .as_deref()

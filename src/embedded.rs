@@ -6,12 +6,13 @@ use std::io::{BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use etatuki_session::{Command, Commander, State, View, json};
+use etatuki_session::{Command, Commander, FailureName, Fault, State, View, json};
 use fltk::app;
 
 use crate::commands::{begin_log, display};
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
+use crate::last_words;
 use crate::launcher::Launcher;
 use crate::probe;
 use crate::texts::{Texts, fill};
@@ -54,12 +55,14 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
 
 /// The one line of a session that can't begin.
 pub(crate) fn refuse(texts: &Texts, name: &str, detail: &str) {
+    let fault = FailureName::from_name(name).map_or(Fault::Setup, FailureName::fault);
     let line = serde_json::json!({
         "type": "failed",
         "name": name,
-        "fault": "setup",
-        "text": texts.failure(name).sentence(),
+        "fault": fault,
         "detail": detail,
+        "receipt": null,
+        "text": texts.failure(name).sentence(),
     });
     // Nobody may be reading; there is nobody else to tell.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
@@ -86,6 +89,7 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
             BufReader::new(std::io::stdin()),
             std::io::stdout(),
             move |commander| {
+                last_words::of(commander.clone());
                 probe_others(launcher, &id, commander.clone());
                 let _ = started.send(Over::Started(commander));
             },
@@ -207,6 +211,9 @@ fn sentence(
         "wrong-code-tried" => fill(&texts.notice.wrong_code_tried, values),
         "code-burnt" => fill(&texts.notice.code_burnt, values),
         "code-renewed" => texts.notice.code_renewed.clone(),
+        "service-lost" => texts.notice.service_lost.clone(),
+        "service-back" => texts.notice.service_back.clone(),
+        "code-forgotten" => texts.notice.code_forgotten.clone(),
         "closed" => format!("{} {}", texts.receipt.closed, texts.receipt.never),
         "closed-receipt" => {
             let seconds = |name| value(name).parse().unwrap_or(0);
@@ -260,7 +267,7 @@ mod tests {
         );
         check(
             "tool-missing",
-            "Tätä etätukea ei ole asennettu tälle koneelle. Valitse toinen etätuki tai kysy tuelta neuvoa.",
+            "Tätä etätukea ei ole asennettu tälle koneelle. Valitse toinen etätuki tai kysy neuvoa asiakastuesta.",
         );
     }
 }

@@ -49,7 +49,10 @@ impl Exit {
         match failure {
             F::ServiceUnreachable | F::ServiceError | F::NoNameplate => Exit::Network,
             F::LinkFailed | F::LinkLost | F::AgentMisbehaved => Exit::Link,
+            F::RegistryBroken => Exit::Registry,
             F::DisplayMissing
+            | F::DisplayUnsupported
+            | F::DisplayLost
             | F::ToolMissing
             | F::ToolTooOld
             | F::ToolDied

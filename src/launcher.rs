@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
-use etatuki_plugin_host::PluginSpec;
+use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_session::{SessionConfig, UsableBackend};
 
 use crate::cli::Options;
@@ -191,6 +191,18 @@ impl Launcher {
             folder: self.installed.plugins.clone(),
             options: backend.options.clone(),
             language: self.language.code().to_owned(),
+            origin: self.origin(backend),
+        }
+    }
+
+    /// Where the registry says so, for errors that are found when the plugin is loaded.
+    fn origin(&self, backend: &Backend) -> Origin {
+        let file = self.installed.file.display();
+        let place = |line, key: &str| format!("{file}, line {line}, key `backend.{key}`");
+        Origin {
+            plugin: place(backend.lines.plugin, "plugin"),
+            version: place(backend.lines.version, "version"),
+            options: place(backend.lines.options, "options"),
         }
     }
 

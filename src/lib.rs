@@ -22,6 +22,8 @@ mod escape;
 #[cfg(feature = "window")]
 mod exit;
 #[cfg(feature = "window")]
+mod last_words;
+#[cfg(feature = "window")]
 mod launcher;
 #[cfg(feature = "window")]
 mod logs;

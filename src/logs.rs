@@ -35,6 +35,8 @@ pub(crate) fn begin(folder: Option<&Path>, verbose: bool) {
         Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("etatuki", level)
+            // What plugins and their tools say.
+            .with_target("plugin", level)
     };
     let to_file = file.map(|file| {
         layer()

@@ -9,8 +9,6 @@ use etatuki_session::UsableBackend;
 use tokio::task::JoinSet;
 
 use crate::launcher::Launcher;
-use crate::registry::Problem;
-use crate::registry::place::Installed;
 
 /// How long an entry may take to answer; after that it is grey.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -54,10 +52,10 @@ pub(crate) fn all(launcher: &Launcher, ids: &[String], each: impl FnMut(Probed))
     let exe = launcher.exe().to_owned();
     let backends = ids.iter().filter_map(|id| launcher.backend(id));
     let specs = backends.map(|backend| launcher.spec(backend)).collect();
-    run(&exe, specs, &launcher.installed, each);
+    run(&exe, specs, each);
 }
 
-fn run(exe: &Path, specs: Vec<PluginSpec>, installed: &Installed, mut each: impl FnMut(Probed)) {
+fn run(exe: &Path, specs: Vec<PluginSpec>, mut each: impl FnMut(Probed)) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -76,7 +74,7 @@ fn run(exe: &Path, specs: Vec<PluginSpec>, installed: &Installed, mut each: impl
         }
         while let Some(done) = probes.join_next().await {
             let Ok((id, outcome)) = done else { continue };
-            let unusable = outcome.err().map(|error| unusable(installed, &id, error));
+            let unusable = outcome.err().map(unusable);
             if let Some(unusable) = &unusable {
                 tracing::info!(
                     backend = id,
@@ -113,7 +111,7 @@ async fn ask(exe: &Path, spec: &PluginSpec) -> Result<(), No> {
     }
 }
 
-fn unusable(installed: &Installed, id: &str, no: No) -> Unusable {
+fn unusable(no: No) -> Unusable {
     match no {
         No::Report { name, text } => Unusable { name, detail: text },
         No::TooLate => {
@@ -125,31 +123,7 @@ fn unusable(installed: &Installed, id: &str, no: No) -> Unusable {
         }
         No::Host(error) => Unusable {
             name: error.name().to_owned(),
-            detail: in_registry(installed, id, &error),
+            detail: error.to_string(),
         },
     }
-}
-
-/// An error that the registry can mend names its line.
-fn in_registry(installed: &Installed, id: &str, error: &HostError) -> String {
-    let Some(backend) = installed.registry.backend(id) else {
-        return error.to_string();
-    };
-    let (line, key, problem) = match error {
-        HostError::Missing(path) => (
-            backend.lines.plugin,
-            "plugin",
-            Problem::PluginMissing(path.clone()),
-        ),
-        HostError::WrongVersion { found, .. } => {
-            let found = found.to_string();
-            (
-                backend.lines.version,
-                "version",
-                Problem::PluginVersion { found },
-            )
-        }
-        _ => return error.to_string(),
-    };
-    installed.plugin_error(line, key, problem).to_string()
 }

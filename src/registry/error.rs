@@ -1,7 +1,5 @@
 //! What is wrong with a registry, where, and what to do about it: for the integrator who wrote it.
 
-use std::path::PathBuf;
-
 /// A registry that can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, line {line}, {}: {problem}; {}", key_words(key), problem.remedy(key))]
@@ -57,15 +55,6 @@ pub enum Problem {
     /// Something else than a file name.
     #[error("this isn't the name of a file in the plugin folder")]
     PluginName,
-    /// There is no such plugin.
-    #[error("there is no file {}", .0.display())]
-    PluginMissing(PathBuf),
-    /// The plugin is there in a version that won't do.
-    #[error("the plugin has version {found}, which doesn't meet this requirement")]
-    PluginVersion {
-        /// The plugin's own version.
-        found: String,
-    },
     /// Not 64 hexadecimal digits.
     #[error("this isn't a SHA-256")]
     BadHash,
@@ -92,16 +81,6 @@ impl RegistryError {
             problem,
         }
     }
-
-    /// A problem found after parsing, with the key `key` in a line that is known.
-    pub fn in_line(file: &str, line: usize, key: &str, problem: Problem) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            key: key.to_owned(),
-            problem,
-        }
-    }
 }
 
 impl Problem {
@@ -122,10 +101,6 @@ impl Problem {
             Problem::BadId => "use 1 to 40 of a-z, 0-9 and -, beginning with a letter or digit",
             Problem::DuplicateId { .. } => "give every backend an id of its own",
             Problem::PluginName => "write the file name alone, such as \"libetatuki_ecom.so\"",
-            Problem::PluginMissing(_) => "put the plugin there or correct its name",
-            Problem::PluginVersion { .. } => {
-                "install a plugin that does, or correct the requirement"
-            }
             Problem::BadHash => "write the 64 hexadecimal digits that `sha256sum` prints",
             Problem::BadUrl => "write https://host or https://host:port and nothing after it",
             Problem::PlainHttp => "write https://",

@@ -59,7 +59,7 @@ pub struct Backend {
     pub label: Label,
     /// The plugin's file name inside the plugin folder, without any folder.
     pub plugin: String,
-    /// The lines of `plugin` and `version` in the registry, for errors found later.
+    /// Lines in the registry, for errors found later.
     pub lines: PluginLines,
     /// The plugin versions that will do.
     pub version: VersionReq,
@@ -73,12 +73,14 @@ pub struct Backend {
     pub options: serde_json::Value,
 }
 
-/// Where in the registry a plugin is named, and which version it must have; counted from 1.
+/// Where in the registry a plugin is named, which version it must have, and its options (the plugin's own line without
+/// any); counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the keys of their lines")]
 pub struct PluginLines {
     pub plugin: usize,
     pub version: usize,
+    pub options: usize,
 }
 
 /// An entry's name in the three languages.
@@ -179,8 +181,7 @@ struct RawBackend {
     for_app: Option<VersionReq>,
     #[serde(default)]
     order: i64,
-    #[serde(default)]
-    options: serde_json::Map<String, serde_json::Value>,
+    options: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
 /// The text that is being read, so that every error can say where it is.
@@ -289,9 +290,12 @@ impl Source<'_> {
             return Err(self.error(raw.plugin.span(), Problem::PluginName));
         }
         let line = |offset| error::line_of(self.text, offset);
+        let options = raw.options.as_ref().map(Spanned::span);
+        let options = options.unwrap_or_else(|| raw.plugin.span());
         let lines = PluginLines {
             plugin: line(raw.plugin.span().start),
             version: line(raw.version.span().start),
+            options: line(options.start),
         };
         let sha256 = raw.sha256.map(|hash| self.hash(&hash)).transpose()?;
         Ok(Backend {
@@ -303,7 +307,11 @@ impl Source<'_> {
             sha256,
             form: raw.form,
             for_app: raw.for_app,
-            options: raw.options.into(),
+            options: raw
+                .options
+                .map(Spanned::into_inner)
+                .unwrap_or_default()
+                .into(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{MAX_BYTES, Problem, Registry, RegistryError};
+use super::{MAX_BYTES, Registry, RegistryError};
 
 /// The registry's file name.
 pub const FILE_NAME: &str = "backends.toml";
@@ -93,28 +93,6 @@ impl Installed {
             plugins,
             development,
         })
-    }
-
-    /// The plugins that the registry names and that aren't there, by the backend's id. Such an entry is
-    /// grey; the others can still help the customer.
-    pub fn missing_plugins(&self) -> Vec<(&str, RegistryError)> {
-        let missing = |backend: &super::Backend| {
-            let path = self.plugins.join(&backend.plugin);
-            (!path.is_file()).then(|| {
-                let problem = Problem::PluginMissing(path);
-                self.plugin_error(backend.lines.plugin, "plugin", problem)
-            })
-        };
-        let backends = self.registry.backends.iter();
-        backends
-            .filter_map(|backend| Some((backend.id.as_str(), missing(backend)?)))
-            .collect()
-    }
-
-    /// An error in the line of a backend's `key`.
-    pub fn plugin_error(&self, line: usize, key: &str, problem: Problem) -> RegistryError {
-        let key = format!("backend.{key}");
-        RegistryError::in_line(&self.file.to_string_lossy(), line, &key, problem)
     }
 }
 
@@ -258,25 +236,6 @@ mod tests {
         assert_eq!(place(), root.join("bin/plugins"));
         fs::create_dir(root.join("etc/plugins")).unwrap();
         assert_eq!(place(), root.join("etc/plugins"));
-    }
-
-    #[test]
-    fn a_missing_plugin_is_named_with_its_line() {
-        let folder = folder();
-        let file = folder.path().join("mine.toml");
-        fs::write(&file, valid()).unwrap();
-        fs::create_dir(folder.path().join("plugins")).unwrap();
-        fs::write(folder.path().join("plugins/libtwo.so"), "").unwrap();
-        let installed = Installed::load(Some(&file), Path::new("/nowhere/etatuki")).unwrap();
-        let missing = installed.missing_plugins();
-        assert_eq!(missing.len(), 1);
-        let (id, error) = &missing[0];
-        assert_eq!(*id, "one");
-        let text = error.to_string();
-        assert!(
-            text.contains("mine.toml, line 9, key `backend.plugin`: there is no file "),
-            "{text}"
-        );
     }
 
     #[cfg(unix)]

@@ -71,7 +71,8 @@ fn everything_is_read() {
         two.lines,
         PluginLines {
             plugin: 16,
-            version: 17
+            version: 17,
+            options: 23,
         }
     );
     assert!(two.fits(&app_version("2008").unwrap()));

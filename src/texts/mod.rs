@@ -29,9 +29,9 @@ sections! {
     /// The code that is read aloud.
     Code { call, id, password, session_code, copy, copied, renews }
     /// The session's states in words.
-    State { closed, opening, waiting, connected, interrupted, closing }
+    State { closed, opening, waiting, interrupted, closing }
     /// What the customer must know although the session goes on.
-    Notice { stranger_tried, wrong_code_tried, code_burnt, code_renewed }
+    Notice { stranger_tried, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back, code_forgotten }
     /// What the customer is asked.
     Question {
         view, view_more, view_allow, control, control_more, control_allow, switch, switch_more,
@@ -39,7 +39,7 @@ sections! {
     }
     /// The bar that says who is looking.
     Bar {
-        connected, viewing, controlling, asking, interrupted, take_back, close, escape,
+        connected, viewing, controlling, asking, take_back, close, escape,
     }
     /// The receipt.
     Receipt {

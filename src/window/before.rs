@@ -8,6 +8,7 @@ pub fn before(subject: &Subject) -> Page {
     let texts = &subject.texts;
     let mut page = subject.page();
     page.blocks.push(Block::Text(texts.before.promise.clone()));
+    page.blocks.push(Block::Quiet(texts.state.closed.clone()));
     page.buttons = vec![
         Button::plain(&texts.window.close, Action::Leave),
         Button::primary(&texts.before.open, Action::Open),

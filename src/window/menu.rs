@@ -193,7 +193,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        let fits = "Sopii ohjelmaasi, jonka versio on 2008.";
+        let fits = "Sopii ohjelmaasi (versio 2008).";
         let missing = "Tätä etätukea ei ole asennettu tälle koneelle.";
         let expected = [
             (true, false, None),

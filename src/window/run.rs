@@ -18,10 +18,11 @@ use super::page::Action;
 use super::session::SessionWindow;
 use super::sheet::{Sheet, on_close};
 use super::subject::Subject;
+use crate::commands::begin_log;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
+use crate::last_words;
 use crate::launcher::Launcher;
-use crate::logs;
 use crate::probe::{self, Probed};
 use crate::texts::Texts;
 
@@ -163,17 +164,7 @@ impl Shell {
     /// The window comes first, everything that it doesn't need follows.
     fn run(mut self) -> Exit {
         app::check();
-        logs::begin(
-            self.launcher.start().folders().logs().as_deref(),
-            self.launcher.start().verbose(),
-        );
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
-        if let Some(error) = &self.launcher.start().settings_error {
-            tracing::warn!("{error}");
-        }
-        for (_, error) in self.launcher.installed.missing_plugins() {
-            tracing::warn!("{error}");
-        }
+        begin_log(self.launcher.start());
         self.events.begin_ticking();
         self.probe();
         while !self.done {
@@ -240,6 +231,7 @@ impl Shell {
         let on_view = move |view| events.send(Event::View(number, Box::new(view)));
         let config = self.launcher.session(backend, others);
         let handle = etatuki_session::start(config, Box::new(on_view));
+        last_words::of(handle.commander());
         if at_once {
             handle.send(Command::Open);
         }
@@ -273,7 +265,7 @@ impl Shell {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Open => self.command(Command::Open),
+            Action::Open => self.reopen(),
             Action::Close => self.command(Command::Close),
             Action::TakeBack => self.command(Command::TakeBack),
             Action::Answer { question, allow } => self.command(Command::Answer { question, allow }),
@@ -281,6 +273,18 @@ impl Shell {
             Action::Choose(id) => self.open_session(&id, false),
             Action::Escape => self.escape(),
             Action::Leave => self.leave(),
+        }
+    }
+
+    /// Opens this window's entry, again if need be: also after the session's thread has died of a mistake of ours.
+    fn reopen(&mut self) {
+        match &mut self.session {
+            Some(running) if running.handle.is_over() => {
+                let backend = running.backend.clone();
+                running.window.hide();
+                self.open_session(&backend, true);
+            }
+            _ => self.command(Command::Open),
         }
     }
 
@@ -347,7 +351,11 @@ impl Shell {
         running.window.hide();
         running.handle.join();
         match &mut self.menu {
-            Some(menu) => menu.window().show(),
+            Some(menu) => {
+                menu.window().show();
+                // What was missing may be here now.
+                self.probe();
+            }
             None => self.done = true,
         }
     }

@@ -57,6 +57,9 @@ impl Subject {
             }
             Notice::CodeBurnt { agent } => fill(&texts.code_burnt, &named(agent)),
             Notice::CodeRenewed => texts.code_renewed.clone(),
+            Notice::ServiceLost => texts.service_lost.clone(),
+            Notice::ServiceBack => texts.service_back.clone(),
+            Notice::CodeForgotten => texts.code_forgotten.clone(),
         }
     }
 

@@ -56,7 +56,7 @@ fn a_mistyped_digit_is_caught_before_anything_is_sent() {
     let code = customer.code();
     customer.expect_state("waiting");
     // Without a service, anything that was sent would be answered by another name.
-    world.stage.service().child().kill().unwrap();
+    world.stage.kill_service().unwrap();
     agent_fails(
         Agent::join(&world, &[mistyped(&code[0])], &[]),
         "code-check-digit",

@@ -5,11 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use etatuki_demo::process::Process;
 use serde_json::{Value, json};
 
+use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::traces::{customer_fails, host_of, kill, looking, nothing_left, pid_of};
-use crate::world::World;
+use crate::traces::{
+    agent_fails, customer_fails, host_of, kill, looking, nothing_left, pid_of, processes,
+};
+use crate::world::{LIMIT, World, until};
 
 /// Puts another text in the place of a part of the registry.
 fn registry(world: &World, from: &str, to: &str) {
@@ -97,9 +101,8 @@ fn a_service_that_dies_while_somebody_waits() {
     let mut world = World::new();
     let mut customer = Customer::start(&world, "ecom", &[]);
     customer.expect_state("waiting");
-    let service = world.stage.service();
-    service.child().kill().unwrap();
-    service.child().wait().unwrap();
+    world.stage.kill_service().unwrap();
+    notice(&mut customer, "service-lost");
     // The customer can still close it in good order, without waiting for an answer that never comes.
     customer.say(&json!({"type": "close"}));
     customer.expect_type("closed");
@@ -107,13 +110,48 @@ fn a_service_that_dies_while_somebody_waits() {
     nothing_left(&world);
 }
 
+/// A service that comes back knows none of its codes: the customer gets another by himself, and it works.
+#[test]
+fn a_service_that_starts_afresh_while_somebody_waits() {
+    let mut world = World::new();
+    let mut customer = Customer::start(&world, "remoteus-2008", &[]);
+    let forgotten = customer.code();
+    world.stage.kill_service().unwrap();
+    notice(&mut customer, "service-lost");
+    world.stage.start_service().unwrap();
+    notice(&mut customer, "code-forgotten");
+    let code = until_code(&mut customer);
+    assert_ne!(code, forgotten);
+    let mut agent = Agent::join(&world, &code, &[]);
+    customer.answer("view", true);
+    agent.expect("view", |line| {
+        line["type"] == "permissions" && line["view"] == true
+    });
+    agent.say("end");
+    customer.expect_type("closed");
+    assert_eq!(customer.ended().code(), Some(0));
+    agent.ended();
+    nothing_left(&world);
+}
+
+fn notice(customer: &mut Customer, name: &str) {
+    customer.expect(name, |line| {
+        line["type"] == "notice" && line["name"] == name
+    });
+}
+
+/// The next code that can be read: between two there is an empty one.
+fn until_code(customer: &mut Customer) -> Vec<String> {
+    std::iter::repeat_with(|| customer.code())
+        .find(|fields| !fields.is_empty())
+        .expect("codes without end")
+}
+
 #[test]
 fn a_running_session_needs_no_service() {
     let mut world = World::new();
     let (mut customer, mut agent) = looking(&world, "ecom");
-    let service = world.stage.service();
-    service.child().kill().unwrap();
-    service.child().wait().unwrap();
+    world.stage.kill_service().unwrap();
     agent.say("ask-control");
     customer.answer("control", true);
     agent.expect("control", |line| {
@@ -215,22 +253,37 @@ fn a_display_that_isnt_there() {
     nothing_left(&world);
 }
 
-/// The window's library ends the program when its display dies, so nobody is left to tell the customer, who has no
-/// display to be told on: what counts is that nothing is left and that the agent knows.
+/// The windows' library ends the program when its display dies; the session has its last words all the same.
 #[test]
 fn a_display_that_dies() {
     for backend in ["ecom", "remoteus-2008"] {
         let mut world = World::new();
-        let (mut customer, mut agent) = looking(&world, backend);
-        let server = world.display.server();
-        server.child().kill().unwrap();
-        server.child().wait().unwrap();
-        let ended = customer.ended();
-        assert!(!ended.success(), "{backend}: {ended:?}");
-        agent.expect_type("failed");
-        assert_eq!(agent.ended().code(), Some(6));
-        nothing_left(&world);
+        let (customer, agent) = looking(&world, backend);
+        end_display(&mut world);
+        customer_fails(&world, customer, "display-lost", 4);
+        agent_fails(agent, "display-lost", 6);
     }
+}
+
+#[test]
+fn a_display_that_dies_under_a_window() {
+    let mut world = World::new();
+    let mut launcher = world.stage.launcher(world.display.name());
+    launcher.args(["open", "ecom"]);
+    let mut launcher = Process::start(&mut launcher).unwrap();
+    until("the code's plugin to be there", || {
+        let hosts = processes(&world).len();
+        (hosts > 1).then_some(())
+    });
+    end_display(&mut world);
+    assert_eq!(launcher.wait(LIMIT).unwrap().code(), Some(4));
+    nothing_left(&world);
+}
+
+fn end_display(world: &mut World) {
+    let server = world.display.server();
+    server.child().kill().unwrap();
+    server.child().wait().unwrap();
 }
 
 /// The detail with which `etatuki session` refuses the registry.

@@ -12,7 +12,9 @@ use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
     Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr, Watcher,
     dns::{DnsResolver, FallbackMode},
-    endpoint::{NetReportConfig, PortmapperConfig, QuicTransportConfig, VarInt, presets},
+    endpoint::{
+        NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt, presets,
+    },
 };
 use serde_json::Value;
 use tokio::{
@@ -74,6 +76,13 @@ impl CustomerEndpoint {
     #[must_use]
     pub fn address(&self) -> Value {
         self.published(self.endpoint.addr())
+    }
+
+    /// Whether agents can find this endpoint by its relay now; true where there is no relay.
+    #[must_use]
+    pub fn relay_is_reached(&self) -> bool {
+        let mut relays = self.endpoint.home_relay_status();
+        self.relay.is_none() || relays.get().iter().any(RelayStatus::is_connected)
     }
 
     /// Waits until [`address`](Self::address) has changed, and returns the new one. Cancel safe.

@@ -6,6 +6,8 @@ use etatuki_backend_api::Fault;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
+use crate::spec::Origin;
+
 /// A failure as the plugin reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureReport {
@@ -44,7 +46,7 @@ pub enum HostError {
         wanted: u32,
     },
     /// The plugin's own version isn't one of those that the registry wants.
-    #[error("the plugin is version {found}, wanted is {wanted}")]
+    #[error("the plugin has version {found}, wanted is {wanted}")]
     WrongVersion {
         /// What the descriptor says.
         found: Version,
@@ -77,6 +79,16 @@ pub enum HostError {
     /// The child said something that isn't in the protocol.
     #[error("the plugin host broke the protocol: {0}")]
     Protocol(String),
+    /// One of these that is mended in the registry.
+    #[error("{at}: {error}; {todo}")]
+    InRegistry {
+        /// Where; of [`Origin`].
+        at: String,
+        /// What is wrong.
+        error: Box<HostError>,
+        /// What to do.
+        todo: &'static str,
+    },
 }
 
 fn but_for(major: &Option<u32>) -> String {
@@ -86,6 +98,26 @@ fn but_for(major: &Option<u32>) -> String {
 }
 
 impl HostError {
+    /// The same with its place in the registry, if that can mend it.
+    pub(crate) fn in_registry(self, origin: &Origin) -> Self {
+        let (at, todo) = match &self {
+            HostError::Missing(_) => (&origin.plugin, "put it there, or correct its name"),
+            HostError::WrongVersion { .. } => (
+                &origin.version,
+                "install a plugin that fits, or correct the requirement",
+            ),
+            _ => return self,
+        };
+        if at.is_empty() {
+            return self;
+        }
+        HostError::InRegistry {
+            at: at.clone(),
+            error: Box::new(self),
+            todo,
+        }
+    }
+
     /// The stable name of the failure, as the customer's texts know it.
     pub fn name(&self) -> &str {
         match self {
@@ -95,6 +127,7 @@ impl HostError {
             HostError::Died(_) => "plugin-died",
             HostError::Hung { .. } => "plugin-hung",
             HostError::Plugin(report) => &report.name,
+            HostError::InRegistry { error, .. } => error.name(),
             HostError::Spawn(_) | HostError::Load(_) | HostError::Protocol(_) => "plugin-failed",
         }
     }

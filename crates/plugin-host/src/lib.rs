@@ -20,4 +20,4 @@ pub use error::{FailureReport, HostError};
 pub use etatuki_backend_api::State;
 pub use events::{HostEvent, HostEvents, LogLevel};
 pub use parent::PluginHost;
-pub use spec::{LoadedPlugin, PluginSpec, ProbeReport};
+pub use spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};

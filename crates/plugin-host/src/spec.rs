@@ -22,6 +22,19 @@ pub struct PluginSpec {
     pub options: serde_json::Value,
     /// The customer's language: `fi`, `sv` or `en`.
     pub language: String,
+    /// Where all that was written; stays with the parent.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// Where the registry says what is in a [`PluginSpec`]: the beginning of the sentence about an error that is mended
+/// there, such as "backends.toml, line 12, key `backend.plugin`". Empty where there is no registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are the keys of their places")]
+pub struct Origin {
+    pub plugin: String,
+    pub version: String,
+    pub options: String,
 }
 
 /// What a loaded plugin says about itself.

@@ -7,10 +7,12 @@
 //! the `as_fd()` of each and then calls `pump()`.
 //!
 //! Every wait for the window system has a limit and is cut short by [`Stop`]. A window system that
-//! dies gives [`ScreenError::Lost`], never an exit.
+//! dies gives [`ScreenError::Lost`], never an exit. The program's own window library may be less kind: [`at_exit`].
 //!
 //! What doesn't belong here: RFB, consent, and who is on the other end.
 
+#[cfg(unix)]
+mod at_exit;
 mod cursor;
 mod error;
 mod geometry;
@@ -22,6 +24,8 @@ mod stop;
 #[cfg(unix)]
 mod x11;
 
+#[cfg(unix)]
+pub use at_exit::{LastWords, at_exit};
 pub use cursor::CursorImage;
 pub use error::ScreenError;
 pub use geometry::{Rect, Size};

@@ -7,14 +7,17 @@ use std::time::Duration;
 use etatuki_link::{Attempt, CustomerEndpoint, Offer};
 use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
 use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::reach::{Answer, Reach, ServiceChange};
 use crate::revocations;
-use crate::service_client::{Claim, ServiceClient};
+use crate::service_client::{Claim, ServiceClient, ServiceError};
 use crate::view::{FailureName, FailureView};
 
-/// How often the endpoint's address is compared with what the service was told.
-const ADDRESS_CHECK: Duration = Duration::from_secs(1);
+/// How often the endpoint's address is compared with what the service was told, and its relay looked at.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// What a door is made from.
 #[derive(Clone, Debug)]
@@ -33,6 +36,18 @@ pub(crate) struct Door {
     endpoint: CustomerEndpoint,
     offer: Offer,
     published: Value,
+    check_at: Instant,
+    reach: Reach,
+    /// The service is asked whether it still knows the nameplate.
+    asking: Option<JoinHandle<Result<(), ServiceError>>>,
+}
+
+/// What happens at a door.
+pub(crate) enum DoorEvent {
+    /// Somebody tried to come in.
+    Attempt(Attempt),
+    /// The service went or came back.
+    Service(ServiceChange),
 }
 
 impl Door {
@@ -54,7 +69,7 @@ impl Door {
         service: &ServiceClient,
         claim: &Claim,
         relay: etatuki_link::RelayAccess,
-        list: Result<Option<String>, crate::service_client::ServiceError>,
+        list: Result<Option<String>, ServiceError>,
     ) -> Result<Self, FailureView> {
         let revoked =
             revocations::newest(plan.revocations.as_deref(), list?.as_deref(), &plan.vendors)
@@ -87,6 +102,9 @@ impl Door {
             endpoint,
             offer,
             published,
+            check_at: Instant::now() + CHECK,
+            reach: Reach::default(),
+            asking: None,
         })
     }
 
@@ -100,14 +118,25 @@ impl Door {
         self.offer.code.to_plain()
     }
 
-    /// One attempt to come in. Meanwhile the service hears of every change of address. Cancel safe.
-    pub(crate) async fn attempt(&mut self) -> Attempt {
+    /// One attempt to come in, or news of the service. Meanwhile that hears of every change of address.
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) -> DoorEvent {
         loop {
             let attempt = self.endpoint.accept(&self.offer);
-            if let Ok(attempt) = tokio::time::timeout(ADDRESS_CHECK, attempt).await {
-                return attempt;
+            if let Ok(attempt) = tokio::time::timeout_at(self.check_at, attempt).await {
+                return DoorEvent::Attempt(attempt);
             }
+            self.check_at = Instant::now() + CHECK;
             self.publish_change();
+            let answer = self.answer().await;
+            let reached = self.endpoint.relay_is_reached();
+            let change = self.reach.look(reached, answer, Instant::now());
+            if self.reach.is_lost() {
+                self.ask();
+            }
+            if let Some(change) = change {
+                return DoorEvent::Service(change);
+            }
         }
     }
 
@@ -128,6 +157,29 @@ impl Door {
     pub(crate) async fn close(mut self) {
         let release = self.release();
         tokio::join!(release, self.endpoint.close());
+    }
+
+    /// Asks the service whether it still knows the nameplate, unless it is being asked: by saying the address.
+    fn ask(&mut self) {
+        if let (None, Some(claim)) = (&self.asking, self.claim.clone()) {
+            let (service, address) = (self.service.clone(), self.published.clone());
+            let ask = async move { service.publish(&claim, &address).await };
+            self.asking = Some(tokio::spawn(ask));
+        }
+    }
+
+    /// What it has answered. Never waits.
+    async fn answer(&mut self) -> Option<Answer> {
+        let asking = self.asking.take_if(|asking| asking.is_finished())?;
+        let answer = match asking.await {
+            Ok(Ok(())) => Answer::Known,
+            Ok(Err(ServiceError::Refused {
+                status: 401 | 403 | 404,
+                ..
+            })) => Answer::Unknown,
+            _ => Answer::None,
+        };
+        Some(answer)
     }
 
     fn publish_change(&mut self) {

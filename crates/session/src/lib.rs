@@ -17,6 +17,7 @@ pub mod json;
 pub mod machine;
 mod outbox;
 mod plugin;
+mod reach;
 mod revocations;
 mod room;
 mod run;

@@ -245,9 +245,9 @@ fn reported(report: FailureReport) -> FailureView {
 /// `plugin-failed`, and their name stays in the detail.
 fn named(name: &str, detail: String) -> FailureView {
     let ours = FailureName::from_name(name).filter(|name| {
-        name.as_str().starts_with("plugin-")
-            || name.as_str().starts_with("tool-")
-            || *name == FailureName::DisplayMissing
+        let name = name.as_str();
+        let theirs = ["plugin-", "tool-", "display-", "registry-"];
+        theirs.iter().any(|theirs| name.starts_with(theirs))
     });
     FailureView {
         name: ours.unwrap_or(FailureName::PluginFailed),

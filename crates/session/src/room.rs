@@ -15,10 +15,11 @@ use tokio::time::Instant;
 
 use crate::agent::{Agent, AgentEvent};
 use crate::config::SessionConfig;
-use crate::door::{Door, DoorPlan};
+use crate::door::{Door, DoorEvent, DoorPlan};
 use crate::gate::Abilities;
 use crate::machine::{Action, Event, Machine, Settings};
 use crate::plugin::{Facts, News, Plugin};
+use crate::reach::ServiceChange;
 use crate::run::Order;
 use crate::tool_client::{ToolError, ToolEvent};
 use crate::tool_link::ToolLink;
@@ -33,7 +34,7 @@ type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 enum Signal {
     Order(Option<Order>),
     Minted(Result<Box<Door>, FailureView>),
-    Attempt(Attempt),
+    Door(DoorEvent),
     Plugin(News),
     Agent(AgentEvent),
     Tool(Result<Option<ToolEvent>, ToolError>),
@@ -144,7 +145,7 @@ impl<'a> Room<'a> {
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),
             minted = of(self.minting.as_mut()) => Signal::Minted(minted),
-            attempt = of(door.map(Door::attempt)) => Signal::Attempt(attempt),
+            event = of(door.map(Door::next)) => Signal::Door(event),
             news = of(self.plugin.as_mut().map(Plugin::news)) => Signal::Plugin(news),
             event = of(self.agent.as_mut().map(Agent::next)) => Signal::Agent(event),
             event = of(self.tool.as_mut().map(ToolLink::next)) => Signal::Tool(event),
@@ -164,7 +165,12 @@ impl<'a> Room<'a> {
                 }
                 self.hand_code_over();
             }
-            Signal::Attempt(attempt) => self.attempted(attempt),
+            Signal::Door(DoorEvent::Attempt(attempt)) => self.attempted(attempt),
+            Signal::Door(DoorEvent::Service(change)) => self.happened(match change {
+                ServiceChange::Lost => Event::ServiceLost,
+                ServiceChange::Back => Event::ServiceBack,
+                ServiceChange::Forgot => Event::CodeForgotten,
+            }),
             Signal::Plugin(news) => self.heard(news),
             Signal::Agent(event) => self.agent_did(event),
             Signal::Tool(event) => self.tool_did(event),

@@ -38,6 +38,11 @@ impl SessionHandle {
         self.commander.send(command);
     }
 
+    /// Whether its thread has ended, so that no command does anything any more.
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// A handle for sending alone, for other threads.
     pub fn commander(&self) -> Commander {
         self.commander.clone()
@@ -77,6 +82,24 @@ impl Commander {
     /// Sends a command; after the end it goes nowhere.
     pub fn send(&self, command: Command) {
         let _ = self.commands.send(Order::Command(command));
+    }
+
+    /// For a process that must end because its display died: fails the session by that name, and waits until all of
+    /// it is at rest, for `limit` at most. False when it was over already.
+    pub fn display_lost(&self, limit: Duration) -> bool {
+        if self.commands.is_closed() {
+            return false;
+        }
+        self.send(Command::DisplayLost);
+        self.send_stop();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        if let Ok(runtime) = runtime {
+            let _ = runtime
+                .block_on(async { tokio::time::timeout(limit, self.commands.closed()).await });
+        }
+        true
     }
 
     fn send_stop(&self) {

@@ -22,6 +22,8 @@ pub enum Command {
     },
     /// Take control back; looking on stays allowed.
     TakeBack,
+    /// The display that windows and bar are on has died, and with it whoever could be asked: fails the session.
+    DisplayLost,
     /// Replaces [`SessionConfig::others`](crate::SessionConfig::others): the launcher may find out
     /// what else is usable here while the code is waiting already.
     Others(Vec<UsableBackend>),
@@ -105,6 +107,12 @@ pub enum Notice {
     },
     /// The code had waited for ten minutes and was replaced.
     CodeRenewed,
+    /// The service is out of reach: nobody can be led here by the code until it is back.
+    ServiceLost,
+    /// It is back, and still knows the code.
+    ServiceBack,
+    /// It is back, and doesn't know the code any more: a new one comes.
+    CodeForgotten,
 }
 
 impl Notice {
@@ -115,6 +123,9 @@ impl Notice {
             Notice::WrongCodeTried { .. } => "wrong-code-tried",
             Notice::CodeBurnt { .. } => "code-burnt",
             Notice::CodeRenewed => "code-renewed",
+            Notice::ServiceLost => "service-lost",
+            Notice::ServiceBack => "service-back",
+            Notice::CodeForgotten => "code-forgotten",
         }
     }
 }
@@ -147,10 +158,13 @@ pub enum FailureName {
     ServiceError,
     NoNameplate,
     DisplayMissing,
+    DisplayUnsupported,
+    DisplayLost,
     ToolMissing,
     ToolTooOld,
     ToolDied,
     ToolFailed,
+    RegistryBroken,
     PluginMissing,
     PluginRefused,
     PluginWrongVersion,
@@ -165,15 +179,18 @@ pub enum FailureName {
 
 impl FailureName {
     /// All of them, for tables of texts and of exit codes.
-    pub const ALL: [FailureName; 18] = [
+    pub const ALL: [FailureName; 21] = [
         FailureName::ServiceUnreachable,
         FailureName::ServiceError,
         FailureName::NoNameplate,
         FailureName::DisplayMissing,
+        FailureName::DisplayUnsupported,
+        FailureName::DisplayLost,
         FailureName::ToolMissing,
         FailureName::ToolTooOld,
         FailureName::ToolDied,
         FailureName::ToolFailed,
+        FailureName::RegistryBroken,
         FailureName::PluginMissing,
         FailureName::PluginRefused,
         FailureName::PluginWrongVersion,
@@ -193,10 +210,13 @@ impl FailureName {
             FailureName::ServiceError => "service-error",
             FailureName::NoNameplate => "no-nameplate",
             FailureName::DisplayMissing => "display-missing",
+            FailureName::DisplayUnsupported => "display-unsupported",
+            FailureName::DisplayLost => "display-lost",
             FailureName::ToolMissing => "tool-missing",
             FailureName::ToolTooOld => "tool-too-old",
             FailureName::ToolDied => "tool-died",
             FailureName::ToolFailed => "tool-failed",
+            FailureName::RegistryBroken => "registry-broken",
             FailureName::PluginMissing => "plugin-missing",
             FailureName::PluginRefused => "plugin-refused",
             FailureName::PluginWrongVersion => "plugin-wrong-version",
@@ -224,11 +244,14 @@ impl FailureName {
             | FailureName::LinkFailed
             | FailureName::LinkLost => Fault::Network,
             FailureName::DisplayMissing
+            | FailureName::DisplayUnsupported
+            | FailureName::DisplayLost
             | FailureName::ToolMissing
             | FailureName::ToolTooOld
             | FailureName::ToolDied
             | FailureName::ToolFailed => Fault::Tool,
-            FailureName::PluginMissing
+            FailureName::RegistryBroken
+            | FailureName::PluginMissing
             | FailureName::PluginRefused
             | FailureName::PluginWrongVersion => Fault::Setup,
             FailureName::PluginDied

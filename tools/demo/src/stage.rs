@@ -41,7 +41,7 @@ impl Stage {
             &card,
             &[],
         )?;
-        let (service, service_url) = service(bin, &vendor_key, folder.path())?;
+        let (service, service_url) = service(bin, &vendor_key, folder.path(), "127.0.0.1:0")?;
         let stage = Self {
             bin: bin.to_owned(),
             service,
@@ -68,9 +68,25 @@ impl Stage {
         &self.service_url
     }
 
-    /// The service's process.
-    pub fn service(&mut self) -> &mut Process {
-        &mut self.service
+    /// Kills the service.
+    ///
+    /// # Errors
+    /// It can't be waited for.
+    pub fn kill_service(&mut self) -> Result<()> {
+        self.service.child().kill()?;
+        self.service.child().wait()?;
+        Ok(())
+    }
+
+    /// Starts another service in the place of the one that was killed; it knows nothing of what that one knew.
+    ///
+    /// # Errors
+    /// It doesn't start, or the port was taken meanwhile.
+    pub fn start_service(&mut self) -> Result<()> {
+        let listen = self.service_url.trim_start_matches("http://");
+        let (process, _) = service(&self.bin, &self.vendor_key, self.folder.path(), listen)?;
+        self.service = process;
+        Ok(())
     }
 
     /// What the service wrote to its log so far.
@@ -160,17 +176,11 @@ fn vendor(bin: &Path, args: &[&str], out: &Path, more: &[&str]) -> Result<String
     Ok(String::from_utf8(done.stdout)?.trim().to_owned())
 }
 
-fn service(bin: &Path, vendor_key: &str, folder: &Path) -> Result<(Process, String)> {
+fn service(bin: &Path, vendor_key: &str, folder: &Path, listen: &str) -> Result<(Process, String)> {
     let log = std::fs::File::create(folder.join("service.log"))?;
     let (process, ready, _) = Process::start_ready(
         Command::new(bin.join("etatuki-service"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--vendor-key",
-                vendor_key,
-            ])
+            .args(["serve", "--listen", listen, "--vendor-key", vendor_key])
             .stderr(log),
     )?;
     let ready: serde_json::Value = serde_json::from_str(&ready)?;

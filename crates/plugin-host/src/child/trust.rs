@@ -205,6 +205,7 @@ mod tests {
             folder,
             options: serde_json::Value::Null,
             language: "en".into(),
+            origin: crate::spec::Origin::default(),
         };
         (top, spec)
     }

@@ -19,12 +19,14 @@ use zeroize::Zeroizing;
 use crate::error::HostError;
 use crate::events::{EventQueue, HostEvents};
 use crate::group::Group;
-use crate::spec::{LoadedPlugin, PluginSpec, ProbeReport};
+use crate::spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
 use crate::wire::Call;
 use driver::{Driver, Order, Reply};
 
 /// How long a call may take, and how long a start or a shutdown may.
 const LIMIT: Duration = Duration::from_secs(2);
+/// By this name a plugin says that its options in the registry are wrong.
+const REGISTRY_BROKEN: &str = "registry-broken";
 /// Calls that may wait for the task.
 const ORDERS: usize = 16;
 
@@ -37,6 +39,7 @@ pub struct PluginHost {
     orders: mpsc::Sender<Order>,
     group: Arc<Group>,
     plugin: LoadedPlugin,
+    origin: Origin,
 }
 
 impl PluginHost {
@@ -61,12 +64,13 @@ impl PluginHost {
                     orders,
                     group,
                     plugin,
+                    origin: spec.origin.clone(),
                 },
                 events,
             )),
             Ok(Err(error)) => {
                 group.kill();
-                Err(error)
+                Err(error.in_registry(&spec.origin))
             }
             Err(_) => {
                 group.kill();
@@ -89,7 +93,14 @@ impl PluginHost {
 
     /// Is the backend usable here? Only while nothing is open.
     pub async fn probe(&self) -> Result<ProbeReport, HostError> {
-        call(&self.orders, Call::Probe, None).await
+        let mut report = call(&self.orders, Call::Probe, None).await?;
+        if let ProbeReport::Unusable { name, text } = &mut report
+            && name == REGISTRY_BROKEN
+            && !self.origin.options.is_empty()
+        {
+            *text = format!("{}: {text}; correct it there", self.origin.options);
+        }
+        Ok(report)
     }
 
     /// Opens a session with a code in its plain form. The state follows as an event, and so does the code that holds.

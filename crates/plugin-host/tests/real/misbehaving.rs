@@ -86,7 +86,7 @@ async fn the_version_must_be_one_that_the_registry_wants() {
     assert_eq!(error.name(), "plugin-wrong-version");
     assert_eq!(
         error.to_string(),
-        "the plugin is version 1.4.0, wanted is ^2"
+        "the plugin has version 1.4.0, wanted is ^2"
     );
 }
 

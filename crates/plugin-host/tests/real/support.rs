@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use etatuki_plugin_host::{HostError, HostEvent, HostEvents, PluginHost, PluginSpec};
+use etatuki_plugin_host::{HostError, HostEvent, HostEvents, Origin, PluginHost, PluginSpec};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -50,6 +50,7 @@ impl Folder {
             folder: self.path(),
             options: Value::Null,
             language: "fi".to_owned(),
+            origin: Origin::default(),
         }
     }
 

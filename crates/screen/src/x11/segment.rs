@@ -1,5 +1,5 @@
 //! Memory that the X server writes pictures into (MIT-SHM 1.2: the server makes it and passes its
-//! descriptor). The only unsafe code of this crate.
+//! descriptor).
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -109,7 +109,11 @@ impl Front {
     fn notice(&self, notice: &Notice) -> Value {
         let name = notice.name();
         match notice {
-            Notice::StrangerTried | Notice::CodeRenewed => {
+            Notice::StrangerTried
+            | Notice::CodeRenewed
+            | Notice::ServiceLost
+            | Notice::ServiceBack
+            | Notice::CodeForgotten => {
                 json!({ "type": "notice", "name": name, "text": self.texts.text(name, &[]) })
             }
             Notice::WrongCodeTried { agent, left } => {

@@ -169,13 +169,16 @@ fn every_notice_is_said_once() {
         },
         Notice::CodeBurnt { agent: agent() },
         Notice::CodeRenewed,
+        Notice::ServiceLost,
+        Notice::ServiceBack,
+        Notice::CodeForgotten,
     ];
     let with = |count: usize| View {
         state: State::Waiting,
         notices: notices[..count].to_vec(),
         ..View::default()
     };
-    let events = lines(&[with(1), with(1), with(3), with(4)]);
+    let events = lines(&[with(1), with(1), with(3), with(4), with(7)]);
     let names: Vec<_> = events
         .iter()
         .filter_map(|event| event["name"].as_str())
@@ -186,7 +189,10 @@ fn every_notice_is_said_once() {
             "stranger-tried",
             "wrong-code-tried",
             "code-burnt",
-            "code-renewed"
+            "code-renewed",
+            "service-lost",
+            "service-back",
+            "code-forgotten"
         ]
     );
     assert_eq!(events[2]["left"], 2);

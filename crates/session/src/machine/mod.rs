@@ -57,6 +57,12 @@ pub enum Event {
     Stranger,
     /// An agent tried a wrong code.
     WrongGuess(AgentIdentity),
+    /// The service is out of reach while the code waits.
+    ServiceLost,
+    /// It is back, and knows the code.
+    ServiceBack,
+    /// It is back, and doesn't know the code.
+    CodeForgotten,
     /// An agent with a valid card and the right code is there.
     Authenticated(AgentIdentity),
     /// The agent asks for a permission.
@@ -191,6 +197,9 @@ impl Machine {
             Event::Noise => self.noise(),
             Event::Stranger => self.stranger(),
             Event::WrongGuess(agent) => self.wrong_guess(agent, now),
+            Event::ServiceLost => self.service(Notice::ServiceLost),
+            Event::ServiceBack => self.service(Notice::ServiceBack),
+            Event::CodeForgotten => self.code_forgotten(now),
             Event::Authenticated(agent) => self.authenticated(agent, now),
             Event::Asked(ask) => self.asked(ask, now),
             Event::AgentEnded => self.agent_ended(now),
@@ -235,6 +244,7 @@ impl Machine {
             Command::Close => self.close(now),
             Command::Answer { question, allow } => self.answer(question, allow, now),
             Command::TakeBack => self.take_back(now),
+            Command::DisplayLost => self.fail(display_lost(), now),
             Command::Others(others) => self.others(&others),
         }
     }
@@ -314,6 +324,22 @@ impl Machine {
             return vec![Action::Accept];
         }
         self.notice(Notice::CodeBurnt { agent });
+        self.mint(now)
+    }
+
+    /// The customer reads it; the code waits on.
+    fn service(&mut self, notice: Notice) -> Actions {
+        if self.listening() {
+            self.notice(notice);
+        }
+        vec![]
+    }
+
+    fn code_forgotten(&mut self, now: Duration) -> Actions {
+        if !self.listening() {
+            return vec![];
+        }
+        self.notice(Notice::CodeForgotten);
         self.mint(now)
     }
 
@@ -516,6 +542,13 @@ impl Machine {
         if self.notices.len() < MAX_NOTICES {
             self.notices.push(notice);
         }
+    }
+}
+
+fn display_lost() -> FailureView {
+    FailureView {
+        name: FailureName::DisplayLost,
+        detail: "the display of the session's windows died".to_owned(),
     }
 }
 

@@ -333,6 +333,27 @@ mod opening_and_waiting {
     }
 
     #[test]
+    fn a_service_that_comes_and_goes_leaves_the_code_alone() {
+        let mut bench = Bench::waiting();
+        bench.check(Event::ServiceLost, State::Waiting, &[]);
+        bench.check(Event::ServiceBack, State::Waiting, &[]);
+        assert_eq!(
+            bench.view().notices,
+            [Notice::ServiceLost, Notice::ServiceBack]
+        );
+    }
+
+    #[test]
+    fn a_forgotten_code_is_replaced() {
+        let mut bench = Bench::waiting();
+        let expected = [Action::DropCode, Action::Mint];
+        bench.check(Event::CodeForgotten, State::Waiting, &expected);
+        bench.check(Event::ServiceLost, State::Waiting, &[]);
+        assert_eq!(bench.view().notices, [Notice::CodeForgotten]);
+        bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
+    }
+
+    #[test]
     fn waiting_failure_failed() {
         Bench::waiting().check(
             Event::Failed(failure(FailureName::PluginDied)),
@@ -759,6 +780,15 @@ mod ending {
     }
 
     #[test]
+    fn a_dead_display_fails_whatever_runs() {
+        for bench in [Bench::opening(), Bench::waiting(), Bench::controlling()] {
+            let bench = bench.after([Event::Command(Command::DisplayLost)]);
+            let failure = bench.view().failure.map(|failure| failure.name);
+            assert_eq!(failure, Some(FailureName::DisplayLost));
+        }
+    }
+
+    #[test]
     fn a_dropped_link_fails_while_resuming_is_not_built() {
         let mut bench = Bench::controlling();
         bench.check(Event::LinkLost, State::Failed, &stop_order("link-lost"));
@@ -892,6 +922,15 @@ mod ending {
     }
 }
 
+#[test]
+fn a_short_look_is_a_look() {
+    let mut bench = Bench::viewing();
+    bench.wait(Duration::from_millis(10));
+    bench.give(Event::AgentEnded);
+    let receipt = bench.view().receipt.expect("an agent was there");
+    assert_eq!((receipt.viewed_seconds, receipt.controlled_seconds), (1, 0));
+}
+
 mod interrupted {
     use super::*;
 
@@ -1010,6 +1049,9 @@ mod always {
                     Event::Noise,
                     Event::Stranger,
                     Event::WrongGuess(agent()),
+                    Event::ServiceLost,
+                    Event::ServiceBack,
+                    Event::CodeForgotten,
                     Event::Authenticated(agent()),
                 ]);
             }
@@ -1024,6 +1066,9 @@ mod always {
             }
             if !matches!(state, State::Connected | State::Interrupted) {
                 events.extend([Event::AgentEnded, Event::Command(Command::TakeBack)]);
+            }
+            if matches!(state, State::Closed | State::Closing | State::Failed) {
+                events.push(Event::Command(Command::DisplayLost));
             }
             if !matches!(state, State::Closing | State::Failed) {
                 events.push(Event::Released);

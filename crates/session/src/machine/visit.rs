@@ -83,8 +83,8 @@ impl Visit {
     pub(super) fn receipt(&self, now: Duration) -> Receipt {
         Receipt {
             agent: self.agent.clone(),
-            viewed_seconds: self.viewed.total(now).as_secs(),
-            controlled_seconds: self.controlled.total(now).as_secs(),
+            viewed_seconds: begun_seconds(self.viewed.total(now)),
+            controlled_seconds: begun_seconds(self.controlled.total(now)),
             switch_to: self.switch_to.clone(),
         }
     }
@@ -257,6 +257,11 @@ impl Open {
     fn answerable(&self, now: Duration) -> bool {
         now >= self.since + QUESTION_HOLD
     }
+}
+
+/// Seconds, the begun one included: whoever looked for half a second has looked.
+fn begun_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// Counts for how long something was permitted. It holds the permission itself too, so that the two

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use etatuki_link::{Ask, UsableBackend};
-use etatuki_plugin_host::PluginSpec;
+use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_service::{Config, Running};
 use etatuki_session::{Backend, Command, SessionConfig, SessionHandle, State, Vendor, View, start};
 use etatuki_trust::{
@@ -109,6 +109,7 @@ impl World {
                     sha256: None,
                     options: json!({ "display": self.display.name }),
                     language: "fi".into(),
+                    origin: Origin::default(),
                     folder: folder.clone(),
                 },
             },

@@ -1,0 +1,29 @@
+//! When the display dies, FLTK and Xlib end the process from within. A session that still runs fails by name first:
+//! whoever reads its lines hears it, the agent hears it, and plugin and tool are ended in order.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use etatuki_session::Commander;
+
+use crate::exit::Exit;
+
+/// How long a session may take to end; a little more than what it allows itself.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// The session that runs, or the last one that did.
+static SESSION: Mutex<Option<Commander>> = Mutex::new(None);
+
+/// From now on these are this session's; one that is over has none.
+pub(crate) fn of(session: Commander) {
+    *SESSION.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+    etatuki_screen::at_exit(speak);
+}
+
+fn speak() -> Option<u8> {
+    let session = SESSION
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()?;
+    session.display_lost(LIMIT).then_some(Exit::Backend.code())
+}
