@@ -20,7 +20,7 @@ mod embedded;
 #[cfg(feature = "window")]
 mod escape;
 #[cfg(feature = "window")]
-mod exit;
+pub mod exit;
 #[cfg(feature = "window")]
 mod last_words;
 #[cfg(feature = "window")]

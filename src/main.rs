@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use etatuki::cli::{Cli, PLUGIN_HOST};
 use etatuki::commands;
+use etatuki::exit::Exit;
 
 fn main() -> ExitCode {
     // First of all: what hosts a plugin must not have opened, read or started anything of ours.
@@ -14,5 +15,8 @@ fn main() -> ExitCode {
     {
         return etatuki_plugin_host::run_child();
     }
-    commands::run(Cli::parse())
+    etatuki_plugin_host::forbid_core_dumps();
+    let cli = Cli::parse();
+    // Rust has said on stderr what it was.
+    std::panic::catch_unwind(|| commands::run(cli)).unwrap_or(Exit::Internal.into())
 }

@@ -90,10 +90,25 @@ struct JoinArgs {
     stats: Option<PathBuf>,
 }
 
+/// No dump of this process is written, should it crash: it would hold the agent's key and a customer's screen.
+fn forbid_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        // Can't fail: less is always allowed.
+        let _ = setrlimit(Resource::Core, none);
+    }
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    forbid_core_dumps();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::fmt()
         .with_writer(io::stderr)

@@ -20,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 /// More bytes than any answer of the service has.
 const MAX_ANSWER: usize = 64 << 10;
+/// A token is asked for anew after this long, whatever the service says of its life.
+const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// A token is renewed this long before it ends.
 const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// How long a code is asked for again whose customer hasn't said yet where to be reached.
@@ -28,7 +30,9 @@ const READY_STEP: Duration = Duration::from_millis(250);
 
 /// A URL that isn't one of a service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--service needs an address like https://support.example.com, not {0:?}")]
+#[error(
+    "--service needs an address like https://support.example.com, not {0:?} (plain http is for this machine alone)"
+)]
 pub struct ServiceUrlError(String);
 
 /// The service as the agent was told it.
@@ -100,6 +104,9 @@ impl Service {
             .redirect(reqwest::redirect::Policy::none());
         if matches!(parsed.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")) {
             builder = builder.no_proxy();
+        } else if parsed.scheme() != "https" {
+            // Tokens would be in the clear.
+            return Err(ServiceUrlError(url.to_owned()));
         }
         let http = builder
             .build()
@@ -201,7 +208,8 @@ impl Service {
             return Err(refused(answer).await);
         }
         let granted: Granted = read(answer).await?;
-        let life = Duration::from_secs(granted.expires_in).saturating_sub(TOKEN_MARGIN);
+        let life = Duration::from_secs(granted.expires_in).min(TOKEN_LIFE);
+        let life = life.saturating_sub(TOKEN_MARGIN);
         Ok(Token {
             text: granted.token,
             until: Instant::now() + life,
@@ -293,6 +301,7 @@ mod tests {
             "support.example",
             "ftp://support.example",
             "https://support.example/path",
+            "http://support.example",
         ] {
             assert!(Service::new(wrong).is_err(), "{wrong}");
         }

@@ -390,10 +390,45 @@ async fn services_that_help_nobody() {
     join.say(&line).await;
     assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
 
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let mut join = Join::start_with(&world.agent_file(), &address, &[]);
+    join.say(&line).await;
+    assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
+
+    // It gives a token for ever, and then knows nothing.
+    let mut join = Join::start_with(&world.agent_file(), &lying_service(), &[]);
+    join.say(&line).await;
+    assert_eq!(join.failure().await, ("unknown-nameplate".into(), 4));
+
     let expired = world.write_agent("expired.toml", now() - 9 * DAY, now() - DAY);
     let mut join = Join::start_with(&expired, &world.service.url, &[]);
     join.say(&line).await;
     assert_eq!(join.failure().await, ("card-expired".into(), 6));
+}
+
+/// A service that answers everything at once, and makes nothing of it.
+fn lying_service() -> String {
+    use std::io::{BufRead as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut first = String::new();
+            let _ = std::io::BufReader::new(&stream).read_line(&mut first);
+            let (status, body) = if first.contains("/v1/challenge") {
+                ("200 OK", json!({"challenge": "A".repeat(43)}))
+            } else if first.contains("/v1/agents/token") {
+                ("200 OK", json!({"token": "x", "expires_in": u64::MAX}))
+            } else {
+                ("404 Not Found", json!({}))
+            };
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}", body.len());
+            let _ = write!(&stream, "{head}\r\nconnection: close\r\n\r\n{body}");
+        }
+    });
+    address
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,6 +444,7 @@ async fn wrong_use_ends_with_two() {
     )
     .await;
     check(&world.agent_file(), "support.example").await;
+    check(&world.agent_file(), "http://support.example").await;
     let open = world.write_agent("open.toml", now() - DAY, now() + DAY);
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     check(&open, &world.service.url).await;

@@ -1,7 +1,7 @@
 //! Looks for the tool: the profile's paths, then PATH, then its version by running it.
 
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -71,6 +71,7 @@ fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
     let on_path: Vec<_> = std::env::split_paths(&on_path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&profile.tool))
+        .filter(|path| only_root_writes(path))
         .collect();
     profile
         .paths
@@ -78,6 +79,18 @@ fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
         .into_iter()
         .chain(on_path)
         .filter(|path| is_executable(path))
+}
+
+/// Whether nobody but root can change this file, or put another in its place. The registry vouches for its own paths;
+/// for what lies on somebody's PATH nobody does, and it will see the whole screen.
+fn only_root_writes(path: &Path) -> bool {
+    const GROUP_OR_OTHERS: u32 = 0o022;
+    let only_root = |path: &Path| {
+        let metadata = path.metadata();
+        metadata.is_ok_and(|found| found.uid() == 0 && found.mode() & GROUP_OR_OTHERS == 0)
+    };
+    let real = path.canonicalize();
+    real.is_ok_and(|real| real.ancestors().all(only_root))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -192,6 +205,13 @@ mod tests {
         check_tool("true", "tool-failed");
         check_tool("yes", "tool-failed");
         check_tool("exec sleep 1000", "tool-failed");
+    }
+
+    #[test]
+    fn a_tool_on_path_is_roots() {
+        assert!(only_root_writes(Path::new("/bin/sh")));
+        assert!(!only_root_writes(Path::new("/tmp")));
+        assert!(!only_root_writes(Path::new("/nonexistent/tool")));
     }
 
     #[test]

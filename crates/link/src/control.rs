@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{LinkError, Violation},
@@ -63,9 +63,22 @@ pub enum Ask {
     Control,
     /// May this session be closed, and one with another backend be opened?
     Switch {
-        /// The backend's id.
+        /// The backend's id, of 40 bytes at most.
+        #[serde(deserialize_with = "backend_id")]
         backend: String,
     },
+}
+
+/// No backend's id is longer.
+const MAX_ID: usize = 40;
+
+/// It comes back in answers, so it has to be short.
+fn backend_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if id.len() > MAX_ID {
+        return Err(serde::de::Error::custom("no backend has such a long id"));
+    }
+    Ok(id)
 }
 
 /// What the customer has allowed.

@@ -77,15 +77,15 @@ impl LinkKeys {
     pub(crate) fn derive(pake_key: &Zeroizing<Vec<u8>>, exporter: &[u8; 32]) -> Self {
         let prk = Hkdf::<Sha256>::new(Some(exporter), pake_key);
         let expand = |info: &[u8]| {
-            let mut key = [0; 32];
-            prk.expand(info, &mut key)
+            let mut key = Zeroizing::new([0; 32]);
+            prk.expand(info, key.as_mut_slice())
                 .expect("32 bytes are within what HKDF gives");
             key
         };
         Self {
-            agent: expand(b"etatuki/1 confirm agent"),
-            customer: expand(b"etatuki/1 confirm customer"),
-            resume: ResumeKey(expand(b"etatuki/1 resume")),
+            agent: *expand(b"etatuki/1 confirm agent"),
+            customer: *expand(b"etatuki/1 confirm customer"),
+            resume: ResumeKey(*expand(b"etatuki/1 resume")),
         }
     }
 

@@ -15,7 +15,7 @@ mod spec;
 mod strays;
 mod wire;
 
-pub use child::run_child;
+pub use child::{forbid_core_dumps, run_child};
 pub use error::{FailureReport, HostError};
 pub use etatuki_backend_api::State;
 pub use events::{HostEvent, HostEvents, LogLevel};

@@ -99,8 +99,8 @@ impl<K: Eq + Hash> Meters<K> {
     }
 }
 
-/// Who is calling, as far as limits go: an IPv4 address, or an IPv6 network of 64 bits, since that is
-/// what one household has.
+/// Who is calling, as far as limits go: an IPv4 address, or an IPv6 network of 56 bits, since that is what one household
+/// or one office gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Caller(u64, bool);
 
@@ -108,7 +108,7 @@ impl Caller {
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u64::from(address.to_bits()), false),
-            IpAddr::V6(address) => Self((address.to_bits() >> 64) as u64, true),
+            IpAddr::V6(address) => Self((address.to_bits() >> 72) as u64, true),
         }
     }
 }
@@ -171,9 +171,9 @@ mod tests {
         let caller = |text: &str| Caller::of(text.parse().unwrap());
         assert_ne!(caller("192.0.2.1"), caller("192.0.2.2"));
         assert_eq!(caller("192.0.2.1"), caller("::ffff:192.0.2.1"));
-        assert_eq!(caller("2001:db8:1:2::1"), caller("2001:db8:1:2:ffff::2"));
-        assert_ne!(caller("2001:db8:1:2::1"), caller("2001:db8:1:3::1"));
-        assert_ne!(caller("0.0.0.1"), caller("0:0:0:1::"));
+        assert_eq!(caller("2001:db8:1:2::1"), caller("2001:db8:1:ff:ffff::2"));
+        assert_ne!(caller("2001:db8:1:2::1"), caller("2001:db8:1:102::1"));
+        assert_ne!(caller("0.0.0.1"), caller("0:0:0:100::"));
     }
 
     proptest! {

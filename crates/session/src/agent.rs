@@ -17,8 +17,8 @@ use crate::view::{FailureName, FailureView};
 /// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
 /// machine.
 const DESKTOP_NAME: &str = "Etatuki";
-/// Control messages that wait for an agent who reads none, at most.
-const MAX_CONTROL_WAITING: usize = 64;
+/// Control messages that wait for an agent who reads none, or for the plugin, at most.
+pub(crate) const MAX_CONTROL_WAITING: usize = 64;
 
 /// What comes from the agent.
 #[derive(Debug)]
@@ -77,12 +77,13 @@ impl Agent {
         (identity, agent)
     }
 
-    /// The next thing that happens on the link; nothing any more after its end. Cancel safe.
-    pub(crate) async fn next(&mut self) -> AgentEvent {
+    /// The next thing that happens on the link; nothing any more after its end. What acts (input, clipboard) is left
+    /// on the link unless `takes_input`. Cancel safe.
+    pub(crate) async fn next(&mut self, takes_input: bool) -> AgentEvent {
         if self.over {
             return std::future::pending().await;
         }
-        let event = self.listen().await;
+        let event = self.listen(takes_input).await;
         self.over = matches!(
             event,
             AgentEvent::Ended | AgentEvent::Lost | AgentEvent::Failed(_)
@@ -90,14 +91,14 @@ impl Agent {
         event
     }
 
-    async fn listen(&mut self) -> AgentEvent {
+    async fn listen(&mut self, takes_input: bool) -> AgentEvent {
         tokio::select! {
             control = self.control_in.recv() => match control {
                 Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::Asked(ask),
                 Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
                 Err(error) => ended_by(error),
             },
-            input = received(self.input_in.as_mut().map(InputIn::recv)) => match input {
+            input = received(self.input_in.as_mut().map(InputIn::recv)), if takes_input => match input {
                 Ok(Some(bytes)) => {
                     self.gate.push(&bytes);
                     AgentEvent::Input
@@ -108,7 +109,7 @@ impl Agent {
                 }
                 Err(error) => ended_by(error),
             },
-            text = received(self.clipboard_in.as_mut().map(ClipboardIn::recv)) => match text {
+            text = received(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input => match text {
                 Ok(Some(text)) => AgentEvent::Clipboard(text),
                 Ok(None) => {
                     self.clipboard_in = None;
@@ -283,7 +284,7 @@ fn ended_by(error: LinkError) -> AgentEvent {
     }
 }
 
-fn misbehaved(detail: &str) -> FailureView {
+pub(crate) fn misbehaved(detail: &str) -> FailureView {
     FailureView {
         name: FailureName::AgentMisbehaved,
         detail: format!("the agent's program: {detail}"),

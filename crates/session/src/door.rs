@@ -36,10 +36,12 @@ pub(crate) struct Door {
     endpoint: CustomerEndpoint,
     offer: Offer,
     published: Value,
+    /// The service hasn't confirmed that address.
+    unconfirmed: bool,
     check_at: Instant,
     reach: Reach,
-    /// The service is asked whether it still knows the nameplate.
-    asking: Option<JoinHandle<Result<(), ServiceError>>>,
+    /// The service is being told the address, which also says whether it still knows the nameplate.
+    telling: Option<JoinHandle<Result<(), ServiceError>>>,
 }
 
 /// What happens at a door.
@@ -102,9 +104,10 @@ impl Door {
             endpoint,
             offer,
             published,
+            unconfirmed: false,
             check_at: Instant::now() + CHECK,
             reach: Reach::default(),
-            asking: None,
+            telling: None,
         })
     }
 
@@ -127,12 +130,16 @@ impl Door {
                 return DoorEvent::Attempt(attempt);
             }
             self.check_at = Instant::now() + CHECK;
-            self.publish_change();
+            let address = self.endpoint.address();
+            if address != self.published {
+                self.published = address;
+                self.unconfirmed = true;
+            }
             let answer = self.answer().await;
             let reached = self.endpoint.relay_is_reached();
             let change = self.reach.look(reached, answer, Instant::now());
-            if self.reach.is_lost() {
-                self.ask();
+            if self.unconfirmed || self.reach.is_lost() {
+                self.tell_address();
             }
             if let Some(change) = change {
                 return DoorEvent::Service(change);
@@ -159,43 +166,33 @@ impl Door {
         tokio::join!(release, self.endpoint.close());
     }
 
-    /// Asks the service whether it still knows the nameplate, unless it is being asked: by saying the address.
-    fn ask(&mut self) {
-        if let (None, Some(claim)) = (&self.asking, self.claim.clone()) {
+    /// One address at a time, so that the newest is the last.
+    fn tell_address(&mut self) {
+        if let (None, Some(claim)) = (&self.telling, self.claim.clone()) {
             let (service, address) = (self.service.clone(), self.published.clone());
-            let ask = async move { service.publish(&claim, &address).await };
-            self.asking = Some(tokio::spawn(ask));
+            self.unconfirmed = false;
+            self.telling = Some(tokio::spawn(async move {
+                service.publish(&claim, &address).await
+            }));
         }
     }
 
-    /// What it has answered. Never waits.
+    /// What the service has said to it. Never waits.
     async fn answer(&mut self) -> Option<Answer> {
-        let asking = self.asking.take_if(|asking| asking.is_finished())?;
-        let answer = match asking.await {
+        let telling = self.telling.take_if(|telling| telling.is_finished())?;
+        let answer = match telling.await {
             Ok(Ok(())) => Answer::Known,
             Ok(Err(ServiceError::Refused {
                 status: 401 | 403 | 404,
                 ..
             })) => Answer::Unknown,
-            _ => Answer::None,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the address was not published");
+                self.unconfirmed = true;
+                Answer::None
+            }
+            Err(_) => Answer::None,
         };
         Some(answer)
-    }
-
-    fn publish_change(&mut self) {
-        let address = self.endpoint.address();
-        if address == self.published {
-            return;
-        }
-        let Some(claim) = self.claim.clone() else {
-            return;
-        };
-        self.published = address.clone();
-        let service = self.service.clone();
-        tokio::spawn(async move {
-            if let Err(error) = service.publish(&claim, &address).await {
-                tracing::warn!(%error, "the new address was not published");
-            }
-        });
     }
 }

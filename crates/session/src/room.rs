@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::agent::{Agent, AgentEvent};
+use crate::agent::{Agent, AgentEvent, MAX_CONTROL_WAITING, misbehaved};
 use crate::config::SessionConfig;
 use crate::door::{Door, DoorEvent, DoorPlan};
 use crate::gate::Abilities;
@@ -142,12 +142,13 @@ impl<'a> Room<'a> {
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
         let door = self.door.as_deref_mut().filter(|_| self.accepting);
+        let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),
             minted = of(self.minting.as_mut()) => Signal::Minted(minted),
             event = of(door.map(Door::next)) => Signal::Door(event),
             news = of(self.plugin.as_mut().map(Plugin::news)) => Signal::Plugin(news),
-            event = of(self.agent.as_mut().map(Agent::next)) => Signal::Agent(event),
+            event = of(self.agent.as_mut().map(|agent| agent.next(takes_input))) => Signal::Agent(event),
             event = of(self.tool.as_mut().map(ToolLink::next)) => Signal::Tool(event),
             () = of(self.ending.as_mut()) => Signal::Ended,
             () = of(due.map(tokio::time::sleep_until)) => Signal::Time,
@@ -281,7 +282,7 @@ impl<'a> Room<'a> {
                     return;
                 };
                 if let Some(input) = agent.gate.clipboard_in(&text) {
-                    tool.input(&input);
+                    tool.input(input);
                 }
             }
             AgentEvent::Input => self.let_through(),
@@ -292,7 +293,7 @@ impl<'a> Room<'a> {
         let Some(agent) = &mut self.agent else { return };
         loop {
             match (agent.passed(), &mut self.tool) {
-                (Ok(Some(input)), Some(tool)) => tool.input(&input),
+                (Ok(Some(input)), Some(tool)) => tool.input(input),
                 (Ok(Some(_)), None) => {}
                 (Ok(None), _) => return,
                 (Err(failure), _) => return self.failed(failure),
@@ -317,7 +318,6 @@ impl<'a> Room<'a> {
                 Ok(())
             }
             (Err(error), _) => {
-                self.tool = None;
                 let name = picture_fault(&self.config, FailureName::ToolFailed);
                 Err(FailureView {
                     name,
@@ -417,6 +417,9 @@ impl<'a> Room<'a> {
     }
 
     fn tell(&mut self, message: ToAgent) {
+        if self.untold.len() >= MAX_CONTROL_WAITING {
+            return self.failed(misbehaved("it asks faster than anybody can answer"));
+        }
         self.untold.push(message);
         if self.permitting == 0 {
             self.tell_all();
@@ -448,10 +451,9 @@ impl<'a> Room<'a> {
 
     fn release_input(&mut self) {
         let Some(agent) = &mut self.agent else { return };
-        let released = agent.gate.release();
-        let Some(tool) = &mut self.tool else { return };
-        for input in released {
-            tool.input(&input);
+        let held = agent.gate.release();
+        if let Some(tool) = &mut self.tool {
+            tool.release(held);
         }
     }
 

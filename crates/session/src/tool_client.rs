@@ -33,7 +33,13 @@ pub(crate) enum ToolEvent {
     CutText(Vec<u8>),
     /// The answer to our SetDesktopSize: 0 done, else why not.
     SizeAnswer(u16),
+    /// Inside an update, after much work: others have their turn.
+    Busy,
 }
+
+/// Pixels that are taken in at one go, at most: four screens of 1920x1080, some ten milliseconds. A tool can say
+/// "copy the whole screen" sixteen thousand times in one read.
+const TURN: u64 = 8 << 20;
 
 /// The tool doesn't speak RFB as it must.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +86,8 @@ struct Open {
     /// Pixels have come since the screen got its size: what it shows is the tool's, not our own black.
     painted: bool,
     changed: bool,
+    /// Pixels taken in since the last event.
+    worked: u64,
 }
 
 impl ToolClient {
@@ -200,6 +208,7 @@ impl ToolClient {
             pixels: false,
             painted: false,
             changed: false,
+            worked: 0,
         }));
         self.ask();
     }
@@ -207,12 +216,17 @@ impl ToolClient {
 
 impl Open {
     fn next(&mut self) -> Result<Option<ToolEvent>, ToolError> {
+        self.worked = 0;
         while let Some(message) = self.parser.next()? {
             match message {
                 ServerMessage::UpdateStart => self.inside = true,
                 ServerMessage::Rectangle(rectangle) => {
                     if let Some(event) = self.apply(&rectangle)? {
                         return Ok(Some(event));
+                    }
+                    self.worked += work(&rectangle);
+                    if self.worked > TURN {
+                        return Ok(Some(ToolEvent::Busy));
                     }
                 }
                 ServerMessage::UpdateEnd => {
@@ -250,6 +264,18 @@ impl Open {
         self.pixels = (self.pixels && !resized) || matches!(rectangle, Rectangle::Raw { .. });
         let answered = matches!(rectangle, Rectangle::ExtendedDesktopSize { reason: 1, .. });
         Ok(answered.then_some(ToolEvent::SizeAnswer(0)))
+    }
+}
+
+/// The pixels that a rectangle has us touch.
+fn work(rectangle: &Rectangle) -> u64 {
+    match rectangle {
+        Rectangle::Raw { rect, .. } | Rectangle::CopyRect { rect, .. } => rect.area() as u64,
+        Rectangle::DesktopSize { width, height }
+        | Rectangle::ExtendedDesktopSize { width, height, .. } => {
+            u64::from(*width) * u64::from(*height)
+        }
+        Rectangle::Cursor(_) | Rectangle::Supports { .. } => 0,
     }
 }
 

@@ -40,19 +40,22 @@ use stdio::Stdio;
 /// How long the plugin may take to put things away once the parent is gone.
 const LAST_WORDS: Duration = Duration::from_millis(800);
 
+/// From now on no dump of this process is written, should it crash: it would hold codes and keys.
+pub fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Can't fail: less is always allowed.
+    let _ = setrlimit(Resource::Core, none);
+}
+
 /// What `etatuki plugin-host` runs: loads one plugin and serves its parent over stdio until that goes away.
 ///
 /// Call it before anything else opens files or starts threads: it takes stdin, stdout and descriptor 3 over. When it
 /// leads its process group, as it does under [`crate::PluginHost`], it ends by killing that group, itself included.
 pub fn run_child() -> ExitCode {
-    // A dump of this process would hold the session code, and would take time to write.
-    let _ = setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    );
+    forbid_core_dumps();
     let stdio = match Stdio::take() {
         Ok(stdio) => stdio,
         Err(error) => {

@@ -140,6 +140,10 @@ impl Driver {
         let mut line = [0; 8192];
         let mut print = [0; 4096];
         let (deadline, stderr) = (self.deadline, &mut self.stderr);
+        // One that never stops talking is late all the same.
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(self.hung());
+        }
         tokio::select! {
             biased; // what it said before it died comes first
             read = self.stdout.read(&mut line) => match read {
@@ -155,9 +159,14 @@ impl Driver {
             }
             _ = self.death.readable() => Err(End::Died),
             () = async { match deadline { Some(deadline) => sleep_until(deadline).await, None => pending().await } } => {
-                Err(End::Hung(self.pending.front().map_or("a call", |call| call.name).to_owned()))
+                Err(self.hung())
             }
         }
+    }
+
+    fn hung(&self) -> End {
+        let call = self.pending.front().map_or("a call", |call| call.name);
+        End::Hung(call.to_owned())
     }
 
     async fn send(

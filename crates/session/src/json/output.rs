@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use etatuki_link::{AgentIdentity, Ask};
+use etatuki_trust::ShownField;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::input::{Input, InputError};
@@ -49,13 +51,12 @@ impl Front {
         } else {
             0
         };
-        let mut events: Vec<Value> = view.notices[heard..]
-            .iter()
-            .map(|notice| self.notice(notice))
-            .collect();
+        let notices = view.notices[heard..].iter();
+        let mut lines: Vec<String> = notices.map(|notice| line(self.notice(notice))).collect();
         if view.code != last.code {
-            events.push(code(view));
+            lines.push(code(view));
         }
+        let mut events = Vec::new();
         if (view.state, &view.agent) != (last.state, &last.agent) {
             events.push(state(view));
         }
@@ -77,7 +78,8 @@ impl Front {
         if view.state != last.state && self.is_over() {
             events.push(self.end(view));
         }
-        events.into_iter().map(line).collect()
+        lines.extend(events.into_iter().map(line));
+        lines
     }
 
     /// Whether the last view was the end.
@@ -199,9 +201,15 @@ fn id(view: &View) -> Option<u32> {
     view.question.as_ref().map(|question| question.id)
 }
 
-fn code(view: &View) -> Value {
-    let fields = view.code.as_ref().map(|code| json!(code.fields));
-    json!({ "type": "code", "fields": fields.unwrap_or_else(|| json!([])) })
+/// Written straight from the code, so that the line is the only copy of it.
+fn code(view: &View) -> String {
+    #[derive(Serialize)]
+    #[serde(tag = "type", rename = "code")]
+    struct Code<'a> {
+        fields: &'a [ShownField],
+    }
+    let fields = view.code.as_ref().map_or(&[][..], |code| &code.fields);
+    serde_json::to_string(&Code { fields }).expect("digits are always JSON")
 }
 
 fn state(view: &View) -> Value {

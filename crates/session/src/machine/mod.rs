@@ -29,8 +29,10 @@ pub const OPENING_LIMIT: Duration = Duration::from_secs(15);
 pub const ENDING_LIMIT: Duration = Duration::from_secs(2);
 /// When the tool's socket ends, its plugin has this long to say why, before we say `tool-died`.
 pub const TOOL_GONE_GRACE: Duration = Duration::from_millis(500);
-/// Notices that are kept; a flood of strangers is told by the first ones.
-pub const MAX_NOTICES: usize = 64;
+/// Notices that are kept.
+pub const MAX_NOTICES: usize = 256;
+/// Strangers that are told of: a flood of them is known by the first ones, and must not hide an agent's name.
+pub const MAX_STRANGERS: usize = 8;
 
 /// What is fixed for the machine's life.
 #[derive(Clone, Debug)]
@@ -306,7 +308,13 @@ impl Machine {
         if !self.listening() {
             return vec![];
         }
-        self.notice(Notice::StrangerTried);
+        let strangers = self
+            .notices
+            .iter()
+            .filter(|notice| **notice == Notice::StrangerTried);
+        if strangers.count() < MAX_STRANGERS {
+            self.notice(Notice::StrangerTried);
+        }
         vec![Action::Accept]
     }
 
