@@ -6,9 +6,16 @@
 
 (define etatuki:launcher (or (getenv "ETATUKI") "etatuki"))
 
+;; Whether it could be started; what happens then is the launcher's to say.
 (define (etatuki:start backend)
-  (system* "sh" "-c" "setsid -f \"$0\" open \"$1\" --app-version \"$2\" </dev/null >/dev/null 2>&1"
-           etatuki:launcher backend gnc:version))
+  (zero? (system* "sh" "-c"
+                  (string-append "command -v \"$0\" >/dev/null || exit 127; "
+                                 "setsid -f \"$0\" open \"$1\" --app-version \"$2\" </dev/null >/dev/null 2>&1")
+                  etatuki:launcher backend gnc:version)))
+
+(define (etatuki:open backend)
+  (or (etatuki:start backend)
+      (gnc-error-dialog '() "Etätukea ei löydy tältä koneelta. Soita asiakastukeen ja kerro tästä.")))
 
 (define (etatuki:add-entry entry)
   (gnc-add-scm-extension
@@ -17,7 +24,7 @@
     (string-append "etatuki-" (cdr entry))
     (car entry)
     (list "Help/HelpPlaceholder1")
-    (lambda (window) (etatuki:start (cdr entry))))))
+    (lambda (window) (etatuki:open (cdr entry))))))
 
 ;; The newest entry ends on top, so the list is added from its end.
 (for-each etatuki:add-entry

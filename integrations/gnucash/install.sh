@@ -10,17 +10,32 @@ config=$folder/config-user.scm
 begin=';; Etätuki: begin (kept by install.sh)'
 end=';; Etätuki: end'
 
-# Everything of the user's own file but our lines, in place and in one step.
+# Where a link leads: the file is changed, and the link stays.
+[ ! -L "$config" ] || config=$(readlink -f "$config")
+
+# Our lines must be a whole block, or there is none: what follows half a block is the user's.
+check() {
+  [ -f "$config" ] || return 0
+  awk -v b="$begin" -v e="$end" '
+    $0 == b { open++; if (open != 1) bad = 1 }
+    $0 == e { open--; if (open != 0) bad = 1 }
+    END { exit (bad || open) ? 1 : 0 }' "$config" || {
+    echo "$config: the lines '$begin' and '$end' don't come in pairs. Please mend or remove them, then try again." >&2
+    exit 1
+  }
+}
+
+# Everything of the user's own file but our lines, with its own mode, in one step.
 rewrite() {
-  new=$(mktemp "$folder/.config-user.XXXXXX")
+  new=$(mktemp "$(dirname "$config")/.config-user.XXXXXX")
   trap 'rm -f "$new"' EXIT
   if [ -f "$config" ]; then
+    cp -p "$config" "$new"
     awk -v b="$begin" -v e="$end" '$0 == b { skip = 1 } !skip { print } $0 == e { skip = 0 }' "$config" >"$new"
   fi
   if [ "$1" = add ]; then
     printf '%s\n(load "%s/etatuki.scm")\n%s\n' "$begin" "$folder" "$end" >>"$new"
   fi
-  chmod 600 "$new"
   mv "$new" "$config"
   trap - EXIT
 }
@@ -28,12 +43,14 @@ rewrite() {
 case ${1:-} in
   '')
     mkdir -p "$folder"
+    check
     cp "$here/etatuki.scm" "$folder/etatuki.scm"
     rewrite add
     echo "Added to $config. Start GnuCash again: the entries are in its Help menu." ;;
   --remove)
+    check
     rm -f "$folder/etatuki.scm"
-    [ -f "$config" ] && rewrite remove
+    [ ! -f "$config" ] || rewrite remove
     echo "Taken out of $config." ;;
   *)
     echo "usage: install.sh [--remove]" >&2

@@ -10,6 +10,7 @@ mod codes;
 mod customer;
 mod desktop;
 mod endings;
+mod integration;
 mod journeys;
 mod page;
 mod secrets;

@@ -10,19 +10,16 @@ use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
 use crate::agent::Agent;
 use crate::world::{LIMIT, World, all_gone, artefact, family, until};
 
-/// A launcher with its windows, and the hands in front of it.
-struct Hands {
+/// Keyboard and eyes in front of a display.
+pub(crate) struct Hands {
     display: String,
-    launcher: Process,
 }
 
 impl Hands {
-    fn start(world: &World, arguments: &[&str]) -> Self {
-        let display = world.display.name().to_owned();
-        let mut command = world.stage.launcher(&display);
-        command.args(["--language", "fi"]).args(arguments);
-        let launcher = Process::start(command.stdin(Stdio::null())).unwrap();
-        Self { display, launcher }
+    pub(crate) fn on(world: &World) -> Self {
+        Self {
+            display: world.display.name().to_owned(),
+        }
     }
 
     fn xdotool(&self, arguments: &[&str]) -> String {
@@ -37,12 +34,12 @@ impl Hands {
     }
 
     /// Presses a key, as `xdotool key` names it.
-    fn key(&self, key: &str) {
+    pub(crate) fn key(&self, key: &str) {
         self.xdotool(&["key", key]);
     }
 
     /// Waits until the window of that title has the keyboard.
-    fn at(&self, title: &str) {
+    pub(crate) fn at(&self, title: &str) {
         until(
             &format!("the window '{title}' to have the keyboard"),
             || {
@@ -50,6 +47,14 @@ impl Hands {
                 (active == title).then_some(())
             },
         );
+    }
+
+    /// Waits until another window has the keyboard.
+    pub(crate) fn not_at(&self, title: &str) {
+        until(&format!("'{title}' to lose the keyboard"), || {
+            let active = self.xdotool(&["getactivewindow", "getwindowname"]);
+            (active != title).then_some(())
+        });
     }
 
     fn window(&self, title: &str) -> Option<String> {
@@ -117,7 +122,7 @@ impl Hands {
     }
 
     /// What stands on the whole screen.
-    fn screenshot(&self, name: &str) {
+    pub(crate) fn screenshot(&self, name: &str) {
         // The last frame is drawn when the window thread is idle again.
         std::thread::sleep(Duration::from_millis(300));
         let done = Command::new("import")
@@ -148,15 +153,27 @@ impl Hands {
             self.clipboard()
         })
     }
+}
 
-    /// Ends the display's use: nothing of the launcher is left.
+/// A launcher with its windows.
+struct Launched(Process);
+
+impl Launched {
+    fn start(world: &World, arguments: &[&str]) -> (Self, Hands) {
+        let mut command = world.stage.launcher(world.display.name());
+        command.args(["--language", "fi"]).args(arguments);
+        let process = Process::start(command.stdin(Stdio::null())).unwrap();
+        (Self(process), Hands::on(world))
+    }
+
+    /// Ends well, and nothing of it is left.
     fn ended(mut self, family: &std::collections::BTreeSet<u32>) {
-        assert!(self.launcher.wait(LIMIT).unwrap().success());
+        assert!(self.0.wait(LIMIT).unwrap().success());
         all_gone(family);
     }
 
     fn family(&self) -> std::collections::BTreeSet<u32> {
-        family(self.launcher.pid().as_raw_nonzero().get().unsigned_abs())
+        family(self.0.pid().as_raw_nonzero().get().unsigned_abs())
     }
 }
 
@@ -174,7 +191,7 @@ const MENU: &str = "Etätuki";
 #[test]
 fn the_help_menu_by_keyboard() {
     let world = World::managed();
-    let hands = Hands::start(&world, &[]);
+    let (launcher, hands) = Launched::start(&world, &[]);
     hands.at(MENU);
     hands.screenshot("window-0-menu.png");
     hands.key("alt+o");
@@ -187,17 +204,17 @@ fn the_help_menu_by_keyboard() {
         (active != MENU && active.contains("tätuki")).then_some(())
     });
     hands.screenshot("window-2-picked.png");
-    let family = hands.family();
+    let family = launcher.family();
     hands.key("alt+F4");
     hands.at(MENU);
     hands.key("alt+F4");
-    hands.ended(&family);
+    launcher.ended(&family);
 }
 
 #[test]
 fn a_session_by_keyboard() {
     let world = World::managed();
-    let hands = Hands::start(&world, &["open", "remoteus-2008"]);
+    let (launcher, hands) = Launched::start(&world, &["open", "remoteus-2008"]);
     hands.at(REMOTEUS_TITLE);
     hands.screenshot("window-3-before.png");
     hands.key("Return");
@@ -229,7 +246,7 @@ fn a_session_by_keyboard() {
     until("the bar to have a button to take control back", || {
         hands.bar().filter(|width| *width > viewing)
     });
-    let family = hands.family();
+    let family = launcher.family();
     hands.screenshot("window-8-controlling.png");
 
     hands.xdotool(&["keydown", "Escape"]);
@@ -248,19 +265,19 @@ fn a_session_by_keyboard() {
     hands.is_whole();
     assert_eq!(hands.bar(), None, "the bar is still there");
     hands.key("Return");
-    hands.ended(&family);
+    launcher.ended(&family);
 }
 
 #[test]
 fn closing_the_window_ends_the_session() {
     let world = World::managed();
-    let hands = Hands::start(&world, &["open", "ecom"]);
+    let (launcher, hands) = Launched::start(&world, &["open", "ecom"]);
     hands.at("Ecom Etätuki");
     assert_eq!(hands.copied_code().replace(' ', "").len(), 9);
     hands.screenshot("window-10-ecom.png");
-    let family = hands.family();
+    let family = launcher.family();
     hands.key("alt+F4");
-    hands.ended(&family);
+    launcher.ended(&family);
 }
 
 /// Waits until a question can be answered, which is when 'Älä salli' has the keyboard; then Enter says no.

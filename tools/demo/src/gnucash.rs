@@ -3,13 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
 use crate::stage::Stage;
 
-/// Starts GnuCash on a display. `repository` is where `integrations/gnucash` is. Everything of it stays in the
+/// How long GnuCash may take to show its book; a slow machine needs some ten seconds.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// Starts GnuCash on a display, and waits for its window. `repository` is where `integrations/gnucash` is. Everything of it stays in the
 /// stage's folder; the launcher that its menu starts uses the stage's registry.
 pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process> {
     let home = stage.folder().join("accountant");
@@ -34,11 +38,42 @@ pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process>
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
-    Process::start(&mut command).context("dbus-run-session is needed: Debian's package dbus-x11")
+    let mut gnucash = Process::start(&mut command)
+        .context("dbus-run-session is needed: Debian's package dbus-x11")?;
+    wait_for_book(&mut gnucash, display).map_err(|error| {
+        let log = fs::read_to_string(stage.folder().join("gnucash.log")).unwrap_or_default();
+        let end = log.lines().last().unwrap_or("it said nothing").to_owned();
+        error.context(end)
+    })?;
+    Ok(gnucash)
+}
+
+/// Until the book's window is there.
+fn wait_for_book(gnucash: &mut Process, display: &str) -> Result<()> {
+    let end = Instant::now() + START_LIMIT;
+    loop {
+        let mut tree = Command::new("xwininfo");
+        tree.args(["-display", display, "-root", "-tree"])
+            .stderr(Stdio::null());
+        let tree = tree
+            .output()
+            .context("xwininfo is needed: Debian's package x11-utils")?;
+        if String::from_utf8_lossy(&tree.stdout).contains("Esimerkki") {
+            return Ok(());
+        }
+        if !gnucash.is_running() {
+            bail!("GnuCash ended before its window was there");
+        }
+        if Instant::now() > end {
+            bail!("GnuCash showed no window for {START_LIMIT:?}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// GnuCash's first-run windows are switched off, then it is started on the book.
 const QUIET_START: &str = "
+set -e
 gsettings set org.gnucash.GnuCash.dialogs.totd show-at-startup false
 gsettings set org.gnucash.GnuCash.dialogs.new-user first-startup false
 gsettings set org.gnucash.GnuCash.general show-splash-screen false
