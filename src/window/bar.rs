@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use etatuki_session::{State, View};
+use etatuki_session::{AgentIdentity, State, View};
 use fltk::app;
 use fltk::draw;
 use fltk::enums::{Color, Cursor, Event};
@@ -27,6 +27,8 @@ use crate::texts::{Texts, clock, fill};
 const HEIGHT: i32 = 48;
 const BANNER: i32 = 20;
 const PAD: i32 = 16;
+/// Characters of a name, at most.
+const LONGEST_NAME: usize = 30;
 
 /// What the bar says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub enum Tone {
 
 /// What the bar says for a view; `None` when nobody is connected.
 pub fn line(texts: &Texts, view: &View) -> Option<Line> {
-    let agent = view.agent.as_ref()?;
+    let agent = &short(view.agent.as_ref()?);
     match view.state {
         State::Connected => {
             let tone = match (view.permissions.view, view.permissions.control) {
@@ -74,6 +76,16 @@ pub fn line(texts: &Texts, view: &View) -> Option<Line> {
         }
         _ => None,
     }
+}
+
+/// A name that leaves room for what is said of it, and for the buttons: on 1024 pixels all of it is to be seen.
+fn short(agent: &AgentIdentity) -> AgentIdentity {
+    let mut agent = agent.clone();
+    if agent.name.chars().count() > LONGEST_NAME {
+        agent.name = agent.name.chars().take(LONGEST_NAME - 1).collect();
+        agent.name.push('…');
+    }
+    agent
 }
 
 /// The bar's window.

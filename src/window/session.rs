@@ -192,3 +192,6 @@ fn page(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
         (State::Failed, ..) => failure::failure(subject, view),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ export function askControl(session: Session): AskControl {
     return { label: "You have control", enabled: false, title: "The customer can take it back at any time" };
   }
   if (session.asking?.kind === "control") {
-    return { label: "Asking for control…", enabled: false, title: "The question is on the customer's screen" };
+    return { label: "Asking…", enabled: false, title: "The question is on the customer's screen" };
   }
   if (session.asks_left.control === 0) {
     return { label: "Control refused", enabled: false, title: "You can't ask again in this session" };

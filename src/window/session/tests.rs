@@ -1,0 +1,387 @@
+//! What the customer reads for each view of a session, line by line, and where the window is for it.
+
+use std::collections::BTreeMap;
+
+use etatuki_session::{
+    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt,
+};
+use etatuki_trust::{CodeForm, Nameplate, SessionCode};
+
+use super::super::page::{Block, Button, Tone};
+use super::*;
+use crate::language::Language;
+use crate::texts::Texts;
+
+fn subject() -> Subject {
+    Subject {
+        texts: Texts::load(Language::Fi),
+        label: "Remoteus etätuki (2008)".into(),
+        vendor: "Ecom".into(),
+        phone: "02-2767 171".into(),
+        labels: BTreeMap::from([("ecom".into(), "Ecom Etätuki".into())]),
+    }
+}
+
+/// A page as text: `#` a heading, `-` small print, `i`, `!` and `+` a strip; buttons in brackets, with `*` for the one
+/// with the keyboard and `x` for one that can't be pressed.
+fn outline(page: &Page) -> Vec<String> {
+    let button = |button: &Button| {
+        let mark = match (button.focus, button.enabled) {
+            (_, false) => "x",
+            (true, true) => "*",
+            (false, true) => "",
+        };
+        format!("[{}]{mark}", button.label.replace('&', ""))
+    };
+    let block = |block: &Block| match block {
+        Block::Heading(text) => format!("# {text}"),
+        Block::Text(text) => text.clone(),
+        Block::Quiet(text) => format!("- {text}"),
+        Block::Strip(Tone::Alarm, text) => format!("! {text}"),
+        Block::Strip(Tone::Good, text) => format!("+ {text}"),
+        Block::Strip(_, text) => format!("i {text}"),
+        Block::Code(code) => format!("{}: {} {}", code.label, *code.digits, button(&code.copy)),
+        Block::Choice(choice) => button(&choice.button),
+    };
+    let buttons: Vec<_> = page.buttons.iter().map(button).collect();
+    let mut lines: Vec<_> = page.blocks.iter().map(block).collect();
+    lines.push(buttons.join(" "));
+    lines
+}
+
+const HEAD: [&str; 2] = [
+    "# Remoteus etätuki (2008)",
+    "- Ecom, asiakastuki: 02-2767 171",
+];
+
+#[track_caller]
+fn check(view: &View, place: Wanted, expected: &[&str]) {
+    assert_eq!(outline(&page(&subject(), view, None)), expected);
+    assert_eq!(wanted(view), place);
+}
+
+#[track_caller]
+fn check_with_head(view: &View, place: Wanted, expected: &[&str]) {
+    check(view, place, &[&HEAD, expected].concat());
+}
+
+fn in_state(state: State) -> View {
+    View {
+        state,
+        ..View::default()
+    }
+}
+
+fn agent() -> AgentIdentity {
+    AgentIdentity {
+        name: "Maija Virtanen".into(),
+        organisation: "Ecom Oy".into(),
+    }
+}
+
+fn waiting(notices: Vec<Notice>) -> View {
+    let nameplate = Nameplate::new(CodeForm::Remoteus, "482915").unwrap();
+    View {
+        code: Some(SessionCode::mint(nameplate, [7; 8]).shown()),
+        notices,
+        waiting_seconds_left: Some(581),
+        ..in_state(State::Waiting)
+    }
+}
+
+fn connected(view: bool, control: bool) -> View {
+    View {
+        agent: Some(agent()),
+        permissions: Permissions { view, control },
+        ..in_state(State::Connected)
+    }
+}
+
+fn asked(ask: Ask, answerable: bool) -> View {
+    let question = Question {
+        id: 1,
+        ask,
+        seconds_left: 59,
+        answerable,
+    };
+    View {
+        question: Some(question),
+        ..connected(true, false)
+    }
+}
+
+fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Option<Receipt> {
+    Some(Receipt {
+        agent: agent(),
+        viewed_seconds,
+        controlled_seconds,
+        switch_to: None,
+    })
+}
+
+#[test]
+fn before_and_while_opening() {
+    assert_eq!(
+        outline(&before::before(&subject())),
+        [
+            HEAD[0],
+            HEAD[1],
+            "Tuki näkee näyttösi vasta, kun annat luvan.",
+            "- Yhteys ei ole auki.",
+            "[Sulje] [Avaa yhteys]*",
+        ]
+    );
+    let opening = [
+        "Avataan yhteyttä…",
+        "- Tuki näkee näyttösi vasta, kun annat luvan.",
+        "[Sulje yhteys]",
+    ];
+    check_with_head(&in_state(State::Opening), Wanted::Shown, &opening);
+}
+
+/// What the digits are is the grammar's business; here it is where they stand that counts.
+fn code_line() -> String {
+    let code = waiting(vec![]).code.unwrap();
+    format!("Istuntokoodi: {} [Kopioi]*", code.fields[0].digits)
+}
+
+#[test]
+fn the_code_waits_on_top_of_everything() {
+    let code = code_line();
+    let call =
+        "Soita 02-2767 171 ja lue tämä koodi. Kerro koodi vain, jos soitit itse asiakastukeen.";
+    let rest = [
+        call,
+        &code,
+        "Odotetaan tukihenkilöä.",
+        "- Tuki näkee näyttösi vasta, kun annat luvan. Koodi on voimassa vielä 9:41.",
+        "[Sulje yhteys]",
+    ];
+    check_with_head(&waiting(vec![]), Wanted::OnTop, &rest);
+    // A stranger is never forgotten, whatever happens after him.
+    let notices = vec![
+        Notice::StrangerTried,
+        Notice::CodeRenewed,
+        Notice::ServiceLost,
+    ];
+    let told = [
+        "! Koodillasi yritti joku, joka ei ole valtuutettu tukihenkilö. Lopeta puhelu.",
+        "i Etätukipalveluun ei juuri nyt saada yhteyttä. Yritetään uudelleen…",
+    ];
+    check_with_head(
+        &waiting(notices),
+        Wanted::OnTop,
+        &[&told[..], &rest].concat(),
+    );
+}
+
+#[test]
+fn between_two_codes_none_is_shown() {
+    let view = View {
+        code: None,
+        ..waiting(vec![Notice::CodeForgotten])
+    };
+    let expected = [
+        "i Vanha koodi ei enää kelpaa. Lue uusi koodi.",
+        "Avataan yhteyttä…",
+        "- Tuki näkee näyttösi vasta, kun annat luvan.",
+        "[Sulje yhteys]",
+    ];
+    check_with_head(&view, Wanted::OnTop, &expected);
+}
+
+#[test]
+fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
+    let view = |answers| {
+        [
+            "# Saako Maija Virtanen (Ecom Oy) katsoa näyttöäsi?",
+            "Maija Virtanen näkee silloin kaiken, mitä näytölläsi on.",
+            "- Jos et vastaa, lupaa ei anneta. 0:59",
+            answers,
+        ]
+    };
+    let early = view("[Salli katselu]x [Älä salli]x");
+    check(&asked(Ask::View, false), Wanted::OnTop, &early);
+    let open = view("[Salli katselu] [Älä salli]*");
+    check(&asked(Ask::View, true), Wanted::OnTop, &open);
+    let control = [
+        "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?",
+        "Saat ohjauksen takaisin milloin tahansa: pidä Esc-näppäintä pohjassa sekunnin ajan.",
+        "- Jos et vastaa, lupaa ei anneta. 0:59",
+        "[Salli ohjaus] [Älä salli]*",
+    ];
+    check(&asked(Ask::Control, true), Wanted::OnTop, &control);
+    let switch = [
+        "# Saako Maija Virtanen vaihtaa toiseen etätukeen?",
+        "Uusi etätuki on Ecom Etätuki. Tämä yhteys suljetaan, ja saat uuden koodin.",
+        "- Jos et vastaa, lupaa ei anneta. 0:59",
+        "[Salli vaihto] [Älä salli]*",
+    ];
+    let backend = "ecom".into();
+    check(
+        &asked(Ask::Switch { backend }, true),
+        Wanted::OnTop,
+        &switch,
+    );
+}
+
+#[test]
+fn while_support_works_the_window_is_away_and_shows_no_code() {
+    let quiet = [
+        "i Maija Virtanen on yhteydessä, mutta ei näe näyttöäsi.",
+        "[Sulje yhteys]*",
+    ];
+    check_with_head(&connected(false, false), Wanted::Away, &quiet);
+    let viewing = ["i Maija Virtanen katsoo näyttöäsi.", "[Sulje yhteys]*"];
+    let with_code = View {
+        code: waiting(vec![]).code,
+        ..connected(true, false)
+    };
+    check_with_head(&with_code, Wanted::Away, &viewing);
+    let controlling = [
+        "! Maija Virtanen ohjaa konettasi.",
+        "Saat ohjauksen takaisin myös pitämällä Esc-näppäintä pohjassa sekunnin ajan.",
+        "[Sulje yhteys] [Ota ohjaus takaisin]*",
+    ];
+    check_with_head(&connected(true, true), Wanted::Away, &controlling);
+}
+
+#[test]
+fn an_interrupted_session_counts_down() {
+    let view = View {
+        agent: Some(agent()),
+        interrupted_seconds_left: Some(107),
+        ..in_state(State::Interrupted)
+    };
+    let expected = [
+        "Yhteys katkesi. Yritetään uudelleen… 1:47",
+        "[Sulje yhteys]*",
+    ];
+    check_with_head(&view, Wanted::Away, &expected);
+}
+
+#[test]
+fn the_receipt_says_who_saw_what_and_that_it_is_over() {
+    let view = |receipt| View {
+        receipt,
+        ..in_state(State::Closed)
+    };
+    let page = |done, strip| {
+        [
+            "# Yhteys on suljettu.",
+            HEAD[1],
+            done,
+            strip,
+            "[Avaa uudelleen] [Sulje]*",
+        ]
+    };
+    let nobody = "+ Kukaan ei enää näe näyttöäsi.";
+    let both = page(
+        "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min.",
+        nobody,
+    );
+    check(&view(receipt(720, 250)), Wanted::OnTop, &both);
+    let looked = page("Maija Virtanen katsoi näyttöäsi 45 s.", nobody);
+    check(&view(receipt(45, 0)), Wanted::OnTop, &looked);
+    let refused = page("Maija Virtanen ei nähnyt näyttöäsi.", nobody);
+    check(&view(receipt(0, 0)), Wanted::OnTop, &refused);
+    let mut never = page("", "+ Kukaan ei nähnyt näyttöäsi.").to_vec();
+    never.remove(2);
+    check(&view(None), Wanted::Shown, &never);
+}
+
+#[test]
+fn every_failure_says_what_happened_and_can_be_tried_again() {
+    for name in FailureName::ALL {
+        let failure = FailureView {
+            name,
+            detail: "in English".into(),
+        };
+        let view = View {
+            failure: Some(failure),
+            receipt: receipt(45, 0),
+            ..in_state(State::Failed)
+        };
+        let lines = outline(&page(&subject(), &view, None));
+        let texts = Texts::load(Language::Fi);
+        assert_eq!(
+            lines[0],
+            format!("# {}", texts.failure(name.as_str()).happened)
+        );
+        assert!(lines.contains(&"+ Kukaan ei enää näe näyttöäsi.".to_owned()));
+        assert!(lines.contains(&format!("- Tuelle: {}", name.as_str())));
+        assert_eq!(lines.last().unwrap(), "[Sulje] [Yritä uudelleen]*");
+        assert!(!lines.join(" ").contains("in English"));
+        assert_eq!(wanted(&view), Wanted::OnTop);
+    }
+}
+
+#[test]
+fn no_letter_presses_two_buttons_in_a_row_of_pages() {
+    // A letter that was meant for the page before must not answer the question that has taken its place.
+    for language in Language::ALL {
+        let subject = Subject {
+            texts: Texts::load(language),
+            ..subject()
+        };
+        let letter = |button: &Button| {
+            let at = button.label.find('&')?;
+            button.label[at + 1..].chars().next()
+        };
+        let letters = |view: &View| -> Vec<_> {
+            let page = page(&subject, view, None);
+            let copies = page.blocks.iter().filter_map(|block| match block {
+                Block::Code(code) => Some(&code.copy),
+                _ => None,
+            });
+            let buttons = page.buttons.iter().chain(copies);
+            buttons
+                .filter_map(letter)
+                .flat_map(char::to_lowercase)
+                .collect()
+        };
+        let allows: Vec<_> = [Ask::View, Ask::Control]
+            .map(|ask| letters(&asked(ask, true))[0])
+            .into();
+        for before in [
+            waiting(vec![]),
+            connected(false, false),
+            connected(true, false),
+            connected(true, true),
+        ] {
+            for letter in letters(&before) {
+                assert!(!allows.contains(&letter), "{language:?}: {letter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bar_says_the_same_in_one_line() {
+    let said = |view: &View| bar::line(&subject().texts, view).map(|line| line.text);
+    let check = |view: &View, expected: Option<&str>| assert_eq!(said(view).as_deref(), expected);
+    check(&waiting(vec![]), None);
+    check(
+        &connected(true, false),
+        Some("Maija Virtanen katsoo näyttöäsi"),
+    );
+    check(
+        &connected(true, true),
+        Some("Maija Virtanen ohjaa konettasi"),
+    );
+    let mut long = connected(true, true);
+    if let Some(agent) = &mut long.agent {
+        agent.name = "Ä".repeat(80);
+    }
+    let shortened = format!("{}… ohjaa konettasi", "Ä".repeat(29));
+    check(&long, Some(&shortened));
+    let first = View {
+        permissions: Permissions::default(),
+        ..asked(Ask::View, true)
+    };
+    check(&first, Some("Maija Virtanen odottaa vastaustasi"));
+    check(
+        &asked(Ask::Control, true),
+        Some("Maija Virtanen katsoo näyttöäsi"),
+    );
+}
