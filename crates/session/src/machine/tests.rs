@@ -256,10 +256,25 @@ mod opening_and_waiting {
     }
 
     #[test]
-    fn a_flood_of_strangers_is_bounded() {
+    fn a_flood_of_strangers_hides_nobody() {
         let mut bench = Bench::waiting();
         for _ in 0..1000 {
             assert_eq!(bench.give(Event::Stranger), [Action::Accept]);
+        }
+        assert_eq!(bench.view().notices.len(), MAX_STRANGERS);
+        bench.give(Event::WrongGuess(agent()));
+        let wrong = Notice::WrongCodeTried {
+            agent: agent(),
+            left: 2,
+        };
+        assert_eq!(bench.view().notices.last(), Some(&wrong));
+    }
+
+    #[test]
+    fn notices_are_bounded() {
+        let mut bench = Bench::waiting();
+        for _ in 0..1000 {
+            bench.give(Event::ServiceLost);
         }
         assert_eq!(bench.view().notices.len(), MAX_NOTICES);
     }
