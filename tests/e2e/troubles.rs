@@ -329,6 +329,27 @@ fn a_plugin_that_is_missing() {
     let failed = open_fails(&world, "ecom", "plugin-missing", 4);
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("libnothing.so"), "{detail}");
+    assert!(detail.contains("key `backend.plugin`"), "{detail}");
+}
+
+#[test]
+fn a_plugin_of_a_version_that_wont_do() {
+    let world = World::new();
+    registry(&world, "version = \">=0.1, <1\"", "version = \"^9\"");
+    let failed = open_fails(&world, "ecom", "plugin-wrong-version", 4);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("key `backend.version`"), "{detail}");
+    assert!(detail.ends_with("correct the requirement"), "{detail}");
+}
+
+#[test]
+fn options_that_the_plugin_doesnt_know() {
+    let world = World::new();
+    registry(&world, "tool = \"x11vnc\"", "toool = \"x11vnc\"");
+    let failed = open_fails(&world, "remoteus-2008", "registry-broken", 3);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("key `backend.options`"), "{detail}");
+    assert!(detail.contains("`toool`"), "{detail}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Profile {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// A key that no profile has, or a value of the wrong kind.
-    #[error("backend.options: {0}")]
+    #[error("{0}")]
     Options(#[from] serde_json::Error),
     /// A path that would depend on the folder in which the launcher was started.
     #[error("backend.options.paths: '{0}' is not an absolute path")]
