@@ -2,6 +2,7 @@
 
 import { byId, element, setText, show } from "./dom.ts";
 import type { Customer, LogEntry, Session, Traffic, UsableBackend } from "./protocol.ts";
+import { unusableWords } from "./words.ts";
 
 export class Panel {
   readonly #customer = byId("customer", HTMLElement);
@@ -66,7 +67,7 @@ export class Panel {
     const item = element("li", { "data-testid": `backend-${backend.id}` });
     item.append(element("span", { class: "name" }, backend.label));
     if (!backend.usable) {
-      item.append(element("span", { class: "note" }, backend.reason ?? "not usable on this computer"));
+      item.append(element("span", { class: "note" }, unusableWords(backend.reason)));
       return item;
     }
     const asked = session.asking?.kind === "switch" && session.asking.backend === backend.id;

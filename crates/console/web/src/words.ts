@@ -21,6 +21,26 @@ function connectedWords(session: Session | null): string {
   return session?.permissions.view ? "Viewing" : "Connected";
 }
 
+const UNUSABLE: Readonly<Record<string, string>> = {
+  "tool-missing": "not installed on the customer's computer",
+  "tool-too-old": "installed there in a version that doesn't fit",
+  "tool-failed": "installed there, but it doesn't start",
+  "display-missing": "there is no display that it can share",
+  "display-unsupported": "the customer's display can't be shared",
+  "plugin-missing": "its installation there is not complete",
+  "plugin-refused": "refused there: it may have been tampered with",
+  "plugin-wrong-version": "its version there doesn't fit the launcher",
+  "registry-broken": "there is a mistake in its settings there",
+};
+
+/** Why a backend can't be used at the customer's, from its stable name. */
+export function unusableWords(reason: string | null): string {
+  if (reason === null) {
+    return "can't be used there";
+  }
+  return UNUSABLE[reason] ?? `can't be used there (${reason})`;
+}
+
 export interface Waiting {
   title: string;
   text: string;
