@@ -16,6 +16,7 @@ use crate::language::Language;
 
 mod error;
 pub mod place;
+pub mod signature;
 
 pub use error::{Problem, RegistryError};
 

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use super::signature::{self, BadBuildKey, BuildTrust};
 use super::{MAX_BYTES, Registry, RegistryError};
 
 /// The registry's file name.
@@ -60,6 +61,44 @@ pub enum PlaceError {
         /// The file or the folder above it that others can write.
         writable: PathBuf,
     },
+    /// Its signature isn't the vendor's, or not of this text.
+    #[error(
+        "the signature {} isn't the vendor's, or the registry was changed after it was signed; install both \
+         again as the vendor ships them",
+        signature.display()
+    )]
+    BadSignature {
+        /// The signature's file.
+        signature: PathBuf,
+    },
+    /// This build takes signed registries only.
+    #[error(
+        "the registry {} isn't signed, and this build takes none that isn't; put the vendor's {} beside it",
+        file.display(), signature.display()
+    )]
+    Unsigned {
+        /// The registry.
+        file: PathBuf,
+        /// Where its signature would be.
+        signature: PathBuf,
+    },
+    /// Others can write the folder, so nothing but a hash says which plugin is meant.
+    #[error(
+        "the registry {} is signed, but others than administrators can write {}, and backend `{id}` has no \
+         sha256; add it and sign again, or install where only root can write",
+        file.display(), writable.display()
+    )]
+    Unpinned {
+        /// The registry.
+        file: PathBuf,
+        /// What others can write.
+        writable: PathBuf,
+        /// The backend.
+        id: String,
+    },
+    /// The build itself is wrong.
+    #[error(transparent)]
+    Build(#[from] BadBuildKey),
     /// It was read, and is wrong.
     #[error(transparent)]
     Broken(#[from] RegistryError),
@@ -72,6 +111,18 @@ impl Installed {
     /// # Errors
     /// Why there is none, in words for the integrator.
     pub fn load(given: Option<&Path>, exe: &Path) -> Result<Self, PlaceError> {
+        Self::load_trusting(given, exe, &BuildTrust::of_build()?)
+    }
+
+    /// The same for a build that trusts this.
+    ///
+    /// # Errors
+    /// Why there is none, in words for the integrator.
+    pub fn load_trusting(
+        given: Option<&Path>,
+        exe: &Path,
+        trust: &BuildTrust,
+    ) -> Result<Self, PlaceError> {
         let (found, development) = match given {
             Some(file) => (file.to_owned(), true),
             None => (find(&candidates(exe))?, false),
@@ -81,11 +132,19 @@ impl Installed {
             error,
         };
         let file = found.canonicalize().map_err(unreadable)?;
-        if !development && let Some(writable) = writable_by_others(&file).map_err(unreadable)? {
+        // What is judged is this text, whatever the file says a moment later.
+        let text = read(&file, MAX_BYTES).map_err(unreadable)?;
+        let signed = !development && is_signed(&file, &text, trust)?;
+        let writable = writable_by_others(&file).map_err(unreadable)?;
+        let writable = writable.filter(|_| !development);
+        if let (Some(writable), false) = (&writable, signed) {
+            let writable = writable.clone();
             return Err(PlaceError::NotTrusted { file, writable });
         }
-        let text = read(&file).map_err(unreadable)?;
         let registry = Registry::parse(&text, &file.to_string_lossy())?;
+        if let Some(writable) = writable {
+            all_pinned(&registry, &file, writable)?;
+        }
         let plugins = plugin_folder(&file, exe);
         Ok(Self {
             registry,
@@ -93,6 +152,44 @@ impl Installed {
             plugins,
             development,
         })
+    }
+}
+
+/// Whether the vendor has signed this text. No signature is a no; a wrong one is an error.
+fn is_signed(file: &Path, text: &str, trust: &BuildTrust) -> Result<bool, PlaceError> {
+    let mut signature = file.as_os_str().to_owned();
+    signature.push(signature::EXTENSION);
+    let signature = PathBuf::from(signature);
+    let read = match read(&signature, signature::MAX_BYTES) {
+        Ok(read) => Some(read),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(_) => return Err(PlaceError::BadSignature { signature }),
+    };
+    match (&trust.key, read) {
+        (Some(key), Some(read)) if key.has_signed(text.as_bytes(), &read) => Ok(true),
+        (Some(_), Some(_)) => Err(PlaceError::BadSignature { signature }),
+        _ if trust.signed_only => {
+            let file = file.to_owned();
+            Err(PlaceError::Unsigned { file, signature })
+        }
+        (Some(_), None) => {
+            tracing::warn!("the registry {} isn't signed", file.display());
+            Ok(false)
+        }
+        (None, _) => Ok(false),
+    }
+}
+
+/// In a folder that others can write, every plugin must be known by its hash.
+fn all_pinned(registry: &Registry, file: &Path, writable: PathBuf) -> Result<(), PlaceError> {
+    let unpinned = |backend: &&super::Backend| backend.sha256.is_none();
+    match registry.backends.iter().find(unpinned) {
+        None => Ok(()),
+        Some(backend) => Err(PlaceError::Unpinned {
+            file: file.to_owned(),
+            writable,
+            id: backend.id.clone(),
+        }),
     }
 }
 
@@ -113,11 +210,11 @@ fn find(candidates: &[PathBuf]) -> Result<PathBuf, PlaceError> {
     })
 }
 
-fn read(file: &Path) -> io::Result<String> {
+fn read(file: &Path, most: usize) -> io::Result<String> {
     let mut text = String::new();
-    // One byte more than allowed, so that the parser sees that there is too much.
+    // One byte more than allowed, so that whoever parses it sees that there is too much.
     File::open(file)?
-        .take(MAX_BYTES as u64 + 1)
+        .take(most as u64 + 1)
         .read_to_string(&mut text)?;
     Ok(text)
 }
@@ -236,6 +333,115 @@ mod tests {
         assert_eq!(place(), root.join("bin/plugins"));
         fs::create_dir(root.join("etc/plugins")).unwrap();
         assert_eq!(place(), root.join("etc/plugins"));
+    }
+
+    /// A registry that `minisign` 0.11 has signed, in a folder that is ours alone to write.
+    struct Signed(tempfile::TempDir);
+
+    impl Signed {
+        fn new() -> Self {
+            let signed = Self(folder());
+            for name in ["backends.toml", "backends.toml.minisig"] {
+                fs::copy(Self::fixture(name), signed.path(name)).unwrap();
+            }
+            signed
+        }
+
+        fn fixture(name: &str) -> PathBuf {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/fixtures/signed")
+                .join(name)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn trust() -> BuildTrust {
+            let public = fs::read_to_string(Self::fixture("minisign.pub")).unwrap();
+            let key = signature::RegistryKey::parse(public.lines().nth(1).unwrap());
+            BuildTrust {
+                key: Some(key.unwrap()),
+                signed_only: true,
+            }
+        }
+
+        fn change(&self, from: &str, to: &str) {
+            let text = fs::read_to_string(self.path("backends.toml")).unwrap();
+            assert!(text.contains(from));
+            fs::write(self.path("backends.toml"), text.replace(from, to)).unwrap();
+        }
+
+        fn load(&self, trust: &BuildTrust) -> Result<Installed, PlaceError> {
+            Installed::load_trusting(None, &self.path("etatuki"), trust)
+        }
+    }
+
+    #[test]
+    fn a_signed_registry_is_trusted_wherever_it_lies() {
+        let signed = Signed::new();
+        let installed = signed.load(&Signed::trust()).unwrap();
+        assert!(!installed.development);
+        // A build without a key believes nobody's signature.
+        let refused = signed.load(&BuildTrust::default()).unwrap_err();
+        assert!(
+            matches!(refused, PlaceError::NotTrusted { .. }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_changed_registry_or_a_wrong_signature_is_refused() {
+        let signed = Signed::new();
+        signed.change("02-2767 171", "0600 0 0000");
+        let refused = signed.load(&Signed::trust()).unwrap_err();
+        assert!(
+            matches!(refused, PlaceError::BadSignature { .. }),
+            "{refused}"
+        );
+
+        let check = |content: &[u8]| {
+            let signed = Signed::new();
+            fs::write(signed.path("backends.toml.minisig"), content).unwrap();
+            let refused = signed.load(&Signed::trust()).unwrap_err();
+            assert!(
+                matches!(refused, PlaceError::BadSignature { .. }),
+                "{refused}"
+            );
+        };
+        check(b"");
+        check(b"rubbish");
+        check(&[0xff; 9000]);
+        check(&fs::read(Signed::fixture("old-kind.minisig")).unwrap());
+    }
+
+    #[test]
+    fn an_unsigned_registry_is_refused_where_the_build_says_so() {
+        let signed = Signed::new();
+        fs::remove_file(signed.path("backends.toml.minisig")).unwrap();
+        let refused = signed.load(&Signed::trust()).unwrap_err();
+        assert!(matches!(refused, PlaceError::Unsigned { .. }), "{refused}");
+        let lenient = BuildTrust {
+            signed_only: false,
+            ..Signed::trust()
+        };
+        let refused = signed.load(&lenient).unwrap_err();
+        assert!(
+            matches!(refused, PlaceError::NotTrusted { .. }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn where_others_can_write_every_plugin_needs_its_hash() {
+        let unpinned = fs::read_to_string(Signed::fixture("backends.toml")).unwrap();
+        let unpinned = unpinned.replacen(&format!("sha256 = \"{}\"\n", "0f".repeat(32)), "", 1);
+        let registry = Registry::parse(&unpinned, "backends.toml").unwrap();
+        let refused = all_pinned(&registry, Path::new("backends.toml"), "/tmp".into());
+        assert!(
+            matches!(refused, Err(PlaceError::Unpinned { id, .. }) if id == "ecom"),
+            "the first one has no hash"
+        );
     }
 
     #[cfg(unix)]
