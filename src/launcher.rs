@@ -190,6 +190,7 @@ impl Launcher {
             sha256: backend.sha256,
             folder: self.installed.plugins.clone(),
             options: backend.options.clone(),
+            network: backend.network,
             language: self.language.code().to_owned(),
             origin: self.origin(backend),
         }

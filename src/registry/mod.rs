@@ -70,6 +70,8 @@ pub struct Backend {
     pub form: CodeForm,
     /// The versions of the accounting program for which this entry is the fitting one.
     pub for_app: Option<VersionReq>,
+    /// Whether the plugin may use the network itself.
+    pub network: bool,
     /// Handed to the plugin as it stands.
     pub options: serde_json::Value,
 }
@@ -182,6 +184,8 @@ struct RawBackend {
     for_app: Option<VersionReq>,
     #[serde(default)]
     order: i64,
+    #[serde(default)]
+    network: bool,
     options: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
@@ -308,6 +312,7 @@ impl Source<'_> {
             sha256,
             form: raw.form,
             for_app: raw.for_app,
+            network: raw.network,
             options: raw
                 .options
                 .map(Spanned::into_inner)

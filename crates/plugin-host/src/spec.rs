@@ -20,6 +20,8 @@ pub struct PluginSpec {
     pub folder: PathBuf,
     /// The backend's options, handed to the plugin as JSON.
     pub options: serde_json::Value,
+    /// Whether the plugin may use the network; else Unix sockets are all it has.
+    pub network: bool,
     /// The customer's language: `fi`, `sv` or `en`.
     pub language: String,
     /// Where all that was written; stays with the parent.

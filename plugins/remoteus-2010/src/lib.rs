@@ -43,7 +43,8 @@ impl Backend for Remoteus2010 {
         vendor: "Etätuki",
         version: env!("CARGO_PKG_VERSION"),
         code_form: CodeForm::Remoteus,
-        capabilities: Capabilities::INPUT,
+        // The tool's two halves talk to each other over loopback.
+        capabilities: Capabilities::INPUT.with(Capabilities::NETWORK),
     };
 
     fn new(host: Host) -> Self {

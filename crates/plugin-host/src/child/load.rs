@@ -97,6 +97,12 @@ fn judge(spec: &PluginSpec, plugin: LoadedPlugin) -> Result<LoadedPlugin, Refusa
             wanted: spec.version.clone(),
         });
     }
+    if plugin.capabilities & raw::CAP_NETWORK != 0 && !spec.network {
+        let text = "it needs the network, and the registry doesn't allow it (`network = true`)";
+        return Err(Refusal::Refused {
+            text: text.to_owned(),
+        });
+    }
     if !["remoteus", "ecom", "own"].contains(&plugin.code_form.as_str()) {
         return Err(load_error(format!(
             "the form of the plugin's code is unknown: {:?}",

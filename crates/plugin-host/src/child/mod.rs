@@ -13,6 +13,7 @@
 
 mod calls;
 mod host_table;
+mod jail;
 mod load;
 mod output;
 mod plugin;
@@ -20,9 +21,10 @@ mod stdio;
 mod trust;
 mod watchdog;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use etatuki_backend_api::raw;
@@ -32,7 +34,7 @@ use rustix::process::{
 
 use crate::lines::Messages;
 use crate::strays::Mark;
-use crate::wire::{Call, FromChild, PROTOCOL, Request};
+use crate::wire::{self, Call, FromChild, PROTOCOL, Request};
 use calls::Work;
 use output::Output;
 use stdio::Stdio;
@@ -63,54 +65,82 @@ pub fn run_child() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let output = Output::start(stdio.output);
-    output.send(&FromChild::Hello {
-        protocol: PROTOCOL,
-        abi: raw::MAJOR,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    });
+    let Stdio {
+        input,
+        mut output,
+        socket,
+    } = stdio;
+    let mut requests = Requests::new(input);
+    let Some((load, open)) = begin(&mut output, &mut requests) else {
+        end();
+    };
+    let output = Output::start(output);
+    for what in open {
+        output.send(&FromChild::Log {
+            level: raw::LOG_WARN,
+            text: format!("the plugin host isn't closed off: {what}"),
+        });
+    }
     let (queue, work) = channel();
     let done = calls::start(queue.clone(), work, output.clone());
-    if let Some(socket) = &stdio.socket {
-        read_requests(stdio.input, &queue, |id| stdio::receive_handle(socket, id));
-    } else {
-        read_requests(stdio.input, &queue, |_| None);
+    let _ = queue.send(Work::Call(load, None));
+    while let Some(request) = requests.next() {
+        let handle = match (&request.call, &socket) {
+            (Call::Attach, Some(socket)) => stdio::receive_handle(socket, request.id),
+            _ => None,
+        };
+        let _ = queue.send(Work::Call(request, handle));
     }
     let _ = queue.send(Work::Quit);
     let _ = done.recv_timeout(LAST_WORDS);
     end()
 }
 
-/// Until the pipe ends, or something comes that isn't in the protocol.
-fn read_requests(
-    mut input: impl Read,
-    queue: &Sender<Work>,
-    mut handle: impl FnMut(u64) -> Option<std::os::fd::OwnedFd>,
-) {
-    let mut messages = Messages::default();
-    let mut buffer = zeroize::Zeroizing::new([0; 4096]);
-    loop {
-        match input.read(&mut *buffer) {
-            Ok(0) => return,
-            Ok(length) => messages.push(&buffer[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return,
+/// Says hello, waits for the first request, which has to be a load, and closes this process off as that says; all of it
+/// before there is a second thread. What couldn't be closed comes back.
+fn begin(output: &mut File, requests: &mut Requests) -> Option<(Request, Vec<String>)> {
+    let hello = wire::line(&FromChild::Hello {
+        protocol: PROTOCOL,
+        abi: raw::MAJOR,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    output.write_all(&hello.ok()?).ok()?;
+    let load = requests.next()?;
+    let Call::Load { plugin } = &load.call else {
+        return None;
+    };
+    let open = jail::close(plugin);
+    Some((load, open))
+}
+
+/// What the parent asks for, line by line.
+struct Requests {
+    input: File,
+    messages: Messages,
+    buffer: zeroize::Zeroizing<[u8; 4096]>,
+}
+
+impl Requests {
+    fn new(input: File) -> Self {
+        Self {
+            input,
+            messages: Messages::default(),
+            buffer: zeroize::Zeroizing::new([0; 4096]),
         }
+    }
+
+    /// The next one; none once the pipe has ended, or something came that isn't in the protocol.
+    fn next(&mut self) -> Option<Request> {
         loop {
-            let line = match messages.next() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(_) => return,
-            };
-            let Ok(request) = serde_json::from_slice::<Request>(&line) else {
-                return;
-            };
-            let handle = if matches!(request.call, Call::Attach) {
-                handle(request.id)
-            } else {
-                None
-            };
-            let _ = queue.send(Work::Call(request, handle));
+            if let Some(line) = self.messages.next().ok()? {
+                return serde_json::from_slice(&line).ok();
+            }
+            match self.input.read(&mut *self.buffer) {
+                Ok(0) => return None,
+                Ok(length) => self.messages.push(&self.buffer[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
         }
     }
 }

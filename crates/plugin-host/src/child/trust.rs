@@ -204,6 +204,7 @@ mod tests {
             sha256: None,
             folder,
             options: serde_json::Value::Null,
+            network: false,
             language: "en".into(),
             origin: crate::spec::Origin::default(),
         };

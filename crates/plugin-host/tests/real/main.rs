@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod jail;
 mod misbehaving;
 mod parents_end;
 mod sessions;

@@ -156,27 +156,13 @@ async fn a_plugin_that_does_not_want_to_leave_is_killed() {
     assert_gone(pid);
 }
 
-/// Living processes that carry this mark.
-fn runaways(mark: &[u8]) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let environments = entries.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
-    environments
-        .filter(|found| found.split(|byte| *byte == 0).any(|line| line == mark))
-        .count()
-}
-
 #[tokio::test]
 async fn a_tool_that_left_the_group_is_found_too() {
     let folder = Folder::new();
     let spec = folder.misbehaving("runaway-tool");
     for by_shutdown in [true, false] {
         let (host, mut events) = start_well(&spec).await;
-        let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
-        let mut lines = environment.split(|byte| *byte == 0);
-        let mark = lines
-            .find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="))
-            .unwrap()
-            .to_vec();
+        let mark = mark_of(&host);
         host.open("123456789012").await.unwrap();
         wait_for(&mut events, "waiting").await;
         let pid = host.pid();

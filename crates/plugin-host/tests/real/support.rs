@@ -49,6 +49,7 @@ impl Folder {
             sha256: None,
             folder: self.path(),
             options: Value::Null,
+            network: false,
             language: "fi".to_owned(),
             origin: Origin::default(),
         }
@@ -219,4 +220,21 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "not before long: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The line in the environment by which everything that a host started is found.
+pub(crate) fn mark_of(host: &PluginHost) -> Vec<u8> {
+    let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
+    let mut lines = environment.split(|byte| *byte == 0);
+    let mark = lines.find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="));
+    mark.unwrap().to_vec()
+}
+
+/// Living processes that carry this mark.
+pub(crate) fn runaways(mark: &[u8]) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let environments = entries.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+    environments
+        .filter(|found| found.split(|byte| *byte == 0).any(|line| line == mark))
+        .count()
 }

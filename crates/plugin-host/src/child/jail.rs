@@ -1,0 +1,246 @@
+//! What foreign code may still do in this process, and every tool that it starts: closed for good before the library is
+//! loaded, and while there is one thread only, for these locks are inherited by threads that come later and not by
+//! those that are there.
+//!
+//! - No new privileges, so that no set-uid program helps out.
+//! - Limits: memory, files, the size of a file.
+//! - Landlock: what belongs to the system can be read and run, the user's files can't be read, nothing can be written
+//!   but devices, and no process outside can be signalled or looked into (the launcher next door holds the keys).
+//! - seccomp: no network but Unix sockets, unless the registry allows it; no way round what stands above.
+//!
+//! A kernel that lacks one of them (Debian 12's has all) doesn't stop a session: the log says so.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::spec::PluginSpec;
+
+/// Bytes of address space. Threads reserve some 70 MB each and use little of it; the picture of two 4K screens has 66 MB.
+const MEMORY: u64 = 3 << 30;
+/// Open files.
+const FILES: u64 = 1024;
+/// Bytes of one file that is written, should there be a place for it.
+const FILE_SIZE: u64 = 64 << 20;
+
+/// Closes everything that can be closed. What couldn't be is returned, in words for the log.
+pub(super) fn close(spec: &PluginSpec) -> Vec<String> {
+    let mut open = Vec::new();
+    let mut note = |what: &str, done: Result<(), String>| {
+        open.extend(done.err().map(|error| format!("{what}: {error}")));
+    };
+    let done = rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string());
+    note("new privileges are possible", done);
+    limit(Resource::As, MEMORY);
+    limit(Resource::Nofile, FILES);
+    limit(Resource::Fsize, FILE_SIZE);
+    let network = spec.network || is_remote(std::env::var("DISPLAY").ok().as_deref());
+    note("the user's files are open", files::close(spec));
+    note("the network is open", calls::close(network));
+    open
+}
+
+/// Less is always allowed; one that is stricter already stays.
+fn limit(resource: Resource, most: u64) {
+    let now = rustix::process::getrlimit(resource);
+    let lower = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
+    let _ = setrlimit(
+        resource,
+        Rlimit {
+            current: lower(now.current),
+            maximum: lower(now.maximum),
+        },
+    );
+}
+
+/// A display on another machine (`host:0`, or ssh's `localhost:10.0`) is reached by TCP.
+fn is_remote(display: Option<&str>) -> bool {
+    display.is_some_and(|display| !display.starts_with([':', '/']) && !display.starts_with("unix"))
+}
+
+/// What may be read and run besides the system: the plugin's folder, the key to the display, and every absolute path
+/// that the registry names in the backend's options (the tool's).
+fn allowed(spec: &PluginSpec) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let authority = std::env::var_os("XAUTHORITY").map(PathBuf::from);
+    let authority = authority.or_else(|| home.map(|home| home.join(".Xauthority")));
+    let mut paths = vec![spec.folder.clone()];
+    paths.extend(authority);
+    named(&spec.options, &mut paths);
+    paths
+}
+
+/// The absolute paths in an option, however deep. Of a program its folder, for it may bring libraries.
+fn named(options: &serde_json::Value, paths: &mut Vec<PathBuf>) {
+    match options {
+        serde_json::Value::String(text) => {
+            let path = Path::new(text);
+            if path.is_absolute() && path.is_file() {
+                paths.extend(path.parent().map(Path::to_owned));
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| named(item, paths)),
+        serde_json::Value::Object(items) => items.values().for_each(|item| named(item, paths)),
+        _ => {}
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod files {
+    use std::path::PathBuf;
+
+    use landlock::{
+        ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+        RulesetStatus, Scope, path_beneath_rules,
+    };
+
+    use super::{PluginSpec, allowed};
+
+    /// What belongs to the system; what isn't there is left out. Of /tmp only where the display's socket is.
+    const SYSTEM: [&str; 14] = [
+        "/usr",
+        "/bin",
+        "/sbin",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/etc",
+        "/opt",
+        "/proc",
+        "/sys",
+        "/run",
+        "/var/lib",
+        "/tmp/.X11-unix",
+    ];
+    const DEVICES: [&str; 8] = [
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+        "/dev/tty",
+        "/dev/ptmx",
+        "/dev/shm",
+    ];
+    /// The newest that this is written for; a kernel that knows less is asked for less.
+    const KNOWN: ABI = ABI::V6;
+
+    pub(super) fn close(spec: &PluginSpec) -> Result<(), String> {
+        let status = restrict(&allowed(spec)).map_err(|error| error.to_string())?;
+        match status {
+            RulesetStatus::NotEnforced => Err("the kernel has no Landlock".to_owned()),
+            RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+        }
+    }
+
+    fn restrict(more: &[PathBuf]) -> Result<RulesetStatus, landlock::RulesetError> {
+        let read = AccessFs::from_read(KNOWN);
+        let all = AccessFs::from_all(KNOWN);
+        let ruleset = Ruleset::default()
+            .handle_access(all)?
+            .scope(Scope::Signal)?
+            .create()?
+            .add_rules(path_beneath_rules(SYSTEM, read))?
+            .add_rules(path_beneath_rules(more, read))?
+            .add_rules(path_beneath_rules(DEVICES, all))?;
+        Ok(ruleset.restrict_self()?.ruleset)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod calls {
+    use std::collections::BTreeMap;
+
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, apply_filter,
+    };
+
+    /// Ways to look into other processes, to get at the kernel, or to make a socket without `socket`.
+    const NEVER: [libc::c_long; 20] = [
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_kcmp,
+        libc::SYS_io_uring_setup,
+        libc::SYS_userfaultfd,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_init_module,
+        libc::SYS_kexec_load,
+    ];
+
+    pub(super) fn close(network: bool) -> Result<(), String> {
+        let filter = filter(network).map_err(|error| error.to_string())?;
+        apply_filter(&filter).map_err(|error| error.to_string())
+    }
+
+    fn filter(network: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+            NEVER.into_iter().map(|call| (call, vec![])).collect();
+        if !network {
+            let unix = u64::from(libc::AF_UNIX.unsigned_abs());
+            let (length, differs) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Ne);
+            let other = SeccompCondition::new(0, length, differs, unix)?;
+            rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![other])?]);
+        }
+        let refused = SeccompAction::Errno(libc::EACCES.unsigned_abs());
+        let here = std::env::consts::ARCH.try_into()?;
+        SeccompFilter::new(rules, SeccompAction::Allow, refused, here)?.try_into()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod files {
+    pub(super) fn close(_spec: &super::PluginSpec) -> Result<(), String> {
+        Err("this system has nothing for it yet".to_owned())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod calls {
+    pub(super) fn close(_network: bool) -> Result<(), String> {
+        Err("this system has nothing for it yet".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn displays_of_this_machine_need_no_network() {
+        for here in [":0", ":12.1", "unix:0", "/private/tmp/x:0"] {
+            assert!(!is_remote(Some(here)), "{here}");
+        }
+        for there in ["localhost:10.0", "192.0.2.1:0"] {
+            assert!(is_remote(Some(there)), "{there}");
+        }
+        assert!(!is_remote(None));
+    }
+
+    #[test]
+    fn the_folders_of_named_programs_are_open() {
+        let options = json!({
+            "paths": ["/bin/sh", "relative/sh", "/nonexistent/tool"],
+            "more": { "deep": "/etc/passwd" },
+            "count": 3,
+        });
+        let mut paths = Vec::new();
+        named(&options, &mut paths);
+        assert_eq!(paths, [PathBuf::from("/etc"), PathBuf::from("/bin")]);
+    }
+}

@@ -1,0 +1,99 @@
+//! What foreign code can't do in the plugin host, tried by foreign code.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+use etatuki_plugin_host::{PluginSpec, ProbeReport};
+use serde_json::json;
+
+use crate::support::*;
+
+const EACCES: &str = "error 13";
+
+/// What a plugin gets that tries this.
+async fn tried(folder: &Folder, what: &str, network: bool) -> String {
+    let spec = PluginSpec {
+        options: json!({ "try": what }),
+        network,
+        ..folder.misbehaving("breaks-out")
+    };
+    let (host, _events) = start_well(&spec).await;
+    let report = host.probe().await;
+    host.shutdown().await;
+    match report.unwrap() {
+        ProbeReport::Usable { tool, .. } => tool.unwrap_or_default(),
+        ProbeReport::Unusable { text, .. } => panic!("{what}: {text}"),
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_network_unless_the_registry_says_so() {
+    let folder = Folder::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = format!("connect {}", listener.local_addr().unwrap().port());
+    assert_eq!(tried(&folder, &connect, false).await, EACCES);
+    assert_eq!(tried(&folder, &connect, true).await, "done");
+    assert_eq!(tried(&folder, "udp", false).await, EACCES);
+    assert_eq!(tried(&folder, "ring", true).await, EACCES);
+}
+
+#[tokio::test]
+async fn the_users_files_cant_be_read_nor_anything_be_written() {
+    let folder = Folder::new();
+    let mut private = tempfile::NamedTempFile::new().unwrap();
+    private.write_all(b"a diary").unwrap();
+    let read = format!("read {}", private.path().display());
+    assert_eq!(tried(&folder, &read, false).await, EACCES);
+    assert_eq!(tried(&folder, "read /etc/passwd", false).await, "done");
+    for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
+        let got = tried(&folder, &format!("write {path}"), false).await;
+        assert_eq!(got, EACCES, "{path}");
+        assert!(!std::path::Path::new(path).exists());
+    }
+    let beside = folder.path().join("more.so");
+    let write = format!("write {}", beside.display());
+    assert_eq!(tried(&folder, &write, false).await, EACCES);
+}
+
+/// The launcher holds the keys, and is the parent of the plugin host: here, this test.
+#[tokio::test]
+async fn the_launcher_cant_be_looked_into_nor_signalled() {
+    let folder = Folder::new();
+    let launcher = std::process::id();
+    let signal = format!("signal {launcher}");
+    assert_eq!(tried(&folder, &signal, true).await, "error 1");
+    let memory = format!("memory {launcher}");
+    assert_eq!(tried(&folder, &memory, true).await, EACCES);
+}
+
+#[tokio::test]
+async fn four_gigabytes_are_not_to_be_had() {
+    let folder = Folder::new();
+    assert_eq!(tried(&folder, "allocate", false).await, "error 12");
+}
+
+#[tokio::test]
+async fn a_plugin_that_wants_the_network_is_refused_without_leave() {
+    let folder = Folder::new();
+    let spec = folder.misbehaving("wants-network");
+    let error = start(&spec).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.name(), "plugin-refused");
+    assert!(error.to_string().contains("network = true"), "{error}");
+    let allowed = PluginSpec {
+        network: true,
+        ..spec
+    };
+    start_well(&allowed).await;
+}
+
+#[tokio::test]
+async fn ten_children_are_gone_with_their_host() {
+    let folder = Folder::new();
+    let (host, _events) = start_well(&folder.misbehaving("fork-bomb")).await;
+    let (mark, pid) = (mark_of(&host), host.pid());
+    host.open("123456789012").await.unwrap();
+    eventually("ten children and their host", || runaways(&mark) == 11);
+    host.shutdown().await;
+    assert_gone(pid);
+    eventually("all children are gone", || runaways(&mark) == 0);
+}
