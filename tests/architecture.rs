@@ -226,3 +226,22 @@ fn every_crate_has_a_line_on_the_map() {
         );
     }
 }
+
+/// A claim of the threat model whose test has gone is a wish.
+#[test]
+fn every_claim_of_the_threat_model_has_its_test() {
+    let page = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let named: Vec<_> = page
+        .split('`')
+        .filter_map(|part| part.split_once(".rs::"))
+        .collect();
+    assert!(named.len() > 30, "the page names {} tests", named.len());
+    for (file, test) in named {
+        let file = format!("{file}.rs");
+        let source = std::fs::read_to_string(root().join(&file)).expect(&file);
+        assert!(
+            source.contains(&format!("fn {test}(")),
+            "{file} has no test {test}"
+        );
+    }
+}
