@@ -67,9 +67,42 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// For those who write plugins
+    Plugin {
+        /// What to do with it
+        #[command(subcommand)]
+        what: PluginCommand,
+    },
     /// Load one plugin for the launcher (internal)
     #[command(hide = true)]
     PluginHost,
+}
+
+/// What can be done with a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum PluginCommand {
+    /// Try a plugin against the contract in etatuki_backend.h, each trial in a process of its own
+    Check(CheckArgs),
+}
+
+/// What to check, and how to tell it.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct CheckArgs {
+    /// The library
+    #[arg(value_name = "PATH", required_unless_present = "list")]
+    pub library: Option<PathBuf>,
+    /// Only this trial; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// The backend's options as JSON, as [backend.options] gives them to the plugin
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub options: String,
+    /// One JSON object a line for each trial, and one with the sums
+    #[arg(long)]
+    pub json: bool,
+    /// List the trials and their rules
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// The first argument with which the launcher starts itself as the host of a plugin.

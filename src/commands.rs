@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use etatuki_screen::{EscapeKey, Stop};
 use serde::Serialize;
 
-use crate::cli::{Cli, Command};
+use crate::check;
+use crate::cli::{Cli, Command, PluginCommand};
 use crate::embedded;
 use crate::exit::Exit;
 use crate::launcher::{Launcher, Start};
@@ -20,6 +21,11 @@ use crate::window::run as window;
 /// Runs the launcher.
 pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
+    // Needs no registry: a plugin's author has none.
+    if let Some(Command::Plugin { what }) = command {
+        let PluginCommand::Check(arguments) = what;
+        return check::run(arguments).into();
+    }
     let exit = match Start::new(options).launcher() {
         Ok(launcher) => with_registry(launcher, command),
         Err(refused) => without_registry(&refused.0, &refused.1, command.as_ref()),
@@ -42,8 +48,8 @@ fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
             on_display(launcher, |launcher| window::open(launcher, &backend))
         }
         None => on_display(launcher, window::menu),
-        // Taken care of before the command line is read.
-        Some(Command::PluginHost) => Exit::Internal,
+        // Taken care of before.
+        Some(Command::PluginHost | Command::Plugin { .. }) => Exit::Internal,
     }
 }
 

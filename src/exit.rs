@@ -15,6 +15,8 @@ pub enum Exit {
     Registry,
     /// The entry can't be used here: display, tool or plugin.
     Backend,
+    /// A plugin that was checked breaks the contract.
+    Check,
     /// The network or the service.
     Network,
     /// The link, or the agent's program.
@@ -28,6 +30,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Exit::Normal => 0,
+            Exit::Check => 1,
             Exit::Usage => 2,
             Exit::Registry => 3,
             Exit::Backend => 4,

@@ -12,6 +12,8 @@ pub mod settings;
 pub mod texts;
 
 #[cfg(feature = "window")]
+mod check;
+#[cfg(feature = "window")]
 pub mod cli;
 #[cfg(feature = "window")]
 pub mod commands;

@@ -9,11 +9,13 @@ use etatuki::exit::Exit;
 
 fn main() -> ExitCode {
     // First of all: what hosts a plugin must not have opened, read or started anything of ours.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|first| first == PLUGIN_HOST)
-    {
-        return etatuki_plugin_host::run_child();
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(first) if first == PLUGIN_HOST => return etatuki_plugin_host::run_child(),
+        Some(first) if first == etatuki_plugin_host::CHECK => {
+            return etatuki_plugin_host::run_check_child(arguments);
+        }
+        _ => {}
     }
     etatuki_plugin_host::forbid_core_dumps();
     let cli = Cli::parse();

@@ -374,3 +374,68 @@ fn after_a_failure_it_can_be_tried_again() {
     agent.ended();
     nothing_left(&world);
 }
+
+/// The plugins that ship keep the contract that everybody's plugins are held to.
+#[test]
+fn our_own_plugins_pass_the_checker() {
+    let world = World::new();
+    let check = |library: &str, only: &[&str]| {
+        let mut command = world.stage.program("etatuki");
+        command
+            .args(["plugin", "check"])
+            .arg(world.stage.bin().join(library))
+            .env("DISPLAY", world.display.name());
+        for name in only {
+            command.args(["--only", name]);
+        }
+        let done = command.output().unwrap();
+        let told = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{library}:\n{told}");
+        assert!(told.ends_with(" passed, 0 failed, 0 skipped\n"), "{told}");
+    };
+    check("libetatuki_ecom.so", &[]);
+    check("libetatuki_remoteus_2008.so", &[]);
+    // Each session makes an RSA key, so not a hundred of them.
+    let some = [
+        "descriptor",
+        "probe",
+        "open",
+        "attach-again",
+        "rfb",
+        "close-attached",
+        "leaves-nothing",
+    ];
+    check("libetatuki_remoteus_2010.so", &some);
+    nothing_left(&world);
+}
+
+#[test]
+fn a_plugin_that_breaks_the_contract_fails_the_check() {
+    let world = with_plugin("prints");
+    let library = world.stage.folder().join("plugins/prints.so");
+    let mut command = world.stage.program("etatuki");
+    let done = command
+        .args(["plugin", "check", "--json"])
+        .arg(library)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    let lines = String::from_utf8_lossy(&done.stdout).into_owned();
+    let trials: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let quiet = trials
+        .iter()
+        .find(|trial| trial["name"] == "quiet-load")
+        .unwrap();
+    assert_eq!(quiet["verdict"], "failed", "{quiet:#}");
+    assert!(trials.last().unwrap()["failed"].as_u64().unwrap() > 0);
+
+    let mut command = world.stage.program("etatuki");
+    let done = command
+        .args(["plugin", "check", "/nonexistent.so"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(2));
+}

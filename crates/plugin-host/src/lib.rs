@@ -5,6 +5,7 @@
 //! What belongs here: loading, the rules about what may be loaded, limits on every call, and that nothing is left
 //! behind. What doesn't: the interface itself (`backend-api`), and what a session does with a plugin (`session`).
 
+mod check;
 mod child;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod spec;
 mod strays;
 mod wire;
 
+pub use check::{CHECK, CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, run_check_child, trials};
 pub use child::{forbid_core_dumps, run_child};
 pub use error::{FailureReport, HostError};
 pub use etatuki_backend_api::State;

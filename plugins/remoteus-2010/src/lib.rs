@@ -122,16 +122,18 @@ impl Remoteus2010 {
         let session = session
             .as_mut()
             .ok_or_else(|| Failure::caller("not-open", "attach before open"))?;
-        if let Making::Begun(making) = std::mem::replace(&mut session.identity, Making::Failed) {
-            let made = making
+        let identity = match std::mem::replace(&mut session.identity, Making::Failed) {
+            Making::Begun(making) => making
                 .join()
-                .map_err(|_| Failure::ours("plugin-failed", "making the key panicked"))??;
-            session.identity = Making::Done(Arc::new(made));
-        }
-        match &session.identity {
-            Making::Done(identity) => Ok((session.driver.clone(), identity.clone())),
-            _ => Err(Failure::ours("plugin-failed", "no key for this session")),
-        }
+                .map_err(|_| Failure::ours("plugin-failed", "making the key panicked"))?
+                .map(Arc::new)?,
+            Making::Done(identity) => identity,
+            Making::Failed => {
+                return Err(Failure::ours("plugin-failed", "no key for this session"));
+            }
+        };
+        session.identity = Making::Done(identity.clone());
+        Ok((session.driver.clone(), identity))
     }
 }
 

@@ -18,16 +18,27 @@ pub(super) fn load(spec: &PluginSpec) -> Result<(LoadedPlugin, &'static raw::Des
     let file = trust::open(spec)?;
     // By the handle, not by the name: what was judged is what is loaded.
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // SAFETY: runs foreign code, which is what this process is for.
-    let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|error| load_error(words(&error, &name, &spec.path)))?;
-    let library: &'static Library = Box::leak(Box::new(library));
+    let descriptor = open_named(&name, &spec.path)?;
     // The handle stays open, so that its number keeps meaning this file to the loader.
     std::mem::forget(file);
 
-    let descriptor = descriptor(library)?;
     let plugin = describe(descriptor)?;
     judge(spec, plugin).map(|plugin| (plugin, descriptor))
+}
+
+/// Loads a library without judging who could have written it: for its author, who has.
+pub(crate) fn open_library(path: &Path) -> Result<&'static raw::Descriptor, Refusal> {
+    let whole = path.canonicalize().map_err(|_| Refusal::Missing {
+        path: path.to_owned(),
+    })?;
+    open_named(&whole.to_string_lossy(), path)
+}
+
+fn open_named(name: &str, path: &Path) -> Result<&'static raw::Descriptor, Refusal> {
+    // SAFETY: runs foreign code, which is what this process is for.
+    let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|error| load_error(words(&error, name, path)))?;
+    descriptor(Box::leak(Box::new(library)))
 }
 
 /// The loader's message, with the file's own name.
@@ -66,7 +77,7 @@ fn symbol(library: &Library, name: &[u8]) -> Option<*const raw::Descriptor> {
     Some(*symbol).filter(|address| !address.is_null())
 }
 
-fn describe(descriptor: &raw::Descriptor) -> Result<LoadedPlugin, Refusal> {
+pub(crate) fn describe(descriptor: &raw::Descriptor) -> Result<LoadedPlugin, Refusal> {
     let version = text("version", descriptor.version)?;
     let version = Version::parse(&version).map_err(|error| {
         load_error(format!(

@@ -36,8 +36,9 @@ use crate::lines::Messages;
 use crate::strays::Mark;
 use crate::wire::{self, Call, FromChild, PROTOCOL, Request};
 use calls::Work;
+pub(crate) use load::{describe, open_library};
 use output::Output;
-use stdio::Stdio;
+pub(crate) use stdio::Stdio;
 
 /// How long the plugin may take to put things away once the parent is gone.
 const LAST_WORDS: Duration = Duration::from_millis(800);
@@ -154,6 +155,11 @@ fn end() -> ! {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
+    leave(0)
+}
+
+/// Ends the process here and now.
+pub(crate) fn leave(code: i32) -> ! {
     // SAFETY: ends the process; nothing of ours needs to be put away.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(code) }
 }

@@ -16,15 +16,15 @@ use crate::wire::SOCKET_FD;
 const ABOVE: i32 = 10;
 
 /// The parent's pipes, and the socket on which it hands over sockets.
-pub(super) struct Stdio {
-    pub(super) input: File,
-    pub(super) output: File,
-    pub(super) socket: Option<OwnedFd>,
+pub(crate) struct Stdio {
+    pub(crate) input: File,
+    pub(crate) output: File,
+    pub(crate) socket: Option<OwnedFd>,
 }
 
 impl Stdio {
     /// Moves them aside. Afterwards stdin is empty, stdout is stderr, and none of ours is inherited by a tool.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         let input = File::from(fcntl_dupfd_cloexec(io::stdin(), ABOVE)?);
         let output = File::from(fcntl_dupfd_cloexec(io::stdout(), ABOVE)?);
         let socket = take_socket();

@@ -1,0 +1,140 @@
+//! The checker, proved by plugins that do one thing wrong each: it names the rule that each breaks, and how.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "real/support.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use etatuki_plugin_host::{CheckSpec, Verdict, check, trials};
+use support::{Folder, exe};
+
+/// The verdicts of these trials, or of all.
+fn checked(library: PathBuf, only: &[&str]) -> BTreeMap<&'static str, (Verdict, String)> {
+    let spec = CheckSpec {
+        exe: exe().to_owned(),
+        library,
+        only: only.iter().map(|name| (*name).to_owned()).collect(),
+        options: serde_json::Value::Null,
+        limit: Duration::from_secs(6),
+    };
+    let mut found = BTreeMap::new();
+    check(&spec, |trial| {
+        found.insert(trial.name, (trial.verdict, trial.text));
+    });
+    found
+}
+
+/// This plugin breaks this rule, in this way, and the words say what was found.
+#[track_caller]
+fn breaks(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
+    let folder = Folder::new();
+    let spec = folder.misbehaving(plugin);
+    let found = checked(spec.path.clone(), &[trial]);
+    let (given, text) = &found[trial];
+    assert_eq!(*given, verdict, "{plugin}, {trial}: {text}");
+    assert!(text.contains(words), "{plugin}, {trial}: {text}");
+}
+
+#[test]
+fn what_is_no_plugin_is_told_first() {
+    breaks("wrong-major", "symbol", Verdict::Failed, "but for 2");
+    breaks("no-plugin", "symbol", Verdict::Failed, "not a plugin");
+    breaks(
+        "missing-symbol",
+        "symbol",
+        Verdict::Failed,
+        "undefined symbol",
+    );
+    breaks("short-descriptor", "symbol", Verdict::Failed, "32 bytes");
+    breaks(
+        "not-utf8",
+        "descriptor",
+        Verdict::Failed,
+        "vendor is not UTF-8",
+    );
+    breaks("odd-version", "descriptor", Verdict::Failed, "not semver");
+    breaks(
+        "short-instance",
+        "create",
+        Verdict::Failed,
+        "struct_size is 64",
+    );
+    breaks("no-open", "create", Verdict::Failed, "open is null");
+    breaks(
+        "create-fails",
+        "create",
+        Verdict::Failed,
+        "create returned 202",
+    );
+    breaks("prints", "quiet-load", Verdict::Failed, "it printed");
+}
+
+#[test]
+fn crashes_are_crashes() {
+    breaks("abort-in-open", "open", Verdict::Crashed, "SIGABRT");
+    breaks("segfault-later", "permissions", Verdict::Crashed, "SIGSEGV");
+    breaks("exit-in-open", "open", Verdict::Crashed, "exit code");
+}
+
+#[test]
+fn hangs_are_hangs() {
+    breaks("hang-in-open", "open", Verdict::Hung, "within 6 s");
+}
+
+#[test]
+fn what_is_left_behind_is_seen() {
+    breaks(
+        "leaks-thread",
+        "hundred-opens",
+        Verdict::Failed,
+        "more threads",
+    );
+    breaks(
+        "leaks-handle",
+        "hundred-opens",
+        Verdict::Failed,
+        "more open handles",
+    );
+    breaks(
+        "calls-late",
+        "silence",
+        Verdict::Failed,
+        "calls came afterwards",
+    );
+    breaks(
+        "logs-code",
+        "code-is-secret",
+        Verdict::Failed,
+        "has the session code",
+    );
+    breaks("slow-open", "open-returns", Verdict::Failed, "it took 8");
+    breaks(
+        "fork-bomb",
+        "leaves-nothing",
+        Verdict::Failed,
+        "10 more processes",
+    );
+    breaks("odd-state", "open", Verdict::Failed, "doesn't exist");
+}
+
+/// The SDK's example and the one in plain C break no rule but one: they echo, and speak no RFB.
+#[test]
+fn the_examples_break_no_rule() {
+    let folder = Folder::new();
+    for spec in [folder.echo(serde_json::Value::Null), folder.echo_in_c()] {
+        let found = checked(spec.path, &[]);
+        assert_eq!(found.len(), trials().count());
+        for (name, (verdict, text)) in found {
+            let expected = if name == "rfb" {
+                Verdict::Failed
+            } else {
+                Verdict::Passed
+            };
+            assert_eq!(verdict, expected, "{}: {name}: {text}", spec.id);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `etatuki plugin check`: what the plugin host's checker finds, told to the plugin's author.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, trials};
+use serde_json::json;
+
+use crate::cli::CheckArgs;
+use crate::exit::Exit;
+
+/// Checks one library and prints what was found.
+pub(crate) fn run(arguments: CheckArgs) -> Exit {
+    if arguments.list {
+        for (name, rule) in trials() {
+            print(&format!("{name:22}{rule}"));
+        }
+        return Exit::Normal;
+    }
+    let Some(spec) = spec(&arguments) else {
+        return Exit::Usage;
+    };
+    let mut counts = Counts::default();
+    check(&spec, |trial| {
+        counts.add(trial.verdict);
+        if arguments.json {
+            // Numbers and texts are always JSON.
+            print(&serde_json::to_string(&trial).unwrap_or_default());
+        } else {
+            tell(&trial);
+        }
+    });
+    if arguments.json {
+        let sums =
+            json!({ "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped });
+        print(&sums.to_string());
+    } else {
+        let Counts {
+            passed,
+            failed,
+            skipped,
+        } = counts;
+        print(&format!(
+            "{passed} passed, {failed} failed, {skipped} skipped"
+        ));
+    }
+    if counts.failed == 0 {
+        Exit::Normal
+    } else {
+        Exit::Check
+    }
+}
+
+/// What is to be checked; what is wrong with the command line is said.
+fn spec(arguments: &CheckArgs) -> Option<CheckSpec> {
+    let library = arguments.library.clone().unwrap_or_default();
+    if !library.is_file() {
+        complain(&format!("there is no file {}", library.display()));
+        return None;
+    }
+    let known = |name: &&String| !trials().any(|(known, _)| known == name.as_str());
+    if let Some(unknown) = arguments.only.iter().find(known) {
+        complain(&format!(
+            "there is no trial `{unknown}`; --list shows them all"
+        ));
+        return None;
+    }
+    let options = serde_json::from_str(&arguments.options);
+    let options = options.inspect_err(|error| complain(&format!("--options isn't JSON: {error}")));
+    Some(CheckSpec {
+        exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("etatuki")),
+        library,
+        only: arguments.only.clone(),
+        options: options.ok()?,
+        limit: TRIAL_LIMIT,
+    })
+}
+
+/// How many of each.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Passed => self.passed += 1,
+            Verdict::Skipped => self.skipped += 1,
+            Verdict::Failed | Verdict::Crashed | Verdict::Hung => self.failed += 1,
+        }
+    }
+}
+
+fn tell(trial: &Trial) {
+    let verdict = match trial.verdict {
+        Verdict::Passed => "passed ",
+        Verdict::Failed => "FAILED ",
+        Verdict::Crashed => "CRASHED",
+        Verdict::Hung => "HUNG   ",
+        Verdict::Skipped => "skipped",
+    };
+    print(format!("{verdict}  {:22}{}", trial.name, trial.text).trim_end());
+    if matches!(trial.verdict, Verdict::Passed | Verdict::Skipped) {
+        return;
+    }
+    print(&format!("{:9}the rule: {}", "", trial.rule));
+    for line in &trial.printed {
+        print(&format!("{:9}it printed: {line}", ""));
+    }
+}
+
+/// Nobody may be reading; there is nobody else to tell.
+fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "etatuki plugin check: {line}");
+}
