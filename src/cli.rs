@@ -67,6 +67,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Open what a link such as etatuki://open/ecom names; the window with all entries without one
+    Link {
+        /// The link
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+    },
     /// For those who write plugins
     Plugin {
         /// What to do with it
@@ -112,8 +118,27 @@ impl Cli {
     /// The command, with `etatuki BACKEND` read as `etatuki open BACKEND`; `None` is the menu.
     pub fn into_command(self) -> (Options, Option<Command>) {
         let backend = self.backend.map(|backend| Command::Open { backend });
-        (self.options, self.command.or(backend))
+        let command = match self.command.or(backend) {
+            Some(Command::Link { url: None }) => None,
+            Some(Command::Link { url: Some(url) }) => Some(match linked(&url) {
+                Some(backend) => Command::Open {
+                    backend: backend.to_owned(),
+                },
+                None => Command::Link { url: Some(url) },
+            }),
+            other => other,
+        };
+        (self.options, command)
     }
+}
+
+/// The backend that a link names. Links come from anywhere: one that holds anything else is none of ours.
+fn linked(url: &str) -> Option<&str> {
+    let id = url.strip_prefix("etatuki://open/")?;
+    let id = id.strip_suffix('/').unwrap_or(id);
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = (1..=40).contains(&id.len()) && id.bytes().all(plain) && !id.starts_with('-');
+    fits.then_some(id)
 }
 
 #[cfg(test)]
@@ -146,6 +171,29 @@ mod tests {
         check(&["list"], Some(Command::List { json: false }));
         check(&["list", "--json"], Some(Command::List { json: true }));
         check(&[PLUGIN_HOST], Some(Command::PluginHost));
+    }
+
+    #[test]
+    fn links_name_an_entry_and_nothing_else() {
+        let open = |id: &str| Some(Command::Open { backend: id.into() });
+        check(&["link", "etatuki://open/ecom"], open("ecom"));
+        check(
+            &["link", "etatuki://open/remoteus-2008/"],
+            open("remoteus-2008"),
+        );
+        check(&["link"], None);
+        for bad in [
+            "etatuki://open/",
+            "etatuki://open/ecom?code=1",
+            "etatuki://open/../x",
+            "etatuki://open/--registry",
+            "etatuki://session/ecom",
+            "https://open/ecom",
+            "ecom",
+        ] {
+            let url = Some(bad.to_owned());
+            check(&["link", bad], Some(Command::Link { url }));
+        }
     }
 
     #[test]

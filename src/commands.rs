@@ -34,6 +34,9 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
+    if let Some(Command::Link { url: Some(url) }) = &command {
+        return unknown_link(&launcher, url);
+    }
     let backend = match &command {
         Some(Command::Open { backend } | Command::Session { backend }) => Some(backend.as_str()),
         _ => None,
@@ -49,7 +52,7 @@ fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
         }
         None => on_display(launcher, window::menu),
         // Taken care of before.
-        Some(Command::PluginHost | Command::Plugin { .. }) => Exit::Internal,
+        Some(Command::PluginHost | Command::Plugin { .. } | Command::Link { .. }) => Exit::Internal,
     }
 }
 
@@ -76,6 +79,16 @@ fn without_registry(start: &Start, error: &PlaceError, command: Option<&Command>
     let texts = Texts::load(start.language());
     refuse(&texts, "registry-broken", &error.to_string(), command);
     Exit::Registry
+}
+
+/// A link that isn't one of ours: whoever clicked on it sees a window.
+fn unknown_link(launcher: &Launcher, url: &str) -> Exit {
+    begin_log(launcher.start());
+    let shown: String = url.chars().filter(|c| !c.is_control()).take(80).collect();
+    let detail = format!("`{shown}` is not a link such as etatuki://open/ecom");
+    tracing::error!("{detail}");
+    refuse(&launcher.texts, "unknown-backend", &detail, None);
+    Exit::Usage
 }
 
 fn unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> Exit {

@@ -1,17 +1,22 @@
-//! The script that puts our entries into GnuCash's Help menu, and the user's own config that it must leave alone.
+//! What stands in `integrations/`. The script that puts our entries into GnuCash's Help menu, and the user's own config that it must leave alone.
 //! And GnuCash itself, with the entries in its menu.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use etatuki_demo::gnucash;
+use etatuki_demo::process::Process;
 use tempfile::TempDir;
 
-use crate::traces::processes;
+use crate::agent::Agent;
+use crate::traces::{nothing_left, processes};
 use crate::windows::Hands;
-use crate::world::{World, until};
+use crate::world::{LIMIT, World, until};
 
 /// A user's folder for GnuCash.
 struct User(TempDir);
@@ -187,4 +192,119 @@ impl Menu {
             hands.key("Down");
         }
     }
+}
+
+/// A session by one of the embedding examples, played through: the code is read, the first question allowed, the agent
+/// ends it, and the example ends as the launcher does.
+fn embedded(mut example: Command) {
+    let world = World::new();
+    let launcher = world.stage.launcher(world.display.name());
+    example
+        .arg(launcher.get_program())
+        .args(launcher.get_args());
+    example.args(["--language", "fi", "session", "ecom"]);
+    for (name, value) in launcher.get_envs() {
+        example.env(name, value.unwrap_or_default());
+    }
+    let mut example = Process::start(example.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+    let mut keyboard = example.child().stdin.take().unwrap();
+    let screen = BufReader::new(example.child().stdout.take().unwrap());
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in screen.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut seen = Vec::new();
+    let mut see = |what: &str, fits: &dyn Fn(&str) -> bool| {
+        loop {
+            let line = lines.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|_| panic!("the example never showed {what}: {seen:?}"));
+            seen.push(line.clone());
+            if fits(&line) {
+                return line;
+            }
+        }
+    };
+    let digits = |line: &str| -> String { line.chars().filter(char::is_ascii_digit).collect() };
+    let id = see("the ID", &|line| digits(line).len() == 9);
+    let password = see("the password", &|line| digits(line).len() == 6);
+    let mut agent = Agent::join(&world, &[digits(&id), digits(&password)], &[]);
+    see("the question", &|line| {
+        line.starts_with("Saako Maija Virtanen")
+    });
+    // A question takes no answer in its first second.
+    std::thread::sleep(Duration::from_millis(1100));
+    writeln!(keyboard, "k").unwrap();
+    agent.expect("view", |line| {
+        line["type"] == "permissions" && line["view"] == true
+    });
+    agent.say("end");
+    see("the receipt", &|line| {
+        line.starts_with("Yhteys on suljettu.")
+    });
+    assert_eq!(example.wait(LIMIT).unwrap().code(), Some(0));
+    agent.ended();
+    nothing_left(&world);
+}
+
+fn embedding(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("integrations/embedding")
+        .join(file)
+}
+
+#[test]
+fn embedded_in_python() {
+    let mut example = Command::new("python3");
+    example.arg(embedding("session.py"));
+    embedded(example);
+}
+
+#[test]
+fn embedded_in_c() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("session");
+    let made = Command::new("gcc")
+        .args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Wno-unused-result",
+            "-Werror",
+            "-o",
+        ])
+        .arg(&program)
+        .arg(embedding("session.c"))
+        .output()
+        .unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    embedded(Command::new(program));
+}
+
+/// Where a JDK is: the others are tried everywhere.
+#[test]
+fn embedded_in_java() {
+    let version = Command::new("java").arg("-version").output();
+    let version = version.map(|out| String::from_utf8_lossy(&out.stderr).into_owned());
+    if !version.unwrap_or_default().contains("version \"17") {
+        return eprintln!("no JDK 17 here: the example in Java is not tried");
+    }
+    let mut example = Command::new("java");
+    example.arg(embedding("Session.java"));
+    embedded(example);
+}
+
+#[test]
+fn the_desktop_entry_is_one() {
+    let done = Command::new("desktop-file-validate")
+        .arg(embedding("etatuki.desktop"))
+        .output()
+        .expect("desktop-file-validate: Debian's package desktop-file-utils");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.is_empty(), "{said}");
 }

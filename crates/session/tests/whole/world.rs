@@ -108,7 +108,7 @@ impl World {
                     version: "*".parse().expect("any version"),
                     sha256: None,
                     options: json!({ "display": self.display.name }),
-                    network: false,
+                    network: backend == "remoteus-2010",
                     language: "fi".into(),
                     origin: Origin::default(),
                     folder: folder.clone(),

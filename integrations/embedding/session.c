@@ -1,0 +1,39 @@
+/* A support session inside another program, in C without a JSON library: cc -o session session.c
+ *     session COMMAND...          such as: session etatuki session ecom */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The text behind "key":" in a line, or null. Good enough for fields without escapes; a program has a JSON library. */
+static char *field(char *line, const char *key) {
+    char name[40], *at, *end;
+    snprintf(name, sizeof name, "\"%s\":\"", key);
+    if ((at = strstr(line, name)) == NULL || (end = strchr(at += strlen(name), '"')) == NULL) return NULL;
+    return strndup(at, (size_t)(end - at));
+}
+
+int main(int count, char **command) {
+    int in[2], out[2], status;
+    char line[8192], answer[16], *digits, *text, *id;
+    if (count < 2 || pipe(in) != 0 || pipe(out) != 0) return 2;
+    if (fork() == 0) {
+        dup2(in[0], 0), dup2(out[1], 1);
+        close(in[0]), close(in[1]), close(out[0]), close(out[1]);
+        execvp(command[1], command + 1), perror(command[1]), _exit(127);
+    }
+    close(in[0]), close(out[1]);
+    FILE *session = fdopen(out[0], "r");
+    while (fgets(line, sizeof line, session) != NULL) {
+        for (char *at = line; (at = strstr(at, "\"digits\"")) != NULL; at++)
+            if ((digits = field(at, "digits")) != NULL) puts(digits), free(digits);
+        if ((text = field(line, "text")) != NULL) puts(text), free(text);
+        fflush(stdout);
+        if (strstr(line, "\"type\":\"ask\"") != NULL && (id = strstr(line, "\"id\":")) != NULL) {
+            int allow = fgets(answer, sizeof answer, stdin) != NULL && answer[0] == 'k';
+            dprintf(in[1], "{\"type\":\"answer\",\"id\":%d,\"allow\":%s}\n", atoi(id + 5), allow ? "true" : "false");
+        }
+    }
+    return wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
