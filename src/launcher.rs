@@ -188,6 +188,7 @@ impl Launcher {
             path: self.installed.plugins.join(&backend.plugin),
             version: backend.version.clone(),
             sha256: backend.sha256,
+            minisign: backend.minisign.clone(),
             folder: self.installed.plugins.clone(),
             options: backend.options.clone(),
             network: backend.network,

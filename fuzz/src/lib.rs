@@ -8,6 +8,7 @@ mod link_code;
 #[path = "../../crates/picture/tests/model/mod.rs"]
 mod model;
 mod picture;
+mod plugin;
 mod registry;
 mod rfb;
 
@@ -18,6 +19,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("link_code", link_code::link_code),
     ("picture", picture::picture),
+    ("plugin_descriptor", plugin::plugin_descriptor),
+    ("plugin_lines", plugin::plugin_lines),
     ("registry", registry::registry),
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),

@@ -58,6 +58,9 @@ pub enum Problem {
     /// Not 64 hexadecimal digits.
     #[error("this isn't a SHA-256")]
     BadHash,
+    /// Not a minisign public key.
+    #[error("this isn't a minisign public key")]
+    BadSigningKey,
     /// Not the address of a service.
     #[error("this isn't the address of a service")]
     BadUrl,
@@ -102,6 +105,7 @@ impl Problem {
             Problem::DuplicateId { .. } => "give every backend an id of its own",
             Problem::PluginName => "write the file name alone, such as \"libetatuki_ecom.so\"",
             Problem::BadHash => "write the 64 hexadecimal digits that `sha256sum` prints",
+            Problem::BadSigningKey => "write the second line of the signer's minisign.pub",
             Problem::BadUrl => "write https://host or https://host:port and nothing after it",
             Problem::PlainHttp => "write https://",
         }

@@ -66,6 +66,8 @@ pub struct Backend {
     pub version: VersionReq,
     /// The plugin file's SHA-256, when the registry pins it.
     pub sha256: Option<[u8; 32]>,
+    /// The minisign key that has signed the plugin file, when the registry names one.
+    pub minisign: Option<String>,
     /// How this entry's code is formed.
     pub form: CodeForm,
     /// The versions of the accounting program for which this entry is the fitting one.
@@ -180,6 +182,7 @@ struct RawBackend {
     plugin: Spanned<String>,
     version: Spanned<VersionReq>,
     sha256: Option<Spanned<String>>,
+    minisign: Option<Spanned<String>>,
     form: CodeForm,
     for_app: Option<VersionReq>,
     #[serde(default)]
@@ -303,6 +306,7 @@ impl Source<'_> {
             options: line(options.start),
         };
         let sha256 = raw.sha256.map(|hash| self.hash(&hash)).transpose()?;
+        let minisign = raw.minisign.map(|key| self.signing_key(key)).transpose()?;
         Ok(Backend {
             id: raw.id.into_inner(),
             label: self.label(raw.label)?,
@@ -310,6 +314,7 @@ impl Source<'_> {
             lines,
             version: raw.version.into_inner(),
             sha256,
+            minisign,
             form: raw.form,
             for_app: raw.for_app,
             network: raw.network,
@@ -333,6 +338,13 @@ impl Source<'_> {
     fn shown_text(&self, text: Spanned<String>) -> Result<String, RegistryError> {
         check_shown(text.get_ref()).map_err(|problem| self.error(text.span(), problem))?;
         Ok(text.into_inner())
+    }
+
+    fn signing_key(&self, key: Spanned<String>) -> Result<String, RegistryError> {
+        if signature::RegistryKey::parse(key.get_ref()).is_none() {
+            return Err(self.error(key.span(), Problem::BadSigningKey));
+        }
+        Ok(key.into_inner())
     }
 
     fn hash(&self, hash: &Spanned<String>) -> Result<[u8; 32], RegistryError> {

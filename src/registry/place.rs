@@ -85,7 +85,7 @@ pub enum PlaceError {
     /// Others can write the folder, so nothing but a hash says which plugin is meant.
     #[error(
         "the registry {} is signed, but others than administrators can write {}, and backend `{id}` has no \
-         sha256; add it and sign again, or install where only root can write",
+         sha256 and no minisign key; add one and sign again, or install where only root can write",
         file.display(), writable.display()
     )]
     Unpinned {
@@ -182,7 +182,8 @@ fn is_signed(file: &Path, text: &str, trust: &BuildTrust) -> Result<bool, PlaceE
 
 /// In a folder that others can write, every plugin must be known by its hash.
 fn all_pinned(registry: &Registry, file: &Path, writable: PathBuf) -> Result<(), PlaceError> {
-    let unpinned = |backend: &&super::Backend| backend.sha256.is_none();
+    let unpinned =
+        |backend: &&super::Backend| backend.sha256.is_none() && backend.minisign.is_none();
     match registry.backends.iter().find(unpinned) {
         None => Ok(()),
         Some(backend) => Err(PlaceError::Unpinned {

@@ -89,6 +89,16 @@ fn everything_is_read() {
 }
 
 #[test]
+fn a_signing_key_is_one() {
+    check(
+        "form = \"ecom\"",
+        "form = \"ecom\"\nminisign = \"RWx\"",
+        "b.toml, line 12, key `backend.minisign`: this isn't a minisign public key; write the second line of the \
+         signer's minisign.pub",
+    );
+}
+
+#[test]
 fn broken_toml() {
     check(
         "[service]",

@@ -9,6 +9,8 @@ mod check;
 mod child;
 mod error;
 mod events;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod group;
 mod lines;
 mod parent;

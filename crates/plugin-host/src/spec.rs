@@ -16,6 +16,8 @@ pub struct PluginSpec {
     pub version: VersionReq,
     /// What the file must hash to, when the registry says it.
     pub sha256: Option<[u8; 32]>,
+    /// The minisign public key whose signature the file must have, when the registry says it: in `FILE.minisig`.
+    pub minisign: Option<String>,
     /// The only folder that plugins come from: absolute, without links.
     pub folder: PathBuf,
     /// The backend's options, handed to the plugin as JSON.

@@ -6,7 +6,7 @@
 //! what is in it can be exchanged by its owner alone, who is judged at the next step.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -19,6 +19,8 @@ use crate::spec::PluginSpec;
 
 /// The largest library that is taken, in bytes.
 const MAX_SIZE: u64 = 256 * 1024 * 1024;
+/// The longest signature's file, in bytes; minisign's own have some 300.
+const MAX_SIGNATURE: u64 = 4096;
 
 /// Opens the plugin's file, or says why it may not be loaded. What was opened is what must be loaded.
 pub(super) fn open(spec: &PluginSpec) -> Result<File, Refusal> {
@@ -34,7 +36,53 @@ pub(super) fn open(spec: &PluginSpec) -> Result<File, Refusal> {
             return refuse(&spec.path, "its SHA-256 is not the registry's");
         }
     }
+    if let Some(key) = &spec.minisign {
+        let signature = signature(&spec.path, folder.len())?;
+        let signed = has_signed(key, &signature, &file);
+        signed.or_else(|reason| refuse(&spec.path, &reason))?;
+    }
     Ok(file)
+}
+
+/// What stands in the signature's file, which is judged like the plugin's own.
+fn signature(plugin: &Path, above: usize) -> Result<String, Refusal> {
+    let mut path = plugin.as_os_str().to_owned();
+    path.push(".minisig");
+    let path = std::path::PathBuf::from(path);
+    let file = match walk(&path, &names(&path)?, above) {
+        Err(Refusal::Missing { .. }) => {
+            return refuse(
+                plugin,
+                "it has no signature: there is no .minisig file beside it",
+            );
+        }
+        file => file?,
+    };
+    let mut text = String::new();
+    let read = file.take(MAX_SIGNATURE).read_to_string(&mut text);
+    read.or_else(|error| refuse(&path, &error.to_string()))?;
+    Ok(text)
+}
+
+/// Whether this key has signed these bytes; else why not.
+fn has_signed(key: &str, signature: &str, file: &File) -> Result<(), String> {
+    let wrong = |_| "its signature is not one of the registry's key".to_owned();
+    let key = minisign_verify::PublicKey::from_base64(key);
+    let key = key.map_err(|_| "the registry's minisign key is none".to_owned())?;
+    let signature = minisign_verify::Signature::decode(signature).map_err(wrong)?;
+    let mut verifier = key.verify_stream(&signature).map_err(wrong)?;
+    let mut file = file;
+    file.rewind().map_err(|error| error.to_string())?;
+    let mut bytes = file.take(MAX_SIZE);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match bytes.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => verifier.update(&buffer[..length]),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    verifier.finalize().map_err(wrong)
 }
 
 /// The names from the root on.
@@ -202,6 +250,7 @@ mod tests {
             path,
             version: semver::VersionReq::STAR,
             sha256: None,
+            minisign: None,
             folder,
             options: serde_json::Value::Null,
             network: false,
@@ -341,5 +390,36 @@ mod tests {
             |spec| spec.path = spec.path.join("deeper"),
             "Not a directory (os error 20)",
         );
+    }
+
+    #[test]
+    fn a_signature_has_to_be_the_registrys_and_of_these_bytes() {
+        let (_top, mut spec) = prepared();
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/signed");
+        let public = std::fs::read_to_string(fixtures.join("minisign.pub")).unwrap();
+        spec.minisign = public.lines().nth(1).map(str::to_owned);
+        let beside = |name: &str| {
+            let mut path = spec.path.as_os_str().to_owned();
+            path.push(name);
+            std::path::PathBuf::from(path)
+        };
+        let refused = |spec: &PluginSpec, words: &str| match open(spec) {
+            Err(Refusal::Refused { text }) => assert!(text.contains(words), "{text}"),
+            other => panic!("{:?}", other.map(|_| ())),
+        };
+        refused(&spec, "it has no signature");
+        std::fs::copy(fixtures.join("library.minisig"), beside(".minisig")).unwrap();
+        chmod(&beside(".minisig"), 0o644);
+        assert!(open(&spec).is_ok());
+        chmod(&beside(".minisig"), 0o666);
+        refused(&spec, "can be written by others");
+        chmod(&beside(".minisig"), 0o644);
+        let stranger = PluginSpec {
+            minisign: Some("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".into()),
+            ..spec.clone()
+        };
+        refused(&stranger, "not one of the registry's key");
+        std::fs::write(&spec.path, "another library").unwrap();
+        refused(&spec, "not one of the registry's key");
     }
 }

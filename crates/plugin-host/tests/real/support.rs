@@ -47,6 +47,7 @@ impl Folder {
             path: self.path().join(file),
             version: semver::VersionReq::STAR,
             sha256: None,
+            minisign: None,
             folder: self.path(),
             options: Value::Null,
             network: false,

@@ -107,6 +107,7 @@ impl World {
                     path: folder.join(library),
                     version: "*".parse().expect("any version"),
                     sha256: None,
+                    minisign: None,
                     options: json!({ "display": self.display.name }),
                     network: backend == "remoteus-2010",
                     language: "fi".into(),
