@@ -1,0 +1,151 @@
+//! Somebody on the stream.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use etatuki_backend_api::raw;
+
+use super::is;
+use crate::check::bench::{
+    Bench, Instance, Library, Outcome, Stop, ensure, skipped, state_exists, state_name,
+};
+
+/// Attaches a socket; gives its other end.
+fn attached(instance: &Instance) -> Outcome<UnixStream> {
+    let broken = |error: std::io::Error| Stop::Skipped(format!("no socket pair: {error}"));
+    let (ours, theirs) = UnixStream::pair().map_err(broken)?;
+    let limit = Some(Duration::from_secs(5));
+    ours.set_read_timeout(limit).map_err(broken)?;
+    let status = instance.attach(theirs.as_raw_fd() as isize);
+    ensure(status == raw::OK, || {
+        format!("attach() returned {status}: {}", instance.error().2)
+    })?;
+    // It is the plugin's now.
+    let _ = theirs.into_raw_fd();
+    Ok(ours)
+}
+
+/// Attaches a socket, and reads the beginning of RFB from its other end.
+fn greeted(instance: &Instance) -> Outcome<UnixStream> {
+    let mut stream = attached(instance)?;
+    let mut greeting = [0; 12];
+    let read = stream.read_exact(&mut greeting);
+    ensure(read.is_ok(), || {
+        "nothing came on the socket within 5 s; the server speaks first in RFB".into()
+    })?;
+    ensure(greeting.starts_with(b"RFB 003."), || {
+        format!(
+            "it doesn't begin as RFB does: {:?}",
+            String::from_utf8_lossy(&greeting)
+        )
+    })?;
+    Ok(stream)
+}
+
+fn attachable(library: &Library) -> Outcome<(Bench, Instance)> {
+    let bench = library.bench()?;
+    if bench.has(raw::CAP_OWN_TRANSPORT) {
+        return skipped("it brings its own transport");
+    }
+    let instance = bench.waiting()?;
+    Ok((bench, instance))
+}
+
+pub(super) fn attach(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    let stream = attached(&instance)?;
+    let state = instance.state();
+    ensure(state == raw::STATE_ATTACHED, || {
+        format!("it is {} meanwhile", state_name(state))
+    })?;
+    drop(stream);
+    instance.until(raw::STATE_WAITING)?;
+    Ok(String::new())
+}
+
+pub(super) fn rfb(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    greeted(&instance)?;
+    Ok(String::new())
+}
+
+pub(super) fn attach_again(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    for _ in 0..2 {
+        drop(attached(&instance)?);
+        instance.until(raw::STATE_WAITING)?;
+    }
+    Ok(String::new())
+}
+
+pub(super) fn attach_early(library: &Library) -> Outcome {
+    let bench = library.bench()?;
+    if bench.has(raw::CAP_OWN_TRANSPORT) {
+        return skipped("it brings its own transport");
+    }
+    let instance = bench.create()?;
+    let pair =
+        UnixStream::pair().map_err(|error| Stop::Skipped(format!("no socket pair: {error}")));
+    let (mut ours, theirs) = pair?;
+    is(
+        "attach() in CLOSED",
+        instance.attach(theirs.as_raw_fd() as isize),
+        raw::E_STATE,
+    )?;
+    let alive = ours.write_all(b"x").is_ok() && (&theirs).read_exact(&mut [0]).is_ok();
+    ensure(alive, || {
+        "the socket was touched: it is still the host's".into()
+    })?;
+    Ok(String::new())
+}
+
+pub(super) fn attach_rubbish(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    let status = instance.attach(-1);
+    ensure(status != raw::OK, || "attach(-1) returned 0".into())?;
+    let state = instance.state();
+    ensure(state_exists(state), || {
+        format!("state() gave {state} afterwards")
+    })?;
+    Ok(format!("{status}"))
+}
+
+pub(super) fn close_attached(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    let mut stream = attached(&instance)?;
+    instance.close_to_closed()?;
+    let ended = stream.read_to_end(&mut Vec::new());
+    ensure(ended.is_ok(), || {
+        "the stream is still open 5 s after CLOSED".into()
+    })?;
+    Ok(String::new())
+}
+
+pub(super) fn destroy_anywhere(library: &Library) -> Outcome {
+    let bench = library.bench()?;
+    timed("CLOSED", &bench.create()?)?;
+    let opening = bench.usable()?;
+    opening.open(bench.code().as_ptr());
+    timed("OPENING", &opening)?;
+    timed("WAITING", &bench.waiting()?)?;
+    if !bench.has(raw::CAP_OWN_TRANSPORT) {
+        let serving = bench.waiting()?;
+        let _stream = attached(&serving)?;
+        timed("ATTACHED", &serving)?;
+    }
+    Ok(String::new())
+}
+
+fn timed(state: &str, instance: &Instance) -> Outcome<()> {
+    let started = Instant::now();
+    instance.destroy();
+    let took = started.elapsed();
+    ensure(took < Duration::from_secs(2), || {
+        format!(
+            "destroy() in {state} took {} ms; more than 2 s is a hang",
+            took.as_millis()
+        )
+    })
+}
