@@ -139,12 +139,26 @@ fn menu_bar(texts: &Texts, entries: &[Entry], pressed: &Pressed) -> MenuBar {
             pressed(action.clone())
         });
     };
-    for entry in entries {
-        add(&menu_label(&entry.label), Action::Choose(entry.id.clone()));
+    for (label, entry) in menu_labels(entries).iter().zip(entries) {
+        add(label, Action::Choose(entry.id.clone()));
     }
     add(&texts.menu.quit, Action::Leave);
     bar.end();
     bar
+}
+
+/// One label for each entry. FLTK takes a second item of the same name for the first one, so such a name gets spaces at its
+/// end, which nobody sees.
+fn menu_labels(entries: &[Entry]) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let mut label = menu_label(&entry.label);
+        while labels.contains(&label) {
+            label.push(' ');
+        }
+        labels.push(label);
+    }
+    labels
 }
 
 /// FLTK's menus take `/`, `&`, `@` and a leading `_` as commands; an entry's name shows them.
@@ -201,6 +215,16 @@ mod tests {
             (false, false, Some(missing)),
         ];
         assert_eq!(choices, expected);
+    }
+
+    #[test]
+    fn entries_of_one_name_stay_apart() {
+        let named = |label: &str| Entry {
+            label: label.into(),
+            ..entry("x", None, None)
+        };
+        let labels = menu_labels(&[named("A"), named("B"), named("A"), named("_A")]);
+        assert_eq!(labels, ["A", "B", "A ", "A  "]);
     }
 
     #[test]

@@ -22,16 +22,24 @@ fn main() -> Result<()> {
     let bin = PathBuf::from(args.next().context("usage: measure BIN [RUNS]")?).canonicalize()?;
     let runs: usize = args.next().map_or(Ok(10), |runs| runs.parse())?;
     let display = Display::start(1280, 800, false)?;
-    let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
-
-    let mut menu = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        let (mapped, memory) = window(&stage, &display)?;
-        menu.0.push(mapped);
-        menu.1.push(memory);
+    for entries in [3, 30] {
+        let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
+        fill_up(&stage, entries)?;
+        let mut menu = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            let (mapped, memory) = window(&stage, &display)?;
+            menu.0.push(mapped);
+            menu.1.push(memory);
+        }
+        say(
+            &format!("etatuki, {entries} entries: exec to window mapped, ms"),
+            menu.0,
+        );
+        say(
+            &format!("etatuki, {entries} entries: memory (RSS) with its window, MiB"),
+            menu.1,
+        );
     }
-    say("etatuki: exec to window mapped, ms", menu.0);
-    say("etatuki: memory (RSS) with its window, MiB", menu.1);
     for backend in BACKENDS {
         let mut figures: [Vec<f64>; 4] = Default::default();
         for _ in 0..runs {
@@ -57,6 +65,19 @@ fn main() -> Result<()> {
         );
     }
     sizes(&bin)
+}
+
+/// Adds copies of the first entry to the registry until it has so many.
+fn fill_up(stage: &Stage, entries: usize) -> Result<()> {
+    let mut text = stage.registry_text();
+    let first = text.split("[[backend]]").nth(1).context("an entry")?;
+    let copies = (4..=entries).map(|nth| {
+        let copy = first.replace("id = \"ecom\"", &format!("id = \"ecom-{nth}\""));
+        let copy = copy.replace("Ecom", &format!("Ecom {nth}"));
+        format!("\n[[backend]]{copy}")
+    });
+    text.extend(copies.collect::<Vec<_>>());
+    Ok(std::fs::write(stage.registry(), text)?)
 }
 
 fn say(what: &str, mut values: Vec<f64>) {
