@@ -8,7 +8,8 @@
 //!   but devices, and no process outside can be signalled or looked into (the launcher next door holds the keys).
 //! - seccomp: no network but Unix sockets, unless the registry allows it; no way round what stands above.
 //!
-//! A kernel that lacks one of them (Debian 12's has all) doesn't stop a session: the log says so.
+//! A kernel that lacks one of them doesn't stop a session: the log says so. Debian 12's and 13's have all of it, but for
+//! signals, which Landlock keeps in since Linux 6.12 (Debian 13).
 
 use std::path::{Path, PathBuf};
 
