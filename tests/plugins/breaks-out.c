@@ -18,6 +18,16 @@ static int try_connect(int port) {
     return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&to, sizeof to);
 }
 
+/* The other numbers that x86-64 has for the same calls; a kernel without them says ENOSYS, after the filter. */
+static int try_x32(void) {
+#ifdef __x86_64__
+    return (int)syscall(0x40000000 | SYS_socket, AF_INET, SOCK_STREAM, 0);
+#else
+    errno = EACCES;
+    return -1;
+#endif
+}
+
 static int try_memory_of(pid_t pid) {
     char name[64], byte;
     struct iovec here = {&byte, 1}, there = {(void *)&try_memory_of, 1};
@@ -32,6 +42,7 @@ static int try(const char *what) {
     sscanf(what, "%31s %511s", word, rest);
     if (strcmp(word, "connect") == 0) return try_connect(atoi(rest));
     if (strcmp(word, "udp") == 0) return socket(AF_INET6, SOCK_DGRAM, 0);
+    if (strcmp(word, "x32") == 0) return try_x32();
     if (strcmp(word, "ring") == 0) return (int)syscall(SYS_io_uring_setup, 1, rest);
     if (strcmp(word, "read") == 0) return open(rest, O_RDONLY);
     if (strcmp(word, "write") == 0) return open(rest, O_WRONLY | O_CREAT, 0600);

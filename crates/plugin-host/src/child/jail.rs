@@ -182,19 +182,29 @@ mod calls {
         libc::SYS_kexec_load,
     ];
 
+    /// x86-64 kernels may know every call by a second number, with this bit set (the x32 interface).
+    const X32: libc::c_long = 0x4000_0000;
+    /// Those of [`NEVER`] that have another number there: ptrace, kexec_load, process_vm_readv and process_vm_writev.
+    const NEVER_X32: [libc::c_long; 4] = [521, 528, 539, 540];
+
     pub(super) fn close(network: bool) -> Result<(), String> {
         let filter = filter(network).map_err(|error| error.to_string())?;
         apply_filter(&filter).map_err(|error| error.to_string())
     }
 
     fn filter(network: bool) -> Result<BpfProgram, seccompiler::BackendError> {
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-            NEVER.into_iter().map(|call| (call, vec![])).collect();
+        let never = NEVER.into_iter().chain(NEVER_X32);
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = never
+            .flat_map(|call| [call, X32 | call])
+            .map(|call| (call, vec![]))
+            .collect();
         if !network {
             let unix = u64::from(libc::AF_UNIX.unsigned_abs());
             let (length, differs) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Ne);
             let other = SeccompCondition::new(0, length, differs, unix)?;
-            rules.insert(libc::SYS_socket, vec![SeccompRule::new(vec![other])?]);
+            let other = vec![SeccompRule::new(vec![other])?];
+            rules.insert(X32 | libc::SYS_socket, other.clone());
+            rules.insert(libc::SYS_socket, other);
         }
         let refused = SeccompAction::Errno(libc::EACCES.unsigned_abs());
         let here = std::env::consts::ARCH.try_into()?;

@@ -34,6 +34,7 @@ async fn there_is_no_network_unless_the_registry_says_so() {
     assert_eq!(tried(&folder, &connect, false).await, EACCES);
     assert_eq!(tried(&folder, &connect, true).await, "done");
     assert_eq!(tried(&folder, "udp", false).await, EACCES);
+    assert_eq!(tried(&folder, "x32", false).await, EACCES);
     assert_eq!(tried(&folder, "ring", true).await, EACCES);
 }
 
