@@ -213,12 +213,17 @@ impl Instance {
             .or_else(|status| failed(format!("session_code returned {status}")))
     }
 
-    /// Opens it, and waits until it waits.
-    pub(super) fn open_to_waiting(&self, code: &CStr) -> Outcome<()> {
+    /// `open` with a code that will do.
+    pub(super) fn open_well(&self, code: &CStr) -> Outcome<()> {
         let status = self.open(code.as_ptr());
         ensure(status == raw::OK, || {
             format!("open returned {status}: {}", self.error().2)
-        })?;
+        })
+    }
+
+    /// Opens it, and waits until it waits.
+    pub(super) fn open_to_waiting(&self, code: &CStr) -> Outcome<()> {
+        self.open_well(code)?;
         self.until(raw::STATE_WAITING)
     }
 
@@ -227,6 +232,15 @@ impl Instance {
         let status = self.close();
         ensure(status == raw::OK, || format!("close returned {status}"))?;
         self.until(raw::STATE_CLOSED)
+    }
+
+    /// The state now must be this.
+    pub(super) fn is_in(&self, wanted: u32) -> Outcome {
+        let state = self.state();
+        ensure(state == wanted, || {
+            format!("it is {}, not {}", state_name(state), state_name(wanted))
+        })?;
+        Ok(String::new())
     }
 
     /// Waits for a state.
@@ -316,6 +330,15 @@ impl Host {
     /// How often the plugin has said that something changed.
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Whether it is told of a change, after so many, now or a moment later: the call comes after the state.
+    pub(super) fn is_told(&self, before: u64) -> bool {
+        let end = Instant::now() + PATIENCE;
+        while self.changes() == before && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.changes() > before
     }
 
     /// From now on no call may come.

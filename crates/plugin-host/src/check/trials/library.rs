@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etatuki_backend_api::raw;
 
 use super::{empty, is};
-use crate::check::bench::{Host, Library, Outcome, Stop, ensure, state_name};
+use crate::check::bench::{Host, Library, Outcome, Stop, ensure};
 
 pub(super) fn symbol(library: &Library) -> Outcome {
     let descriptor = library.load()?;
@@ -137,10 +137,7 @@ pub(super) fn create_newer_host(library: &Library) -> Outcome {
 
 pub(super) fn first_state(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
-    let state = instance.state();
-    ensure(state == raw::STATE_CLOSED, || {
-        format!("it is {}", state_name(state))
-    })?;
+    instance.is_in(raw::STATE_CLOSED)?;
     let mut code = empty();
     is(
         "session_code() in CLOSED",

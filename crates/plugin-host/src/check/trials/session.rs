@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use etatuki_backend_api::{raw, text};
 
 use super::{empty, is, text_in};
-use crate::check::bench::{Library, Outcome, ensure, failed, state_exists, state_name};
+use crate::check::bench::{Library, Outcome, ensure, failed, state_exists};
 
 pub(super) fn probe(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
@@ -99,12 +99,13 @@ pub(super) fn open(library: &Library) -> Outcome {
     let instance = bench.usable()?;
     let before = bench.host.changes();
     let started = Instant::now();
-    instance.open_to_waiting(&bench.code())?;
+    instance.open_well(&bench.code())?;
+    // Nobody needs to be told of what open() itself returns with.
+    let at_once = instance.state() == raw::STATE_WAITING;
+    instance.until(raw::STATE_WAITING)?;
     let took = started.elapsed();
     instance.code()?;
-    let told = bench.host.changes() > before
-        || instance.state() == raw::STATE_WAITING && took < Duration::from_millis(5);
-    ensure(told, || {
+    ensure(at_once || bench.host.is_told(before), || {
         "the state changed, and changed() was never called".into()
     })?;
     Ok(format!("WAITING after {} ms", took.as_millis()))
@@ -128,11 +129,7 @@ pub(super) fn open_returns(library: &Library) -> Outcome {
 pub(super) fn open_null(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
     is("open(NULL)", instance.open(null()), raw::E_NULL)?;
-    let state = instance.state();
-    ensure(state == raw::STATE_CLOSED, || {
-        format!("it is {} afterwards", state_name(state))
-    })?;
-    Ok(String::new())
+    instance.is_in(raw::STATE_CLOSED)
 }
 
 pub(super) fn open_twice(library: &Library) -> Outcome {
@@ -145,10 +142,7 @@ pub(super) fn open_twice(library: &Library) -> Outcome {
         instance.open(other.as_ptr()),
         raw::E_STATE,
     )?;
-    let state = instance.state();
-    ensure(state == raw::STATE_WAITING, || {
-        format!("it is {} afterwards", state_name(state))
-    })?;
+    instance.is_in(raw::STATE_WAITING)?;
     ensure(instance.code()? == code, || {
         "the code is another one afterwards".into()
     })?;
@@ -186,11 +180,7 @@ pub(super) fn code_is_secret(library: &Library) -> Outcome {
 pub(super) fn close_closed(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
     is("close() in CLOSED", instance.close(), raw::OK)?;
-    let state = instance.state();
-    ensure(state == raw::STATE_CLOSED, || {
-        format!("it is {} afterwards", state_name(state))
-    })?;
-    Ok(String::new())
+    instance.is_in(raw::STATE_CLOSED)
 }
 
 pub(super) fn close_opening(library: &Library) -> Outcome {

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use etatuki_backend_api::raw;
 
 use super::is;
-use crate::check::bench::{
-    Bench, Instance, Library, Outcome, Stop, ensure, skipped, state_exists, state_name,
-};
+use crate::check::bench::{Bench, Instance, Library, Outcome, Stop, ensure, skipped, state_exists};
 
 /// Attaches a socket; gives its other end.
 fn attached(instance: &Instance) -> Outcome<UnixStream> {
@@ -56,10 +54,7 @@ fn attachable(library: &Library) -> Outcome<(Bench, Instance)> {
 pub(super) fn attach(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
     let stream = attached(&instance)?;
-    let state = instance.state();
-    ensure(state == raw::STATE_ATTACHED, || {
-        format!("it is {} meanwhile", state_name(state))
-    })?;
+    instance.is_in(raw::STATE_ATTACHED)?;
     drop(stream);
     instance.until(raw::STATE_WAITING)?;
     Ok(String::new())
