@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::language::Language;
+use crate::registry::is_id;
 
 /// Remote support: shows your screen to the vendor's support, after you allow it.
 ///
@@ -136,9 +137,7 @@ impl Cli {
 fn linked(url: &str) -> Option<&str> {
     let id = url.strip_prefix("etatuki://open/")?;
     let id = id.strip_suffix('/').unwrap_or(id);
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let fits = (1..=40).contains(&id.len()) && id.bytes().all(plain) && !id.starts_with('-');
-    fits.then_some(id)
+    is_id(id).then_some(id)
 }
 
 #[cfg(test)]

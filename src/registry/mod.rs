@@ -352,7 +352,8 @@ impl Source<'_> {
     }
 }
 
-fn is_id(id: &str) -> bool {
+/// Whether a backend may be called so.
+pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=40).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('-')
 }

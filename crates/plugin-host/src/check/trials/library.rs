@@ -60,8 +60,12 @@ pub(super) fn load_time(library: &Library) -> Outcome {
 pub(super) fn descriptor(library: &Library) -> Outcome {
     let about = library.bench()?.about;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    ensure(about.id.len() <= 40 && about.id.chars().all(plain), || {
-        format!("the id {:?} isn't 1 to 40 of a-z, 0-9 and -", about.id)
+    let fits = about.id.len() <= 40 && about.id.chars().all(plain) && !about.id.starts_with('-');
+    ensure(fits, || {
+        format!(
+            "the id {:?} isn't 1 to 40 of a-z, 0-9 and -, beginning with a letter or digit",
+            about.id
+        )
     })?;
     let forms = ["remoteus", "ecom", "own"];
     ensure(forms.contains(&about.code_form.as_str()), || {
