@@ -101,6 +101,7 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
     let subject = Subject {
         texts,
         label: label.into(),
+        own_transport: false,
         vendor: "Ecom".into(),
         phone: "02-2767 171".into(),
         labels,

@@ -214,6 +214,7 @@ fn sentence(
         "service-lost" => texts.notice.service_lost.clone(),
         "service-back" => texts.notice.service_back.clone(),
         "code-forgotten" => texts.notice.code_forgotten.clone(),
+        "closed-own" => format!("{} {}", texts.receipt.closed, texts.own.over),
         "closed" => format!("{} {}", texts.receipt.closed, texts.receipt.never),
         "closed-receipt" => {
             let seconds = |name| value(name).parse().unwrap_or(0);

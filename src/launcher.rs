@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
-use etatuki_session::{SessionConfig, UsableBackend};
+use etatuki_session::{SessionConfig, Transport, UsableBackend};
 
 use crate::cli::Options;
 use crate::language::Language;
@@ -184,7 +184,8 @@ impl Launcher {
     /// What the plugin host needs to load an entry's plugin.
     pub fn spec(&self, backend: &Backend) -> PluginSpec {
         PluginSpec {
-            id: backend.id.clone(),
+            id: backend.plugin_id.clone(),
+            own_transport: backend.form.is_none(),
             path: self.installed.plugins.join(&backend.plugin),
             version: backend.version.clone(),
             sha256: backend.sha256,
@@ -221,7 +222,7 @@ impl Launcher {
             backend: etatuki_session::Backend {
                 id: backend.id.clone(),
                 label: self.label(backend).to_owned(),
-                form: backend.form,
+                transport: backend.form.map_or(Transport::Own, Transport::Link),
                 plugin: self.spec(backend),
             },
             others,

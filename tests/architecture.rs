@@ -17,8 +17,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("screen", &[]),
     ("legacy-tool", &["backend-api"]),
     ("ecom", &["backend-api", "rfb", "screen"]),
-    ("remoteus-2008", &["backend-api", "legacy-tool"]),
-    ("remoteus-2010", &["backend-api", "legacy-tool"]),
+    ("own-tool", &["backend-api", "legacy-tool"]),
+    ("tool", &["backend-api", "legacy-tool"]),
     ("plugin-host", &["backend-api"]),
     ("link", &["trust"]),
     (
@@ -57,8 +57,8 @@ const KEYLESS: &[&str] = &[
     "screen",
     "legacy-tool",
     "ecom",
-    "remoteus-2008",
-    "remoteus-2010",
+    "own-tool",
+    "tool",
 ];
 
 fn root() -> PathBuf {

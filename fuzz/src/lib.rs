@@ -9,6 +9,7 @@ mod link_code;
 mod model;
 mod picture;
 mod plugin;
+mod profile;
 mod registry;
 mod rfb;
 
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("picture", picture::picture),
     ("plugin_descriptor", plugin::plugin_descriptor),
     ("plugin_lines", plugin::plugin_lines),
+    ("profile", profile::profile),
     ("registry", registry::registry),
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),

@@ -24,7 +24,7 @@ pub enum Problem {
     #[error("the file is larger than 256 KiB")]
     TooLarge,
     /// No entry at all.
-    #[error("there is no [[backend]]")]
+    #[error("there is no [[backend]] that is enabled")]
     NoBackends,
     /// More entries than a customer could choose from.
     #[error("there are more than 32 backends")]
@@ -116,7 +116,7 @@ fn remedy_of_key(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or_default() {
         "version" | "for_app" => "write a semver requirement such as \">=1.2, <2\"",
         "keys" => "copy the whole public key that `etatuki-vendor key new` printed",
-        "form" => "write \"ecom\" or \"remoteus\"",
+        "form" => "write \"ecom\", \"remoteus\" or \"own\"",
         "language" => "write \"fi\", \"sv\" or \"en\", or leave the key out",
         "order" => "write a whole number",
         _ => "correct this line (docs/registry.md describes every key)",

@@ -54,8 +54,10 @@ pub struct Vendor {
 /// One entry.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// `[a-z0-9-]`, unique, the plugin's own id too.
+    /// `[a-z0-9-]`, unique.
     pub id: String,
+    /// The id in the plugin's descriptor: the entry's, unless one library serves several entries.
+    pub plugin_id: String,
     /// The entry's name.
     pub label: Label,
     /// The plugin's file name inside the plugin folder, without any folder.
@@ -68,8 +70,8 @@ pub struct Backend {
     pub sha256: Option<[u8; 32]>,
     /// The minisign key that has signed the plugin file, when the registry names one.
     pub minisign: Option<String>,
-    /// How this entry's code is formed.
-    pub form: CodeForm,
+    /// How this entry's code is formed; `None` when its tool brings its own transport, and its own code.
+    pub form: Option<CodeForm>,
     /// The versions of the accounting program for which this entry is the fitting one.
     pub for_app: Option<VersionReq>,
     /// Whether the plugin may use the network itself.
@@ -183,13 +185,38 @@ struct RawBackend {
     version: Spanned<VersionReq>,
     sha256: Option<Spanned<String>>,
     minisign: Option<Spanned<String>>,
-    form: CodeForm,
+    plugin_id: Option<Spanned<String>>,
+    form: Form,
+    #[serde(default = "yes")]
+    enabled: bool,
     for_app: Option<VersionReq>,
     #[serde(default)]
     order: i64,
     #[serde(default)]
     network: bool,
     options: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Remoteus,
+    Ecom,
+    Own,
+}
+
+impl Form {
+    fn ours(self) -> Option<CodeForm> {
+        match self {
+            Form::Remoteus => Some(CodeForm::Remoteus),
+            Form::Ecom => Some(CodeForm::Ecom),
+            Form::Own => None,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The text that is being read, so that every error can say where it is.
@@ -216,7 +243,7 @@ impl Source<'_> {
     fn registry(&self, raw: RawRegistry) -> Result<Registry, RegistryError> {
         let vendor = self.vendor(raw.vendor)?;
         let service = self.service(&raw.service.url)?;
-        if raw.backend.is_empty() {
+        if !raw.backend.iter().any(|backend| backend.enabled) {
             return Err(self.error(0..0, Problem::NoBackends));
         }
         if let Some(extra) = raw.backend.get(MAX_BACKENDS) {
@@ -225,10 +252,14 @@ impl Source<'_> {
         self.check_ids(&raw.backend)?;
         let mut raw_backends = raw.backend;
         raw_backends.sort_by_key(|backend| backend.order);
+        // What is switched off is checked all the same: it must not be wrong on the day it is needed.
         let backends = raw_backends
             .into_iter()
-            .map(|raw| self.backend(raw))
-            .collect::<Result<_, _>>()?;
+            .map(|raw| Ok((raw.enabled, self.backend(raw)?)))
+            .collect::<Result<Vec<_>, RegistryError>>()?
+            .into_iter()
+            .filter_map(|(enabled, backend)| enabled.then_some(backend))
+            .collect();
         Ok(Registry {
             language: raw.language,
             vendor,
@@ -307,15 +338,22 @@ impl Source<'_> {
         };
         let sha256 = raw.sha256.map(|hash| self.hash(&hash)).transpose()?;
         let minisign = raw.minisign.map(|key| self.signing_key(key)).transpose()?;
+        let id = raw.id.into_inner();
+        let plugin_id = match raw.plugin_id {
+            None => id.clone(),
+            Some(id) if is_id(id.get_ref()) => id.into_inner(),
+            Some(id) => return Err(self.error(id.span(), Problem::BadId)),
+        };
         Ok(Backend {
-            id: raw.id.into_inner(),
+            id,
+            plugin_id,
             label: self.label(raw.label)?,
             plugin: raw.plugin.into_inner(),
             lines,
             version: raw.version.into_inner(),
             sha256,
             minisign,
-            form: raw.form,
+            form: raw.form.ours(),
             for_app: raw.for_app,
             network: raw.network,
             options: raw

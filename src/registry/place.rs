@@ -82,17 +82,15 @@ pub enum PlaceError {
         /// Where its signature would be.
         signature: PathBuf,
     },
-    /// Others can write the folder, so nothing but a hash says which plugin is meant.
+    /// Nothing says which plugin is meant.
     #[error(
-        "the registry {} is signed, but others than administrators can write {}, and backend `{id}` has no \
-         sha256 and no minisign key; add one and sign again, or install where only root can write",
-        file.display(), writable.display()
+        "the registry {} has no sha256 and no minisign key for backend `{id}`, so that any file could pass for \
+         its plugin; add one (`sha256sum` prints the first)",
+        file.display()
     )]
     Unpinned {
         /// The registry.
         file: PathBuf,
-        /// What others can write.
-        writable: PathBuf,
         /// The backend.
         id: String,
     },
@@ -136,14 +134,12 @@ impl Installed {
         let text = read(&file, MAX_BYTES).map_err(unreadable)?;
         let signed = !development && is_signed(&file, &text, trust)?;
         let writable = writable_by_others(&file).map_err(unreadable)?;
-        let writable = writable.filter(|_| !development);
-        if let (Some(writable), false) = (&writable, signed) {
-            let writable = writable.clone();
+        if let (Some(writable), false) = (writable, signed || development) {
             return Err(PlaceError::NotTrusted { file, writable });
         }
         let registry = Registry::parse(&text, &file.to_string_lossy())?;
-        if let Some(writable) = writable {
-            all_pinned(&registry, &file, writable)?;
+        if !development {
+            all_pinned(&registry, &file)?;
         }
         let plugins = plugin_folder(&file, exe);
         Ok(Self {
@@ -180,15 +176,14 @@ fn is_signed(file: &Path, text: &str, trust: &BuildTrust) -> Result<bool, PlaceE
     }
 }
 
-/// In a folder that others can write, every plugin must be known by its hash.
-fn all_pinned(registry: &Registry, file: &Path, writable: PathBuf) -> Result<(), PlaceError> {
+/// Every plugin must be known by its hash or its signature; who is developing one, changes it all day.
+fn all_pinned(registry: &Registry, file: &Path) -> Result<(), PlaceError> {
     let unpinned =
         |backend: &&super::Backend| backend.sha256.is_none() && backend.minisign.is_none();
     match registry.backends.iter().find(unpinned) {
         None => Ok(()),
         Some(backend) => Err(PlaceError::Unpinned {
             file: file.to_owned(),
-            writable,
             id: backend.id.clone(),
         }),
     }
@@ -434,11 +429,11 @@ mod tests {
     }
 
     #[test]
-    fn where_others_can_write_every_plugin_needs_its_hash() {
+    fn every_plugin_needs_its_hash_or_its_signature() {
         let unpinned = fs::read_to_string(Signed::fixture("backends.toml")).unwrap();
         let unpinned = unpinned.replacen(&format!("sha256 = \"{}\"\n", "0f".repeat(32)), "", 1);
         let registry = Registry::parse(&unpinned, "backends.toml").unwrap();
-        let refused = all_pinned(&registry, Path::new("backends.toml"), "/tmp".into());
+        let refused = all_pinned(&registry, Path::new("backends.toml"));
         assert!(
             matches!(refused, Err(PlaceError::Unpinned { id, .. }) if id == "ecom"),
             "the first one has no hash"

@@ -65,7 +65,8 @@ fn everything_is_read() {
     let two = registry.backend("two").unwrap();
     assert_eq!(two.label.in_language(Language::Sv), "Två");
     assert_eq!(two.sha256, Some([0x0f; 32]));
-    assert_eq!(two.form, CodeForm::Remoteus);
+    assert_eq!(two.form, Some(CodeForm::Remoteus));
+    assert_eq!(two.plugin_id, "two");
     assert_eq!(two.options["paths"][0], "/usr/bin/x11vnc");
     assert_eq!(
         two.lines,
@@ -172,8 +173,8 @@ fn plugins() {
     check(
         "\"remoteus\"",
         "\"letters\"",
-        "b.toml, line 19, key `backend.form`: unknown variant `letters`, expected `remoteus` or `ecom`; \
-         write \"ecom\" or \"remoteus\"",
+        "b.toml, line 19, key `backend.form`: unknown variant `letters`, expected one of `remoteus`, `ecom`, `own`; \
+         write \"ecom\", \"remoteus\" or \"own\"",
     );
 }
 
@@ -244,7 +245,7 @@ fn too_little_and_too_much() {
     let none = text.split("[[backend]]").next().unwrap();
     assert_eq!(
         Registry::parse(none, "b.toml").unwrap_err().to_string(),
-        "b.toml, line 1, the whole file: there is no [[backend]]; add one table per entry, as \
+        "b.toml, line 1, the whole file: there is no [[backend]] that is enabled; add one table per entry, as \
          docs/registry.md shows"
     );
     let huge = format!("{text}\n#{}", "x".repeat(MAX_BYTES));
@@ -295,6 +296,33 @@ fn old_programs_count_in_their_own_way() {
     check("", None);
     check("newest", None);
     check("99999999999999999999999", None);
+}
+
+#[test]
+fn one_library_may_serve_several_entries() {
+    let tool = |id: &str| format!("form = \"own\"\nplugin_id = \"{id}\"");
+    let read = |text: &str| Registry::parse(&valid().replace("form = \"ecom\"", text), "b.toml");
+    let registry = read(&tool("own-tool")).unwrap();
+    let one = registry.backend("one").unwrap();
+    assert_eq!(one.plugin_id, "own-tool");
+    assert_eq!(one.form, None);
+    let error = read(&tool("Own Tool")).unwrap_err();
+    assert_eq!((error.line, error.problem), (12, Problem::BadId));
+}
+
+#[test]
+fn what_is_switched_off_is_checked_and_not_shown() {
+    let read = |from: &str, to: &str| Registry::parse(&valid().replace(from, to), "b.toml");
+    let registry = read("form = \"ecom\"", "form = \"ecom\"\nenabled = false").unwrap();
+    let ids: Vec<_> = registry.backends.iter().map(|it| &it.id).collect();
+    assert_eq!(ids, ["two"]);
+    let broken = read(
+        "plugin = \"libone.so\"",
+        "plugin = \"/libone.so\"\nenabled = false",
+    );
+    assert_eq!(broken.unwrap_err().problem, Problem::PluginName);
+    let none = read("form = ", "enabled = false\nform = ");
+    assert_eq!(none.unwrap_err().problem, Problem::NoBackends);
 }
 
 /// The registry in the tree is complete but for the vendor's own key.

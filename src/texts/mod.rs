@@ -45,6 +45,8 @@ sections! {
     Receipt {
         closed, viewed, controlled, not_viewed, nobody, never, minutes, seconds, again,
     }
+    /// A tool with its own transport.
+    Own { promise, code, window, connected, maybe, over }
     /// Around a failure.
     Failed { retry, for_support }
     /// One failure.
@@ -65,6 +67,7 @@ pub struct Texts {
     pub question: Question,
     pub bar: Bar,
     pub receipt: Receipt,
+    pub own: Own,
     pub failed: Failed,
     failures: BTreeMap<String, Failure>,
 }

@@ -52,7 +52,13 @@ pub enum Tone {
 
 /// What the bar says for a view; `None` when nobody is connected.
 pub fn line(texts: &Texts, view: &View) -> Option<Line> {
-    let agent = &short(view.agent.as_ref()?);
+    let Some(agent) = &view.agent else {
+        // By a tool's own transport: who it is, and what he may do, only the tool knows.
+        let text = texts.own.connected.clone();
+        let tone = Tone::Viewing;
+        return (view.state == State::Connected).then_some(Line { text, tone });
+    };
+    let agent = &short(agent);
     match view.state {
         State::Connected => {
             let tone = match (view.permissions.view, view.permissions.control) {

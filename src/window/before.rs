@@ -7,7 +7,7 @@ use super::subject::Subject;
 pub fn before(subject: &Subject) -> Page {
     let texts = &subject.texts;
     let mut page = subject.page();
-    page.blocks.push(Block::Text(texts.before.promise.clone()));
+    page.blocks.push(Block::Text(subject.promise()));
     page.blocks.push(Block::Quiet(texts.state.closed.clone()));
     page.buttons = vec![
         Button::plain(&texts.window.close, Action::Leave),
@@ -21,7 +21,7 @@ pub fn opening(subject: &Subject) -> Page {
     let texts = &subject.texts;
     let mut page = subject.page();
     page.blocks.push(Block::Text(texts.state.opening.clone()));
-    page.blocks.push(Block::Quiet(texts.before.promise.clone()));
+    page.blocks.push(Block::Quiet(subject.promise()));
     page.buttons = vec![Button::plain(&texts.bar.close, Action::Close)];
     page
 }

@@ -44,6 +44,18 @@ pub fn doing(texts: &Texts, agent: &AgentIdentity, permissions: Permissions) -> 
     fill(text, &named(agent))
 }
 
+/// Somebody is connected by a tool's own transport. Who, only the tool knows.
+pub fn own(subject: &Subject) -> Page {
+    let texts = &subject.texts;
+    let mut page = subject.page();
+    let connected = format!("{}.", texts.own.connected);
+    page.blocks.push(Block::Strip(Tone::Note, connected));
+    page.blocks.push(Block::Text(texts.own.maybe.clone()));
+    page.blocks.push(Block::Quiet(subject.promise()));
+    page.buttons = vec![Button::plain(&texts.bar.close, Action::Close).focused()];
+    page
+}
+
 /// The link dropped and may come back by itself.
 pub fn interrupted(subject: &Subject, view: &View) -> Page {
     let texts = &subject.texts;

@@ -13,8 +13,13 @@ pub fn receipt(subject: &Subject, view: &View) -> Page {
     page.blocks[0] = Block::Heading(texts.receipt.closed.clone());
     page.blocks
         .extend(subject.notices(view).into_iter().filter(is_alarm));
-    page.blocks
-        .extend(what_was_done(texts, view.receipt.as_ref()));
+    if subject.own_transport {
+        page.blocks
+            .push(Block::Strip(Tone::Good, texts.own.over.clone()));
+    } else {
+        page.blocks
+            .extend(what_was_done(texts, view.receipt.as_ref()));
+    }
     page.buttons = vec![
         Button::plain(&texts.receipt.again, Action::Open),
         Button::primary(&texts.window.close, Action::Leave),

@@ -218,7 +218,7 @@ impl Shell {
         let Some(backend) = self.launcher.backend(id) else {
             return;
         };
-        let at_once = now || backend.form == CodeForm::Ecom;
+        let at_once = now || backend.form == Some(CodeForm::Ecom);
         self.sessions += 1;
         let number = self.sessions;
         let others = self
@@ -459,6 +459,9 @@ pub(crate) fn subject(launcher: &Launcher, id: &str) -> Subject {
     Subject {
         texts: launcher.texts.clone(),
         label: launcher.backend(id).map_or_else(|| id.to_owned(), label),
+        own_transport: launcher
+            .backend(id)
+            .is_some_and(|backend| backend.form.is_none()),
         vendor: registry.vendor.name.clone(),
         phone: registry.vendor.phone.clone(),
         labels: labels.collect(),

@@ -174,6 +174,15 @@ fn wanted(view: &View) -> Wanted {
     match view.state {
         _ if view.question.is_some() => Wanted::OnTop,
         State::Connected | State::Interrupted => Wanted::Away,
+        // The tool's own window is needed too.
+        State::Waiting
+            if view
+                .code
+                .as_ref()
+                .is_some_and(|code| code.fields.is_empty()) =>
+        {
+            Wanted::Shown
+        }
         State::Waiting => Wanted::OnTop,
         State::Closed | State::Failed if view.receipt.is_some() => Wanted::OnTop,
         _ => Wanted::Shown,
@@ -184,6 +193,7 @@ fn page(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
     match (view.state, &view.agent, &view.question) {
         (State::Connected, Some(agent), Some(asked)) => question::question(subject, agent, asked),
         (State::Connected, Some(agent), None) => connected::connected(subject, agent, view),
+        (State::Connected, None, _) if subject.own_transport => connected::own(subject),
         (State::Closed, ..) => receipt::receipt(subject, view),
         (State::Opening | State::Connected, ..) => before::opening(subject),
         (State::Waiting, ..) => waiting::waiting(subject, view, copied),

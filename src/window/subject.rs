@@ -14,6 +14,8 @@ pub struct Subject {
     pub texts: Texts,
     /// The entry's name.
     pub label: String,
+    /// Its tool brings its own transport.
+    pub own_transport: bool,
     /// The vendor's name.
     pub vendor: String,
     /// The number to call.
@@ -34,6 +36,15 @@ impl Subject {
         Page {
             blocks,
             ..Page::default()
+        }
+    }
+
+    /// What the customer can count on before anybody looks.
+    pub fn promise(&self) -> String {
+        if self.own_transport {
+            fill(&self.texts.own.promise, &[("label", &self.label)])
+        } else {
+            self.texts.before.promise.clone()
         }
     }
 

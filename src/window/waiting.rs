@@ -18,12 +18,22 @@ pub fn waiting(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
     let mut page = subject.page();
     page.blocks.extend(subject.notices(view));
     let phone = [("phone", subject.phone.as_str())];
-    page.blocks
-        .push(Block::Text(fill(&texts.code.call, &phone)));
+    // A tool that shows its code itself has no field here.
+    let call = if code.fields.is_empty() {
+        &texts.own.window
+    } else {
+        &texts.code.call
+    };
+    page.blocks.push(Block::Text(fill(call, &phone)));
     let fields = code.fields.iter().enumerate();
     page.blocks
         .extend(fields.map(|(at, field)| field_block(subject, at, field, copied)));
-    page.blocks.push(Block::Text(texts.state.waiting.clone()));
+    let state = if subject.own_transport {
+        &texts.own.maybe
+    } else {
+        &texts.state.waiting
+    };
+    page.blocks.push(Block::Text(state.clone()));
     page.blocks.push(Block::Quiet(promise(subject, view)));
     page.buttons = vec![Button::plain(&texts.bar.close, Action::Close)];
     page
@@ -39,6 +49,7 @@ fn between_codes(subject: &Subject, view: &View) -> Page {
 fn field_block(subject: &Subject, at: usize, field: &ShownField, copied: Option<usize>) -> Block {
     let texts = &subject.texts.code;
     let label = match field.kind {
+        FieldKind::ToolCode => &subject.texts.own.code,
         FieldKind::SessionCode => &texts.session_code,
         FieldKind::Id => &texts.id,
         FieldKind::Password => &texts.password,
@@ -65,7 +76,7 @@ fn promise(subject: &Subject, view: &View) -> String {
         let time = clock(seconds);
         fill(&texts.code.renews, &[("time", &time)])
     });
-    [Some(texts.before.promise.clone()), renews]
+    [Some(subject.promise()), renews]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

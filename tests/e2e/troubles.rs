@@ -167,11 +167,7 @@ fn a_running_session_needs_no_service() {
 #[test]
 fn a_tool_that_is_missing() {
     let world = World::new();
-    registry(
-        &world,
-        "tool = \"x11vnc\"\npaths = [\"/usr/bin/x11vnc\"]",
-        "tool = \"no-such-tool\"\npaths = [\"/nonexistent/no-such-tool\"]",
-    );
+    registry(&world, "x11vnc\"", "no-such-tool\"");
     let failed = open_fails(&world, "remoteus-2008", "tool-missing", 4);
     assert!(failed["detail"].as_str().unwrap().contains("no-such-tool"));
     open_fails(&world, "remoteus-2010", "tool-missing", 4);

@@ -157,9 +157,10 @@ typedef struct etatuki_backend {
     int32_t (*probe)(const struct etatuki_backend *self, etatuki_text *tool, etatuki_text *version);
 
     /* Starts a session. Returns at once, with the state OPENING or, if there is nothing to wait for, WAITING. What takes
-     * time happens on the plugin's own threads, which set WAITING or FAILED and call changed().
-     * [call & CLOSED] `code` is a freshly minted session code in the descriptor's form, the caller's, valid for the
-     * call only. A backend with OWN_CODE may ignore it. Never write it to a log, a file or a command line.
+     * time happens on the plugin's own threads, which set WAITING or FAILED and call changed(). With OWN_TRANSPORT they
+     * also set ATTACHED while somebody is connected, and CLOSING, then CLOSED, when the tool was ended by the customer.
+     * [call & CLOSED] `code` is a freshly minted session code in the descriptor's form (for `own`: eight digits, for a
+     * tool that takes a password), the caller's, valid for the call only. A backend with OWN_CODE may ignore it. Never write it to a log, a file or a command line.
      * Errors: E_NULL, E_ARGUMENT, E_STATE, 2xx, 3xx; the state stays CLOSED then. */
     int32_t (*open)(const struct etatuki_backend *self, const char *code);
 
@@ -172,7 +173,8 @@ typedef struct etatuki_backend {
      * [any] Can't fail. */
     uint32_t (*state)(const struct etatuki_backend *self);
 
-    /* The session code now, in the descriptor's form. This is the only place from which the host takes the code.
+    /* The session code now, in the descriptor's form. This is the only place from which the host takes the code. At most
+     * 64 bytes. Empty only with OWN_TRANSPORT: then the tool's own window shows it.
      * [any & WAITING, ATTACHED] Into the caller's buffer. Errors: E_NULL, E_BUFFER, E_STATE. */
     int32_t (*session_code)(const struct etatuki_backend *self, etatuki_text *code);
 
@@ -213,7 +215,7 @@ typedef struct etatuki_backend_descriptor {
     uint32_t struct_size;  /* sizeof(etatuki_backend_descriptor) as the plugin was built */
     uint32_t reserved;     /* 0 */
     uint64_t capabilities; /* a set of ETATUKI_CAP_* */
-    const char *id;        /* the backend's id in the registry: `remoteus-2008`. Another one is refused. */
+    const char *id;        /* the plugin's id in the registry: `ecom`. Another one is refused. */
     const char *name;      /* for people */
     const char *vendor;    /* who made the plugin */
     const char *version;   /* of the plugin, semver: `1.4.0` */

@@ -34,6 +34,17 @@ impl Host {
         self.0.step(|machine| machine.waiting(code))
     }
 
+    /// Reports that somebody has connected by the backend's own transport; for backends with
+    /// [`Capabilities::OWN_TRANSPORT`](crate::Capabilities::OWN_TRANSPORT). Returns false when nobody could have.
+    pub fn attached(&self) -> bool {
+        self.0.step(Machine::attach)
+    }
+
+    /// Reports that he left. Returns false when nobody was there.
+    pub fn detached(&self) -> bool {
+        self.0.step(Machine::detached)
+    }
+
     /// Reports that the session went wrong. Returns false when it comes too late.
     pub fn failed(&self, failure: Failure) -> bool {
         self.0.step(|machine| machine.failed(failure))

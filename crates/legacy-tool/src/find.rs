@@ -10,7 +10,7 @@ use etatuki_backend_api::Unusable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use semver::Version;
 
-use crate::profile::Profile;
+use crate::profile::{self, Profile};
 
 /// How long a tool may take to print its version.
 const VERSION_LIMIT: Duration = Duration::from_millis(1500);
@@ -22,8 +22,8 @@ const VERSION_OUTPUT: usize = 16 * 1024;
 pub struct Found {
     /// Absolute path of the executable.
     pub path: PathBuf,
-    /// What it says its version is.
-    pub version: Version,
+    /// What it says its version is; `None` where the profile doesn't ask.
+    pub version: Option<Version>,
 }
 
 /// Finds the first executable of the profile whose version fits. `tool-missing` when there is none at all,
@@ -34,8 +34,15 @@ pub fn find(profile: &Profile) -> Result<Found, Unusable> {
         text: format!("{} was not found in {}", profile.tool, places(profile)),
     };
     for path in candidates(profile) {
-        match version_of(&path, profile) {
-            Some(version) if profile.version.matches(&version) => {
+        let Some(asked) = &profile.version else {
+            return Ok(Found {
+                path,
+                version: None,
+            });
+        };
+        match version_of(&path, asked) {
+            Some(version) if asked.wanted.matches(&version) => {
+                let version = Some(version);
                 return Ok(Found { path, version });
             }
             Some(version) => {
@@ -43,7 +50,7 @@ pub fn find(profile: &Profile) -> Result<Found, Unusable> {
                     name: "tool-too-old",
                     text: format!(
                         "{} {version} is installed, {} is needed",
-                        profile.tool, profile.version
+                        profile.tool, asked.wanted
                     ),
                 };
             }
@@ -99,10 +106,10 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Runs the tool for its version, bounded in time and output.
-fn version_of(path: &Path, profile: &Profile) -> Option<Version> {
+fn version_of(path: &Path, asked: &profile::Version) -> Option<Version> {
     let (mut output, writer) = std::io::pipe().ok()?;
     let mut child = Command::new(path)
-        .args(&profile.version_args)
+        .args(&asked.args)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().ok()?)
         .stderr(writer)
@@ -112,7 +119,12 @@ fn version_of(path: &Path, profile: &Profile) -> Option<Version> {
     // It has said all we listen to: a tool that goes on is not waited for.
     let _ = child.kill();
     let _ = child.wait();
-    version_in(&text)
+    match &asked.pattern {
+        None => version_in(&text),
+        Some(pattern) => text
+            .lines()
+            .find_map(|line| pattern.find(line).and_then(version_in)),
+    }
 }
 
 /// Reads until a version is there, the end, the size limit or the time limit.
@@ -159,7 +171,8 @@ fn version_in(text: &str) -> Option<Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use semver::VersionReq;
+    use crate::pattern::Pattern;
+    use serde_json::json;
 
     fn check(text: &str, expected: Option<(u64, u64, u64)>) {
         assert_eq!(
@@ -181,19 +194,21 @@ mod tests {
     /// A profile whose only candidate is the shell, which runs `script` when it is asked for its version. No test
     /// writes an executable: while another thread starts a process, such a file can be busy (ETXTBSY).
     fn shell(script: &str) -> Profile {
-        Profile {
-            tool: "no-such-tool-on-path".into(),
-            paths: vec!["/bin/sh".into()],
-            version: VersionReq::parse(">=0.9.13").unwrap(),
-            version_args: vec!["-c".into(), script.into()],
-            start: vec![],
-            display: None,
-        }
+        Profile::rfb(&json!({
+            "tool": "no-such-tool-on-path",
+            "paths": ["/bin/sh"],
+            "version": ">=0.9.13",
+            "version_args": ["-c", script],
+            "start": [],
+        }))
+        .unwrap()
     }
 
     fn check_tool(script: &str, expected: &str) {
-        let found = find(&shell(script))
-            .map_or_else(|why| why.name.to_owned(), |found| found.version.to_string());
+        let found = find(&shell(script)).map_or_else(
+            |why| why.name.to_owned(),
+            |found| found.version.unwrap().to_string(),
+        );
         assert_eq!(found, expected, "{script}");
     }
 
@@ -205,6 +220,21 @@ mod tests {
         check_tool("true", "tool-failed");
         check_tool("yes", "tool-failed");
         check_tool("exec sleep 1000", "tool-failed");
+    }
+
+    #[test]
+    fn a_pattern_says_where_the_version_stands() {
+        let mut profile = shell("echo built with 3.4.5; echo tool v0.9.16");
+        profile.version.as_mut().unwrap().pattern = Some(Pattern::new("tool v(.*)").unwrap());
+        let version = find(&profile).unwrap().version.unwrap();
+        assert_eq!(version, Version::new(0, 9, 16));
+    }
+
+    #[test]
+    fn a_tool_whose_version_doesnt_matter_isnt_run() {
+        let mut profile = shell("exec sleep 1000");
+        profile.version = None;
+        assert_eq!(find(&profile).unwrap().version, None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A started tool: watched until it ends, stopped in the right order when its socket's other end is gone.
 //!
 //! The order that suits the old tools (a bare TERM can deadlock x11vnc): its peer leaves and it ends by itself;
-//! else TERM; else KILL. What it may have started stays in the plugin host's process group, which the launcher
-//! ends as a whole when the session is over.
+//! else it is called to end itself, where the profile knows how; else TERM; else KILL. What it may have started stays
+//! in the plugin host's process group, which the launcher ends as a whole when the session is over.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,17 +10,18 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// How long the tool may take to end by itself after its peer left, and again after TERM.
-const GRACE: Duration = Duration::from_millis(700);
-/// How many of its last log lines are kept for judging why it ended.
-const LOG_LINES: usize = 40;
-/// How long one of them may be, in bytes.
-const LOG_LINE: u64 = 512;
+use crate::profile::Profile;
+
+/// How long the tool may take to end by itself after its peer left, again after it was called to, and after TERM.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a line of its output may be, in bytes; a longer one is several.
+const LINE: u64 = 512;
 
 /// What is needed to start a tool.
 #[derive(Debug)]
@@ -29,8 +30,13 @@ pub struct Start<'a> {
     pub path: &'a Path,
     /// Its arguments, placeholders filled in.
     pub args: &'a [String],
-    /// Its stdin and stdout: a connected socket on which it serves RFB.
-    pub socket: OwnedFd,
+    /// Arguments with which it is called once more to end what runs; empty where there are none.
+    pub stop: &'a [String],
+    /// Environment variables beside those that are inherited.
+    pub env: &'a [(&'a str, &'a str)],
+    /// Its stdin and stdout: a connected socket on which it serves RFB. Without one it has no stdin, and its stdout
+    /// is read like its stderr.
+    pub socket: Option<OwnedFd>,
 }
 
 /// A tool that runs.
@@ -38,32 +44,48 @@ pub struct Start<'a> {
 pub struct Started {
     child: Child,
     pidfd: OwnedFd,
-    log: std::thread::JoinHandle<Vec<String>>,
+    /// What its output told of a failure, when the output has ended.
+    told: mpsc::Receiver<Option<Told>>,
+    stop: Option<Command>,
 }
+
+/// A failure's stable name, and the line of output that told of it.
+type Told = (&'static str, String);
 
 /// How a tool's run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It ended as it should: after its peer left.
     Ended,
-    /// The display could not be opened, or went away.
-    DisplayLost,
-    /// It ended by itself; with the exit status in words.
-    Died(String),
+    /// It ended by itself, and its output told why: a failure's stable name, and the line.
+    Failed(&'static str, String),
+    /// It ended by itself.
+    Died {
+        /// Its exit status in words.
+        how: String,
+        /// That status is 0.
+        calmly: bool,
+    },
 }
 
 impl Started {
-    /// Starts the tool. Its standard error is read (with `on_line` told each line) and its tail kept.
+    /// Starts the tool. What it prints is read to its end: `on_line` is told each line, on a thread that ends with
+    /// the output.
     pub fn start(
         what: Start<'_>,
-        on_line: impl Fn(&str) + Send + 'static,
+        profile: &Profile,
+        on_line: impl FnMut(&str) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let mut child = Command::new(what.path)
-            .args(what.args)
-            .stdin(what.socket.try_clone()?)
-            .stdout(what.socket)
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let (output, printed) = std::io::pipe()?;
+        let mut command = Command::new(what.path);
+        command.args(what.args).envs(what.env.iter().copied());
+        match what.socket {
+            Some(socket) => command.stdin(socket.try_clone()?).stdout(socket),
+            None => command.stdin(Stdio::null()).stdout(printed.try_clone()?),
+        };
+        let mut child = command.stderr(printed).spawn()?;
+        // The command holds the other end of the pipe.
+        drop(command);
         let pidfd = match pidfd(&child) {
             Ok(fd) => fd,
             Err(error) => {
@@ -72,13 +94,25 @@ impl Started {
                 return Err(error);
             }
         };
-        let stderr = child.stderr.take().expect("stderr is a pipe of ours");
-        let log = std::thread::spawn(move || keep_log(stderr, on_line));
-        Ok(Self { child, pidfd, log })
+        let stop = (!what.stop.is_empty()).then(|| {
+            let mut stop = Command::new(what.path);
+            stop.args(what.stop).stdin(Stdio::null());
+            stop.stdout(Stdio::null()).stderr(Stdio::null());
+            stop
+        });
+        let (tell, told) = mpsc::channel();
+        let profile = profile.clone();
+        std::thread::spawn(move || tell.send(listen(output, &profile, on_line)));
+        Ok(Self {
+            child,
+            pidfd,
+            told,
+            stop,
+        })
     }
 
-    /// Waits until the tool ends, or until the other end of `peer` is gone, and stops it then. Nothing of it runs
-    /// when this returns.
+    /// Waits until the tool ends, or until the other end of `peer` is gone, and stops it then. It doesn't run any
+    /// more when this returns.
     pub fn watch(mut self, peer: &UnixStream) -> std::io::Result<Outcome> {
         let left = wait(
             &[
@@ -92,22 +126,35 @@ impl Started {
             self.stop();
         }
         let status = self.child.wait()?;
-        let log = self.log.join().unwrap_or_default();
         let peer_left = by_us || is_gone(peer)?;
-        Ok(judge(status, peer_left, &log))
+        // Something that it left behind may hold its output open: that isn't waited for.
+        let told = self.told.recv_timeout(GRACE).ok().flatten();
+        Ok(judge(status, peer_left, told))
     }
 
-    /// Lets it end by itself, then TERM, then KILL.
+    /// Lets it end by itself, then calls it to, then TERM, then KILL.
     fn stop(&mut self) {
-        for signal in [Signal::TERM, Signal::KILL] {
-            if matches!(
-                wait(&[(self.pidfd.as_fd(), PollFlags::IN)], Some(GRACE)).as_deref(),
-                Ok([true])
-            ) {
+        if self.ends() {
+            return;
+        }
+        if let Some(Ok(mut stop)) = self.stop.take().map(|mut stop| stop.spawn()) {
+            let ended = self.ends();
+            let _ = stop.kill();
+            let _ = stop.wait();
+            if ended {
                 return;
             }
-            let _ = pidfd_send_signal(&self.pidfd, signal);
         }
+        let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
+        if !self.ends() {
+            let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        }
+    }
+
+    /// Whether it ends within the grace.
+    fn ends(&self) -> bool {
+        let waited = wait(&[(self.pidfd.as_fd(), PollFlags::IN)], Some(GRACE));
+        matches!(waited.as_deref(), Ok([true]))
     }
 }
 
@@ -145,13 +192,13 @@ fn is_gone(peer: &UnixStream) -> std::io::Result<bool> {
     Ok(wait(&[(peer.as_fd(), PollFlags::empty())], Some(Duration::ZERO))?[0])
 }
 
-/// Reads the tool's log to its end: lines are bounded, and only the last ones stay.
-fn keep_log(stderr: impl Read, on_line: impl Fn(&str)) -> Vec<String> {
-    let mut reader = BufReader::new(stderr);
-    let mut tail = std::collections::VecDeque::new();
+/// Reads what the tool prints to its end, in bounded lines. Keeps the first failure that it tells of.
+fn listen(output: impl Read, profile: &Profile, mut on_line: impl FnMut(&str)) -> Option<Told> {
+    let mut reader = BufReader::new(output);
+    let mut told = None;
     let mut bytes = Vec::new();
     while matches!(
-        reader.by_ref().take(LOG_LINE).read_until(b'\n', &mut bytes),
+        reader.by_ref().take(LINE).read_until(b'\n', &mut bytes),
         Ok(1..)
     ) {
         let line = String::from_utf8_lossy(&bytes).trim().to_owned();
@@ -160,53 +207,59 @@ fn keep_log(stderr: impl Read, on_line: impl Fn(&str)) -> Vec<String> {
             continue;
         }
         on_line(&line);
-        tail.push_back(line);
-        if tail.len() > LOG_LINES {
-            tail.pop_front();
-        }
+        told = told.or_else(|| Some((profile.failure_in(&line)?, line)));
     }
-    tail.into()
+    told
 }
 
-fn judge(status: ExitStatus, peer_left: bool, log: &[String]) -> Outcome {
-    let says = |words: &[&str]| {
-        log.iter()
-            .any(|line| words.iter().any(|word| line.contains(word)))
-    };
-    if peer_left {
-        Outcome::Ended
-    } else if says(&[
-        "XOpenDisplay failed",
-        "caught XIO error",
-        "caught X11 error",
-    ]) {
-        Outcome::DisplayLost
-    } else {
-        Outcome::Died(match (status.code(), status.signal()) {
-            (Some(code), _) => format!("it ended with exit code {code}"),
-            (None, Some(signal)) => format!("it was ended by signal {signal}"),
-            (None, None) => "it ended".to_owned(),
-        })
+fn judge(status: ExitStatus, peer_left: bool, told: Option<Told>) -> Outcome {
+    match told {
+        _ if peer_left => Outcome::Ended,
+        Some((name, line)) => Outcome::Failed(name, line),
+        None => Outcome::Died {
+            how: match (status.code(), status.signal()) {
+                (Some(code), _) => format!("it ended with exit code {code}"),
+                (None, Some(signal)) => format!("it was ended by signal {signal}"),
+                (None, None) => "it ended".to_owned(),
+            },
+            calmly: status.success(),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    fn profile() -> Profile {
+        Profile::rfb(&json!({
+            "tool": "sh", "start": [], "failures": { "display-lost": "caught XIO error" },
+        }))
+        .unwrap()
+    }
 
     /// Runs `sh -c body` on one end of a socket pair, `with` the other end.
-    fn run(body: &str, with: impl FnOnce(UnixStream)) -> Outcome {
+    fn run(body: &str, stop: &[&str], with: impl FnOnce(UnixStream)) -> Outcome {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let kept = theirs.try_clone().unwrap();
         let args = ["-c".to_owned(), body.to_owned()];
+        let stop: Vec<String> = stop.iter().copied().map(str::to_owned).collect();
         let start = Start {
             path: Path::new("/bin/sh"),
             args: &args,
-            socket: theirs.into(),
+            stop: &stop,
+            env: &[],
+            socket: Some(theirs.into()),
         };
-        let started = Started::start(start, |_| {}).unwrap();
+        let started = Started::start(start, &profile(), |_| {}).unwrap();
         with(ours);
         started.watch(&kept).unwrap()
+    }
+
+    fn died(how: &str, calmly: bool) -> Outcome {
+        let how = how.to_owned();
+        Outcome::Died { how, calmly }
     }
 
     #[test]
@@ -217,45 +270,57 @@ mod tests {
             peer.read_exact(&mut answer).unwrap();
             assert_eq!(&answer, b"hello\n");
         };
-        assert_eq!(run("exec cat", talk), Outcome::Ended);
+        assert_eq!(run("exec cat", &[], talk), Outcome::Ended);
     }
 
     #[test]
     fn one_that_ignores_everything_is_killed() {
-        assert_eq!(
-            run("trap '' TERM; while :; do sleep 0.1; done", drop),
-            Outcome::Ended
-        );
+        let body = "trap '' TERM; while :; do sleep 0.1; done";
+        assert_eq!(run(body, &[], drop), Outcome::Ended);
+    }
+
+    #[test]
+    fn one_that_knows_how_is_called_to_end_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = folder.path().join("stop").display().to_string();
+        // Only a calm end gets as far as to the second file.
+        let body =
+            format!("trap '' TERM; while ! [ -e {flag} ]; do sleep 0.05; done; touch {flag}ped");
+        let stop = format!("touch {flag}");
+        assert_eq!(run(&body, &["-c", &stop], drop), Outcome::Ended);
+        assert!(folder.path().join("stopped").exists());
     }
 
     #[test]
     fn a_death_is_told_in_words() {
         let mut kept = None;
-        assert_eq!(
-            run("exit 3", |peer| kept = Some(peer)),
-            Outcome::Died("it ended with exit code 3".into())
-        );
-        assert_eq!(
-            run("kill -9 $$", |peer| kept = Some(peer)),
-            Outcome::Died("it was ended by signal 9".into())
-        );
-        assert_eq!(
-            run("exit 0", |peer| kept = Some(peer)),
-            Outcome::Died("it ended with exit code 0".into())
+        let mut check = |body, expected| {
+            assert_eq!(run(body, &[], |peer| kept = Some(peer)), expected, "{body}");
+        };
+        check("exit 3", died("it ended with exit code 3", false));
+        check("kill -9 $$", died("it was ended by signal 9", false));
+        check("exit 0", died("it ended with exit code 0", true));
+        let line = "caught XIO error:".to_owned();
+        check(
+            "echo 'caught XIO error:' >&2; exit 3",
+            Outcome::Failed("display-lost", line),
         );
     }
 
     #[test]
-    fn a_lost_display_is_known_by_the_log() {
+    fn what_a_tool_leaves_behind_holds_nobody_up() {
         let mut kept = None;
-        let body = "echo 'caught XIO error:' >&2; exit 3";
-        assert_eq!(run(body, |peer| kept = Some(peer)), Outcome::DisplayLost);
+        let outcome = run("sleep 5 & exit 3", &[], |peer| kept = Some(peer));
+        assert_eq!(outcome, died("it ended with exit code 3", false));
     }
 
     #[test]
-    fn an_endless_log_line_is_bounded() {
-        let lines = keep_log(&vec![b'x'; 100_000][..], |_| {});
-        assert_eq!(lines.len(), LOG_LINES);
-        assert!(lines.iter().all(|line| line.len() <= LOG_LINE as usize));
+    fn an_endless_line_is_bounded() {
+        let mut lines = 0;
+        let told = listen(&vec![b'x'; 100_000][..], &profile(), |line| {
+            assert!(line.len() <= LINE as usize);
+            lines += 1;
+        });
+        assert_eq!((lines, told), (196, None));
     }
 }

@@ -22,6 +22,8 @@ pub struct PluginSpec {
     pub folder: PathBuf,
     /// The backend's options, handed to the plugin as JSON.
     pub options: serde_json::Value,
+    /// Whether its sessions go over a transport of its own; the plugin must say the same.
+    pub own_transport: bool,
     /// Whether the plugin may use the network; else Unix sockets are all it has.
     pub network: bool,
     /// The customer's language: `fi`, `sv` or `en`.
@@ -44,7 +46,7 @@ pub struct Origin {
 /// What a loaded plugin says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadedPlugin {
-    /// The registry's id.
+    /// Its id.
     pub id: String,
     /// A name for people.
     pub name: String,

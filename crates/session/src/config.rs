@@ -41,6 +41,15 @@ pub struct Vendor {
     pub keys: Vec<VendorPublicKey>,
 }
 
+/// How an entry's sessions reach the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Over our own link, encrypted and with the customer's consent, by a code of this form.
+    Link(CodeForm),
+    /// By what the entry's tool brings along: with its code, its consent and its encryption.
+    Own,
+}
+
 /// One entry of the registry.
 #[derive(Clone, Debug)]
 pub struct Backend {
@@ -48,8 +57,8 @@ pub struct Backend {
     pub id: String,
     /// The entry's name in the customer's language.
     pub label: String,
-    /// How its code is shown.
-    pub form: CodeForm,
+    /// Whether its sessions go over our link.
+    pub transport: Transport,
     /// The plugin that implements it.
     pub plugin: PluginSpec,
 }

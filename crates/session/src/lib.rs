@@ -16,6 +16,7 @@ pub mod gate;
 pub mod json;
 pub mod machine;
 mod outbox;
+mod own;
 mod plugin;
 mod reach;
 mod revocations;
@@ -26,7 +27,7 @@ mod tool_client;
 mod tool_link;
 mod view;
 
-pub use config::{Backend, SessionConfig, Vendor};
+pub use config::{Backend, SessionConfig, Transport, Vendor};
 pub use etatuki_link::{AgentIdentity, Ask, Permissions, UsableBackend};
 pub use run::{Commander, SessionHandle, start};
 pub use view::{Command, FailureName, FailureView, Fault, Notice, Question, Receipt, State, View};

@@ -19,6 +19,8 @@ use crate::view::{FailureName, FailureView};
 
 /// A plugin that was told to open or to close has done so after this long, or it hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A tool with its own transport asks its own service for a code: that takes longer.
+const OWN_PATIENCE: Duration = Duration::from_secs(14);
 
 /// What the plugin is told.
 enum Order {
@@ -66,8 +68,14 @@ impl Plugin {
         let (orders, inbox) = unbounded_channel();
         let (outbox, news) = unbounded_channel();
         let task = tokio::spawn(async move {
+            let opening = if spec.own_transport {
+                OWN_PATIENCE
+            } else {
+                PATIENCE
+            };
             let mut keeper = Keeper {
                 news: outbox,
+                opening,
                 patience: None,
             };
             if let Err(failure) = keeper.keep(exe, spec, inbox).await {
@@ -120,6 +128,8 @@ impl Drop for Plugin {
 
 struct Keeper {
     news: UnboundedSender<News>,
+    /// How long opening may take.
+    opening: Duration,
     /// When what was ordered must have happened, and what that is.
     patience: Option<(Instant, State)>,
 }
@@ -158,7 +168,7 @@ impl Keeper {
                 },
                 () = until(patience.map(|(due, _)| due)) => {
                     let state = patience.map_or("", |(_, state)| state.as_str());
-                    let detail = format!("the plugin wasn't {state} after {} s", PATIENCE.as_secs());
+                    let detail = format!("the plugin wasn't {state} in time");
                     return Err(FailureView { name: FailureName::PluginHung, detail });
                 }
             }
@@ -168,7 +178,7 @@ impl Keeper {
     async fn obey(&mut self, host: &PluginHost, order: Order) -> Result<(), HostError> {
         match order {
             Order::Open(code) => {
-                self.patience = Some((Instant::now() + PATIENCE, State::Waiting));
+                self.patience = Some((Instant::now() + self.opening, State::Waiting));
                 host.open(&code).await
             }
             Order::Close => {

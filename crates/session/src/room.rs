@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::agent::{Agent, AgentEvent, MAX_CONTROL_WAITING, misbehaved};
-use crate::config::SessionConfig;
+use crate::config::{SessionConfig, Transport};
 use crate::door::{Door, DoorEvent, DoorPlan};
 use crate::gate::Abilities;
 use crate::machine::{Action, Event, Machine, Settings};
+use crate::own::OwnDoor;
 use crate::plugin::{Facts, News, Plugin};
 use crate::reach::ServiceChange;
 use crate::run::Order;
@@ -61,6 +62,8 @@ pub(crate) struct Room<'a> {
     handed_over: bool,
     minting: Option<Job<Result<Box<Door>, FailureView>>>,
     door: Option<Box<Door>>,
+    /// What is there instead of a door when the tool brings its own transport.
+    own: Option<OwnDoor>,
     accepting: bool,
     agent: Option<Agent>,
     /// What the agent hears once the plugin knows what is permitted: or his first key could be there
@@ -85,6 +88,7 @@ impl<'a> Room<'a> {
             switchable: usable.map(|other| other.id.clone()).collect(),
             resume: None,
             tool_gone: picture_fault(&config, FailureName::ToolDied),
+            own_transport: config.backend.transport == Transport::Own,
         };
         Self {
             config,
@@ -101,6 +105,7 @@ impl<'a> Room<'a> {
             handed_over: false,
             minting: None,
             door: None,
+            own: None,
             accepting: false,
             agent: None,
             untold: Vec::new(),
@@ -129,6 +134,7 @@ impl<'a> Room<'a> {
 
     fn show(&mut self) {
         let code = self.door.as_deref().map(Door::shown);
+        let code = code.or_else(|| self.own.as_ref().and_then(OwnDoor::shown));
         let view = self.machine.view(self.began.elapsed(), code.as_ref());
         if self.shown.as_ref() != Some(&view) {
             self.shown = Some(view.clone());
@@ -236,8 +242,12 @@ impl<'a> Room<'a> {
             }
             News::Changed { state, code } => {
                 self.plugin_state = state;
-                if state == PluginState::Waiting && self.handed_over {
-                    self.plugin_opened(code.as_deref());
+                match &mut self.own {
+                    Some(own) => self.events.extend(own.heard(state, code)),
+                    None if state == PluginState::Waiting && self.handed_over => {
+                        self.plugin_opened(code.as_deref());
+                    }
+                    None => {}
                 }
             }
         }
@@ -246,17 +256,21 @@ impl<'a> Room<'a> {
 
     /// The plugin is closed and the door stands: it may have the code.
     fn hand_code_over(&mut self) {
-        let (Some(plugin), Some(_), Some(door)) = (&self.plugin, &self.facts, &self.door) else {
+        let (Some(plugin), Some(_)) = (&self.plugin, &self.facts) else {
             return;
+        };
+        let code = match (&self.door, &self.own) {
+            (Some(door), _) => door.plain(),
+            (None, Some(own)) => own.handed(),
+            (None, None) => return,
         };
         if self.plugin_state == PluginState::Closed && !self.handed_over {
             self.handed_over = true;
-            plugin.open(door.plain());
+            plugin.open(code);
         }
     }
 
-    /// The code is read from the plugin alone. One that makes its own needs a transport of its own,
-    /// which isn't built.
+    /// The code is read from the plugin alone. One that makes its own needs a transport of its own.
     fn plugin_opened(&mut self, code: Option<&String>) {
         let ours = self.door.as_deref().map(Door::plain);
         if code.map(String::as_str) == ours.as_deref().map(String::as_str) {
@@ -388,13 +402,20 @@ impl<'a> Room<'a> {
     }
 
     fn mint(&mut self) {
+        self.handed_over = false;
+        let form = match self.config.backend.transport {
+            Transport::Link(form) => form,
+            Transport::Own => {
+                self.own = Some(OwnDoor::new());
+                return self.hand_code_over();
+            }
+        };
         let plan = DoorPlan {
             service: self.config.service.clone(),
-            form: self.config.backend.form,
+            form,
             vendors: self.config.vendor.keys.clone(),
             revocations: self.config.revocations.clone(),
         };
-        self.handed_over = false;
         self.minting = Some(Box::pin(async { Door::open(plan).await.map(Box::new) }));
     }
 
@@ -486,6 +507,7 @@ impl<'a> Room<'a> {
         self.permitting = 0;
         let (tool, plugin) = (self.tool.take(), self.plugin.take());
         let (agent, door) = (self.agent.take(), self.door.take());
+        self.own = None;
         let mut chores = std::mem::take(&mut self.chores);
         self.accepting = false;
         self.ending = Some(Box::pin(async move {
@@ -549,14 +571,14 @@ async fn of<T>(job: Option<impl Future<Output = T>>) -> T {
 
 fn abilities(config: &SessionConfig) -> Abilities {
     Abilities {
-        extended: config.backend.form == CodeForm::Ecom,
+        extended: config.backend.transport == Transport::Link(CodeForm::Ecom),
     }
 }
 
 /// Our own module has no tool: there it is the plugin that failed.
 fn picture_fault(config: &SessionConfig, tool: FailureName) -> FailureName {
-    match config.backend.form {
-        CodeForm::Ecom => FailureName::PluginFailed,
-        CodeForm::Remoteus => tool,
+    match config.backend.transport {
+        Transport::Link(CodeForm::Ecom) => FailureName::PluginFailed,
+        Transport::Link(CodeForm::Remoteus) | Transport::Own => tool,
     }
 }

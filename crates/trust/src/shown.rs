@@ -17,6 +17,8 @@ pub enum FieldKind {
     Id,
     /// The one-time password of `ecom`.
     Password,
+    /// What a tool with its own transport shows.
+    ToolCode,
 }
 
 /// One labelled group of digits. Secret.
@@ -24,14 +26,14 @@ pub enum FieldKind {
 pub struct ShownField {
     /// Its label.
     pub kind: FieldKind,
-    /// ASCII digits in threes, separated by one space: `123 456 789 012`.
+    /// ASCII digits in threes, separated by one space: `123 456 789 012`. A [`FieldKind::ToolCode`] is as the tool has it.
     pub digits: String,
 }
 
 /// Everything the customer is to read aloud, in reading order. Secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
 pub struct ShownCode {
-    /// One field for Remoteus; ID, then password, for `ecom`.
+    /// One field for Remoteus; ID, then password, for `ecom`; none when a tool's own window shows its code.
     pub fields: Vec<ShownField>,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use etatuki_session::{
     AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt,
 };
-use etatuki_trust::{CodeForm, Nameplate, SessionCode};
+use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
 use super::super::page::{Block, Button, Tone};
 use super::*;
@@ -16,6 +16,7 @@ fn subject() -> Subject {
     Subject {
         texts: Texts::load(Language::Fi),
         label: "Remoteus etätuki (2008)".into(),
+        own_transport: false,
         vendor: "Ecom".into(),
         phone: "02-2767 171".into(),
         labels: BTreeMap::from([("ecom".into(), "Ecom Etätuki".into())]),
@@ -354,6 +355,60 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
             }
         }
     }
+}
+
+#[test]
+fn a_tool_with_its_own_transport() {
+    let subject = Subject {
+        own_transport: true,
+        ..subject()
+    };
+    let see = |view: &View| outline(&page(&subject, view, None))[2..].to_vec();
+    let promise = "Tämän yhteyden hoitaa toinen ohjelma: Remoteus etätuki (2008). Luvat ja salaus ovat sen omat.";
+    let before = outline(&before::before(&subject));
+    assert!(before.contains(&promise.to_owned()), "{before:?}");
+    let code = |fields| View {
+        code: Some(ShownCode { fields }),
+        ..in_state(State::Waiting)
+    };
+    let elsewhere = see(&code(vec![]));
+    assert!(
+        elsewhere[0].starts_with("Koodi näkyy toisen ohjelman ikkunassa."),
+        "{elsewhere:?}"
+    );
+    assert_eq!(
+        wanted(&code(vec![])),
+        Wanted::Shown,
+        "the tool's window is needed too"
+    );
+    let field = ShownField {
+        kind: FieldKind::ToolCode,
+        digits: "r4 xyz".into(),
+    };
+    let here = see(&code(vec![field]));
+    assert!(here[1].contains("Ohjelman koodi"), "{here:?}");
+    let said = "Joku voi nähdä näyttösi, kunnes suljet yhteyden.".to_owned();
+    for waiting in [elsewhere, here] {
+        assert!(waiting.contains(&said), "{waiting:?}");
+        assert!(
+            waiting.iter().any(|line| line.contains(promise)),
+            "{waiting:?}"
+        );
+    }
+    let connected = see(&in_state(State::Connected));
+    assert!(connected.contains(&said), "{connected:?}");
+    let line = bar::line(&subject.texts, &in_state(State::Connected)).unwrap();
+    assert_eq!(line.text, "Joku on yhteydessä tietokoneeseesi");
+    assert_eq!(bar::line(&subject.texts, &in_state(State::Waiting)), None);
+    let over = outline(&page(&subject, &in_state(State::Closed), None));
+    assert!(
+        over.iter().any(|line| line.contains("sen kautta")),
+        "{over:?}"
+    );
+    assert!(
+        !over.iter().any(|line| line.contains("Kukaan ei nähnyt")),
+        "nobody here knows"
+    );
 }
 
 #[test]

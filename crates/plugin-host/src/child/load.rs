@@ -108,6 +108,16 @@ fn judge(spec: &PluginSpec, plugin: LoadedPlugin) -> Result<LoadedPlugin, Refusa
             wanted: spec.version.clone(),
         });
     }
+    if (plugin.capabilities & raw::CAP_OWN_TRANSPORT != 0) != spec.own_transport {
+        let text = if spec.own_transport {
+            "it has no transport of its own, and the registry says so (`form = \"own\"`)"
+        } else {
+            "it has a transport of its own; the registry must say so (`form = \"own\"`)"
+        };
+        return Err(Refusal::Refused {
+            text: text.to_owned(),
+        });
+    }
     if plugin.capabilities & raw::CAP_NETWORK != 0 && !spec.network {
         let text = "it needs the network, and the registry doesn't allow it (`network = true`)";
         return Err(Refusal::Refused {

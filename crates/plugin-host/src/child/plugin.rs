@@ -14,6 +14,7 @@ use crate::spec::ProbeReport;
 pub(super) struct Plugin {
     instance: *const raw::Instance,
     functions: Functions,
+    own_transport: bool,
 }
 
 /// State, code and failure at one moment.
@@ -86,6 +87,7 @@ impl Plugin {
         Ok(Self {
             instance,
             functions,
+            own_transport: descriptor.capabilities & raw::CAP_OWN_TRANSPORT != 0,
         })
     }
 
@@ -181,6 +183,8 @@ impl Plugin {
         // SAFETY: a live instance and a valid buffer.
         let code = text::read(|out| unsafe { (self.functions.session_code)(self.instance, out) });
         match code {
+            // A tool with its own transport may show it in its own window alone.
+            Ok(code) if code.is_empty() && self.own_transport => Ok(code),
             Ok(code)
                 if code.is_empty() || code.len() > MAX_CODE || code.contains(char::is_control) =>
             {

@@ -253,6 +253,7 @@ mod tests {
             minisign: None,
             folder,
             options: serde_json::Value::Null,
+            own_transport: false,
             network: false,
             language: "en".into(),
             origin: crate::spec::Origin::default(),

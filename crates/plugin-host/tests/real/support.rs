@@ -50,6 +50,7 @@ impl Folder {
             minisign: None,
             folder: self.path(),
             options: Value::Null,
+            own_transport: false,
             network: false,
             language: "fi".to_owned(),
             origin: Origin::default(),

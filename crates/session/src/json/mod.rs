@@ -45,7 +45,7 @@ pub fn run(
     on_start: impl FnOnce(Commander),
     tee: Box<dyn Fn(&View) + Send>,
 ) -> View {
-    let front = Front::new(texts);
+    let front = Front::new(texts, config.backend.transport);
     let hello = front.hello(&config);
     let outlet = Arc::new(Outlet {
         pipe: Mutex::new((front, output)),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::input::{Input, InputError};
 use super::{PROTOCOL, Texts, is_final};
-use crate::config::SessionConfig;
+use crate::config::{SessionConfig, Transport};
 use crate::view::{FailureView, Notice, Question, Receipt, State, View};
 
 /// Turns views into lines. It remembers the last one, so that only what changed is said.
@@ -18,15 +18,18 @@ pub struct Front {
     last: View,
     /// The session was opened: from now on `closed` is an end and not a beginning.
     begun: bool,
+    /// The tool brings its own transport: nobody here knows what was seen.
+    own_transport: bool,
 }
 
 impl Front {
-    /// A front that has said nothing yet.
-    pub fn new(texts: Arc<dyn Texts>) -> Self {
+    /// A front that has said nothing yet, for a session over this transport.
+    pub fn new(texts: Arc<dyn Texts>, transport: Transport) -> Self {
         Self {
             texts,
             last: View::default(),
             begun: false,
+            own_transport: transport == Transport::Own,
         }
     }
 
@@ -38,6 +41,7 @@ impl Front {
             "protocol": PROTOCOL,
             "launcher": config.launcher_version,
             "backend": backend,
+            "transport": if self.own_transport { "own" } else { "link" },
         }))
     }
 
@@ -166,6 +170,7 @@ impl Front {
             return self.failed(failure, receipt);
         }
         let text = match receipt {
+            None if self.own_transport => self.texts.text("closed-own", &[]),
             None => self.texts.text("closed", &[]),
             Some(receipt) => {
                 let (viewed, controlled) = (

@@ -4,17 +4,21 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use etatuki_link::{AgentIdentity, Ask, Permissions};
-use etatuki_trust::{CodeForm, Nameplate, SessionCode};
+use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Transport;
 use crate::view::{FailureName, FailureView, Notice, Question, Receipt};
 
 fn front() -> Front {
-    Front::new(Arc::new(|name: &str, args: &[(&str, &str)]| {
-        format!("{name} {args:?}")
-    }))
+    front_over(Transport::Link(CodeForm::Ecom))
+}
+
+fn front_over(transport: Transport) -> Front {
+    let texts = |name: &str, args: &[(&str, &str)]| format!("{name} {args:?}");
+    Front::new(Arc::new(texts), transport)
 }
 
 fn agent() -> AgentIdentity {
@@ -249,6 +253,44 @@ fn every_failure_has_its_name_and_fault() {
 }
 
 #[test]
+fn a_tool_with_its_own_transport() {
+    let field = ShownField {
+        kind: FieldKind::ToolCode,
+        digits: "r4 xyz".into(),
+    };
+    let code = ShownCode {
+        fields: vec![field],
+    };
+    let waiting = View {
+        state: State::Waiting,
+        code: Some(code),
+        ..View::default()
+    };
+    let connected = View {
+        state: State::Connected,
+        ..waiting.clone()
+    };
+    let fields = json!([{ "kind": "tool-code", "digits": "r4 xyz" }]);
+    check(
+        &[waiting.clone(), connected],
+        json!([
+            { "type": "code", "fields": fields },
+            { "type": "state", "state": "waiting" },
+            { "type": "state", "state": "connected" },
+        ]),
+    );
+    // Nobody here knows what was seen.
+    let mut front = front_over(Transport::Own);
+    front.show(&waiting);
+    let end = front.show(&View::default()).pop().expect("the end");
+    let end: Value = serde_json::from_str(&end).expect("JSON");
+    assert_eq!(
+        (&end["type"], &end["text"]),
+        (&json!("closed"), &json!("closed-own []"))
+    );
+}
+
+#[test]
 fn texts_get_their_arguments() {
     let mut front = front();
     let asks = front
@@ -445,7 +487,7 @@ mod schema {
                 }
                 "const" => value == wanted,
                 "enum" => wanted.as_array().expect("a list").contains(value),
-                "anyOf" => wanted
+                "anyOf" | "oneOf" => wanted
                     .as_array()
                     .expect("a list")
                     .iter()

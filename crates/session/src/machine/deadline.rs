@@ -10,7 +10,7 @@ impl Machine {
     /// a countdown in the view. `None` while nothing is pending.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
         match &self.phase {
-            Phase::Closed | Phase::Failed(None) => None,
+            Phase::Closed | Phase::Failed(None) | Phase::Own { .. } => None,
             Phase::Opening { since } => Some(*since + OPENING_LIMIT),
             Phase::Waiting(waiting) if waiting.minting => Some(waiting.since + OPENING_LIMIT),
             Phase::Waiting(_) => self.renewal_due().map(|due| next_second(due, now)),

@@ -44,6 +44,8 @@ pub struct Settings {
     pub resume: Option<Duration>,
     /// What it is called when the picture's socket ends and nobody says why.
     pub tool_gone: FailureName,
+    /// The tool brings its own transport: no link, no agent of ours, no question.
+    pub own_transport: bool,
 }
 
 /// What happened.
@@ -77,6 +79,10 @@ pub enum Event {
     Resumed,
     /// The tool's or plugin's end of the RFB socket was closed.
     ToolGone,
+    /// Somebody has connected by the tool's own transport, or left.
+    OwnConnected(bool),
+    /// The tool with its own transport was ended, by the customer say.
+    OwnEnded,
     /// Something that the session can't go on without has failed; also an agent's breach of the rules.
     Failed(FailureView),
     /// Everything that [`Action::Shutdown`] began has ended.
@@ -134,10 +140,20 @@ pub struct Machine {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Closed,
-    Opening { since: Duration },
+    Opening {
+        since: Duration,
+    },
     Waiting(Waiting),
-    Connected { tool_gone: Option<Duration> },
-    Interrupted { until: Duration },
+    /// The code of a tool with its own transport is out, or somebody has connected by it.
+    Own {
+        connected: bool,
+    },
+    Connected {
+        tool_gone: Option<Duration>,
+    },
+    Interrupted {
+        until: Duration,
+    },
     Closing(Ending),
     Failed(Option<Ending>),
 }
@@ -178,8 +194,8 @@ impl Machine {
         match &self.phase {
             Phase::Closed => State::Closed,
             Phase::Opening { .. } => State::Opening,
-            Phase::Waiting(_) => State::Waiting,
-            Phase::Connected { .. } => State::Connected,
+            Phase::Waiting(_) | Phase::Own { connected: false } => State::Waiting,
+            Phase::Connected { .. } | Phase::Own { connected: true } => State::Connected,
             Phase::Interrupted { .. } => State::Interrupted,
             Phase::Closing(_) => State::Closing,
             Phase::Failed(_) => State::Failed,
@@ -208,6 +224,8 @@ impl Machine {
             Event::LinkLost => self.link_lost(now),
             Event::Resumed => self.resumed(now),
             Event::ToolGone => self.tool_gone(now),
+            Event::OwnConnected(connected) => self.own_connected(connected),
+            Event::OwnEnded => self.own_ended(now),
             Event::Failed(failure) => self.fail(failure, now),
             Event::Released => self.released(now),
             Event::Tick => self.tick(now),
@@ -216,7 +234,7 @@ impl Machine {
 
     /// The session as a window shows it. `code` is shown only where the state lets it be seen.
     pub fn view(&self, now: Duration, code: Option<&ShownCode>) -> View {
-        let code_is_out = matches!(&self.phase, Phase::Waiting(waiting) if !waiting.minting);
+        let code_is_out = self.listening() || matches!(self.phase, Phase::Own { .. });
         let over = matches!(
             self.phase,
             Phase::Closed | Phase::Closing(_) | Phase::Failed(_)
@@ -286,6 +304,10 @@ impl Machine {
             _ => false,
         };
         if !coming {
+            return vec![];
+        }
+        if self.settings.own_transport {
+            self.phase = Phase::Own { connected: false };
             return vec![];
         }
         self.phase = Phase::Waiting(Waiting {
@@ -455,6 +477,20 @@ impl Machine {
             tool_gone.get_or_insert(now + TOOL_GONE_GRACE);
         }
         vec![]
+    }
+
+    fn own_connected(&mut self, now_connected: bool) -> Actions {
+        if let Phase::Own { connected } = &mut self.phase {
+            *connected = now_connected;
+        }
+        vec![]
+    }
+
+    fn own_ended(&mut self, now: Duration) -> Actions {
+        match self.phase {
+            Phase::Own { .. } => self.end("tool-ended", now),
+            _ => vec![],
+        }
     }
 
     fn fail(&mut self, failure: FailureView, now: Duration) -> Actions {

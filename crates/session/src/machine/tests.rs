@@ -73,6 +73,7 @@ fn settings(resume: Option<Duration>) -> Settings {
         switchable: vec!["remoteus-2008".into()],
         resume,
         tool_gone: FailureName::ToolDied,
+        own_transport: false,
     }
 }
 
@@ -356,6 +357,48 @@ mod opening_and_waiting {
             bench.view().notices,
             [Notice::ServiceLost, Notice::ServiceBack]
         );
+    }
+
+    /// A tool with its own transport: nobody of ours comes, and nothing is counted.
+    fn own() -> Bench {
+        let settings = Settings {
+            own_transport: true,
+            ..settings(None)
+        };
+        Bench::with(settings).after([Event::Command(Command::Open)])
+    }
+
+    #[test]
+    fn a_tool_with_its_own_transport_says_who_is_there() {
+        let mut bench = own();
+        bench.check(Event::OwnConnected(true), State::Opening, &[]);
+        bench.check(Event::Ready, State::Waiting, &[]);
+        assert_eq!(bench.tick_after(WAITING_LIMIT), []);
+        assert_eq!(bench.view().waiting_seconds_left, None);
+        bench.check(Event::OwnConnected(true), State::Connected, &[]);
+        for event in [
+            Event::Ready,
+            Event::Authenticated(agent()),
+            Event::Asked(Ask::Control),
+            Event::LinkLost,
+            Event::ToolGone,
+            Event::Command(Command::TakeBack),
+        ] {
+            bench.check(event, State::Connected, &[]);
+        }
+        bench.check(Event::OwnConnected(false), State::Waiting, &[]);
+    }
+
+    #[test]
+    fn a_tool_with_its_own_transport_ends() {
+        let end = |reason| [shutdown(reason)];
+        let there = || own().after([Event::Ready]);
+        there().check(Event::OwnEnded, State::Closing, &end("tool-ended"));
+        let close = Event::Command(Command::Close);
+        there().check(close, State::Closing, &end("customer-closed"));
+        let died = Event::Failed(failure(FailureName::ToolDied));
+        there().check(died, State::Failed, &end("tool-died"));
+        own().check(Event::OwnEnded, State::Opening, &[]);
     }
 
     #[test]

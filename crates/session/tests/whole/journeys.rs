@@ -198,6 +198,12 @@ async fn remoteus_2010() {
     whole("remoteus-2010").await;
 }
 
+/// Another profile of the same plugin: the tool connects to a port of this machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_dials_in() {
+    whole("dials-in").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_agent_ends() {
     let world = World::new().await;

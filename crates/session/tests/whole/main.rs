@@ -8,4 +8,5 @@
 mod agent;
 mod display;
 mod journeys;
+mod own;
 mod world;

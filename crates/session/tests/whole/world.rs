@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use etatuki_link::{Ask, UsableBackend};
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_service::{Config, Running};
-use etatuki_session::{Backend, Command, SessionConfig, SessionHandle, State, Vendor, View, start};
+use etatuki_session::{
+    Backend, Command, SessionConfig, SessionHandle, State, Transport, Vendor, View, start,
+};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, CodeForm, Revocations, SignedRevocations, UnixTime,
     VendorKey,
 };
-use serde_json::json;
+use serde_json::Value;
 
 use crate::display::{Display, PATIENCE};
 
@@ -84,7 +86,15 @@ impl World {
             CodeForm::Remoteus
         };
         let folder = artefacts();
-        let library = format!("libetatuki_{}.so", backend.replace('-', "_"));
+        let (id, library) = match backend {
+            "ecom" => ("ecom", "libetatuki_ecom.so"),
+            _ => ("tool", "libetatuki_tool.so"),
+        };
+        let mut options = match backend {
+            "dials-in" => dials_in(),
+            shipped => shipped_options(shipped),
+        };
+        options["display"] = self.display.name.clone().into();
         let other = UsableBackend {
             id: "another".into(),
             label: "Another".into(),
@@ -101,15 +111,16 @@ impl World {
             backend: Backend {
                 id: backend.into(),
                 label: backend.to_uppercase(),
-                form,
+                transport: Transport::Link(form),
                 plugin: PluginSpec {
-                    id: backend.into(),
+                    id: id.into(),
+                    own_transport: false,
                     path: folder.join(library),
                     version: "*".parse().expect("any version"),
                     sha256: None,
                     minisign: None,
-                    options: json!({ "display": self.display.name }),
-                    network: backend == "remoteus-2010",
+                    options,
+                    network: backend != "remoteus-2008",
                     language: "fi".into(),
                     origin: Origin::default(),
                     folder: folder.clone(),
@@ -125,6 +136,27 @@ impl World {
     }
 }
 
+/// The options of an entry of the registry that ships: its tool's profile.
+fn shipped_options(backend: &str) -> Value {
+    let shipped = include_str!("../../../../backends.toml");
+    let registry: Value = toml::from_str(shipped).expect("the registry is TOML");
+    let entries = registry["backend"].as_array().expect("entries");
+    let entry = entries.iter().find(|entry| entry["id"] == backend);
+    let options = entry.expect("such an entry").get("options").cloned();
+    options.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+}
+
+/// x11vnc once more, as a tool that can't serve on its stdio.
+fn dials_in() -> Value {
+    let mut options = shipped_options("remoteus-2008");
+    options["serves"] = "dials-in".into();
+    let start = options["start"].as_array_mut().expect("arguments");
+    start.retain(|arg| arg != "-inetd");
+    let dial = ["-connect_or_exit", "127.0.0.1:{port}"];
+    start.extend(dial.map(Value::from));
+    options
+}
+
 /// The folder of what cargo built, without links. Has cargo build what isn't there.
 pub(crate) fn artefacts() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
@@ -135,7 +167,7 @@ pub(crate) fn artefacts() -> PathBuf {
                 .parent()
                 .and_then(Path::parent)
                 .expect("target/<profile>/deps");
-            let packages = ["plugin-host", "ecom", "remoteus-2008", "remoteus-2010"];
+            let packages = ["plugin-host", "ecom", "tool", "own-tool"];
             let mut cargo = std::process::Command::new(env!("CARGO"));
             cargo
                 .arg("build")

@@ -242,8 +242,8 @@ fn sizes(bin: &Path) -> Result<()> {
     let names = [
         "etatuki",
         "libetatuki_ecom.so",
-        "libetatuki_remoteus_2008.so",
-        "libetatuki_remoteus_2010.so",
+        "libetatuki_tool.so",
+        "libetatuki_own_tool.so",
         "etatuki-console",
         "etatuki-service",
         "etatuki-vendor",

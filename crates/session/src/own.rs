@@ -1,0 +1,140 @@
+//! A session over a tool's own transport, as far as there is anything of ours in it: the code that the tool shows, and
+//! whether somebody is connected. No service, no link, no gate.
+
+use etatuki_plugin_host::State;
+use etatuki_trust::{FieldKind, ShownCode, ShownField};
+use zeroize::Zeroizing;
+
+use crate::machine::Event;
+use crate::view::{FailureName, FailureView};
+
+/// Digits of the password that a tool may take.
+const DIGITS: usize = 8;
+
+/// What stands where other sessions have their door.
+pub(crate) struct OwnDoor {
+    handed: Zeroizing<String>,
+    /// What the plugin says; empty while the tool's own window shows it.
+    code: Option<Zeroizing<String>>,
+    state: State,
+}
+
+impl OwnDoor {
+    pub(crate) fn new() -> Self {
+        Self {
+            handed: password(),
+            code: None,
+            state: State::Closed,
+        }
+    }
+
+    /// A fresh password: a tool that takes none makes its own.
+    pub(crate) fn handed(&self) -> Zeroizing<String> {
+        self.handed.clone()
+    }
+
+    /// The code as it is shown: no field when the tool's own window shows it.
+    pub(crate) fn shown(&self) -> Option<ShownCode> {
+        let code = self.code.as_ref()?;
+        let field = ShownField {
+            kind: FieldKind::ToolCode,
+            digits: code.to_string(),
+        };
+        let fields = if code.is_empty() { vec![] } else { vec![field] };
+        Some(ShownCode { fields })
+    }
+
+    /// What the plugin's news mean to the machine.
+    pub(crate) fn heard(&mut self, state: State, code: Option<Zeroizing<String>>) -> Vec<Event> {
+        let before = std::mem::replace(&mut self.state, state);
+        if let Some(code) = code {
+            self.code = Some(code);
+        }
+        match (before, state) {
+            (State::Closed | State::Opening, State::Waiting) => vec![Event::Ready],
+            // Between two readings it may have been waiting.
+            (State::Closed | State::Opening, State::Attached) => {
+                vec![Event::Ready, Event::OwnConnected(true)]
+            }
+            (_, State::Waiting) => vec![Event::OwnConnected(false)],
+            (_, State::Attached) => vec![Event::OwnConnected(true)],
+            (State::Waiting | State::Attached, State::Closing | State::Closed) => {
+                vec![Event::OwnEnded]
+            }
+            // Its window was closed before there was a code.
+            (State::Opening, State::Closing | State::Closed) => vec![Event::Failed(ended())],
+            _ => vec![],
+        }
+    }
+}
+
+fn ended() -> FailureView {
+    FailureView {
+        name: FailureName::ToolDied,
+        detail: "it ended before it had a code".to_owned(),
+    }
+}
+
+/// Random digits, each as likely as the others.
+fn password() -> Zeroizing<String> {
+    let mut digits = Zeroizing::new(String::with_capacity(DIGITS));
+    while digits.len() < DIGITS {
+        let mut byte = [0];
+        getrandom::fill(&mut byte).expect("the system has randomness");
+        if byte[0] < 250 {
+            digits.push(char::from(b'0' + byte[0] % 10));
+        }
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: State, after: State, expected: &[Event]) {
+        let mut door = OwnDoor::new();
+        door.state = before;
+        assert_eq!(door.heard(after, None), expected, "{before:?} to {after:?}");
+    }
+
+    #[test]
+    fn the_plugins_states_are_the_tools() {
+        use State::{Attached, Closed, Closing, Opening, Waiting};
+        check(Closed, Opening, &[]);
+        check(Opening, Waiting, &[Event::Ready]);
+        check(
+            Opening,
+            Attached,
+            &[Event::Ready, Event::OwnConnected(true)],
+        );
+        check(Waiting, Attached, &[Event::OwnConnected(true)]);
+        check(Attached, Waiting, &[Event::OwnConnected(false)]);
+        check(Waiting, Closing, &[Event::OwnEnded]);
+        check(Attached, Closed, &[Event::OwnEnded]);
+        check(Opening, Closing, &[Event::Failed(ended())]);
+        check(Closing, Closed, &[]);
+    }
+
+    #[test]
+    fn a_code_that_the_tool_shows_itself_has_no_field() {
+        let mut door = OwnDoor::new();
+        assert!(door.shown().is_none());
+        door.heard(State::Waiting, Some(Zeroizing::default()));
+        assert_eq!(door.shown().unwrap().fields.len(), 0);
+        door.heard(State::Waiting, Some(Zeroizing::new("123 456".into())));
+        let shown = door.shown().unwrap();
+        let fields = &shown.fields;
+        assert_eq!(
+            (fields[0].kind, &*fields[0].digits),
+            (FieldKind::ToolCode, "123 456")
+        );
+    }
+
+    #[test]
+    fn a_password_is_digits_and_never_the_same() {
+        let (one, other) = (password(), password());
+        assert!(one.len() == DIGITS && one.bytes().all(|byte| byte.is_ascii_digit()));
+        assert_ne!(one, other);
+    }
+}

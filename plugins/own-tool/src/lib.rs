@@ -1,0 +1,70 @@
+//! Any tool that brings its own transport, by its profile in the registry: no code. It is started, its code is shown,
+//! and it is stopped; what it carries, whom it lets in and how it encrypts is its own, and the launcher's windows say
+//! so.
+
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+
+use etatuki_backend_api::{
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
+};
+use etatuki_legacy_tool::{Driver, OwnSession, Profile};
+
+struct OwnTool {
+    host: Host,
+    session: Mutex<Option<OwnSession>>,
+}
+
+impl Backend for OwnTool {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        id: "own-tool",
+        name: "A tool with its own transport, by profile",
+        vendor: "Etätuki",
+        version: env!("CARGO_PKG_VERSION"),
+        code_form: CodeForm::Own,
+        capabilities: Capabilities::OWN_CODE
+            .with(Capabilities::OWN_TRANSPORT)
+            .with(Capabilities::NETWORK),
+    };
+
+    fn new(host: Host) -> Self {
+        Self {
+            host,
+            session: Mutex::new(None),
+        }
+    }
+
+    fn probe(&self) -> Result<Probe, Unusable> {
+        Driver::new(Profile::own, &self.host).map(|driver| driver.probe())
+    }
+
+    fn open(&self, code: &str) -> Result<(), Failure> {
+        let driver = Driver::new(Profile::own, &self.host)
+            .map_err(|why| Failure::tool(why.name, why.text))?;
+        driver.note_if_running(&self.host);
+        let session = OwnSession::open(Arc::new(driver), &self.host, code)?;
+        *self.session.lock().expect("no holder panics") = Some(session);
+        Ok(())
+    }
+
+    fn close(&self) {
+        let session = self.session.lock().expect("no holder panics").take();
+        if let Some(session) = session {
+            session.close();
+        }
+    }
+
+    fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
+        drop(stream);
+        Err(Failure::caller(
+            "own-transport",
+            "this tool has its own transport",
+        ))
+    }
+
+    fn permissions(&self, _view: bool, _control: bool) {
+        // Consent is the tool's own.
+    }
+}
+
+etatuki_backend_api::export_backend!(OwnTool);
