@@ -7,3 +7,4 @@ pub mod display;
 pub mod gnucash;
 pub mod process;
 pub mod stage;
+pub mod talk;

@@ -1,15 +1,16 @@
 //! The figures of `docs/performance.md` that need whole programs: `measure BIN [RUNS]`, with BIN the folder of the
 //! programs and plugins. One line per figure: the median, and the least and the most.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use etatuki_demo::display::Display;
 use etatuki_demo::process::Process;
 use etatuki_demo::stage::Stage;
+use etatuki_demo::talk::Talk;
 use serde_json::{Value, json};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
@@ -118,18 +119,17 @@ fn session(stage: &Stage, display: &Display, backend: &str) -> Result<[f64; 4]> 
     let started = Instant::now();
     let mut command = stage.launcher(display.name());
     command.args(["session", backend]);
-    let (mut launcher, mut customer) = talk(&mut command)?;
+    let mut customer = Talk::start(&mut command)?;
     let code = customer.until("code")?;
     let to_code = milliseconds(started);
     let fields = code["fields"].as_array().context("a code has fields")?;
 
     let started = Instant::now();
-    let (mut console, mut agent) = talk(&mut stage.console(&["join", "--vnc", "127.0.0.1:0"]))?;
-    let mut typed = console.child().stdin.take().context("a pipe")?;
+    let mut agent = Talk::start(&mut stage.console(&["join", "--vnc", "127.0.0.1:0"]))?;
     for field in fields {
-        writeln!(typed, "{}", field["digits"].as_str().unwrap_or_default())?;
+        agent.say(field["digits"].as_str().unwrap_or_default())?;
     }
-    let ready = agent.next()?;
+    let ready = agent.line()?;
     agent.until("connected")?;
     let linked = milliseconds(started);
     let viewer = std::thread::spawn(move || first_picture(&ready));
@@ -137,61 +137,18 @@ fn session(stage: &Stage, display: &Display, backend: &str) -> Result<[f64; 4]> 
     let question = customer.until("ask")?;
     // A question takes no answer in its first second.
     std::thread::sleep(Duration::from_millis(1050));
-    let mut answers = launcher.child().stdin.take().context("a pipe")?;
+    let answer = json!({"type": "answer", "id": question["id"], "allow": true});
     let started = Instant::now();
-    writeln!(
-        answers,
-        "{}",
-        json!({"type": "answer", "id": question["id"], "allow": true})
-    )?;
+    customer.say(&answer.to_string())?;
     viewer
         .join()
         .map_err(|_| anyhow::anyhow!("the viewer panicked"))??;
     let picture = milliseconds(started);
-    let pid = launcher.pid().as_raw_nonzero().get();
+    let pid = customer.process.pid().as_raw_nonzero().get();
     let launcher_memory = memory(pid)?;
-    writeln!(answers, "{}", json!({"type": "close"}))?;
-    launcher.wait(Duration::from_secs(10))?;
+    customer.say(&json!({"type": "close"}).to_string())?;
+    customer.process.wait(Duration::from_secs(10))?;
     Ok([to_code, linked, picture, launcher_memory])
-}
-
-struct Lines(BufReader<ChildStdout>);
-
-fn talk(command: &mut Command) -> Result<(Process, Lines)> {
-    let mut process = Process::start(
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null()),
-    )?;
-    let child: &mut Child = process.child();
-    let stdout = child.stdout.take().context("a pipe")?;
-    Ok((process, Lines(BufReader::new(stdout))))
-}
-
-impl Lines {
-    fn next(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        let value: Value = serde_json::from_str(&line)?;
-        if value["type"] == "failed" {
-            bail!("{line}");
-        }
-        Ok(value)
-    }
-
-    fn until(&mut self, kind: &str) -> Result<Value> {
-        let mut line = String::new();
-        while self.0.read_line(&mut line)? > 0 {
-            let value: Value = serde_json::from_str(&line)?;
-            match value["type"].as_str() {
-                Some(found) if found == kind => return Ok(value),
-                Some("failed") => bail!("{line}"),
-                _ => line.clear(),
-            }
-        }
-        bail!("ended before '{kind}'")
-    }
 }
 
 /// Resident memory of a process, MiB.

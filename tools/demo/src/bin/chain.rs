@@ -1,0 +1,234 @@
+//! The whole chain as one RFB server, for benchmarks: `chain BIN --display :N --port P [--backend ID] [--report FILE]`,
+//! with BIN the folder of the programs.
+//!
+//! Each client gets a session of its own: launcher, plugin host, service, link, console. Both questions are allowed
+//! before the client hears the first word; then its bytes pass between it and the console's port for viewers. After
+//! it has left, one line of JSON is added to FILE: CPU seconds of each program, bytes on the link, the length. Anybody on
+//! this machine who connects sees and controls that display.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use des::cipher::{BlockCipherEncrypt, KeyInit};
+use etatuki_demo::stage::Stage;
+use etatuki_demo::talk::Talk;
+use serde_json::{Value, json};
+
+#[derive(Parser)]
+struct Options {
+    bin: PathBuf,
+    #[arg(long)]
+    display: String,
+    #[arg(long)]
+    port: u16,
+    #[arg(long, default_value = "ecom")]
+    backend: String,
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// What goes to the client, piece by piece: a length (u32, little-endian), then so many bytes.
+    #[arg(long)]
+    record: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let bin = options.bin.canonicalize()?;
+    let listener = TcpListener::bind(("127.0.0.1", options.port))?;
+    loop {
+        let (client, _) = listener.accept()?;
+        // A service of its own for each: one agent may not ask for a token every second.
+        let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
+        match Chain::begin(&stage, &options)
+            .and_then(|chain| chain.serve(client, options.record.as_deref()))
+        {
+            Ok(report) => write_down(&options, &report)?,
+            Err(error) => eprintln!("{error:#}"),
+        }
+    }
+}
+
+fn write_down(options: &Options, report: &Value) -> Result<()> {
+    let Some(file) = &options.report else {
+        return Ok(());
+    };
+    let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+    Ok(writeln!(file, "{report}")?)
+}
+
+/// A session with both permissions.
+struct Chain {
+    customer: Talk,
+    agent: Talk,
+    ready: Value,
+    stats: PathBuf,
+}
+
+impl Chain {
+    fn begin(stage: &Stage, options: &Options) -> Result<Self> {
+        let mut launcher = stage.launcher(&options.display);
+        let mut customer = Talk::start(launcher.args(["session", &options.backend]))?;
+        let code = customer.until("code")?;
+        let stats = stage.folder().join("stats.json");
+        let mut console = stage.console(&["join", "--vnc", "127.0.0.1:0"]);
+        let mut agent = Talk::start(console.arg("--stats").arg(&stats))?;
+        for field in code["fields"].as_array().context("a code has fields")? {
+            agent.say(field["digits"].as_str().unwrap_or_default())?;
+        }
+        let ready = agent.line()?;
+        allow(&mut customer)?;
+        agent.until("permissions")?;
+        agent.say("ask-control")?;
+        allow(&mut customer)?;
+        agent.until("permissions")?;
+        Ok(Self {
+            customer,
+            agent,
+            ready,
+            stats,
+        })
+    }
+
+    /// Passes bytes on until the client leaves; what that cost, without the beginning, in which the first picture
+    /// goes over.
+    fn serve(self, client: TcpStream, record: Option<&Path>) -> Result<Value> {
+        let console = self.viewer().context("the console's port")?;
+        greet(&client).context("the client")?;
+        let (from, to) = (client.try_clone()?, console.try_clone()?);
+        let record = record.map(File::create).transpose()?;
+        let onward = std::thread::spawn(move || pass(from, to, None));
+        let back = std::thread::spawn(move || pass(console, client, record));
+        // The first picture, and the console's counters, which it writes twice a second.
+        std::thread::sleep(Duration::from_millis(1600));
+        let (began, cpu, link) = (Instant::now(), self.cpu()?, self.link()?);
+        let _ = (back.join(), onward.join());
+        let seconds = began.elapsed().as_secs_f64();
+        let spent = self.cpu()?;
+        let spent: Vec<f64> = spent
+            .iter()
+            .zip(cpu)
+            .map(|(now, then)| now - then)
+            .collect();
+        // The console writes its counters twice a second.
+        std::thread::sleep(Duration::from_millis(600));
+        Ok(json!({
+            "secs": seconds,
+            "launcher_cpu_s": spent[0],
+            "host_cpu_s": spent[1],
+            "console_cpu_s": spent[2],
+            "link_first_bytes": link,
+            "link_bytes": self.link()? - link,
+        }))
+    }
+
+    fn viewer(&self) -> Result<TcpStream> {
+        let address = self.ready["vnc"].as_str().context("no address")?;
+        let password = self.ready["password"].as_str().context("no password")?;
+        let mut console = TcpStream::connect(address)?;
+        console.set_nodelay(true)?;
+        let mut version = [0; 12];
+        console.read_exact(&mut version)?;
+        console.write_all(b"RFB 003.008\n")?;
+        let mut types = [0; 2];
+        console.read_exact(&mut types)?;
+        ensure!(types == [1, 2], "not VNC authentication: {types:?}");
+        console.write_all(&[2])?;
+        let mut challenge = [0; 16];
+        console.read_exact(&mut challenge)?;
+        console.write_all(&response(password, challenge))?;
+        let mut result = [0; 4];
+        console.read_exact(&mut result)?;
+        ensure!(result == [0; 4], "the password isn't taken");
+        Ok(console)
+    }
+
+    /// CPU seconds of launcher, plugin host and console.
+    fn cpu(&self) -> Result<[f64; 3]> {
+        let launcher = self.customer.process.pid().as_raw_nonzero().get();
+        let children =
+            std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children"))?;
+        let hosts = (std::fs::read_dir(format!("/proc/{launcher}/task"))?)
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+            .chain([children])
+            .flat_map(|pids| {
+                pids.split_whitespace()
+                    .filter_map(|pid| pid.parse().ok())
+                    .collect::<Vec<i32>>()
+            })
+            .collect::<std::collections::BTreeSet<_>>();
+        let hosts = hosts
+            .into_iter()
+            .map(|pid| seconds_of(pid).unwrap_or(0.0))
+            .sum();
+        let console = self.agent.process.pid().as_raw_nonzero().get();
+        Ok([seconds_of(launcher)?, hosts, seconds_of(console)?])
+    }
+
+    /// Bytes on the link so far, towards the agent.
+    fn link(&self) -> Result<u64> {
+        let stats: Value = serde_json::from_str(&std::fs::read_to_string(&self.stats)?)?;
+        stats["received"].as_u64().context("no count")
+    }
+}
+
+fn allow(customer: &mut Talk) -> Result<()> {
+    let question = customer.until("ask")?;
+    // A question takes no answer in its first second.
+    std::thread::sleep(Duration::from_millis(1050));
+    customer.say(&json!({"type": "answer", "id": question["id"], "allow": true}).to_string())
+}
+
+/// RFB 3.8 with security type None, up to where the client says ClientInit.
+fn greet(mut client: &TcpStream) -> Result<()> {
+    client.set_nodelay(true)?;
+    client.write_all(b"RFB 003.008\n")?;
+    client.read_exact(&mut [0; 12])?;
+    client.write_all(&[1, 1])?;
+    client.read_exact(&mut [0; 1])?;
+    Ok(client.write_all(&[0; 4])?)
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, mut record: Option<File>) {
+    let mut bytes = vec![0; 16 << 20];
+    while let Ok(n @ 1..) = from.read(&mut bytes) {
+        if to.write_all(&bytes[..n]).is_err() {
+            break;
+        }
+        if let Some(record) = &mut record {
+            let length = (n as u32).to_le_bytes();
+            let _ = record
+                .write_all(&length)
+                .and_then(|()| record.write_all(&bytes[..n]));
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+/// RFC 6143 section 7.2.2; the key's bytes have their bits in reverse.
+fn response(password: &str, challenge: [u8; 16]) -> Vec<u8> {
+    let mut key = [0; 8];
+    for (place, byte) in key.iter_mut().zip(password.bytes()) {
+        *place = byte.reverse_bits();
+    }
+    let cipher = des::Des::new(&key.into());
+    let mut response = challenge;
+    for block in response.as_chunks_mut::<8>().0 {
+        cipher.encrypt_block(block.into());
+    }
+    response.to_vec()
+}
+
+/// User and system time of a process (proc_pid_stat: fields 14 and 15, in hundredths of a second).
+fn seconds_of(pid: i32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name in it")?;
+    let ticks: Vec<f64> = (fields.split_whitespace().skip(11).take(2))
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    Ok(ticks.iter().sum::<f64>() / 100.0)
+}
