@@ -32,7 +32,7 @@ fn checked(
     found
 }
 
-/// This plugin breaks this rule, in this way, and the words say what was found.
+/// This plugin is judged so in this trial, and the words say what was found.
 #[track_caller]
 fn breaks(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
     let folder = Folder::new();
@@ -94,9 +94,35 @@ fn hangs_are_hangs() {
 }
 
 #[test]
-fn opening_is_told_and_takes_no_time() {
-    let slow = "belongs to a thread of the plugin's";
-    breaks("slow-open", "open-returns", Verdict::Failed, slow);
+fn what_a_plugin_sleeps_and_computes_is_its_own() {
+    let (opening, loading) = (
+        "belongs to a thread of the plugin's",
+        "loading hasn't returned",
+    );
+    breaks("slow-open", "open-returns", Verdict::Failed, opening);
+    breaks("computes-in-open", "open-returns", Verdict::Failed, opening);
+    breaks("hang-in-open", "open-returns", Verdict::Failed, opening);
+    breaks("hang-in-load", "load-time", Verdict::Failed, loading);
+    let leaving = "destroy() in CLOSED hasn't returned";
+    breaks(
+        "hang-in-destroy",
+        "destroy-anywhere",
+        Verdict::Failed,
+        leaving,
+    );
+}
+
+/// These take longer than any rule allows, by the wall clock.
+#[test]
+fn a_machine_that_stalls_blames_no_plugin() {
+    for trial in ["load-time", "open-returns", "open"] {
+        breaks("stands-still", trial, Verdict::Passed, " ms");
+    }
+    breaks("starves", "open-returns", Verdict::Passed, " ms");
+}
+
+#[test]
+fn a_change_is_told() {
     // It is WAITING when open() returns, however long that took: nobody has to be told.
     breaks("slow-open", "open", Verdict::Passed, "WAITING after");
     breaks("never-tells", "open", Verdict::Failed, "never called");

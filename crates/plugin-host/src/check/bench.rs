@@ -5,15 +5,16 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etatuki_backend_api::{raw, text};
 
+use super::clock::patiently;
 use crate::child::{describe, open_library};
 use crate::spec::LoadedPlugin;
 
-/// How long a plugin may take to report a state.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a plugin may take to report a state, or to do something on its stream.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a trial didn't pass.
 pub(super) enum Stop {
@@ -40,6 +41,7 @@ pub(super) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Outcome<()> 
 }
 
 /// The library, not loaded yet.
+#[derive(Clone)]
 pub(super) struct Library {
     path: PathBuf,
     options: String,
@@ -245,26 +247,21 @@ impl Instance {
 
     /// Waits for a state.
     pub(super) fn until(&self, wanted: u32) -> Outcome<()> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let state = self.state();
-            if state == wanted {
-                return Ok(());
-            }
-            let name = state_name;
-            ensure(state == raw::STATE_FAILED || state_exists(state), || {
-                format!("state() gave {state}, which doesn't exist")
-            })?;
-            if state == raw::STATE_FAILED && wanted != raw::STATE_FAILED {
+        let reached = patiently(PATIENCE, || match self.state() {
+            state if state == wanted => Some(Ok(())),
+            raw::STATE_FAILED => {
                 let (_, failure, words) = self.error();
-                return failed(format!("it failed ({failure}): {words}"));
+                Some(failed(format!("it failed ({failure}): {words}")))
             }
-            ensure(Instant::now() < end, || {
-                let seconds = PATIENCE.as_secs();
-                format!("{} after {seconds} s, not {}", name(state), name(wanted))
-            })?;
-            std::thread::sleep(Duration::from_millis(2));
-        }
+            state if !state_exists(state) => {
+                Some(failed(format!("state() gave {state}, which doesn't exist")))
+            }
+            _ => None,
+        });
+        reached.unwrap_or_else(|| {
+            let (is, wanted) = (state_name(self.state()), state_name(wanted));
+            failed(format!("{is} after {} s, not {wanted}", PATIENCE.as_secs()))
+        })
     }
 }
 
@@ -334,11 +331,7 @@ impl Host {
 
     /// Whether it is told of a change, after so many, now or a moment later: the call comes after the state.
     pub(super) fn is_told(&self, before: u64) -> bool {
-        let end = Instant::now() + PATIENCE;
-        while self.changes() == before && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        self.changes() > before
+        patiently(PATIENCE, || (self.changes() > before).then_some(())).is_some()
     }
 
     /// From now on no call may come.

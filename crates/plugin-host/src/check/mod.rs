@@ -5,6 +5,7 @@
 //! What is tried is in `trials`; the plugin as it is handled there, in `bench`.
 
 mod bench;
+mod clock;
 mod trials;
 
 use std::io::Read as _;
@@ -25,6 +26,7 @@ use crate::strays::{self, Mark};
 /// The first argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
 /// How long one trial may take, unless somebody wants it otherwise; the longest opens the plugin a hundred times.
+/// A machine that stands still doesn't use it up.
 pub const TRIAL_LIMIT: Duration = Duration::from_secs(20);
 /// How long a pipe may stay open once everything that we know of has ended.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
@@ -181,19 +183,12 @@ fn read_in_background(pipe: Option<impl std::io::Read + Send + 'static>) -> Rece
 
 /// What came. A process that hides from us may keep a pipe open for ever; it isn't waited for.
 fn collect(reader: &Receiver<String>) -> String {
-    reader.recv_timeout(PIPE_LIMIT).unwrap_or_default()
+    clock::patiently(PIPE_LIMIT, || reader.try_recv().ok()).unwrap_or_default()
 }
 
 /// How the child ended; none when it takes too long.
 fn wait(group: &Group, limit: Duration) -> Option<String> {
-    let end = Instant::now() + limit;
-    loop {
-        let ended = group.how_it_ended();
-        if ended.is_some() || Instant::now() > end {
-            return ended;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    clock::patiently(limit, || group.how_it_ended())
 }
 
 /// What the program runs when its first argument is [`CHECK`]: one trial, with the arguments after that.

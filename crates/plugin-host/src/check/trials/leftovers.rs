@@ -1,10 +1,14 @@
 //! What is left behind when it should be gone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etatuki_backend_api::text;
 
 use crate::check::bench::{Library, Outcome, ensure, failed};
+use crate::check::clock::patiently;
+
+/// How long things may take to go.
+const TO_GO: Duration = Duration::from_secs(2);
 
 pub(super) fn probe_leaves_nothing(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
@@ -51,15 +55,12 @@ pub(super) fn hundred_opens(library: &Library) -> Outcome {
 
 /// Things may take a moment to go; then they have to be gone.
 fn settle(left: impl Fn() -> Option<String>) -> Outcome {
-    let end = Instant::now() + Duration::from_secs(2);
-    loop {
-        match left() {
-            None => return Ok(String::new()),
-            Some(left) if Instant::now() > end => {
-                return failed(format!("two seconds later there are {left} than before"));
-            }
-            Some(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
+    match patiently(TO_GO, || left().is_none().then_some(())) {
+        Some(()) => Ok(String::new()),
+        None => left().map_or_else(
+            || Ok(String::new()),
+            |left| failed(format!("two seconds later there are {left} than before")),
+        ),
     }
 }
 

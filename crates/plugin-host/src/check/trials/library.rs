@@ -2,12 +2,12 @@
 
 use std::io::Read as _;
 use std::ptr::{null, null_mut};
-use std::time::{Duration, Instant};
 
 use etatuki_backend_api::raw;
 
-use super::{empty, is};
+use super::{AT_ONCE, empty, is};
 use crate::check::bench::{Host, Library, Outcome, Stop, ensure};
+use crate::check::clock::within;
 
 pub(super) fn symbol(library: &Library) -> Outcome {
     let descriptor = library.load()?;
@@ -45,16 +45,12 @@ fn capture(work: impl FnOnce() -> Outcome<()>) -> Outcome<String> {
 }
 
 pub(super) fn load_time(library: &Library) -> Outcome {
-    let started = Instant::now();
-    library.load()?;
-    let took = started.elapsed();
-    ensure(took < Duration::from_millis(500), || {
-        format!(
-            "it took {} ms; do what takes long in open()",
-            took.as_millis()
-        )
-    })?;
-    Ok(format!("{} ms", took.as_millis()))
+    let library = library.clone();
+    within(AT_ONCE, "do what takes long in open()", move |watch| {
+        let (loaded, took) = watch.during("loading", || library.load().map(|_| ()));
+        loaded?;
+        Ok(format!("{} ms", took.as_millis()))
+    })
 }
 
 pub(super) fn descriptor(library: &Library) -> Outcome {

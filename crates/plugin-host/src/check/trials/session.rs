@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use etatuki_backend_api::{raw, text};
 
-use super::{empty, is, text_in};
+use super::{AT_ONCE, empty, is, text_in};
 use crate::check::bench::{Library, Outcome, ensure, failed, state_exists};
+use crate::check::clock::within;
 
 pub(super) fn probe(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
@@ -112,18 +113,14 @@ pub(super) fn open(library: &Library) -> Outcome {
 }
 
 pub(super) fn open_returns(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.usable()?;
-    let started = Instant::now();
-    instance.open(bench.code().as_ptr());
-    let took = started.elapsed();
-    ensure(took < Duration::from_millis(500), || {
-        format!(
-            "it took {} ms; what takes long belongs to a thread of the plugin's",
-            took.as_millis()
-        )
-    })?;
-    Ok(format!("{} ms", took.as_millis()))
+    let library = library.clone();
+    let advice = "what takes long belongs to a thread of the plugin's";
+    within(AT_ONCE, advice, move |watch| {
+        let bench = library.bench()?;
+        let instance = bench.usable()?;
+        let (_, took) = watch.during("open()", || instance.open(bench.code().as_ptr()));
+        Ok(format!("{} ms", took.as_millis()))
+    })
 }
 
 pub(super) fn open_null(library: &Library) -> Outcome {
