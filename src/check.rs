@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: CheckArgs) -> Exit {
         return Exit::Usage;
     };
     let mut counts = Counts::default();
-    check(&spec, |trial| {
+    let open = check(&spec, |trial| {
         counts.add(trial.verdict);
         if arguments.json {
             // Numbers and texts are always JSON.
@@ -31,10 +31,12 @@ pub(crate) fn run(arguments: CheckArgs) -> Exit {
         }
     });
     if arguments.json {
-        let sums =
-            json!({ "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped });
+        let sums = json!({ "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped, "open": open });
         print(&sums.to_string());
     } else {
+        for what in &open {
+            print(&format!("this system can't hold a plugin back: {what}"));
+        }
         let Counts {
             passed,
             failed,
@@ -72,6 +74,8 @@ fn spec(arguments: &CheckArgs) -> Option<CheckSpec> {
         library,
         only: arguments.only.clone(),
         options: options.ok()?,
+        network: arguments.network,
+        jail: !arguments.no_jail,
         limit: TRIAL_LIMIT,
     })
 }
@@ -103,6 +107,10 @@ fn tell(trial: &Trial) {
         Verdict::Skipped => "skipped",
     };
     print(format!("{verdict}  {:22}{}", trial.name, trial.text).trim_end());
+    if trial.jailed {
+        let doing = "probably the plugin host's jail: without it (--no-jail) this passes";
+        print(&format!("{:9}{doing}", ""));
+    }
     if matches!(trial.verdict, Verdict::Passed | Verdict::Skipped) {
         return;
     }

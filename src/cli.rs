@@ -104,6 +104,12 @@ pub struct CheckArgs {
     /// The backend's options as JSON, as [backend.options] gives them to the plugin
     #[arg(long, value_name = "JSON", default_value = "null")]
     pub options: String,
+    /// The plugin may use the network, as with `network = true` in the registry
+    #[arg(long)]
+    pub network: bool,
+    /// Without the plugin host's jail: the plugin can do all that you can
+    #[arg(long)]
+    pub no_jail: bool,
     /// One JSON object a line for each trial, and one with the sums
     #[arg(long)]
     pub json: bool,

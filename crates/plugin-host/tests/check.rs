@@ -9,42 +9,62 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Verdict, check, trials};
+use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, trials};
+use serde_json::json;
 use support::{Folder, exe};
 
-/// The verdicts of these trials, or of all.
-fn checked(
-    library: PathBuf,
-    only: &[&str],
-    limit: Duration,
-) -> BTreeMap<&'static str, (Verdict, String)> {
-    let spec = CheckSpec {
-        exe: exe().to_owned(),
-        library,
-        only: only.iter().map(|name| (*name).to_owned()).collect(),
-        options: serde_json::Value::Null,
-        limit,
-    };
+/// The results of these trials, or of all.
+fn checked(spec: CheckSpec) -> BTreeMap<&'static str, Trial> {
     let mut found = BTreeMap::new();
-    check(&spec, |trial| {
-        found.insert(trial.name, (trial.verdict, trial.text));
+    let open = check(&spec, |trial| {
+        found.insert(trial.name, trial);
     });
+    assert!(open.is_empty(), "this system can't hold a plugin: {open:?}");
     found
 }
 
-/// This plugin is judged so in this trial, and the words say what was found.
+/// All trials of a library.
+fn all(library: PathBuf) -> CheckSpec {
+    CheckSpec {
+        exe: exe().to_owned(),
+        library,
+        only: Vec::new(),
+        options: serde_json::Value::Null,
+        network: false,
+        jail: true,
+        limit: TRIAL_LIMIT,
+    }
+}
+
+/// One trial of a plugin of `tests/plugins`.
+fn one(folder: &Folder, plugin: &str, trial: &str) -> CheckSpec {
+    CheckSpec {
+        only: vec![trial.to_owned()],
+        ..all(folder.misbehaving(plugin).path)
+    }
+}
+
+/// This is judged so in its one trial, and the words say what was found.
+#[track_caller]
+fn judged(spec: CheckSpec, verdict: Verdict, words: &str) -> Trial {
+    let what = format!("{spec:?}");
+    let mut found = checked(spec).into_values();
+    let (trial, more) = (found.next().expect("a trial"), found.next());
+    assert!(more.is_none(), "{what}");
+    assert_eq!(trial.verdict, verdict, "{what}: {}", trial.text);
+    assert!(trial.text.contains(words), "{what}: {}", trial.text);
+    trial
+}
+
+/// This plugin is judged so in this trial, and it isn't the jail's doing.
 #[track_caller]
 fn breaks(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
     let folder = Folder::new();
-    let spec = folder.misbehaving(plugin);
-    let limit = match verdict {
-        Verdict::Hung => Duration::from_secs(2),
-        _ => TRIAL_LIMIT,
-    };
-    let found = checked(spec.path.clone(), &[trial], limit);
-    let (given, text) = &found[trial];
-    assert_eq!(*given, verdict, "{plugin}, {trial}: {text}");
-    assert!(text.contains(words), "{plugin}, {trial}: {text}");
+    let mut spec = one(&folder, plugin, trial);
+    if verdict == Verdict::Hung {
+        spec.limit = Duration::from_secs(2);
+    }
+    assert!(!judged(spec, verdict, words).jailed, "{plugin}, {trial}");
 }
 
 #[test]
@@ -168,9 +188,9 @@ fn what_is_left_behind_is_seen() {
 fn the_examples_break_no_rule() {
     let folder = Folder::new();
     for spec in [folder.echo(serde_json::Value::Null), folder.echo_in_c()] {
-        let found = checked(spec.path, &[], TRIAL_LIMIT);
+        let found = checked(all(spec.path));
         assert_eq!(found.len(), trials().count());
-        for (name, (verdict, text)) in found {
+        for (name, Trial { verdict, text, .. }) in found {
             let expected = if name == "rfb" {
                 Verdict::Failed
             } else {
@@ -179,4 +199,59 @@ fn the_examples_break_no_rule() {
             assert_eq!(verdict, expected, "{}: {name}: {text}", spec.id);
         }
     }
+}
+
+/// What the plugin gets that tries this; as in `real/jail.rs`, by the checker.
+#[track_caller]
+fn tries(network: bool, jail: bool, what: &str, expected: &str) {
+    let folder = Folder::new();
+    let spec = CheckSpec {
+        options: json!({ "try": what }),
+        network,
+        jail,
+        ..one(&folder, "breaks-out", "probe")
+    };
+    judged(spec, Verdict::Passed, expected);
+}
+
+#[test]
+fn the_trials_run_behind_the_plugin_hosts_jail() {
+    let refused = "error 13";
+    tries(false, true, "udp", refused);
+    tries(true, true, "udp", "done");
+    tries(false, false, "udp", "done");
+    let private = tempfile::NamedTempFile::new().unwrap();
+    let read = format!("read {}", private.path().display());
+    tries(false, true, &read, refused);
+    tries(true, true, &read, refused);
+    tries(false, false, &read, "done");
+    tries(false, true, "allocate", "error 12");
+}
+
+#[test]
+fn a_plugin_that_wants_the_network_has_to_be_given_it() {
+    let folder = Folder::new();
+    let given = |spec: CheckSpec| CheckSpec {
+        network: true,
+        ..spec
+    };
+    let spec = one(&folder, "wants-network", "network");
+    judged(spec.clone(), Verdict::Failed, "`network = true`");
+    judged(given(spec), Verdict::Passed, "may have it");
+    // Nobody makes an instance of it without.
+    let spec = one(&folder, "wants-network", "open");
+    judged(spec.clone(), Verdict::Skipped, "--network");
+    judged(given(spec), Verdict::Passed, "WAITING");
+}
+
+#[test]
+fn what_the_jail_refuses_is_said_to_be_its_doing() {
+    let folder = Folder::new();
+    let spec = one(&folder, "writes-file", "open");
+    assert!(judged(spec.clone(), Verdict::Failed, "open returned 202").jailed);
+    let free = CheckSpec {
+        jail: false,
+        ..spec
+    };
+    assert!(!judged(free, Verdict::Passed, "WAITING").jailed);
 }

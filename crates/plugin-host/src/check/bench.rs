@@ -45,13 +45,16 @@ pub(super) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Outcome<()> 
 pub(super) struct Library {
     path: PathBuf,
     options: String,
+    network: bool,
 }
 
 impl Library {
-    pub(super) fn new(path: &Path, options: String) -> Self {
+    /// `network`: whether the plugin may use it.
+    pub(super) fn new(path: &Path, options: String, network: bool) -> Self {
         Self {
             path: path.to_owned(),
             options,
+            network,
         }
     }
 
@@ -61,12 +64,23 @@ impl Library {
             .map_err(|error| Stop::Failed(crate::error::HostError::from(error).to_string()))
     }
 
-    /// Loads it, and reads what it says about itself.
+    /// Loads it, and reads what it says about itself. The plugin host makes no instance of one that asks for more than
+    /// the registry gives.
     pub(super) fn bench(&self) -> Outcome<Bench> {
+        let bench = self.described()?;
+        if bench.lacks_network {
+            return skipped("it asks for the network (NETWORK): try it with --network");
+        }
+        Ok(bench)
+    }
+
+    /// Loads it, and reads what it says about itself, whatever that is.
+    pub(super) fn described(&self) -> Outcome<Bench> {
         let descriptor = self.load()?;
         let about = describe(descriptor)
             .map_err(|error| Stop::Failed(crate::error::HostError::from(error).to_string()))?;
         Ok(Bench {
+            lacks_network: about.capabilities & raw::CAP_NETWORK != 0 && !self.network,
             descriptor,
             about,
             host: Host::leak(self.options.clone(), size_of::<raw::Host>() as u32),
@@ -78,6 +92,8 @@ impl Library {
 pub(super) struct Bench {
     pub(super) descriptor: &'static raw::Descriptor,
     pub(super) about: LoadedPlugin,
+    /// It asks for the network, and doesn't get it.
+    pub(super) lacks_network: bool,
     pub(super) host: &'static Host,
 }
 

@@ -1,6 +1,7 @@
 //! `etatuki plugin check`: any library against the contract in `etatuki_backend.h`. Each trial runs in a child of its own
 //! (this program, started as [`CHECK`]), which is killed when it takes too long: a plugin may crash or hang in one and
-//! still be tried in the others.
+//! still be tried in the others. The child closes itself off as the plugin host does, so that a plugin's author meets here
+//! what the jail refuses.
 //!
 //! What is tried is in `trials`; the plugin as it is handled there, in `bench`.
 
@@ -8,8 +9,8 @@ mod bench;
 mod clock;
 mod trials;
 
-use std::io::Read as _;
-use std::os::unix::process::CommandExt as _;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -18,10 +19,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::child::{Stdio as ChildStdio, forbid_core_dumps};
+use crate::child::{Stdio as ChildStdio, forbid_core_dumps, jail};
 use crate::group::Group;
 use crate::lines::cut;
-use crate::strays::{self, Mark};
+use crate::parent::set_apart;
+use crate::strays::Mark;
 
 /// The first argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
@@ -44,6 +46,10 @@ pub struct CheckSpec {
     pub only: Vec<String>,
     /// The backend's options, as `[backend.options]` would give them.
     pub options: serde_json::Value,
+    /// Whether the plugin may use the network, as the registry would say it.
+    pub network: bool,
+    /// Whether the trials run behind the plugin host's jail, as they should; else the plugin can do what its author can.
+    pub jail: bool,
     /// How long one trial may take before it hangs.
     pub limit: Duration,
 }
@@ -77,6 +83,8 @@ pub struct Trial {
     pub text: String,
     /// What the plugin printed meanwhile, its last lines; only when something was wrong.
     pub printed: Vec<String>,
+    /// Whether the jail is probably the reason: without it the trial passes, behind it it doesn't.
+    pub jailed: bool,
     /// How long it took, in milliseconds.
     pub ms: u64,
 }
@@ -86,13 +94,23 @@ pub fn trials() -> impl Iterator<Item = (&'static str, &'static str)> {
     trials::ALL.iter().map(|trial| (trial.name, trial.rule))
 }
 
-/// Runs the trials one after the other and calls `each` with every result.
-pub fn check(spec: &CheckSpec, mut each: impl FnMut(Trial)) {
+/// Runs the trials one after the other and calls `each` with every result. Gives what this system couldn't close, in
+/// words: it is open in the plugin host too.
+pub fn check(spec: &CheckSpec, mut each: impl FnMut(Trial)) -> Vec<String> {
+    let mut open = Vec::new();
     for trial in trials::ALL {
         if spec.only.is_empty() || spec.only.iter().any(|name| name == trial.name) {
-            each(try_one(spec, trial));
+            let (trial, found) = try_one(spec, trial);
+            each(trial);
+            open.extend(
+                found
+                    .into_iter()
+                    .filter(|what| !open.contains(what))
+                    .collect::<Vec<_>>(),
+            );
         }
     }
+    open
 }
 
 /// What a child says of its trial.
@@ -102,25 +120,26 @@ struct Said {
     text: String,
 }
 
-fn try_one(spec: &CheckSpec, trial: &'static trials::Known) -> Trial {
+/// One trial as it went.
+struct Ran {
+    said: Said,
+    /// What couldn't be closed.
+    open: Vec<String>,
+    /// By the plugin, mostly.
+    printed: String,
+}
+
+fn try_one(spec: &CheckSpec, trial: &'static trials::Known) -> (Trial, Vec<String>) {
     let started = Instant::now();
-    let (said, printed) = match run(spec, trial.name) {
-        Ok(ran) => ran,
-        Err(error) => {
-            let text = format!("the trial could not be started: {error}");
-            (
-                Said {
-                    verdict: Verdict::Skipped,
-                    text,
-                },
-                String::new(),
-            )
-        }
-    };
+    let Ran {
+        said,
+        open,
+        printed,
+    } = try_once(spec, spec.jail, trial);
     let good = matches!(said.verdict, Verdict::Passed | Verdict::Skipped);
     let lines: Vec<_> = printed.lines().filter(|_| !good).collect();
     let last = lines.len().saturating_sub(5);
-    Trial {
+    let trial = Trial {
         name: trial.name,
         rule: trial.rule,
         verdict: said.verdict,
@@ -129,22 +148,49 @@ fn try_one(spec: &CheckSpec, trial: &'static trials::Known) -> Trial {
             .iter()
             .map(|line| cut(line, 200).to_owned())
             .collect(),
+        jailed: is_jails_doing(spec, said.verdict, trial),
         ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }
+    };
+    (trial, open)
 }
 
-fn run(spec: &CheckSpec, name: &str) -> std::io::Result<(Said, String)> {
+/// Without the jail it passes, and behind it it doesn't, once more: some trials go now this way and now that. What hung
+/// isn't tried again, for that would take as long.
+fn is_jails_doing(spec: &CheckSpec, verdict: Verdict, trial: &trials::Known) -> bool {
+    let passes = |jail| try_once(spec, jail, trial).said.verdict == Verdict::Passed;
+    let again = spec.jail && !matches!(verdict, Verdict::Passed | Verdict::Hung);
+    again && passes(false) && !passes(true)
+}
+
+fn try_once(spec: &CheckSpec, jail: bool, trial: &trials::Known) -> Ran {
+    run(spec, jail, trial.name).unwrap_or_else(|error| Ran {
+        said: Said {
+            verdict: Verdict::Skipped,
+            text: format!("the trial could not be started: {error}"),
+        },
+        open: Vec::new(),
+        printed: String::new(),
+    })
+}
+
+fn run(spec: &CheckSpec, jail: bool, name: &str) -> std::io::Result<Ran> {
+    let task = Task {
+        trial: name.to_owned(),
+        jail,
+        network: spec.network,
+        options: spec.options.clone(),
+    };
     let mark = Mark::new();
-    let mut child = Command::new(&spec.exe)
-        .args([CHECK, name])
-        .arg(&spec.library)
-        .arg(spec.options.to_string())
-        .env(strays::VARIABLE, mark.as_str())
+    let mut command = Command::new(&spec.exe);
+    command
+        .args([CHECK, &serde_json::to_string(&task)?])
+        // The child is in another folder.
+        .arg(spec.library.canonicalize()?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
+        .stderr(Stdio::piped());
+    set_apart(&mut command, &mark);
+    let mut child = command.spawn()?;
     let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let leader = leader.ok_or_else(|| std::io::Error::other("the child has no process id"))?;
     // Whatever happens, dropping it kills and reaps.
@@ -155,17 +201,22 @@ fn run(spec: &CheckSpec, name: &str) -> std::io::Result<(Said, String)> {
     // What the plugin started holds the pipes: it ends first.
     drop(group);
     let (result, printed) = (collect(&result), collect(&printed));
+    let (open, said) = result.split_once('\n').unwrap_or_default();
     let said = match ended {
         None => Said {
             verdict: Verdict::Hung,
             text: format!("it didn't end within {} s", spec.limit.as_secs()),
         },
-        Some(how) => serde_json::from_str(&result).unwrap_or_else(|_| Said {
+        Some(how) => serde_json::from_str(said).unwrap_or_else(|_| Said {
             verdict: Verdict::Crashed,
             text: format!("the process ended in the middle: {how}"),
         }),
     };
-    Ok((said, printed))
+    Ok(Ran {
+        said,
+        open: serde_json::from_str(open).unwrap_or_default(),
+        printed,
+    })
 }
 
 /// Reads a pipe to its end, on a thread: bounded, and the rest is drained, so that nobody waits for room.
@@ -191,38 +242,61 @@ fn wait(group: &Group, limit: Duration) -> Option<String> {
     clock::patiently(limit, || group.how_it_ended())
 }
 
+/// One trial, as a child is told of it.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    trial: String,
+    jail: bool,
+    network: bool,
+    options: serde_json::Value,
+}
+
 /// What the program runs when its first argument is [`CHECK`]: one trial, with the arguments after that.
-pub fn run_check_child(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+pub fn run_check_child(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     forbid_core_dumps();
     let Ok(ChildStdio { mut output, .. }) = ChildStdio::take() else {
         return ExitCode::FAILURE;
     };
-    let (Some(name), Some(library), Some(options)) =
-        (arguments.next(), arguments.next(), arguments.next())
-    else {
+    let task = arguments.next().and_then(|task| read(&task));
+    let (Some((task, trial)), Some(library)) = (task, arguments.next()) else {
         return ExitCode::from(2);
     };
-    let known = trials::ALL.iter().find(|trial| name == trial.name);
-    let options = options.to_string_lossy().into_owned();
-    let Some(trial) = known else {
-        return ExitCode::from(2);
-    };
-    let said = match (trial.run)(&bench::Library::new(Path::new(&library), options)) {
-        Ok(text) => Said {
-            verdict: Verdict::Passed,
-            text,
-        },
-        Err(bench::Stop::Failed(text)) => Said {
-            verdict: Verdict::Failed,
-            text,
-        },
-        Err(bench::Stop::Skipped(text)) => Said {
-            verdict: Verdict::Skipped,
-            text,
-        },
-    };
-    let line = serde_json::to_string(&said).unwrap_or_default();
-    let written = std::io::Write::write_all(&mut output, line.as_bytes());
+    let mut say = |line: String| writeln!(output, "{line}").is_ok();
+    // While there is one thread.
+    let open = task.close(Path::new(&library));
+    say(serde_json::to_string(&open).unwrap_or_default());
+    let said = task.run(trial, Path::new(&library));
+    let written = say(serde_json::to_string(&said).unwrap_or_default());
     // Without the plugin's exit handlers, which may hang.
-    crate::child::leave(i32::from(written.is_err()))
+    crate::child::leave(i32::from(!written))
+}
+
+fn read(task: &OsStr) -> Option<(Task, &'static trials::Known)> {
+    let task: Task = serde_json::from_str(task.to_str()?).ok()?;
+    let trial = trials::ALL.iter().find(|trial| task.trial == trial.name)?;
+    Some((task, trial))
+}
+
+impl Task {
+    /// Closes this process off, if it is to be. What couldn't be closed comes back.
+    fn close(&self, library: &Path) -> Vec<String> {
+        if !self.jail {
+            return Vec::new();
+        }
+        jail::close(jail::Needs {
+            folder: library.parent().unwrap_or(library),
+            options: &self.options,
+            network: self.network,
+        })
+    }
+
+    fn run(&self, trial: &trials::Known, library: &Path) -> Said {
+        let library = bench::Library::new(library, self.options.to_string(), self.network);
+        let (verdict, text) = match (trial.run)(&library) {
+            Ok(text) => (Verdict::Passed, text),
+            Err(bench::Stop::Failed(text)) => (Verdict::Failed, text),
+            Err(bench::Stop::Skipped(text)) => (Verdict::Skipped, text),
+        };
+        Said { verdict, text }
+    }
 }

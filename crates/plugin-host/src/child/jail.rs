@@ -17,6 +17,27 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::spec::PluginSpec;
 
+/// What a plugin needs besides the system, and may have.
+#[derive(Clone, Copy)]
+pub(crate) struct Needs<'a> {
+    /// Where the library is: absolute.
+    pub(crate) folder: &'a Path,
+    /// The backend's options. Of the programs that they name, the folders can be read.
+    pub(crate) options: &'a serde_json::Value,
+    /// Whether it may use the network.
+    pub(crate) network: bool,
+}
+
+impl<'a> From<&'a PluginSpec> for Needs<'a> {
+    fn from(spec: &'a PluginSpec) -> Self {
+        Self {
+            folder: &spec.folder,
+            options: &spec.options,
+            network: spec.network,
+        }
+    }
+}
+
 /// Bytes of address space. Threads reserve some 70 MB each and use little of it; the picture of two 4K screens has 66 MB.
 const MEMORY: u64 = 3 << 30;
 /// Open files.
@@ -25,7 +46,7 @@ const FILES: u64 = 1024;
 const FILE_SIZE: u64 = 64 << 20;
 
 /// Closes everything that can be closed. What couldn't be is returned, in words for the log.
-pub(super) fn close(spec: &PluginSpec) -> Vec<String> {
+pub(crate) fn close(needs: Needs<'_>) -> Vec<String> {
     let mut open = Vec::new();
     let mut note = |what: &str, done: Result<(), String>| {
         open.extend(done.err().map(|error| format!("{what}: {error}")));
@@ -35,8 +56,8 @@ pub(super) fn close(spec: &PluginSpec) -> Vec<String> {
     limit(Resource::As, MEMORY);
     limit(Resource::Nofile, FILES);
     limit(Resource::Fsize, FILE_SIZE);
-    let network = spec.network || is_remote(std::env::var("DISPLAY").ok().as_deref());
-    note("the user's files are open", files::close(spec));
+    let network = needs.network || is_remote(std::env::var("DISPLAY").ok().as_deref());
+    note("the user's files are open", files::close(needs));
     note("the network is open", calls::close(network));
     open
 }
@@ -61,13 +82,13 @@ fn is_remote(display: Option<&str>) -> bool {
 
 /// What may be read and run besides the system: the plugin's folder, the key to the display, and every absolute path
 /// that the registry names in the backend's options (the tool's).
-fn allowed(spec: &PluginSpec) -> Vec<PathBuf> {
+fn allowed(needs: Needs<'_>) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let authority = std::env::var_os("XAUTHORITY").map(PathBuf::from);
     let authority = authority.or_else(|| home.map(|home| home.join(".Xauthority")));
-    let mut paths = vec![spec.folder.clone()];
+    let mut paths = vec![needs.folder.to_owned()];
     paths.extend(authority);
-    named(&spec.options, &mut paths);
+    named(needs.options, &mut paths);
     paths
 }
 
@@ -95,7 +116,7 @@ mod files {
         RulesetStatus, Scope, path_beneath_rules,
     };
 
-    use super::{PluginSpec, allowed};
+    use super::{Needs, allowed};
 
     /// What belongs to the system; what isn't there is left out. Of /tmp only where the display's socket is.
     const SYSTEM: [&str; 14] = [
@@ -127,8 +148,8 @@ mod files {
     /// The newest that this is written for; a kernel that knows less is asked for less.
     const KNOWN: ABI = ABI::V6;
 
-    pub(super) fn close(spec: &PluginSpec) -> Result<(), String> {
-        let status = restrict(&allowed(spec)).map_err(|error| error.to_string())?;
+    pub(super) fn close(needs: Needs<'_>) -> Result<(), String> {
+        let status = restrict(&allowed(needs)).map_err(|error| error.to_string())?;
         match status {
             RulesetStatus::NotEnforced => Err("the kernel has no Landlock".to_owned()),
             RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
@@ -214,7 +235,7 @@ mod calls {
 
 #[cfg(not(target_os = "linux"))]
 mod files {
-    pub(super) fn close(_spec: &super::PluginSpec) -> Result<(), String> {
+    pub(super) fn close(_needs: super::Needs<'_>) -> Result<(), String> {
         Err("this system has nothing for it yet".to_owned())
     }
 }

@@ -13,7 +13,7 @@
 
 mod calls;
 mod host_table;
-mod jail;
+pub(crate) mod jail;
 mod load;
 mod output;
 mod plugin;
@@ -110,7 +110,7 @@ fn begin(output: &mut File, requests: &mut Requests) -> Option<(Request, Vec<Str
     let Call::Load { plugin } = &load.call else {
         return None;
     };
-    let open = jail::close(plugin);
+    let open = jail::close(plugin.as_ref().into());
     Some((load, open))
 }
 

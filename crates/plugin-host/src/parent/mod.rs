@@ -22,6 +22,7 @@ use crate::group::Group;
 use crate::spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
 use crate::wire::Call;
 use driver::{Driver, Order, Reply};
+pub(crate) use spawn::set_apart;
 
 /// How long a call may take, and how long a start or a shutdown may.
 const LIMIT: Duration = Duration::from_secs(2);

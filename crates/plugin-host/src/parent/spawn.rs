@@ -41,20 +41,13 @@ pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .current_dir("/")
-        .process_group(0)
         .fd_mappings(vec![FdMapping {
             parent_fd: theirs,
             child_fd: SOCKET_FD,
         }])
         .map_err(io::Error::other)?;
     let mark = Mark::new();
-    command.env(strays::VARIABLE, mark.as_str());
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"LD_") {
-            command.env_remove(name);
-        }
-    }
+    set_apart(&mut command, &mark);
     let mut child = command.spawn()?;
     // From here on whoever gives up drops the group, which kills and reaps.
     let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -68,6 +61,17 @@ pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
         stderr: child.stderr.take().ok_or_else(missing)?.into(),
         handles: Handles(ours),
     })
+}
+
+/// A process group of its own, the mark, no folder of ours, and an environment in which no library can be slipped in.
+pub(crate) fn set_apart(command: &mut Command, mark: &Mark) {
+    command.current_dir("/").process_group(0);
+    command.env(strays::VARIABLE, mark.as_str());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"LD_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Our end of the socket on which handles go over.

@@ -54,7 +54,7 @@ pub(super) fn load_time(library: &Library) -> Outcome {
 }
 
 pub(super) fn descriptor(library: &Library) -> Outcome {
-    let about = library.bench()?.about;
+    let about = library.described()?.about;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let fits = about.id.len() <= 40 && about.id.chars().all(plain) && !about.id.starts_with('-');
     ensure(fits, || {
@@ -74,7 +74,7 @@ pub(super) fn descriptor(library: &Library) -> Outcome {
 }
 
 pub(super) fn capabilities(library: &Library) -> Outcome {
-    let bench = library.bench()?;
+    let bench = library.described()?;
     let known = raw::CAP_INPUT
         | raw::CAP_CLIPBOARD
         | raw::CAP_RESIZE
@@ -92,6 +92,18 @@ pub(super) fn capabilities(library: &Library) -> Outcome {
         "the code_form is `own`, and OWN_CODE isn't set".into()
     })?;
     Ok(format!("{bits:#x}"))
+}
+
+pub(super) fn network(library: &Library) -> Outcome {
+    let bench = library.described()?;
+    ensure(!bench.lacks_network, || {
+        "it has NETWORK: the launcher refuses it, unless its registry says `network = true`; --network says so here"
+            .into()
+    })?;
+    Ok(match bench.has(raw::CAP_NETWORK) {
+        true => "it asks for it, and may have it".into(),
+        false => "it doesn't ask for it".into(),
+    })
 }
 
 pub(super) fn create(library: &Library) -> Outcome {

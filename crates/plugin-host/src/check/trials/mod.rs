@@ -33,6 +33,7 @@ trials! {
     library::load_time "load-time" "loading takes less than half a second of sleeping and computing"
     library::descriptor "descriptor" "the descriptor's texts are there, short, UTF-8 and in their forms"
     library::capabilities "capabilities" "undefined bits and reserved fields are 0; the bits fit together"
+    library::network "network" "a plugin that needs the network has NETWORK, and the registry allows it"
     library::create "create" "create() makes an instance with all its functions"
     library::create_null "create-null" "create() refuses null pointers with E_NULL"
     library::create_short_host "create-short-host" "create() refuses a host whose struct is too short with E_ARGUMENT"
