@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 
 static int try_connect(int port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -46,6 +48,10 @@ static int try(const char *what) {
     if (strcmp(word, "ring") == 0) return (int)syscall(SYS_io_uring_setup, 1, rest);
     if (strcmp(word, "read") == 0) return open(rest, O_RDONLY);
     if (strcmp(word, "write") == 0) return open(rest, O_WRONLY | O_CREAT, 0600);
+    if (strcmp(word, "empty") == 0) return truncate(rest, 0);
+    if (strcmp(word, "mode") == 0) return chmod(rest, 0666);
+    if (strcmp(word, "mode2") == 0) return (int)syscall(452 /* fchmodat2 */, AT_FDCWD, rest, 0666, 0);
+    if (strcmp(word, "label") == 0) return setxattr(rest, "user.label", "x", 1, 0);
     if (strcmp(word, "signal") == 0) return kill(atoi(rest), 0);
     if (strcmp(word, "memory") == 0) return try_memory_of(atoi(rest));
     if (strcmp(word, "allocate") == 0) return malloc(UINT64_C(4) << 30) == NULL ? -1 : 0;

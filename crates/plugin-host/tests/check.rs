@@ -19,7 +19,9 @@ fn checked(spec: CheckSpec) -> BTreeMap<&'static str, Trial> {
     let open = check(&spec, |trial| {
         found.insert(trial.name, trial);
     });
-    assert!(open.is_empty(), "this system can't hold a plugin: {open:?}");
+    // Older kernels can't keep signals in; anything else is a system on which other tests would fail.
+    let signals = |what: &String| what.contains("signalled");
+    assert!(open.iter().all(signals), "{open:?}");
     found
 }
 

@@ -6,7 +6,8 @@
 //! - Limits: memory, files, the size of a file.
 //! - Landlock: what belongs to the system can be read and run, the user's files can't be read, nothing can be written
 //!   but devices, and no process outside can be signalled or looked into (the launcher next door holds the keys).
-//! - seccomp: no network but Unix sockets, unless the registry allows it; no way round what stands above.
+//! - seccomp: no network but Unix sockets, unless the registry allows it; no file's mode, owner, labels or times can be
+//!   changed; no way round what stands above.
 //!
 //! A kernel that lacks one of them doesn't stop a session: the log says so. Debian 12's and 13's have all of it, but for
 //! signals, which Landlock keeps in since Linux 6.12 (Debian 13).
@@ -57,8 +58,10 @@ pub(crate) fn close(needs: Needs<'_>) -> Vec<String> {
     limit(Resource::Nofile, FILES);
     limit(Resource::Fsize, FILE_SIZE);
     let network = needs.network || is_remote(std::env::var("DISPLAY").ok().as_deref());
-    note("the user's files are open", files::close(needs));
+    let left = files::close(needs);
+    note("the user's files are open", left.clone().map(|_| ()));
     note("the network is open", calls::close(network));
+    open.extend(left.ok().flatten().map(str::to_owned));
     open
 }
 
@@ -112,8 +115,8 @@ mod files {
     use std::path::PathBuf;
 
     use landlock::{
-        ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-        RulesetStatus, Scope, path_beneath_rules,
+        ABI, Access as _, AccessFs, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr as _,
+        RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
     };
 
     use super::{Needs, allowed};
@@ -145,18 +148,23 @@ mod files {
         "/dev/ptmx",
         "/dev/shm",
     ];
-    /// The newest that this is written for; a kernel that knows less is asked for less.
+    /// The newest that this is written for, Linux 6.12's; a kernel that knows less is asked for less. What it then lacks are
+    /// signals: truncation by path (V3) is forbidden by seccomp, and devices (V5) that aren't listed can't be opened.
     const KNOWN: ABI = ABI::V6;
 
-    pub(super) fn close(needs: Needs<'_>) -> Result<(), String> {
+    /// Closes files and processes. What is left open of them comes back.
+    pub(super) fn close(needs: Needs<'_>) -> Result<Option<&'static str>, String> {
         let status = restrict(&allowed(needs)).map_err(|error| error.to_string())?;
-        match status {
-            RulesetStatus::NotEnforced => Err("the kernel has no Landlock".to_owned()),
-            RulesetStatus::PartiallyEnforced | RulesetStatus::FullyEnforced => Ok(()),
+        match (status.ruleset, status.landlock) {
+            (RulesetStatus::NotEnforced, _) => Err("the kernel has no Landlock".to_owned()),
+            (_, LandlockStatus::Available { effective_abi, .. }) if effective_abi < KNOWN => Ok(
+                Some("the user's other programs can be signalled: the kernel is older than 6.12"),
+            ),
+            _ => Ok(None),
         }
     }
 
-    fn restrict(more: &[PathBuf]) -> Result<RulesetStatus, landlock::RulesetError> {
+    fn restrict(more: &[PathBuf]) -> Result<RestrictionStatus, landlock::RulesetError> {
         let read = AccessFs::from_read(KNOWN);
         let all = AccessFs::from_all(KNOWN);
         let ruleset = Ruleset::default()
@@ -166,7 +174,7 @@ mod files {
             .add_rules(path_beneath_rules(SYSTEM, read))?
             .add_rules(path_beneath_rules(more, read))?
             .add_rules(path_beneath_rules(DEVICES, all))?;
-        Ok(ruleset.restrict_self()?.ruleset)
+        ruleset.restrict_self()
     }
 }
 
@@ -203,6 +211,40 @@ mod calls {
         libc::SYS_kexec_load,
     ];
 
+    /// Ways to change a file without opening it, which Landlock doesn't know (landlock(7), "Caveats"): its mode, owner and
+    /// labels; and its length, which Landlock knows since Linux 6.2 only. Those that have no name in libc yet are
+    /// setxattrat, removexattrat and file_setattr.
+    const CHANGES: [libc::c_long; 16] = [
+        libc::SYS_truncate,
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        libc::SYS_fchmodat2,
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
+        libc::SYS_fremovexattr,
+        libc::SYS_utimensat,
+        463,
+        466,
+        469,
+    ];
+    /// Older ones that newer machines never had.
+    #[cfg(target_arch = "x86_64")]
+    const OLD_CHANGES: [libc::c_long; 6] = [
+        libc::SYS_chmod,
+        libc::SYS_chown,
+        libc::SYS_lchown,
+        libc::SYS_utime,
+        libc::SYS_utimes,
+        libc::SYS_futimesat,
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    const OLD_CHANGES: [libc::c_long; 0] = [];
+
     /// x86-64 kernels may know every call by a second number, with this bit set (the x32 interface).
     const X32: libc::c_long = 0x4000_0000;
     /// Those of [`NEVER`] that have another number there: ptrace, kexec_load, process_vm_readv and process_vm_writev.
@@ -214,7 +256,8 @@ mod calls {
     }
 
     fn filter(network: bool) -> Result<BpfProgram, seccompiler::BackendError> {
-        let never = NEVER.into_iter().chain(NEVER_X32);
+        let changes = CHANGES.into_iter().chain(OLD_CHANGES);
+        let never = NEVER.into_iter().chain(NEVER_X32).chain(changes);
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = never
             .flat_map(|call| [call, X32 | call])
             .map(|call| (call, vec![]))
@@ -235,7 +278,7 @@ mod calls {
 
 #[cfg(not(target_os = "linux"))]
 mod files {
-    pub(super) fn close(_needs: super::Needs<'_>) -> Result<(), String> {
+    pub(super) fn close(_needs: super::Needs<'_>) -> Result<Option<&'static str>, String> {
         Err("this system has nothing for it yet".to_owned())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 
 use etatuki_plugin_host::{PluginSpec, ProbeReport};
 use serde_json::json;
@@ -54,6 +55,21 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
     let beside = folder.path().join("more.so");
     let write = format!("write {}", beside.display());
     assert_eq!(tried(&folder, &write, false).await, EACCES);
+}
+
+/// Landlock knows of files that are opened, made and removed; these calls do none of it.
+#[tokio::test]
+async fn no_file_is_changed_without_opening_it() {
+    let folder = Folder::new();
+    let mut private = tempfile::NamedTempFile::new().unwrap();
+    private.write_all(b"a diary").unwrap();
+    let before = private.as_file().metadata().unwrap().mode();
+    for how in ["empty", "mode", "mode2", "label"] {
+        let change = format!("{how} {}", private.path().display());
+        assert_eq!(tried(&folder, &change, false).await, EACCES, "{how}");
+    }
+    let after = private.as_file().metadata().unwrap();
+    assert_eq!((after.mode(), after.len()), (before, 7));
 }
 
 /// The launcher holds the keys, and is the parent of the plugin host: here, this test.
