@@ -2,6 +2,7 @@
 using System;
 using System.Diagnostics;
 using System.Text.Json;
+using System.Threading;
 
 var session = Process.Start(new ProcessStartInfo("etatuki", "session ecom")
 {
@@ -10,25 +11,28 @@ var session = Process.Start(new ProcessStartInfo("etatuki", "session ecom")
     UseShellExecute = false,
 })!;
 string? line;
+var question = 0;
 while ((line = session.StandardOutput.ReadLine()) != null)
 {
     var @event = JsonDocument.Parse(line).RootElement;
-    switch (@event.GetProperty("type").GetString())
+    var type = @event.GetProperty("type").GetString();
+    // A question takes no answer in its first second, and stays.
+    var early = type == "error" && @event.GetProperty("name").GetString() == "too-early";
+    if (early)
     {
-        case "code":
-            foreach (var field in @event.GetProperty("fields").EnumerateArray())
-                Console.WriteLine($"{field.GetProperty("kind")}: {field.GetProperty("digits")}");
-            break;
-        case "ask":
-            Console.WriteLine($"{@event.GetProperty("text")} (k = kyllä)");
-            var answer = new { type = "answer", id = @event.GetProperty("id").GetInt32(), allow = Console.ReadLine() == "k" };
-            session.StandardInput.WriteLine(JsonSerializer.Serialize(answer));
-            session.StandardInput.Flush();
-            break;
-        default:
-            if (@event.TryGetProperty("text", out var text)) Console.WriteLine(text);
-            break;
+        Thread.Sleep(1000);
+        Console.WriteLine("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
     }
+    else if (@event.TryGetProperty("text", out var text)) Console.WriteLine(text);
+    if (type == "code")
+        foreach (var field in @event.GetProperty("fields").EnumerateArray())
+            Console.WriteLine($"{field.GetProperty("kind")}: {field.GetProperty("digits")}");
+    if (type == "ask") question = @event.GetProperty("id").GetInt32();
+    if (type != "ask" && !early) continue;
+    Console.WriteLine("(k = kyllä)");
+    var answer = new { type = "answer", id = question, allow = Console.ReadLine() == "k" };
+    session.StandardInput.WriteLine(JsonSerializer.Serialize(answer));
+    session.StandardInput.Flush();
 }
 session.WaitForExit();
 return session.ExitCode;

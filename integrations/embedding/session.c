@@ -15,7 +15,7 @@ static char *field(char *line, const char *key) {
 }
 
 int main(int count, char **command) {
-    int in[2], out[2], status;
+    int in[2], out[2], status, question = 0;
     char line[8192], answer[16], *digits, *text, *id;
     if (count < 2 || pipe(in) != 0 || pipe(out) != 0) return 2;
     if (fork() == 0) {
@@ -28,12 +28,14 @@ int main(int count, char **command) {
     while (fgets(line, sizeof line, session) != NULL) {
         for (char *at = line; (at = strstr(at, "\"digits\"")) != NULL; at++)
             if ((digits = field(at, "digits")) != NULL) puts(digits), free(digits);
-        if ((text = field(line, "text")) != NULL) puts(text), free(text);
+        int early = strstr(line, "\"name\":\"too-early\"") != NULL; /* a question takes no answer in its first second */
+        if (early) sleep(1), puts("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
+        else if ((text = field(line, "text")) != NULL) puts(text), free(text);
         fflush(stdout);
-        if (strstr(line, "\"type\":\"ask\"") != NULL && (id = strstr(line, "\"id\":")) != NULL) {
-            int allow = fgets(answer, sizeof answer, stdin) != NULL && answer[0] == 'k';
-            dprintf(in[1], "{\"type\":\"answer\",\"id\":%d,\"allow\":%s}\n", atoi(id + 5), allow ? "true" : "false");
-        }
+        if (strstr(line, "\"type\":\"ask\"") != NULL && (id = strstr(line, "\"id\":")) != NULL) question = atoi(id + 5);
+        else if (!early) continue;
+        int allow = fgets(answer, sizeof answer, stdin) != NULL && answer[0] == 'k';
+        dprintf(in[1], "{\"type\":\"answer\",\"id\":%d,\"allow\":%s}\n", question, allow ? "true" : "false");
     }
     return wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -6,12 +6,16 @@
 import json
 import subprocess
 import sys
+import time
 
 command = sys.argv[1:] or ["etatuki", "session", "ecom"]
 session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
 
-def say(**line):
+def answer(question, text):
+    # A window would make 'no' the default, and take the question down at `ask-over`.
+    print(text, "(k = kyllä)", flush=True)
+    line = {"type": "answer", "id": question, "allow": sys.stdin.readline().strip() == "k"}
     session.stdin.write(json.dumps(line) + "\n")
     session.stdin.flush()
 
@@ -22,9 +26,10 @@ for line in session.stdout:
         for field in event["fields"]:  # none any more once somebody is connected
             print(f"{field['kind']}: {field['digits']}", flush=True)
     elif event["type"] == "ask":
-        # A window would make 'no' the default, and take the question down at `ask-over`.
-        print(event["text"], "(k = kyllä)", flush=True)
-        say(type="answer", id=event["id"], allow=sys.stdin.readline().strip() == "k")
+        answer(question := event["id"], event["text"])
+    elif event.get("name") == "too-early":  # it takes no answer in its first second, and is still open
+        time.sleep(1)
+        answer(question, "Vastasit liian pian. Lue kysymys ja vastaa uudelleen")
     elif "text" in event:  # notice, error, closed, failed: for the customer to read
         print(event["text"], flush=True)
 sys.exit(session.wait())
