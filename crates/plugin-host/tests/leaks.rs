@@ -31,7 +31,7 @@ async fn session(host: &PluginHost, events: &mut HostEvents) {
 #[tokio::test]
 async fn nothing_grows_over_fifty_sessions() {
     let folder = Folder::new();
-    for spec in [folder.echo(serde_json::json!(null)), folder.echo_in_c()] {
+    for spec in [folder.echo(serde_json::json!(null)), folder.testcard_in_c()] {
         within_one_child(&spec).await;
         over_many_children(&spec).await;
     }

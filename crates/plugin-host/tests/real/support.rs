@@ -63,17 +63,16 @@ impl Folder {
     }
 
     /// Builds the example in plain C.
-    pub(crate) fn echo_in_c(&self) -> PluginSpec {
+    pub(crate) fn testcard_in_c(&self) -> PluginSpec {
         let source = repository().join("crates/backend-api/examples/c");
-        for file in ["echo.c", "Makefile"] {
+        for file in ["testcard.c", "Makefile"] {
             std::fs::copy(source.join(file), self.path().join(file)).unwrap();
         }
         let header = repository().join("crates/backend-api/include");
         let made = Command::new("make")
             .arg("-C")
             .arg(self.path())
-            .arg(format!("HEADER={}", header.display()))
-            .arg("CFLAGS=-O2 -std=c99 -Wall -Wextra -pedantic -Werror")
+            .arg(format!("INCLUDE={}", header.display()))
             .output()
             .expect("make is needed");
         assert!(
@@ -81,10 +80,10 @@ impl Folder {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        only_ours(self.spec("echo-c", "libecho-c.so"))
+        only_ours(self.spec("testcard", "libtestcard.so"))
     }
 
-    /// The SDK's example, which cargo built.
+    /// A plugin by the SDK that sends back what it gets and does what its options say, which cargo built.
     pub(crate) fn echo(&self, options: Value) -> PluginSpec {
         let built = exe().with_file_name("examples/libecho.so");
         assert!(

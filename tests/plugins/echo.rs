@@ -1,5 +1,5 @@
-//! The smallest plugin in Rust: what comes in on the attached stream goes out again. The tests load it; to see what
-//! it takes to write one, read it from the top. `docs/plugins.md` is the guide.
+//! A plugin by the SDK for tests: what comes in on the attached stream goes out again, and its options say what it does
+//! wrong. No backend: it speaks no RFB.
 #![forbid(unsafe_code)]
 
 use std::io::{Read, Write};
