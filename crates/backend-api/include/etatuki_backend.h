@@ -9,7 +9,13 @@
  *   [call]      by the host, on its call thread: one call at a time, never two at once, always the same thread.
  *               It must return within two seconds, or the process is killed. Long work goes to threads of your own.
  *   [any]       from any thread, also several at once, also while a [call] function runs. It must not block.
- *   & STATE,..  the states in which the call is allowed. In others it returns ETATUKI_E_STATE and changes nothing.
+ *   & STATE,..  the states in which the call is allowed. In others it returns ETATUKI_E_STATE and changes nothing; that goes
+ *               without saying at each function.
+ *
+ * `self` is never null but in destroy(); E_NULL is for the other pointers. Of several errors that fit, any may be
+ * returned. changed() and log() may be called from anywhere, also from within a call of the host's, until destroy() has
+ * returned; never while you hold a lock that state() takes. Call changed() after every change of state that no call of
+ * the host's made just then; after one that did it is allowed.
  *
  * States of an instance, and who moves it on:
  *
@@ -37,6 +43,7 @@
 #ifndef ETATUKI_BACKEND_H
 #define ETATUKI_BACKEND_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -102,7 +109,8 @@ extern "C" {
  * The text is written whole or not at all: if it doesn't fit, the callee returns ETATUKI_E_BUFFER, `length` says how
  * long the text is, and data[0] is 0 if there is any room. `data` null with `capacity` 0 asks for the length alone and
  * returns ETATUKI_OK; `data` null with another capacity is ETATUKI_E_NULL. An empty text is a text.
- * No text is longer than 65535 bytes. */
+ * Where there are several, each that fits is written and each `length` is set. After another error than E_BUFFER the
+ * caller looks at none of them. No text is longer than 65535 bytes. */
 typedef struct etatuki_text {
     char *data;        /* of the caller */
     uint32_t capacity; /* bytes at `data`, room for the NUL included */
@@ -140,6 +148,10 @@ typedef struct etatuki_backend_host {
     const void *(*extension)(const struct etatuki_backend_host *host, const char *name);
 } etatuki_backend_host;
 
+/* What a host of version 1 has at the least. Compare its `struct_size` with this, never with sizeof: that grows with the
+ * header, and a plugin built with a newer one would refuse today's hosts. */
+#define ETATUKI_BACKEND_HOST_SIZE_1 (offsetof(etatuki_backend_host, extension) + sizeof(void (*)(void)))
+
 /* ---- one session of a backend --------------------------------------------------------------------------------- */
 
 /* Owned by the plugin; made by create(), gone after destroy(). All functions must be there. */
@@ -151,7 +163,7 @@ typedef struct etatuki_backend {
     /* Is the backend usable on this machine, now? Finds the tool that it would drive and asks for its version, with no
      * lasting effect: nothing is opened, nothing is left running.
      * [call & CLOSED] Into the caller's buffers: `tool` is the tool's name, `version` its version as it says it; both
-     * may be empty.
+     * may be empty, and are for a plugin that drives no tool.
      * Errors: E_UNUSABLE, and last_error() then has a stable name (`tool-missing`, `tool-too-old`, `display-missing`
      * or one of your own) and a sentence for a person; E_NULL, E_BUFFER, 2xx. */
     int32_t (*probe)(const struct etatuki_backend *self, etatuki_text *tool, etatuki_text *version);
@@ -179,22 +191,30 @@ typedef struct etatuki_backend {
     int32_t (*session_code)(const struct etatuki_backend *self, etatuki_text *code);
 
     /* The last thing that failed: the status code (0: nothing yet), a stable name for programs in lower case with
-     * hyphens, such as `tool-died`, and English words for the log and for support. open() sets it back to nothing.
+     * hyphens, and English words for the log and for support. It is about calls that returned 2xx or 3xx and about the
+     * state FAILED; what a caller does wrong (1xx) leaves it alone. open() sets it back to nothing.
+     * The customer has a sentence for these names; others are told as `plugin-failed`: `tool-missing`, `tool-too-old`,
+     * `tool-failed` (it didn't start), `tool-died`, `display-missing`, `display-unsupported`, `display-lost`,
+     * `registry-broken` (the options are wrong), `plugin-failed`.
      * [any] Into the caller's buffers and into *status, which may be null. Errors: E_NULL, E_BUFFER. */
     int32_t (*last_error)(const struct etatuki_backend *self, int32_t *status, etatuki_text *name, etatuki_text *text);
 
     /* Here is a connected stream socket: speak RFB on it, as the server. Plain RFB 3.8 with security type None and Raw
-     * will do. Returns at once, with the state ATTACHED; when the stream has ended the state is WAITING again, and
-     * attach() may come once more, with a new socket. Not called with OWN_TRANSPORT.
-     * [call & WAITING] `handle` is a file descriptor, or a SOCKET on Windows; close-on-exec, blocking.
+     * will do. Returns at once, with the state ATTACHED; when the stream has ended the state is WAITING again (perhaps
+     * before attach() has returned), and attach() may come once more, with a new socket. Whatever ends the stream, a
+     * client that breaks the protocol too, leads to WAITING; FAILED is for when this session can't go on. Not called
+     * with OWN_TRANSPORT.
+     * [call & WAITING] `handle` is a file descriptor, or a SOCKET on Windows; close-on-exec, blocking; of a Unix or a
+     * TCP socket.
      * Ownership: after ETATUKI_OK it is the plugin's, which closes it. After anything else it is the host's still, and
      * the plugin must not have touched it.
      * Errors: E_ARGUMENT, E_STATE, 2xx, 3xx. */
     int32_t (*attach)(const struct etatuki_backend *self, intptr_t handle);
 
-    /* What the customer allows from now on: a set of ETATUKI_PERMISSION_*; nothing at first. The launcher lets no input
-     * through that isn't allowed, so this is a second lock, for tools that have one.
-     * [call] Errors: 2xx, 3xx. */
+    /* What the customer allows from now on: a set of ETATUKI_PERMISSION_*; nothing at first, and nothing after close().
+     * Comes before attach(), and at each change. The launcher attaches nothing without VIEW and lets no input through
+     * that isn't allowed, so this is a second lock, for tools that have one. Bits that you don't know mean nothing.
+     * [call] In any state. Errors: 2xx, 3xx. */
     int32_t (*permissions)(const struct etatuki_backend *self, uint32_t permissions);
 
     /* An extension of the plugin's by its name, or null. None is defined yet.
@@ -219,7 +239,7 @@ typedef struct etatuki_backend_descriptor {
     const char *name;      /* for people */
     const char *vendor;    /* who made the plugin */
     const char *version;   /* of the plugin, semver: `1.4.0` */
-    const char *code_form; /* `remoteus`: 12 digits; `ecom`: 9 digits, a space, 6 digits; `own`: as the tool has it */
+    const char *code_form; /* `remoteus`: 12 digits without spaces; `ecom`: 9 digits, a space, 6; `own`: as the tool has it */
 
     /* Makes an instance, in the state CLOSED. Cheap: neither display nor tool is touched. The host makes one per
      * process.

@@ -72,6 +72,10 @@ pub const LOG_INFO: u32 = 3;
 /// `log`: only for those who hunt a bug.
 pub const LOG_DEBUG: u32 = 4;
 
+/// Bytes that a host of version 1 has at the least.
+pub const BACKEND_HOST_SIZE_1: usize =
+    std::mem::offset_of!(Host, extension) + size_of::<unsafe extern "C" fn()>();
+
 /// A buffer of the caller's for one text. Never grows.
 #[repr(C)]
 #[derive(Debug)]

@@ -112,6 +112,7 @@ fn facts() -> Vec<Fact> {
     numbers!(
         facts,
         CAP_NETWORK,
+        BACKEND_HOST_SIZE_1,
         PERMISSION_VIEW,
         PERMISSION_CONTROL,
         LOG_ERROR,

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -466,14 +465,11 @@ static void backend_destroy(const etatuki_backend *backend) {
 /* ---- the library ------------------------------------------------------------------------------------------------- */
 
 static int32_t create(const etatuki_backend_host *host, const etatuki_backend **out) {
-    /* Up to the last field that version 1 began with. Not sizeof(etatuki_backend_host): that grows with the header, and
-     * a plugin built with a newer one would refuse today's hosts. */
-    const size_t needed = offsetof(etatuki_backend_host, extension) + sizeof host->extension;
     if (out != NULL)
         *out = NULL;
     if (out == NULL || host == NULL)
         return ETATUKI_E_NULL;
-    if (host->struct_size < needed)
+    if (host->struct_size < ETATUKI_BACKEND_HOST_SIZE_1)
         return ETATUKI_E_ARGUMENT;
     struct instance *self = calloc(1, sizeof *self); /* all 0: CLOSED, nothing allowed, no thread */
     if (self == NULL || pthread_mutex_init(&self->lock, NULL) != 0) {
