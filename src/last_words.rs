@@ -25,5 +25,8 @@ fn speak() -> Option<u8> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take()?;
-    session.display_lost(LIMIT).then_some(Exit::Backend.code())
+    // On a thread that begins: what the ending one has had of tokio's is gone.
+    let last = std::thread::spawn(move || session.display_lost(LIMIT));
+    let ended = last.join().unwrap_or(true);
+    ended.then_some(Exit::Backend.code())
 }
