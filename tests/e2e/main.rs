@@ -18,3 +18,4 @@ mod traces;
 mod troubles;
 mod windows;
 mod world;
+mod worst_day;

@@ -1,5 +1,4 @@
-//! What a world's programs leave behind: processes, found by the home folder that they were started with, so that
-//! those whose parent died are found as well.
+//! What a world's programs leave behind.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,21 +11,7 @@ use crate::world::{World, until};
 
 /// The running processes of both sides: number and name. The service and the display are not among them.
 pub(crate) fn processes(world: &World) -> BTreeMap<u32, String> {
-    let home = format!("HOME={}/", world.stage.folder().display());
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        // A zombie's environment is empty.
-        let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        let ours = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable.starts_with(home.as_bytes()));
-        let pid = entry.file_name().to_string_lossy().parse();
-        if let (true, Ok(pid)) = (ours, pid) {
-            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            found.insert(pid, name.trim().to_owned());
-        }
-    }
-    found
+    world.stage.processes()
 }
 
 /// Fails unless every process of both sides is gone within the limit.
@@ -57,16 +42,26 @@ pub(crate) fn host_of(world: &World, customer: &Customer) -> u32 {
     })
 }
 
-/// SIGKILL: no last words.
+/// SIGKILL: no last words. The shared memory of a killed x11vnc is taken away, for a machine has room for a hundred
+/// times as much.
 pub(crate) fn kill(pid: u32) {
-    let kill = format!("kill -9 {pid}");
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let shell = |line: String| Command::new("sh").args(["-c", &line]).status().unwrap();
+    assert!(shell(format!("kill -9 {pid}")).success());
+    for piece in shared_memory(&[pid]) {
+        shell(format!("ipcrm -m {piece}"));
+    }
+}
+
+/// The numbers of the pieces of System V shared memory that these processes made, and that are still there.
+pub(crate) fn shared_memory(makers: &[u32]) -> Vec<u32> {
+    let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let number = |field: Option<&str>| field?.parse::<u32>().ok();
+    let pieces = table.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (piece, maker) = (number(fields.next())?, number(fields.nth(2))?);
+        makers.contains(&maker).then_some(piece)
+    });
+    pieces.collect()
 }
 
 /// The customer's side fails by this name with a sentence, ends with this exit code, and leaves nothing.

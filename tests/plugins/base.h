@@ -19,6 +19,7 @@
 
 static const etatuki_backend_host *base_host;
 static _Atomic uint32_t base_state_now = ETATUKI_STATE_CLOSED;
+static char base_code[64] = "123456789012";
 
 static inline int32_t base_put(etatuki_text *out, const char *text) {
     uint32_t length = (uint32_t)strlen(text);
@@ -53,6 +54,7 @@ static int32_t base_open(const etatuki_backend *self, const char *code) {
     (void)self;
     if (code == NULL) return ETATUKI_E_NULL;
     if (base_state_now != ETATUKI_STATE_CLOSED) return ETATUKI_E_STATE;
+    snprintf(base_code, sizeof base_code, "%s", code);
     return base_set(ETATUKI_STATE_WAITING);
 }
 
@@ -68,7 +70,7 @@ static uint32_t base_state(const etatuki_backend *self) {
 
 static int32_t base_session_code(const etatuki_backend *self, etatuki_text *code) {
     (void)self;
-    return base_state_now == ETATUKI_STATE_WAITING ? base_put(code, "123456789012") : ETATUKI_E_STATE;
+    return base_state_now == ETATUKI_STATE_WAITING ? base_put(code, base_code) : ETATUKI_E_STATE;
 }
 
 static int32_t base_last_error(const etatuki_backend *self, int32_t *status, etatuki_text *name, etatuki_text *text) {

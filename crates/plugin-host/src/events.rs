@@ -27,7 +27,8 @@ pub enum LogLevel {
 /// What a plugin host reports by itself.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HostEvent {
-    /// The plugin's state, re-read. Level-triggered: only the newest is kept when the reader is slow.
+    /// The plugin's state, re-read. Level-triggered: only the newest is kept when the reader is slow. Of a plugin that hung,
+    /// or broke the protocol, the host says `failed` itself.
     Changed {
         /// The state now.
         state: State,

@@ -3,13 +3,17 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
-use crate::strays::Mark;
+use crate::strays::{self, Mark};
+
+/// How long a group may take to end once it was asked to.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// A child that leads a process group of its own. Dropping it kills the group and reaps the child.
 #[derive(Debug)]
@@ -45,6 +49,22 @@ impl Group {
         if !*self.lock() {
             self.signal();
         }
+    }
+
+    /// Asks every process of the group to end, gives it a moment for that, and kills what is left. A tool that is just
+    /// killed leaves things behind that belong to no process: x11vnc some forty pieces of shared memory, of which a
+    /// machine has a few thousand. Blocks for [`GRACE`] at most; what is left of the group must be killed afterwards
+    /// all the same.
+    pub(crate) fn end(&self) {
+        if *self.lock() {
+            return;
+        }
+        let _ = kill_process_group(self.leader, Signal::TERM);
+        let end = Instant::now() + GRACE;
+        while Instant::now() < end && has_living(self.leader) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill();
     }
 
     /// How the leader ended, without reaping it; None while it lives.
@@ -103,6 +123,22 @@ impl Drop for Group {
                 .spawn(reaper);
         }
     }
+}
+
+/// Whether any process of the group lives. Looks at every process of the machine.
+fn has_living(group: Pid) -> bool {
+    let group = group.to_string();
+    strays::processes().any(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name, which may have anything in it: state, parent, group.
+        let mut fields = stat
+            .rsplit_once(')')
+            .unwrap_or_default()
+            .1
+            .split_whitespace();
+        let (state, of) = (fields.next(), fields.nth(1));
+        of == Some(&group) && !matches!(state, Some("Z" | "X"))
+    })
 }
 
 /// Reaps a child; false when it lives still.

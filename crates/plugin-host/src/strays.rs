@@ -55,7 +55,8 @@ impl Mark {
     }
 }
 
-fn processes() -> impl Iterator<Item = Pid> {
+/// Every process of the machine but this one.
+pub(crate) fn processes() -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
     pids.filter(|pid| *pid != getpid())

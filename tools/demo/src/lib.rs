@@ -5,6 +5,7 @@
 
 pub mod display;
 pub mod gnucash;
+pub mod plugins;
 pub mod process;
 pub mod stage;
 pub mod talk;

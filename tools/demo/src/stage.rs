@@ -1,5 +1,6 @@
 //! One vendor on one machine: a key, an agent's card, a service in memory on loopback, and a registry.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -143,6 +144,26 @@ impl Stage {
             .arg(self.registry())
             .env("DISPLAY", display);
         command
+    }
+
+    /// The running programs of both sides, and all that they started: number and name. They are found by the home folder
+    /// that they were started with, so that those whose parent died are found as well.
+    pub fn processes(&self) -> BTreeMap<u32, String> {
+        let home = format!("HOME={}/", self.folder().display());
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            // A zombie's environment is empty.
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let ours = environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable.starts_with(home.as_bytes()));
+            let pid = entry.file_name().to_string_lossy().parse();
+            if let (true, Ok(pid)) = (ours, pid) {
+                let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+                found.insert(pid, name.trim().to_owned());
+            }
+        }
+        found
     }
 
     /// The console, with this run's agent. The address of its page comes on its stdout.

@@ -199,6 +199,7 @@ fn run(spec: &CheckSpec, jail: bool, name: &str) -> std::io::Result<Ran> {
     let printed = read_in_background(child.stderr.take());
     let ended = wait(&group, spec.limit);
     // What the plugin started holds the pipes: it ends first.
+    group.end();
     drop(group);
     let (result, printed) = (collect(&result), collect(&printed));
     let (open, said) = result.split_once('\n').unwrap_or_default();

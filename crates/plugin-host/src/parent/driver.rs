@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use etatuki_backend_api::{Fault, State};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::LIMIT;
 use super::spawn::{Handles, Spawned};
-use crate::error::HostError;
+use crate::error::{FailureReport, HostError};
 use crate::events::{EventQueue, LogLevel};
 use crate::group::Group;
 use crate::lines::{Messages, Printed};
@@ -107,6 +108,8 @@ impl Driver {
             }
             end => end,
         };
+        let group = Arc::clone(&self.group);
+        let _ = timeout(LIMIT, tokio::task::spawn_blocking(move || group.end())).await;
         self.group.kill();
         let _ = timeout(LEFTOVERS, self.leftovers()).await;
         let _ = timeout(LIMIT, self.death.readable()).await;
@@ -317,6 +320,15 @@ impl Driver {
                 return;
             }
         };
+        // Nobody may be waiting for an answer: the failure has to be told as one, by its own name.
+        if !matches!(error, HostError::Died(_)) {
+            let failure = FailureReport {
+                fault: Fault::Ours,
+                name: error.name().to_owned(),
+                text: description.clone(),
+            };
+            queue.changed(State::Failed, None, Some(failure));
+        }
         if let Some(call) = first {
             let _ = call.reply.send(Err(error));
         }

@@ -121,6 +121,10 @@ async fn a_hang_is_noticed_also_when_nobody_waits() {
     let (host, mut events) = start_well(&folder.misbehaving("hang-in-state")).await;
     host.open("123456789012").await.unwrap();
     assert_eq!(
+        wait_for(&mut events, "failed").await.1.as_deref(),
+        Some("plugin-hung (plugin): the plugin hung in state")
+    );
+    assert_eq!(
         wait_for_death(&mut events).await.0,
         "the plugin hung in state"
     );
@@ -193,6 +197,17 @@ async fn a_crash_is_told_with_its_last_words_and_takes_the_tool_along() {
     let (how, log) = wait_for_death(&mut events).await;
     assert_eq!(how, "signal SIGABRT");
     assert_eq!(log, ["assertion failed: everything is fine"]);
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_tool_may_put_its_things_away_and_needs_not_be_willing() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("crash-with-tool")).await;
+    let _ = host.open("123456789012").await.unwrap_err();
+    let (how, log) = wait_for_death(&mut events).await;
+    assert_eq!(how, "signal SIGABRT");
+    assert_eq!(log, ["put away"]);
     assert_gone(host.pid());
 }
 
