@@ -7,6 +7,7 @@ mod json;
 mod link_code;
 #[path = "../../crates/picture/tests/model/mod.rs"]
 mod model;
+mod moves;
 mod picture;
 mod plugin;
 mod profile;
@@ -20,6 +21,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("link_code", link_code::link_code),
     ("picture", picture::picture),
+    ("picture_moves", moves::picture_moves),
     ("plugin_descriptor", plugin::plugin_descriptor),
     ("plugin_lines", plugin::plugin_lines),
     ("profile", profile::profile),

@@ -70,6 +70,14 @@ impl Damage {
         })
     }
 
+    /// Whether any pixel of a rectangle (inside the bounds) is damaged.
+    pub(crate) fn touches(&self, rect: Rect) -> bool {
+        rows(rect).any(|y| {
+            let row = &self.words[y * self.stride..][..self.stride];
+            spans(rect).any(|(column, bits)| row[column] & bits != 0)
+        })
+    }
+
     /// Damage moves with the pixels: afterwards `rect` is damaged exactly where the rectangle at
     /// `from` was before. Both must be inside the bounds.
     pub(crate) fn copy(&mut self, rect: Rect, from: (u16, u16)) {

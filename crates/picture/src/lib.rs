@@ -6,7 +6,9 @@
 
 mod control;
 mod damage;
+mod moves;
 mod screen;
+mod seen;
 mod updater;
 
 pub use screen::{PictureError, Screen};

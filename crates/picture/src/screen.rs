@@ -1,6 +1,7 @@
 //! The framebuffer, its damage and the pointer's shape.
 
 use crate::damage::{Damage, rows, spans};
+use crate::seen::copy;
 use etatuki_rfb::{CursorImage, Rect, Rectangle};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
@@ -176,7 +177,7 @@ impl Screen {
         if rect.is_empty() || self.is_same(rect, source) {
             return Ok(false);
         }
-        self.copy_pixels(rect, source);
+        copy(&mut self.pixels, self.bounds.w, rect, from);
         self.damage.copy(rect, from);
         if !self.damage.covers(rect) {
             self.moves.push(Move { rect, from });
@@ -194,21 +195,6 @@ impl Screen {
             let from = self.offset(source.x.into(), from);
             self.pixels[to..to + length] == self.pixels[from..from + length]
         })
-    }
-
-    /// In the order in which no row is overwritten before it has been read.
-    fn copy_pixels(&mut self, rect: Rect, source: Rect) {
-        let length = usize::from(rect.w) * 4;
-        for step in 0..usize::from(rect.h) {
-            let row = if rect.y <= source.y {
-                step
-            } else {
-                usize::from(rect.h) - 1 - step
-            };
-            let from = self.offset(source.x.into(), usize::from(source.y) + row);
-            let to = self.offset(rect.x.into(), usize::from(rect.y) + row);
-            self.pixels.copy_within(from..from + length, to);
-        }
     }
 
     /// Another size; says whether it is different. What fits stays where it was, the rest is black,
@@ -261,14 +247,10 @@ impl Screen {
         self.damage.add(self.bounds);
     }
 
-    /// The moves that the client has to make before it gets the damaged pixels, in their order.
-    pub(crate) fn moves(&self) -> &[Move] {
-        &self.moves
-    }
-
-    /// The client has been told of the moves.
-    pub(crate) fn moves_sent(&mut self) {
-        self.moves.clear();
+    /// The moves that the client has to make before it gets the damaged pixels, in their order. It is
+    /// told of them now.
+    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
+        std::mem::take(&mut self.moves)
     }
 
     /// The client can't make the moves: it gets their targets as pixels.

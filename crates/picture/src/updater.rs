@@ -2,7 +2,9 @@
 
 use crate::control::{Control, Fences, MAX_WAITING};
 use crate::damage::TILE;
-use crate::screen::Screen;
+use crate::moves::Finder;
+use crate::screen::{Move, Screen};
+use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Layout, Rect, encoding};
 use std::collections::VecDeque;
@@ -44,6 +46,9 @@ pub struct Updater {
     fences: Fences,
     /// The number of the pointer shape that the client has.
     cursor: u64,
+    /// The client's picture, if it is known and the client can make moves.
+    seen: Option<Seen>,
+    finder: Finder,
 }
 
 /// What the client understands, and what it has been told of ours.
@@ -76,6 +81,8 @@ impl Updater {
             continuous: None,
             fences: Fences::default(),
             cursor: 0,
+            seen: None,
+            finder: Finder::default(),
         }
     }
 
@@ -85,6 +92,9 @@ impl Updater {
         let has = |encoding| encodings.contains(&encoding);
         let known = &mut self.known;
         known.copy_rect = has(encoding::COPY_RECT);
+        if !known.copy_rect {
+            self.seen = None;
+        }
         if has(encoding::CURSOR) && !known.cursor {
             self.cursor = 0;
         }
@@ -186,6 +196,7 @@ impl Updater {
     pub fn next(&mut self, screen: &mut Screen) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         if std::mem::take(&mut self.fresh) {
+            self.seen = None;
             screen.damage_all();
         }
         while let Some(control) = self.controls.pop_front() {
@@ -256,6 +267,7 @@ impl Updater {
         let size = (screen.width(), screen.height());
         if self.size != size {
             self.size = size;
+            self.seen = None;
             screen.damage_all();
         }
     }
@@ -268,12 +280,12 @@ impl Updater {
             screen.give_up_moves();
             let lost = lost.intersection(&bounds).unwrap_or_default();
             screen.damage().add(lost);
+            self.seen = None;
         }
         let area = area.intersection(&bounds).unwrap_or_default();
         let whole = area == bounds && bounds == screen.bounds();
-        if !(self.known.copy_rect && whole) {
-            screen.give_up_moves();
-        }
+        self.seen.take_if(|seen| seen.bounds() != screen.bounds());
+        let moves = self.moves(whole, screen);
         let cursor = self.known.cursor && self.cursor != screen.cursor_number();
         let cursor = screen.cursor().filter(|_| cursor).cloned();
         let used = cursor
@@ -283,7 +295,7 @@ impl Updater {
             screen.damage().rects(area),
             MAX_UPDATE_PIXELS.saturating_sub(used),
         );
-        let count = usize::from(cursor.is_some()) + screen.moves().len() + rects.len();
+        let count = usize::from(cursor.is_some()) + moves.len() + rects.len();
         if count == 0 {
             return false;
         }
@@ -292,16 +304,40 @@ impl Updater {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
         }
-        for copy in screen.moves() {
+        for copy in moves {
             server::copy_rect(out, copy.rect, copy.from);
         }
-        screen.moves_sent();
         out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
         for rect in rects {
             server::raw_from(out, rect, screen.pixels(), usize::from(screen.width()) * 4);
             screen.damage().remove(rect);
+            if let Some(seen) = &mut self.seen {
+                seen.take(rect, screen);
+            }
+        }
+        let known = self.seen.is_some() || !(self.known.copy_rect && whole);
+        if !known && screen.damage().rects(bounds).is_empty() {
+            self.seen = Some(Seen::all_of(screen));
         }
         true
+    }
+
+    /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
+    /// then those that are found.
+    fn moves(&mut self, whole: bool, screen: &mut Screen) -> Vec<Move> {
+        if !(self.known.copy_rect && whole) {
+            screen.give_up_moves();
+            return Vec::new();
+        }
+        let mut moves = screen.take_moves();
+        let Some(seen) = &mut self.seen else {
+            return moves;
+        };
+        moves.iter().for_each(|told| seen.make(*told));
+        let bounds = screen.bounds();
+        let damaged = screen.damage().rects(bounds);
+        moves.extend(self.finder.find(seen, screen, &damaged));
+        moves
     }
 
     /// The request is answered; with continuous updates a fence tells when the client has come here.

@@ -6,6 +6,8 @@
     reason = "tests use different parts of it, and may end with a panic"
 )]
 
+pub(crate) mod desk;
+
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
