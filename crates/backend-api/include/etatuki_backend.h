@@ -217,7 +217,7 @@ typedef struct etatuki_backend {
      * [call] In any state. Errors: 2xx, 3xx. */
     int32_t (*permissions)(const struct etatuki_backend *self, uint32_t permissions);
 
-    /* An extension of the plugin's by its name, or null. None is defined yet.
+    /* An extension of the plugin's by its name, or null. Those that are defined are at the end of this file.
      * [any] What is returned belongs to the plugin and lives as long as the instance. */
     const void *(*extension)(const struct etatuki_backend *self, const char *name);
 
@@ -226,6 +226,24 @@ typedef struct etatuki_backend {
      * [call] In any state, as the last call; no other call is under way then. Null is allowed. Can't fail. */
     void (*destroy)(const struct etatuki_backend *self);
 } etatuki_backend;
+
+/* ---- extensions of the plugin's ------------------------------------------------------------------------------- */
+
+/* The extension `etatuki.scope/1`: the plugin can share one program alone instead of the whole screen. The customer is
+ * offered that only where the plugin has this. */
+typedef struct etatuki_scope {
+    uint32_t struct_size; /* sizeof(etatuki_scope) as the plugin was built */
+    uint32_t reserved;    /* 0 */
+
+    /* From now on until close() whoever is on an attached stream sees nothing but the windows of these processes, as far as
+     * they can be seen on the screen: menus and dialogs with them, everything else in one colour, at every moment, also
+     * while windows move. Keys and pointer reach nothing else; what other programs copy isn't told. A process that
+     * ends is out of it for good.
+     * A plugin that can't keep all of that must not have this extension.
+     * [call & WAITING] `pids` are `count` process ids, the caller's, valid for the call only.
+     * Errors: E_NULL, E_ARGUMENT (`count` is 0), E_STATE, 2xx, 3xx. Nothing is attached after an error. */
+    int32_t (*limit)(const struct etatuki_backend *self, const uint32_t *pids, uint32_t count);
+} etatuki_scope;
 
 /* ---- the library ---------------------------------------------------------------------------------------------- */
 

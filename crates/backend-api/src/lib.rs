@@ -57,6 +57,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What the library says about itself before any of its code runs.
     const DESCRIPTOR: Descriptor;
 
+    /// Whether it can share one program alone, and so has [`limit`](Backend::limit).
+    const LIMITS: bool = false;
+
     /// Makes an instance; cheap, touches neither display nor tool.
     fn new(host: Host) -> Self;
 
@@ -78,6 +81,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the customer allows from now on. The gate enforces it anyway; this is a second lock.
     fn permissions(&self, view: bool, control: bool);
+
+    /// From now on until `close`, streams that are attached show the windows of these processes alone, and
+    /// input reaches nothing else; the header says how exactly (`etatuki_scope`). Called while waiting, on the
+    /// host's call thread; nothing is attached when it fails. Without [`LIMITS`](Backend::LIMITS) it is never called.
+    fn limit(&self, pids: &[u32]) -> Result<(), Failure> {
+        let _ = pids;
+        Err(Failure::caller(
+            "unsupported",
+            "this backend shares the whole screen only",
+        ))
+    }
 }
 
 /// Exports a [`Backend`] as this library's plugin: one line at the crate's root.

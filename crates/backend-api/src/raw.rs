@@ -134,6 +134,20 @@ pub struct Instance {
     pub destroy: Option<unsafe extern "C" fn(this: *const Instance)>,
 }
 
+/// The name of [`Scope`].
+pub const SCOPE: &CStr = c"etatuki.scope/1";
+
+/// The extension of the plugin's by that name: it can share one program alone.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)] // the header documents them
+pub struct Scope {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub limit:
+        Option<unsafe extern "C" fn(this: *const Instance, pids: *const u32, count: u32) -> i32>,
+}
+
 /// What the exported symbol is.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::host::Shared;
 use crate::machine::Machine;
 use crate::panics::caught;
-use crate::{Backend, Failure, Host, Level, raw};
+use crate::{Backend, Failure, Fault, Host, Level, State, raw};
 
 /// What the worker is asked to do.
 pub(crate) enum Job {
@@ -87,6 +87,21 @@ impl<B: Backend> Session<B> {
     pub(crate) fn permissions(&self, view: bool, control: bool) -> i32 {
         self.shared.queue(Job::Permissions { view, control });
         raw::OK
+    }
+
+    /// Done at once, so that it holds for an `attach` that comes right after it.
+    pub(crate) fn limit(&self, pids: &[u32]) -> i32 {
+        if self.shared.machine().state() != State::Waiting {
+            return raw::E_STATE;
+        }
+        match self.backend.limit(pids) {
+            Ok(()) => raw::OK,
+            Err(failure) => {
+                let status = Fault::status(failure.fault);
+                self.shared.machine().note(failure);
+                status
+            }
+        }
     }
 
     /// Takes the socket over when it returns [`raw::OK`], and only then.

@@ -57,7 +57,7 @@ fn table<B: Backend>() -> Instance {
         last_error: Some(last_error::<B>),
         attach: Some(attach::<B>),
         permissions: Some(permissions::<B>),
-        extension: Some(extension),
+        extension: Some(extension::<B>),
         destroy: Some(destroy::<B>),
     }
 }
@@ -159,9 +159,41 @@ unsafe extern "C" fn permissions<B: Backend>(this: *const Instance, permissions:
     })
 }
 
-/// No extension is defined yet.
-unsafe extern "C" fn extension(_this: *const Instance, _name: *const c_char) -> *const c_void {
+unsafe extern "C" fn extension<B: Backend>(
+    _this: *const Instance,
+    name: *const c_char,
+) -> *const c_void {
+    // SAFETY: null or a C string that lives through the call.
+    let is_scope = unsafe { c_text(name) }.is_ok_and(|name| raw::SCOPE.to_str() == Ok(name));
+    if is_scope && B::LIMITS {
+        return std::ptr::from_ref(Extensions::<B>::SCOPE).cast();
+    }
     std::ptr::null()
+}
+
+/// The tables of a backend's extensions, which live as long as the library.
+struct Extensions<B>(std::marker::PhantomData<B>);
+
+impl<B: Backend> Extensions<B> {
+    const SCOPE: &'static raw::Scope = &raw::Scope {
+        struct_size: size_of::<raw::Scope>() as u32,
+        reserved: 0,
+        limit: Some(limit::<B>),
+    };
+}
+
+unsafe extern "C" fn limit<B: Backend>(this: *const Instance, pids: *const u32, count: u32) -> i32 {
+    with::<B>(this, |session| {
+        if pids.is_null() {
+            return raw::E_NULL;
+        }
+        if count == 0 {
+            return raw::E_ARGUMENT;
+        }
+        // SAFETY: not null, and by the header's terms that many, through the call.
+        let pids = unsafe { std::slice::from_raw_parts(pids, count as usize) };
+        session.limit(pids)
+    })
 }
 
 unsafe extern "C" fn destroy<B: Backend>(this: *const Instance) {

@@ -78,6 +78,14 @@ fn facts() -> Vec<Fact> {
         code_form,
         create
     );
+    layout!(
+        facts,
+        "etatuki_scope",
+        raw::Scope,
+        struct_size,
+        reserved,
+        limit
+    );
     numbers!(
         facts,
         OK,

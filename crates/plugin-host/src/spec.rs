@@ -58,6 +58,9 @@ pub struct LoadedPlugin {
     pub code_form: String,
     /// The bits of `etatuki_backend_api::Capabilities`.
     pub capabilities: u64,
+    /// Whether it can share one program alone: it has the extension `etatuki.scope/1`.
+    #[serde(default)]
+    pub limits: bool,
 }
 
 /// What a probe found.

@@ -40,6 +40,8 @@ pub(crate) enum Call {
     Attach,
     /// What the customer allows.
     Permissions { view: bool, control: bool },
+    /// Show the windows of these processes alone, on streams attached from now on.
+    Limit { pids: Vec<u32> },
     /// Destroy the instance; nothing comes after it.
     Shutdown,
 }
@@ -54,6 +56,7 @@ impl Call {
             Call::Close => "close",
             Call::Attach => "attach",
             Call::Permissions { .. } => "permissions",
+            Call::Limit { .. } => "limit",
             Call::Shutdown => "shutdown",
         }
     }

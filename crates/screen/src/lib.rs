@@ -11,6 +11,7 @@
 //!
 //! What doesn't belong here: RFB, consent, and who is on the other end.
 
+mod area;
 #[cfg(unix)]
 mod at_exit;
 mod cursor;
@@ -18,6 +19,8 @@ mod error;
 mod geometry;
 mod keysym;
 mod pixels;
+#[cfg(unix)]
+mod program;
 mod region;
 mod scancode;
 mod stop;
@@ -30,6 +33,8 @@ pub use cursor::CursorImage;
 pub use error::ScreenError;
 pub use geometry::{Rect, Size};
 pub use pixels::PixelLayout;
+#[cfg(unix)]
+pub use program::Program;
 pub use region::Region;
 pub use stop::Stop;
 #[cfg(unix)]

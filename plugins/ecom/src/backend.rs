@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use etatuki_backend_api::{
     Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
 };
-use etatuki_screen::{Capture, Input, ScreenError, Stop};
+use etatuki_screen::{Capture, Input, Program, ScreenError, Stop};
 
 use crate::server::{ServeError, serve};
 use crate::share::Share;
@@ -28,6 +28,8 @@ impl Backend for Ecom {
         code_form: CodeForm::Ecom,
         capabilities: Capabilities::INPUT.with(Capabilities::CLIPBOARD),
     };
+
+    const LIMITS: bool = true;
 
     fn new(host: Host) -> Self {
         Self {
@@ -86,6 +88,14 @@ impl Backend for Ecom {
             Err(ServeError::Screen(error)) => Err(failure(&error)),
             Err(error) => Err(Failure::ours(error.name(), error.to_string())),
         }
+    }
+
+    fn limit(&self, pids: &[u32]) -> Result<(), Failure> {
+        let Some(share) = self.share().clone() else {
+            return Err(Failure::caller("not-open", "limit before open"));
+        };
+        share.limit(Program::of(pids));
+        Ok(())
     }
 
     fn permissions(&self, view: bool, control: bool) {

@@ -2,10 +2,10 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use etatuki_screen::Stop;
+use etatuki_screen::{Program, Stop};
 
 /// One shared screen. Clones are the same one; any thread may use them.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ struct Inner {
     display: Option<String>,
     view: AtomicBool,
     control: AtomicBool,
+    /// What alone is shared; everything when there is none.
+    program: OnceLock<Program>,
     stop: Stop,
     /// A byte in this pipe says: look at the permissions again.
     wake: (PipeReader, PipeWriter),
@@ -36,6 +38,7 @@ impl Share {
             display: display.map(str::to_owned),
             view: AtomicBool::new(false),
             control: AtomicBool::new(false),
+            program: OnceLock::new(),
             stop: Stop::new()?,
             wake,
         })))
@@ -47,6 +50,12 @@ impl Share {
         self.0.view.store(view, Ordering::SeqCst);
         self.0.control.store(control, Ordering::SeqCst);
         let _ = (&self.0.wake.1).write(&[0]);
+    }
+
+    /// Shares nothing but this program, with every client that is served from now on, for good.
+    pub fn limit(&self, program: Program) {
+        // A second one could only widen it.
+        let _ = self.0.program.set(program);
     }
 
     /// Ends [`serve`](crate::serve), now and for good.
@@ -64,6 +73,10 @@ impl Share {
 
     pub(crate) fn may_control(&self) -> bool {
         self.0.control.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn program(&self) -> Option<&Program> {
+        self.0.program.get()
     }
 
     pub(crate) fn stop_switch(&self) -> &Stop {

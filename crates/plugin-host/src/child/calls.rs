@@ -86,6 +86,7 @@ impl Caller {
             Call::Open { code } => self.plugin()?.open(&code),
             Call::Close => self.plugin()?.close(),
             Call::Permissions { view, control } => self.plugin()?.permissions(view, control),
+            Call::Limit { pids } => self.plugin()?.limit(&pids),
             Call::Attach => {
                 let handle = handle.ok_or_else(|| misuse("no socket came with the call"))?;
                 self.plugin()?.attach(handle)
@@ -103,7 +104,7 @@ impl Caller {
         if std::mem::replace(&mut self.spent, true) {
             return Err(misuse("a plugin was loaded already"));
         }
-        let (plugin, descriptor) = load(spec)?;
+        let (mut plugin, descriptor) = load(spec)?;
         let options = spec.options.to_string();
         let host = HostTable::leak(
             options,
@@ -111,7 +112,9 @@ impl Caller {
             self.queue.clone(),
             self.output.clone(),
         );
-        self.loaded = Some((Plugin::create(descriptor, host)?, host));
+        let created = Plugin::create(descriptor, host)?;
+        plugin.limits = created.limits();
+        self.loaded = Some((created, host));
         Ok(plugin)
     }
 

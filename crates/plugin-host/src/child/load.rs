@@ -91,6 +91,7 @@ pub(crate) fn describe(descriptor: &raw::Descriptor) -> Result<LoadedPlugin, Ref
         version,
         code_form: text("code_form", descriptor.code_form)?,
         capabilities: descriptor.capabilities,
+        limits: false,
     })
 }
 

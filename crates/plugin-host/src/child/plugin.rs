@@ -15,7 +15,11 @@ pub(super) struct Plugin {
     instance: *const raw::Instance,
     functions: Functions,
     own_transport: bool,
+    limit: Option<Limit>,
 }
+
+/// `etatuki_scope.limit`.
+type Limit = unsafe extern "C" fn(This, *const u32, u32) -> i32;
 
 /// State, code and failure at one moment.
 #[derive(PartialEq, Eq)]
@@ -54,6 +58,7 @@ functions! {
     last_error: unsafe extern "C" fn(This, *mut i32, Out, Out) -> i32,
     attach: unsafe extern "C" fn(This, isize) -> i32,
     permissions: unsafe extern "C" fn(This, u32) -> i32,
+    extension: unsafe extern "C" fn(This, *const std::ffi::c_char) -> *const std::ffi::c_void,
     destroy: unsafe extern "C" fn(This),
 }
 
@@ -84,11 +89,33 @@ impl Plugin {
         }
         // SAFETY: it is as long as ours, or longer.
         let functions = Functions::of(unsafe { &*instance })?;
+        let limit = limit_of(instance, &functions);
         Ok(Self {
             instance,
             functions,
             own_transport: descriptor.capabilities & raw::CAP_OWN_TRANSPORT != 0,
+            limit,
         })
+    }
+
+    /// Whether it can share one program alone.
+    pub(super) fn limits(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// See `etatuki_scope` in the header.
+    pub(super) fn limit(&self, pids: &[u32]) -> Result<(), FailureReport> {
+        let Some(limit) = self.limit else {
+            return Err(FailureReport {
+                fault: Fault::Caller,
+                name: "internal".to_owned(),
+                text: "the plugin shares the whole screen only".to_owned(),
+            });
+        };
+        let count = u32::try_from(pids.len()).unwrap_or(0);
+        // SAFETY: a live instance, and that many numbers which live through the call.
+        let status = unsafe { limit(self.instance, pids.as_ptr(), count) };
+        self.check("limit", status)
     }
 
     pub(super) fn probe(&self) -> Result<ProbeReport, FailureReport> {
@@ -238,6 +265,23 @@ impl Plugin {
             text: cut(&words, MAX_LOG).to_owned(),
         }
     }
+}
+
+/// The extension's function, when the plugin has all of the extension.
+fn limit_of(instance: This, functions: &Functions) -> Option<Limit> {
+    // SAFETY: a live instance and a C string.
+    let table = unsafe { (functions.extension)(instance, raw::SCOPE.as_ptr()) };
+    let table = table.cast::<raw::Scope>();
+    if table.is_null() {
+        return None;
+    }
+    // SAFETY: by the header's terms a table of that name, which lives as long as the instance; the size comes first.
+    let size = unsafe { (&raw const (*table).struct_size).read() } as usize;
+    if size < size_of::<raw::Scope>() {
+        return None;
+    }
+    // SAFETY: it is as long as ours, or longer.
+    unsafe { (*table).limit }
 }
 
 impl Reading {

@@ -126,6 +126,13 @@ impl PluginHost {
         call(&self.orders, Call::Permissions { view, control }, None).await
     }
 
+    /// Has streams that are attached from now on show the windows of these processes alone; only where
+    /// [`LoadedPlugin::limits`] says that the plugin can.
+    pub async fn limit(&self, pids: &[u32]) -> Result<(), HostError> {
+        let pids = pids.to_vec();
+        call(&self.orders, Call::Limit { pids }, None).await
+    }
+
     /// Hands a connected socket over, on which the plugin serves RFB. It is the plugin's from now on; after an error
     /// it is closed.
     pub async fn attach(&self, stream: UnixStream) -> Result<(), HostError> {

@@ -3,19 +3,24 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use x11rb::NONE;
-use x11rb::connection::Connection as _;
+use x11rb::connection::{Connection as _, SequenceNumber};
 use x11rb::protocol::Event;
 use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
 use x11rb::protocol::xfixes::{ConnectionExt as _, CursorNotifyMask};
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Rectangle,
 };
+use x11rb::wrapper::ConnectionExt as _;
 
 use super::connection::Connection;
-use super::grab::{Frame, Grabber};
+use super::grab::{Frame, Grabber, Pieces, Wanted};
+use super::scope::Scope;
+use super::shown::Shown;
+use crate::area::{Area, Part};
 use crate::cursor::CursorImage;
 use crate::error::ScreenError;
 use crate::geometry::{Rect, Size};
+use crate::program::Program;
 use crate::region::Region;
 use crate::stop::Stop;
 
@@ -38,6 +43,17 @@ pub struct Capture {
     new_cursor: bool,
     /// How often in a row the screen was said to be smaller than it was thought to be.
     misses: u8,
+    /// All is shown when there is none.
+    limit: Option<Limit>,
+}
+
+/// What there is when only one program is shown.
+#[derive(Debug)]
+struct Limit {
+    scope: Scope,
+    shown: Shown,
+    /// Windows have moved since this was last set to false.
+    moved: bool,
 }
 
 impl Capture {
@@ -46,6 +62,28 @@ impl Capture {
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] (extensions or pixels), or what ended the wait.
     pub fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
+        Self::open_limited(display, None, stop)
+    }
+
+    /// As [`open`](Self::open), but everything except the windows of `program` is grey, as far as they can be
+    /// seen on the screen. `docs/screen.md` says which windows those are. What comes to light of them is
+    /// grey until the program has drawn it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn of_program(
+        display: Option<&str>,
+        program: &Program,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
+        Self::open_limited(display, Some(program), stop)
+    }
+
+    fn open_limited(
+        display: Option<&str>,
+        program: Option<&Program>,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
         let connection = Connection::open(display, stop)?;
         for needed in ["XFIXES", "DAMAGE"] {
             if !connection.has(needed)? {
@@ -56,7 +94,15 @@ impl Capture {
         }
         let grabber = Grabber::new(&connection)?;
         let root = connection.screen().root;
-        let watch = watch(&connection, root)?;
+        let watch = watch(&connection, root, program.is_none())?;
+        let limit = match program {
+            None => None,
+            Some(program) => Some(Limit {
+                scope: Scope::new(&connection, program, grabber.visuals(&connection))?,
+                shown: Shown::default(),
+                moved: false,
+            }),
+        };
         let mut capture = Self {
             connection,
             root,
@@ -67,9 +113,11 @@ impl Capture {
             resized: false,
             new_cursor: true,
             misses: 0,
+            limit,
         };
         capture.look_at_size()?;
         capture.resized = false;
+        capture.settle()?;
         Ok(capture)
     }
 
@@ -106,7 +154,8 @@ impl Capture {
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
-        while let Some(event) = self.connection.server.poll_for_event()? {
+        while let Some((event, sequence)) = self.connection.server.poll_for_event_with_sequence()? {
+            self.take_in_limited(&event, sequence)?;
             self.take_in(event);
         }
         Ok(())
@@ -118,6 +167,9 @@ impl Capture {
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn grab(&mut self, within: Rect) -> Result<Option<Frame<'_>>, ScreenError> {
+        if self.limit.is_some() {
+            return self.grab_program(within);
+        }
         let changed = self.damage.take(within);
         if changed.is_empty() {
             return Ok(None);
@@ -157,13 +209,151 @@ impl Capture {
         if !std::mem::take(&mut self.new_cursor) {
             return Ok(None);
         }
+        self.settle()?;
         let image = self.connection.server.xfixes_get_cursor_image()?.reply()?;
+        self.settle()?;
+        let (x, y) = (image.x.into(), image.y.into());
+        let is_foreign = |limit: &Limit| !limit.shown.is_visible(x, y);
+        if self.limit.as_ref().is_some_and(is_foreign) {
+            // The shape that another program gives it says what that one is doing.
+            return Ok(None);
+        }
         let (size, hot) = ((image.width, image.height), (image.xhot, image.yhot));
         Ok(Some(CursorImage::from_argb(size, hot, &image.cursor_image)))
     }
 
+    /// Reads what must be read of the windows, when only one program is shown.
+    fn settle(&mut self) -> Result<(), ScreenError> {
+        self.pump()?;
+        while self.limit.as_ref().is_some_and(|l| l.scope.is_unread()) {
+            self.connection.hold()?;
+            self.connection.server.sync()?;
+            self.pump()?;
+            if let Some(limit) = &mut self.limit {
+                limit.scope.read(&self.connection.server)?;
+            }
+            self.windows_moved()?;
+            self.connection.let_go()?;
+            self.pump()?;
+        }
+        Ok(())
+    }
+
+    fn take_in_limited(
+        &mut self,
+        event: &Event,
+        sequence: SequenceNumber,
+    ) -> Result<(), ScreenError> {
+        let Some(limit) = &mut self.limit else {
+            return Ok(());
+        };
+        if let Event::DamageNotify(e) = event {
+            let part = Part::new(
+                e.area.x.into(),
+                e.area.y.into(),
+                e.area.width.into(),
+                e.area.height.into(),
+            );
+            let drawn = limit.shown.drawn(e.damage, part);
+            self.spoil_area(&drawn);
+        } else if limit.scope.apply(event) {
+            if let Some(window) = limit.scope.moved_in(event) {
+                let Limit { scope, shown, .. } = limit;
+                shown.moved_within(&self.connection, scope, window, sequence)?;
+            }
+            self.windows_moved()?;
+        }
+        Ok(())
+    }
+
+    fn windows_moved(&mut self) -> Result<(), ScreenError> {
+        if let Some(limit) = &mut self.limit {
+            limit.moved = true;
+            let differs = limit.shown.update(&self.connection, &limit.scope)?;
+            self.spoil_area(&differs);
+        }
+        Ok(())
+    }
+
+    fn spoil_area(&mut self, area: &Area) {
+        for part in area.parts() {
+            self.spoil(part.on_screen());
+        }
+    }
+
+    /// What has changed, of the program's windows. Nothing may have moved between what is known of the
+    /// windows and their pixels: it is tried once, and then again with the server held.
+    fn grab_program(&mut self, within: Rect) -> Result<Option<Frame<'_>>, ScreenError> {
+        self.settle()?;
+        if self
+            .damage
+            .rects()
+            .iter()
+            .all(|r| r.intersection(&within).is_empty())
+        {
+            return Ok(None);
+        }
+        let pieces = match self.try_program(within)? {
+            Some(pieces) => pieces,
+            None => {
+                self.connection.hold()?;
+                self.connection.server.sync()?;
+                self.settle()?;
+                let pieces = self.try_program(within)?;
+                self.connection.let_go()?;
+                match pieces {
+                    Some(pieces) => pieces,
+                    // A window that can't be read though nothing moves: nothing of it is shown.
+                    None => self.grabber.nothing(self.damage.take(within).rects()),
+                }
+            }
+        };
+        Ok(Some(self.grabber.frame(pieces)))
+    }
+
+    /// `None` when something moved meanwhile; all of it counts as changed still.
+    fn try_program(&mut self, within: Rect) -> Result<Option<Pieces>, ScreenError> {
+        let Some(limit) = &mut self.limit else {
+            return Ok(None);
+        };
+        let changed = self.damage.take(within);
+        let mut area = Area::default();
+        for rect in changed.rects() {
+            area.add((*rect).into());
+        }
+        let (mut wanted, mut hidden) = (Vec::new(), Vec::new());
+        for part in area.parts() {
+            let (sources, rest) = limit.shown.sources(*part);
+            wanted.extend(sources.into_iter().map(|source| Wanted {
+                drawable: source.window,
+                x: (source.part.left - source.origin.0) as i16,
+                y: (source.part.top - source.origin.1) as i16,
+                rect: source.part.on_screen(),
+            }));
+            hidden.extend(rest.parts().iter().map(Part::on_screen));
+        }
+        // Before the pixels are read, so that what is drawn in between is reported again.
+        limit.shown.listen(&self.connection.server)?;
+        limit.moved = false;
+        let pieces = self
+            .grabber
+            .grab_windows(&self.connection, &wanted, &hidden)?;
+        // All that happened before the pixels were read has been told before they came.
+        self.pump()?;
+        let moved = self
+            .limit
+            .as_ref()
+            .is_none_or(|l| l.moved || l.scope.is_unread());
+        if moved || pieces.is_none() {
+            self.spoil_area(&area);
+            return Ok(None);
+        }
+        Ok(pieces)
+    }
+
     fn take_in(&mut self, event: Event) {
         match event {
+            Event::DamageNotify(_) if self.limit.is_some() => {}
             Event::DamageNotify(e) => self.spoil(on_screen(&e.area)),
             Event::XfixesCursorNotify(_) => self.new_cursor = true,
             Event::ConfigureNotify(e) if e.window == self.root => {
@@ -204,7 +394,7 @@ impl AsFd for Capture {
 }
 
 /// Asks the server to tell of changes; gives the damage object's name.
-fn watch(connection: &Connection, root: u32) -> Result<u32, ScreenError> {
+fn watch(connection: &Connection, root: u32, everything: bool) -> Result<u32, ScreenError> {
     let server = &connection.server;
     // Both versions must have been agreed on before anything else is asked of these extensions.
     let fixes = server.xfixes_query_version(5, 0)?;
@@ -213,7 +403,9 @@ fn watch(connection: &Connection, root: u32) -> Result<u32, ScreenError> {
     damage.reply()?;
     let watch = server.generate_id()?;
     // Each event carries what is newly damaged, so that no round trip is needed to learn it.
-    server.damage_create(watch, root, ReportLevel::DELTA_RECTANGLES)?;
+    if everything {
+        server.damage_create(watch, root, ReportLevel::DELTA_RECTANGLES)?;
+    }
     server.xfixes_select_cursor_input(root, CursorNotifyMask::DISPLAY_CURSOR)?;
     let size_changes = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
     server.change_window_attributes(root, &size_changes)?;

@@ -3,6 +3,7 @@
 //! ICCCM sections 2.2 to 2.7: who owns a selection hands its content out on request, in the form that
 //! is asked for; large content comes in pieces (INCR). XFIXES tells of new owners.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use x11rb::connection::Connection as _;
@@ -17,7 +18,9 @@ use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_FROM_PARENT, CURRENT_TIME, NONE};
 
 use super::connection::{Connection, Server};
+use super::scope::Scope;
 use crate::error::ScreenError;
+use crate::program::Program;
 use crate::stop::Stop;
 
 /// Bytes of text that are taken from other programs or offered to them; more is left alone.
@@ -50,6 +53,8 @@ pub struct Clipboard {
     asked: u8,
     /// What has come of a text that is sent in pieces; `None` in it when it became too long.
     pieces: Option<Option<Vec<u8>>>,
+    /// What everybody copies is taken when there is none.
+    limit: Option<Scope>,
 }
 
 impl Clipboard {
@@ -58,6 +63,27 @@ impl Clipboard {
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XFIXES, or what ended the wait.
     pub fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
+        Self::open_limited(display, None, stop)
+    }
+
+    /// As [`open`](Self::open), but what is copied is taken from `program` alone. What is offered can be
+    /// pasted by whoever the customer pastes it into.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn of_program(
+        display: Option<&str>,
+        program: &Program,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
+        Self::open_limited(display, Some(program), stop)
+    }
+
+    fn open_limited(
+        display: Option<&str>,
+        program: Option<&Program>,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
         let connection = Connection::open(display, stop)?;
         if !connection.has("XFIXES")? {
             return Err(ScreenError::Unsupported(
@@ -71,6 +97,10 @@ impl Clipboard {
         let new_owners = SelectionEventMask::SET_SELECTION_OWNER;
         server.xfixes_select_selection_input(window, atoms.CLIPBOARD, new_owners)?;
         server.flush()?;
+        let limit = match program {
+            Some(program) => Some(Scope::new(&connection, program, HashMap::new())?),
+            None => None,
+        };
         Ok(Self {
             connection,
             window,
@@ -78,6 +108,7 @@ impl Clipboard {
             offered: None,
             asked: 0,
             pieces: None,
+            limit,
         })
     }
 
@@ -117,7 +148,7 @@ impl Clipboard {
     fn take_in(&mut self, event: Event) -> Result<Option<Vec<u8>>, ScreenError> {
         match event {
             Event::XfixesSelectionNotify(e) if e.owner != self.window && e.owner != NONE => {
-                self.ask(e.timestamp)?
+                self.ask_if_allowed(e.timestamp)?
             }
             Event::SelectionNotify(e) if e.property == self.property() => return self.receive(),
             Event::PropertyNotify(e)
@@ -132,6 +163,25 @@ impl Clipboard {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Asks whoever owns the selection at that very moment, if that is the program, or anybody may be asked.
+    fn ask_if_allowed(&mut self, time: u32) -> Result<(), ScreenError> {
+        if self.limit.is_none() {
+            return self.ask(time);
+        }
+        self.connection.hold()?;
+        let selection = self.atoms.CLIPBOARD;
+        let asked = self.connection.server.get_selection_owner(selection)?;
+        let owner = asked.reply()?.owner;
+        let owns = match &mut self.limit {
+            Some(scope) if owner != NONE => scope.owns(&self.connection.server, owner)?,
+            _ => false,
+        };
+        if owns {
+            self.ask(time)?;
+        }
+        self.connection.let_go()
     }
 
     /// Asks for the text, in another place than the last few times: what is still on its way there is

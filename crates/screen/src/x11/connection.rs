@@ -1,5 +1,6 @@
 //! A connection to an X server on which no wait is endless.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use x11rb::connection::{Connection as _, RequestConnection as _};
 use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
-use x11rb::protocol::xproto::{Screen, Setup};
+use x11rb::protocol::xproto::{ConnectionExt as _, Screen, Setup};
 use x11rb::reexports::x11rb_protocol::parse_display::{
     ConnectAddress, ParsedDisplay, parse_display,
 };
@@ -46,6 +47,8 @@ pub(super) type Server = RustConnection<Watched>;
 pub(super) struct Connection {
     pub(super) server: Server,
     screen: usize,
+    /// How often the server was grabbed and not let go of yet.
+    grabs: Cell<u32>,
 }
 
 impl Connection {
@@ -61,7 +64,36 @@ impl Connection {
             ConnectError::IoError(e) if stop.is_stopped() || is_stop(&e) => ScreenError::Stopped,
             error => missing(error.to_string()),
         })?;
-        Ok(Self { server, screen })
+        Ok(Self {
+            server,
+            screen,
+            grabs: Cell::new(0),
+        })
+    }
+
+    /// The number of the screen that is shared.
+    pub(super) fn number(&self) -> usize {
+        self.screen
+    }
+
+    /// Nobody but us changes anything on the server until [`let_go`](Self::let_go), once for each of these.
+    /// A connection that ends lets go too.
+    pub(super) fn hold(&self) -> Result<(), ScreenError> {
+        if self.grabs.get() == 0 {
+            self.server.grab_server()?;
+        }
+        self.grabs.set(self.grabs.get() + 1);
+        Ok(())
+    }
+
+    /// See [`hold`](Self::hold).
+    pub(super) fn let_go(&self) -> Result<(), ScreenError> {
+        self.grabs.set(self.grabs.get().saturating_sub(1));
+        if self.grabs.get() == 0 {
+            self.server.ungrab_server()?;
+            self.server.flush()?;
+        }
+        Ok(())
     }
 
     /// The screen that is shared, as it was when the connection was made.

@@ -1,9 +1,11 @@
 //! Pixels of the screen, by shared memory where the server has it for us, else through the connection.
 
+use std::collections::HashMap;
+
 use x11rb::errors::ReplyError;
 use x11rb::protocol::ErrorKind;
 use x11rb::protocol::shm::ConnectionExt as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder};
+use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat, ImageOrder, Visualtype};
 
 use super::connection::Connection;
 use super::segment::Segment;
@@ -12,6 +14,8 @@ use crate::geometry::{Rect, Size};
 use crate::pixels::PixelLayout;
 
 const ALL_PLANES: u32 = u32::MAX;
+/// What stands for what isn't shown, in each channel.
+const GREY: u8 = 0x80;
 
 /// Reads pixels of the root window.
 #[derive(Debug)]
@@ -62,14 +66,70 @@ impl Grabber {
         connection: &Connection,
         rects: &[Rect],
     ) -> Result<Option<Pieces>, ScreenError> {
-        let grabbed = match &self.segment {
-            Some(segment) => self.through_memory(connection, segment, rects),
-            None => self.through_connection(connection, rects),
+        let root = |rect: Rect| Wanted {
+            drawable: self.root,
+            x: rect.x as i16,
+            y: rect.y as i16,
+            rect,
         };
-        match grabbed {
+        let wanted: Vec<_> = self.fitting(rects).into_iter().map(root).collect();
+        match self.read(connection, &wanted) {
             Ok(pieces) => Ok(Some(Pieces(pieces))),
             Err(ReplyError::X11Error(e)) if e.error_kind == ErrorKind::Match => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The pixels of parts of windows, and grey for `hidden`; `None` when one of them is no longer what it was.
+    pub(super) fn grab_windows(
+        &mut self,
+        connection: &Connection,
+        wanted: &[Wanted],
+        hidden: &[Rect],
+    ) -> Result<Option<Pieces>, ScreenError> {
+        let mut pieces = match self.read(connection, wanted) {
+            Ok(pieces) => pieces,
+            Err(ReplyError::X11Error(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        pieces.extend(self.nothing(hidden).0);
+        Ok(Some(Pieces(pieces)))
+    }
+
+    /// Grey for all of these.
+    pub(super) fn nothing(&self, hidden: &[Rect]) -> Pieces {
+        let grey = |rect: &Rect| Placed {
+            rect: *rect,
+            bytes: Bytes::Hidden,
+        };
+        Pieces(hidden.iter().map(grey).collect())
+    }
+
+    /// The visuals whose pixels are laid out as the root window's, and what grey is in each. Bits that are
+    /// no colour are set: with some they say how opaque it is.
+    pub(super) fn visuals(&self, connection: &Connection) -> HashMap<u32, u32> {
+        let mut found = HashMap::new();
+        for depth in &connection.screen().allowed_depths {
+            for visual in &depth.visuals {
+                if layout(connection, depth.depth, visual) == Some(self.layout) {
+                    let masks = [visual.red_mask, visual.green_mask, visual.blue_mask];
+                    let colours = masks.iter().fold(0, |all, mask| all | mask);
+                    let half = |mask: &u32| *mask & !(*mask >> 1);
+                    let grey = masks.iter().map(half).fold(!colours, |all, bit| all | bit);
+                    found.insert(visual.visual_id, grey);
+                }
+            }
+        }
+        found
+    }
+
+    fn read(&self, connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Placed>, ReplyError> {
+        let needed: usize = wanted.iter().map(|w| self.bytes_of(&w.rect)).sum();
+        match &self.segment {
+            Some(segment) if needed <= segment.len() => {
+                self.through_memory(connection, segment, wanted)
+            }
+            _ => self.through_connection(connection, wanted),
         }
     }
 
@@ -85,17 +145,22 @@ impl Grabber {
         &self,
         connection: &Connection,
         segment: &Segment,
-        rects: &[Rect],
+        wanted: &[Wanted],
     ) -> Result<Vec<Placed>, ReplyError> {
-        let mut pieces = Vec::with_capacity(rects.len());
-        let mut replies = Vec::with_capacity(rects.len());
+        let mut pieces = Vec::with_capacity(wanted.len());
+        let mut replies = Vec::with_capacity(wanted.len());
         let mut offset = 0;
-        for rect in self.fitting(rects, segment.len()) {
-            let (x, y) = (rect.x as i16, rect.y as i16);
+        for Wanted {
+            drawable,
+            x,
+            y,
+            rect,
+        } in wanted.iter().copied()
+        {
             let format = ImageFormat::Z_PIXMAP.into();
             let at = offset as u32;
             replies.push(connection.server.shm_get_image(
-                self.root,
+                drawable,
                 x,
                 y,
                 rect.w,
@@ -111,49 +176,46 @@ impl Grabber {
             });
             offset += self.bytes_of(&rect);
         }
-        for reply in replies {
-            reply.reply()?;
-        }
+        all(replies.into_iter().map(|reply| reply.reply()))?;
         Ok(pieces)
     }
 
     fn through_connection(
         &self,
         connection: &Connection,
-        rects: &[Rect],
+        wanted: &[Wanted],
     ) -> Result<Vec<Placed>, ReplyError> {
-        let mut replies = Vec::with_capacity(rects.len());
-        for rect in rects {
-            let (x, y) = (rect.x as i16, rect.y as i16);
+        let mut replies = Vec::with_capacity(wanted.len());
+        for w in wanted {
             let reply = connection.server.get_image(
                 ImageFormat::Z_PIXMAP,
-                self.root,
-                x,
-                y,
-                rect.w,
-                rect.h,
+                w.drawable,
+                w.x,
+                w.y,
+                w.rect.w,
+                w.rect.h,
                 ALL_PLANES,
             )?;
-            replies.push((*rect, reply));
+            replies.push((w.rect, reply));
         }
-        let placed = |(rect, reply): (
-            Rect,
-            x11rb::cookie::Cookie<'_, _, x11rb::protocol::xproto::GetImageReply>,
-        )| {
+        let placed = replies.into_iter().map(|(rect, reply)| {
             Ok(Placed {
                 rect,
                 bytes: Bytes::Copied(reply.reply()?.data),
             })
-        };
-        replies.into_iter().map(placed).collect()
+        });
+        all(placed)
     }
 
     /// The rectangles themselves, or one around all when overlaps make them more than the memory holds.
-    fn fitting(&self, rects: &[Rect], room: usize) -> Vec<Rect> {
-        if rects.iter().map(|r| self.bytes_of(r)).sum::<usize>() <= room {
-            return rects.to_vec();
+    fn fitting(&self, rects: &[Rect]) -> Vec<Rect> {
+        let needed = rects.iter().map(|r| self.bytes_of(r)).sum::<usize>();
+        match &self.segment {
+            Some(segment) if needed > segment.len() => {
+                vec![rects.iter().fold(Rect::default(), |all, r| all.around(r))]
+            }
+            _ => rects.to_vec(),
         }
-        vec![rects.iter().fold(Rect::default(), |all, r| all.around(r))]
     }
 
     /// Bytes from one row of a picture to the next.
@@ -185,18 +247,36 @@ fn layout_of(connection: &Connection) -> Result<(PixelLayout, usize), ScreenErro
         .into_iter()
         .find(|v| v.visual_id == screen.root_visual)
         .ok_or_else(unsupported)?;
-    let big_endian = setup.image_byte_order == ImageOrder::MSB_FIRST;
-    let layout = PixelLayout::from_masks(
+    let layout = layout(connection, screen.root_depth, visual).ok_or_else(unsupported)?;
+    Ok((layout, usize::from(format.scanline_pad / 8).max(1)))
+}
+
+/// How a visual of that depth keeps its pixels.
+fn layout(connection: &Connection, depth: u8, visual: &Visualtype) -> Option<PixelLayout> {
+    let setup = connection.setup();
+    let format = setup.pixmap_formats.iter().find(|f| f.depth == depth)?;
+    PixelLayout::from_masks(
         format.bits_per_pixel,
-        big_endian,
+        setup.image_byte_order == ImageOrder::MSB_FIRST,
         visual.red_mask,
         visual.green_mask,
         visual.blue_mask,
-    );
-    Ok((
-        layout.ok_or_else(unsupported)?,
-        usize::from(format.scanline_pad / 8).max(1),
-    ))
+    )
+}
+
+/// All replies, also those after one that fails: the server writes into memory until the last is there.
+fn all<T>(replies: impl Iterator<Item = Result<T, ReplyError>>) -> Result<Vec<T>, ReplyError> {
+    let all: Vec<_> = replies.collect();
+    all.into_iter().collect()
+}
+
+/// Pixels that are read: a part of a drawable, and where on the screen that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) drawable: u32,
+    pub(super) x: i16,
+    pub(super) y: i16,
+    pub(super) rect: Rect,
 }
 
 /// Where the pixels that were grabbed last can be found.
@@ -221,6 +301,8 @@ enum Bytes {
     /// Where in the shared memory it begins.
     Shared(usize),
     Copied(Vec<u8>),
+    /// Not read at all: it isn't shown.
+    Hidden,
 }
 
 impl Frame<'_> {
@@ -246,12 +328,13 @@ impl Frame<'_> {
         let len = stride * usize::from(placed.rect.h);
         let bytes = match (&placed.bytes, &self.grabber.segment) {
             (Bytes::Shared(offset), Some(segment)) => &segment.bytes()[*offset..offset + len],
-            (Bytes::Shared(_), None) => &[],
+            (Bytes::Shared(_), None) | (Bytes::Hidden, _) => &[],
             (Bytes::Copied(data), _) => &data[..len.min(data.len())],
         };
         Piece {
             rect: placed.rect,
             bytes,
+            hidden: matches!(placed.bytes, Bytes::Hidden),
             stride,
             layout: self.grabber.layout,
         }
@@ -264,6 +347,7 @@ pub struct Piece<'a> {
     /// Where on the screen.
     pub rect: Rect,
     bytes: &'a [u8],
+    hidden: bool,
     stride: usize,
     layout: PixelLayout,
 }
@@ -271,6 +355,10 @@ pub struct Piece<'a> {
 impl Piece<'_> {
     /// Appends its pixels as BGRX, row by row without padding: `rect.area() * 4` bytes, each fourth one zero.
     pub fn append_bgrx(&self, out: &mut Vec<u8>) {
+        if self.hidden {
+            let pixels = std::iter::repeat_n([GREY, GREY, GREY, 0], self.rect.area() as usize);
+            return pixels.for_each(|pixel| out.extend_from_slice(&pixel));
+        }
         let row = usize::from(self.rect.w) * self.layout.bytes();
         if row == self.stride {
             return self.layout.append_bgrx(self.bytes, out);

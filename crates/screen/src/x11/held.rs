@@ -47,6 +47,11 @@ impl Held {
         self.keys.retain(|(_, k)| *k != keycode);
     }
 
+    /// The buttons that are down.
+    pub(super) fn buttons(&self) -> u16 {
+        self.buttons
+    }
+
     /// The buttons are now `buttons` (bit 0 is button 1); gives each one that changed, and whether it is down.
     pub(super) fn set_buttons(&mut self, buttons: u16) -> impl Iterator<Item = (u8, bool)> + use<> {
         let changed = self.buttons ^ buttons;

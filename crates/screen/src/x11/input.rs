@@ -1,7 +1,9 @@
 //! Keys and pointer, through XTEST.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use x11rb::NONE;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{ConnectionExt as _, EventType, ID, MapPart, SelectEventsAux};
@@ -10,15 +12,19 @@ use x11rb::protocol::xproto::{
     EventMask, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
+use x11rb::wrapper::ConnectionExt as _;
 
 use super::connection::Connection;
 use super::held::{Held, Name};
 use super::keymap::{Keymap, Mods, Standing, Stroke};
 use super::repeat::Repeat;
+use super::scope::Scope;
 use super::spare::Spare;
+use super::tree::Cover;
 use crate::error::ScreenError;
 use crate::geometry::Size;
 use crate::keysym;
+use crate::program::Program;
 use crate::scancode;
 use crate::stop::Stop;
 
@@ -27,6 +33,8 @@ const BUTTONS: u16 = 0x1ff;
 /// X keycodes are the kernel's key numbers plus this.
 const EVDEV_OFFSET: u8 = 8;
 const CORE_KEYBOARD: u16 = 0x100;
+/// The focus is wherever the pointer is.
+const POINTER_ROOT: u32 = 1;
 
 /// Keyboard and pointer of an X display.
 ///
@@ -43,6 +51,8 @@ pub struct Input {
     held: Held,
     spare: Spare,
     repeat: Repeat,
+    /// All may be typed and clicked into when there is none.
+    limit: Option<Limit>,
 }
 
 impl Input {
@@ -51,6 +61,28 @@ impl Input {
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XTEST or XKB, or what ended the wait.
     pub fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
+        Self::open_limited(display, None, stop)
+    }
+
+    /// As [`open`](Self::open), but nothing reaches anybody except the windows of `program`: the pointer
+    /// neither moves nor presses outside of them, and keys are pressed only while one of them has the focus.
+    /// That is looked at for each, with the server held; what is held down is let go of wherever it is.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn of_program(
+        display: Option<&str>,
+        program: &Program,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
+        Self::open_limited(display, Some(program), stop)
+    }
+
+    fn open_limited(
+        display: Option<&str>,
+        program: Option<&Program>,
+        stop: &Stop,
+    ) -> Result<Self, ScreenError> {
         let connection = Connection::open(display, stop)?;
         for needed in ["XTEST", "XKEYBOARD"] {
             if !connection.has(needed)? {
@@ -60,6 +92,10 @@ impl Input {
             }
         }
         listen(&connection)?;
+        let limit = match program {
+            Some(program) => Some(Limit::new(&connection, program)?),
+            None => None,
+        };
         let repeat = Repeat::turn_off(&connection.server)?;
         connection.server.flush()?;
         let screen = connection.screen();
@@ -78,6 +114,7 @@ impl Input {
             held: Held::default(),
             spare: Spare::default(),
             repeat,
+            limit,
         })
     }
 
@@ -87,6 +124,9 @@ impl Input {
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
         while let Some(event) = self.connection.server.poll_for_event()? {
+            if let Some(limit) = &mut self.limit {
+                limit.scope.apply(&event);
+            }
             match event {
                 Event::XkbMapNotify(_)
                 | Event::XkbNewKeyboardNotify(_)
@@ -113,7 +153,10 @@ impl Input {
             return Ok(());
         }
         if down {
-            self.press_keysym(Name::Keysym(keysym), keysym)
+            self.guarded(|input| match input.may_type()? {
+                true => input.press_keysym(Name::Keysym(keysym), keysym),
+                false => Ok(()),
+            })
         } else {
             self.release(Name::Keysym(keysym), keysym)
         }
@@ -130,6 +173,14 @@ impl Input {
         if !down {
             return self.release(name, keysym);
         }
+        self.guarded(|input| match input.may_type()? {
+            true => input.press_scancode(scancode, keysym),
+            false => Ok(()),
+        })
+    }
+
+    fn press_scancode(&mut self, scancode: u32, keysym: u32) -> Result<(), ScreenError> {
+        let name = Name::Scancode(scancode);
         let place = scancode::to_evdev(scancode).and_then(|key| key.checked_add(EVDEV_OFFSET));
         if let Some(keycode) = place {
             let now = self.standing()?;
@@ -163,10 +214,80 @@ impl Input {
         let within =
             |at: u16, size: u16| at.min(size.saturating_sub(1)).min(i16::MAX.unsigned_abs()) as i16;
         let (x, y) = (within(x, self.size.width), within(y, self.size.height));
+        let buttons = buttons & BUTTONS;
+        self.guarded(|input| {
+            if input.limit.is_some() {
+                return input.point_at_program(x, y, buttons);
+            }
+            input.point(x, y)?;
+            input.set_buttons(buttons)
+        })
+    }
+
+    fn point(&mut self, x: i16, y: i16) -> Result<(), ScreenError> {
         self.connection
             .server
             .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)?;
-        self.set_buttons(buttons & BUTTONS)
+        Ok(())
+    }
+
+    /// With only one program shared: nobody else does anything, and all that they did is known, while `act` runs.
+    fn guarded(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<(), ScreenError>,
+    ) -> Result<(), ScreenError> {
+        if self.limit.is_none() {
+            return act(self);
+        }
+        self.connection.hold()?;
+        self.connection.server.sync()?;
+        self.pump()?;
+        if let Some(limit) = self.limit.as_mut().filter(|l| l.scope.is_unread()) {
+            limit.scope.read(&self.connection.server)?;
+        }
+        act(self)?;
+        self.connection.let_go()
+    }
+
+    /// Moves and presses inside of the program's windows alone. A button that was pressed outside of them
+    /// stays up until it is pressed anew; one that was pressed inside is let go of wherever the pointer is.
+    fn point_at_program(&mut self, x: i16, y: i16, buttons: u16) -> Result<(), ScreenError> {
+        let Some(limit) = &mut self.limit else {
+            return Ok(());
+        };
+        let inside = limit.is_there(x, y);
+        limit.stray &= buttons;
+        let held = self.held.buttons();
+        if !inside {
+            limit.stray |= buttons & !held;
+            return self.set_buttons(buttons & held);
+        }
+        let wanted = buttons & !limit.stray;
+        self.point(x, y)?;
+        if wanted & !held != 0 && !self.pointer_is_there()? {
+            return self.set_buttons(wanted & held);
+        }
+        self.set_buttons(wanted)
+    }
+
+    /// Whether the pointer is on the program: the customer may be moving it just now.
+    fn pointer_is_there(&self) -> Result<bool, ScreenError> {
+        let at = self.connection.server.query_pointer(self.root)?.reply()?;
+        let there = |limit: &Limit| at.same_screen && limit.is_there(at.root_x, at.root_y);
+        Ok(self.limit.as_ref().is_none_or(there))
+    }
+
+    /// Whether a key that is pressed now reaches the program, or all may be typed into.
+    fn may_type(&mut self) -> Result<bool, ScreenError> {
+        let Some(limit) = &mut self.limit else {
+            return Ok(true);
+        };
+        let focus = self.connection.server.get_input_focus()?.reply()?.focus;
+        match focus {
+            NONE => Ok(false),
+            POINTER_ROOT => self.pointer_is_there(),
+            window => limit.scope.owns(&self.connection.server, window),
+        }
     }
 
     /// Lets go of every key and button that is held, takes back what was lent, and waits (shortly) until
@@ -393,6 +514,29 @@ impl Drop for Input {
 impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
+    }
+}
+
+/// What there is when only one program may be typed and clicked into.
+#[derive(Debug)]
+struct Limit {
+    scope: Scope,
+    /// Buttons that went down outside of the program.
+    stray: u16,
+}
+
+impl Limit {
+    fn new(connection: &Connection, program: &Program) -> Result<Self, ScreenError> {
+        Ok(Self {
+            scope: Scope::new(connection, program, HashMap::new())?,
+            stray: 0,
+        })
+    }
+
+    fn is_there(&self, x: i16, y: i16) -> bool {
+        let places = self.scope.places(Cover::Input);
+        let mut places = places.iter();
+        places.any(|place| place.visible.has(x.into(), y.into()))
     }
 }
 

@@ -9,8 +9,11 @@ mod held;
 mod input;
 mod keymap;
 mod repeat;
+mod scope;
 mod segment;
+mod shown;
 mod spare;
+mod tree;
 
 pub use capture::Capture;
 pub use clipboard::Clipboard;

@@ -81,9 +81,15 @@ impl<'a> Hands<'a> {
             self.open = None;
         } else if self.open.is_none() {
             let (display, stop) = (self.share.display(), self.share.stop_switch());
-            self.open = Some(Open {
-                input: Input::open(display, stop)?,
-                clipboard: Clipboard::open(display, stop)?,
+            self.open = Some(match self.share.program() {
+                Some(program) => Open {
+                    input: Input::of_program(display, program, stop)?,
+                    clipboard: Clipboard::of_program(display, program, stop)?,
+                },
+                None => Open {
+                    input: Input::open(display, stop)?,
+                    clipboard: Clipboard::open(display, stop)?,
+                },
             });
         }
         Ok(self.open.as_mut())

@@ -99,7 +99,11 @@ enum Going {
 impl<'a> Session<'a> {
     /// Opens the screen and takes the client through the handshake; `None` when it hung up meanwhile.
     fn open(share: &'a Share, socket: OwnedFd) -> Result<Option<Self>, ServeError> {
-        let capture = Capture::open(share.display(), share.stop_switch())?;
+        let (display, stop) = (share.display(), share.stop_switch());
+        let capture = match share.program() {
+            Some(program) => Capture::of_program(display, program, stop)?,
+            None => Capture::open(display, stop)?,
+        };
         let size = (capture.size().width, capture.size().height);
         let mut parser = ClientParser::new(Limits::default());
         let Some(rest) = shake_hands(share, &socket, size)? else {
