@@ -51,11 +51,12 @@ impl Probed {
 pub(crate) fn all(launcher: &Launcher, ids: &[String], each: impl FnMut(Probed)) {
     let exe = launcher.exe().to_owned();
     let backends = ids.iter().filter_map(|id| launcher.backend(id));
-    let specs = backends.map(|backend| launcher.spec(backend)).collect();
-    run(&exe, specs, each);
+    let entries = backends.map(|backend| (backend.id.clone(), launcher.spec(backend)));
+    run(&exe, entries.collect(), each);
 }
 
-fn run(exe: &Path, specs: Vec<PluginSpec>, mut each: impl FnMut(Probed)) {
+/// Entries by their own ids: those of their plugins may be one and the same.
+fn run(exe: &Path, entries: Vec<(String, PluginSpec)>, mut each: impl FnMut(Probed)) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -65,11 +66,11 @@ fn run(exe: &Path, specs: Vec<PluginSpec>, mut each: impl FnMut(Probed)) {
     };
     runtime.block_on(async {
         let mut probes = JoinSet::new();
-        for spec in specs {
+        for (id, spec) in entries {
             let exe = exe.to_owned();
             probes.spawn(async move {
                 let outcome = probe(&exe, &spec).await;
-                (spec.id, outcome)
+                (id, outcome)
             });
         }
         while let Some(done) = probes.join_next().await {
