@@ -2,9 +2,12 @@
 //! with BIN the folder of the programs.
 //!
 //! Each client gets a session of its own: launcher, plugin host, service, link, console. Both questions are allowed
-//! before the client hears the first word; then its bytes pass between it and the console's port for viewers. After
+//! before the client hears the first word (with AGENT_NETNS set, as scripts/slow-line does, the console sits at the line's
+//! other end); then its bytes pass between it and the console's port for viewers. After
 //! it has left, one line of JSON is added to FILE: CPU seconds of each program, bytes on the link, the length. Anybody on
 //! this machine who connects sees and controls that display.
+
+mod line;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -66,6 +69,7 @@ struct Chain {
     agent: Talk,
     ready: Value,
     stats: PathBuf,
+    netns: Option<String>,
 }
 
 impl Chain {
@@ -75,7 +79,14 @@ impl Chain {
         let code = customer.until("code")?;
         let stats = stage.folder().join("stats.json");
         let mut console = stage.console(&["join", "--vnc", "127.0.0.1:0"]);
-        let mut agent = Talk::start(console.arg("--stats").arg(&stats))?;
+        console.arg("--stats").arg(&stats);
+        let netns = std::env::var("AGENT_NETNS").ok();
+        if let Some(netns) = &netns {
+            let port = stage.service_url().rsplit(':').next();
+            line::forward(netns, port.context("a port")?.parse()?)?;
+            console = line::within(netns, &console);
+        }
+        let mut agent = Talk::start(&mut console)?;
         for field in code["fields"].as_array().context("a code has fields")? {
             agent.say(field["digits"].as_str().unwrap_or_default())?;
         }
@@ -90,6 +101,7 @@ impl Chain {
             agent,
             ready,
             stats,
+            netns,
         })
     }
 
@@ -128,7 +140,12 @@ impl Chain {
     fn viewer(&self) -> Result<TcpStream> {
         let address = self.ready["vnc"].as_str().context("no address")?;
         let password = self.ready["password"].as_str().context("no password")?;
-        let mut console = TcpStream::connect(address)?;
+        let address = address.to_owned();
+        let connect = move || Ok(TcpStream::connect(address)?);
+        let mut console = match &self.netns {
+            Some(netns) => line::inside(netns, connect)?,
+            None => connect()?,
+        };
         console.set_nodelay(true)?;
         let mut version = [0; 12];
         console.read_exact(&mut version)?;
