@@ -13,13 +13,13 @@ use etatuki::window::run;
 use etatuki::window::session::SessionWindow;
 use etatuki::window::subject::Subject;
 use etatuki_session::{
-    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, State,
-    View,
+    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, Sharing,
+    State, View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
 use fltk::prelude::*;
 
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "menu",
     "menu-grey",
     "before",
@@ -30,6 +30,7 @@ const NAMES: [&str; 23] = [
     "code-wrong",
     "code-stranger",
     "view-early",
+    "view-program",
     "view",
     "view-long",
     "control",
@@ -132,6 +133,7 @@ fn empty(state: State) -> View {
             control: false,
         },
         question: None,
+        program: None,
         notices: Vec::new(),
         failure: None,
         receipt: None,
@@ -199,6 +201,13 @@ fn view(name: &str) -> Option<View> {
         "code-wrong" => waiting(CodeForm::Ecom, vec![wrong]),
         "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::StrangerTried]),
         "view-early" => asking(Ask::View, false),
+        "view-program" => View {
+            program: Some(Sharing {
+                name: "Tilitin".into(),
+                alone: false,
+            }),
+            ..asking(Ask::View, true)
+        },
         "view" => View {
             permissions: Permissions::default(),
             ..asking(Ask::View, true)

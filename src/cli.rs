@@ -38,6 +38,13 @@ pub struct Options {
     /// The accounting program's version: marks the entry that fits it
     #[arg(long, value_name = "VERSION", global = true)]
     pub app_version: Option<String>,
+    /// A process of the accounting program; may be given several times. With it the customer may choose to
+    /// show the program's windows alone
+    #[arg(long, value_name = "PID", global = true)]
+    pub program_pid: Vec<u32>,
+    /// The accounting program's name, as customers know it
+    #[arg(long, value_name = "NAME", global = true, requires = "program_pid")]
+    pub program_name: Option<String>,
     /// The language of the windows, unless the registry fixes it
     #[arg(long, value_name = "LANGUAGE", global = true)]
     pub language: Option<Language>,

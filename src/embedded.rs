@@ -200,6 +200,11 @@ fn sentence(
     };
     match name {
         "ask-view" => fill(&texts.question.view, values),
+        "ask-view-program" => {
+            let more = fill(&texts.question.view_program_more, values);
+            format!("{} {more}", fill(&texts.question.view, values))
+        }
+        "ask-control-program" => fill(&texts.question.control_program, values),
         "ask-control" => fill(&texts.question.control, values),
         "ask-switch" => {
             let id = value("backend");

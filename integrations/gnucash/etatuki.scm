@@ -10,8 +10,9 @@
 (define (etatuki:start backend)
   (zero? (system* "sh" "-c"
                   (string-append "command -v \"$0\" >/dev/null || exit 127; "
-                                 "setsid -f \"$0\" open \"$1\" --app-version \"$2\" </dev/null >/dev/null 2>&1")
-                  etatuki:launcher backend gnc:version)))
+                                 "setsid -f \"$0\" open \"$1\" --app-version \"$2\" "
+                                 "--program-pid \"$3\" --program-name GnuCash </dev/null >/dev/null 2>&1")
+                  etatuki:launcher backend gnc:version (number->string (getpid)))))
 
 (define (etatuki:open backend)
   (or (etatuki:start backend)

@@ -34,12 +34,12 @@ sections! {
     Notice { stranger_tried, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back, code_forgotten }
     /// What the customer is asked.
     Question {
-        view, view_more, view_allow, control, control_more, control_allow, switch, switch_more,
+        view, view_more, view_allow, view_program_more, view_program, view_all, control_program, control, control_more, control_allow, switch, switch_more,
         switch_allow, deny, countdown,
     }
     /// The bar that says who is looking.
     Bar {
-        connected, viewing, controlling, asking, take_back, close, escape,
+        connected, viewing, viewing_program, controlling, controlling_program, asking, take_back, close, escape,
     }
     /// The receipt.
     Receipt {

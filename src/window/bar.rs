@@ -68,7 +68,7 @@ pub fn line(texts: &Texts, view: &View) -> Option<Line> {
             };
             let text = match (&view.question, tone) {
                 (Some(_), Tone::Quiet) => fill(&texts.bar.asking, &named(agent)),
-                _ => doing(texts, agent, view.permissions),
+                _ => doing(texts, agent, view),
             };
             Some(Line { text, tone })
         }

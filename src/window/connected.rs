@@ -19,7 +19,7 @@ pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page 
     };
     page.blocks.push(Block::Strip(
         tone,
-        format!("{}.", doing(texts, agent, view.permissions)),
+        format!("{}.", doing(texts, agent, view)),
     ));
     let close = Button::plain(&texts.bar.close, Action::Close);
     if view.permissions.control {
@@ -35,13 +35,17 @@ pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page 
 }
 
 /// What the support person does now, in one line.
-pub fn doing(texts: &Texts, agent: &AgentIdentity, permissions: Permissions) -> String {
-    let text = match permissions {
-        Permissions { control: true, .. } => &texts.bar.controlling,
-        Permissions { view: true, .. } => &texts.bar.viewing,
+pub fn doing(texts: &Texts, agent: &AgentIdentity, view: &View) -> String {
+    let alone = view.program.as_ref().filter(|program| program.alone);
+    let text = match (view.permissions, alone) {
+        (Permissions { control: true, .. }, None) => &texts.bar.controlling,
+        (Permissions { control: true, .. }, Some(_)) => &texts.bar.controlling_program,
+        (Permissions { view: true, .. }, None) => &texts.bar.viewing,
+        (Permissions { view: true, .. }, Some(_)) => &texts.bar.viewing_program,
         _ => &texts.bar.connected,
     };
-    fill(text, &named(agent))
+    let program = alone.map_or("", |program| program.name.as_str());
+    fill(text, &[&named(agent)[..], &[("program", program)]].concat())
 }
 
 /// Somebody is connected by a tool's own transport. Who, only the tool knows.

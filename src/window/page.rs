@@ -132,6 +132,8 @@ pub enum Action {
         /// The answer.
         allow: bool,
     },
+    /// Allow what the question asks, but for the program alone.
+    AllowProgram(u32),
     /// Take control back.
     TakeBack,
     /// Copy the code's field of that number.

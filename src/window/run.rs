@@ -269,6 +269,7 @@ impl Shell {
             Action::Close => self.command(Command::Close),
             Action::TakeBack => self.command(Command::TakeBack),
             Action::Answer { question, allow } => self.command(Command::Answer { question, allow }),
+            Action::AllowProgram(question) => self.command(Command::AllowProgram { question }),
             Action::Copy(field) => self.copy(field),
             Action::Choose(id) => self.open_session(&id, false),
             Action::Escape => self.escape(),

@@ -76,7 +76,7 @@ pub(crate) enum Event {
     /// Both ends have proved themselves. Viewers may come.
     Linked(Arc<Hub>),
     /// What the customer has.
-    Customer(CustomerInfo),
+    Customer(Box<CustomerInfo>),
     /// What the customer allows now.
     Permissions(Permissions),
     /// A question is on the customer's screen.
@@ -275,7 +275,7 @@ fn over(error: LinkError) -> Result<String, Trouble> {
 
 async fn hear(message: ToAgent, hub: &Hub, events: &mpsc::Sender<Event>) {
     let event = match message {
-        ToAgent::Info(info) => Event::Customer(clean(info)),
+        ToAgent::Info(info) => Event::Customer(Box::new(clean(*info))),
         ToAgent::Permissions(permissions) => {
             hub.set_control(permissions.control);
             Event::Permissions(permissions)
@@ -409,6 +409,7 @@ fn clean(info: CustomerInfo) -> CustomerInfo {
         app_version: info.app_version.as_deref().map(shown),
         usable,
         launcher_version: shown(&info.launcher_version),
+        only_program: info.only_program.as_deref().map(shown),
     }
 }
 

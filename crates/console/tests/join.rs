@@ -163,7 +163,7 @@ async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
     join.say(&waiting.lines()).await;
     let mut customer = waiting.connected().await;
     let ready = join.next().await;
-    customer.tell(ToAgent::Info(info())).await;
+    customer.tell(ToAgent::Info(Box::new(info()))).await;
     assert_eq!(
         join.next().await,
         json!({"type": "connected", "customer": info()})

@@ -17,9 +17,13 @@ pub const MAX_CONTROL: usize = 64 << 10;
 /// From the customer's machine to the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and none is kept"
+)]
 pub enum ToAgent {
-    /// What is at the customer's end; once, first of all.
-    Info(CustomerInfo),
+    /// What is at the customer's end; first of all, and again when something of it has changed.
+    Info(Box<CustomerInfo>),
     /// What the customer allows now; sent whenever it changes.
     Permissions(Permissions),
     /// The customer has answered, or the question was answered for him (time ran out).
@@ -113,6 +117,9 @@ pub struct CustomerInfo {
     pub usable: Vec<UsableBackend>,
     /// The launcher's version.
     pub launcher_version: String,
+    /// The name of the program that alone is shared, when the customer chose that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_program: Option<String>,
 }
 
 /// A backend of the customer's machine, and whether it would work there.

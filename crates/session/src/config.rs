@@ -22,12 +22,23 @@ pub struct SessionConfig {
     pub system: String,
     /// The accounting program's version, when it was given with `--app-version`.
     pub app_version: Option<String>,
+    /// The accounting program, when the launcher was told which one it is: the customer may share it alone.
+    pub program: Option<Program>,
     /// This launcher's own version.
     pub launcher_version: String,
     /// The executable that is started as `plugin-host`: the launcher itself.
     pub host_exe: PathBuf,
     /// Where the newest revocation list that was seen is kept; `None` keeps none (tests).
     pub revocations: Option<PathBuf>,
+}
+
+/// The program that called the launcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its processes; their windows are the program's.
+    pub pids: Vec<u32>,
+    /// Its name, as the customer knows it.
+    pub name: String,
 }
 
 /// Whose support this is, from the registry.

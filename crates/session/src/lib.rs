@@ -27,7 +27,9 @@ mod tool_client;
 mod tool_link;
 mod view;
 
-pub use config::{Backend, SessionConfig, Transport, Vendor};
+pub use config::{Backend, Program, SessionConfig, Transport, Vendor};
 pub use etatuki_link::{AgentIdentity, Ask, Permissions, UsableBackend};
 pub use run::{Commander, SessionHandle, start};
-pub use view::{Command, FailureName, FailureView, Fault, Notice, Question, Receipt, State, View};
+pub use view::{
+    Command, FailureName, FailureView, Fault, Notice, Question, Receipt, Sharing, State, View,
+};

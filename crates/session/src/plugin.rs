@@ -27,6 +27,7 @@ enum Order {
     Open(Zeroizing<String>),
     Close,
     Permissions(Permissions),
+    Limit(Vec<u32>),
     Attach(UnixStream),
     Shutdown,
 }
@@ -53,6 +54,8 @@ pub(crate) struct Facts {
     pub(crate) version: String,
     pub(crate) tool: Option<String>,
     pub(crate) tool_version: Option<String>,
+    /// It can share one program alone.
+    pub(crate) limits: bool,
 }
 
 /// A plugin host that is starting or running. Dropping it kills the host and all that it started.
@@ -95,6 +98,11 @@ impl Plugin {
 
     pub(crate) fn permissions(&self, permissions: Permissions) {
         self.order(Order::Permissions(permissions));
+    }
+
+    /// Nothing but the windows of these processes is shown by what is attached after this.
+    pub(crate) fn limit(&self, pids: Vec<u32>) {
+        self.order(Order::Limit(pids));
     }
 
     pub(crate) fn attach(&self, stream: UnixStream) {
@@ -190,6 +198,7 @@ impl Keeper {
                 let _ = self.news.send(News::Permitted);
                 Ok(())
             }
+            Order::Limit(pids) => host.limit(&pids).await,
             Order::Attach(stream) => host.attach(stream).await,
             Order::Shutdown => Ok(()),
         }
@@ -228,6 +237,7 @@ async fn probed(host: &PluginHost) -> Result<Facts, FailureView> {
             version: host.descriptor().version.to_string(),
             tool,
             tool_version: version,
+            limits: host.descriptor().limits,
         }),
         ProbeReport::Unusable { name, text } => Err(named(&name, text)),
     }

@@ -87,6 +87,7 @@ impl<'a> Room<'a> {
         let settings = Settings {
             switchable: usable.map(|other| other.id.clone()).collect(),
             resume: None,
+            program: config.program.as_ref().map(|program| program.name.clone()),
             tool_gone: picture_fault(&config, FailureName::ToolDied),
             own_transport: config.backend.transport == Transport::Own,
         };
@@ -234,7 +235,12 @@ impl<'a> Room<'a> {
 
     fn heard(&mut self, news: News) {
         match news {
-            News::Started(facts) => self.facts = Some(facts),
+            News::Started(facts) => {
+                if facts.limits {
+                    self.happened(Event::CanLimit);
+                }
+                self.facts = Some(facts);
+            }
             News::Failed(failure) => self.failed(failure),
             News::Permitted => {
                 self.permitting = self.permitting.saturating_sub(1);
@@ -383,7 +389,7 @@ impl<'a> Room<'a> {
                     self.chores.spawn(door.release());
                 }
             }
-            Action::Introduce => self.tell(ToAgent::Info(self.info())),
+            Action::Introduce => self.tell(ToAgent::Info(Box::new(self.info()))),
             Action::Tell(message) => self.tell(message),
             Action::Permit(permissions) => self.permit(permissions),
             Action::Mute(muted) => {
@@ -392,6 +398,7 @@ impl<'a> Room<'a> {
                 }
             }
             Action::ReleaseInput => self.release_input(),
+            Action::Limit => self.limit(),
             Action::Attach => self.attach(),
             Action::Shutdown { reason } => self.shut_down(reason),
             Action::Abandon => {
@@ -478,6 +485,12 @@ impl<'a> Room<'a> {
         }
     }
 
+    fn limit(&mut self) {
+        if let (Some(plugin), Some(program)) = (&self.plugin, &self.config.program) {
+            plugin.limit(program.pids.clone());
+        }
+    }
+
     fn attach(&mut self) {
         let abilities = abilities(&self.config);
         let attached = UnixStream::pair().and_then(|(ours, theirs)| {
@@ -557,6 +570,11 @@ impl<'a> Room<'a> {
             app_version: self.config.app_version.clone(),
             usable: std::iter::once(this).chain(others).collect(),
             launcher_version: self.config.launcher_version.clone(),
+            only_program: self
+                .machine
+                .program()
+                .filter(|program| program.alone)
+                .map(|program| program.name),
         }
     }
 }

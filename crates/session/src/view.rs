@@ -20,6 +20,12 @@ pub enum Command {
         /// Whether the customer allows what was asked.
         allow: bool,
     },
+    /// Allow what the question with this id asks, which is to look on, but let only the program be seen and
+    /// used. Ignored as `Answer` is, and where [`View::program`] doesn't offer it.
+    AllowProgram {
+        /// [`Question::id`].
+        question: u32,
+    },
     /// Take control back; looking on stays allowed.
     TakeBack,
     /// The display that windows and bar are on has died, and with it whoever could be asked: fails the session.
@@ -63,6 +69,8 @@ pub struct View {
     pub permissions: Permissions,
     /// The question that waits for the customer.
     pub question: Option<Question>,
+    /// The program that can be shared alone; there once the plugin is known to be able to do that.
+    pub program: Option<Sharing>,
     /// What happened that the customer must know, oldest first; it only grows until the next `Open`.
     pub notices: Vec<Notice>,
     /// Why it failed.
@@ -73,6 +81,15 @@ pub struct View {
     pub waiting_seconds_left: Option<u32>,
     /// Seconds until an interrupted session is given up; while interrupted only.
     pub interrupted_seconds_left: Option<u32>,
+}
+
+/// The program that can be shared alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// Its name.
+    pub name: String,
+    /// The customer chose that: nothing else is seen or used in this session.
+    pub alone: bool,
 }
 
 /// A question that waits for the customer.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etatuki_session::{
-    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt,
+    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, Sharing,
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
@@ -247,6 +247,54 @@ fn while_support_works_the_window_is_away_and_shows_no_code() {
     check_with_head(&connected(true, true), Wanted::Away, &controlling);
 }
 
+fn program(alone: bool) -> Option<Sharing> {
+    let name = "Tilitin".to_owned();
+    Some(Sharing { name, alone })
+}
+
+#[test]
+fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
+    let view = View {
+        program: program(false),
+        ..asked(Ask::View, true)
+    };
+    let lines = outline(&page(&subject(), &view, None));
+    assert_eq!(
+        lines[1],
+        "Voit näyttää koko näytön tai vain ohjelman Tilitin. Kaikki muu näkyy silloin harmaana."
+    );
+    assert_eq!(
+        lines.last().unwrap(),
+        "[Näytä vain Tilitin] [Näytä koko näyttö] [Älä salli]*"
+    );
+}
+
+#[test]
+fn what_is_shared_alone_is_named() {
+    let alone = |control| View {
+        program: program(true),
+        ..connected(true, control)
+    };
+    let viewing = [
+        "i Maija Virtanen katsoo vain ohjelmaa Tilitin.",
+        "[Sulje yhteys]*",
+    ];
+    check_with_head(&alone(false), Wanted::Away, &viewing);
+    let said = bar::line(&subject().texts, &alone(true)).map(|line| line.text);
+    assert_eq!(
+        said.as_deref(),
+        Some("Maija Virtanen ohjaa vain ohjelmaa Tilitin")
+    );
+    let control = View {
+        program: program(true),
+        ..asked(Ask::Control, true)
+    };
+    assert_eq!(
+        outline(&page(&subject(), &control, None))[0],
+        "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi ohjelmassa Tilitin?"
+    );
+}
+
 #[test]
 fn an_interrupted_session_counts_down() {
     let view = View {
@@ -341,9 +389,12 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
                 .flat_map(char::to_lowercase)
                 .collect()
         };
-        let allows: Vec<_> = [Ask::View, Ask::Control]
+        let mut offering = asked(Ask::View, true);
+        offering.program = program(false);
+        let mut allows: Vec<_> = [Ask::View, Ask::Control]
             .map(|ask| letters(&asked(ask, true))[0])
             .into();
+        allows.extend(&letters(&offering)[..2]);
         for before in [
             waiting(vec![]),
             connected(false, false),

@@ -232,7 +232,7 @@ impl View {
             }
             Event::Customer(info) => {
                 let line = words::customer(&info);
-                session.customer = Some(info);
+                session.customer = Some(*info);
                 Some((Kind::Info, line))
             }
             Event::Permissions(permissions) => {
@@ -385,6 +385,7 @@ mod tests {
             app_version: None,
             usable: vec![other],
             launcher_version: "0.1.0".into(),
+            only_program: None,
         }
     }
 
@@ -422,7 +423,7 @@ mod tests {
             asks_left: 2,
         };
         let lines = log([
-            Event::Customer(info()),
+            Event::Customer(Box::new(info())),
             Event::Asking(Ask::View),
             answer(&Ask::View, false),
             Event::Asked(Ask::View),

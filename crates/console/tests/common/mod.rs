@@ -220,6 +220,7 @@ pub(crate) fn info() -> CustomerInfo {
             ),
         ],
         launcher_version: "0.1.0".into(),
+        only_program: None,
     }
 }
 

@@ -52,6 +52,9 @@ export class Panel {
       ["Program", customer.app_version === null ? "version not told" : `version ${customer.app_version}`, "app"],
       ["Etätuki", `${customer.launcher_version}, plugin ${customer.plugin_version}`, "launcher"],
     ];
+    if (customer.only_program !== undefined) {
+      facts.push(["Shared", `only ${customer.only_program}`, "shared"]);
+    }
     if (live) {
       facts.push(["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"]);
     }

@@ -34,6 +34,8 @@ export interface Customer {
   app_version: string | null;
   usable: UsableBackend[];
   launcher_version: string;
+  /** The program that alone is shared. */
+  only_program?: string;
 }
 
 export type AskKind = "view" | "control" | "switch";

@@ -13,7 +13,7 @@ use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::protocol::Event;
 use x11rb::protocol::composite::ConnectionExt as _;
 use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
-use x11rb::protocol::shape::{ConnectionExt as _, GetRectanglesReply, SK};
+use x11rb::protocol::shape::{ConnectionExt as _, GetRectanglesReply, QueryExtentsReply, SK};
 use x11rb::protocol::xproto::{
     ChangeWindowAttributesAux, ConnectionExt as _, EventMask, GetGeometryReply,
     GetWindowAttributesReply, MapState, QueryTreeReply, Window, WindowClass,
@@ -233,6 +233,7 @@ struct Asked<'c> {
     tree: Cookie<'c, Server, QueryTreeReply>,
     geometry: Cookie<'c, Server, GetGeometryReply>,
     attributes: Cookie<'c, Server, GetWindowAttributesReply>,
+    extents: Cookie<'c, Server, QueryExtentsReply>,
     bounding: Cookie<'c, Server, GetRectanglesReply>,
     clip: Cookie<'c, Server, GetRectanglesReply>,
 }
@@ -261,6 +262,7 @@ impl<'c> Asked<'c> {
             tree: server.query_tree(window)?,
             geometry: server.get_geometry(window)?,
             attributes: server.get_window_attributes(window)?,
+            extents: server.shape_query_extents(window)?,
             bounding: server.shape_get_rectangles(window, SK::BOUNDING)?,
             clip: server.shape_get_rectangles(window, SK::CLIP)?,
         })
@@ -271,13 +273,18 @@ impl<'c> Asked<'c> {
         let tree = self.tree.reply();
         let (geometry, attributes) = (self.geometry.reply(), self.attributes.reply());
         let (bounding, clip) = (self.bounding.reply(), self.clip.reply());
+        let extents = self.extents.reply()?;
         let (tree, geometry, attributes) = (tree?, geometry?, attributes?);
         let (width, height) = (i32::from(geometry.width), i32::from(geometry.height));
         let input_only = attributes.class == WindowClass::INPUT_ONLY;
-        let inside = Part::new(0, 0, width, height);
-        let shape = area(&bounding?).common(&area(&clip?)).cut(&inside);
+        // A shape that was set stays what it is when the window's size changes.
+        let bounding = Some(area(&bounding?)).filter(|_| extents.bounding_shaped);
+        let clip = Some(area(&clip?)).filter(|_| extents.clip_shaped);
+        let shape = match (bounding, clip) {
+            (Some(bounding), Some(clip)) => Some(bounding.common(&clip)),
+            (bounding, clip) => bounding.or(clip),
+        };
         let grey = visuals.get(&attributes.visual);
-        let whole = Area::of(inside).without(&shape).is_empty();
         Ok(Node {
             children: if deeper { tree.children } else { Vec::new() },
             x: geometry.x.into(),
@@ -287,7 +294,7 @@ impl<'c> Asked<'c> {
             border: geometry.border_width.into(),
             mapped: attributes.map_state != MapState::UNMAPPED,
             input_only,
-            shape: (!whole).then_some(shape),
+            shape,
             readable: !input_only && grey.is_some(),
             grey: grey.copied().unwrap_or_default(),
             heard: Some(deeper),

@@ -17,6 +17,9 @@ pub enum Input {
         id: u32,
         /// Whether it is allowed.
         allow: bool,
+        /// Allowed for the program alone.
+        #[serde(default)]
+        only_program: bool,
     },
     /// Takes control back.
     TakeBack {},
@@ -36,6 +39,9 @@ pub enum InputError {
     /// No question of that id is open.
     #[error("no question {0} is open")]
     NoSuchQuestion(u32),
+    /// This question doesn't offer to share the program alone.
+    #[error("question {0} offers no program")]
+    NoProgram(u32),
     /// In a question's first second.
     #[error("question {0} takes no answer in its first second")]
     TooEarly(u32),
@@ -48,6 +54,7 @@ impl InputError {
             InputError::LineTooLong => "line-too-long",
             InputError::UnknownInput(_) => "unknown-input",
             InputError::NoSuchQuestion(_) => "no-such-question",
+            InputError::NoProgram(_) => "no-program",
             InputError::TooEarly(_) => "too-early",
         }
     }

@@ -149,7 +149,12 @@ impl<W: Write> Outlet<W> {
 impl From<Input> for Command {
     fn from(input: Input) -> Self {
         match input {
-            Input::Answer { id, allow } => Command::Answer {
+            Input::Answer {
+                id,
+                allow: true,
+                only_program: true,
+            } => Command::AllowProgram { question: id },
+            Input::Answer { id, allow, .. } => Command::Answer {
                 question: id,
                 allow,
             },

@@ -66,9 +66,17 @@ impl Front {
         }
         if view.permissions != last.permissions {
             let permissions = view.permissions;
-            events.push(json!({
+            let mut event = json!({
                 "type": "permissions", "view": permissions.view, "control": permissions.control,
-            }));
+            });
+            if let Some(program) = view
+                .program
+                .as_ref()
+                .filter(|p| p.alone && permissions.view)
+            {
+                event["only_program"] = program.name.as_str().into();
+            }
+            events.push(event);
         }
         let (open, before) = (id(view), id(&last));
         if open != before {
@@ -97,11 +105,20 @@ impl Front {
     /// # Errors
     /// The answer is to no open question, or comes too early.
     pub fn check(&self, input: &Input) -> Result<(), InputError> {
-        let Input::Answer { id, .. } = *input else {
+        let Input::Answer {
+            id, only_program, ..
+        } = *input
+        else {
             return Ok(());
         };
         match &self.last.question {
-            Some(question) if question.id == id && question.answerable => Ok(()),
+            Some(question) if question.id == id && question.answerable => {
+                let offered = self.last.program.is_some() && question.ask == Ask::View;
+                if only_program && !offered {
+                    return Err(InputError::NoProgram(id));
+                }
+                Ok(())
+            }
             Some(question) if question.id == id => Err(InputError::TooEarly(id)),
             _ => Err(InputError::NoSuchQuestion(id)),
         }
@@ -145,11 +162,22 @@ impl Front {
             Ask::Control => ("control", None),
             Ask::Switch { backend } => ("switch", Some(backend.as_str())),
         };
-        let more: Vec<(&str, &str)> = backend
+        // Offered with the first question, and what the others are about once it was chosen.
+        let program = view.program.as_ref().filter(|program| match question.ask {
+            Ask::View => true,
+            Ask::Control => program.alone,
+            Ask::Switch { .. } => false,
+        });
+        let name = match program {
+            Some(_) => format!("ask-{ask}-program"),
+            None => format!("ask-{ask}"),
+        };
+        let backends = backend.iter().map(|backend| ("backend", *backend));
+        let programs = program
             .iter()
-            .map(|backend| ("backend", *backend))
-            .collect();
-        let text = self.texts.text(&format!("ask-{ask}"), &with(agent, &more));
+            .map(|program| ("program", program.name.as_str()));
+        let more: Vec<(&str, &str)> = backends.chain(programs).collect();
+        let text = self.texts.text(&name, &with(agent, &more));
         let mut event = json!({
             "type": "ask",
             "id": question.id,
@@ -160,6 +188,9 @@ impl Front {
         });
         if let Some(backend) = backend {
             event["backend"] = backend.into();
+        }
+        if let Some(program) = program {
+            event["program"] = program.name.as_str().into();
         }
         event
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Transport;
-use crate::view::{FailureName, FailureView, Notice, Question, Receipt};
+use crate::view::{FailureName, FailureView, Notice, Question, Receipt, Sharing};
 
 fn front() -> Front {
     front_over(Transport::Link(CodeForm::Ecom))
@@ -164,6 +164,59 @@ fn permissions_are_said_when_they_change() {
 }
 
 #[test]
+fn the_program_that_can_be_shared_alone_is_offered_with_the_first_question() {
+    let sharing = |alone| {
+        let name = "Tilitin".to_owned();
+        Some(Sharing { name, alone })
+    };
+    let mut view = asked(Ask::View);
+    view.program = sharing(false);
+    let ask = lines(std::slice::from_ref(&view)).pop();
+    assert_eq!(ask.expect("a question")["program"], "Tilitin");
+    let mut front = front();
+    if let Some(question) = &mut view.question {
+        question.answerable = true;
+    }
+    let alone = Input::Answer {
+        id: 7,
+        allow: true,
+        only_program: true,
+    };
+    front.show(&view);
+    assert_eq!(front.check(&alone), Ok(()));
+    view.program = None;
+    front.show(&view);
+    assert_eq!(front.check(&alone), Err(InputError::NoProgram(7)));
+    assert_eq!(Command::from(alone), Command::AllowProgram { question: 7 });
+
+    let mut viewing = connected();
+    viewing.permissions.view = true;
+    viewing.program = sharing(true);
+    let said = lines(&[connected(), viewing.clone()]).pop();
+    let expected = json!({
+        "type": "permissions", "view": true, "control": false, "only_program": "Tilitin",
+    });
+    assert_eq!(said, Some(expected));
+    // Control is asked for that program, and a switch for none.
+    for (ask, program) in [
+        (Ask::Control, json!("Tilitin")),
+        (
+            Ask::Switch {
+                backend: "x".into(),
+            },
+            Value::Null,
+        ),
+    ] {
+        let view = View {
+            question: asked(ask).question,
+            ..viewing.clone()
+        };
+        let said = lines(&[view]).pop().expect("a question");
+        assert_eq!(said.get("program").cloned().unwrap_or_default(), program);
+    }
+}
+
+#[test]
 fn every_notice_is_said_once() {
     let notices = [
         Notice::StrangerTried,
@@ -307,7 +360,11 @@ fn texts_get_their_arguments() {
 
 #[test]
 fn an_answer_must_fit_the_question() {
-    let answer = |id| Input::Answer { id, allow: true };
+    let answer = |id| Input::Answer {
+        id,
+        allow: true,
+        only_program: false,
+    };
     let mut front = front();
     assert_eq!(front.check(&answer(7)), Err(InputError::NoSuchQuestion(7)));
     let mut view = asked(Ask::View);
@@ -322,6 +379,7 @@ fn an_answer_must_fit_the_question() {
     assert_eq!(front.check(&Input::TakeBack {}), Ok(()));
     for error in [
         InputError::TooEarly(7),
+        InputError::NoProgram(7),
         InputError::LineTooLong,
         InputError::UnknownInput("x".into()),
     ] {
@@ -351,13 +409,26 @@ mod input {
     fn what_exists() {
         check(
             r#"{"type":"answer","id":1,"allow":true}"#,
-            Ok(Some(Input::Answer { id: 1, allow: true })),
+            Ok(Some(Input::Answer {
+                id: 1,
+                allow: true,
+                only_program: false,
+            })),
         );
         check(
             r#" { "allow": false, "id": 0, "type": "answer" } "#,
             Ok(Some(Input::Answer {
                 id: 0,
                 allow: false,
+                only_program: false,
+            })),
+        );
+        check(
+            r#"{"type":"answer","id":3,"allow":true,"only_program":true}"#,
+            Ok(Some(Input::Answer {
+                id: 3,
+                allow: true,
+                only_program: true,
             })),
         );
         check(r#"{"type":"take-back"}"#, Ok(Some(Input::TakeBack {})));
@@ -444,7 +515,7 @@ mod input {
         #[test]
         fn answers_come_through(id in any::<u32>(), allow in any::<bool>()) {
             let line = json!({ "type": "answer", "id": id, "allow": allow }).to_string();
-            prop_assert_eq!(parse(line.as_bytes()), Ok(Some(Input::Answer { id, allow })));
+            prop_assert_eq!(parse(line.as_bytes()), Ok(Some(Input::Answer { id, allow, only_program: false })));
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use etatuki_link::{AgentIdentity, Ask, Permissions, ToAgent, UsableBackend};
 use etatuki_trust::ShownCode;
 
-use crate::view::{Command, FailureName, FailureView, Notice, State, View};
+use crate::view::{Command, FailureName, FailureView, Notice, Sharing, State, View};
 use visit::{Answered, Visit};
 
 pub use visit::{ASKS, QUESTION_HOLD, QUESTION_LIMIT};
@@ -42,6 +42,8 @@ pub struct Settings {
     /// How long a dropped link may take to come back; `None` while resuming isn't built: a dropped
     /// link then ends the session at once.
     pub resume: Option<Duration>,
+    /// The name of the program that might be shared alone.
+    pub program: Option<String>,
     /// What it is called when the picture's socket ends and nobody says why.
     pub tool_gone: FailureName,
     /// The tool brings its own transport: no link, no agent of ours, no question.
@@ -55,6 +57,8 @@ pub enum Event {
     Command(Command),
     /// The plugin is open, and the code is registered: it can be read aloud.
     Ready,
+    /// The plugin can share one program alone.
+    CanLimit,
     /// An attempt came to nothing before it counted.
     Noise,
     /// Somebody without a valid card tried.
@@ -114,6 +118,8 @@ pub enum Action {
     Mute(bool),
     /// Release every key and button that the agent holds down.
     ReleaseInput,
+    /// Have the plugin show the program alone, in every picture that is connected from now on.
+    Limit,
     /// Connect the plugin's picture, afresh.
     Attach,
     /// End everything, in order and with limits; then [`Event::Released`].
@@ -135,6 +141,8 @@ pub struct Machine {
     notices: Vec<Notice>,
     failure: Option<FailureView>,
     questions: u32,
+    /// The plugin can share one program alone.
+    can_limit: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -186,6 +194,7 @@ impl Machine {
             notices: Vec::new(),
             failure: None,
             questions: 0,
+            can_limit: false,
         }
     }
 
@@ -212,6 +221,10 @@ impl Machine {
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Ready => self.ready(now),
+            Event::CanLimit => {
+                self.can_limit = true;
+                vec![]
+            }
             Event::Noise => self.noise(),
             Event::Stranger => self.stranger(),
             Event::WrongGuess(agent) => self.wrong_guess(agent, now),
@@ -246,6 +259,7 @@ impl Machine {
             agent: visit.map(|visit| visit.agent.clone()),
             permissions: visit.map(Visit::permissions).unwrap_or_default(),
             question: visit.and_then(|visit| visit.question(now)),
+            program: self.program(),
             notices: self.notices.clone(),
             failure: self.failure.clone(),
             receipt: visit.filter(|_| over).map(|visit| visit.receipt(now)),
@@ -263,6 +277,7 @@ impl Machine {
             Command::Open => self.open(now),
             Command::Close => self.close(now),
             Command::Answer { question, allow } => self.answer(question, allow, now),
+            Command::AllowProgram { question } => self.allow_program(question, now),
             Command::TakeBack => self.take_back(now),
             Command::DisplayLost => self.fail(display_lost(), now),
             Command::Others(others) => self.others(&others),
@@ -275,6 +290,7 @@ impl Machine {
                 self.visit = None;
                 self.notices.clear();
                 self.failure = None;
+                self.can_limit = false;
                 self.phase = Phase::Opening { since: now };
                 vec![Action::Prepare]
             }
@@ -422,6 +438,23 @@ impl Machine {
                 actions.extend(self.end("switch", now));
                 actions
             }
+        }
+    }
+
+    /// The program that can be shared alone, and whether it is.
+    pub fn program(&self) -> Option<Sharing> {
+        let name = self.settings.program.as_ref().filter(|_| self.can_limit)?;
+        Some(Sharing {
+            name: name.clone(),
+            alone: self.visit.as_ref().is_some_and(|visit| visit.alone),
+        })
+    }
+
+    fn allow_program(&mut self, question: u32, now: Duration) -> Actions {
+        let offered = self.program().is_some();
+        match (&self.phase, &mut self.visit) {
+            (Phase::Connected { .. }, Some(visit)) if offered => visit.allow_program(question, now),
+            _ => vec![],
         }
     }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::view::{Question, Receipt};
+use crate::view::{Question, Receipt, Sharing};
 
 const VIEW: Permissions = Permissions {
     view: true,
@@ -72,6 +72,7 @@ fn settings(resume: Option<Duration>) -> Settings {
     Settings {
         switchable: vec!["remoteus-2008".into()],
         resume,
+        program: Some("Tilitin".into()),
         tool_gone: FailureName::ToolDied,
         own_transport: false,
     }
@@ -471,6 +472,83 @@ mod questions {
             &expected,
         );
         assert_eq!((bench.view().permissions, bench.question()), (VIEW, None));
+    }
+
+    /// Connected, with a plugin that can share one program alone; and what allows that.
+    fn offered() -> (Bench, Event) {
+        let mut bench = Bench::waiting().after([Event::CanLimit, Event::Authenticated(agent())]);
+        bench.wait(QUESTION_HOLD);
+        let question = bench.question().expect("the first question").id;
+        (bench, Event::Command(Command::AllowProgram { question }))
+    }
+
+    fn sharing(alone: bool) -> Option<Sharing> {
+        let name = "Tilitin".to_owned();
+        Some(Sharing { name, alone })
+    }
+
+    #[test]
+    fn the_program_alone_is_limited_before_anything_is_attached() {
+        let (mut bench, allow) = offered();
+        assert_eq!(bench.view().program, sharing(false));
+        let expected = [
+            Action::Mute(false),
+            Action::Permit(VIEW),
+            Action::Limit,
+            Action::Attach,
+            Action::Introduce,
+            answer(Ask::View, true, 3),
+            told(VIEW),
+        ];
+        bench.check(allow, State::Connected, &expected);
+        assert_eq!(bench.view().program, sharing(true));
+        // The next one is asked anew, and so is what he may see.
+        let closed = bench.after([Event::Command(Command::Close), Event::Released]);
+        let mut again = closed.after([Event::Command(Command::Open)]);
+        assert_eq!(again.view().program, None);
+        again.give(Event::CanLimit);
+        assert_eq!(again.view().program, sharing(false));
+    }
+
+    #[test]
+    fn the_program_alone_is_no_answer_where_it_is_not_offered() {
+        let unable = Bench::connected();
+        let (able, _) = offered();
+        let control = able.answered(true).after([Event::Asked(Ask::Control)]);
+        for mut bench in [unable, control] {
+            bench.wait(QUESTION_HOLD);
+            let question = bench.question().expect("a question").id;
+            let allow = Event::Command(Command::AllowProgram { question });
+            bench.check(allow, State::Connected, &[]);
+            assert!(bench.question().is_some());
+        }
+        let (mut early, _) = offered();
+        early.now -= QUESTION_HOLD;
+        let question = early.question().expect("a question").id;
+        let allow = Event::Command(Command::AllowProgram { question });
+        early.check(allow, State::Connected, &[]);
+    }
+
+    #[test]
+    fn the_program_alone_stays_alone_when_the_link_comes_back() {
+        let mut bench = Bench::with(settings(Some(Duration::from_secs(120)))).after([
+            Event::Command(Command::Open),
+            Event::CanLimit,
+            Event::Ready,
+            Event::Authenticated(agent()),
+        ]);
+        bench.wait(QUESTION_HOLD);
+        let question = bench.question().expect("the first question").id;
+        bench.give(Event::Command(Command::AllowProgram { question }));
+        bench.give(Event::LinkLost);
+        let expected = [
+            Action::Introduce,
+            told(VIEW),
+            Action::Limit,
+            Action::Attach,
+            Action::Introduce,
+        ];
+        bench.check(Event::Resumed, State::Connected, &expected);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Visit {
     open: Option<Open>,
     denials: Denials,
     switch_to: Option<String>,
+    /// The customer lets him see and use one program alone.
+    pub(super) alone: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Visit {
             open: None,
             denials: Denials::default(),
             switch_to: None,
+            alone: false,
         }
     }
 
@@ -155,11 +158,34 @@ impl Visit {
         }
         actions.push(Action::Permit(self.permissions()));
         if attach {
-            actions.push(Action::Attach);
+            actions.extend(self.attach());
         }
         actions.push(self.reply(open.ask, true));
         actions.push(Action::Tell(ToAgent::Permissions(self.permissions())));
         Answered::Actions(actions)
+    }
+
+    /// Allows looking on, at the program alone; nothing when that isn't what is asked.
+    pub(super) fn allow_program(&mut self, question: u32, now: Duration) -> Actions {
+        let asked =
+            |open: &Open| open.id == question && open.ask == Ask::View && open.answerable(now);
+        if !self.open.as_ref().is_some_and(asked) {
+            return vec![];
+        }
+        self.alone = true;
+        match self.answer(question, true, now) {
+            Answered::Actions(actions) => actions,
+            Answered::Nothing | Answered::Switch(_) => vec![],
+        }
+    }
+
+    /// The picture is connected; before it the limit, and the agent hears of that.
+    fn attach(&self) -> Actions {
+        if self.alone {
+            vec![Action::Limit, Action::Attach, Action::Introduce]
+        } else {
+            vec![Action::Attach]
+        }
     }
 
     pub(super) fn take_back(&mut self, now: Duration) -> Actions {
@@ -203,7 +229,7 @@ impl Visit {
             Action::Tell(ToAgent::Permissions(permissions)),
         ];
         if permissions.view {
-            actions.push(Action::Attach);
+            actions.extend(self.attach());
         }
         actions
     }

@@ -134,6 +134,14 @@ impl Display {
         panic!("nothing was typed");
     }
 
+    /// Panics if a key press has come that nobody asked for.
+    pub(crate) fn nothing_typed(&self) {
+        self.connection.sync();
+        while let Some(event) = self.connection.poll_for_event().expect("the display lives") {
+            assert!(!matches!(event, Event::KeyPress(_)), "{event:?}");
+        }
+    }
+
     /// Waits until that holds.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;

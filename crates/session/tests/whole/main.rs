@@ -9,4 +9,5 @@ mod agent;
 mod display;
 mod journeys;
 mod own;
+mod program;
 mod world;

@@ -129,6 +129,7 @@ impl World {
             others: vec![other],
             system: "a test".into(),
             app_version: Some("4.13".into()),
+            program: None,
             launcher_version: "0.1.0".into(),
             host_exe: folder.join("etatuki-plugin-host"),
             revocations: Some(self.state.path().join("seen")),
