@@ -265,7 +265,7 @@ fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
     );
     assert_eq!(
         lines.last().unwrap(),
-        "[Näytä vain Tilitin] [Näytä koko näyttö] [Älä salli]*"
+        "[Vain ohjelma] [Koko näyttö] [Älä salli]*"
     );
 }
 
