@@ -19,7 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("ecom", &["backend-api", "rfb", "screen"]),
     ("own-tool", &["backend-api", "legacy-tool"]),
     ("tool", &["backend-api", "legacy-tool"]),
-    ("plugin-host", &["backend-api"]),
+    ("plugin-host", &["backend-api", "rfb"]),
     ("link", &["trust"]),
     (
         "session",

@@ -109,6 +109,7 @@ static void base_destroy(const etatuki_backend *self) { (void)self; }
         if (out == NULL) return ETATUKI_E_NULL;                                                                         \
         *out = NULL;                                                                                                    \
         if (host == NULL) return ETATUKI_E_NULL;                                                                        \
+        if (host->struct_size < sizeof *host) return ETATUKI_E_ARGUMENT;                                                \
         base_host = host;                                                                                               \
         *out = &base_instance;                                                                                          \
         return ETATUKI_OK;                                                                                              \

@@ -155,6 +155,7 @@ fn wait_for(child: Pid, options: WaitIdOptions) -> bool {
 fn signal_name(signal: i32) -> String {
     let known = [
         (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGPIPE, "SIGPIPE"),
         (libc::SIGBUS, "SIGBUS"),
         (libc::SIGFPE, "SIGFPE"),
         (libc::SIGILL, "SIGILL"),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use etatuki_plugin_host::Verdict::{Crashed, Failed, Hung, Passed, Skipped};
 use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, trials};
 use serde_json::json;
 use support::{Folder, exe};
@@ -63,56 +64,50 @@ fn judged(spec: CheckSpec, verdict: Verdict, words: &str) -> Trial {
 fn breaks(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
     let folder = Folder::new();
     let mut spec = one(&folder, plugin, trial);
-    if verdict == Verdict::Hung {
+    if verdict == Hung {
         spec.limit = Duration::from_secs(2);
     }
     assert!(!judged(spec, verdict, words).jailed, "{plugin}, {trial}");
 }
 
+/// All of them at once: many are found by waiting for what doesn't come.
+#[track_caller]
+fn all_break(cases: &[(&str, &'static str, Verdict, &str)]) {
+    std::thread::scope(|scope| {
+        for (plugin, trial, verdict, words) in cases {
+            scope.spawn(|| breaks(plugin, trial, *verdict, words));
+        }
+    });
+}
+
 #[test]
 fn what_is_no_plugin_is_told_first() {
-    breaks("wrong-major", "symbol", Verdict::Failed, "but for 2");
-    breaks("no-plugin", "symbol", Verdict::Failed, "not a plugin");
-    breaks(
-        "missing-symbol",
-        "symbol",
-        Verdict::Failed,
-        "undefined symbol",
-    );
-    breaks("short-descriptor", "symbol", Verdict::Failed, "32 bytes");
-    breaks(
-        "not-utf8",
-        "descriptor",
-        Verdict::Failed,
-        "vendor is not UTF-8",
-    );
-    breaks("odd-version", "descriptor", Verdict::Failed, "not semver");
-    breaks(
-        "short-instance",
-        "create",
-        Verdict::Failed,
-        "struct_size is 64",
-    );
-    breaks("no-open", "create", Verdict::Failed, "open is null");
-    breaks(
-        "create-fails",
-        "create",
-        Verdict::Failed,
-        "create returned 202",
-    );
-    breaks("prints", "quiet-load", Verdict::Failed, "it printed");
+    all_break(&[
+        ("wrong-major", "symbol", Failed, "but for 2"),
+        ("no-plugin", "symbol", Failed, "not a plugin"),
+        ("missing-symbol", "symbol", Failed, "undefined symbol"),
+        ("short-descriptor", "symbol", Failed, "32 bytes"),
+        ("not-utf8", "descriptor", Failed, "vendor is not UTF-8"),
+        ("odd-version", "descriptor", Failed, "not semver"),
+        ("short-instance", "create", Failed, "struct_size is 64"),
+        ("no-open", "create", Failed, "open is null"),
+        ("create-fails", "create", Failed, "create returned 202"),
+        ("prints", "quiet-load", Failed, "it printed"),
+    ]);
 }
 
 #[test]
 fn crashes_are_crashes() {
-    breaks("abort-in-open", "open", Verdict::Crashed, "SIGABRT");
-    breaks("segfault-later", "permissions", Verdict::Crashed, "SIGSEGV");
-    breaks("exit-in-open", "open", Verdict::Crashed, "exit code");
+    all_break(&[
+        ("abort-in-open", "open", Crashed, "SIGABRT"),
+        ("segfault-later", "permissions", Crashed, "SIGSEGV"),
+        ("exit-in-open", "open", Crashed, "exit code"),
+    ]);
 }
 
 #[test]
 fn hangs_are_hangs() {
-    breaks("hang-in-open", "open", Verdict::Hung, "within 2 s");
+    breaks("hang-in-open", "open", Hung, "within 2 s");
 }
 
 #[test]
@@ -121,79 +116,134 @@ fn what_a_plugin_sleeps_and_computes_is_its_own() {
         "belongs to a thread of the plugin's",
         "loading hasn't returned",
     );
-    breaks("slow-open", "open-returns", Verdict::Failed, opening);
-    breaks("computes-in-open", "open-returns", Verdict::Failed, opening);
-    breaks("hang-in-open", "open-returns", Verdict::Failed, opening);
-    breaks("hang-in-load", "load-time", Verdict::Failed, loading);
     let leaving = "destroy() in CLOSED hasn't returned";
-    breaks(
-        "hang-in-destroy",
-        "destroy-anywhere",
-        Verdict::Failed,
-        leaving,
-    );
+    all_break(&[
+        ("slow-open", "open-returns", Failed, opening),
+        ("computes-in-open", "open-returns", Failed, opening),
+        ("hang-in-open", "open-returns", Failed, opening),
+        ("hang-in-load", "load-time", Failed, loading),
+        ("hang-in-destroy", "destroy-anywhere", Failed, leaving),
+    ]);
 }
 
 /// These take longer than any rule allows, by the wall clock.
 #[test]
 fn a_machine_that_stalls_blames_no_plugin() {
-    for trial in ["load-time", "open-returns", "open"] {
-        breaks("stands-still", trial, Verdict::Passed, " ms");
-    }
-    breaks("starves", "open-returns", Verdict::Passed, " ms");
+    all_break(&[
+        ("stands-still", "load-time", Passed, " ms"),
+        ("stands-still", "open-returns", Passed, " ms"),
+        ("stands-still", "open", Passed, " ms"),
+        ("starves", "open-returns", Passed, " ms"),
+    ]);
 }
 
 #[test]
 fn a_change_is_told() {
-    // It is WAITING when open() returns, however long that took: nobody has to be told.
-    breaks("slow-open", "open", Verdict::Passed, "WAITING after");
-    breaks("never-tells", "open", Verdict::Failed, "never called");
+    all_break(&[
+        // It is WAITING when open() returns, however long that took: nobody has to be told.
+        ("slow-open", "open", Passed, "WAITING after"),
+        ("never-tells", "open", Failed, "never called"),
+    ]);
 }
 
 #[test]
 fn what_is_left_behind_is_seen() {
-    breaks(
-        "leaks-thread",
-        "hundred-opens",
-        Verdict::Failed,
-        "more threads",
-    );
-    breaks(
-        "leaks-handle",
-        "hundred-opens",
-        Verdict::Failed,
-        "more open handles",
-    );
-    breaks(
-        "calls-late",
-        "silence",
-        Verdict::Failed,
-        "calls came afterwards",
-    );
-    breaks(
-        "logs-code",
-        "code-is-secret",
-        Verdict::Failed,
-        "has the session code",
-    );
-    breaks(
-        "fork-bomb",
-        "leaves-nothing",
-        Verdict::Failed,
-        "10 more processes",
-    );
-    breaks("odd-state", "open", Verdict::Failed, "doesn't exist");
+    all_break(&[
+        ("leaks-thread", "hundred-opens", Failed, "more threads"),
+        ("leaks-handle", "hundred-opens", Failed, "more open handles"),
+        ("calls-late", "silence", Failed, "calls came afterwards"),
+        (
+            "logs-code",
+            "code-is-secret",
+            Failed,
+            "has the session code",
+        ),
+        ("fork-bomb", "leaves-nothing", Failed, "10 more processes"),
+        ("odd-state", "open", Failed, "doesn't exist"),
+    ]);
 }
 
 /// What the guide shows as a model is one.
 #[test]
 fn the_examples_break_no_rule() {
     let folder = Folder::new();
-    let found = checked(all(folder.testcard_in_c().path));
+    for spec in [folder.testcard_in_c(), folder.testcard_in_rust()] {
+        breaks_no_rule(all(spec.path));
+    }
+}
+
+#[track_caller]
+fn breaks_no_rule(spec: CheckSpec) {
+    let what = spec.library.display().to_string();
+    let found = checked(spec);
     assert_eq!(found.len(), trials().count());
     for (name, Trial { verdict, text, .. }) in found {
-        assert_eq!(verdict, Verdict::Passed, "{name}: {text}");
+        assert_eq!(verdict, Passed, "{what}, {name}: {text}");
+        assert!(!text.is_empty(), "{what}, {name}: what was tried?");
     }
+}
+
+/// Each fault that `bad-rfb` has, the trial that finds it, and the words for it. Without one it breaks no rule.
+#[rustfmt::skip]
+const FAULTS: &[(&str, &str, Verdict, &str)] = &[
+    ("only-version", "rfb", Failed, "has sent 12 bytes, and nothing more"),
+    ("password", "rfb", Failed, "no security type in common"),
+    ("odd-init", "rfb", Failed, "a pixel has 24 bits"),
+    ("no-answer", "rfb-picture", Failed, "3072 of 3072 pixels"),
+    ("half-picture", "rfb-picture", Failed, "1536 of 3072 pixels"),
+    ("announces-nine", "rfb-picture", Failed, "announced more"),
+    ("no-clip", "rfb-picture", Failed, "outside the screen"),
+    ("one-format", "rfb-formats", Failed, "32 bits, big-endian"),
+    ("one-endian", "rfb-formats", Failed, "32 bits, big-endian"),
+    ("reads-no-encodings", "rfb-skips", Failed, "after SetEncodings with Raw"),
+    ("reads-no-text", "rfb-skips", Failed, "a cut text of 7 bytes"),
+    ("never-incremental", "rfb-incremental", Failed, "got no answer"),
+    ("stale", "fresh-stream", Failed, "nobody had asked for"),
+    ("rubbish-crashes", "rfb-rubbish", Crashed, "SIGABRT"),
+    ("rubbish-hangs", "rfb-rubbish", Failed, "the state is ATTACHED"),
+    ("shuts-reading", "never-reads", Failed, "the state is CLOSING"),
+    ("sigpipe", "peer-goes", Crashed, "SIGPIPE"),
+    ("leaks-socket", "hundred-attaches", Failed, "more open handles"),
+    ("closes-refused", "refused-handle", Failed, "closed a handle that it had refused"),
+    ("closes-refused", "attach-early", Failed, "closed a handle that it had refused"),
+    ("closes-refused", "attach-twice", Failed, "closed a handle that it had refused"),
+    ("opens-once", "reopen-after-stream", Failed, "open returned 102 (E_STATE)"),
+    ("fails-nameless", "attach", Failed, "last_error() has no name; WAITING was expected after the stream's end"),
+    ("slow-state", "any-while-attached", Failed, "state() while ATTACHED hasn't returned"),
+    ("end-untold", "changed-each-time", Failed, "from ATTACHED to WAITING"),
+    ("closed-untold", "changed-each-time", Failed, "from CLOSING to CLOSED"),
+    ("tells-locked", "changed-unlocked", Failed, "it holds their lock"),
+    ("code-in-closing", "code-gone", Failed, "session_code() in CLOSING returned 0 (OK)"),
+    ("probes-open", "probe-open", Failed, "probe() while WAITING returned 0 (OK)"),
+    ("refuses-none", "permissions", Failed, "permissions(0) returned 200 (E_PLUGIN)"),
+    ("prints-code", "code-not-printed", Failed, "printed the session code"),
+    ("prints-code-as-error", "code-not-printed", Failed, "printed the session code"),
+];
+
+/// Most of them are found by waiting for what doesn't come: all at once.
+#[test]
+fn what_is_wrong_on_a_stream_is_found() {
+    let folder = Folder::new();
+    let library = folder.misbehaving("bad-rfb").path;
+    let with = |fault: &str, trial: &str| CheckSpec {
+        only: vec![trial.to_owned()],
+        options: json!({ "fault": fault }),
+        // What fails behind the jail is tried once more without it, which would take as long again.
+        jail: false,
+        ..all(library.clone())
+    };
+    std::thread::scope(|scope| {
+        for (fault, trial, verdict, words) in FAULTS {
+            let spec = with(fault, trial);
+            scope.spawn(move || judged(spec, *verdict, words));
+        }
+    });
+    breaks_no_rule(all(library));
+}
+
+#[test]
+fn no_instance_is_left_where_none_was_made() {
+    breaks("leaves-out", "create-null", Failed, "left *out as it was");
 }
 
 /// What the plugin gets that tries this; as in `real/jail.rs`, by the checker.
@@ -206,7 +256,7 @@ fn tries(network: bool, jail: bool, what: &str, expected: &str) {
         jail,
         ..one(&folder, "breaks-out", "probe")
     };
-    judged(spec, Verdict::Passed, expected);
+    judged(spec, Passed, expected);
 }
 
 #[test]
@@ -231,22 +281,22 @@ fn a_plugin_that_wants_the_network_has_to_be_given_it() {
         ..spec
     };
     let spec = one(&folder, "wants-network", "network");
-    judged(spec.clone(), Verdict::Failed, "`network = true`");
-    judged(given(spec), Verdict::Passed, "may have it");
+    judged(spec.clone(), Failed, "`network = true`");
+    judged(given(spec), Passed, "may have it");
     // Nobody makes an instance of it without.
     let spec = one(&folder, "wants-network", "open");
-    judged(spec.clone(), Verdict::Skipped, "--network");
-    judged(given(spec), Verdict::Passed, "WAITING");
+    judged(spec.clone(), Skipped, "--network");
+    judged(given(spec), Passed, "WAITING");
 }
 
 #[test]
 fn what_the_jail_refuses_is_said_to_be_its_doing() {
     let folder = Folder::new();
     let spec = one(&folder, "writes-file", "open");
-    assert!(judged(spec.clone(), Verdict::Failed, "open returned 202").jailed);
+    assert!(judged(spec.clone(), Failed, "open returned 202").jailed);
     let free = CheckSpec {
         jail: false,
         ..spec
     };
-    assert!(!judged(free, Verdict::Passed, "WAITING").jailed);
+    assert!(!judged(free, Passed, "WAITING").jailed);
 }

@@ -31,7 +31,11 @@ async fn session(host: &PluginHost, events: &mut HostEvents) {
 #[tokio::test]
 async fn nothing_grows_over_fifty_sessions() {
     let folder = Folder::new();
-    for spec in [folder.echo(serde_json::json!(null)), folder.testcard_in_c()] {
+    for spec in [
+        folder.echo(serde_json::json!(null)),
+        folder.testcard_in_c(),
+        folder.testcard_in_rust(),
+    ] {
         within_one_child(&spec).await;
         over_many_children(&spec).await;
     }

@@ -40,6 +40,33 @@ pub(super) fn ensure(holds: bool, text: impl FnOnce() -> String) -> Outcome<()> 
     if holds { Ok(()) } else { failed(text()) }
 }
 
+/// The same, with what was being done before it.
+pub(super) fn while_doing<T>(what: &str, outcome: Outcome<T>) -> Outcome<T> {
+    outcome.map_err(|stop| match stop {
+        Stop::Failed(text) => Stop::Failed(format!("{what}: {text}")),
+        Stop::Skipped(text) => Stop::Skipped(format!("{what}: {text}")),
+    })
+}
+
+/// A status with its name, if it has one: `104 (E_ARGUMENT)`.
+pub(super) fn status_name(status: i32) -> String {
+    let name = match status {
+        raw::OK => "OK",
+        raw::E_CALLER => "E_CALLER",
+        raw::E_NULL => "E_NULL",
+        raw::E_STATE => "E_STATE",
+        raw::E_BUFFER => "E_BUFFER",
+        raw::E_ARGUMENT => "E_ARGUMENT",
+        raw::E_PLUGIN => "E_PLUGIN",
+        raw::E_INTERNAL => "E_INTERNAL",
+        raw::E_RESOURCES => "E_RESOURCES",
+        raw::E_TOOL => "E_TOOL",
+        raw::E_UNUSABLE => "E_UNUSABLE",
+        _ => return status.to_string(),
+    };
+    format!("{status} ({name})")
+}
+
 /// The library, not loaded yet.
 #[derive(Clone)]
 pub(super) struct Library {
@@ -128,7 +155,9 @@ impl Bench {
     pub(super) fn create(&self) -> Outcome<Instance> {
         let mut out = std::ptr::null();
         let status = self.create_raw(self.host.as_raw(), &raw mut out)?;
-        ensure(status == raw::OK, || format!("create returned {status}"))?;
+        ensure(status == raw::OK, || {
+            format!("create returned {}", status_name(status))
+        })?;
         ensure(!out.is_null(), || {
             "create returned 0 and gave no instance".into()
         })?;
@@ -154,7 +183,7 @@ impl Bench {
                 "the backend can't be used on this machine: {}",
                 instance.error().2
             )),
-            Err(status) => failed(format!("probe returned {status}")),
+            Err(status) => failed(format!("probe returned {}", status_name(status))),
         }
     }
 
@@ -228,55 +257,72 @@ impl Instance {
     pub(super) fn code(&self) -> Outcome<String> {
         text::read(|out| self.session_code(out))
             .map(|code| code.to_string())
-            .or_else(|status| failed(format!("session_code returned {status}")))
+            .or_else(|status| failed(format!("session_code returned {}", status_name(status))))
     }
 
     /// `open` with a code that will do.
     pub(super) fn open_well(&self, code: &CStr) -> Outcome<()> {
         let status = self.open(code.as_ptr());
         ensure(status == raw::OK, || {
-            format!("open returned {status}: {}", self.error().2)
+            format!("open returned {}{}", status_name(status), self.last_words())
         })
     }
 
     /// Opens it, and waits until it waits.
     pub(super) fn open_to_waiting(&self, code: &CStr) -> Outcome<()> {
         self.open_well(code)?;
-        self.until(raw::STATE_WAITING)
+        self.until(raw::STATE_WAITING, "after open()")
     }
 
     /// Closes it, and waits until it is closed.
     pub(super) fn close_to_closed(&self) -> Outcome<()> {
         let status = self.close();
-        ensure(status == raw::OK, || format!("close returned {status}"))?;
-        self.until(raw::STATE_CLOSED)
+        ensure(status == raw::OK, || {
+            format!("close returned {}", status_name(status))
+        })?;
+        self.until(raw::STATE_CLOSED, "after close()")
+    }
+
+    /// What the plugin says about its last failure, to be put after what happened.
+    pub(super) fn last_words(&self) -> String {
+        match self.error() {
+            (_, name, _) if name.is_empty() => "; last_error() has no name".to_owned(),
+            (_, name, words) => format!("; last_error() is {name}: {words}"),
+        }
     }
 
     /// The state now must be this.
-    pub(super) fn is_in(&self, wanted: u32) -> Outcome {
+    pub(super) fn is_in(&self, wanted: u32) -> Outcome<()> {
         let state = self.state();
         ensure(state == wanted, || {
-            format!("it is {}, not {}", state_name(state), state_name(wanted))
-        })?;
-        Ok(String::new())
+            format!(
+                "the state is {}, not {}",
+                state_name(state),
+                state_name(wanted)
+            )
+        })
     }
 
-    /// Waits for a state.
-    pub(super) fn until(&self, wanted: u32) -> Outcome<()> {
+    /// Waits for a state, which must come `when`: `after open()`.
+    pub(super) fn until(&self, wanted: u32, when: &str) -> Outcome<()> {
+        let expected = format!("{} was expected {when}", state_name(wanted));
         let reached = patiently(PATIENCE, || match self.state() {
             state if state == wanted => Some(Ok(())),
-            raw::STATE_FAILED => {
-                let (_, failure, words) = self.error();
-                Some(failed(format!("it failed ({failure}): {words}")))
-            }
+            raw::STATE_FAILED => Some(failed(format!(
+                "the state is FAILED{}; {expected}",
+                self.last_words()
+            ))),
             state if !state_exists(state) => {
                 Some(failed(format!("state() gave {state}, which doesn't exist")))
             }
             _ => None,
         });
         reached.unwrap_or_else(|| {
-            let (is, wanted) = (state_name(self.state()), state_name(wanted));
-            failed(format!("{is} after {} s, not {wanted}", PATIENCE.as_secs()))
+            let is = state_name(self.state());
+            failed(format!(
+                "the state is {is} for {} s already; {expected}",
+                PATIENCE.as_secs()
+            ))
         })
     }
 }
@@ -305,6 +351,8 @@ pub(super) struct Host {
     late: AtomicU64,
     over: AtomicBool,
     logged: Mutex<Vec<String>>,
+    /// What is done within each `changed`.
+    within_changed: Mutex<Option<Box<dyn Fn() + Send>>>,
     options: String,
 }
 
@@ -332,6 +380,7 @@ impl Host {
             late: AtomicU64::new(0),
             over: AtomicBool::new(false),
             logged: Mutex::default(),
+            within_changed: Mutex::default(),
             options,
         }))
     }
@@ -348,6 +397,13 @@ impl Host {
     /// Whether it is told of a change, after so many, now or a moment later: the call comes after the state.
     pub(super) fn is_told(&self, before: u64) -> bool {
         patiently(PATIENCE, || (self.changes() > before).then_some(())).is_some()
+    }
+
+    /// From now on this is done within each `changed`, before it returns.
+    pub(super) fn do_within_changed(&self, what: impl Fn() + Send + 'static) {
+        if let Ok(mut slot) = self.within_changed.lock() {
+            *slot = Some(Box::new(what));
+        }
     }
 
     /// From now on no call may come.
@@ -383,6 +439,11 @@ fn table(host: *const raw::Host) -> Option<&'static Host> {
 unsafe extern "C" fn changed(host: *const raw::Host) {
     if let Some(host) = table(host) {
         host.changes.fetch_add(1, Ordering::SeqCst);
+        if let Ok(slot) = host.within_changed.lock()
+            && let Some(what) = &*slot
+        {
+            what();
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! still be tried in the others. The child closes itself off as the plugin host does, so that a plugin's author meets here
 //! what the jail refuses.
 //!
-//! What is tried is in `trials`; the plugin as it is handled there, in `bench`.
+//! What is tried is in `trials`; the plugin as it is handled there, in `bench`; the other end of its socket, in `viewer`.
 
 mod bench;
 mod clock;
+mod printed;
 mod trials;
+mod viewer;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};

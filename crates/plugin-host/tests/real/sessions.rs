@@ -1,4 +1,4 @@
-//! Plugins that do what they should: one in Rust by the SDK, one in plain C.
+//! Plugins that do what they should: two in Rust by the SDK, one in plain C.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -58,6 +58,7 @@ async fn greeted(host: &PluginHost) -> UnixStream {
 async fn a_plugin_in_rust_serves_sessions() {
     let folder = Folder::new();
     whole_session(folder.echo(json!(null))).await;
+    whole_session(folder.testcard_in_rust()).await;
 }
 
 #[tokio::test]

@@ -83,18 +83,29 @@ impl Folder {
         only_ours(self.spec("testcard", "libtestcard.so"))
     }
 
+    /// The example in Rust, which cargo built.
+    pub(crate) fn testcard_in_rust(&self) -> PluginSpec {
+        only_ours(self.built("testcard"))
+    }
+
     /// A plugin by the SDK that sends back what it gets and does what its options say, which cargo built.
     pub(crate) fn echo(&self, options: Value) -> PluginSpec {
-        let built = exe().with_file_name("examples/libecho.so");
+        only_ours(PluginSpec {
+            options,
+            ..self.built("echo")
+        })
+    }
+
+    /// A copy of an example of this crate.
+    fn built(&self, id: &str) -> PluginSpec {
+        let built = exe().with_file_name(format!("examples/lib{id}.so"));
         assert!(
             built.exists(),
             "build it first: cargo build -p etatuki-plugin-host --examples"
         );
-        std::fs::copy(built, self.path().join("echo.so")).unwrap();
-        only_ours(PluginSpec {
-            options,
-            ..self.spec("echo", "echo.so")
-        })
+        let spec = self.spec(id, &format!("{id}.so"));
+        std::fs::copy(built, &spec.path).unwrap();
+        spec
     }
 
     fn build(&self, source: &Path, id: &str) -> PluginSpec {

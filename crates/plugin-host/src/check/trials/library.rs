@@ -1,13 +1,13 @@
 //! What the library is before anything is opened: its descriptor, its instance, its ends.
 
-use std::io::Read as _;
-use std::ptr::{null, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 
 use etatuki_backend_api::raw;
 
 use super::{AT_ONCE, empty, is};
-use crate::check::bench::{Host, Library, Outcome, Stop, ensure};
+use crate::check::bench::{Bench, Host, Library, Outcome, ensure};
 use crate::check::clock::within;
+use crate::check::printed;
 
 pub(super) fn symbol(library: &Library) -> Outcome {
     let descriptor = library.load()?;
@@ -18,30 +18,11 @@ pub(super) fn symbol(library: &Library) -> Outcome {
 }
 
 pub(super) fn quiet_load(library: &Library) -> Outcome {
-    let printed = capture(|| library.load().map(|_| ()))?;
+    let ((), printed) = printed::during(|| library.load().map(|_| ()))?;
     ensure(printed.is_empty(), || {
         format!("it printed {:?} while it was loaded", printed.trim_end())
     })?;
-    Ok(String::new())
-}
-
-/// What goes to stdout and stderr meanwhile.
-fn capture(work: impl FnOnce() -> Outcome<()>) -> Outcome<String> {
-    let broken = |error: std::io::Error| Stop::Skipped(format!("nothing can be captured: {error}"));
-    let (mut read, write) = std::io::pipe().map_err(broken)?;
-    let before = std::io::stderr();
-    let saved = rustix::io::dup(&before).map_err(|error| broken(error.into()))?;
-    let both = |to: &dyn Fn() -> rustix::io::Result<()>| to().map_err(|error| broken(error.into()));
-    both(&|| rustix::stdio::dup2_stdout(&write))?;
-    both(&|| rustix::stdio::dup2_stderr(&write))?;
-    drop(write);
-    let done = work();
-    both(&|| rustix::stdio::dup2_stdout(&saved))?;
-    both(&|| rustix::stdio::dup2_stderr(&saved))?;
-    done?;
-    let mut printed = Vec::new();
-    read.read_to_end(&mut printed).map_err(broken)?;
-    Ok(String::from_utf8_lossy(&printed).into_owned())
+    Ok("nothing".into())
 }
 
 pub(super) fn load_time(library: &Library) -> Outcome {
@@ -75,12 +56,7 @@ pub(super) fn descriptor(library: &Library) -> Outcome {
 
 pub(super) fn capabilities(library: &Library) -> Outcome {
     let bench = library.described()?;
-    let known = raw::CAP_INPUT
-        | raw::CAP_CLIPBOARD
-        | raw::CAP_RESIZE
-        | raw::CAP_OWN_CODE
-        | raw::CAP_OWN_TRANSPORT
-        | raw::CAP_NETWORK;
+    let known = CAPABILITIES.iter().fold(0, |known, (bit, _)| known | bit);
     let bits = bench.about.capabilities;
     ensure(bits & !known == 0, || {
         format!("the bits {:#x} aren't defined", bits & !known)
@@ -91,8 +67,23 @@ pub(super) fn capabilities(library: &Library) -> Outcome {
     ensure(!own || bench.has(raw::CAP_OWN_CODE), || {
         "the code_form is `own`, and OWN_CODE isn't set".into()
     })?;
-    Ok(format!("{bits:#x}"))
+    let names = CAPABILITIES.iter().filter(|(bit, _)| bench.has(*bit));
+    let names: Vec<_> = names.map(|(_, name)| *name).collect();
+    Ok(if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    })
 }
+
+const CAPABILITIES: [(u64, &str); 6] = [
+    (raw::CAP_INPUT, "INPUT"),
+    (raw::CAP_CLIPBOARD, "CLIPBOARD"),
+    (raw::CAP_RESIZE, "RESIZE"),
+    (raw::CAP_OWN_CODE, "OWN_CODE"),
+    (raw::CAP_OWN_TRANSPORT, "OWN_TRANSPORT"),
+    (raw::CAP_NETWORK, "NETWORK"),
+];
 
 pub(super) fn network(library: &Library) -> Outcome {
     let bench = library.described()?;
@@ -108,43 +99,59 @@ pub(super) fn network(library: &Library) -> Outcome {
 
 pub(super) fn create(library: &Library) -> Outcome {
     library.bench()?.create()?;
-    Ok(String::new())
+    Ok("with all its functions".into())
+}
+
+/// What stands in `out` before create(): what a host that doesn't set it may have there.
+const RUBBISH: *const raw::Instance = NonNull::dangling().as_ptr();
+
+/// `create` must refuse this host with this status, and leave null.
+fn refuses(bench: &Bench, call: &str, host: *const raw::Host, wanted: i32) -> Outcome<()> {
+    let mut out = RUBBISH;
+    is(call, bench.create_raw(host, &raw mut out)?, wanted)?;
+    ensure(out.is_null(), || {
+        let left = if out == RUBBISH {
+            "left *out as it was"
+        } else {
+            "set *out"
+        };
+        format!("{call} {left}; it must be null unless OK is returned")
+    })
 }
 
 pub(super) fn create_null(library: &Library) -> Outcome {
     let bench = library.bench()?;
-    let mut out = null();
-    let without_host = bench.create_raw(null(), &raw mut out)?;
-    is("create(NULL, out)", without_host, raw::E_NULL)?;
-    ensure(out.is_null(), || {
-        "create(NULL, out) gave an instance".into()
-    })?;
+    refuses(&bench, "create(NULL, out)", null(), raw::E_NULL)?;
     is(
         "create(host, NULL)",
         bench.create_raw(bench.host.as_raw(), null_mut())?,
         raw::E_NULL,
-    )
+    )?;
+    Ok("without a host, and without a place for the instance".into())
 }
 
 pub(super) fn create_short_host(library: &Library) -> Outcome {
     let bench = library.bench()?;
-    let short = Host::leak("null".into(), 16);
-    let mut out = null();
-    let status = bench.create_raw(short.as_raw(), &raw mut out)?;
-    is("create() with a host of 16 bytes", status, raw::E_ARGUMENT)?;
-    ensure(out.is_null(), || "it gave an instance all the same".into())?;
-    Ok(String::new())
+    let whole = size_of::<raw::Host>() as u32;
+    for size in [16, whole - 1] {
+        let short = Host::leak("null".into(), size);
+        let call = format!("create() with a host of {size} bytes");
+        refuses(&bench, &call, short.as_raw(), raw::E_ARGUMENT)?;
+    }
+    Ok(format!("16 and {} bytes", whole - 1))
 }
 
 pub(super) fn create_newer_host(library: &Library) -> Outcome {
     let bench = library.bench()?;
-    let newer = Host::leak("null".into(), size_of::<raw::Host>() as u32 + 64);
+    let size = size_of::<raw::Host>() as u32 + 64;
+    let newer = Host::leak("null".into(), size);
     let mut out = null();
     is(
         "create()",
         bench.create_raw(newer.as_raw(), &raw mut out)?,
         raw::OK,
-    )
+    )?;
+    Ok(format!("{size} bytes"))
 }
 
 pub(super) fn first_state(library: &Library) -> Outcome {
@@ -161,7 +168,7 @@ pub(super) fn first_state(library: &Library) -> Outcome {
         status == raw::OK && name.is_empty() && words.is_empty(),
         || format!("last_error() says {status} {name:?} {words:?} before anything has failed"),
     )?;
-    Ok(String::new())
+    Ok("CLOSED".into())
 }
 
 pub(super) fn extension(library: &Library) -> Outcome {
@@ -173,10 +180,10 @@ pub(super) fn extension(library: &Library) -> Outcome {
     ensure(instance.extension(null()).is_null(), || {
         "extension(NULL) gave something".into()
     })?;
-    Ok(String::new())
+    Ok("a name that nobody has defined, and NULL".into())
 }
 
 pub(super) fn destroy_null(library: &Library) -> Outcome {
     library.bench()?.create()?.destroy_null();
-    Ok(String::new())
+    Ok("nothing happened".into())
 }

@@ -3,16 +3,19 @@
 
 mod leftovers;
 mod library;
+mod picture;
 mod session;
 mod stream;
+mod told;
+mod unfriendly;
 
 use std::ffi::c_char;
 use std::ptr::null_mut;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etatuki_backend_api::raw;
 
-use super::bench::{Library, Outcome, ensure};
+use super::bench::{Library, Outcome, ensure, status_name};
 
 /// A trial that can be run by its name.
 pub(super) struct Known {
@@ -41,6 +44,7 @@ trials! {
     library::first_state "first-state" "a new instance is CLOSED, without code and failure"
     session::probe "probe" "probe() gives a tool and a version, or E_UNUSABLE with a name and a sentence"
     session::probe_null "probe-null" "probe() refuses null buffers with E_NULL"
+    session::probe_open "probe-open" "probe() is refused with E_STATE while something is open"
     leftovers::probe_leaves_nothing "probe-leaves-nothing" "probe() leaves no thread, handle or process behind"
     session::exact_buffers "exact-buffers" "a text is written whole into a buffer that just holds it, and not at all into a smaller one"
     session::open "open" "open() leads to WAITING, with a code and changed()"
@@ -49,16 +53,32 @@ trials! {
     session::open_twice "open-twice" "open() is refused with E_STATE while something is open"
     session::code "code" "the code is the one that was given, or a text of one's own with OWN_CODE"
     session::code_is_secret "code-is-secret" "the code stands in no line of the log"
+    session::code_not_printed "code-not-printed" "the code is printed neither to stdout nor to stderr"
+    session::code_gone "code-gone" "session_code() is refused with E_STATE when the session is CLOSING or CLOSED"
     session::close_closed "close-closed" "close() in CLOSED does nothing and returns 0"
     session::close_opening "close-opening" "close() right after open() leads to CLOSED"
     session::close_twice "close-twice" "close() twice is the same as once"
     session::reopen "reopen" "after CLOSED it can be opened again"
     stream::attach "attach" "attach() leads to ATTACHED, and to WAITING again when the stream has ended"
-    stream::rfb "rfb" "on an attached socket the plugin speaks RFB, as the server, which speaks first"
     stream::attach_again "attach-again" "another socket may come after the first one has ended"
     stream::attach_early "attach-early" "attach() is refused with E_STATE in CLOSED, and the socket stays the host's"
+    stream::attach_twice "attach-twice" "attach() is refused with E_STATE while ATTACHED, and the socket stays the host's"
     stream::attach_rubbish "attach-rubbish" "attach() refuses what is no handle"
+    stream::refused_handle "refused-handle" "a handle that attach() refuses stays open"
+    stream::reopen_after_stream "reopen-after-stream" "it can be closed and opened again after a stream, and in the middle of one"
     stream::close_attached "close-attached" "close() while somebody is attached ends the stream"
+    stream::any_while_attached "any-while-attached" "no [any] function blocks while ATTACHED, also when nobody reads the stream"
+    told::changed_each_time "changed-each-time" "changed() is called after each change of state that no call has finished"
+    told::changed_unlocked "changed-unlocked" "changed() is called with no lock held that an [any] function needs"
+    picture::rfb "rfb" "the plugin speaks RFB as the server, which speaks first: a version, security None, its screen"
+    picture::rfb_picture "rfb-picture" "a full request brings all that was asked for and lies on the screen"
+    picture::rfb_formats "rfb-formats" "pixels come in the format that was asked for"
+    picture::rfb_skips "rfb-skips" "SetEncodings and cut text are read to their ends"
+    picture::rfb_incremental "rfb-incremental" "an incremental request is answered when the picture changes"
+    picture::fresh_stream "fresh-stream" "nothing of one stream is left on the next"
+    unfriendly::rfb_rubbish "rfb-rubbish" "a client that sends rubbish ends its stream, and nothing else"
+    unfriendly::never_reads "never-reads" "close() ends a stream that nobody reads"
+    unfriendly::peer_goes "peer-goes" "a peer that goes in the middle of an update ends its stream, and raises no SIGPIPE"
     session::permissions "permissions" "permissions() takes every set that exists"
     library::extension "extension" "an extension that doesn't exist is null"
     session::any_thread "any-thread" "state(), session_code() and last_error() may be called from eight threads at any time"
@@ -67,25 +87,28 @@ trials! {
     leftovers::silence "silence" "no function of the host is called after destroy() has returned"
     leftovers::leaves_nothing "leaves-nothing" "after destroy() no thread and no process is left"
     leftovers::hundred_opens "hundred-opens" "a hundred sessions leak no thread and no handle"
+    leftovers::hundred_attaches "hundred-attaches" "a hundred streams leak no thread and no handle"
 }
 
 /// What takes longer doesn't return at once. A call has two seconds ([call] in the header), on slow machines too.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
+/// How long a trial goes on doing the same again, after the least that shows something.
+const ENOUGH: Duration = Duration::from_secs(2);
+
+/// So many rounds, or as few as `least` when they take long, for a tool that is started in each of them. What is judged
+/// doesn't depend on their number.
+fn rounds(least: usize, most: usize) -> impl Iterator<Item = usize> {
+    let started = Instant::now();
+    (0..most).take_while(move |round| *round < least || started.elapsed() < ENOUGH)
+}
+
 /// The status must be this.
-fn is(call: &str, status: i32, wanted: i32) -> Outcome {
-    let name = match wanted {
-        raw::OK => "OK",
-        raw::E_NULL => "E_NULL",
-        raw::E_STATE => "E_STATE",
-        raw::E_BUFFER => "E_BUFFER",
-        raw::E_ARGUMENT => "E_ARGUMENT",
-        _ => "?",
-    };
+fn is(call: &str, status: i32, wanted: i32) -> Outcome<()> {
     ensure(status == wanted, || {
-        format!("{call} returned {status}; it must be {wanted} ({name})")
-    })?;
-    Ok(String::new())
+        let (status, wanted) = (status_name(status), status_name(wanted));
+        format!("{call} returned {status}; it must be {wanted}")
+    })
 }
 
 /// No buffer: asks for the length.

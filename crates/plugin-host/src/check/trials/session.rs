@@ -7,15 +7,27 @@ use std::time::{Duration, Instant};
 
 use etatuki_backend_api::{raw, text};
 
-use super::{AT_ONCE, empty, is, text_in};
-use crate::check::bench::{Library, Outcome, ensure, failed, state_exists};
+use super::told::Seen;
+use super::{AT_ONCE, empty, is, rounds, text_in};
+use crate::check::bench::{
+    Bench, Library, Outcome, ensure, failed, state_exists, state_name, status_name,
+};
 use crate::check::clock::within;
+use crate::check::printed;
+use crate::check::viewer::Wire;
 
 pub(super) fn probe(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
     let found = text::read_several(|[tool, version]| instance.probe(tool, version));
     match found {
-        Ok([tool, version]) => Ok(format!("{} {}", *tool, *version).trim().to_owned()),
+        Ok([tool, version]) => {
+            let found = format!("{} {}", *tool, *version).trim().to_owned();
+            Ok(if found.is_empty() {
+                "usable; it names no tool".into()
+            } else {
+                found
+            })
+        }
         Err(raw::E_UNUSABLE) => {
             let (_, name, words) = instance.error();
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -27,7 +39,7 @@ pub(super) fn probe(library: &Library) -> Outcome {
             })?;
             Ok(format!("can't be used here: {name}: {words}"))
         }
-        Err(status) => failed(format!("probe() returned {status}")),
+        Err(status) => failed(format!("probe() returned {}", status_name(status))),
     }
 }
 
@@ -36,9 +48,22 @@ pub(super) fn probe_null(library: &Library) -> Outcome {
     let status = instance.probe(null_mut(), null_mut());
     // One that can't be used here may say that first.
     ensure([raw::E_NULL, raw::E_UNUSABLE].contains(&status), || {
-        format!("probe(NULL, NULL) returned {status}; it must be 101 (E_NULL)")
+        format!(
+            "probe(NULL, NULL) returned {}; it must be 101 (E_NULL)",
+            status_name(status)
+        )
     })?;
-    Ok(String::new())
+    Ok(status_name(status))
+}
+
+pub(super) fn probe_open(library: &Library) -> Outcome {
+    let bench = library.bench()?;
+    let instance = bench.waiting()?;
+    let (mut tool, mut version) = (empty(), empty());
+    let status = instance.probe(&raw mut tool, &raw mut version);
+    is("probe() while WAITING", status, raw::E_STATE)?;
+    instance.is_in(raw::STATE_WAITING)?;
+    Ok("while WAITING".into())
 }
 
 pub(super) fn exact_buffers(library: &Library) -> Outcome {
@@ -92,23 +117,21 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
         "session_code() with data NULL and capacity 10",
         instance.session_code(&raw mut lies),
         raw::E_NULL,
-    )
+    )?;
+    Ok(format!("{} bytes, one fewer, none, and null", needed + 1))
 }
 
 pub(super) fn open(library: &Library) -> Outcome {
     let bench = library.bench()?;
     let instance = bench.usable()?;
-    let before = bench.host.changes();
     let started = Instant::now();
     instance.open_well(&bench.code())?;
     // Nobody needs to be told of what open() itself returns with.
-    let at_once = instance.state() == raw::STATE_WAITING;
-    instance.until(raw::STATE_WAITING)?;
+    let seen = Seen::now(&bench, &instance);
+    instance.until(raw::STATE_WAITING, "after open()")?;
     let took = started.elapsed();
     instance.code()?;
-    ensure(at_once || bench.host.is_told(before), || {
-        "the state changed, and changed() was never called".into()
-    })?;
+    seen.told(&bench, raw::STATE_WAITING)?;
     Ok(format!("WAITING after {} ms", took.as_millis()))
 }
 
@@ -126,7 +149,8 @@ pub(super) fn open_returns(library: &Library) -> Outcome {
 pub(super) fn open_null(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
     is("open(NULL)", instance.open(null()), raw::E_NULL)?;
-    instance.is_in(raw::STATE_CLOSED)
+    instance.is_in(raw::STATE_CLOSED)?;
+    Ok("open(NULL)".into())
 }
 
 pub(super) fn open_twice(library: &Library) -> Outcome {
@@ -143,7 +167,7 @@ pub(super) fn open_twice(library: &Library) -> Outcome {
     ensure(instance.code()? == code, || {
         "the code is another one afterwards".into()
     })?;
-    Ok(String::new())
+    Ok("while WAITING; state and code stay".into())
 }
 
 pub(super) fn code(library: &Library) -> Outcome {
@@ -163,36 +187,94 @@ pub(super) fn code(library: &Library) -> Outcome {
 
 pub(super) fn code_is_secret(library: &Library) -> Outcome {
     let bench = library.bench()?;
-    let instance = bench.waiting()?;
-    let given = bench.code();
-    let codes = [instance.code()?, given.to_string_lossy().into_owned()];
-    instance.close_to_closed()?;
+    let codes = with_code(&bench)?;
     let logged = bench.host.logged();
-    ensure(!codes.iter().any(|code| logged.contains(code)), || {
+    ensure(!has_code(&logged, &codes), || {
         "the log has the session code in it".into()
     })?;
-    Ok(String::new())
+    Ok(format!("the log has {} lines", logged.lines().count()))
+}
+
+pub(super) fn code_not_printed(library: &Library) -> Outcome {
+    let bench = library.bench()?;
+    let (codes, printed) = printed::during(|| with_code(&bench))?;
+    ensure(!has_code(&printed, &codes), || {
+        "it printed the session code, to stdout or stderr".into()
+    })?;
+    Ok(format!("it printed {} bytes", printed.len()))
+}
+
+/// Opens and closes it; gives the code that it was given, and the one that it has.
+fn with_code(bench: &Bench) -> Outcome<[String; 2]> {
+    let instance = bench.waiting()?;
+    let given = bench.code().to_string_lossy().into_owned();
+    let codes = [instance.code()?, given];
+    if !bench.has(raw::CAP_OWN_TRANSPORT) {
+        drop(Wire::attach(&instance)?);
+        instance.until(raw::STATE_WAITING, "after the stream's end")?;
+    }
+    instance.close_to_closed()?;
+    Ok(codes)
+}
+
+fn has_code(text: &str, codes: &[String]) -> bool {
+    // An empty code, which the tool's own window shows, is in every text.
+    codes
+        .iter()
+        .any(|code| !code.is_empty() && text.contains(code.as_str()))
+}
+
+/// Quick looks at a state that may be over before the second one; what isn't seen isn't judged.
+pub(super) fn code_gone(library: &Library) -> Outcome {
+    let bench = library.bench()?;
+    let instance = bench.usable()?;
+    let (mut seen, mut closes) = (0, 0);
+    for _ in rounds(3, 20) {
+        instance.open_to_waiting(&bench.code())?;
+        let stream = match bench.has(raw::CAP_OWN_TRANSPORT) {
+            true => None,
+            false => Some(Wire::attach(&instance)?),
+        };
+        instance.close();
+        let (before, mut code) = (instance.state(), empty());
+        let status = instance.session_code(&raw mut code);
+        if (before, instance.state()) == (raw::STATE_CLOSING, raw::STATE_CLOSING) {
+            is("session_code() in CLOSING", status, raw::E_STATE)?;
+            seen += 1;
+        }
+        instance.until(raw::STATE_CLOSED, "after close()")?;
+        let status = instance.session_code(&raw mut code);
+        is("session_code() in CLOSED", status, raw::E_STATE)?;
+        drop(stream);
+        closes += 1;
+    }
+    Ok(format!(
+        "CLOSED; CLOSING, seen in {seen} of {closes} closes"
+    ))
 }
 
 pub(super) fn close_closed(library: &Library) -> Outcome {
     let instance = library.bench()?.create()?;
     is("close() in CLOSED", instance.close(), raw::OK)?;
-    instance.is_in(raw::STATE_CLOSED)
+    instance.is_in(raw::STATE_CLOSED)?;
+    Ok("close() in CLOSED".into())
 }
 
 pub(super) fn close_opening(library: &Library) -> Outcome {
     let bench = library.bench()?;
     let instance = bench.usable()?;
     instance.open(bench.code().as_ptr());
+    let from = state_name(instance.state());
     instance.close_to_closed()?;
-    Ok(String::new())
+    Ok(format!("from {from} to CLOSED"))
 }
 
 pub(super) fn close_twice(library: &Library) -> Outcome {
     let instance = library.bench()?.waiting()?;
     instance.close();
     instance.close_to_closed()?;
-    is("close() once more", instance.close(), raw::OK)
+    is("close() once more", instance.close(), raw::OK)?;
+    Ok("twice at once, and once more in CLOSED".into())
 }
 
 pub(super) fn reopen(library: &Library) -> Outcome {
@@ -201,21 +283,22 @@ pub(super) fn reopen(library: &Library) -> Outcome {
     instance.close_to_closed()?;
     instance.open_to_waiting(&bench.code())?;
     instance.code()?;
-    Ok(String::new())
+    Ok("WAITING again, with a code".into())
 }
 
 pub(super) fn permissions(library: &Library) -> Outcome {
     let instance = library.bench()?.waiting()?;
     let view = raw::PERMISSION_VIEW;
     for set in [0, view, view | raw::PERMISSION_CONTROL, view, 0] {
-        let status = instance.permissions(set);
-        ensure(status == raw::OK || status >= raw::E_PLUGIN, || {
-            format!("permissions({set}) returned {status}")
-        })?;
+        is(
+            &format!("permissions({set})"),
+            instance.permissions(set),
+            raw::OK,
+        )?;
     }
     // What it does about it on threads of its own has a moment to go wrong.
     std::thread::sleep(Duration::from_millis(100));
-    Ok(String::new())
+    Ok("nothing, VIEW, VIEW and CONTROL, and back".into())
 }
 
 pub(super) fn any_thread(library: &Library) -> Outcome {
@@ -253,5 +336,5 @@ pub(super) fn any_thread(library: &Library) -> Outcome {
             .next();
         done.map(|()| odd)
     })?;
-    odd.map_or_else(|| Ok(String::new()), failed)
+    odd.map_or_else(|| Ok("over 20 sessions".into()), failed)
 }

@@ -1,147 +1,194 @@
-//! Somebody on the stream.
+//! Sockets handed over, and what becomes of them.
 
 use std::io::{Read as _, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, IntoRawFd as _};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use etatuki_backend_api::raw;
 
-use super::is;
+use super::{AT_ONCE, empty, is};
 use crate::check::bench::{
-    Bench, Instance, Library, Outcome, PATIENCE, Stop, ensure, skipped, state_exists,
+    Bench, Instance, Library, Outcome, Stop, ensure, skipped, state_exists, status_name,
 };
-use crate::check::clock::{Watch, patiently, within};
+use crate::check::clock::{Watch, within};
+use crate::check::viewer::{CLOSED_REFUSED, Viewer, Wire, pair, what_is};
 
 /// How long any call may take.
-const CALL: Duration = Duration::from_secs(2);
+pub(super) const CALL: Duration = Duration::from_secs(2);
 
-/// Attaches a socket; gives its other end.
-fn attached(instance: &Instance) -> Outcome<UnixStream> {
-    let broken = |error: std::io::Error| Stop::Skipped(format!("no socket pair: {error}"));
-    let (ours, theirs) = UnixStream::pair().map_err(broken)?;
-    ours.set_nonblocking(true).map_err(broken)?;
-    let status = instance.attach(theirs.as_raw_fd() as isize);
-    ensure(status == raw::OK, || {
-        format!("attach() returned {status}: {}", instance.error().2)
-    })?;
-    // It is the plugin's now.
-    let _ = theirs.into_raw_fd();
-    Ok(ours)
-}
-
-/// Attaches a socket, and reads the beginning of RFB from its other end.
-fn greeted(instance: &Instance) -> Outcome<UnixStream> {
-    let stream = attached(instance)?;
-    let greeting = read(&stream, 12);
-    ensure(greeting.len() == 12, || {
-        "nothing came on the socket within 5 s; the server speaks first in RFB".into()
-    })?;
-    ensure(greeting.starts_with(b"RFB 003."), || {
-        format!(
-            "it doesn't begin as RFB does: {:?}",
-            String::from_utf8_lossy(&greeting)
-        )
-    })?;
-    Ok(stream)
-}
-
-/// So many bytes, or fewer, if they are all that comes.
-fn read(stream: &UnixStream, wanted: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    patiently(PATIENCE, || {
-        let rest = (wanted - bytes.len()) as u64;
-        // What came before it would block is kept.
-        let ended = stream.take(rest).read_to_end(&mut bytes).is_ok();
-        ended.then_some(())
-    });
-    bytes
-}
-
-/// Whether it ends. What comes until then is dropped.
-fn ends(stream: &mut UnixStream) -> bool {
-    let mut buffer = [0; 65536];
-    let ended = patiently(PATIENCE, || match stream.read(&mut buffer) {
-        Ok(0) => Some(()),
-        Ok(_) => None,
-        Err(error) => (error.kind() != std::io::ErrorKind::WouldBlock).then_some(()),
-    });
-    ended.is_some()
-}
-
-fn attachable(library: &Library) -> Outcome<(Bench, Instance)> {
+/// One that waits for a stream.
+pub(super) fn attachable(library: &Library) -> Outcome<(Bench, Instance)> {
     let bench = library.bench()?;
-    if bench.has(raw::CAP_OWN_TRANSPORT) {
-        return skipped("it brings its own transport");
-    }
+    ensure_attachable(&bench)?;
     let instance = bench.waiting()?;
     Ok((bench, instance))
 }
 
-pub(super) fn attach(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
-    let stream = attached(&instance)?;
-    instance.is_in(raw::STATE_ATTACHED)?;
-    drop(stream);
-    instance.until(raw::STATE_WAITING)?;
-    Ok(String::new())
+fn ensure_attachable(bench: &Bench) -> Outcome<()> {
+    if bench.has(raw::CAP_OWN_TRANSPORT) {
+        return skipped("it brings its own transport");
+    }
+    Ok(())
 }
 
-pub(super) fn rfb(library: &Library) -> Outcome {
+pub(super) fn attach(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    greeted(&instance)?;
-    Ok(String::new())
+    let stream = Wire::attach(&instance)?;
+    instance.is_in(raw::STATE_ATTACHED)?;
+    drop(stream);
+    instance.until(raw::STATE_WAITING, "after the stream's end")?;
+    Ok("ATTACHED, and WAITING after the stream's end".into())
 }
 
 pub(super) fn attach_again(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
     for _ in 0..2 {
-        drop(attached(&instance)?);
-        instance.until(raw::STATE_WAITING)?;
+        drop(Wire::attach(&instance)?);
+        instance.until(raw::STATE_WAITING, "after the stream's end")?;
     }
-    Ok(String::new())
+    Ok("two streams, one after the other".into())
 }
 
 pub(super) fn attach_early(library: &Library) -> Outcome {
     let bench = library.bench()?;
-    if bench.has(raw::CAP_OWN_TRANSPORT) {
-        return skipped("it brings its own transport");
-    }
-    let instance = bench.create()?;
-    let pair =
-        UnixStream::pair().map_err(|error| Stop::Skipped(format!("no socket pair: {error}")));
-    let (mut ours, theirs) = pair?;
-    is(
-        "attach() in CLOSED",
-        instance.attach(theirs.as_raw_fd() as isize),
-        raw::E_STATE,
-    )?;
-    let alive = ours.write_all(b"x").is_ok() && (&theirs).read_exact(&mut [0]).is_ok();
-    ensure(alive, || {
-        "the socket was touched: it is still the host's".into()
+    ensure_attachable(&bench)?;
+    refuses(&bench.create()?, "attach() in CLOSED")?;
+    Ok("in CLOSED".into())
+}
+
+pub(super) fn attach_twice(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    let _first = Wire::attach(&instance)?;
+    refuses(&instance, "attach() while ATTACHED")?;
+    instance.is_in(raw::STATE_ATTACHED)?;
+    Ok("while ATTACHED".into())
+}
+
+/// A socket is refused in this state, and works as before.
+fn refuses(instance: &Instance, call: &str) -> Outcome<()> {
+    let (mut ours, theirs) = pair()?;
+    // A plugin may close it, and a handle mustn't be closed twice.
+    let mut theirs = ManuallyDrop::new(theirs);
+    let before = what_is(theirs.as_raw_fd());
+    let status = instance.attach(theirs.as_raw_fd() as isize);
+    is(call, status, raw::E_STATE)?;
+    ensure(what_is(theirs.as_raw_fd()) == before, || {
+        format!("{call} returned {}{CLOSED_REFUSED}", status_name(status))
     })?;
-    Ok(String::new())
+    let alive = ours.write_all(b"x").is_ok() && theirs.read_exact(&mut [0]).is_ok();
+    ensure(alive, || {
+        format!("{call} is refused, and the socket doesn't work any more; it is the host's still")
+    })
 }
 
 pub(super) fn attach_rubbish(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let status = instance.attach(-1);
-    ensure(status != raw::OK, || "attach(-1) returned 0".into())?;
-    let state = instance.state();
-    ensure(state_exists(state), || {
-        format!("state() gave {state} afterwards")
-    })?;
-    Ok(format!("{status}"))
+    let (_ours, theirs) = pair()?;
+    // By its number, for a plugin may close it.
+    let theirs = theirs.into_raw_fd();
+    let before = what_is(theirs);
+    // A socket's only when the upper half is cut off.
+    let long = (1 << 32) | theirs as isize;
+    let mut statuses = Vec::new();
+    for handle in [-1, isize::MIN, long] {
+        let status = instance.attach(handle);
+        ensure(status != raw::OK, || {
+            format!("attach({handle:#x}) returned 0; that is no handle")
+        })?;
+        ensure(what_is(theirs) == before, || {
+            format!("attach({handle:#x}) closed a handle that it wasn't given")
+        })?;
+        statuses.push(status_name(status));
+        let state = instance.state();
+        ensure(state_exists(state), || {
+            format!("state() gave {state} afterwards")
+        })?;
+    }
+    statuses.dedup();
+    Ok(statuses.join(", "))
+}
+
+/// Handles that aren't sockets may be refused. One that takes them has them, and what it does with them is its business: no
+/// host hands such a thing over.
+pub(super) fn refused_handle(library: &Library) -> Outcome {
+    let (_bench, instance) = attachable(library)?;
+    let broken =
+        |error: std::io::Error| Stop::Skipped(format!("there is no handle to try: {error}"));
+    let device = std::fs::File::open("/dev/null").map_err(broken)?;
+    let (pipe, _) = std::io::pipe().map_err(broken)?;
+    let mut texts = Vec::new();
+    for (what, handle) in [
+        ("a device", device.into_raw_fd()),
+        ("a pipe", pipe.into_raw_fd()),
+    ] {
+        let before = what_is(handle);
+        let status = instance.attach(handle as isize);
+        if status == raw::OK {
+            texts.push(format!("{what} is taken"));
+            break;
+        }
+        let status = status_name(status);
+        ensure(what_is(handle) == before, || {
+            format!("attach() with {what} returned {status}{CLOSED_REFUSED}")
+        })?;
+        instance.is_in(raw::STATE_WAITING)?;
+        texts.push(format!("{what}: {status}"));
+    }
+    Ok(texts.join(", "))
+}
+
+pub(super) fn reopen_after_stream(library: &Library) -> Outcome {
+    let (bench, instance) = attachable(library)?;
+    drop(Wire::attach(&instance)?);
+    instance.until(raw::STATE_WAITING, "after the stream's end")?;
+    instance.close_to_closed()?;
+    instance.open_to_waiting(&bench.code())?;
+    let _stream = Wire::attach(&instance)?;
+    instance.close_to_closed()?;
+    instance.open_to_waiting(&bench.code())?;
+    instance.code()?;
+    drop(Wire::attach(&instance)?);
+    instance.until(raw::STATE_WAITING, "after the stream's end")?;
+    Ok("after a stream, and in the middle of one".into())
 }
 
 pub(super) fn close_attached(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let mut stream = attached(&instance)?;
+    let stream = Wire::attach(&instance)?;
     instance.close_to_closed()?;
-    ensure(ends(&mut stream), || {
+    ensure(stream.ends(), || {
         "the stream is still open 5 s after CLOSED".into()
     })?;
-    Ok(String::new())
+    Ok("the stream has ended".into())
+}
+
+pub(super) fn any_while_attached(library: &Library) -> Outcome {
+    let library = library.clone();
+    let advice = "it may take a lock for a moment, and wait for nothing else";
+    within(AT_ONCE, advice, move |watch| {
+        let (_bench, instance) = attachable(&library)?;
+        let viewer = Viewer::attach(&instance)?;
+        call_each(&instance, watch);
+        viewer.flood()?;
+        for _ in 0..20 {
+            call_each(&instance, watch);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok("with a client that reads, and one that doesn't".into())
+    })
+}
+
+fn call_each(instance: &Instance, watch: &Watch) {
+    let mut code = empty();
+    watch.during("state() while ATTACHED", || instance.state());
+    watch.during("session_code() while ATTACHED", || {
+        instance.session_code(&raw mut code)
+    });
+    watch.during("last_error() while ATTACHED", || instance.error());
+    watch.during("extension() while ATTACHED", || {
+        instance.extension(c"etatuki.no-such-extension/1".as_ptr())
+    });
 }
 
 pub(super) fn destroy_anywhere(library: &Library) -> Outcome {
@@ -162,8 +209,8 @@ fn destroy_each(library: &Library, watch: &Watch) -> Outcome {
     watch.during("destroy() in WAITING", || waiting.destroy());
     if !bench.has(raw::CAP_OWN_TRANSPORT) {
         let serving = bench.waiting()?;
-        let _stream = attached(&serving)?;
+        let _stream = Wire::attach(&serving)?;
         watch.during("destroy() in ATTACHED", || serving.destroy());
     }
-    Ok(String::new())
+    Ok("CLOSED, OPENING, WAITING and, where there are streams, ATTACHED".into())
 }
