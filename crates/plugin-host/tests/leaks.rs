@@ -7,6 +7,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use etatuki_plugin_host::{HostEvents, PluginHost};
 use support::*;
@@ -43,19 +44,28 @@ async fn nothing_grows_over_fifty_sessions() {
 
 async fn within_one_child(spec: &etatuki_plugin_host::PluginSpec) {
     let (host, mut events) = start_well(spec).await;
+    let threads = || count("task", host.pid());
+    let idle = threads();
     session(&host, &mut events).await;
-    let counts = || (count("fd", host.pid()), count("task", host.pid()));
-    let before = counts();
+    until_there_are(idle, threads);
+    let before = count("fd", host.pid());
     for _ in 0..50 {
         session(&host, &mut events).await;
     }
-    assert_eq!(
-        counts(),
-        before,
-        "{}: descriptors and threads of the child",
-        spec.id
-    );
+    until_there_are(idle, threads);
+    let after = count("fd", host.pid());
+    assert_eq!(after, before, "{}: descriptors of the child", spec.id);
     host.shutdown().await;
+}
+
+/// The thread that says `closed` may take a moment to its own end.
+fn until_there_are(wanted: usize, threads: impl Fn() -> usize) {
+    let end = Instant::now() + PATIENCE;
+    while threads() != wanted {
+        let late = Instant::now() > end;
+        assert!(!late, "{} threads instead of {wanted}", threads());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 async fn over_many_children(spec: &etatuki_plugin_host::PluginSpec) {
