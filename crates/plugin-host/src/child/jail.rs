@@ -121,8 +121,10 @@ mod files {
 
     use super::{Needs, allowed};
 
-    /// What belongs to the system; what isn't there is left out. Of /tmp only where the display's socket is.
-    const SYSTEM: [&str; 14] = [
+    /// What belongs to the system; what isn't there is left out. Of /tmp only where the display's socket is; of /run not
+    /// /run/user and /run/media, which are the user's, only how names are looked up; of /var/lib the keyboards and the
+    /// machine's id.
+    const SYSTEM: [&str; 17] = [
         "/usr",
         "/bin",
         "/sbin",
@@ -134,17 +136,20 @@ mod files {
         "/opt",
         "/proc",
         "/sys",
-        "/run",
-        "/var/lib",
+        "/run/systemd/resolve",
+        "/run/NetworkManager",
+        "/run/resolvconf",
+        "/var/lib/xkb",
+        "/var/lib/dbus",
         "/tmp/.X11-unix",
     ];
-    const DEVICES: [&str; 8] = [
+    /// Without the terminal: what can open it may type on it, too.
+    const DEVICES: [&str; 7] = [
         "/dev/null",
         "/dev/zero",
         "/dev/full",
         "/dev/random",
         "/dev/urandom",
-        "/dev/tty",
         "/dev/ptmx",
         "/dev/shm",
     ];

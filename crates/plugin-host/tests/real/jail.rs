@@ -47,6 +47,18 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
     let read = format!("read {}", private.path().display());
     assert_eq!(tried(&folder, &read, false).await, EACCES);
     assert_eq!(tried(&folder, "read /etc/passwd", false).await, "done");
+    // Where removable drives and shares are mounted, and what else is the user's there.
+    let mine = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/run".to_owned());
+    if let Ok(private) = tempfile::NamedTempFile::new_in(mine) {
+        let read = format!("read {}", private.path().display());
+        assert_eq!(tried(&folder, &read, false).await, EACCES);
+    }
+    for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty"] {
+        if std::path::Path::new(elsewhere).exists() {
+            let read = format!("read {elsewhere}");
+            assert_eq!(tried(&folder, &read, false).await, EACCES, "{elsewhere}");
+        }
+    }
     for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
         let got = tried(&folder, &format!("write {path}"), false).await;
         assert_eq!(got, EACCES, "{path}");

@@ -88,13 +88,13 @@ impl Day {
         let mut launcher = Process::start(&mut command)?;
         let hand = Hand::on(display.name())?;
 
-        let before = hand.page()?.heading;
+        let before = hand.page()?;
         let opened = Instant::now();
         hand.click()?;
         let mut told = None;
         while opened.elapsed() < WATCHED {
             hand.round(&mut self.answers)?;
-            if told.is_none() && hand.page()?.heading != before {
+            if told.is_none() && hand.page()?.says_other(&before) {
                 told = Some(opened.elapsed());
             }
         }
@@ -102,7 +102,7 @@ impl Day {
         let closed = Instant::now();
         if told.is_none() {
             hand.click()?;
-            while hand.page()?.heading == before {
+            while !hand.page()?.says_other(&before) {
                 hand.round(&mut self.answers)?;
                 if closed.elapsed() > LIMIT {
                     bail!("it doesn't close");
@@ -157,6 +157,15 @@ struct Page {
     place: Place,
     /// The pixels of its heading.
     heading: Vec<u8>,
+    /// Those of all that stands above its buttons.
+    words: Vec<u8>,
+}
+
+impl Page {
+    /// Whether there is another heading, and not just none that is drawn yet.
+    fn says_other(&self, before: &Self) -> bool {
+        self.heading != before.heading && !is_plain(&self.heading)
+    }
 }
 
 /// Where the window is on the screen.
@@ -174,6 +183,8 @@ const BUTTON: (i16, i16) = (600, 47);
 /// A point beside it.
 const BESIDE: (i16, i16) = (600, 8);
 const WIDTH: u16 = 640;
+/// What of the window's height isn't words: the strip with the edge above them, the buttons with theirs below.
+const BELOW: u16 = 58 + 98;
 
 const PRESS: u8 = 4;
 const RELEASE: u8 = 5;
@@ -226,30 +237,25 @@ impl Hand {
         Ok(())
     }
 
-    /// One of each that a hand can do to a window without changing anything. What a change of the page got in between
-    /// isn't counted: nobody presses a button that is gone.
+    /// One of each that a hand can do to a window without changing anything.
     fn round(&self, answers: &mut Vec<Duration>) -> Result<()> {
         self.point(BESIDE)?;
         let page = self.page()?;
-        answers.extend(self.uncovered(&page)?);
+        answers.push(self.uncovered(&page)?);
         let ground = self.pixel(page.place, BESIDE)?;
         if self.pixel(page.place, BUTTON)? != ground {
             let over = self.until_changed(&page, || self.point(BUTTON))?;
             let pressed = self.until_changed(&page, || self.button(PRESS))?;
             let off = self.until_changed(&page, || self.point(BESIDE))?;
             let released = self.until_changed(&page, || self.button(RELEASE))?;
-            answers.extend([over, pressed, off, released].into_iter().flatten());
+            answers.extend([over, pressed, off, released]);
         }
         std::thread::sleep(Duration::from_millis(5));
         Ok(())
     }
 
-    /// Does something, and waits until the button's pixel is another one; none when the page is another one.
-    fn until_changed(
-        &self,
-        page: &Page,
-        act: impl FnOnce() -> Result<()>,
-    ) -> Result<Option<Duration>> {
+    /// Does something, and waits until the button's pixel is another one. Another page is an answer too.
+    fn until_changed(&self, page: &Page, act: impl FnOnce() -> Result<()>) -> Result<Duration> {
         let before = self.pixel(page.place, BUTTON)?;
         let started = Instant::now();
         act()?;
@@ -258,7 +264,7 @@ impl Hand {
     }
 
     /// Covers the heading, takes the cover away, and waits until there is a heading again.
-    fn uncovered(&self, page: &Page) -> Result<Option<Duration>> {
+    fn uncovered(&self, page: &Page) -> Result<Duration> {
         let place = x11rb::protocol::xproto::ConfigureWindowAux::new()
             .x(i32::from(page.place.x + HEADING.0))
             .y(i32::from(page.place.y + HEADING.1))
@@ -274,24 +280,24 @@ impl Hand {
         self.wait(started, drawn, || Ok(self.place()? != page.place))
     }
 
-    /// Waits until it is done; none when that can't happen any more.
+    /// Waits until it is done, or can't happen any more, which is looked at less often.
     fn wait(
         &self,
         started: Instant,
         done: impl Fn() -> Result<bool>,
         lost: impl Fn() -> Result<bool>,
-    ) -> Result<Option<Duration>> {
+    ) -> Result<Duration> {
         while !done()? {
             let waited = started.elapsed();
             if waited > LIMIT {
                 bail!("the window doesn't answer");
             }
-            if waited > Duration::from_millis(20) && lost()? {
-                return Ok(None);
+            if waited > Duration::from_millis(5) && lost()? {
+                break;
             }
             std::thread::sleep(Duration::from_micros(100));
         }
-        Ok(Some(started.elapsed()))
+        Ok(started.elapsed())
     }
 
     /// Presses the rightmost button, really.
@@ -331,12 +337,21 @@ impl Hand {
         Ok(self.server.sync()?)
     }
 
+    /// The page, from a window that stood still meanwhile.
     fn page(&self) -> Result<Page> {
-        let place = self.place()?;
-        Ok(Page {
-            place,
-            heading: self.heading(place)?,
-        })
+        loop {
+            let place = self.place()?;
+            let (x, y, ..) = HEADING;
+            let (width, height) = (WIDTH - 2 * x.unsigned_abs(), place.height - BELOW);
+            let page = Page {
+                place,
+                heading: self.heading(place)?,
+                words: self.image(place.x + x, place.y + y, width, height)?,
+            };
+            if self.place()? == place {
+                return Ok(page);
+            }
+        }
     }
 
     fn place(&self) -> Result<Place> {
