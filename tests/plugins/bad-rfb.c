@@ -110,7 +110,7 @@ static bool answer_wanted(void) {
 static bool on_request(const unsigned char *body) {
     int x = get16(body + 1), y = get16(body + 3), w = get16(body + 5), h = get16(body + 7);
     int area[4] = {x, y, x + w, y + h};
-    bool clips = !fault("no-clip") || w > WIDTH || h > HEIGHT; /* else it would have to send megabytes */
+    bool clips = !fault("no-clip") || w > WIDTH || h > HEIGHT; /* else it had to send megabytes */
     if (clips && area[2] > WIDTH) area[2] = WIDTH;
     if (clips && area[3] > HEIGHT) area[3] = HEIGHT;
     if (area[0] >= area[2] || area[1] >= area[3] || (body[0] == 0 && fault("no-answer"))) return true;

@@ -192,7 +192,7 @@ const FAULTS: &[(&str, &str, Verdict, &str)] = &[
     ("no-answer", "rfb-picture", Failed, "3072 of 3072 pixels"),
     ("half-picture", "rfb-picture", Failed, "1536 of 3072 pixels"),
     ("announces-nine", "rfb-picture", Failed, "announced more"),
-    ("no-clip", "rfb-picture", Failed, "outside the screen"),
+    ("no-clip", "rfb-picture", Failed, "a request that reaches beyond the right and lower edges"),
     ("one-format", "rfb-formats", Failed, "32 bits, big-endian"),
     ("one-endian", "rfb-formats", Failed, "32 bits, big-endian"),
     ("reads-no-encodings", "rfb-skips", Failed, "after SetEncodings with Raw"),

@@ -224,20 +224,14 @@ impl Viewer {
         })
     }
 
-    /// Asks for all of an area, and waits until the part of it that lies on the screen has come.
+    /// Asks for all of an area, also where it lies beyond the screen, and waits until the part on the screen has come.
     pub(super) fn ask(&mut self, area: Rect) -> Outcome<Answer> {
-        let Some(area) = area.intersection(&self.all()) else {
-            return Ok(Answer {
-                pixels: Vec::new(),
-                strays: 0,
-            });
-        };
         self.come.fill(false);
         self.say(&ClientMessage::UpdateRequest {
             incremental: false,
             rect: area,
         })?;
-        self.answer(area)
+        self.answer(area.intersection(&self.all()).unwrap_or_default())
     }
 
     /// Waits until all of an area has come that was asked for.

@@ -86,8 +86,8 @@ trials! {
     stream::destroy_anywhere "destroy-anywhere" "destroy() returns from every state, after less than two seconds of sleeping and computing"
     leftovers::silence "silence" "no function of the host is called after destroy() has returned"
     leftovers::leaves_nothing "leaves-nothing" "after destroy() no thread and no process is left"
-    leftovers::hundred_opens "hundred-opens" "a hundred sessions leak no thread and no handle"
-    leftovers::hundred_attaches "hundred-attaches" "a hundred streams leak no thread and no handle"
+    leftovers::hundred_opens "hundred-opens" "sessions leak no thread and no handle: a hundred of them, or as many as two seconds allow"
+    leftovers::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
 }
 
 /// What takes longer doesn't return at once. A call has two seconds ([call] in the header), on slow machines too.
