@@ -14,7 +14,7 @@
  *
  * `self` is never null but in destroy(); E_NULL is for the other pointers. Of several errors that fit, any may be
  * returned. changed() and log() may be called from anywhere, also from within a call of the host's, until destroy() has
- * returned; never while you hold a lock that state() takes. Call changed() after every change of state that no call of
+ * returned; never while you hold a lock that an [any] function takes. Call changed() after every change of state that no call of
  * the host's made just then; after one that did it is allowed.
  *
  * States of an instance, and who moves it on:
@@ -204,8 +204,8 @@ typedef struct etatuki_backend {
      * before attach() has returned), and attach() may come once more, with a new socket. Whatever ends the stream, a
      * client that breaks the protocol too, leads to WAITING; FAILED is for when this session can't go on. Not called
      * with OWN_TRANSPORT.
-     * [call & WAITING] `handle` is a file descriptor, or a SOCKET on Windows; close-on-exec, blocking; of a Unix or a
-     * TCP socket.
+     * [call & WAITING] `handle` is a file descriptor, or a SOCKET on Windows, in its whole width; close-on-exec, blocking;
+     * of a Unix or a TCP socket. SIGPIPE may be at its default: write so that none is raised.
      * Ownership: after ETATUKI_OK it is the plugin's, which closes it. After anything else it is the host's still, and
      * the plugin must not have touched it.
      * Errors: E_ARGUMENT, E_STATE, 2xx, 3xx. */
@@ -214,7 +214,7 @@ typedef struct etatuki_backend {
     /* What the customer allows from now on: a set of ETATUKI_PERMISSION_*; nothing at first, and nothing after close().
      * Comes before attach(), and at each change. The launcher attaches nothing without VIEW and lets no input through
      * that isn't allowed, so this is a second lock, for tools that have one. Bits that you don't know mean nothing.
-     * [call] In any state. Errors: 2xx, 3xx. */
+     * [call] In any state; in WAITING and ATTACHED every set is taken. Errors: 2xx, 3xx. */
     int32_t (*permissions)(const struct etatuki_backend *self, uint32_t permissions);
 
     /* An extension of the plugin's by its name, or null. Those that are defined are at the end of this file.
@@ -260,7 +260,7 @@ typedef struct etatuki_backend_descriptor {
     const char *code_form; /* `remoteus`: 12 digits without spaces; `ecom`: 9 digits, a space, 6; `own`: as the tool has it */
 
     /* Makes an instance, in the state CLOSED. Cheap: neither display nor tool is touched. The host makes one per
-     * process.
+     * process; the checker makes several, one after the other.
      * [call] `host` is the host's and outlives the instance. *out is the plugin's until destroy(), and null unless
      * ETATUKI_OK is returned.
      * Errors: E_NULL, E_ARGUMENT (the host's struct is too short), 2xx. */
