@@ -332,17 +332,24 @@ fn after_a_failure_it_can_be_tried_again() {
     nothing_left(&world);
 }
 
-/// The plugins that ship keep the contract that everybody's plugins are held to.
+/// The plugins that ship keep the contract that everybody's plugins are held to, with the options that ship.
 #[test]
 fn our_own_plugins_pass_the_checker() {
     let world = World::new();
-    let check = |library: &str, network: bool, only: &[&str]| {
+    let shipped: toml::Table = include_str!("../../backends.toml").parse().unwrap();
+    let check = |id: &str, only: &[&str]| {
+        let mut backends = shipped["backend"].as_array().unwrap().iter();
+        let backend = backends.find(|backend| backend["id"].as_str() == Some(id));
+        let backend = backend.unwrap();
         let mut command = world.stage.program("etatuki");
         command
             .args(["plugin", "check"])
-            .arg(world.stage.bin().join(library))
+            .arg(world.stage.bin().join(backend["plugin"].as_str().unwrap()))
             .env("DISPLAY", world.display.name());
-        if network {
+        if let Some(options) = backend.get("options") {
+            command.args(["--options", &serde_json::to_string(options).unwrap()]);
+        }
+        if backend.get("network").is_some() {
             command.arg("--network");
         }
         for name in only {
@@ -350,11 +357,11 @@ fn our_own_plugins_pass_the_checker() {
         }
         let done = command.output().unwrap();
         let told = String::from_utf8_lossy(&done.stdout).into_owned();
-        assert!(done.status.success(), "{library}:\n{told}");
+        assert!(done.status.success(), "{id}:\n{told}");
         assert!(told.ends_with(" passed, 0 failed, 0 skipped\n"), "{told}");
     };
-    check("libetatuki_ecom.so", false, &[]);
-    check("libetatuki_remoteus_2008.so", false, &[]);
+    check("ecom", &[]);
+    check("remoteus-2008", &[]);
     // Each session makes an RSA key, so not a hundred of them.
     let some = [
         "descriptor",
@@ -365,7 +372,7 @@ fn our_own_plugins_pass_the_checker() {
         "close-attached",
         "leaves-nothing",
     ];
-    check("libetatuki_remoteus_2010.so", true, &some);
+    check("remoteus-2010", &some);
     nothing_left(&world);
 }
 
