@@ -7,6 +7,8 @@
 mod control;
 mod damage;
 mod moves;
+mod order;
+mod pace;
 mod screen;
 mod seen;
 mod updater;

@@ -18,8 +18,6 @@ pub(crate) struct Known {
     pub(crate) cursor: Option<CursorImage>,
     /// Pseudo-encodings that the customer's side has confirmed.
     pub(crate) supports: BTreeSet<i32>,
-    /// The customer's side understands continuous updates.
-    pub(crate) continuous: bool,
 }
 
 impl Known {
@@ -31,20 +29,14 @@ impl Known {
             layout: None,
             cursor: None,
             supports: BTreeSet::new(),
-            continuous: false,
         }
     }
 
     /// Keeps what a message says.
     pub(crate) fn learn(&mut self, message: &ServerMessage) {
-        match message {
-            ServerMessage::Rectangle(rectangle) => self.learn_rectangle(rectangle),
-            ServerMessage::EndOfContinuousUpdates => self.continuous = true,
-            _ => {}
-        }
-    }
-
-    fn learn_rectangle(&mut self, rectangle: &Rectangle) {
+        let ServerMessage::Rectangle(rectangle) = message else {
+            return;
+        };
         match rectangle {
             Rectangle::DesktopSize { width, height } => {
                 self.size = (*width, *height);

@@ -11,6 +11,7 @@ pub(crate) mod desk;
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
+use std::time::Duration;
 
 /// What a client has got so far.
 pub(crate) struct Client {
@@ -167,7 +168,9 @@ impl Client {
     pub(crate) fn catch_up(&mut self, updater: &mut Updater, screen: &mut Screen, piece: usize) {
         for _ in 0..100 {
             for (flags, payload) in std::mem::take(&mut self.asked) {
-                updater.client_fence(flags, &payload).unwrap();
+                updater
+                    .client_fence(flags, &payload, Duration::ZERO)
+                    .unwrap();
             }
             updater.request(true, self.bounds());
             let Some(block) = updater.next(screen) else {
