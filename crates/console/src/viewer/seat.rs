@@ -344,6 +344,8 @@ impl Seat {
                 translate(pixels, &self.format, &mut self.update);
                 self.rectangles += 1;
             }
+            // Pixels by now: what reads the link decodes it.
+            Rectangle::Jpeg { .. } => {}
             // One that doesn't know it may still meet one on its way to the viewer before; its own first
             // picture mends what is missed.
             Rectangle::CopyRect { rect, from } if self.has(encoding::COPY_RECT) => {

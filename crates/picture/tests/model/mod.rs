@@ -112,6 +112,7 @@ impl Client {
                     .collect();
                 self.put(rect, pixels);
             }
+            Rectangle::Jpeg { .. } => unreachable!("its parser takes none"),
             Rectangle::CopyRect { rect, from } => {
                 self.copies += 1;
                 let source = Rect {
