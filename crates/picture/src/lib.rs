@@ -6,6 +6,7 @@
 
 mod control;
 mod damage;
+mod jpeg;
 mod moves;
 mod order;
 mod pace;
@@ -13,5 +14,6 @@ mod screen;
 mod seen;
 mod updater;
 
+pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
 pub use screen::{PictureError, Screen};
 pub use updater::{MAX_UPDATE_PIXELS, UpdateError, Updater};
