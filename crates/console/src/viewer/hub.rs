@@ -12,7 +12,7 @@ use etatuki_rfb::{
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Actions, Known, Seat, seat};
+use super::{Actions, Known, Seat, jpeg::PictureParser, seat};
 
 /// Chunks of input that may wait for the link.
 const INPUT_QUEUE: usize = 256;
@@ -359,7 +359,7 @@ impl Drop for Place<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct PictureReader {
     begun: Vec<u8>,
-    parser: Option<ServerParser>,
+    parser: Option<PictureParser>,
 }
 
 impl PictureReader {
@@ -403,7 +403,8 @@ impl PictureReader {
         let Some((init, length)) = read_init(&self.begun, &limits)? else {
             return Ok(());
         };
-        let mut parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
+        let parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
+        let mut parser = PictureParser::new(parser);
         parser.push(&self.begun[length..]);
         self.begun = Vec::new();
         self.parser = Some(parser);

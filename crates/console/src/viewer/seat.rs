@@ -22,9 +22,14 @@ const PASSED_ON: [i32; 8] = [
     encoding::QEMU_EXTENDED_KEY,
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
-/// What the link understands, whatever the viewer does: over there one update follows the other, as fast as we answer
-/// the fence behind each. The viewer's own requests and fences go no further than to us, or each would cost a round trip.
-const OURS: [i32; 2] = [encoding::FENCE, encoding::CONTINUOUS_UPDATES];
+/// What the customer's side is told whatever the viewer understands. We decode JPEG ourselves (`jpeg`). And over the link
+/// one update follows the other, as fast as we answer the fence behind each: the viewer's own requests and fences go no
+/// further than to us, or each would cost a round trip.
+const OURS: [i32; 3] = [
+    encoding::TIGHT,
+    encoding::FENCE,
+    encoding::CONTINUOUS_UPDATES,
+];
 /// An update above this is handed to the viewer in several.
 const MAX_UPDATE: usize = 16 << 20;
 /// Updates that a viewer with continuous updates may be behind.
@@ -203,17 +208,13 @@ impl Seat {
     }
 
     fn encodings(&mut self, encodings: &[i32], actions: &mut Actions) {
-        self.announced = encodings
+        self.announced = encodings.iter().copied().collect();
+        let mut seen = BTreeSet::new();
+        let passed_on = encodings
             .iter()
             .copied()
-            .filter(|number| PASSED_ON.contains(number) || OURS.contains(number))
-            .collect();
-        let mut seen = BTreeSet::new();
-        let cut = encodings.iter().chain(&OURS).copied();
-        let cut = cut
-            .filter(|number| PASSED_ON.contains(number) || OURS.contains(number))
-            .filter(|number| seen.insert(*number))
-            .collect();
+            .filter(|number| PASSED_ON.contains(number) && seen.insert(*number));
+        let cut = passed_on.chain(OURS).collect();
         actions.pass(&ClientMessage::SetEncodings(cut), false);
         if self.listening {
             self.tell_continuous(actions);
@@ -259,7 +260,8 @@ impl Seat {
 
     /// Once: a fence and the end of continuous updates say that both are understood.
     fn tell_continuous(&mut self, actions: &mut Actions) {
-        if !self.continuous_told && OURS.iter().all(|number| self.has(*number)) {
+        let both = self.has(encoding::FENCE) && self.has(encoding::CONTINUOUS_UPDATES);
+        if both && !self.continuous_told {
             self.continuous_told = true;
             self.ask(actions);
             encode::server::end_of_continuous_updates(&mut actions.to_viewer);

@@ -130,6 +130,7 @@ fn only_what_we_know_is_announced() {
         1,
         0,
         encoding::CURSOR,
+        encoding::TIGHT,
         encoding::FENCE,
         encoding::CONTINUOUS_UPDATES,
     ]);
