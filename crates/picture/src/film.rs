@@ -170,5 +170,14 @@ impl Film {
 
 fn is_photo(screen: &Screen, block: Rect) -> bool {
     let stride = usize::from(screen.width()) * 4;
-    !block.is_empty() && looks_like_a_photo(screen.pixels(), stride, block)
+    let looks = |part: Rect| looks_like_a_photo(screen.pixels(), stride, part);
+    // A quarter by itself doesn't outweigh the sliver of a letter in it.
+    let (w, h) = (block.w / 2, block.h / 2);
+    let quarters = [(0, 0), (w, 0), (0, h), (w, h)].map(|(x, y)| Rect {
+        x: block.x + x,
+        y: block.y + y,
+        w: if x == 0 { w } else { block.w - w },
+        h: if y == 0 { h } else { block.h - h },
+    });
+    looks(block) && quarters.into_iter().all(looks)
 }

@@ -21,7 +21,7 @@ impl Order {
     /// and whether something is left out. The last may be cut between tiles.
     ///
     /// Small changes by themselves go before a large one, or a letter that is typed would wait for the page that
-    /// scrolls beside it; they get half of the room, so that a clock doesn't keep the page away. Of the rest comes what
+    /// scrolls beside it; they get three quarters of the room, so that a clock doesn't keep the page away. Of the rest comes what
     /// is below the last update's end, and then again from the top.
     pub(crate) fn choose(&mut self, rects: Vec<Rect>, room: usize) -> (Vec<Rect>, bool) {
         let all: usize = rects.iter().map(bytes).sum();
@@ -29,11 +29,11 @@ impl Order {
             self.resume = 0;
             return (rects, false);
         }
-        let (mut chosen, mut rest) = small_first(rects, room / 2);
+        let (mut chosen, mut rest) = small_first(rects, room / 4 * 3);
         let used: usize = chosen.iter().map(bytes).sum();
         let next = rest.partition_point(|rect| rect.bottom() <= u32::from(self.resume));
         rest.rotate_left(next);
-        let fitting = fitting(rest, room - used);
+        let fitting = fitting(rest, room - used, chosen.is_empty());
         self.resume = fitting.last().map_or(0, |rect| rect.bottom() as u16);
         chosen.extend(fitting);
         chosen.truncate(MAX_RECTANGLES);
@@ -98,13 +98,13 @@ fn near(one: &Rect, other: &Rect) -> bool {
         && !apart(one.y, one.bottom(), other.y, other.bottom())
 }
 
-/// The first rectangles, as many as have room, at least a tile.
-fn fitting(mut rects: Vec<Rect>, mut room: usize) -> Vec<Rect> {
+/// The first rectangles, as many as have room; at least a tile if something `must` go.
+fn fitting(mut rects: Vec<Rect>, mut room: usize, must: bool) -> Vec<Rect> {
     for (index, rect) in rects.iter_mut().enumerate() {
         if bytes(rect) > room {
-            let begun = index > 0;
             *rect = cut(*rect, room);
-            let kept = index + usize::from(!begun || bytes(rect) <= room);
+            let fits = bytes(rect) <= room || (must && index == 0);
+            let kept = index + usize::from(fits);
             rects.truncate(kept);
             break;
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn something_busy_gets_half_of_the_room() {
+    fn something_busy_leaves_room() {
         let mut order = Order::default();
         let film = Rect::new(0, 0, 160, 160);
         let (chosen, _) = order.choose(vec![film, PAGE], 4 * film.area());
