@@ -353,6 +353,29 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// The same in pieces from top to bottom: all rows up to the next multiple of `height` on the screen.
+    pub fn bands(&self, height: u16) -> impl Iterator<Item = Self> {
+        let (piece, height) = (*self, height.max(1));
+        let end = piece.rect.y + piece.rect.h;
+        let mut top = piece.rect.y;
+        std::iter::from_fn(move || {
+            let h = (height - top % height).min(end - top);
+            let first = usize::from(top - piece.rect.y) * piece.stride;
+            let rows = first..first + usize::from(h) * piece.stride;
+            let band = Self {
+                rect: Rect {
+                    y: top,
+                    h,
+                    ..piece.rect
+                },
+                bytes: piece.bytes.get(rows).unwrap_or_default(),
+                ..piece
+            };
+            top += h;
+            (h > 0).then_some(band)
+        })
+    }
+
     /// Appends its pixels as BGRX, row by row without padding: `rect.area() * 4` bytes, each fourth one zero.
     pub fn append_bgrx(&self, out: &mut Vec<u8>) {
         if self.hidden {

@@ -7,6 +7,7 @@
 mod hands;
 mod outbox;
 mod picture;
+mod sent;
 mod viewer;
 
 use std::io;
@@ -24,6 +25,7 @@ use rustix::io::Errno;
 use crate::share::Share;
 use hands::Hands;
 use outbox::Outbox;
+use sent::Sent;
 use viewer::Viewer;
 
 /// How long a client may take to say what it wants.
@@ -85,6 +87,7 @@ struct Session<'a> {
     parser: ClientParser,
     outbox: Outbox,
     viewer: Viewer,
+    sent: Sent,
     capture: Capture,
     hands: Hands<'a>,
 }
@@ -116,6 +119,7 @@ impl<'a> Session<'a> {
             parser,
             outbox: Outbox::default(),
             viewer: Viewer::new(size),
+            sent: Sent::default(),
             capture,
             hands: Hands::new(share),
         };
@@ -157,7 +161,12 @@ impl<'a> Session<'a> {
         if !self.outbox.is_empty() || !self.share.may_view() {
             return Ok(false);
         }
-        picture::compose(&mut self.capture, &mut self.viewer, &mut self.outbox)
+        picture::compose(
+            &mut self.capture,
+            &mut self.viewer,
+            &mut self.sent,
+            &mut self.outbox,
+        )
     }
 
     /// Sleeps until somebody has something to say.
@@ -217,6 +226,7 @@ impl<'a> Session<'a> {
             ClientMessage::UpdateRequest { incremental, rect } => {
                 if !incremental {
                     self.capture.spoil(picture::on_screen(rect));
+                    self.sent.forget(rect);
                 }
                 self.viewer.request(incremental, rect);
             }

@@ -6,13 +6,20 @@ use etatuki_screen::Capture;
 
 use super::ServeError;
 use super::outbox::Outbox;
+use super::sent::Sent;
 use super::viewer::Viewer;
+
+/// Rows that are taken in at a time: they stay in the processor's nearest memory until they are compared.
+const BAND: u16 = 16;
+/// Rectangles of one update, at most: their number has 16 bits. With more of them it is everything that was grabbed.
+const MOST: usize = 8192;
 
 /// Appends the next update, if one is owed and there is something in it. Says whether it asked the X
 /// server for anything.
 pub(super) fn compose(
     capture: &mut Capture,
     viewer: &mut Viewer,
+    sent: &mut Sent,
     outbox: &mut Outbox,
 ) -> Result<bool, ServeError> {
     if viewer.owed().is_none() {
@@ -22,7 +29,7 @@ pub(super) fn compose(
     let Some(area) = viewer.owed().filter(|area| is_due(capture, viewer, area)) else {
         return Ok(false);
     };
-    outbox.update(|out| fill(capture, viewer, area, out))?;
+    outbox.update(|out| fill(capture, viewer, sent, area, out))?;
     Ok(true)
 }
 
@@ -45,6 +52,7 @@ fn is_due(capture: &Capture, viewer: &Viewer, area: &Rect) -> bool {
 fn fill(
     capture: &mut Capture,
     viewer: &mut Viewer,
+    sent: &mut Sent,
     area: Rect,
     out: &mut Vec<u8>,
 ) -> Result<(), ServeError> {
@@ -53,7 +61,8 @@ fn fill(
     let mut failed = None;
     let count = framed(out, |out| {
         let pointer = cursor(capture, viewer, out);
-        let rectangles = pointer.and_then(|n| Ok(n + pixels(capture, viewer.format(), area, out)?));
+        let rectangles =
+            pointer.and_then(|n| Ok(n + pixels(capture, viewer.format(), sent, area, out)?));
         rectangles.unwrap_or_else(|error| {
             failed = Some(error);
             0
@@ -63,7 +72,7 @@ fn fill(
         return Err(error);
     }
     if count == 0 && !answer_is_due {
-        // The screen became smaller under our hands; the next round tells of that.
+        // What was drawn looks as before; or the screen became smaller under our hands, and the next round tells of that.
         out.truncate(start);
     } else {
         viewer.served(out);
@@ -109,31 +118,38 @@ fn cursor(
     Ok(1)
 }
 
-/// The pixels that changed inside `area`; gives the number of rectangles.
+/// The pixels inside `area` that changed and that the client lacks; gives the number of rectangles.
 fn pixels(
     capture: &mut Capture,
     format: &PixelFormat,
+    sent: &mut Sent,
     area: Rect,
     out: &mut Vec<u8>,
 ) -> Result<u16, ServeError> {
+    sent.resize((capture.size().width, capture.size().height));
     let Some(frame) = capture.grab(on_screen(area))? else {
         return Ok(0);
     };
-    let area: usize = frame.pieces().map(|p| p.rect.area() as usize).sum();
-    out.reserve(area * 4 + frame.len() * 16);
-    let mut scratch = Vec::new();
+    let (mut new, mut band) = (Vec::new(), Vec::new());
     for piece in frame.pieces() {
-        let rect = Rect::new(piece.rect.x, piece.rect.y, piece.rect.w, piece.rect.h);
-        server::raw_head(out, rect);
-        if *format == PixelFormat::BGRX {
-            piece.append_bgrx(out);
-        } else {
-            scratch.clear();
-            piece.append_bgrx(&mut scratch);
-            translate(&scratch, format, out);
+        for part in piece.bands(BAND) {
+            band.clear();
+            part.append_bgrx(&mut band);
+            sent.take(in_rfb(part.rect), &band, &mut new);
         }
     }
-    Ok(frame.len() as u16)
+    if new.len() > MOST {
+        let all = frame.pieces().map(|piece| in_rfb(piece.rect));
+        new = all.filter(|rect| sent.has(*rect)).collect();
+    }
+    out.reserve(new.iter().map(|rect| rect.area() * 4 + 12).sum());
+    for rect in &new {
+        server::raw_head(out, *rect);
+        for row in sent.rows(*rect) {
+            translate(row, format, out);
+        }
+    }
+    Ok(new.len() as u16)
 }
 
 /// The same rectangle in the screen's words.
@@ -144,4 +160,9 @@ pub(super) fn on_screen(rect: Rect) -> etatuki_screen::Rect {
         w: rect.w,
         h: rect.h,
     }
+}
+
+/// The same rectangle in the client's words.
+fn in_rfb(rect: etatuki_screen::Rect) -> Rect {
+    Rect::new(rect.x, rect.y, rect.w, rect.h)
 }
