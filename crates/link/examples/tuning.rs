@@ -14,7 +14,9 @@ const HEADER: usize = 9;
 const FIRST: usize = 2 << 20;
 
 fn main() {
-    use CParameter::{EnableLongDistanceMatching, LdmHashRateLog, LdmMinMatch, WindowLog};
+    use CParameter::{
+        EnableLongDistanceMatching, LdmBucketSizeLog, LdmHashRateLog, LdmMinMatch, WindowLog,
+    };
     let mut sets = Vec::new();
     for level in [1, 3, 5] {
         for window in [23, 24, 25] {
@@ -25,6 +27,11 @@ fn main() {
         }
         for (length, rate) in [(64, 4), (64, 5), (96, 4), (96, 5), (96, 6), (128, 5)] {
             let long = [LdmMinMatch(length), LdmHashRateLog(rate)];
+            let window = [EnableLongDistanceMatching(true), WindowLog(24)];
+            sets.push((level, [&window[..], &long].concat()));
+        }
+        for tried in [1, 2, 3, 4] {
+            let long = [LdmMinMatch(96), LdmHashRateLog(5), LdmBucketSizeLog(tried)];
             let window = [EnableLongDistanceMatching(true), WindowLog(24)];
             sets.push((level, [&window[..], &long].concat()));
         }
