@@ -376,6 +376,17 @@ impl Piece<'_> {
         })
     }
 
+    /// Whether it is the same as these BGRX rows. False too where only [`append_bgrx`](Self::append_bgrx) would tell.
+    pub fn is_same<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> bool {
+        let length = usize::from(self.rect.w) * self.layout.bytes();
+        let own = self.bytes.chunks(self.stride.max(1));
+        // What isn't shown has no bytes to compare.
+        own.len() == usize::from(self.rect.h)
+            && own
+                .zip(rows)
+                .all(|(own, row)| self.layout.is_same(&own[..length.min(own.len())], row))
+    }
+
     /// Appends its pixels as BGRX, row by row without padding: `rect.area() * 4` bytes, each fourth one zero.
     pub fn append_bgrx(&self, out: &mut Vec<u8>) {
         if self.hidden {

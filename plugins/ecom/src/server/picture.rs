@@ -133,9 +133,13 @@ fn pixels(
     let (mut new, mut band) = (Vec::new(), Vec::new());
     for piece in frame.pieces() {
         for part in piece.bands(BAND) {
+            let rect = in_rfb(part.rect);
+            if !sent.has(rect) || part.is_same(sent.rows(rect)) {
+                continue;
+            }
             band.clear();
             part.append_bgrx(&mut band);
-            sent.take(in_rfb(part.rect), &band, &mut new);
+            sent.take(rect, &band, &mut new);
         }
     }
     if new.len() > MOST {
