@@ -146,6 +146,8 @@ struct Viewer {
     parser: ServerParser,
     size: (u16, u16),
     pixels: Vec<u8>,
+    /// Where pixels came.
+    raws: Vec<Rect>,
     cursors: usize,
     confirmed: Vec<i32>,
     layouts: Vec<(u16, u16)>,
@@ -183,6 +185,7 @@ impl Viewer {
             parser,
             size: (init.width, init.height),
             pixels,
+            raws: Vec::new(),
             cursors: 0,
             confirmed: Vec::new(),
             layouts: Vec::new(),
@@ -256,6 +259,7 @@ impl Viewer {
             Rectangle::Raw { rect, pixels } => {
                 let stride = usize::from(self.size.0) * 4;
                 let rows = usize::from(rect.y)..;
+                self.raws.push(rect);
                 for (line, y) in pixels.chunks_exact(usize::from(rect.w) * 4).zip(rows) {
                     let at = y * stride + usize::from(rect.x) * 4;
                     self.pixels[at..at + line.len()].copy_from_slice(line);
@@ -326,6 +330,28 @@ fn the_picture_is_the_screen() {
         ]
     );
     stage.end().expect("a client that hangs up is no error");
+}
+
+#[test]
+fn what_is_drawn_as_it_was_is_not_sent() {
+    let mut stage = Stage::new("640x480x24", &ALL);
+    let (whole, spot) = ((0, 0, 640, 480), (20, 20, 3, 3));
+    let rect = |(x, y, width, height)| Rectangle_ {
+        x,
+        y,
+        width,
+        height,
+    };
+    stage.fill(0x33_4455, rect(whole));
+    stage.check();
+    stage.viewer.raws.clear();
+    stage.fill(0x33_4455, rect(whole));
+    stage.fill(0xff_0000, rect(spot));
+    stage.viewer.request(true);
+    stage.viewer.until_update();
+    assert_eq!(stage.viewer.raws, [Rect::new(16, 16, 16, 16)]);
+    assert!(stage.viewer.pixels == stage.truth());
+    stage.end().expect("an end");
 }
 
 #[test]
