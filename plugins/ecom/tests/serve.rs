@@ -6,6 +6,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::thread::JoinHandle;
 
 use common::Xvfb;
@@ -148,7 +149,10 @@ struct Viewer {
     pixels: Vec<u8>,
     cursors: usize,
     confirmed: Vec<i32>,
+    /// Widths and answers, of all that were told.
     layouts: Vec<(u16, u16)>,
+    /// The monitors that were told last.
+    monitors: Vec<Rect>,
     updates: usize,
     fences: usize,
     ends: usize,
@@ -186,6 +190,7 @@ impl Viewer {
             cursors: 0,
             confirmed: Vec::new(),
             layouts: Vec::new(),
+            monitors: Vec::new(),
             updates: 0,
             fences: 0,
             ends: 0,
@@ -268,11 +273,15 @@ impl Viewer {
                 width,
                 height,
                 status,
+                screens,
                 ..
             } => {
                 self.layouts.push((width, status));
-                self.size = (width, height);
-                self.pixels = vec![0xee; usize::from(width) * usize::from(height) * 4];
+                self.monitors = screens.iter().map(|screen| screen.rect).collect();
+                if self.size != (width, height) {
+                    self.size = (width, height);
+                    self.pixels = vec![0xee; usize::from(width) * usize::from(height) * 4];
+                }
             }
             other => panic!("not asked for: {other:?}"),
         }
@@ -480,6 +489,50 @@ fn a_new_size_is_told_before_its_picture() {
         Some(&(320, 1)),
         "a client may not set it"
     );
+}
+
+#[test]
+fn monitors_are_told_and_followed() {
+    let mut stage = Stage::new("800x600x24", &ALL);
+    stage.check();
+    let whole = Rect::new(0, 0, 800, 600);
+    let (left, right) = (Rect::new(0, 0, 500, 600), Rect::new(500, 0, 300, 600));
+    assert_eq!(stage.viewer.monitors, [whole], "at first");
+    let xrandr = |stage: &Stage, arguments: &[&str]| {
+        let mut xrandr = Command::new("xrandr");
+        xrandr.args(["-display", &stage.x.display]).args(arguments);
+        assert!(
+            xrandr
+                .output()
+                .expect("xrandr is installed")
+                .status
+                .success()
+        );
+    };
+    // Nothing is drawn, and still it is told.
+    let until = |stage: &mut Stage, wanted: &[Rect]| {
+        while stage.viewer.monitors != wanted {
+            stage.viewer.request(true);
+            let message = stage.viewer.hear();
+            if let ServerMessage::Rectangle(rectangle) = message {
+                stage.viewer.take_in(rectangle);
+            }
+        }
+    };
+    xrandr(
+        &stage,
+        &["--setmonitor", "a", "500/100x600/100+0+0", "screen"],
+    );
+    until(&mut stage, &[left]);
+    xrandr(
+        &stage,
+        &["--setmonitor", "b", "300/100x600/100+500+0", "none"],
+    );
+    until(&mut stage, &[left, right]);
+    xrandr(&stage, &["--delmonitor", "a"]);
+    xrandr(&stage, &["--delmonitor", "b"]);
+    until(&mut stage, &[whole]);
+    stage.check();
 }
 
 fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {

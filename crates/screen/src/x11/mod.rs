@@ -8,6 +8,7 @@ mod grab;
 mod held;
 mod input;
 mod keymap;
+mod monitors;
 mod repeat;
 mod scope;
 mod segment;

@@ -1,12 +1,12 @@
 //! From what changed on the screen to an update for the client.
 
 use etatuki_rfb::encode::server;
-use etatuki_rfb::{CursorImage, PixelFormat, Rect, translate};
-use etatuki_screen::Capture;
+use etatuki_rfb::{CursorImage, Layout, PixelFormat, Rect, translate};
+use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
 use super::outbox::Outbox;
-use super::viewer::Viewer;
+use super::viewer::{Desk, Viewer};
 
 /// Appends the next update, if one is owed and there is something in it. Says whether it asked the X
 /// server for anything.
@@ -28,9 +28,26 @@ pub(super) fn compose(
 
 /// What isn't pixels goes before, in an update of its own: a size must be known before what is drawn in it.
 fn tell(capture: &Capture, viewer: &mut Viewer, outbox: &mut Outbox) {
-    let size = (capture.size().width, capture.size().height);
-    if viewer.has_news(size) {
-        outbox.update(|out| framed(out, |out| viewer.tell(size, out)));
+    let desk = desk(capture);
+    while viewer.has_news(&desk) {
+        outbox.update(|out| framed(out, |out| viewer.tell(&desk, out)));
+    }
+}
+
+fn desk(capture: &Capture) -> Desk {
+    let layout = |monitor: &Monitor| Layout {
+        id: monitor.id,
+        rect: Rect::new(
+            monitor.rect.x,
+            monitor.rect.y,
+            monitor.rect.w,
+            monitor.rect.h,
+        ),
+        flags: 0,
+    };
+    Desk {
+        size: (capture.size().width, capture.size().height),
+        monitors: capture.monitors().iter().map(layout).collect(),
     }
 }
 
