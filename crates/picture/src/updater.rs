@@ -6,7 +6,7 @@ use crate::moves::Finder;
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
-use etatuki_rfb::{Layout, Rect, encoding};
+use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
 
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
@@ -41,6 +41,8 @@ pub struct Updater {
     lost: Option<Rect>,
     /// The client wants to know the layout.
     layout_due: bool,
+    /// The number of the layout that the client knows.
+    layout: u64,
     /// Continuous updates are on, of this area.
     continuous: Option<Rect>,
     fences: Fences,
@@ -78,6 +80,7 @@ impl Updater {
             requested: None,
             lost: None,
             layout_due: false,
+            layout: 0,
             continuous: None,
             fences: Fences::default(),
             cursor: 0,
@@ -222,6 +225,7 @@ impl Updater {
                 put_layout(out, 1, status, screen);
                 // after a refusal the client ignores the size, so that a change is still to be told
                 if status == 0 {
+                    self.layout = screen.layout_number();
                     self.follow_size(screen);
                 }
             }
@@ -240,7 +244,7 @@ impl Updater {
     /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
     fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
         let resized = self.size != (screen.width(), screen.height());
-        let due = std::mem::take(&mut self.layout_due);
+        let due = std::mem::take(&mut self.layout_due) || self.layout != screen.layout_number();
         let extended = self.known.extended_desktop_size && (resized || due);
         let plain = self.known.desktop_size && resized && !extended;
         let confirm = std::mem::take(&mut self.confirm);
@@ -254,6 +258,7 @@ impl Updater {
         }
         if extended {
             put_layout(out, 0, 0, screen);
+            self.layout = screen.layout_number();
             self.follow_size(screen);
         } else if plain {
             server::desktop_size(out, screen.width(), screen.height());
@@ -350,15 +355,9 @@ impl Updater {
     }
 }
 
-/// One screen that is all of the framebuffer.
 fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
-    let layout = Layout {
-        id: 0,
-        rect: screen.bounds(),
-        flags: 0,
-    };
     let size = (screen.width(), screen.height());
-    server::extended_desktop_size(out, reason, status, size, &[layout]);
+    server::extended_desktop_size(out, reason, status, size, screen.layout());
 }
 
 fn around(area: Option<Rect>, rect: Rect) -> Rect {

@@ -10,7 +10,9 @@ pub(crate) mod desk;
 
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
+use etatuki_rfb::{
+    CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
+};
 
 /// What a client has got so far.
 pub(crate) struct Client {
@@ -32,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) copies: usize,
     /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
     pub(crate) sizes: Vec<[u16; 4]>,
+    /// The screens that were told last.
+    pub(crate) layout: Vec<Layout>,
     /// Sizes and pixels in one update: what no update may have.
     pub(crate) mixed: bool,
 }
@@ -52,6 +56,7 @@ impl Client {
             last_rects: vec![],
             copies: 0,
             sizes: vec![],
+            layout: vec![],
             mixed: false,
         }
     }
@@ -135,8 +140,10 @@ impl Client {
                 height,
                 screens,
             } => {
-                assert_eq!(screens.len(), 1);
                 self.sizes.push([reason, status, width, height]);
+                if status == 0 {
+                    self.layout = screens;
+                }
                 if status == 0 && (width, height) != (self.width, self.height) {
                     self.resize(width, height);
                 }
