@@ -41,4 +41,4 @@ pub use program::Program;
 pub use region::Region;
 pub use stop::Stop;
 #[cfg(unix)]
-pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece};
+pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece, mend};

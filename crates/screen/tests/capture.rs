@@ -11,6 +11,7 @@ use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::render::{ConnectionExt as _, PictType};
 use x11rb::protocol::xproto::*;
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -561,6 +562,30 @@ fn monitors_are_told_and_followed() {
     xrandr(&stage.x, &["--delmonitor", "left"]);
     until(&mut stage, &[whole]);
     stage.check();
+}
+
+#[test]
+fn the_pointers_place_is_known_whoever_moves_it() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    let capture = &mut stage.capture;
+    assert!(capture.has_pointer_moved(), "nobody knows it at first");
+    capture.look_at_pointer().expect("the server lives");
+    capture.pump().expect("the server lives");
+    assert!(!capture.has_pointer_moved());
+    for place in [(12, 34), (600, 400)] {
+        let (x, y) = (place.0 as i16, place.1 as i16);
+        stage
+            .painter
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, stage.root, x, y, 0)
+            .expect("sent");
+        stage.painter.sync().expect("sync");
+        while !stage.capture.has_pointer_moved() {
+            assert!(wait_readable(&stage.capture), "nothing is told");
+            stage.capture.pump().expect("the server lives");
+        }
+        let now = stage.capture.look_at_pointer().expect("the server lives");
+        assert_eq!(now, Some(place));
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use x11rb::wrapper::ConnectionExt as _;
 use super::connection::Connection;
 use super::grab::{Frame, Grabber, Pieces, Wanted};
 use super::monitors::Monitors;
+use super::pointer::Pointer;
 use super::scope::Scope;
 use super::shown::Shown;
 use crate::area::{Area, Part};
@@ -41,6 +42,7 @@ pub struct Capture {
     watch: u32,
     size: Size,
     monitors: Monitors,
+    pointer: Pointer,
     damage: Region,
     resized: bool,
     new_cursor: bool,
@@ -98,6 +100,7 @@ impl Capture {
         let grabber = Grabber::new(&connection)?;
         let root = connection.screen().root;
         let watch = watch(&connection, root, program.is_none())?;
+        let pointer = Pointer::watch(&connection, root)?;
         // Where monitors end says nothing about a program.
         let monitors = match program {
             None => Monitors::watch(&connection, root)?,
@@ -118,6 +121,7 @@ impl Capture {
             watch,
             size: Size::default(),
             monitors,
+            pointer,
             damage: Region::default(),
             resized: false,
             new_cursor: true,
@@ -246,6 +250,28 @@ impl Capture {
         }
         let (size, hot) = ((image.width, image.height), (image.xhot, image.yhot));
         Ok(Some(CursorImage::from_argb(size, hot, &image.cursor_image)))
+    }
+
+    /// Whether the pointer has moved since it was [looked at](Self::look_at_pointer) last.
+    #[must_use]
+    pub fn has_pointer_moved(&self) -> bool {
+        self.pointer.has_moved()
+    }
+
+    /// Where the pointer is now, whoever moved it; `None` when it is elsewhere than what is shown.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn look_at_pointer(&mut self) -> Result<Option<(u16, u16)>, ScreenError> {
+        self.settle()?;
+        let place = self.pointer.look(&self.connection, self.root)?;
+        self.settle()?;
+        let is_foreign = |limit: &Limit, (x, y): (u16, u16)| {
+            let shown = &limit.shown;
+            !shown.is_visible(x.into(), y.into())
+        };
+        let limit = self.limit.as_ref();
+        Ok(place.filter(|place| !limit.is_some_and(|limit| is_foreign(limit, *place))))
     }
 
     /// Reads what must be read of the windows, when only one program is shown.
@@ -390,6 +416,7 @@ impl Capture {
                     height: e.height,
                 });
             }
+            Event::XinputRawMotion(_) => self.pointer.move_on(),
             Event::RandrNotify(_) | Event::RandrScreenChangeNotify(_) => self.monitors.spoil(),
             _ => {}
         }

@@ -9,11 +9,13 @@ mod held;
 mod input;
 mod keymap;
 mod monitors;
+mod pointer;
 mod repeat;
 mod scope;
 mod segment;
 mod shown;
 mod spare;
+mod traces;
 mod tree;
 
 pub use capture::Capture;
@@ -21,3 +23,4 @@ pub use clipboard::Clipboard;
 pub use escape::EscapeKey;
 pub use grab::{Frame, Piece};
 pub use input::Input;
+pub use traces::mend;
