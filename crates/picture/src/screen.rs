@@ -40,6 +40,10 @@ pub struct Screen {
     layout: Vec<Layout>,
     /// Counts the layouts.
     layout_number: u64,
+    /// Where somebody at the tool's machine moved the pointer to last.
+    pointer: Option<(u16, u16)>,
+    /// Counts those places.
+    pointer_number: u64,
     cursor: Option<CursorImage>,
     /// Counts the pointer's shapes.
     cursor_number: u64,
@@ -65,6 +69,8 @@ impl Screen {
             moves: Vec::new(),
             layout: vec![one(bounds)],
             layout_number: 0,
+            pointer: None,
+            pointer_number: 0,
             cursor: None,
             cursor_number: 0,
         }
@@ -127,6 +133,7 @@ impl Screen {
                 expect_length(cursor.pixels.len(), area * 4)?;
                 Ok(self.set_cursor(cursor.clone()))
             }
+            Rectangle::PointerPos { x, y } => Ok(self.set_pointer(*x, *y)),
             Rectangle::DesktopSize { width, height } => Ok(self.resize(*width, *height)),
             Rectangle::ExtendedDesktopSize {
                 status: 0,
@@ -271,6 +278,21 @@ impl Screen {
         self.cursor = Some(cursor);
         self.cursor_number += 1;
         true
+    }
+
+    /// Somebody else than the client moved the pointer; brought back inside.
+    fn set_pointer(&mut self, x: u16, y: u16) -> bool {
+        let (right, bottom) = (self.bounds.w.max(1) - 1, self.bounds.h.max(1) - 1);
+        let place = Some((x.min(right), y.min(bottom)));
+        // The client may have moved it meanwhile, so the same place is news too.
+        self.pointer = place;
+        self.pointer_number += 1;
+        true
+    }
+
+    /// Where somebody at the tool's machine moved the pointer to last, and a number that grows with every such move.
+    pub(crate) fn pointer(&self) -> (Option<(u16, u16)>, u64) {
+        (self.pointer, self.pointer_number)
     }
 
     /// 0 before there is a shape; grows with every new one.

@@ -48,6 +48,8 @@ pub struct Updater {
     fences: Fences,
     /// The number of the pointer shape that the client has.
     cursor: u64,
+    /// The number of the pointer's place that the client knows.
+    pointer: u64,
     /// The client's picture, if it is known and the client can make moves.
     seen: Option<Seen>,
     finder: Finder,
@@ -58,6 +60,7 @@ pub struct Updater {
 struct Known {
     copy_rect: bool,
     cursor: bool,
+    pointer_pos: bool,
     desktop_size: bool,
     extended_desktop_size: bool,
     /// Has been told that we understand fences.
@@ -84,6 +87,7 @@ impl Updater {
             continuous: None,
             fences: Fences::default(),
             cursor: 0,
+            pointer: 0,
             seen: None,
             finder: Finder::default(),
         }
@@ -102,6 +106,7 @@ impl Updater {
             self.cursor = 0;
         }
         known.cursor = has(encoding::CURSOR);
+        known.pointer_pos = has(encoding::POINTER_POS);
         known.desktop_size = has(encoding::DESKTOP_SIZE);
         known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
         for extension in [
@@ -300,7 +305,11 @@ impl Updater {
             screen.damage().rects(area),
             MAX_UPDATE_PIXELS.saturating_sub(used),
         );
-        let count = usize::from(cursor.is_some()) + moves.len() + rects.len();
+        let place = self.news_of_pointer(screen);
+        let count = usize::from(cursor.is_some())
+            + usize::from(place.is_some())
+            + moves.len()
+            + rects.len();
         if count == 0 {
             return false;
         }
@@ -308,6 +317,9 @@ impl Updater {
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
+        }
+        if let Some(place) = place {
+            server::pointer_pos(out, place);
         }
         for copy in moves {
             server::copy_rect(out, copy.rect, copy.from);
@@ -343,6 +355,13 @@ impl Updater {
         let damaged = screen.damage().rects(bounds);
         moves.extend(self.finder.find(seen, screen, &damaged));
         moves
+    }
+
+    /// Where the pointer is, when the client doesn't know.
+    fn news_of_pointer(&mut self, screen: &Screen) -> Option<(u16, u16)> {
+        let (place, number) = screen.pointer();
+        let before = std::mem::replace(&mut self.pointer, number);
+        place.filter(|_| self.known.pointer_pos && before != number)
     }
 
     /// The request is answered; with continuous updates a fence tells when the client has come here.

@@ -201,6 +201,27 @@ fn the_layout_is_told_when_asked_for_the_whole() {
 }
 
 #[test]
+fn the_pointers_place_is_told_to_those_who_show_it() {
+    for (encodings, told) in [
+        (&[encoding::POINTER_POS][..], vec![(7, 9), (WIDTH - 1, 9)]),
+        (&[], vec![]),
+    ] {
+        let mut session = session(encodings);
+        for x in [5, 6, 7, 5000] {
+            let place = Rectangle::PointerPos { x, y: 9 };
+            session.screen.apply(&place).unwrap();
+            if x >= 7 {
+                session.request(ALL);
+                session.next();
+            }
+        }
+        session.request(ALL);
+        assert_eq!(session.next(), None, "it is told once");
+        assert_eq!(session.client.pointer, told);
+    }
+}
+
+#[test]
 fn a_new_layout_is_told_though_the_size_stays() {
     let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
     let screen = |id, x, w| Layout {

@@ -154,6 +154,7 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
                 mask: vec![0xaa; mask],
             })
         }),
+        any::<[u16; 2]>().prop_map(|[x, y]| Rectangle::PointerPos { x, y }),
         Just(Rectangle::DesktopSize {
             width: WIDTH,
             height: HEIGHT
@@ -170,6 +171,9 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
         }),
         Just(Rectangle::Supports {
             encoding: encoding::EXTENDED_MOUSE_BUTTONS
+        }),
+        Just(Rectangle::Supports {
+            encoding: encoding::UTF8_CUT_TEXT
         }),
     ]
 }
@@ -221,6 +225,7 @@ fn encode_rectangle(out: &mut Vec<u8>, rectangle: &Rectangle) {
         }
         Rectangle::CopyRect { rect, from } => encode::server::copy_rect(out, *rect, *from),
         Rectangle::Cursor(image) => encode::server::cursor(out, image),
+        Rectangle::PointerPos { x, y } => encode::server::pointer_pos(out, (*x, *y)),
         Rectangle::DesktopSize { width, height } => {
             encode::server::desktop_size(out, *width, *height);
         }

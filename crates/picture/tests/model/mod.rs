@@ -22,6 +22,8 @@ pub(crate) struct Client {
     /// `None`: never sent, or lost by a resize.
     pub(crate) pixels: Vec<Option<[u8; 4]>>,
     pub(crate) cursor: Option<CursorImage>,
+    /// Places of the pointer.
+    pub(crate) pointer: Vec<(u16, u16)>,
     pub(crate) supports: Vec<i32>,
     /// Payloads of the server's questions that the client hasn't answered.
     pub(crate) asked: Vec<(u32, Vec<u8>)>,
@@ -48,6 +50,7 @@ impl Client {
             height,
             pixels: vec![None; usize::from(width) * usize::from(height)],
             cursor: None,
+            pointer: vec![],
             supports: vec![],
             asked: vec![],
             answers: vec![],
@@ -85,7 +88,9 @@ impl Client {
                         match &rectangle {
                             Rectangle::DesktopSize { .. }
                             | Rectangle::ExtendedDesktopSize { .. } => sized = true,
-                            Rectangle::Supports { .. } | Rectangle::Cursor(_) => {}
+                            Rectangle::Supports { .. }
+                            | Rectangle::Cursor(_)
+                            | Rectangle::PointerPos { .. } => {}
                             _ => drawn = true,
                         }
                         self.rectangle(rectangle);
@@ -148,6 +153,7 @@ impl Client {
                     self.resize(width, height);
                 }
             }
+            Rectangle::PointerPos { x, y } => self.pointer.push((x, y)),
             Rectangle::Supports { encoding } => self.supports.push(encoding),
         }
     }

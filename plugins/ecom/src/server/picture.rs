@@ -1,11 +1,14 @@
 //! From what changed on the screen to an update for the client.
 
+use std::time::{Duration, Instant};
+
 use etatuki_rfb::encode::server;
 use etatuki_rfb::{CursorImage, Layout, PixelFormat, Rect, translate};
 use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
 use super::outbox::Outbox;
+use super::places::Place;
 use super::viewer::{Desk, Viewer};
 
 /// Appends the next update, if one is owed and there is something in it. Says whether it asked the X
@@ -14,6 +17,7 @@ pub(super) fn compose(
     capture: &mut Capture,
     viewer: &mut Viewer,
     outbox: &mut Outbox,
+    pointed: Option<Place>,
 ) -> Result<bool, ServeError> {
     if viewer.owed().is_none() {
         return Ok(false);
@@ -22,7 +26,7 @@ pub(super) fn compose(
     let Some(area) = viewer.owed().filter(|area| is_due(capture, viewer, area)) else {
         return Ok(false);
     };
-    outbox.update(|out| fill(capture, viewer, area, out))?;
+    outbox.update(|out| fill(capture, viewer, area, pointed, out))?;
     Ok(true)
 }
 
@@ -56,22 +60,32 @@ fn is_due(capture: &Capture, viewer: &Viewer, area: &Rect) -> bool {
     let changed = |rect: &etatuki_screen::Rect| !rect.intersection(&area).is_empty();
     viewer.answer_is_due()
         || viewer.draws_cursor() && capture.has_new_cursor()
+        || place_due_in(capture, viewer) == Some(Duration::ZERO)
         || capture.damage().rects().iter().any(changed)
+}
+
+/// How long until the client is told where the pointer is; `None` when there is nothing new.
+pub(super) fn place_due_in(capture: &Capture, viewer: &Viewer) -> Option<Duration> {
+    let moved = viewer.shows_places() && capture.has_pointer_moved();
+    moved.then(|| viewer.places.wait(Instant::now()))
 }
 
 fn fill(
     capture: &mut Capture,
     viewer: &mut Viewer,
     area: Rect,
+    pointed: Option<Place>,
     out: &mut Vec<u8>,
 ) -> Result<(), ServeError> {
     let answer_is_due = viewer.answer_is_due();
     let start = out.len();
     let mut failed = None;
     let count = framed(out, |out| {
-        let pointer = cursor(capture, viewer, out);
-        let rectangles = pointer.and_then(|n| Ok(n + pixels(capture, viewer.format(), area, out)?));
-        rectangles.unwrap_or_else(|error| {
+        let mut rectangles = || {
+            let pointer = cursor(capture, viewer, out)? + place(capture, viewer, pointed, out)?;
+            Ok(pointer + pixels(capture, viewer.format(), area, out)?)
+        };
+        rectangles().unwrap_or_else(|error| {
             failed = Some(error);
             0
         })
@@ -80,7 +94,8 @@ fn fill(
         return Err(error);
     }
     if count == 0 && !answer_is_due {
-        // The screen became smaller under our hands; the next round tells of that.
+        // The pointer was moved by the client itself. Or the screen became smaller under our hands; the next round
+        // tells of that.
         out.truncate(start);
     } else {
         viewer.served(out);
@@ -124,6 +139,24 @@ fn cursor(
     };
     server::cursor(out, &image);
     Ok(1)
+}
+
+/// Where the pointer is, when somebody else has moved it.
+fn place(
+    capture: &mut Capture,
+    viewer: &mut Viewer,
+    pointed: Option<Place>,
+    out: &mut Vec<u8>,
+) -> Result<u16, ServeError> {
+    if place_due_in(capture, viewer) != Some(Duration::ZERO) {
+        return Ok(0);
+    }
+    let now = capture.look_at_pointer()?;
+    let news = viewer.places.news(now, pointed, Instant::now());
+    if let Some(place) = news {
+        server::pointer_pos(out, place);
+    }
+    Ok(u16::from(news.is_some()))
 }
 
 /// The pixels that changed inside `area`; gives the number of rectangles.

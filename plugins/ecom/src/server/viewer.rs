@@ -6,6 +6,8 @@
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Layout, PixelFormat, Rect, encoding};
 
+use super::places::Places;
+
 /// Updates that may be on their way to a client with continuous updates.
 const MOST_ON_THE_WAY: u8 = 2;
 /// What our fences carry: the one that ends an update, and the one that says that we know fences.
@@ -41,16 +43,21 @@ pub(super) struct Viewer {
     /// Extensions to be confirmed by an empty rectangle.
     confirm: Vec<i32>,
     cursor_due: bool,
+    /// Where it knows the pointer to be.
+    pub(super) places: Places,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     cursor: bool,
+    pointer_pos: bool,
     desktop_size: bool,
     extended_desktop_size: bool,
     fence: bool,
     continuous: bool,
     confirmed: Vec<i32>,
+    /// It has been told that cut text is UTF-8.
+    utf8: bool,
 }
 
 impl Viewer {
@@ -68,6 +75,7 @@ impl Viewer {
             size_refused: false,
             confirm: Vec::new(),
             cursor_due: false,
+            places: Places::default(),
         }
     }
 
@@ -87,6 +95,7 @@ impl Viewer {
         self.cursor_due |= has(encoding::CURSOR) && !known.cursor;
         known.cursor = has(encoding::CURSOR);
         self.cursor_due &= known.cursor;
+        known.pointer_pos = has(encoding::POINTER_POS);
         known.desktop_size = has(encoding::DESKTOP_SIZE);
         known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
         if has(encoding::FENCE) && !known.fence {
@@ -100,6 +109,7 @@ impl Viewer {
         for extension in [
             encoding::QEMU_EXTENDED_KEY,
             encoding::EXTENDED_MOUSE_BUTTONS,
+            encoding::UTF8_CUT_TEXT,
         ] {
             if has(extension) && !known.confirmed.contains(&extension) {
                 known.confirmed.push(extension);
@@ -115,9 +125,19 @@ impl Viewer {
             .contains(&encoding::EXTENDED_MOUSE_BUTTONS)
     }
 
+    /// Whether cut text is UTF-8 from now on; else it is Latin-1 (RFC 6143 section 7.6.4).
+    pub(super) fn speaks_utf8(&self) -> bool {
+        self.known.utf8
+    }
+
     /// Whether it draws the pointer itself.
     pub(super) fn draws_cursor(&self) -> bool {
         self.known.cursor
+    }
+
+    /// Whether it shows where others move the pointer.
+    pub(super) fn shows_places(&self) -> bool {
+        self.known.pointer_pos
     }
 
     /// Whether it lost the pointer's shape, or never had it.
@@ -204,6 +224,7 @@ impl Viewer {
         }
         let mut count = self.confirm.len() as u16;
         for extension in self.confirm.drain(..) {
+            self.known.utf8 |= extension == encoding::UTF8_CUT_TEXT;
             server::supports(out, extension);
         }
         let resized = self.is_resized(desk);
