@@ -1,0 +1,57 @@
+// The choice between all of the customer's screens and one of them. It is there only where there is more than one.
+
+import { byId, element, show } from "./dom.ts";
+import type { Desktop, Screen } from "./protocol.ts";
+
+export class Screens {
+  readonly #choice = byId("screens", HTMLElement);
+  readonly #onChoice: (screen: Screen | null) => void;
+  #known = "";
+  #desktop: Desktop | null = null;
+  /** 0 is all of them. */
+  #chosen = 0;
+
+  constructor(onChoice: (screen: Screen | null) => void) {
+    this.#onChoice = onChoice;
+  }
+
+  /** Another desktop, or another session's, shows all of it again: who knows what the numbers mean there. */
+  update(desktop: Desktop | null, session: number): void {
+    const known = JSON.stringify([desktop, session]);
+    if (known === this.#known) {
+      return;
+    }
+    this.#known = known;
+    this.#desktop = desktop;
+    const count = desktop?.screens.length ?? 0;
+    const names = count > 1 ? ["All", ...Array.from({ length: count }, (_, at) => `Screen ${at + 1}`)] : [];
+    const focused = this.#choice.contains(document.activeElement);
+    this.#choice.replaceChildren(...names.map((name, number) => this.#button(name, number)));
+    show(this.#choice, count > 1);
+    this.choose(0);
+    if (focused) {
+      this.#choice.querySelector("button")?.focus();
+    }
+  }
+
+  /** All of it for 0, else the screen of that number; nothing where there is none. */
+  choose(number: number): void {
+    const screens = this.#desktop?.screens ?? [];
+    if (number > 0 && (screens.length < 2 || number > screens.length)) {
+      return;
+    }
+    this.#chosen = number;
+    [...this.#choice.children].forEach((button, at) =>
+      button.setAttribute("aria-pressed", String(at === this.#chosen)));
+    this.#onChoice(screens[number - 1] ?? null);
+  }
+
+  #button(name: string, number: number): HTMLElement {
+    const button = element("button", {
+      "data-testid": `screen-${number}`,
+      title: `Ctrl+Alt+Shift+${number}`,
+    }, name);
+    button.addEventListener("click", () => this.choose(number));
+    return button;
+  }
+}
