@@ -266,7 +266,7 @@ fn screens() {
     page.points_at(20, 30);
     page.press("screen-0");
     page.has("picture", "data-screen", "all");
-    page.aims(&desktop, (0.3, 0.3), (307, 230));
+    page.aims(&desktop, (0.5, 0.5), (512, 384));
     page.press("scale-fit");
     page.press("screen-1");
 

@@ -538,6 +538,27 @@ mod tests {
     }
 
     #[test]
+    fn the_customers_screens_are_shown_until_the_end() {
+        let mut view = view();
+        view.begin(&code(), 1);
+        view.linked(2);
+        let screens = vec![Rect::new(0, 0, 60, 50), Rect::new(60, 0, 40, 50)];
+        let size = (100, 50);
+        view.take_in(Event::Desktop { size, screens }, 3);
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(
+            json["session"]["desktop"],
+            serde_json::json!({"width": 100, "height": 50, "screens": [
+                {"x": 0, "y": 0, "width": 60, "height": 50},
+                {"x": 60, "y": 0, "width": 40, "height": 50},
+            ]})
+        );
+        view.ended("customer-closed", 4);
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(json["session"]["desktop"], serde_json::Value::Null);
+    }
+
+    #[test]
     fn the_log_is_bounded() {
         let events = (0..2 * MAX_LOG).map(|_| Event::Asked(Ask::Control));
         let mut view = view();

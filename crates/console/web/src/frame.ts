@@ -33,10 +33,11 @@ export class Frame {
     this.sheet.addEventListener("scroll", () => this.#point(), { capture: true });
   }
 
-  /** Shows `screen` alone, or all of the desktop. */
-  show(desktop: Desktop | null, screen: Screen | null): void {
+  /** Shows the screen of that number alone, or all of the desktop for 0. */
+  show(desktop: Desktop | null, number: number): void {
     this.#desktop = desktop;
-    this.#screen = screen;
+    this.#screen = desktop?.screens[number - 1] ?? null;
+    this.#room.dataset["screen"] = this.#screen === null ? "all" : String(number);
     this.#lay();
   }
 
@@ -58,8 +59,6 @@ export class Frame {
 
   #lay(): void {
     const [desktop, screen] = [this.#desktop, this.#screen];
-    this.#room.dataset["screen"] = desktop === null || screen === null
-      ? "all" : String(desktop.screens.indexOf(screen) + 1);
     if (desktop === null || screen === null) {
       this.#window.removeAttribute("style");
       this.sheet.removeAttribute("style");

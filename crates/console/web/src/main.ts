@@ -44,8 +44,7 @@ const send = (message: ToConsole): boolean => line.send(message);
 const entry = new Entry((code, password) =>
   send(password === null ? { type: "connect", code } : { type: "connect", code, password }));
 const picture = new Picture(at.picture, () => latest !== null && drawStage(latest));
-const screens = new Screens((screen) =>
-  picture.showScreen(latest?.session?.desktop ?? null, screen));
+const screens = new Screens((desktop, number) => picture.showScreen(desktop, number));
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
 const log = new Log();

@@ -2,7 +2,7 @@
 
 import RFB from "@novnc/novnc";
 import { Frame } from "./frame.ts";
-import type { Desktop, Screen } from "./protocol.ts";
+import type { Desktop } from "./protocol.ts";
 import { socketUrl } from "./socket.ts";
 
 const RETRY_MS = 500;
@@ -63,9 +63,9 @@ export class Picture {
     this.#scale();
   }
 
-  /** Shows one screen of the desktop alone, or all of it. */
-  showScreen(desktop: Desktop | null, screen: Screen | null): void {
-    this.#frame.show(desktop, screen);
+  /** Shows one screen of the desktop alone, or all of it for 0. */
+  showScreen(desktop: Desktop | null, number: number): void {
+    this.#frame.show(desktop, number);
     this.#scale();
   }
 

@@ -1,17 +1,18 @@
 // The choice between all of the customer's screens and one of them. It is there only where there is more than one.
 
 import { byId, element, show } from "./dom.ts";
-import type { Desktop, Screen } from "./protocol.ts";
+import type { Desktop } from "./protocol.ts";
 
 export class Screens {
   readonly #choice = byId("screens", HTMLElement);
-  readonly #onChoice: (screen: Screen | null) => void;
+  readonly #onChoice: (desktop: Desktop | null, number: number) => void;
   #known = "";
   #desktop: Desktop | null = null;
   /** 0 is all of them. */
   #chosen = 0;
 
-  constructor(onChoice: (screen: Screen | null) => void) {
+  /** `onChoice` gets the desktop and the number of a screen in it, or 0 for all of them. */
+  constructor(onChoice: (desktop: Desktop | null, number: number) => void) {
     this.#onChoice = onChoice;
   }
 
@@ -36,14 +37,14 @@ export class Screens {
 
   /** All of it for 0, else the screen of that number; nothing where there is none. */
   choose(number: number): void {
-    const screens = this.#desktop?.screens ?? [];
-    if (number > 0 && (screens.length < 2 || number > screens.length)) {
+    const count = this.#desktop?.screens.length ?? 0;
+    if (number > 0 && (count < 2 || number > count)) {
       return;
     }
     this.#chosen = number;
     [...this.#choice.children].forEach((button, at) =>
       button.setAttribute("aria-pressed", String(at === this.#chosen)));
-    this.#onChoice(screens[number - 1] ?? null);
+    this.#onChoice(this.#desktop, number);
   }
 
   #button(name: string, number: number): HTMLElement {
