@@ -3,13 +3,14 @@
 import { byId, element, show } from "./dom.ts";
 import type { Desktop } from "./protocol.ts";
 
+/** With more of them the bar has room for their numbers only. */
+const MOST_NAMED = 3;
+
 export class Screens {
   readonly #choice = byId("screens", HTMLElement);
   readonly #onChoice: (desktop: Desktop | null, number: number) => void;
   #known = "";
   #desktop: Desktop | null = null;
-  /** 0 is all of them. */
-  #chosen = 0;
 
   /** `onChoice` gets the desktop and the number of a screen in it, or 0 for all of them. */
   constructor(onChoice: (desktop: Desktop | null, number: number) => void) {
@@ -26,8 +27,9 @@ export class Screens {
     this.#desktop = desktop;
     const count = desktop?.screens.length ?? 0;
     const names = count > 1 ? ["All", ...Array.from({ length: count }, (_, at) => `Screen ${at + 1}`)] : [];
+    const short = count > MOST_NAMED;
     const focused = this.#choice.contains(document.activeElement);
-    this.#choice.replaceChildren(...names.map((name, number) => this.#button(name, number)));
+    this.#choice.replaceChildren(...names.map((name, number) => this.#button(name, number, short)));
     show(this.#choice, count > 1);
     this.choose(0);
     if (focused) {
@@ -41,17 +43,17 @@ export class Screens {
     if (number > 0 && (count < 2 || number > count)) {
       return;
     }
-    this.#chosen = number;
     [...this.#choice.children].forEach((button, at) =>
-      button.setAttribute("aria-pressed", String(at === this.#chosen)));
+      button.setAttribute("aria-pressed", String(at === number)));
     this.#onChoice(this.#desktop, number);
   }
 
-  #button(name: string, number: number): HTMLElement {
+  #button(name: string, number: number, short: boolean): HTMLElement {
     const button = element("button", {
       "data-testid": `screen-${number}`,
-      title: `Ctrl+Alt+Shift+${number}`,
-    }, name);
+      "aria-label": name,
+      title: number < 10 ? `${name}: Ctrl+Alt+Shift+${number}` : name,
+    }, short && number > 0 ? String(number) : name);
     button.addEventListener("click", () => this.choose(number));
     return button;
   }

@@ -53,10 +53,15 @@ async fn the_desktop_becomes_smaller_and_larger() {
     let world = World::new().await;
     let display = &world.display;
     let (_customer, mut agent) = viewing(&world, "ecom").await;
-    let mode = |size| runs(display, "xrandr", &["--output", "screen", "--mode", size]);
-    mode("640x480");
+    let xrandr = |arguments: &str| {
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        runs(display, "xrandr", &arguments);
+    };
+    xrandr("--newmode small 25.18 640 656 752 800 480 490 492 525");
+    xrandr("--addmode screen small");
+    xrandr("--output screen --mode small");
     agent.sees_screens(&[Rect::new(0, 0, 640, 480)]).await;
-    mode("800x600");
+    xrandr("--output screen --mode 800x600");
     agent.sees_screens(&[WHOLE]).await;
     display.paint(0x0012_3456, 450, 100, 100, 100);
     agent.sees(|| display.picture()).await;
