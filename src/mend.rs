@@ -22,7 +22,10 @@ pub(crate) fn after(view: &View) {
     let (done, awaited) = mpsc::channel();
     let until = stop.clone();
     let thread = std::thread::Builder::new().name("etatuki-mend".into());
-    let started = thread.spawn(move || done.send(mend(&until)));
+    let started = thread.spawn(move || {
+        mend(&until);
+        done.send(())
+    });
     let mended = started.map(|_| awaited.recv_timeout(LIMIT));
     if !matches!(mended, Ok(Ok(()))) {
         tracing::warn!("what the plugin held down may be held still");
