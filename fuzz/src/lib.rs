@@ -3,6 +3,7 @@
 //! A new target is a function here (or in a file of its own), a line in [`TARGETS`], and a folder
 //! with a few small seeds in `corpus/`. `run` and the replay test find it by itself.
 
+mod jpeg;
 mod json;
 mod link_code;
 #[path = "../../crates/picture/tests/model/mod.rs"]
@@ -19,6 +20,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folders.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("console_jpeg", jpeg::console_jpeg),
     ("link_code", link_code::link_code),
     ("picture", picture::picture),
     ("picture_moves", moves::picture_moves),

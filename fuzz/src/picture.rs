@@ -1,6 +1,7 @@
 //! The picture path between a hostile tool and a hostile agent: whatever they send, a client that
 //! reads what comes out sees in the end what the screen shows.
 
+use std::time::Duration;
 use crate::model::Client;
 use etatuki_picture::{MAX_UPDATE_PIXELS, Screen, Updater};
 use etatuki_rfb::{
@@ -39,6 +40,7 @@ struct World {
     agent: ClientParser,
     screen: Screen,
     updater: Updater,
+    now: Duration,
     client: Client,
     resizes: bool,
 }
@@ -55,6 +57,7 @@ impl World {
             agent: ClientParser::new(limits),
             screen: Screen::new(width, height),
             updater: Updater::new(width, height),
+            now: Duration::ZERO,
             client: Client::new(width, height),
             resizes: false,
         }
@@ -104,7 +107,7 @@ impl World {
                 self.updater.continuous(enable, rect);
             }
             ClientMessage::Fence { flags, payload } => {
-                return self.updater.client_fence(flags, &payload).is_ok();
+                return self.updater.client_fence(flags, &payload, self.now).is_ok();
             }
             ClientMessage::SetDesktopSize { width, .. } => {
                 return self.updater.desktop_size_answer(width % 4).is_ok();
@@ -118,12 +121,15 @@ impl World {
         if let Some(block) = self.updater.next(&mut self.screen) {
             assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
             self.client.take(&block, 1 << 16);
+            // A line that takes a second for each block, whatever is in it.
+            self.updater.left(block.len(), None, self.now);
+            self.now += Duration::from_secs(1);
         }
     }
 
     fn answer_fences(&mut self) {
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
-            let answered = self.updater.client_fence(flags, &payload);
+            let answered = self.updater.client_fence(flags, &payload, self.now);
             answered.expect("an answer never is too much");
         }
     }

@@ -2,8 +2,9 @@
 
 use crate::pieces;
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Security,
-    ServerHandshake, ServerInit, ServerMessage, ServerParser, encode, translate,
+    ClientHandshake, ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Rect,
+    Rectangle, Security, ServerHandshake, ServerInit, ServerMessage, ServerParser, encode,
+    translate,
 };
 
 /// Small screens, so that a find is a fault and not just a large picture.
@@ -11,6 +12,8 @@ fn limits() -> Limits {
     Limits {
         max_pixels: 1 << 16,
         max_cut_text: 2000,
+        max_jpeg: 300,
+        max_jpeg_pixels: 1000,
         ..Limits::default()
     }
 }
@@ -60,23 +63,54 @@ fn check_translation(format: &PixelFormat) {
     assert_eq!(out.len(), 2 * format.bytes_per_pixel());
 }
 
-/// The first byte: the pixel format; the next three: the split.
+/// The first byte: the pixel format, and whether JPEG was announced (its highest bit); the next three: the split.
 pub(crate) fn server_messages(input: &[u8]) {
-    let Some(([format, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
+    let Some(([first, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
     };
-    let bits_per_pixel = [32, 16, 8][usize::from(*format) % 3];
+    let bits_per_pixel = [32, 16, 8][usize::from(*first & 0x7f) % 3];
     let format = PixelFormat {
         bits_per_pixel,
         ..PixelFormat::BGRX
     };
-    let whole = server(&[bytes], format);
+    let jpeg = first & 0x80 != 0;
+    let whole = server(&[bytes], format, jpeg);
     let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
-    assert_eq!(server(&split, format), whole);
+    assert_eq!(server(&split, format, jpeg), whole);
+    for message in &whole.0 {
+        if let ServerMessage::Rectangle(Rectangle::Jpeg { rect, data }) = message {
+            assert!(jpeg && rect.area() <= limits().max_jpeg_pixels);
+            check_jpeg(*rect, data);
+        }
+    }
 }
 
-fn server(split: &[&[u8]], format: PixelFormat) -> (Vec<ServerMessage>, Option<ProtocolError>) {
+/// What was understood can be written, and is understood again.
+fn check_jpeg(rect: Rect, data: &[u8]) {
+    let mut again = Vec::new();
+    encode::server::update_start(&mut again, Some(1));
+    assert!(encode::server::jpeg(&mut again, rect, data));
+    let (width, height) = (rect.right() as u16, rect.bottom() as u16);
+    let mut parser = ServerParser::new(limits(), PixelFormat::BGRX, width, height).with_jpeg();
+    parser.push(&again);
+    let messages: Vec<_> = std::iter::from_fn(|| parser.next().ok().flatten()).collect();
+    let data = data.to_vec();
+    let jpeg = ServerMessage::Rectangle(Rectangle::Jpeg { rect, data });
+    assert_eq!(
+        messages,
+        [ServerMessage::UpdateStart, jpeg, ServerMessage::UpdateEnd]
+    );
+}
+
+fn server(
+    split: &[&[u8]],
+    format: PixelFormat,
+    jpeg: bool,
+) -> (Vec<ServerMessage>, Option<ProtocolError>) {
     let mut parser = ServerParser::new(limits(), format, 40, 36);
+    if jpeg {
+        parser = parser.with_jpeg();
+    }
     let mut messages = Vec::new();
     for piece in split {
         parser.push(piece);

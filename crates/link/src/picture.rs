@@ -22,17 +22,24 @@ impl PictureOut {
         Self { outlet, encoder }
     }
 
-    /// Compresses and sends whole RFB server messages as one block, and returns when QUIC has taken the
-    /// last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
+    /// Compresses and sends whole RFB server messages as one block, and returns its length on the line when QUIC has
+    /// taken the last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
     /// a few milliseconds for a whole screen.
     ///
     /// If this is dropped before it is done, the block is either not made or sent whole, before the next.
     ///
     /// # Errors
     /// [`LinkError::TooLarge`] above [`MAX_PICTURE`], and the stream goes on; or the link is down.
-    pub async fn send(&mut self, messages: &[u8]) -> Result<(), LinkError> {
+    pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
         let encoder = &mut self.encoder;
-        self.outlet.send(|out| encoder.encode(messages, out)).await
+        let mut length = 0;
+        let encode = |out: &mut Vec<u8>| {
+            encoder.encode(messages, out)?;
+            length = out.len();
+            Ok(())
+        };
+        self.outlet.send(encode).await?;
+        Ok(length)
     }
 
     /// Ends the stream: no more picture will come.

@@ -6,10 +6,16 @@
 
 mod control;
 mod damage;
+mod jpeg;
 mod moves;
+mod order;
+mod pace;
+mod photo;
 mod screen;
 mod seen;
 mod updater;
 
+pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
+pub use photo::looks_like_a_photo;
 pub use screen::{PictureError, Screen};
 pub use updater::{MAX_UPDATE_PIXELS, UpdateError, Updater};

@@ -18,6 +18,9 @@ pub enum PictureError {
         /// Bytes that its size says.
         wanted: usize,
     },
+    /// It is a JPEG: what a tool shows comes losslessly.
+    #[error("the tool sent a JPEG")]
+    Jpeg,
 }
 
 /// Moves that are remembered at most; with more of them, their targets are sent as pixels.
@@ -124,6 +127,7 @@ impl Screen {
                 expect_length(pixels.len(), rect.area() * 4)?;
                 self.draw(*rect, pixels, usize::from(rect.w) * 4)
             }
+            Rectangle::Jpeg { .. } => Err(PictureError::Jpeg),
             Rectangle::CopyRect { rect, from } => self.copy(*rect, *from),
             Rectangle::Cursor(cursor) => {
                 let (width, height) = (cursor.width, cursor.height);

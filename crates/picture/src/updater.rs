@@ -1,20 +1,19 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
-use crate::control::{Control, Fences, MAX_WAITING};
-use crate::damage::TILE;
+use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::moves::Finder;
+use crate::order::Order;
+use crate::pace::Pace;
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
-
-/// Rectangles of one update at most.
-const MAX_RECTANGLES: usize = 4000;
 
 /// The client asked for more than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +44,8 @@ pub struct Updater {
     layout: u64,
     /// Continuous updates are on, of this area.
     continuous: Option<Rect>,
-    fences: Fences,
+    pace: Pace,
+    order: Order,
     /// The number of the pointer shape that the client has.
     cursor: u64,
     /// The number of the pointer's place that the client knows.
@@ -85,7 +85,8 @@ impl Updater {
             layout_due: false,
             layout: 0,
             continuous: None,
-            fences: Fences::default(),
+            pace: Pace::default(),
+            order: Order::default(),
             cursor: 0,
             pointer: 0,
             seen: None,
@@ -120,7 +121,7 @@ impl Updater {
         }
         if has(encoding::FENCE) && !known.fence {
             known.fence = true;
-            self.controls.push_back(self.fences.ask());
+            self.controls.push_back(our_fence(0));
         }
         if has(encoding::CONTINUOUS_UPDATES) && known.fence && !known.continuous {
             known.continuous = true;
@@ -154,19 +155,33 @@ impl Updater {
         }
     }
 
-    /// A fence from the client: a question, which the next block answers, or the answer to one of ours.
+    /// A fence from the client: a question, which the next block answers, or the answer to one of ours. `now` counts
+    /// from any moment that stays the same.
     ///
     /// # Errors
     /// Too many questions at once; end the session.
-    pub fn client_fence(&mut self, flags: u32, payload: &[u8]) -> Result<(), UpdateError> {
+    pub fn client_fence(
+        &mut self,
+        flags: u32,
+        payload: &[u8],
+        now: Duration,
+    ) -> Result<(), UpdateError> {
         if flags & fence_flags::REQUEST == 0 {
-            self.fences.answered(payload);
+            if let Some(number) = answered(payload) {
+                self.pace.answered(number, now);
+            }
             return Ok(());
         }
         self.answer(Control::Fence {
             flags: flags & fence_flags::KNOWN,
             payload: payload.to_vec(),
         })
+    }
+
+    /// The last block has left, as so many bytes on the line, whose round trip is known or not. From this and the answers
+    /// to our fences comes how much may be on its way; a client whose blocks' leaving is never told gets little at a time.
+    pub fn left(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
+        self.pace.has_left(bytes, round_trip, now);
     }
 
     /// Answers a SetDesktopSize of the client: 0 done (call it after the resize), 1 forbidden, 2 out
@@ -194,11 +209,11 @@ impl Updater {
 
     /// Continuous updates are on, and the client keeps up with them.
     fn streams(&self) -> bool {
-        self.continuous.is_some() && self.fences.has_credit()
+        self.continuous.is_some() && self.pace.has_credit()
     }
 
     /// The next block of whole server messages; `None` when there is nothing to say or no credit to
-    /// say it (an update request, or continuous updates with at most two of our fences unanswered).
+    /// say it (an update request, or continuous updates and room on the line).
     /// Call it when the link has credit, after every event, until it returns `None`.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self, screen: &mut Screen) -> Option<Vec<u8>> {
@@ -214,8 +229,8 @@ impl Updater {
             let area = self.area();
             let told = self.tell_layout(screen, &mut out);
             let shown = self.show(area, screen, &mut out);
-            if told || shown {
-                self.spend_credit(screen, &mut out);
+            if told || shown != Shown::Nothing {
+                self.spend_credit(shown == Shown::Part, screen, &mut out);
             }
         }
         (!out.is_empty()).then_some(out)
@@ -282,9 +297,15 @@ impl Updater {
         }
     }
 
+    /// Bytes of pixels that an update may hold: continuous ones keep to what the line takes.
+    fn room(&self) -> usize {
+        let paced = self.streams().then(|| self.pace.room());
+        paced.map_or(MAX_UPDATE_PIXELS, |room| room.min(MAX_UPDATE_PIXELS))
+    }
+
     /// An update with the pointer's shape, the moves, and then as many of the damaged pixels in
     /// `area` as it may hold.
-    fn show(&mut self, area: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
+    fn show(&mut self, area: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> Shown {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
             screen.give_up_moves();
@@ -301,17 +322,15 @@ impl Updater {
         let used = cursor
             .as_ref()
             .map_or(0, |cursor| cursor.pixels.len() + cursor.mask.len());
-        let rects = fitting(
-            screen.damage().rects(area),
-            MAX_UPDATE_PIXELS.saturating_sub(used),
-        );
+        let room = self.room().saturating_sub(used);
+        let (rects, cut) = self.order.choose(screen.damage().rects(area), room);
         let place = self.news_of_pointer(screen);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
             + moves.len()
             + rects.len();
         if count == 0 {
-            return false;
+            return Shown::Nothing;
         }
         server::update_start(out, Some(count as u16));
         if let Some(cursor) = cursor {
@@ -336,7 +355,7 @@ impl Updater {
         if !known && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
         }
-        true
+        if cut { Shown::Part } else { Shown::All }
     }
 
     /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
@@ -365,13 +384,22 @@ impl Updater {
     }
 
     /// The request is answered; with continuous updates a fence tells when the client has come here.
-    fn spend_credit(&mut self, screen: &mut Screen, out: &mut Vec<u8>) {
+    fn spend_credit(&mut self, cut: bool, screen: &mut Screen, out: &mut Vec<u8>) {
         self.requested = None;
         if self.streams() {
-            let fence = self.fences.ask();
+            let fence = our_fence(self.pace.takes_off(out.len(), cut));
             self.say(fence, screen, out);
         }
     }
+}
+
+/// What an update holds of what changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// There wasn't room for the rest.
+    Part,
+    All,
 }
 
 fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
@@ -381,27 +409,4 @@ fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
 
 fn around(area: Option<Rect>, rect: Rect) -> Rect {
     area.map_or(rect, |area| area.around(&rect))
-}
-
-/// The first rectangles, as many as have room in so many bytes of pixels; the last of them may be cut
-/// between two rows of tiles, or between two rows of pixels where a single row of tiles is too much.
-fn fitting(mut rects: Vec<Rect>, mut room: usize) -> Vec<Rect> {
-    rects.truncate(MAX_RECTANGLES);
-    for (index, rect) in rects.iter_mut().enumerate() {
-        let row = usize::from(rect.w) * 4;
-        let rows = (room / row).min(usize::from(rect.h)) as u16;
-        if rows < rect.h {
-            let beyond_tile = (rect.y + rows) % TILE;
-            rect.h = if beyond_tile < rows {
-                rows - beyond_tile
-            } else {
-                rows
-            };
-            let kept = index + usize::from(rect.h > 0);
-            rects.truncate(kept);
-            break;
-        }
-        room -= row * usize::from(rows);
-    }
-    rects
 }

@@ -9,6 +9,7 @@ use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
 use proptest::prelude::*;
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -105,6 +106,7 @@ struct World {
     screen: Screen,
     updater: Updater,
     client: Client,
+    now: Duration,
     /// Counts drawn stripes, so that they differ.
     drawn: u8,
     /// What the client understands now, and what it ever did.
@@ -118,6 +120,7 @@ impl World {
             screen: Screen::new(80, 60),
             updater: Updater::new(80, 60),
             client: Client::new(80, 60),
+            now: Duration::ZERO,
             drawn: 0,
             understands: vec![],
             understood: vec![],
@@ -157,11 +160,13 @@ impl World {
             Event::Fence(payload) => {
                 let flags = fence_flags::REQUEST | 0x77;
                 // an error when the client never reads; the session would end
-                let _ = self.updater.client_fence(flags, &payload);
+                let _ = self.updater.client_fence(flags, &payload, self.now);
             }
             Event::Answer => {
                 for (flags, payload) in std::mem::take(&mut self.client.asked) {
-                    self.updater.client_fence(flags, &payload).unwrap();
+                    self.updater
+                        .client_fence(flags, &payload, self.now)
+                        .unwrap();
                 }
             }
             Event::SizeAnswer(status) => {
@@ -170,6 +175,9 @@ impl World {
             Event::Next { piece } => {
                 if let Some(block) = self.updater.next(&mut self.screen) {
                     self.client.take(&block, piece);
+                    // On a line that is as fast as the pieces are long, and compresses as little.
+                    self.now += Duration::from_millis(block.len() as u64);
+                    self.updater.left(block.len().min(piece), None, self.now);
                 }
             }
         }

@@ -8,7 +8,10 @@ use etatuki_picture::{MAX_UPDATE_PIXELS, PictureError, Screen, UpdateError, Upda
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
+use std::time::Duration;
 
+/// Nothing here depends on how long it takes.
+const NOW: Duration = Duration::ZERO;
 const WIDTH: u16 = 100;
 const HEIGHT: u16 = 80;
 const ALL: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
@@ -62,7 +65,7 @@ impl Session {
 
     fn answer_fences(&mut self) {
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
-            self.updater.client_fence(flags, &payload).unwrap();
+            self.updater.client_fence(flags, &payload, NOW).unwrap();
         }
     }
 }
@@ -336,25 +339,56 @@ fn continuous_updates_wait_for_the_client() {
     let mut draw = |session: &mut Session| {
         sent += 1;
         fill(&mut session.screen, ALL, 10 + sent);
-        session.next().is_some()
+        let next = session.next().is_some();
+        session.updater.left(4000, None, NOW);
+        next
     };
-    assert_eq!(
-        [(); 5].map(|()| draw(&mut session)),
-        [true, true, true, false, false]
-    );
+    let drawn = [(); 9].map(|()| draw(&mut session));
+    assert_eq!(drawn.iter().filter(|sent| **sent).count(), 7);
+    assert!(drawn.is_sorted_by(|before, after| before >= after));
     assert!(!session.updater.wants_update());
     // requests don't help meanwhile
     session.request(ALL);
     assert!(!draw(&mut session));
     let first = session.client.asked.remove(0);
-    session.updater.client_fence(first.0, &first.1).unwrap();
+    session
+        .updater
+        .client_fence(first.0, &first.1, NOW)
+        .unwrap();
     assert_eq!(session.next(), Some(vec![ALL]));
     // an invented answer doesn't either
-    session.updater.client_fence(0, &[9, 9, 9, 9]).unwrap();
+    session.updater.client_fence(0, &[9, 9, 9, 9], NOW).unwrap();
     assert!(!draw(&mut session));
     // but an area that was lost comes anyway
     session.updater.request(false, ALL);
     assert_eq!(session.next(), Some(vec![ALL]));
+}
+
+#[test]
+fn what_the_line_has_no_room_for_comes_later() {
+    let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+    session.answer_fences();
+    session.updater.continuous(true, ALL);
+    // It came out as large as it was: from now on little goes at a time.
+    fill(&mut session.screen, ALL, 9);
+    session.next().unwrap();
+    session.updater.left(32_000, None, NOW);
+    session.answer_fences();
+    fill(&mut session.screen, ALL, 8);
+    let letter = Rect::new(96, 64, 4, 16);
+    let mut parts = 0;
+    while let Some(rects) = session.next() {
+        parts += 1;
+        let pixels: usize = rects.iter().map(Rect::area).sum();
+        assert!(pixels * 4 <= 8192, "{rects:?}");
+        session.updater.left(8192, None, NOW);
+        session.answer_fences();
+        if parts == 2 {
+            fill(&mut session.screen, letter, 7);
+        }
+    }
+    assert!(parts >= 4, "{parts}");
+    assert!(session.client.agrees_with(&session.screen));
 }
 
 #[test]
@@ -384,10 +418,13 @@ fn continuous_updates_need_fences() {
 fn fences_are_answered_in_order_without_credit() {
     let mut session = session(&[encoding::FENCE]);
     let request = fence_flags::REQUEST;
-    session.updater.client_fence(request | 1, b"one").unwrap();
     session
         .updater
-        .client_fence(request | 0xff6, b"two")
+        .client_fence(request | 1, b"one", NOW)
+        .unwrap();
+    session
+        .updater
+        .client_fence(request | 0xff6, b"two", NOW)
         .unwrap();
     session.next().unwrap();
     let expected = [(1, b"one".to_vec()), (6, b"two".to_vec())];
@@ -397,7 +434,7 @@ fn fences_are_answered_in_order_without_credit() {
 #[test]
 fn a_client_that_never_reads_answers_is_stopped() {
     let mut updater = Updater::new(WIDTH, HEIGHT);
-    let ask = |updater: &mut Updater| updater.client_fence(fence_flags::REQUEST, b"?");
+    let ask = |updater: &mut Updater| updater.client_fence(fence_flags::REQUEST, b"?", NOW);
     assert!((0..64).all(|_| ask(&mut updater).is_ok()));
     assert_eq!(ask(&mut updater), Err(UpdateError::TooManyUnanswered));
     for _ in 0..1000 {

@@ -5,8 +5,11 @@
 pub const RAW: i32 = 0;
 /// A rectangle that the client already has, from another place.
 pub const COPY_RECT: i32 = 1;
-/// Tight; never sent by us yet.
+/// Tight, of which this project knows the JPEG rectangles alone.
 pub const TIGHT: i32 = 7;
+/// Tight's compression-control byte of a JPEG rectangle: the subtype in the upper half, no zlib stream to
+/// be reset in the lower.
+pub(crate) const TIGHT_JPEG: u8 = 0x90;
 /// The pointer's shape, drawn by the client.
 pub const CURSOR: i32 = -239;
 /// Where the pointer is, when the client isn't the one that moved it.

@@ -85,6 +85,20 @@ impl<'a> Fields<'a> {
         self.array().map(i32::from_be_bytes)
     }
 
+    /// Tight's length: seven bits, seven more, then eight, lowest first; the highest bit of the first two
+    /// bytes says that another follows.
+    pub(crate) fn compact_length(&mut self) -> Option<usize> {
+        let mut length = 0;
+        for (shift, last) in [(0, false), (7, false), (14, true)] {
+            let byte = usize::from(self.u8()?);
+            if last || byte & 0x80 == 0 {
+                return Some(length | byte << shift);
+            }
+            length |= (byte & 0x7f) << shift;
+        }
+        None
+    }
+
     pub(crate) fn rect(&mut self) -> Option<crate::Rect> {
         Some(crate::Rect {
             x: self.u16()?,

@@ -26,6 +26,6 @@ pub use handshake::{ClientHandshake, Security, ServerHandshake, ServerInit};
 pub use limits::Limits;
 pub use pixel::PixelFormat;
 pub use rect::{Layout, Rect};
-pub use server::{CursorImage, Rectangle, ServerMessage};
+pub use server::{CursorImage, MAX_JPEG_WIDTH, Rectangle, ServerMessage};
 pub use server_parser::ServerParser;
 pub use translate::translate;

@@ -19,6 +19,10 @@ pub struct Limits {
     pub max_encodings: usize,
     /// Bytes of a fence's payload.
     pub max_fence: usize,
+    /// Bytes of the JPEG file in one rectangle; Tight's own length field holds no more than the default.
+    pub max_jpeg: usize,
+    /// Pixels of a JPEG rectangle: a few bytes may stand for all of them.
+    pub max_jpeg_pixels: usize,
     /// Bytes of a desktop name, and of a reason for a refusal.
     pub max_name: usize,
 }
@@ -34,6 +38,9 @@ impl Default for Limits {
             max_cut_text: 1 << 20,
             max_encodings: 1024,
             max_fence: 64,
+            max_jpeg: (1 << 22) - 1,
+            // 16 MiB decoded
+            max_jpeg_pixels: 2048 * 2048,
             max_name: 4096,
         }
     }

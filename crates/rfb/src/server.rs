@@ -41,6 +41,14 @@ pub enum Rectangle {
         /// Rows without gaps, in the connection's pixel format.
         pixels: Vec<u8>,
     },
+    /// New pixels as a JPEG file, from Tight. Only a parser that was told to takes one
+    /// ([`ServerParser::with_jpeg`](crate::ServerParser::with_jpeg)).
+    Jpeg {
+        /// Where; inside the screen, not empty, at most [`MAX_JPEG_WIDTH`] wide.
+        rect: Rect,
+        /// The whole file, not looked into. Its own size should be the rectangle's.
+        data: Vec<u8>,
+    },
     /// Pixels that are already there, from another place; the two may overlap.
     CopyRect {
         /// Where to; inside the screen, not empty.
@@ -84,6 +92,10 @@ pub enum Rectangle {
         encoding: i32,
     },
 }
+
+/// Columns of a JPEG rectangle at most: Tight's bound for every rectangle of its own (the community's
+/// protocol page, 'Tight Encoding').
+pub const MAX_JPEG_WIDTH: u16 = 2048;
 
 /// The pointer's shape. A width or height of 0 means that no pointer is to be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use crate::error::{Fault, MessageKind};
 use crate::input::{Fields, Input};
 use crate::{
-    CursorImage, Limits, PixelFormat, ProtocolError, Rect, Rectangle, ServerMessage, encoding,
+    CursorImage, Limits, MAX_JPEG_WIDTH, PixelFormat, ProtocolError, Rect, Rectangle,
+    ServerMessage, encoding,
 };
 use std::ops::ControlFlow;
 
@@ -17,6 +18,8 @@ pub struct ServerParser {
     format: PixelFormat,
     width: u16,
     height: u16,
+    /// Whether JPEG was announced to the server.
+    jpeg: bool,
     input: Input,
     place: Place,
     broken: Option<ProtocolError>,
@@ -46,10 +49,18 @@ impl ServerParser {
             format,
             width,
             height,
+            jpeg: false,
             input: Input::default(),
             place: Place::Message,
             broken: None,
         }
+    }
+
+    /// Takes JPEG rectangles too: for a connection on which [`encoding::TIGHT`] was announced.
+    #[must_use]
+    pub fn with_jpeg(mut self) -> Self {
+        self.jpeg = true;
+        self
     }
 
     /// The screen's size as the server last said it.
@@ -59,7 +70,7 @@ impl ServerParser {
     }
 
     /// More bytes, split anywhere. Ask [`next`](Self::next) until it has no more before you push again:
-    /// then little more than a band of a picture, a pointer image or a clipboard text is ever held.
+    /// then little more than a band of a picture, a JPEG, a pointer image or a clipboard text is ever held.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.broken.is_none() {
             self.input.push(bytes);
@@ -146,6 +157,7 @@ impl ServerParser {
                 None
             }
             encoding::COPY_RECT => self.copy_rect(&mut fields, rect)?,
+            encoding::TIGHT if self.jpeg => Some(self.jpeg(&mut fields, rect)?),
             encoding::CURSOR => Some(self.cursor(&mut fields, rect)?),
             encoding::POINTER_POS => Some(Rectangle::PointerPos {
                 x: rect.x,
@@ -220,6 +232,29 @@ impl ServerParser {
         self.inside(Rect::new(from.0, from.1, rect.w, rect.h))?;
         let copy = Rectangle::CopyRect { rect, from };
         ControlFlow::Continue((!rect.is_empty()).then_some(copy))
+    }
+
+    /// Tight's JPEG subtype, the only one that is announced; a control byte that resets zlib streams is
+    /// another one, since there are none.
+    fn jpeg(&self, fields: &mut Fields<'_>, rect: Rect) -> Parsed<Rectangle> {
+        self.inside(rect)?;
+        if rect.is_empty() {
+            return fault(Fault::BadValue("JPEG rectangle"));
+        }
+        let (width, limit) = (usize::from(rect.w), usize::from(MAX_JPEG_WIDTH));
+        checked(Fault::check("JPEG width", width, limit))?;
+        let (pixels, limit) = (rect.area(), self.limits.max_jpeg_pixels);
+        checked(Fault::check("number of JPEG pixels", pixels, limit))?;
+        if wait(fields.u8())? != encoding::TIGHT_JPEG {
+            return fault(Fault::BadValue("Tight subtype"));
+        }
+        let length = wait(fields.compact_length())?;
+        if length == 0 {
+            return fault(Fault::BadValue("JPEG length"));
+        }
+        checked(Fault::check("JPEG length", length, self.limits.max_jpeg))?;
+        let data = wait(fields.take(length))?.to_vec();
+        ControlFlow::Continue(Rectangle::Jpeg { rect, data })
     }
 
     /// The rectangle's corner is the hot spot.

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
 use etatuki_rfb::{
-    ClientMessage, ClientParser, Culprit, CursorImage, Fault, Layout, Limits, MessageKind,
-    PixelFormat, ProtocolError, Rect, Rectangle, ServerMessage, ServerParser, encode, encoding,
+    ClientMessage, ClientParser, Culprit, CursorImage, Fault, Layout, Limits, MAX_JPEG_WIDTH,
+    MessageKind, PixelFormat, ProtocolError, Rect, Rectangle, ServerMessage, ServerParser, encode,
+    encoding,
 };
 use proptest::prelude::*;
 
@@ -48,7 +49,8 @@ fn client(bytes: &[u8], pieces: &[usize]) -> (Vec<ClientMessage>, Option<Protoco
 }
 
 fn server(bytes: &[u8], pieces: &[usize]) -> (Vec<ServerMessage>, Option<ProtocolError>) {
-    let mut parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WIDTH, HEIGHT);
+    let parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WIDTH, HEIGHT);
+    let mut parser = parser.with_jpeg();
     parse(bytes, pieces, |piece| {
         parser.push(piece);
         std::iter::from_fn(|| parser.next().transpose())
@@ -132,6 +134,11 @@ fn inner_rects() -> impl Strategy<Value = Rect> {
     })
 }
 
+/// On both sides of where the length field grows; what is in the file is nobody's business here.
+fn jpeg_lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![1..300usize, Just(0x3fff), Just(0x4000), 0x3ff0..0x5000usize]
+}
+
 fn rectangles() -> impl Strategy<Value = Rectangle> {
     prop_oneof![
         (inner_rects(), any::<u8>()).prop_map(|(rect, fill)| Rectangle::Raw {
@@ -139,6 +146,10 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
             pixels: (0..rect.area() * 4)
                 .map(|i| fill.wrapping_add(i as u8))
                 .collect(),
+        }),
+        (inner_rects(), jpeg_lengths(), any::<u8>()).prop_map(|(rect, length, fill)| {
+            let data = (0..length).map(|i| fill.wrapping_add(i as u8)).collect();
+            Rectangle::Jpeg { rect, data }
         }),
         inner_rects().prop_map(|rect| Rectangle::CopyRect {
             rect,
@@ -223,6 +234,7 @@ fn encode_rectangle(out: &mut Vec<u8>, rectangle: &Rectangle) {
             encode::server::raw_head(out, *rect);
             out.extend(pixels);
         }
+        Rectangle::Jpeg { rect, data } => assert!(encode::server::jpeg(out, *rect, data)),
         Rectangle::CopyRect { rect, from } => encode::server::copy_rect(out, *rect, *from),
         Rectangle::Cursor(image) => encode::server::cursor(out, image),
         Rectangle::PointerPos { x, y } => encode::server::pointer_pos(out, (*x, *y)),
@@ -415,6 +427,117 @@ fn a_server_that_breaks_the_protocol_is_named() {
     check_server_error(&size, K::Update, pixels);
     let cursor = update_with(encoding::CURSOR, Rect::new(0, 0, 1, 513), &[]);
     check_server_error(&cursor, K::Update, too_large("pointer image", 513, 512));
+}
+
+#[test]
+fn a_jpeg_that_tight_cannot_hold_is_not_written() {
+    let row = Rect::new(0, 0, MAX_JPEG_WIDTH, 1);
+    let check = |rect, length, expected| {
+        let mut out = Vec::new();
+        let written = encode::server::jpeg(&mut out, rect, &vec![7; length]);
+        assert_eq!((written, !out.is_empty()), (expected, expected));
+    };
+    check(row, 1, true);
+    check(row, (1 << 22) - 1, true);
+    check(row, 1 << 22, false);
+    check(row, 0, false);
+    check(
+        Rect {
+            w: MAX_JPEG_WIDTH + 1,
+            ..row
+        },
+        1,
+        false,
+    );
+    check(Rect { h: 0, ..row }, 1, false);
+}
+
+#[test]
+fn the_longest_jpeg_comes_whole_and_split_at_every_byte_of_its_head() {
+    let rect = Rect::new(1, 2, 3, 4);
+    let data = vec![5; (1 << 22) - 1];
+    let mut bytes = Vec::new();
+    encode::server::update_start(&mut bytes, Some(1));
+    assert!(encode::server::jpeg(&mut bytes, rect, &data));
+    // update, rectangle, control byte and length: Tight's own bytes, spelled out
+    assert_eq!(bytes[16..20], [0x90, 0xff, 0xff, 0xff]);
+    let jpeg = ServerMessage::Rectangle(Rectangle::Jpeg { rect, data });
+    let expected = (
+        vec![ServerMessage::UpdateStart, jpeg, ServerMessage::UpdateEnd],
+        None,
+    );
+    for split in 1..=24 {
+        assert!(server(&bytes, &[split, bytes.len()]) == expected);
+    }
+}
+
+#[test]
+fn a_wrong_jpeg_is_named() {
+    let small = Rect::new(0, 0, 2, 2);
+    let check = |rect, content: &[u8], fault| {
+        check_server_error(
+            &update_with(encoding::TIGHT, rect, content),
+            MessageKind::Update,
+            fault,
+        );
+    };
+    // fill, PNG, a palette, plain pixels, and JPEG with a stream reset
+    for subtype in [0x80, 0xa0, 0x50, 0x00, 0x91] {
+        check(small, &[subtype], Fault::BadValue("Tight subtype"));
+    }
+    check(small, &[0x90, 0], Fault::BadValue("JPEG length"));
+    check(
+        Rect { h: 0, ..small },
+        &[0x90],
+        Fault::BadValue("JPEG rectangle"),
+    );
+    let (x, y, w, h, width, height) = (299, 0, 2, 2, WIDTH, HEIGHT);
+    let outside = Fault::OutsideScreen {
+        x,
+        y,
+        w,
+        h,
+        width,
+        height,
+    };
+    check(Rect { x, ..small }, &[0x90], outside);
+
+    let wide = |limits, rect| {
+        let mut parser = ServerParser::new(limits, PixelFormat::BGRX, 4000, 4000).with_jpeg();
+        let content = [0x90, 0xff, 0xff, 0xff];
+        parser.push(&update_with(encoding::TIGHT, rect, &content));
+        assert_eq!(parser.next(), Ok(Some(ServerMessage::UpdateStart)));
+        parser.next().map_err(|error| error.fault)
+    };
+    let rect = Rect::new(0, 0, MAX_JPEG_WIDTH + 1, 1);
+    let width = too_large("JPEG width", 2049, 2048);
+    assert_eq!(wide(Limits::default(), rect), Err(width));
+    let pixels = too_large("number of JPEG pixels", 2048 * 2049, 2048 * 2048);
+    let rect = Rect::new(0, 0, MAX_JPEG_WIDTH, 2049);
+    assert_eq!(wide(Limits::default(), rect), Err(pixels));
+    let limits = Limits {
+        max_jpeg: 1000,
+        ..Limits::default()
+    };
+    let length = too_large("JPEG length", (1 << 22) - 1, 1000);
+    assert_eq!(wide(limits, small), Err(length));
+    assert_eq!(wide(Limits::default(), small), Ok(None));
+}
+
+#[test]
+fn without_being_told_a_parser_takes_no_jpeg() {
+    let mut bytes = Vec::new();
+    encode::server::update_start(&mut bytes, Some(1));
+    assert!(encode::server::jpeg(
+        &mut bytes,
+        Rect::new(0, 0, 2, 2),
+        &[1]
+    ));
+    let mut parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WIDTH, HEIGHT);
+    parser.push(&bytes);
+    assert_eq!(parser.next(), Ok(Some(ServerMessage::UpdateStart)));
+    let fault = parser.next().map_err(|error| error.fault);
+    assert_eq!(fault, Err(Fault::Encoding(encoding::TIGHT)));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use etatuki_link::{
 };
 use etatuki_picture::Updater;
 use etatuki_rfb::{PixelFormat, ServerInit, encode};
+use tokio::time::Instant;
 
 use crate::gate::{Abilities, Gate, Passed, ToolInput, Violation};
 use crate::outbox::Outbox;
@@ -55,6 +56,7 @@ pub(crate) struct Agent {
     /// The screen holds something that he wasn't sent yet.
     dirty: bool,
     over: bool,
+    began: Instant,
 }
 
 impl Agent {
@@ -73,6 +75,7 @@ impl Agent {
             updater: None,
             dirty: false,
             over: false,
+            began: Instant::now(),
         };
         (identity, agent)
     }
@@ -118,7 +121,12 @@ impl Agent {
                 Err(error) => ended_by(error),
             },
             sent = self.control.sent() => sent_or(sent),
-            sent = self.picture.sent() => sent_or(sent),
+            sent = self.picture.sent() => {
+                if let (Ok(bytes), Some(updater)) = (&sent, &mut self.updater) {
+                    updater.left(*bytes, self.connection.round_trip(), self.began.elapsed());
+                }
+                sent_or(sent.map(|_| ()))
+            }
             sent = self.clipboard.sent() => match sent {
                 // a console without a clipboard may refuse that stream
                 Err(LinkError::Stopped) => AgentEvent::Sent,
@@ -166,7 +174,9 @@ impl Agent {
                 updater.continuous(enable, rect);
                 Ok(())
             }
-            Passed::Fence { flags, payload } => updater.client_fence(flags, &payload),
+            Passed::Fence { flags, payload } => {
+                updater.client_fence(flags, &payload, self.began.elapsed())
+            }
             Passed::SizeForbidden => updater.desktop_size_answer(1),
             Passed::Tool(_) => Ok(()),
         };

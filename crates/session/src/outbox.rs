@@ -11,14 +11,18 @@ pub(crate) trait Sends: Sized + Send + 'static {
     /// What it sends.
     type Message: Send + 'static;
 
+    /// What is known of one that has left.
+    type Receipt: Send + 'static;
+
     /// Sends one, and gives the stream back.
     fn carry(
         self,
         message: Self::Message,
-    ) -> impl Future<Output = (Self, Result<(), LinkError>)> + Send;
+    ) -> impl Future<Output = (Self, Result<Self::Receipt, LinkError>)> + Send;
 }
 
-type Flight<S> = Pin<Box<dyn Future<Output = (S, Result<(), LinkError>)> + Send>>;
+type Flight<S> =
+    Pin<Box<dyn Future<Output = (S, Result<<S as Sends>::Receipt, LinkError>)> + Send>>;
 
 /// A stream with its waiting messages.
 pub(crate) struct Outbox<S: Sends> {
@@ -66,7 +70,7 @@ impl<S: Sends> Outbox<S> {
     }
 
     /// Waits until one more message has left; for ever if there is none. Cancel safe.
-    pub(crate) async fn sent(&mut self) -> Result<(), LinkError> {
+    pub(crate) async fn sent(&mut self) -> Result<S::Receipt, LinkError> {
         let Some(flight) = &mut self.flight else {
             return std::future::pending().await;
         };
@@ -100,6 +104,7 @@ impl<S: Sends> Outbox<S> {
 
 impl Sends for ControlOut<ToAgent> {
     type Message = ToAgent;
+    type Receipt = ();
 
     async fn carry(mut self, message: ToAgent) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
@@ -109,8 +114,10 @@ impl Sends for ControlOut<ToAgent> {
 
 impl Sends for PictureOut {
     type Message = Vec<u8>;
+    /// Bytes on the line.
+    type Receipt = usize;
 
-    async fn carry(mut self, message: Vec<u8>) -> (Self, Result<(), LinkError>) {
+    async fn carry(mut self, message: Vec<u8>) -> (Self, Result<usize, LinkError>) {
         let result = self.send(&message).await;
         (self, result)
     }
@@ -118,6 +125,7 @@ impl Sends for PictureOut {
 
 impl Sends for ClipboardOut {
     type Message = String;
+    type Receipt = ();
 
     async fn carry(mut self, message: String) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
@@ -139,6 +147,7 @@ mod tests {
 
     impl Sends for Slow {
         type Message = u32;
+        type Receipt = ();
 
         async fn carry(self, message: u32) -> (Self, Result<(), LinkError>) {
             let Ok(()) = self.credit.acquire().await.map(|permit| permit.forget()) else {

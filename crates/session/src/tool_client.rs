@@ -301,7 +301,11 @@ fn work(rectangle: &Rectangle) -> u64 {
         | Rectangle::ExtendedDesktopSize { width, height, .. } => {
             u64::from(*width) * u64::from(*height)
         }
-        Rectangle::Cursor(_) | Rectangle::PointerPos { .. } | Rectangle::Supports { .. } => 0,
+        // a JPEG was never asked for, and the screen refuses it
+        Rectangle::Jpeg { .. }
+        | Rectangle::Cursor(_)
+        | Rectangle::PointerPos { .. }
+        | Rectangle::Supports { .. } => 0,
     }
 }
 

@@ -11,9 +11,9 @@ use etatuki_rfb::{
     ServerParser,
     encode::{self, fence_flags},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Actions, Known, Seat, seat};
+use super::{Actions, Known, Seat, jpeg::PictureParser, seat};
 
 /// Chunks of input that may wait for the link.
 const INPUT_QUEUE: usize = 256;
@@ -93,6 +93,8 @@ pub(crate) struct Hub {
     places: AtomicBool,
     input: mpsc::Sender<Vec<u8>>,
     clipboard: mpsc::Sender<String>,
+    /// The viewer has said something, or is gone.
+    viewer_moved: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -100,8 +102,6 @@ struct Shared {
     known: Option<Known>,
     watching: Option<Watching>,
     seats: u64,
-    /// Fences of viewers that are gone, whose answers are still to come.
-    stale_fences: usize,
 }
 
 #[derive(Debug)]
@@ -145,6 +145,7 @@ impl Hub {
             places: AtomicBool::new(false),
             input,
             clipboard,
+            viewer_moved: Notify::new(),
         };
         (
             hub,
@@ -263,7 +264,7 @@ impl Hub {
             return;
         };
         let _ = watching.dismiss.send(why);
-        shared.stale_fences += watching.seat.fences_asked();
+        self.viewer_moved.notify_one();
         let farewell = watching.seat.leave(self.controls());
         if !farewell.is_empty() {
             // A full queue means that the link is as good as gone.
@@ -276,19 +277,13 @@ impl Hub {
         let mut shared = self.lock();
         let known = shared.known.as_mut().ok_or(PictureError::Init)?;
         known.learn(message);
-        if is_answer(message) && shared.stale_fences > 0 {
-            shared.stale_fences -= 1;
-            return Ok(None);
+        if let ServerMessage::Fence { flags, payload } = message {
+            return self.answer(*flags, payload).map(|()| None);
         }
-        let Shared {
-            known: Some(known),
-            watching: Some(watching),
-            ..
-        } = &mut *shared
-        else {
-            return self.alone(message).map(|()| None);
+        let Some(watching) = &mut shared.watching else {
+            return Ok(None);
         };
-        let Ok(actions) = watching.seat.link_said(message, known) else {
+        let Ok(actions) = watching.seat.link_said(message) else {
             self.dismiss(&mut shared, Dismissal::CannotResize);
             return Ok(None);
         };
@@ -300,24 +295,23 @@ impl Hub {
         Ok((!actions.to_viewer.is_empty()).then(|| (watching.picture.clone(), actions.to_viewer)))
     }
 
-    /// Nobody is watching: questions are answered, so that the customer's side isn't kept waiting.
-    fn alone(&self, message: &ServerMessage) -> Result<(), PictureError> {
-        if let ServerMessage::Fence { flags, payload } = message
-            && !is_answer(message)
-        {
-            let mut bytes = Vec::new();
-            encode::client::message(&mut bytes, &seat::answer(*flags, payload.clone()), false);
-            self.input
-                .try_send(bytes)
-                .map_err(|_| PictureError::Stuck)?;
+    /// Whatever was before the question has been taken in by now; the customer's side sends more when it knows.
+    fn answer(&self, flags: u32, payload: &[u8]) -> Result<(), PictureError> {
+        if flags & fence_flags::REQUEST == 0 {
+            return Ok(());
         }
-        Ok(())
+        let mut bytes = Vec::new();
+        let answer = seat::answer(flags, payload.to_vec());
+        encode::client::message(&mut bytes, &answer, false);
+        self.input.try_send(bytes).map_err(|_| PictureError::Stuck)
     }
-}
 
-/// Whether it answers a fence of the viewer's.
-fn is_answer(message: &ServerMessage) -> bool {
-    matches!(message, ServerMessage::Fence { flags, .. } if flags & fence_flags::REQUEST == 0)
+    /// Whether the next update has to wait for the viewer.
+    fn must_wait(&self) -> bool {
+        let shared = self.lock();
+        let watching = shared.watching.as_ref();
+        watching.is_some_and(|watching| watching.seat.must_wait())
+    }
 }
 
 impl Place<'_> {
@@ -336,6 +330,7 @@ impl Place<'_> {
     /// The viewer can't go on.
     pub(crate) async fn take_in(&self, message: ClientMessage) -> Result<(), seat::CannotResize> {
         let actions = self.act(message)?;
+        self.hub.viewer_moved.notify_one();
         if !actions.to_link.is_empty() {
             let _ = self.hub.input.send(actions.to_link).await;
         }
@@ -392,12 +387,12 @@ impl Drop for Place<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct PictureReader {
     begun: Vec<u8>,
-    parser: Option<ServerParser>,
+    parser: Option<PictureParser>,
 }
 
 impl PictureReader {
     /// Takes in one block of the link's picture stream and hands its content to the viewer, if there is
-    /// one; waits while the viewer is slow.
+    /// one; waits while the viewer is slow, so that the link fills up and the customer's side sends less.
     ///
     /// # Errors
     /// The customer's side broke the protocol.
@@ -411,6 +406,10 @@ impl PictureReader {
         };
         let mut chunk: Option<Portion> = None;
         while let Some(message) = parser.next()? {
+            while message == ServerMessage::UpdateStart && hub.must_wait() {
+                flush(chunk.take()).await;
+                hub.viewer_moved.notified().await;
+            }
             let Some((way, bytes)) = hub.take_in(&message)? else {
                 continue;
             };
@@ -432,7 +431,8 @@ impl PictureReader {
         let Some((init, length)) = read_init(&self.begun, &limits)? else {
             return Ok(());
         };
-        let mut parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
+        let parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
+        let mut parser = PictureParser::new(parser);
         parser.push(&self.begun[length..]);
         self.begun = Vec::new();
         self.parser = Some(parser);

@@ -20,8 +20,6 @@ pub(crate) struct Known {
     pub(crate) pointer: Option<(u16, u16)>,
     /// Pseudo-encodings that the customer's side has confirmed.
     pub(crate) supports: BTreeSet<i32>,
-    /// The customer's side understands continuous updates.
-    pub(crate) continuous: bool,
 }
 
 impl Known {
@@ -34,7 +32,6 @@ impl Known {
             cursor: None,
             pointer: None,
             supports: BTreeSet::new(),
-            continuous: false,
         }
     }
 
@@ -52,14 +49,9 @@ impl Known {
 
     /// Keeps what a message says.
     pub(crate) fn learn(&mut self, message: &ServerMessage) {
-        match message {
-            ServerMessage::Rectangle(rectangle) => self.learn_rectangle(rectangle),
-            ServerMessage::EndOfContinuousUpdates => self.continuous = true,
-            _ => {}
-        }
-    }
-
-    fn learn_rectangle(&mut self, rectangle: &Rectangle) {
+        let ServerMessage::Rectangle(rectangle) = message else {
+            return;
+        };
         match rectangle {
             Rectangle::DesktopSize { width, height } => {
                 self.size = (*width, *height);

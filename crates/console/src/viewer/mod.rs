@@ -8,12 +8,14 @@
 //! | file | what |
 //! |------|------|
 //! | `known`, `seat`, `held`, `latin1` | pure: messages in, messages and bytes out |
+//! | `jpeg` | pure: JPEG rectangles become plain ones before anybody else sees them |
 //! | `hub` | what the viewers of one session share; the ends of the link's streams |
 //! | `serve` | one viewer's connection: handshake, then both directions |
 //! | `pipe` | the two ways in which a viewer is connected: TCP and WebSocket |
 
 mod held;
 mod hub;
+mod jpeg;
 mod known;
 mod latin1;
 mod pipe;
@@ -27,5 +29,7 @@ pub(crate) use serve::{Left, ViewerError, serve};
 use known::Known;
 use seat::{Actions, Seat};
 
+#[cfg(test)]
+mod jpeg_tests;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use super::{Known, held::Held, latin1};
 
 /// What the customer's side may be told that a viewer understands. Anything else that a viewer announces
 /// (other encodings, noVNC's extended clipboard) is left out.
-const PASSED_ON: [i32; 11] = [
+const PASSED_ON: [i32; 9] = [
     encoding::RAW,
     encoding::COPY_RECT,
     encoding::CURSOR,
@@ -20,15 +20,21 @@ const PASSED_ON: [i32; 11] = [
     encoding::DESKTOP_SIZE,
     encoding::EXTENDED_DESKTOP_SIZE,
     encoding::LAST_RECT,
-    encoding::FENCE,
-    encoding::CONTINUOUS_UPDATES,
     encoding::QEMU_EXTENDED_KEY,
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
+/// What the customer's side is told whatever the viewer understands. We decode JPEG ourselves (`jpeg`). And over the link
+/// one update follows the other, as fast as we answer the fence behind each: the viewer's own requests and fences go no
+/// further than to us, or each would cost a round trip.
+const OURS: [i32; 3] = [
+    encoding::TIGHT,
+    encoding::FENCE,
+    encoding::CONTINUOUS_UPDATES,
+];
 /// An update above this is handed to the viewer in several.
 const MAX_UPDATE: usize = 16 << 20;
-/// Fences of a viewer that may wait for the customer's answer.
-const MAX_FENCES: usize = 16;
+/// Updates that a viewer with continuous updates may be behind.
+const MAX_BEHIND: usize = 2;
 
 /// What is to be sent after a message was taken in.
 #[derive(Debug, Default)]
@@ -59,16 +65,15 @@ pub(crate) struct Seat {
     listening: bool,
     /// It was told that the customer's side understands nine mouse buttons.
     extended_pointer: bool,
-    /// It was told that the customer's side understands continuous updates.
+    /// It was told that we understand fences and continuous updates.
     continuous_told: bool,
-    /// Where it gets updates without asking.
-    continuous: Option<Rect>,
-    /// Ends of continuous updates that it waits for.
-    ends_owed: usize,
-    /// Questions of the customer's side that it hasn't answered.
-    fences_owed: VecDeque<(u32, Vec<u8>)>,
-    /// Questions of its own that the customer's side hasn't answered.
-    fences_asked: usize,
+    /// It gets updates without asking.
+    continuous: bool,
+    /// It has asked for an update.
+    wants: bool,
+    /// Our fences that it hasn't answered, by number.
+    behind: VecDeque<u32>,
+    fences: u32,
     held: Held,
     /// The update that is being collected.
     update: Vec<u8>,
@@ -86,10 +91,10 @@ impl Seat {
             listening: false,
             extended_pointer: false,
             continuous_told: false,
-            continuous: None,
-            ends_owed: 0,
-            fences_owed: VecDeque::new(),
-            fences_asked: 0,
+            continuous: false,
+            wants: false,
+            behind: VecDeque::new(),
+            fences: 0,
             held: Held::default(),
             update: Vec::new(),
             rectangles: 0,
@@ -107,9 +112,10 @@ impl Seat {
         self.extended_pointer
     }
 
-    /// How many of its fences the customer's side will still answer.
-    pub(crate) const fn fences_asked(&self) -> usize {
-        self.fences_asked
+    /// Whether the next update has to wait until the viewer has taken in what it got.
+    pub(crate) fn must_wait(&self) -> bool {
+        let follows = self.continuous && self.behind.len() <= MAX_BEHIND;
+        self.listening && !self.wants && !follows
     }
 
     /// Takes in what the viewer sent. Without `control` its input goes nowhere: the customer's gate would
@@ -126,13 +132,16 @@ impl Seat {
         let mut actions = Actions::default();
         match message {
             ClientMessage::SetPixelFormat(format) => self.format = format,
-            ClientMessage::SetEncodings(encodings) => {
-                self.encodings(&encodings, known, &mut actions);
-            }
+            ClientMessage::SetEncodings(encodings) => self.encodings(&encodings, &mut actions),
             ClientMessage::UpdateRequest { .. } if !self.listening => {
                 self.first_request(known, &mut actions)?;
             }
-            ClientMessage::UpdateRequest { .. } => actions.pass(&message, false),
+            ClientMessage::UpdateRequest { incremental, .. } => {
+                self.wants = true;
+                if !incremental {
+                    actions.pass(&message, false);
+                }
+            }
             ClientMessage::Key { .. }
             | ClientMessage::QemuKey { .. }
             | ClientMessage::Pointer { .. } => {
@@ -142,11 +151,9 @@ impl Seat {
                 actions.clipboard = Some(latin1::to_text(&text));
             }
             ClientMessage::CutText(_) => {}
-            ClientMessage::Fence { flags, payload } => {
-                self.fence_from_viewer(flags, payload, &mut actions)
-            }
-            ClientMessage::EnableContinuousUpdates { enable, rect } => {
-                self.enable_continuous(enable, rect, &mut actions);
+            ClientMessage::Fence { flags, payload } => self.fence(flags, &payload, &mut actions),
+            ClientMessage::EnableContinuousUpdates { enable, .. } => {
+                self.enable_continuous(enable, &mut actions);
             }
             ClientMessage::SetDesktopSize { .. } if control => actions.pass(&message, false),
             ClientMessage::SetDesktopSize { .. } => {
@@ -156,31 +163,27 @@ impl Seat {
         Ok(actions)
     }
 
-    /// Takes in what the customer's side sent; `known` has learnt it already.
+    /// Takes in what the customer's side sent.
     ///
     /// # Errors
     /// The viewer must go: it can't follow a new size.
-    pub(crate) fn link_said(
-        &mut self,
-        message: &ServerMessage,
-        known: &Known,
-    ) -> Result<Actions, CannotResize> {
+    pub(crate) fn link_said(&mut self, message: &ServerMessage) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
             ServerMessage::UpdateStart => self.begin_update(),
             ServerMessage::Rectangle(rectangle) if self.listening => {
+                let before = self.size;
                 self.rectangle(rectangle)?;
+                if self.size != before {
+                    actions.pass(&streaming(true, self.size), false);
+                }
                 if self.update.len() > MAX_UPDATE || self.rectangles == u16::MAX - 1 {
                     self.end_update(&mut actions);
                 }
             }
             ServerMessage::UpdateEnd if self.listening => self.end_update(&mut actions),
             ServerMessage::Bell if self.listening => encode::server::bell(&mut actions.to_viewer),
-            ServerMessage::Fence { flags, payload } => {
-                self.fence_from_link(*flags, payload, &mut actions)
-            }
-            ServerMessage::EndOfContinuousUpdates => self.end_of_continuous(known, &mut actions),
-            // The clipboard has a stream of its own.
+            // The clipboard has a stream of its own, and fences are answered for every viewer alike.
             _ => {}
         }
         Ok(actions)
@@ -200,8 +203,7 @@ impl Seat {
         self.held.forget();
     }
 
-    /// What the customer's side must hear when this viewer is gone: keys are released, its fences are
-    /// answered, updates come only on request.
+    /// What the customer's side must hear when this viewer is gone: keys are released, no updates come.
     pub(crate) fn leave(mut self, control: bool) -> Vec<u8> {
         let mut actions = Actions::default();
         if control {
@@ -209,38 +211,26 @@ impl Seat {
                 actions.pass(&release, self.extended_pointer);
             }
         }
-        for (flags, payload) in self.fences_owed.drain(..) {
-            actions.pass(&answer(flags, payload), false);
-        }
-        if let Some(rect) = self.continuous {
-            actions.pass(
-                &ClientMessage::EnableContinuousUpdates {
-                    enable: false,
-                    rect,
-                },
-                false,
-            );
+        if self.listening {
+            actions.pass(&streaming(false, self.size), false);
         }
         actions.to_link
     }
 
-    fn encodings(&mut self, encodings: &[i32], known: &Known, actions: &mut Actions) {
-        self.announced = encodings
+    fn encodings(&mut self, encodings: &[i32], actions: &mut Actions) {
+        self.announced = encodings.iter().copied().collect();
+        let mut seen = BTreeSet::new();
+        let passed_on = encodings
             .iter()
             .copied()
-            .filter(|number| PASSED_ON.contains(number))
-            .collect();
-        let mut seen = BTreeSet::new();
-        let cut = encodings.iter().copied();
-        let mut cut: Vec<i32> = cut
-            .filter(|number| self.announced.contains(number) && seen.insert(*number))
-            .collect();
+            .filter(|number| PASSED_ON.contains(number) && seen.insert(*number));
+        let mut cut: Vec<i32> = passed_on.chain(OURS).collect();
         if self.places && !cut.contains(&encoding::POINTER_POS) {
             cut.push(encoding::POINTER_POS);
         }
         actions.pass(&ClientMessage::SetEncodings(cut), false);
         if self.listening {
-            self.tell_continuous(known, actions);
+            self.tell_continuous(actions);
         }
     }
 
@@ -248,17 +238,18 @@ impl Seat {
     /// told an earlier one.
     fn first_request(&mut self, known: &Known, actions: &mut Actions) -> Result<(), CannotResize> {
         self.listening = true;
+        self.wants = true;
         self.begin_update();
         self.introduce(known)?;
         if self.rectangles > 0 {
             self.end_update(actions);
         }
-        self.tell_continuous(known, actions);
-        let (w, h) = known.size;
+        self.tell_continuous(actions);
         let whole = ClientMessage::UpdateRequest {
             incremental: false,
-            rect: Rect::new(0, 0, w, h),
+            rect: whole(known.size),
         };
+        actions.pass(&streaming(true, known.size), false);
         actions.pass(&whole, false);
         Ok(())
     }
@@ -280,34 +271,34 @@ impl Seat {
         Ok(())
     }
 
-    fn tell_continuous(&mut self, known: &Known, actions: &mut Actions) {
-        if known.continuous && !self.continuous_told && self.has(encoding::CONTINUOUS_UPDATES) {
+    /// Once: a fence and the end of continuous updates say that both are understood.
+    fn tell_continuous(&mut self, actions: &mut Actions) {
+        let both = self.has(encoding::FENCE) && self.has(encoding::CONTINUOUS_UPDATES);
+        if both && !self.continuous_told {
             self.continuous_told = true;
+            self.ask(actions);
             encode::server::end_of_continuous_updates(&mut actions.to_viewer);
         }
     }
 
-    fn end_of_continuous(&mut self, known: &Known, actions: &mut Actions) {
-        if self.ends_owed > 0 {
-            self.ends_owed -= 1;
-            encode::server::end_of_continuous_updates(&mut actions.to_viewer);
-        } else if self.listening {
-            self.tell_continuous(known, actions);
-        }
-    }
-
-    fn enable_continuous(&mut self, enable: bool, rect: Rect, actions: &mut Actions) {
+    /// Wherever it wants them: it gets all of the screen.
+    fn enable_continuous(&mut self, enable: bool, actions: &mut Actions) {
         if !self.continuous_told {
             return;
         }
-        self.continuous = enable.then_some(rect);
+        self.continuous = enable;
         if !enable {
-            self.ends_owed += 1;
+            encode::server::end_of_continuous_updates(&mut actions.to_viewer);
         }
-        actions.pass(
-            &ClientMessage::EnableContinuousUpdates { enable, rect },
-            false,
-        );
+    }
+
+    /// A fence to the viewer: how far it has come.
+    fn ask(&mut self, actions: &mut Actions) {
+        self.fences = self.fences.wrapping_add(1);
+        self.behind.push_back(self.fences);
+        let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
+        let number = self.fences.to_be_bytes();
+        encode::server::fence(&mut actions.to_viewer, flags, &number);
     }
 
     fn input(&mut self, message: &ClientMessage, control: bool, actions: &mut Actions) {
@@ -317,34 +308,14 @@ impl Seat {
         }
     }
 
-    fn fence_from_viewer(&mut self, flags: u32, payload: Vec<u8>, actions: &mut Actions) {
+    fn fence(&mut self, flags: u32, payload: &[u8], actions: &mut Actions) {
         if flags & fence_flags::REQUEST != 0 {
-            if self.fences_asked < MAX_FENCES {
-                self.fences_asked += 1;
-                actions.pass(&ClientMessage::Fence { flags, payload }, false);
-            }
-        } else if self
-            .fences_owed
-            .front()
-            .is_some_and(|(_, owed)| *owed == payload)
-        {
-            self.fences_owed.pop_front();
-            actions.pass(&ClientMessage::Fence { flags, payload }, false);
+            encode::server::fence(&mut actions.to_viewer, flags & fence_flags::KNOWN, payload);
+            return;
         }
-    }
-
-    fn fence_from_link(&mut self, flags: u32, payload: &[u8], actions: &mut Actions) {
-        if flags & fence_flags::REQUEST == 0 {
-            if self.fences_asked > 0 {
-                self.fences_asked -= 1;
-                encode::server::fence(&mut actions.to_viewer, flags, payload);
-            }
-        } else if self.listening && self.has(encoding::FENCE) && self.fences_owed.len() < MAX_FENCES
-        {
-            self.fences_owed.push_back((flags, payload.to_vec()));
-            encode::server::fence(&mut actions.to_viewer, flags, payload);
-        } else {
-            actions.pass(&answer(flags, payload.to_vec()), false);
+        let answered = |number: &u32| number.to_be_bytes() == payload;
+        if let Some(at) = self.behind.iter().position(answered) {
+            self.behind.drain(..=at);
         }
     }
 
@@ -375,6 +346,10 @@ impl Seat {
         encode::server::update_start(&mut actions.to_viewer, Some(self.rectangles));
         actions.to_viewer.append(&mut self.update);
         self.begin_update();
+        self.wants = false;
+        if self.continuous {
+            self.ask(actions);
+        }
     }
 
     fn rectangle(&mut self, rectangle: &Rectangle) -> Result<(), CannotResize> {
@@ -384,6 +359,8 @@ impl Seat {
                 translate(pixels, &self.format, &mut self.update);
                 self.rectangles += 1;
             }
+            // Pixels by now: what reads the link decodes it.
+            Rectangle::Jpeg { .. } => {}
             // One that doesn't know it may still meet one on its way to the viewer before; its own first
             // picture mends what is missed.
             Rectangle::CopyRect { rect, from } if self.has(encoding::COPY_RECT) => {
@@ -494,7 +471,19 @@ impl Actions {
     }
 }
 
-/// The answer to a fence that nobody else answers.
+/// Updates follow each other without being asked for, or don't.
+fn streaming(enable: bool, size: (u16, u16)) -> ClientMessage {
+    ClientMessage::EnableContinuousUpdates {
+        enable,
+        rect: whole(size),
+    }
+}
+
+fn whole((w, h): (u16, u16)) -> Rect {
+    Rect::new(0, 0, w, h)
+}
+
+/// The answer to a fence of the customer's side.
 pub(crate) fn answer(flags: u32, payload: Vec<u8>) -> ClientMessage {
     ClientMessage::Fence {
         flags: flags & fence_flags::KNOWN,

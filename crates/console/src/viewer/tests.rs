@@ -63,7 +63,7 @@ fn say(seat: &mut Seat, known: &Known, message: ClientMessage) -> Actions {
 
 fn hear(seat: &mut Seat, known: &mut Known, message: &ServerMessage) -> Actions {
     known.learn(message);
-    seat.link_said(message, known).unwrap()
+    seat.link_said(message).unwrap()
 }
 
 fn update(seat: &mut Seat, known: &mut Known, rectangles: &[Rectangle]) -> Vec<ServerMessage> {
@@ -126,7 +126,14 @@ fn only_what_we_know_is_announced() {
         -32,
     ];
     let actions = say(&mut seat, &known(), ClientMessage::SetEncodings(announced));
-    let cut = ClientMessage::SetEncodings(vec![1, 0, encoding::CURSOR, encoding::FENCE]);
+    let cut = ClientMessage::SetEncodings(vec![
+        1,
+        0,
+        encoding::CURSOR,
+        encoding::TIGHT,
+        encoding::FENCE,
+        encoding::CONTINUOUS_UPDATES,
+    ]);
     assert_eq!(to_link(&actions.to_link), [cut]);
     assert!(actions.to_viewer.is_empty());
 }
@@ -176,18 +183,15 @@ fn a_new_viewer_gets_the_whole_picture_and_nothing_before() {
         update(&mut seat, &mut known, std::slice::from_ref(&raw)),
         []
     );
-    let (w, h) = SIZE;
-    let whole = ClientMessage::UpdateRequest {
-        incremental: false,
-        rect: Rect::new(0, 0, w, h),
-    };
     assert_eq!(
         to_link(&say(&mut seat, &known, request(true)).to_link),
-        [whole]
+        [streaming(true), whole()]
     );
+    // A later one goes on only where the viewer has lost something.
+    assert_eq!(say(&mut seat, &known, request(true)).to_link, NOTHING);
     assert_eq!(
-        to_link(&say(&mut seat, &known, request(true)).to_link),
-        [request(true)]
+        to_link(&say(&mut seat, &known, request(false)).to_link),
+        [request(false)]
     );
     assert_eq!(
         rectangles(&update(&mut seat, &mut known, std::slice::from_ref(&raw))),
@@ -232,13 +236,11 @@ fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
     ] {
         known.learn(&ServerMessage::Rectangle(rectangle));
     }
-    known.learn(&ServerMessage::EndOfContinuousUpdates);
     let mut seat = Seat::new(known.size);
     let announced = [
         encoding::CURSOR,
         encoding::EXTENDED_DESKTOP_SIZE,
         encoding::EXTENDED_MOUSE_BUTTONS,
-        encoding::CONTINUOUS_UPDATES,
     ];
     say(
         &mut seat,
@@ -251,7 +253,6 @@ fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
         rectangles(&told),
         [&size, &Rectangle::Cursor(cursor), &supports]
     );
-    assert_eq!(told.last(), Some(&ServerMessage::EndOfContinuousUpdates));
     assert!(seat.extended_pointer());
 
     let mut plain = Seat::new(known.size);
@@ -338,7 +339,7 @@ fn sizes_are_told_in_the_way_that_the_viewer_knows() {
     let mut seat = listening(&known, &[0]);
     known.learn(&ServerMessage::Rectangle(plain.clone()));
     assert_eq!(
-        seat.link_said(&ServerMessage::Rectangle(plain), &known)
+        seat.link_said(&ServerMessage::Rectangle(plain))
             .unwrap_err(),
         CannotResize
     );
@@ -444,6 +445,7 @@ fn input_goes_nowhere_without_control() {
             x: 2,
             y: 3,
         },
+        streaming(false),
     ];
     assert_eq!(to_link(&seat.leave(true)), releases);
 }
@@ -461,81 +463,124 @@ fn what_was_released_when_control_ended_is_not_released_again() {
         },
     );
     seat.control_lost();
-    assert_eq!(seat.leave(true), NOTHING);
+    assert_eq!(to_link(&seat.leave(true)), [streaming(false)]);
+}
+
+fn whole() -> ClientMessage {
+    let incremental = false;
+    let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
+    ClientMessage::UpdateRequest { incremental, rect }
+}
+
+/// Everything of the screen, over the link, as long as somebody watches.
+fn streaming(enable: bool) -> ClientMessage {
+    let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
+    ClientMessage::EnableContinuousUpdates { enable, rect }
 }
 
 #[test]
-fn fences_are_answered_by_the_viewer_or_for_it() {
-    let mut known = known();
-    let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
-    let (question, _) = fence(flags, b"1");
-    let (_, answer) = fence(fence_flags::BLOCK_BEFORE, b"1");
-
-    let mut plain = listening(&known, &[0]);
-    assert_eq!(
-        to_link(&hear(&mut plain, &mut known, &question).to_link),
-        std::slice::from_ref(&answer)
-    );
-
-    let mut seat = listening(&known, &[encoding::FENCE]);
-    assert_eq!(
-        to_viewer(&hear(&mut seat, &mut known, &question).to_viewer),
-        std::slice::from_ref(&question)
-    );
-    assert_eq!(
-        to_link(&say(&mut seat, &known, answer.clone()).to_link),
-        std::slice::from_ref(&answer)
-    );
-    // An answer to nothing goes nowhere.
-    assert_eq!(say(&mut seat, &known, answer.clone()).to_link, NOTHING);
-    hear(&mut seat, &mut known, &question);
-    assert_eq!(to_link(&seat.leave(false)), [answer]);
+fn over_the_link_updates_follow_each_other_whatever_the_viewer_does() {
+    let known = known();
+    for announced in [vec![0], vec![encoding::FENCE, encoding::CONTINUOUS_UPDATES]] {
+        let mut seat = Seat::new(SIZE);
+        let first = say(&mut seat, &known, ClientMessage::SetEncodings(announced));
+        let [ClientMessage::SetEncodings(passed)] = &to_link(&first.to_link)[..] else {
+            panic!("{first:?}");
+        };
+        assert!(passed.ends_with(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]));
+        let asked = to_link(&say(&mut seat, &known, request(true)).to_link);
+        assert_eq!(asked, [streaming(true), whole()]);
+        assert_eq!(say(&mut seat, &known, request(true)).to_link, NOTHING);
+        assert_eq!(to_link(&seat.leave(false)), [streaming(false)]);
+    }
+    // Who never asked for a picture was never served.
+    assert_eq!(Seat::new(SIZE).leave(true), NOTHING);
 }
 
 #[test]
-fn a_viewers_own_fences_are_answered_once() {
+fn a_new_size_is_followed_over_the_link() {
     let mut known = known();
-    let mut seat = listening(&known, &[encoding::FENCE]);
-    let (_, question) = fence(fence_flags::REQUEST, b"mine");
-    let (answer, _) = fence(0, b"mine");
-    assert_eq!(seat.fences_asked(), 0);
+    let mut seat = listening(&known, &[encoding::DESKTOP_SIZE]);
+    let size = Rectangle::DesktopSize {
+        width: 7,
+        height: 5,
+    };
+    let heard = hear(&mut seat, &mut known, &ServerMessage::Rectangle(size));
+    let rect = Rect::new(0, 0, 7, 5);
+    let enable = true;
     assert_eq!(
-        to_link(&say(&mut seat, &known, question.clone()).to_link),
-        [question]
+        to_link(&heard.to_link),
+        [ClientMessage::EnableContinuousUpdates { enable, rect }]
     );
-    assert_eq!(seat.fences_asked(), 1);
-    assert_eq!(
-        to_viewer(&hear(&mut seat, &mut known, &answer).to_viewer),
-        std::slice::from_ref(&answer)
-    );
-    assert_eq!(hear(&mut seat, &mut known, &answer).to_viewer, NOTHING);
 }
 
 #[test]
-fn continuous_updates_are_told_once_and_ended_when_the_viewer_leaves() {
+fn the_next_update_waits_for_a_viewer_that_asks() {
     let mut known = known();
-    let mut seat = listening(&known, &[encoding::CONTINUOUS_UPDATES]);
+    let mut seat = Seat::new(SIZE);
+    assert!(!seat.must_wait());
+    say(&mut seat, &known, request(false));
+    assert!(!seat.must_wait());
+    for _ in 0..2 {
+        update(&mut seat, &mut known, &[]);
+        assert!(seat.must_wait());
+        say(&mut seat, &known, request(true));
+        assert!(!seat.must_wait());
+    }
+}
+
+#[test]
+fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
+    let mut known = known();
+    let mut seat = Seat::new(SIZE);
     let rect = Rect::new(0, 0, 9, 9);
     let enable = |enable| ClientMessage::EnableContinuousUpdates { enable, rect };
-    // Before it was told that this is understood, it isn't passed on.
-    assert_eq!(say(&mut seat, &known, enable(true)).to_link, NOTHING);
-    let told = ServerMessage::EndOfContinuousUpdates;
-    assert_eq!(
-        to_viewer(&hear(&mut seat, &mut known, &told).to_viewer),
-        std::slice::from_ref(&told)
-    );
-    assert_eq!(hear(&mut seat, &mut known, &told).to_viewer, NOTHING);
-    assert_eq!(
-        to_link(&say(&mut seat, &known, enable(true)).to_link),
-        [enable(true)]
-    );
-    say(&mut seat, &known, enable(false));
-    assert_eq!(
-        to_viewer(&hear(&mut seat, &mut known, &told).to_viewer),
-        std::slice::from_ref(&told)
-    );
+    // Before it was told that this is understood, it counts for nothing.
     say(&mut seat, &known, enable(true));
-    assert_eq!(to_link(&seat.leave(false)), [enable(false)]);
+    let encodings = vec![encoding::FENCE, encoding::CONTINUOUS_UPDATES];
+    say(&mut seat, &known, ClientMessage::SetEncodings(encodings));
+    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    let [
+        ServerMessage::Fence { flags, .. },
+        ServerMessage::EndOfContinuousUpdates,
+    ] = told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_ne!(flags & fence_flags::REQUEST, 0);
+    assert_eq!(say(&mut seat, &known, enable(true)).to_link, NOTHING);
+    // The first of its questions is open, too.
+    let mut asked = Vec::new();
+    while !seat.must_wait() {
+        asked.extend(update(&mut seat, &mut known, &[]));
+        assert!(asked.len() < 20);
+    }
+    let last = asked.iter().rev().find_map(|message| match message {
+        ServerMessage::Fence { payload, .. } => Some(payload.clone()),
+        _ => None,
+    });
+    let (_, answer) = fence(0, &last.unwrap());
+    say(&mut seat, &known, fence(0, b"never asked").1);
+    assert!(seat.must_wait());
+    assert_eq!(say(&mut seat, &known, answer).to_link, NOTHING);
+    assert!(!seat.must_wait());
+    // The end is confirmed, and then it has to ask again.
+    let ended = say(&mut seat, &known, enable(false)).to_viewer;
+    assert_eq!(to_viewer(&ended), [ServerMessage::EndOfContinuousUpdates]);
+    update(&mut seat, &mut known, &[]);
+    assert!(seat.must_wait());
+}
+
+#[test]
+fn a_viewers_own_fences_are_answered_here() {
+    let known = known();
+    let mut seat = listening(&known, &[encoding::FENCE]);
+    let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
+    let (_, question) = fence(flags, b"mine");
+    let (answer, _) = fence(fence_flags::BLOCK_BEFORE, b"mine");
+    let said = say(&mut seat, &known, question);
+    assert_eq!(said.to_link, NOTHING);
+    assert_eq!(to_viewer(&said.to_viewer), [answer]);
 }
 
 /// A customer's side that answers every request with the whole of `screen`.
@@ -781,7 +826,7 @@ async fn a_customer_who_sends_rubbish_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_question_is_answered_while_nobody_watches() {
+async fn the_customers_side_hears_when_its_picture_was_taken_in() {
     let mut customer = Customer::new().await;
     let mut bytes = Vec::new();
     encode::server::fence(
@@ -792,4 +837,34 @@ async fn a_question_is_answered_while_nobody_watches() {
     customer.reader.block(&customer.hub, &bytes).await.unwrap();
     let (_, answer) = fence(fence_flags::SYNC_NEXT, b"x");
     assert_eq!(customer.next().await, answer);
+}
+
+#[tokio::test]
+async fn while_the_viewer_is_behind_the_customers_side_hears_nothing() {
+    let mut customer = Customer::new().await;
+    let hub = Arc::clone(&customer.hub);
+    let ((client, served), ()) =
+        tokio::join!(client(&hub, Security::None, ""), customer.answer_request());
+    first_picture(&client).await;
+    // It asks once for each picture: the first of these is let through, the second waits.
+    let mut blocks = Vec::new();
+    for number in [b"1", b"2"] {
+        encode::server::update_start(&mut blocks, Some(0));
+        encode::server::fence(&mut blocks, fence_flags::REQUEST, number);
+    }
+    client.input(vnc::X11Event::Refresh).await.unwrap();
+    let hub = Arc::clone(&customer.hub);
+    let mut reader = std::mem::take(&mut customer.reader);
+    let reading = tokio::spawn(async move {
+        reader.block(&hub, &blocks).await.unwrap();
+    });
+    while customer.next().await != fence(0, b"1").1 {}
+    tokio::task::yield_now().await;
+    assert!(!reading.is_finished());
+    client.input(vnc::X11Event::Refresh).await.unwrap();
+    while customer.next().await != fence(0, b"2").1 {}
+    reading.await.unwrap();
+    // Nor does one that goes away hold anything up.
+    drop(client);
+    served.abort();
 }

@@ -13,6 +13,7 @@ use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{
     CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
 };
+use std::time::Duration;
 
 /// What a client has got so far.
 pub(crate) struct Client {
@@ -121,6 +122,7 @@ impl Client {
                     .collect();
                 self.put(rect, pixels);
             }
+            Rectangle::Jpeg { .. } => unreachable!("its parser takes none"),
             Rectangle::CopyRect { rect, from } => {
                 self.copies += 1;
                 let source = Rect {
@@ -180,7 +182,9 @@ impl Client {
     pub(crate) fn catch_up(&mut self, updater: &mut Updater, screen: &mut Screen, piece: usize) {
         for _ in 0..100 {
             for (flags, payload) in std::mem::take(&mut self.asked) {
-                updater.client_fence(flags, &payload).unwrap();
+                updater
+                    .client_fence(flags, &payload, Duration::ZERO)
+                    .unwrap();
             }
             updater.request(true, self.bounds());
             let Some(block) = updater.next(screen) else {

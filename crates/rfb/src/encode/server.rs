@@ -2,7 +2,7 @@
 //! rectangles as it said.
 
 use super::{put_layouts, put_rect};
-use crate::{CursorImage, Layout, Rect, ServerInit, encoding};
+use crate::{CursorImage, Layout, MAX_JPEG_WIDTH, Rect, ServerInit, encoding};
 
 /// ServerInit, as at the end of a handshake. A name above 4 KiB is cut off.
 pub fn server_init(out: &mut Vec<u8>, init: &ServerInit) {
@@ -37,6 +37,22 @@ pub fn raw_from(out: &mut Vec<u8>, rect: Rect, picture: &[u8], stride: usize) {
         let row = &picture[y * stride..][..stride];
         out.extend_from_slice(&row[usize::from(rect.x) * 4..][..usize::from(rect.w) * 4]);
     }
+}
+
+/// A JPEG file for a rectangle of its size, as Tight's JPEG subtype, for a client that announced Tight.
+/// False when Tight can't hold it and nothing was written: the rectangle is wider than
+/// [`MAX_JPEG_WIDTH`] or empty, or the file empty or above 4 MiB - 1. It must go as Raw then.
+#[must_use]
+pub fn jpeg(out: &mut Vec<u8>, rect: Rect, data: &[u8]) -> bool {
+    let fits = !rect.is_empty() && rect.w <= MAX_JPEG_WIDTH;
+    if !fits || data.is_empty() || data.len() >= 1 << 22 {
+        return false;
+    }
+    head(out, rect, encoding::TIGHT);
+    out.push(encoding::TIGHT_JPEG);
+    compact_length(out, data.len());
+    out.extend_from_slice(data);
+    true
 }
 
 /// A rectangle that the client has already.
@@ -114,4 +130,14 @@ pub fn end_of_continuous_updates(out: &mut Vec<u8>) {
 fn head(out: &mut Vec<u8>, rect: Rect, encoding: i32) {
     put_rect(out, rect);
     out.extend(encoding.to_be_bytes());
+}
+
+/// Tight's length of at most 22 bits, in as few bytes as hold it.
+fn compact_length(out: &mut Vec<u8>, length: usize) {
+    let [low, middle, high] = [length & 0x7f, length >> 7 & 0x7f, length >> 14];
+    match (middle, high) {
+        (0, 0) => out.push(low as u8),
+        (_, 0) => out.extend([low as u8 | 0x80, middle as u8]),
+        _ => out.extend([low as u8 | 0x80, middle as u8 | 0x80, high as u8]),
+    }
 }

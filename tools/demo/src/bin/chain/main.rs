@@ -44,10 +44,11 @@ fn main() -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", options.port))?;
     loop {
         let (client, _) = listener.accept()?;
+        let accepted = Instant::now();
         // A service of its own for each: one agent may not ask for a token every second.
         let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
         match Chain::begin(&stage, &options)
-            .and_then(|chain| chain.serve(client, options.record.as_deref()))
+            .and_then(|chain| chain.serve(client, accepted, options.record.as_deref()))
         {
             Ok(report) => write_down(&options, &report)?,
             Err(error) => eprintln!("{error:#}"),
@@ -107,9 +108,10 @@ impl Chain {
 
     /// Passes bytes on until the client leaves; what that cost, without the beginning, in which the first picture
     /// goes over.
-    fn serve(self, client: TcpStream, record: Option<&Path>) -> Result<Value> {
+    fn serve(self, client: TcpStream, accepted: Instant, record: Option<&Path>) -> Result<Value> {
         let console = self.viewer().context("the console's port")?;
         greet(&client).context("the client")?;
+        let set_up = accepted.elapsed().as_secs_f64();
         let (from, to) = (client.try_clone()?, console.try_clone()?);
         let record = record.map(File::create).transpose()?;
         let onward = std::thread::spawn(move || pass(from, to, None));
@@ -128,6 +130,7 @@ impl Chain {
         // The console writes its counters twice a second.
         std::thread::sleep(Duration::from_millis(600));
         Ok(json!({
+            "set_up_s": set_up,
             "secs": seconds,
             "launcher_cpu_s": spent[0],
             "host_cpu_s": spent[1],

@@ -1,0 +1,326 @@
+//! How much may be on its way to the client: enough to keep the line busy, too little to queue up.
+//!
+//! After each update goes a fence; the client answers it once it has taken the update in. From these answers come the
+//! line's delay, its rate, and how long an update waited behind others. More than [`QUEUE`] of waiting, and what may be
+//! on its way shrinks to what the line holds; none, and it grows while it is what holds the picture back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// An update may wait so long behind others in front of a slow line; above twice that, less is sent.
+const QUEUE: Duration = Duration::from_millis(10);
+/// One update takes the line for about so long, so that a later, more urgent one needn't wait longer.
+const TURN: Duration = Duration::from_millis(10);
+/// Bytes on their way before anything is known of the line.
+const FIRST_WINDOW: usize = 32 << 10;
+/// Bytes on their way at least, and at most; QUIC has limits of its own.
+const WINDOWS: (usize, usize) = (2 << 10, 4 << 20);
+/// How long the smallest delay that was seen is believed.
+const MEMORY: Duration = Duration::from_secs(10);
+/// So many bytes are looked back on for the line's rate.
+const RATE_BYTES: f64 = 64e3;
+/// How many bytes of pixels make a byte on the line, at first and at most.
+const RATIOS: (f64, f64) = (8.0, 64.0);
+/// An update with fewer bytes of pixels says nothing of that.
+const TELLING: usize = 16 << 10;
+/// Bytes of pixels that an update may hold at least: a tile.
+const LEAST_PIXELS: usize = 1 << 10;
+/// Updates on their way at most, however small.
+const MAX_FLYING: usize = 256;
+
+/// What is on its way to one client, and what the line takes.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    number: u32,
+    flying: VecDeque<Flight>,
+    window: usize,
+    delay: LeastDelay,
+    rate: Rate,
+    ratio: f64,
+    answered_at: Duration,
+}
+
+/// An update whose fence hasn't been answered.
+#[derive(Debug)]
+struct Flight {
+    number: u32,
+    /// Before compression.
+    plain: usize,
+    /// On the line; a guess until it has left.
+    wire: usize,
+    left: Option<Duration>,
+    /// More would have gone into it.
+    cut: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            flying: VecDeque::new(),
+            window: FIRST_WINDOW,
+            delay: LeastDelay::default(),
+            rate: Rate::default(),
+            ratio: RATIOS.0,
+            answered_at: Duration::ZERO,
+        }
+    }
+}
+
+impl Pace {
+    /// Whether an update may be sent now.
+    pub(crate) fn has_credit(&self) -> bool {
+        let free = self.window.saturating_sub(self.unanswered());
+        self.flying.is_empty() || (free >= self.window / 4 && self.flying.len() < MAX_FLYING)
+    }
+
+    /// Bytes of pixels that the next update should hold at most.
+    pub(crate) fn room(&self) -> usize {
+        let free = self.window.saturating_sub(self.unanswered());
+        let turn = self.rate.bytes_in(TURN).max(self.window / 4);
+        let wire = turn.min(free.max(self.window / 4));
+        ((wire as f64 * self.ratio) as usize).max(LEAST_PIXELS)
+    }
+
+    /// An update of so many bytes goes off; the number of the fence behind it. `cut`: there wasn't room for all.
+    pub(crate) fn takes_off(&mut self, plain: usize, cut: bool) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.flying.push_back(Flight {
+            number: self.number,
+            plain,
+            wire: (plain as f64 / self.ratio) as usize,
+            left: None,
+            cut,
+        });
+        self.number
+    }
+
+    /// The last update has left, as so many bytes. `round_trip`: the line's own, as far as it is known; an update's
+    /// delay is longer by the time that it takes the line itself.
+    pub(crate) fn has_left(&mut self, wire: usize, round_trip: Option<Duration>, now: Duration) {
+        if let Some(round_trip) = round_trip {
+            self.delay.learn(round_trip, now);
+        }
+        let Some(flight) = self.flying.back_mut().filter(|last| last.left.is_none()) else {
+            return;
+        };
+        flight.wire = wire;
+        flight.left = Some(now);
+        if flight.plain >= TELLING {
+            let ratio = (flight.plain as f64 / wire.max(1) as f64).clamp(1.0, RATIOS.1);
+            // What compresses badly comes in a row, and costs the most: believed at once.
+            self.ratio = ratio.min(self.ratio * 1.25);
+        }
+    }
+
+    /// The client answered a fence: it has taken in everything up to there. What was never asked is ignored.
+    pub(crate) fn answered(&mut self, number: u32, now: Duration) {
+        let Some(at) = self
+            .flying
+            .iter()
+            .position(|flight| flight.number == number)
+        else {
+            return;
+        };
+        for flight in self.flying.drain(..=at).collect::<Vec<_>>() {
+            self.learn(&flight, now);
+        }
+        self.answered_at = now;
+    }
+
+    fn learn(&mut self, flight: &Flight, now: Duration) {
+        let Some(left) = flight.left else { return };
+        let least = self.delay.learn(now.saturating_sub(left), now);
+        let arrival = left + least;
+        let waited = self.answered_at.saturating_sub(arrival);
+        let served = now.saturating_sub(self.answered_at.max(arrival));
+        self.rate.learn(flight.wire, served);
+        let holds = self.rate.bytes_in(least + QUEUE);
+        if waited > 2 * QUEUE {
+            self.window = holds.clamp(WINDOWS.0, self.window);
+        } else if waited < QUEUE && flight.cut {
+            let most = (holds + holds / 2).clamp(self.window, WINDOWS.1.max(self.window));
+            self.window = (self.window + flight.wire).min(most);
+        }
+    }
+
+    fn unanswered(&self) -> usize {
+        self.flying.iter().map(|flight| flight.wire).sum()
+    }
+}
+
+/// The smallest delay of the last ten to twenty seconds.
+#[derive(Debug, Default)]
+struct LeastDelay {
+    since: Duration,
+    now: Option<Duration>,
+    before: Option<Duration>,
+}
+
+impl LeastDelay {
+    fn learn(&mut self, delay: Duration, now: Duration) -> Duration {
+        if now.saturating_sub(self.since) > MEMORY {
+            self.since = now;
+            self.before = self.now.take();
+        }
+        let least = self.now.map_or(delay, |least| least.min(delay));
+        self.now = Some(least);
+        self.before.map_or(least, |before| before.min(least))
+    }
+}
+
+/// Bytes a second, of the last bytes that the line served.
+#[derive(Debug, Default)]
+struct Rate {
+    bytes: f64,
+    seconds: f64,
+}
+
+impl Rate {
+    fn learn(&mut self, bytes: usize, served: Duration) {
+        let keep = 1.0 - (bytes as f64 / RATE_BYTES).min(1.0);
+        self.bytes = self.bytes * keep + bytes as f64;
+        self.seconds = self.seconds * keep + served.as_secs_f64();
+    }
+
+    /// Nothing while it isn't known.
+    fn bytes_in(&self, time: Duration) -> usize {
+        if self.seconds <= 0.0 {
+            return 0;
+        }
+        (self.bytes / self.seconds * time.as_secs_f64()) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A line of this rate behind which updates queue up, and the way back.
+    struct Line {
+        per_second: f64,
+        round_trip: Duration,
+        free: Duration,
+        now: Duration,
+        arrivals: VecDeque<(u32, Duration)>,
+        carried: usize,
+        /// The longest that an update waited behind others, since it was last looked at.
+        waited: Duration,
+    }
+
+    impl Line {
+        fn new(per_second: f64, round_trip: Duration) -> Self {
+            Self {
+                per_second,
+                round_trip,
+                free: Duration::ZERO,
+                now: Duration::ZERO,
+                arrivals: VecDeque::new(),
+                carried: 0,
+                waited: Duration::ZERO,
+            }
+        }
+
+        fn send(&mut self, pace: &mut Pace, plain: usize, wire: usize, cut: bool) {
+            let number = pace.takes_off(plain, cut);
+            let queue = self.free.saturating_sub(self.now);
+            pace.has_left(wire, Some(self.round_trip + queue), self.now);
+            self.waited = self.waited.max(self.free.saturating_sub(self.now));
+            let takes = Duration::from_secs_f64(wire as f64 / self.per_second);
+            self.free = self.free.max(self.now) + takes;
+            self.arrivals
+                .push_back((number, self.free + self.round_trip));
+            self.carried += wire;
+        }
+
+        /// A screen that changes all the time and everywhere, for so long; its pixels compress like that.
+        fn full(&mut self, pace: &mut Pace, time: Duration, ratio: usize) {
+            let end = self.now + time;
+            while self.now < end {
+                while pace.has_credit() {
+                    let plain = pace.room().min(8 << 20);
+                    self.send(pace, plain, plain / ratio, true);
+                }
+                let (number, at) = self.arrivals.pop_front().unwrap();
+                self.now = at;
+                pace.answered(number, self.now);
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(per_second: f64, round_trip: Duration, ratio: usize) {
+        let mut pace = Pace::default();
+        let mut line = Line::new(per_second, round_trip);
+        line.full(&mut pace, 5000 * MS, ratio);
+        line.carried = 0;
+        line.waited = Duration::ZERO;
+        line.full(&mut pace, 5000 * MS, ratio);
+        let used = line.carried as f64 / (per_second * 5.0);
+        println!(
+            "{per_second} {round_trip:?} {ratio}: {used} {:?}",
+            line.waited
+        );
+        assert!(used > 0.8, "the line stands idle: {used}");
+        assert!(line.waited < 50 * MS, "a queue of {:?}", line.waited);
+    }
+
+    #[test]
+    fn a_line_is_kept_busy_without_a_queue() {
+        for ratio in [1, 10, 60] {
+            check(125e3, 100 * MS, ratio);
+            check(32e3, 100 * MS, ratio);
+            check(1.25e6, 20 * MS, ratio);
+            check(12.5e6, 5 * MS, ratio);
+        }
+    }
+
+    #[test]
+    fn a_fast_line_takes_whole_screens() {
+        let mut pace = Pace::default();
+        let mut line = Line::new(100e6, MS);
+        line.full(&mut pace, 1000 * MS, 4);
+        assert!(pace.room() >= 2 << 20, "{}", pace.room());
+    }
+
+    #[test]
+    fn a_line_that_gets_slow_is_followed() {
+        let mut pace = Pace::default();
+        let mut line = Line::new(12.5e6, 20 * MS);
+        line.full(&mut pace, 5000 * MS, 8);
+        line.per_second = 60e3;
+        line.full(&mut pace, 5000 * MS, 8);
+        line.waited = Duration::ZERO;
+        line.full(&mut pace, 5000 * MS, 8);
+        assert!(line.waited < 50 * MS, "a queue of {:?}", line.waited);
+    }
+
+    #[test]
+    fn a_rare_letter_never_waits_for_credit() {
+        let mut pace = Pace::default();
+        let mut line = Line::new(32e3, 300 * MS);
+        for _ in 0..100 {
+            assert!(pace.has_credit());
+            line.send(&mut pace, 2048, 512, false);
+            line.now += 100 * MS;
+            while let Some((number, at)) = line.arrivals.pop_front_if(|(_, at)| *at <= line.now) {
+                pace.answered(number, at);
+            }
+        }
+    }
+
+    #[test]
+    fn answers_that_nobody_asked_for_are_nothing() {
+        let mut pace = Pace::default();
+        pace.answered(7, MS);
+        let number = pace.takes_off(100, false);
+        pace.answered(number + 1, MS);
+        assert_eq!(pace.flying.len(), 1);
+        // It may come before it is told that the update has left.
+        pace.answered(number, MS);
+        pace.has_left(512, None, MS);
+        assert_eq!(pace.flying.len(), 0);
+    }
+}
