@@ -118,7 +118,7 @@ impl World {
     }
 
     fn next(&mut self) {
-        if let Some(block) = self.updater.next(&mut self.screen) {
+        if let Some(block) = self.updater.next(&mut self.screen, self.now) {
             assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
             self.client.take(&block, 1 << 16);
             // A line that takes a second for each block, whatever is in it.

@@ -6,7 +6,7 @@
 //!
 //! All zstd blocks of a stream are one zstd frame that is flushed at each block's end and never ends
 //! itself, so that a block can repeat what the last 16 MiB of plain bytes held. A stored block isn't part
-//! of that history; it is used where a block takes one unit of 512 bytes anyway.
+//! of that history; it is used where a block takes one unit of 512 bytes anyway, and for JPEG.
 //!
 //! Padding: with a shared history the length of what follows tells how well it repeats what came before.
 //! What is left of that leak is in the threat model.
@@ -79,6 +79,19 @@ impl Encoder {
     /// [`LinkError::TooLarge`] above 64 MiB, and the stream goes on; [`LinkError::Compressor`], and it
     /// doesn't.
     pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+        let stored = HEADER + plain.len() <= UNIT;
+        self.append(plain, stored, out)
+    }
+
+    /// The same for bytes that are compressed already: stored as they are.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn store(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+        self.append(plain, true, out)
+    }
+
+    fn append(&mut self, plain: &[u8], stored: bool, out: &mut Vec<u8>) -> Result<(), LinkError> {
         if plain.len() > MAX_PLAIN {
             return Err(LinkError::TooLarge {
                 length: plain.len(),
@@ -93,7 +106,7 @@ impl Encoder {
         }
         let start = out.len();
         out.extend_from_slice(&[0; HEADER]);
-        let kind = if HEADER + plain.len() <= UNIT {
+        let kind = if stored {
             out.extend_from_slice(plain);
             STORED
         } else {

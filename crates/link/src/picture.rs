@@ -31,14 +31,31 @@ impl PictureOut {
     /// # Errors
     /// [`LinkError::TooLarge`] above [`MAX_PICTURE`], and the stream goes on; or the link is down.
     pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
+        self.append(|encoder, out| encoder.encode(messages, out))
+            .await
+    }
+
+    /// As [`send`](Self::send), for messages that are hardly more than JPEG files: they aren't compressed again.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_packed(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
+        self.append(|encoder, out| encoder.store(messages, out))
+            .await
+    }
+
+    async fn append(
+        &mut self,
+        encode: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), LinkError>,
+    ) -> Result<usize, LinkError> {
         let encoder = &mut self.encoder;
         let mut length = 0;
-        let encode = |out: &mut Vec<u8>| {
-            encoder.encode(messages, out)?;
+        let fill = |out: &mut Vec<u8>| {
+            encode(encoder, out)?;
             length = out.len();
             Ok(())
         };
-        self.outlet.send(encode).await?;
+        self.outlet.send(fill).await?;
         Ok(length)
     }
 

@@ -63,7 +63,9 @@ fn replay(file: &str, moves: bool) -> Cost {
         }
         let applied = Instant::now();
         updater.request(true, screen.bounds());
-        let block = updater.next(&mut screen).unwrap_or_default();
+        let block = updater
+            .next(&mut screen, Duration::ZERO)
+            .unwrap_or_default();
         let made = Instant::now();
         let sent = line.send(&block);
         cost.updates += 1;

@@ -62,6 +62,10 @@ impl Damage {
         }
     }
 
+    pub(crate) fn bounds(&self) -> Rect {
+        self.bounds
+    }
+
     /// Whether every pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn covers(&self, rect: Rect) -> bool {
         rows(rect).all(|y| {

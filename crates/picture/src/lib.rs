@@ -6,6 +6,7 @@
 
 mod control;
 mod damage;
+mod film;
 mod jpeg;
 mod moves;
 mod order;
@@ -18,4 +19,4 @@ mod updater;
 pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
 pub use photo::looks_like_a_photo;
 pub use screen::{PictureError, Screen};
-pub use updater::{MAX_UPDATE_PIXELS, UpdateError, Updater};
+pub use updater::{Block, MAX_UPDATE_PIXELS, UpdateError, Updater};

@@ -21,6 +21,18 @@ const MEMORY: Duration = Duration::from_secs(10);
 const RATE_BYTES: f64 = 64e3;
 /// How many bytes of pixels make a byte on the line, at first and at most.
 const RATIOS: (f64, f64) = (8.0, 64.0);
+/// The same for JPEG, at first.
+const JPEG_RATIO: f64 = 16.0;
+/// A line that carries less than these bytes in a moment, and of which no more is on its way, is slow.
+const SLOW: usize = 400 << 10;
+const MOMENT: Duration = Duration::from_millis(100);
+const SLOW_WINDOW: usize = 256 << 10;
+/// How long a frame of a film is shown.
+const FRAME: Duration = Duration::from_millis(33);
+/// The line's rate is learnt from what was as large as this, or took so long: what is smaller and quicker says how long
+/// the two ends take.
+const TELLING_WIRE: usize = 4 << 10;
+const TELLING_TIME: Duration = Duration::from_millis(10);
 /// An update with fewer bytes of pixels says nothing of that.
 const TELLING: usize = 16 << 10;
 /// Bytes of pixels that an update may hold at least: a tile.
@@ -37,15 +49,40 @@ pub(crate) struct Pace {
     delay: LeastDelay,
     rate: Rate,
     ratio: f64,
+    jpeg_ratio: f64,
     answered_at: Duration,
+}
+
+/// Bytes of pixels that an update may hold, sent as they are or as JPEG.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) pixels: usize,
+    pub(crate) jpeg: usize,
+}
+
+impl Room {
+    pub(crate) fn least(self, other: Self) -> Self {
+        Self {
+            pixels: self.pixels.min(other.pixels),
+            jpeg: self.jpeg.min(other.jpeg),
+        }
+    }
+
+    pub(crate) fn without(self, bytes: usize) -> Self {
+        Self {
+            pixels: self.pixels.saturating_sub(bytes),
+            jpeg: self.jpeg.saturating_sub(bytes),
+        }
+    }
 }
 
 /// An update whose fence hasn't been answered.
 #[derive(Debug)]
 struct Flight {
     number: u32,
-    /// Before compression.
+    /// Before compression, without JPEG.
     plain: usize,
+    packed: usize,
     /// On the line; a guess until it has left.
     wire: usize,
     left: Option<Duration>,
@@ -62,6 +99,7 @@ impl Default for Pace {
             delay: LeastDelay::default(),
             rate: Rate::default(),
             ratio: RATIOS.0,
+            jpeg_ratio: JPEG_RATIO,
             answered_at: Duration::ZERO,
         }
     }
@@ -74,21 +112,50 @@ impl Pace {
         self.flying.is_empty() || (free >= self.window / 4 && self.flying.len() < MAX_FLYING)
     }
 
-    /// Bytes of pixels that the next update should hold at most.
-    pub(crate) fn room(&self) -> usize {
+    /// What the next update should hold at most.
+    pub(crate) fn room(&self) -> Room {
         let free = self.window.saturating_sub(self.unanswered());
         let turn = self.rate.bytes_in(TURN).max(self.window / 4);
-        let wire = turn.min(free.max(self.window / 4));
-        ((wire as f64 * self.ratio) as usize).max(LEAST_PIXELS)
+        let wire = turn.min(free.max(self.window / 4)) as f64;
+        let pixels = |ratio: f64| ((wire * ratio) as usize).max(LEAST_PIXELS);
+        Room {
+            pixels: pixels(self.ratio),
+            jpeg: pixels(self.jpeg_ratio),
+        }
     }
 
-    /// An update of so many bytes goes off; the number of the fence behind it. `cut`: there wasn't room for all.
-    pub(crate) fn takes_off(&mut self, plain: usize, cut: bool) -> u32 {
+    /// Whether a photograph that doesn't move is too much for the line, as it is.
+    pub(crate) fn is_slow(&self) -> bool {
+        let known = self.rate.seconds > 0.0;
+        known && self.window < SLOW_WINDOW && self.rate.bytes_in(MOMENT) < SLOW
+    }
+
+    /// How good JPEGs are, from 1 to 100: worse where a frame takes the line for long.
+    pub(crate) fn quality(&self) -> u8 {
+        match self.rate.bytes_in(FRAME) {
+            0 => 70,
+            1..30_000 => 45,
+            30_000..120_000 => 60,
+            120_000.. => 75,
+        }
+    }
+
+    /// A JPEG of so many pixels came out as so many bytes.
+    pub(crate) fn photographed(&mut self, pixels: usize, bytes: usize) {
+        let ratio = pixels as f64 * 4.0 / bytes.max(1) as f64;
+        self.jpeg_ratio = ratio.clamp(1.0, RATIOS.1).min(self.jpeg_ratio * 1.25);
+    }
+
+    /// An update of so many bytes goes off, so many of which are JPEG; the number of the fence behind it. `cut`: there
+    /// wasn't room for all.
+    pub(crate) fn takes_off(&mut self, bytes: usize, packed: usize, cut: bool) -> u32 {
         self.number = self.number.wrapping_add(1);
+        let plain = bytes.saturating_sub(packed);
         self.flying.push_back(Flight {
             number: self.number,
             plain,
-            wire: (plain as f64 / self.ratio) as usize,
+            packed,
+            wire: packed + (plain as f64 / self.ratio) as usize,
             left: None,
             cut,
         });
@@ -107,7 +174,8 @@ impl Pace {
         flight.wire = wire;
         flight.left = Some(now);
         if flight.plain >= TELLING {
-            let ratio = (flight.plain as f64 / wire.max(1) as f64).clamp(1.0, RATIOS.1);
+            let wire = wire.saturating_sub(flight.packed).max(1);
+            let ratio = (flight.plain as f64 / wire as f64).clamp(1.0, RATIOS.1);
             // What compresses badly comes in a row, and costs the most: believed at once.
             self.ratio = ratio.min(self.ratio * 1.25);
         }
@@ -134,7 +202,9 @@ impl Pace {
         let arrival = left + least;
         let waited = self.answered_at.saturating_sub(arrival);
         let served = now.saturating_sub(self.answered_at.max(arrival));
-        self.rate.learn(flight.wire, served);
+        if flight.wire >= TELLING_WIRE || served >= TELLING_TIME {
+            self.rate.learn(flight.wire, served);
+        }
         let holds = self.rate.bytes_in(least + QUEUE);
         if waited > 2 * QUEUE {
             self.window = holds.clamp(WINDOWS.0, self.window);
@@ -224,7 +294,7 @@ mod tests {
         }
 
         fn send(&mut self, pace: &mut Pace, plain: usize, wire: usize, cut: bool) {
-            let number = pace.takes_off(plain, cut);
+            let number = pace.takes_off(plain, 0, cut);
             let queue = self.free.saturating_sub(self.now);
             pace.has_left(wire, Some(self.round_trip + queue), self.now);
             self.waited = self.waited.max(self.free.saturating_sub(self.now));
@@ -240,7 +310,7 @@ mod tests {
             let end = self.now + time;
             while self.now < end {
                 while pace.has_credit() {
-                    let plain = pace.room().min(8 << 20);
+                    let plain = pace.room().pixels.min(8 << 20);
                     self.send(pace, plain, plain / ratio, true);
                 }
                 let (number, at) = self.arrivals.pop_front().unwrap();
@@ -282,7 +352,8 @@ mod tests {
         let mut pace = Pace::default();
         let mut line = Line::new(100e6, MS);
         line.full(&mut pace, 1000 * MS, 4);
-        assert!(pace.room() >= 2 << 20, "{}", pace.room());
+        let room = pace.room().pixels;
+        assert!(room >= 2 << 20, "{room}");
     }
 
     #[test]
@@ -315,7 +386,7 @@ mod tests {
     fn answers_that_nobody_asked_for_are_nothing() {
         let mut pace = Pace::default();
         pace.answered(7, MS);
-        let number = pace.takes_off(100, false);
+        let number = pace.takes_off(100, 0, false);
         pace.answered(number + 1, MS);
         assert_eq!(pace.flying.len(), 1);
         // It may come before it is told that the update has left.

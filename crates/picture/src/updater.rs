@@ -1,9 +1,11 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
+use crate::film::Film;
+use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
 use crate::order::Order;
-use crate::pace::Pace;
+use crate::pace::{Pace, Room};
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
@@ -21,6 +23,23 @@ pub enum UpdateError {
     /// Too many fences or sizes without taking in the answers.
     #[error("the client asked {MAX_WAITING} times without reading an answer")]
     TooManyUnanswered,
+}
+
+/// Whole server messages for a client; what they are is read by dereferencing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// The messages.
+    pub bytes: Vec<u8>,
+    /// How many of the bytes are JPEG files: where it is nearly all of them, there is nothing left to compress.
+    pub packed: usize,
+}
+
+impl std::ops::Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// One client's state. It paints no pointer: a client without Cursor support sees none.
@@ -53,12 +72,21 @@ pub struct Updater {
     /// The client's picture, if it is known and the client can make moves.
     seen: Option<Seen>,
     finder: Finder,
+    /// Where the client's picture is a JPEG's.
+    film: Film,
+    /// It is the film's turn, where both film and other things have changed.
+    film_next: bool,
+    jpeg: JpegEncoder,
+    /// Bytes of JPEG files in the block that is being made.
+    packed: usize,
 }
 
 /// What the client understands, and what it has been told of ours.
 #[derive(Debug, Default)]
 struct Known {
     copy_rect: bool,
+    /// Tight's JPEG rectangles; of Tight nothing else is sent.
+    jpeg: bool,
     cursor: bool,
     pointer_pos: bool,
     desktop_size: bool,
@@ -91,6 +119,10 @@ impl Updater {
             pointer: 0,
             seen: None,
             finder: Finder::default(),
+            film: Film::new(width, height),
+            film_next: false,
+            jpeg: JpegEncoder::default(),
+            packed: 0,
         }
     }
 
@@ -103,6 +135,7 @@ impl Updater {
         if !known.copy_rect {
             self.seen = None;
         }
+        known.jpeg = has(encoding::TIGHT);
         if has(encoding::CURSOR) && !known.cursor {
             self.cursor = 0;
         }
@@ -215,9 +248,9 @@ impl Updater {
     /// The next block of whole server messages; `None` when there is nothing to say or no credit to
     /// say it (an update request, or continuous updates and room on the line).
     /// Call it when the link has credit, after every event, until it returns `None`.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self, screen: &mut Screen) -> Option<Vec<u8>> {
+    pub fn next(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
         let mut out = Vec::new();
+        self.packed = 0;
         if std::mem::take(&mut self.fresh) {
             self.seen = None;
             screen.damage_all();
@@ -228,12 +261,22 @@ impl Updater {
         if self.wants_update() {
             let area = self.area();
             let told = self.tell_layout(screen, &mut out);
-            let shown = self.show(area, screen, &mut out);
+            let shown = self.show(area, screen, now, &mut out);
             if told || shown != Shown::Nothing {
                 self.spend_credit(shown == Shown::Part, screen, &mut out);
             }
         }
-        (!out.is_empty()).then_some(out)
+        (!out.is_empty()).then_some(Block {
+            bytes: out,
+            packed: self.packed,
+        })
+    }
+
+    /// When [`next`](Self::next) may have something although nothing happens: what stood still goes from JPEG to what it
+    /// is.
+    #[must_use]
+    pub fn due(&self) -> Option<Duration> {
+        self.film.due().filter(|_| self.wants_update())
     }
 
     fn say(&mut self, control: Control, screen: &mut Screen, out: &mut Vec<u8>) {
@@ -293,19 +336,24 @@ impl Updater {
         if self.size != size {
             self.size = size;
             self.seen = None;
+            self.film = Film::new(size.0, size.1);
             screen.damage_all();
         }
     }
 
-    /// Bytes of pixels that an update may hold: continuous ones keep to what the line takes.
-    fn room(&self) -> usize {
-        let paced = self.streams().then(|| self.pace.room());
-        paced.map_or(MAX_UPDATE_PIXELS, |room| room.min(MAX_UPDATE_PIXELS))
+    /// What an update may hold: continuous ones keep to what the line takes.
+    fn room(&self) -> Room {
+        let most = Room {
+            pixels: MAX_UPDATE_PIXELS,
+            jpeg: MAX_UPDATE_PIXELS,
+        };
+        let paced = self.streams().then(|| self.pace.room().least(most));
+        paced.unwrap_or(most)
     }
 
     /// An update with the pointer's shape, the moves, and then as many of the damaged pixels in
-    /// `area` as it may hold.
-    fn show(&mut self, area: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> Shown {
+    /// `area` as it may hold: those of a film, or all others, in turns.
+    fn show(&mut self, area: Rect, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) -> Shown {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
             screen.give_up_moves();
@@ -316,23 +364,34 @@ impl Updater {
         let area = area.intersection(&bounds).unwrap_or_default();
         let whole = area == bounds && bounds == screen.bounds();
         self.seen.take_if(|seen| seen.bounds() != screen.bounds());
+        self.film.changed(&screen.damage().rects(area), now);
+        let scenes = self.scenes(whole, screen);
         let moves = self.moves(whole, screen);
         let cursor = self.known.cursor && self.cursor != screen.cursor_number();
         let cursor = screen.cursor().filter(|_| cursor).cloned();
         let used = cursor
             .as_ref()
             .map_or(0, |cursor| cursor.pixels.len() + cursor.mask.len());
-        let room = self.room().saturating_sub(used);
-        let (rects, cut) = self.order.choose(screen.damage().rects(area), room);
+        let room = self.room().without(used);
+        let mut changed = screen.damage().rects(area);
+        if scenes.is_empty() && changed.is_empty() && moves.is_empty() && cursor.is_none() {
+            changed = self.rested(area, now);
+        }
+        let film = !scenes.is_empty() && (changed.is_empty() || self.film_next);
+        self.film_next = !scenes.is_empty() && !film;
+        let (rects, cut) = if film {
+            self.order.choose(scenes.clone(), room.jpeg)
+        } else {
+            self.order.choose(changed, room.pixels)
+        };
         let place = self.news_of_pointer(screen);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
             + moves.len()
             + rects.len();
-        if count == 0 {
-            return Shown::Nothing;
+        if count > 0 {
+            server::update_start(out, Some(count as u16));
         }
-        server::update_start(out, Some(count as u16));
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
@@ -343,19 +402,70 @@ impl Updater {
         for copy in moves {
             server::copy_rect(out, copy.rect, copy.from);
         }
-        out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
-        for rect in rects {
-            server::raw_from(out, rect, screen.pixels(), usize::from(screen.width()) * 4);
-            screen.damage().remove(rect);
-            if let Some(seen) = &mut self.seen {
-                seen.take(rect, screen);
-            }
-        }
+        scenes.iter().for_each(|scene| screen.damage().add(*scene));
+        self.put(&rects, film, screen, out);
         let known = self.seen.is_some() || !(self.known.copy_rect && whole);
         if !known && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
         }
-        if cut { Shown::Part } else { Shown::All }
+        match count {
+            0 => Shown::Nothing,
+            _ if cut => Shown::Part,
+            _ => Shown::All,
+        }
+    }
+
+    /// Pixels, which the client has from now on: as they are, or nearly.
+    fn put(&mut self, rects: &[Rect], film: bool, screen: &mut Screen, out: &mut Vec<u8>) {
+        if !film {
+            out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
+        }
+        let stride = usize::from(screen.width()) * 4;
+        for rect in rects {
+            if film && self.put_jpeg(*rect, screen, stride, out) {
+                self.film.blurred(*rect);
+            } else {
+                server::raw_from(out, *rect, screen.pixels(), stride);
+                self.film.exact(*rect);
+            }
+            screen.damage().remove(*rect);
+            if let Some(seen) = &mut self.seen {
+                seen.take(*rect, screen);
+            }
+        }
+    }
+
+    /// False where there is no JPEG of it.
+    fn put_jpeg(&mut self, rect: Rect, screen: &Screen, stride: usize, out: &mut Vec<u8>) -> bool {
+        let quality = self.pace.quality();
+        let file = self.jpeg.encode(screen.pixels(), stride, rect, quality);
+        let Some(file) = file.ok().filter(|file| server::jpeg(out, rect, file)) else {
+            return false;
+        };
+        self.packed += file.len();
+        self.pace.photographed(rect.area(), file.len());
+        true
+    }
+
+    /// The film that has changed, taken out of the damage; whoever calls this puts back what isn't sent.
+    fn scenes(&mut self, whole: bool, screen: &mut Screen) -> Vec<Rect> {
+        if !(self.known.jpeg && whole) {
+            return Vec::new();
+        }
+        let slow = self.streams() && self.pace.is_slow();
+        let bounds = screen.bounds();
+        let damaged = screen.damage().rects(bounds);
+        let scenes = self.film.scenes(&damaged, slow, screen);
+        for scene in &scenes {
+            screen.damage().remove(*scene);
+        }
+        scenes
+    }
+
+    /// What of a film has come to rest, inside `area`.
+    fn rested(&mut self, area: Rect, now: Duration) -> Vec<Rect> {
+        let rested = self.film.rested(now).into_iter();
+        rested.filter_map(|rect| rect.intersection(&area)).collect()
     }
 
     /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
@@ -366,13 +476,15 @@ impl Updater {
             return Vec::new();
         }
         let mut moves = screen.take_moves();
-        let Some(seen) = &mut self.seen else {
-            return moves;
-        };
-        moves.iter().for_each(|told| seen.make(*told));
-        let bounds = screen.bounds();
-        let damaged = screen.damage().rects(bounds);
-        moves.extend(self.finder.find(seen, screen, &damaged));
+        if let Some(seen) = &mut self.seen {
+            moves.iter().for_each(|told| seen.make(*told));
+            let bounds = screen.bounds();
+            let damaged = screen.damage().rects(bounds);
+            moves.extend(self.finder.find(seen, screen, &damaged));
+        }
+        for Move { rect, from } in &moves {
+            self.film.moved(*rect, *from);
+        }
         moves
     }
 
@@ -387,7 +499,7 @@ impl Updater {
     fn spend_credit(&mut self, cut: bool, screen: &mut Screen, out: &mut Vec<u8>) {
         self.requested = None;
         if self.streams() {
-            let fence = our_fence(self.pace.takes_off(out.len(), cut));
+            let fence = our_fence(self.pace.takes_off(out.len(), self.packed, cut));
             self.say(fence, screen, out);
         }
     }

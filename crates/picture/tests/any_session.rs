@@ -173,7 +173,7 @@ impl World {
                 let _ = self.updater.desktop_size_answer(status);
             }
             Event::Next { piece } => {
-                if let Some(block) = self.updater.next(&mut self.screen) {
+                if let Some(block) = self.updater.next(&mut self.screen, self.now) {
                     self.client.take(&block, piece);
                     // On a line that is as fast as the pieces are long, and compresses as little.
                     self.now += Duration::from_millis(block.len() as u64);

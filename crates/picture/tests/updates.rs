@@ -40,7 +40,7 @@ fn session(encodings: &[i32]) -> Session {
     // the last request of catching up is still open: answer it
     updater.request(false, Rect::default());
     fill(screen, ALL, 1);
-    let block = updater.next(screen).unwrap();
+    let block = updater.next(screen, NOW).unwrap();
     client.take(&block, 10_000);
     assert!(client.agrees_with(screen));
     session
@@ -54,7 +54,7 @@ fn fill(screen: &mut Screen, rect: Rect, colour: u8) -> bool {
 impl Session {
     /// The next block's pixel rectangles; `None` when there is no block.
     fn next(&mut self) -> Option<Vec<Rect>> {
-        let block = self.updater.next(&mut self.screen)?;
+        let block = self.updater.next(&mut self.screen, NOW)?;
         self.client.take(&block, 100_000);
         Some(self.client.last_rects.clone())
     }
@@ -440,7 +440,7 @@ fn a_client_that_never_reads_answers_is_stopped() {
     for _ in 0..1000 {
         updater.continuous(false, ALL);
     }
-    let block = updater.next(&mut Screen::new(WIDTH, HEIGHT)).unwrap();
+    let block = updater.next(&mut Screen::new(WIDTH, HEIGHT), NOW).unwrap();
     assert_eq!(block.len(), 64 * 10 + 1);
 }
 
@@ -454,7 +454,7 @@ fn a_large_picture_comes_in_parts() {
     let mut blocks = 0;
     loop {
         updater.request(true, client.bounds());
-        let Some(block) = updater.next(&mut screen) else {
+        let Some(block) = updater.next(&mut screen, NOW) else {
             break;
         };
         assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
@@ -477,7 +477,7 @@ fn many_small_changes_come_in_parts() {
             fill(&mut screen, Rect::new(x, y, 1, 1), 3);
         }
     }
-    let block = updater.next(&mut screen).unwrap();
+    let block = updater.next(&mut screen, NOW).unwrap();
     assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
     client.take(&block, 1 << 20);
     client.catch_up(&mut updater, &mut screen, 1 << 20);

@@ -6,7 +6,7 @@ use etatuki_link::{
     AgentIdentity, Ask, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn,
     LinkConnection, LinkError, PictureOut, ToAgent, ToCustomer,
 };
-use etatuki_picture::Updater;
+use etatuki_picture::{Block, Updater};
 use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 
@@ -219,13 +219,16 @@ impl Agent {
                 None => {
                     let size = (screen.width(), screen.height());
                     self.updater = Some(Updater::new(size.0, size.1));
-                    Some(server_init(size))
+                    Some(Block {
+                        bytes: server_init(size),
+                        packed: 0,
+                    })
                 }
                 // our own black is no picture
                 Some(_) if !painted => None,
                 Some(updater) => {
                     self.dirty &= !updater.wants_update();
-                    updater.next(screen)
+                    updater.next(screen, self.began.elapsed())
                 }
             };
             if let Some(block) = block {
@@ -238,6 +241,12 @@ impl Agent {
         if credit || !self.dirty {
             tool.ask();
         }
+    }
+
+    /// When the picture has something to say although nothing happened, and [`pump`](Self::pump) is to be called.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let due = self.updater.as_ref().and_then(Updater::due)?;
+        self.picture.is_idle().then(|| self.began + due)
     }
 
     /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut, ToAgent};
+use etatuki_picture::Block;
 
 /// A stream that sends one message after the other.
 pub(crate) trait Sends: Sized + Send + 'static {
@@ -113,12 +114,17 @@ impl Sends for ControlOut<ToAgent> {
 }
 
 impl Sends for PictureOut {
-    type Message = Vec<u8>;
+    type Message = Block;
     /// Bytes on the line.
     type Receipt = usize;
 
-    async fn carry(mut self, message: Vec<u8>) -> (Self, Result<usize, LinkError>) {
-        let result = self.send(&message).await;
+    async fn carry(mut self, block: Block) -> (Self, Result<usize, LinkError>) {
+        // What frames JPEG files, and a pointer's shape, isn't worth a compressor's time.
+        let result = if block.packed > block.len() / 2 {
+            self.send_packed(&block).await
+        } else {
+            self.send(&block).await
+        };
         (self, result)
     }
 }

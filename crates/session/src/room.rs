@@ -149,6 +149,9 @@ impl<'a> Room<'a> {
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
         let door = self.door.as_deref_mut().filter(|_| self.accepting);
+        let settled = self.tool.as_ref().is_some_and(ToolLink::is_settled);
+        let agent = self.agent.as_ref().filter(|_| settled);
+        let due = due.into_iter().chain(agent.and_then(Agent::due)).min();
         let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),

@@ -3,6 +3,7 @@
 use super::Client;
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::{Rect, Rectangle};
+use std::time::Duration;
 
 pub(crate) const WIDTH: u16 = 400;
 pub(crate) const HEIGHT: u16 = 300;
@@ -77,7 +78,7 @@ impl Desk {
     /// One request and its answer; how many pixels it brought.
     pub(crate) fn update(&mut self) -> usize {
         self.updater.request(true, self.client.bounds());
-        let Some(block) = self.updater.next(&mut self.screen) else {
+        let Some(block) = self.updater.next(&mut self.screen, Duration::ZERO) else {
             return 0;
         };
         self.client.take(&block, 5000);

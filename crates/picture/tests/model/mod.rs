@@ -14,6 +14,8 @@ use etatuki_rfb::{
     CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
 };
 use std::time::Duration;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
 /// What a client has got so far.
 pub(crate) struct Client {
@@ -35,6 +37,8 @@ pub(crate) struct Client {
     /// All pixel rectangles of the last block.
     pub(crate) last_rects: Vec<Rect>,
     pub(crate) copies: usize,
+    /// Rectangles that came as JPEG.
+    pub(crate) films: usize,
     /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
     pub(crate) sizes: Vec<[u16; 4]>,
     /// The screens that were told last.
@@ -46,7 +50,8 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(width: u16, height: u16) -> Self {
         Self {
-            parser: ServerParser::new(Limits::default(), PixelFormat::BGRX, width, height),
+            parser: ServerParser::new(Limits::default(), PixelFormat::BGRX, width, height)
+                .with_jpeg(),
             width,
             height,
             pixels: vec![None; usize::from(width) * usize::from(height)],
@@ -59,6 +64,7 @@ impl Client {
             updates: 0,
             last_rects: vec![],
             copies: 0,
+            films: 0,
             sizes: vec![],
             layout: vec![],
             mixed: false,
@@ -122,7 +128,10 @@ impl Client {
                     .collect();
                 self.put(rect, pixels);
             }
-            Rectangle::Jpeg { .. } => unreachable!("its parser takes none"),
+            Rectangle::Jpeg { rect, data } => {
+                self.films += 1;
+                self.put(rect, decoded(&data));
+            }
             Rectangle::CopyRect { rect, from } => {
                 self.copies += 1;
                 let source = Rect {
@@ -178,16 +187,16 @@ impl Client {
         self.pixels = vec![None; usize::from(width) * usize::from(height)];
     }
 
-    /// Everything that there is to get, with requests for the whole.
+    /// Everything that there is to get, with requests for the whole, a second apart.
     pub(crate) fn catch_up(&mut self, updater: &mut Updater, screen: &mut Screen, piece: usize) {
-        for _ in 0..100 {
+        for step in 0..100 {
+            let now = Duration::from_secs(10_000 + step);
             for (flags, payload) in std::mem::take(&mut self.asked) {
-                updater
-                    .client_fence(flags, &payload, Duration::ZERO)
-                    .unwrap();
+                updater.client_fence(flags, &payload, now).unwrap();
             }
             updater.request(true, self.bounds());
-            let Some(block) = updater.next(screen) else {
+            let Some(block) = updater.next(screen, now) else {
+                assert_eq!(updater.due(), None);
                 return;
             };
             self.take(&block, piece);
@@ -207,6 +216,14 @@ impl Client {
                 == Some(&screen.pixels()[theirs * 4..theirs * 4 + 4])
         })
     }
+}
+
+fn decoded(file: &[u8]) -> Vec<Option<[u8; 4]>> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::BGRA);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
+    let pixels = decoder.decode().unwrap();
+    let pixels = pixels.as_chunks::<4>().0.iter();
+    pixels.map(|[b, g, r, _]| Some([*b, *g, *r, 0])).collect()
 }
 
 fn places(rect: Rect, width: u16) -> impl Iterator<Item = usize> {

@@ -17,8 +17,9 @@ use etatuki_rfb::{
 use held::Held;
 
 /// What an agent's list of encodings is cut down to, besides [`PLACE_ENCODINGS`].
-const ENCODINGS: [i32; 9] = [
+const ENCODINGS: [i32; 10] = [
     encoding::RAW,
+    encoding::TIGHT,
     encoding::COPY_RECT,
     encoding::CURSOR,
     encoding::POINTER_POS,

@@ -110,8 +110,8 @@ fn encodings_are_cut_to_our_list() {
         1, 50, 7, -260, 16, 21, 5, 2, 6, 0, -32, -247, -239, -223, -308, -258, -224, -312, -313, 99,
     ];
     let expected = |list: Vec<i32>| [Passed::Encodings(list)];
-    let plain = vec![1, 0, -239, -223, -308, -224, -312, -313];
-    let with_place = vec![1, 0, -239, -223, -308, -258, -224, -312, -313];
+    let plain = vec![1, 7, 0, -239, -223, -308, -224, -312, -313];
+    let with_place = vec![1, 7, 0, -239, -223, -308, -258, -224, -312, -313];
     for permissions in [NONE, VIEW, BOTH] {
         let message = ClientMessage::SetEncodings(offered.clone());
         check(

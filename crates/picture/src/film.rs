@@ -1,0 +1,174 @@
+//! What changes again and again like a film, what of it the client has only nearly as it is, and when that is due to be
+//! sent as it is.
+
+use crate::damage::Damage;
+use crate::photo::looks_like_a_photo;
+use crate::screen::Screen;
+use etatuki_rfb::{MAX_JPEG_WIDTH, Rect};
+use std::time::Duration;
+
+/// Pixels along the side of a block: large enough for a letter to show as one.
+pub(crate) const SIDE: u16 = 64;
+/// What changes again after less than this is moving.
+const BETWEEN: Duration = Duration::from_millis(250);
+/// Changes within this are one.
+const SAME: Duration = Duration::from_millis(20);
+/// So many changes in a row make a film.
+const MANY: u8 = 3;
+/// What has been still for so long is sent as it is.
+const REST: Duration = Duration::from_millis(300);
+
+/// One client's blocks, and where it has a JPEG's pixels instead of the screen's.
+#[derive(Debug)]
+pub(crate) struct Film {
+    columns: usize,
+    blocks: Vec<Block>,
+    lossy: Damage,
+    /// When something of that may be due; never before. `None` while there is none of it.
+    due: Option<Duration>,
+}
+
+/// What a block did lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    changed: Duration,
+    in_a_row: u8,
+}
+
+impl Film {
+    pub(crate) fn new(width: u16, height: u16) -> Self {
+        let columns = usize::from(width.div_ceil(SIDE));
+        Self {
+            columns,
+            blocks: vec![Block::default(); columns * usize::from(height.div_ceil(SIDE))],
+            lossy: Damage::new(width, height),
+            due: None,
+        }
+    }
+
+    /// The rectangles of what changed.
+    pub(crate) fn changed(&mut self, rects: &[Rect], now: Duration) {
+        for rect in rects {
+            for at in self.touched(*rect) {
+                let block = &mut self.blocks[at];
+                let since = now.saturating_sub(block.changed);
+                if block.in_a_row > 0 && since < SAME {
+                    continue;
+                }
+                let again = block.in_a_row > 0 && since < BETWEEN;
+                block.in_a_row = if again {
+                    block.in_a_row.saturating_add(1)
+                } else {
+                    1
+                };
+                block.changed = now;
+            }
+        }
+    }
+
+    /// Of the changed rectangles, those that may go as JPEG, in whole blocks joined from left to right: photographs that
+    /// move; or all of them (`every`), where what stands still is too much for the line, too.
+    pub(crate) fn scenes(&self, rects: &[Rect], every: bool, screen: &Screen) -> Vec<Rect> {
+        let mut candidates = vec![0usize; self.blocks.len()];
+        for rect in rects {
+            for at in self.touched(*rect) {
+                if every || self.blocks[at].in_a_row >= MANY {
+                    let inside = self.block(at, screen).intersection(rect);
+                    candidates[at] += inside.map_or(0, |inside| inside.area());
+                }
+            }
+        }
+        let mut scenes: Vec<Rect> = Vec::new();
+        for (at, changed) in candidates.into_iter().enumerate() {
+            let block = self.block(at, screen);
+            // A little of a picture costs less as it is than the whole block anew.
+            if changed * 2 < block.area() || !is_photo(screen, block) {
+                continue;
+            }
+            match scenes.last_mut() {
+                Some(last)
+                    if last.y == block.y
+                        && last.right() == u32::from(block.x)
+                        && last.w + block.w <= MAX_JPEG_WIDTH =>
+                {
+                    last.w += block.w;
+                }
+                _ => scenes.push(block),
+            }
+        }
+        scenes
+    }
+
+    /// The client got a JPEG of this.
+    pub(crate) fn blurred(&mut self, rect: Rect) {
+        self.lossy.add(rect);
+        let rested = self.touched(rect).map(|at| self.blocks[at].changed + REST);
+        self.due = self.due.into_iter().chain(rested).min();
+    }
+
+    /// The client got this as it is.
+    pub(crate) fn exact(&mut self, rect: Rect) {
+        if self.due.is_some() {
+            self.lossy.remove(rect);
+        }
+    }
+
+    /// The client makes a move.
+    pub(crate) fn moved(&mut self, rect: Rect, from: (u16, u16)) {
+        if self.due.is_some() {
+            self.lossy.copy(rect, from);
+        }
+    }
+
+    /// What the client should get as it is by now, from top to bottom.
+    pub(crate) fn rested(&mut self, now: Duration) -> Vec<Rect> {
+        if self.due.is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        let (mut rested, mut due) = (Vec::new(), None);
+        for rect in self.lossy.rects(self.lossy.bounds()) {
+            for at in self.touched(rect) {
+                let since = self.blocks[at].changed + REST;
+                due = due.into_iter().chain([since]).min();
+                let part = self.square(at).intersection(&rect);
+                rested.extend(part.filter(|_| since <= now));
+            }
+        }
+        self.due = due;
+        rested.sort_by_key(|rect| (rect.y, rect.x));
+        rested
+    }
+
+    /// When [`rested`](Self::rested) may have something; `None` while all that the client has is exact.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// The blocks that a rectangle touches.
+    fn touched(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
+        let columns = self.columns;
+        let of = |start: u16, end: u32| {
+            usize::from(start / SIDE)..(end as usize).div_ceil(usize::from(SIDE))
+        };
+        let across = of(rect.x, rect.right());
+        let down = of(rect.y, rect.bottom());
+        let empty = rect.is_empty();
+        down.flat_map(move |y| across.clone().map(move |x| y * columns + x))
+            .filter(move |_| !empty)
+    }
+
+    fn square(&self, at: usize) -> Rect {
+        let (x, y) = (at % self.columns, at / self.columns);
+        Rect::new(x as u16 * SIDE, y as u16 * SIDE, SIDE, SIDE)
+    }
+
+    fn block(&self, at: usize, screen: &Screen) -> Rect {
+        let square = self.square(at);
+        square.intersection(&screen.bounds()).unwrap_or_default()
+    }
+}
+
+fn is_photo(screen: &Screen, block: Rect) -> bool {
+    let stride = usize::from(screen.width()) * 4;
+    !block.is_empty() && looks_like_a_photo(screen.pixels(), stride, block)
+}

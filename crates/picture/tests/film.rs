@@ -1,0 +1,237 @@
+//! What moves like a film goes as JPEG, and as it is once it rests; what is drawn never does.
+
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
+mod model;
+mod scenes;
+
+use etatuki_picture::{Block, Screen, Updater};
+use etatuki_rfb::{Rect, Rectangle, encoding};
+use model::Client;
+use proptest::prelude::*;
+use scenes::Scene;
+use std::time::Duration;
+
+const WIDTH: u16 = 320;
+const HEIGHT: u16 = 256;
+const FRAME: Duration = Duration::from_millis(33);
+const KNOWN: [i32; 4] = [
+    encoding::COPY_RECT,
+    encoding::TIGHT,
+    encoding::FENCE,
+    encoding::CONTINUOUS_UPDATES,
+];
+
+/// A film in a window, at the client that watches it.
+struct Cinema {
+    screen: Screen,
+    updater: Updater,
+    client: Client,
+    film: Scene,
+    now: Duration,
+    frames: usize,
+}
+
+impl Cinema {
+    /// The client has an empty desktop; continuous updates over a line of any speed.
+    fn new() -> Self {
+        let mut cinema = Self {
+            screen: Screen::new(WIDTH, HEIGHT),
+            updater: Updater::new(WIDTH, HEIGHT),
+            client: Client::new(WIDTH, HEIGHT),
+            film: Scene::film(400, 300, 0.5, 0.1),
+            now: Duration::from_secs(1),
+            frames: 0,
+        };
+        cinema.updater.set_encodings(&KNOWN);
+        let whole = cinema.client.bounds();
+        cinema.updater.continuous(true, whole);
+        cinema.fill(whole, 200);
+        cinema.passes(FRAME);
+        cinema
+    }
+
+    fn fill(&mut self, rect: Rect, grey: u8) {
+        let pixels = [grey, grey, grey, 0].repeat(rect.area());
+        self.draw(rect, pixels);
+    }
+
+    fn draw(&mut self, rect: Rect, pixels: Vec<u8>) {
+        self.screen.apply(&Rectangle::Raw { rect, pixels }).unwrap();
+    }
+
+    /// The next frame: the film is panned over.
+    fn play(&mut self, rect: Rect) {
+        self.frames += 1;
+        let (x0, y0) = (self.frames % 60, self.frames * 7 % 40);
+        let stride = self.film.stride();
+        let rows = (y0..y0 + usize::from(rect.h)).flat_map(|y| {
+            let start = y * stride + x0 * 4;
+            self.film.pixels[start..start + usize::from(rect.w) * 4].to_vec()
+        });
+        let pixels = rows.collect();
+        self.draw(rect, pixels);
+    }
+
+    /// Time passes, and everything that there is to say is said; the blocks.
+    fn passes(&mut self, time: Duration) -> Vec<Block> {
+        self.now += time;
+        let mut blocks = Vec::new();
+        while let Some(block) = self.updater.next(&mut self.screen, self.now) {
+            self.client.take(&block, 10_000);
+            self.updater.left(block.len(), None, self.now);
+            for (flags, payload) in std::mem::take(&mut self.client.asked) {
+                let answered = self.updater.client_fence(flags, &payload, self.now);
+                answered.unwrap();
+            }
+            blocks.push(block);
+            assert!(blocks.len() < 100, "there is always more");
+        }
+        blocks
+    }
+
+    fn is_exact(&self) -> bool {
+        self.client.agrees_with(&self.screen)
+    }
+}
+
+const WINDOW: Rect = Rect::new(64, 64, 192, 128);
+
+#[test]
+fn a_film_goes_as_jpeg_and_is_exact_once_it_rests() {
+    let mut cinema = Cinema::new();
+    for _ in 0..10 {
+        cinema.play(WINDOW);
+        cinema.passes(FRAME);
+    }
+    assert!(cinema.client.films > 0);
+    assert!(!cinema.is_exact());
+    let due = cinema.updater.due().unwrap();
+    assert!(due <= cinema.now + Duration::from_millis(300), "{due:?}");
+    assert!(cinema.passes(Duration::from_millis(100)).is_empty());
+    let films = cinema.client.films;
+    assert!(!cinema.passes(Duration::from_millis(300)).is_empty());
+    assert_eq!(cinema.client.films, films);
+    assert!(cinema.is_exact());
+    assert_eq!(cinema.updater.due(), None);
+    assert!(cinema.passes(Duration::from_secs(9)).is_empty());
+}
+
+#[test]
+fn what_is_drawn_beside_a_film_is_exact_at_once() {
+    let mut cinema = Cinema::new();
+    let beside = Rect::new(0, 0, 64, 64);
+    for grey in 0..20 {
+        cinema.play(WINDOW);
+        cinema.fill(beside, grey * 10);
+        cinema.passes(FRAME);
+        let shown = &cinema.client.pixels;
+        let right = |at: usize| shown[at] == Some([grey * 10, grey * 10, grey * 10, 0]);
+        let row = usize::from(WIDTH);
+        assert!((0..64).all(|y| (0..64).all(|x| right(y * row + x))));
+    }
+    assert!(cinema.client.films > 0);
+}
+
+#[test]
+fn a_film_for_a_client_that_knows_no_jpeg_is_exact() {
+    let mut cinema = Cinema::new();
+    cinema.updater.set_encodings(&KNOWN[2..]);
+    for _ in 0..10 {
+        cinema.play(WINDOW);
+        cinema.passes(FRAME);
+        assert!(cinema.is_exact());
+    }
+    assert_eq!(cinema.client.films, 0);
+}
+
+#[test]
+fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
+    let mut cinema = Cinema::new();
+    for _ in 0..6 {
+        cinema.play(WINDOW);
+        cinema.passes(FRAME);
+    }
+    // A part of the film moves elsewhere, and the client with it.
+    let rect = Rect::new(0, 192, 128, 64);
+    let from = (WINDOW.x, WINDOW.y);
+    let copy = Rectangle::CopyRect { rect, from };
+    cinema.screen.apply(&copy).unwrap();
+    cinema.passes(FRAME);
+    assert!(cinema.client.copies > 0);
+    assert!(!cinema.is_exact());
+    cinema.passes(Duration::from_millis(400));
+    assert!(cinema.is_exact());
+}
+
+/// Something that may happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Play(Rect),
+    Fill(Rect, u8),
+    Copy(Rect, (u16, u16)),
+    Pass(u64),
+    Lose(Rect),
+    Jpeg(bool),
+    Resize(u16, u16),
+}
+
+fn rects() -> impl Strategy<Value = Rect> {
+    (0..WIDTH, 0..HEIGHT).prop_flat_map(|(x, y)| {
+        (1..=WIDTH - x, 1..=HEIGHT - y).prop_map(move |(w, h)| Rect { x, y, w, h })
+    })
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => Just(Event::Play(WINDOW)),
+        3 => rects().prop_map(Event::Play),
+        2 => (rects(), any::<u8>()).prop_map(|(rect, grey)| Event::Fill(rect, grey)),
+        1 => (rects(), 0..WIDTH, 0..HEIGHT).prop_map(|(rect, x, y)| {
+            Event::Copy(rect, (x.min(WIDTH - rect.w), y.min(HEIGHT - rect.h)))
+        }),
+        8 => (1..120u64).prop_map(Event::Pass),
+        1 => rects().prop_map(Event::Lose),
+        1 => any::<bool>().prop_map(Event::Jpeg),
+        1 => (200..WIDTH, 100..HEIGHT).prop_map(|(width, height)| Event::Resize(width, height)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn whatever_happens_the_end_is_exact(events in prop::collection::vec(events(), 1..60)) {
+        let mut cinema = Cinema::new();
+        let sizes = [encoding::DESKTOP_SIZE];
+        cinema.updater.set_encodings(&[&KNOWN[..], &sizes].concat());
+        for event in events {
+            match event {
+                Event::Play(rect) => cinema.play(rect),
+                Event::Fill(rect, grey) => cinema.fill(rect, grey),
+                Event::Copy(rect, from) => {
+                    cinema.screen.apply(&Rectangle::CopyRect { rect, from }).unwrap();
+                }
+                Event::Pass(time) => drop(cinema.passes(Duration::from_millis(time))),
+                Event::Lose(rect) => {
+                    cinema.updater.request(false, rect);
+                    cinema.client.lose(rect);
+                }
+                Event::Jpeg(known) => {
+                    let jpeg = if known { &KNOWN[..] } else { &KNOWN[2..] };
+                    cinema.updater.set_encodings(&[jpeg, &sizes].concat());
+                }
+                Event::Resize(width, height) => {
+                    for (width, height) in [(width, height), (WIDTH, HEIGHT)] {
+                        let size = Rectangle::DesktopSize { width, height };
+                        cinema.screen.apply(&size).unwrap();
+                        cinema.passes(FRAME);
+                    }
+                }
+            }
+        }
+        cinema.passes(FRAME);
+        cinema.passes(Duration::from_secs(1));
+        prop_assert!(cinema.is_exact());
+        prop_assert_eq!(cinema.updater.due(), None);
+    }
+}
