@@ -14,6 +14,7 @@ use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::last_words;
 use crate::launcher::Launcher;
+use crate::mend;
 use crate::probe;
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
@@ -93,7 +94,10 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
                 probe_others(launcher, &id, commander.clone());
                 let _ = started.send(Over::Started(commander));
             },
-            Box::new(move |view| tee.send(Event::View(0, Box::new(view.clone())))),
+            Box::new(move |view| {
+                mend::after(view);
+                tee.send(Event::View(0, Box::new(view.clone())));
+            }),
         );
         let _ = tell.send(Over::Ended(Box::new(last)));
         events.send(Event::Tick);

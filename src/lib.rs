@@ -30,6 +30,8 @@ mod launcher;
 #[cfg(feature = "window")]
 mod logs;
 #[cfg(feature = "window")]
+mod mend;
+#[cfg(feature = "window")]
 mod probe;
 #[cfg(feature = "window")]
 pub mod window;

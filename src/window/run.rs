@@ -23,6 +23,7 @@ use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::last_words;
 use crate::launcher::Launcher;
+use crate::mend;
 use crate::probe::{self, Probed};
 use crate::texts::Texts;
 
@@ -228,7 +229,10 @@ impl Shell {
             .cloned()
             .collect();
         let events = self.events.clone();
-        let on_view = move |view| events.send(Event::View(number, Box::new(view)));
+        let on_view = move |view| {
+            mend::after(&view);
+            events.send(Event::View(number, Box::new(view)));
+        };
         let config = self.launcher.session(backend, others);
         let handle = etatuki_session::start(config, Box::new(on_view));
         last_words::of(handle.commander());

@@ -4,8 +4,9 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, ConnectionExt, CreateGCAux, CreateWindowAux, EventMask, ImageFormat, InputFocus,
-    PropMode, Rectangle, Window, WindowClass,
+    MOTION_NOTIFY_EVENT, PropMode, Rectangle, Window, WindowClass,
 };
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -132,6 +133,20 @@ impl Desktop {
                 .find(|(_, down)| *down)
                 .map(|(code, _)| code)
         })
+    }
+
+    /// The customer moves the mouse.
+    pub(crate) fn point(&self, x: i16, y: i16) {
+        self.conn
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)
+            .unwrap();
+        self.conn.sync().unwrap();
+    }
+
+    /// Where the pointer is.
+    pub(crate) fn pointer(&self) -> (i16, i16) {
+        let at = self.conn.query_pointer(self.root).unwrap().reply().unwrap();
+        (at.root_x, at.root_y)
     }
 
     /// Keycodes that the X server holds down, and the mouse buttons (as its state mask).

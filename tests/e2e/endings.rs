@@ -85,6 +85,28 @@ async fn an_agent_who_vanishes_leaves_no_key_held() {
     assert_eq!(desktop.held(), (vec![], 0), "something stayed held");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_host_that_is_killed_leaves_no_key_held() {
+    let world = World::new();
+    let desktop = Desktop::open(world.display.name());
+    let (mut customer, mut agent) = looking(&world, "ecom");
+    let viewer = agent.viewer().await;
+    agent.say("ask-control");
+    customer.answer("control", true);
+    agent.expect("control", |line| {
+        line["type"] == "permissions" && line["control"] == true
+    });
+    desktop.focus();
+    viewer.key(KEY_A, true).await;
+    viewer.pointer(100, 400, 1).await;
+    until("a button to be held", || {
+        (desktop.held().1 != 0).then_some(())
+    });
+    kill(host_of(&world, &customer));
+    customer_fails(&world, customer, "plugin-died", 4);
+    assert_eq!(desktop.held(), (vec![], 0), "something stayed held");
+}
+
 #[test]
 fn a_launcher_that_is_killed_takes_its_tool_along() {
     for backend in ["remoteus-2008", "remoteus-2010", "ecom"] {

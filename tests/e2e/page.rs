@@ -121,6 +121,27 @@ impl Page {
         });
     }
 
+    /// Waits until the customer's pointer is shown there, in pixels of the desktop, give or take what scaling rounds.
+    fn points_at(&mut self, x: i64, y: i64) {
+        until("the customer's pointer to be shown there", || {
+            let at = self.does(&json!({"do": "pointer"}));
+            let near =
+                |name: &str, wanted: i64| (at[name].as_i64()? - wanted).abs().le(&2).then_some(());
+            near("x", x).and(near("y", y))
+        });
+    }
+
+    /// Moves the mouse to a place in what is shown (0 to 1 from left and top), and waits until the customer's pointer
+    /// has come to where it must.
+    fn aims(&mut self, desktop: &Desktop, (x, y): (f64, f64), wanted: (i16, i16)) {
+        self.does(&json!({"do": "aim", "x": x, "y": y}));
+        until(&format!("the pointer to come to {wanted:?}"), || {
+            let at = desktop.pointer();
+            let near = |at: i16, wanted: i16| (at - wanted).abs() <= 2;
+            (near(at.0, wanted.0) && near(at.1, wanted.1)).then_some(())
+        });
+    }
+
     /// Closes the browser, and the console with it.
     fn close(mut self) {
         let complaints = self.does(&json!({"do": "complaints"}));
@@ -191,6 +212,82 @@ fn page() {
     switch(&mut page, &mut customer, &world);
 
     page.close();
+}
+
+/// Two monitors: the agent looks at either alone, points where he means to, and sees where the customer points.
+#[test]
+fn screens() {
+    let world = World::new();
+    let desktop = Desktop::open(world.display.name());
+    desktop.draw(1);
+    let mut customer = Customer::start(&world, "ecom", &[]);
+    let code = customer.code();
+    customer.expect_state("waiting");
+    let mut page = Page::open(&world);
+    page.types("code", &code[0]);
+    page.types("password", &code[1]);
+    page.key("key", "Enter");
+    customer.answer("view", true);
+    page.has("state", "data-permission", "view");
+    page.shows(&desktop);
+    page.has("screens", "hidden", "");
+
+    monitors(
+        &world,
+        &["--setmonitor", "l", "600/100x768/100+0+0", "screen"],
+    );
+    monitors(
+        &world,
+        &["--setmonitor", "r", "424/100x500/100+600+200", "none"],
+    );
+    page.says("screens", "Screen 2");
+    page.has("picture", "data-screen", "all");
+    desktop.point(700, 300);
+    page.points_at(700, 300);
+    page.screenshot("page-screens-1-all.png");
+    page.press("screen-2");
+    page.has("picture", "data-screen", "2");
+    page.points_at(700, 300);
+    page.screenshot("page-screens-2-right.png");
+    page.shows(&desktop);
+
+    page.press("ask-control");
+    customer.answer("control", true);
+    page.has("state", "data-permission", "control");
+    page.aims(&desktop, (0.5, 0.5), (812, 450));
+    page.aims(&desktop, (0.02, 0.98), (608, 690));
+    page.key("key", "Control+Alt+Shift+Digit1");
+    page.has("picture", "data-screen", "1");
+    page.aims(&desktop, (0.5, 0.5), (300, 384));
+    page.press("scale-exact");
+    page.aims(&desktop, (0.25, 0.25), (150, 192));
+    page.screenshot("page-screens-3-left-exact.png");
+    desktop.point(20, 30);
+    page.points_at(20, 30);
+    page.press("screen-0");
+    page.has("picture", "data-screen", "all");
+    page.aims(&desktop, (0.5, 0.5), (512, 384));
+    page.press("scale-fit");
+    page.press("screen-1");
+
+    // What the choice meant is gone, and so is the choice.
+    monitors(&world, &["--delmonitor", "l"]);
+    monitors(&world, &["--delmonitor", "r"]);
+    page.has("screens", "hidden", "");
+    page.has("picture", "data-screen", "all");
+    page.shows(&desktop);
+    page.press("end");
+    customer.expect_type("closed");
+    assert!(customer.ended().success());
+    page.close();
+}
+
+/// The customer's desktop is told how many monitors there are.
+fn monitors(world: &World, arguments: &[&str]) {
+    let mut xrandr = Command::new("xrandr");
+    xrandr.args(["-display", world.display.name()]);
+    let output = xrandr.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// A key reaches the real window once the customer has allowed it, and not before.

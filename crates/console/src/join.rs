@@ -160,7 +160,11 @@ fn report(
             }
             return;
         }
-        Event::Found | Event::Asked(_) | Event::Clipboard(_) => return,
+        Event::Found
+        | Event::Asked(_)
+        | Event::Clipboard(_)
+        | Event::Desktop { .. }
+        | Event::Pointer(..) => return,
     };
     say(&line);
 }

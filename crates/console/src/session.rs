@@ -8,6 +8,7 @@ use etatuki_link::{
     InputOut, LinkConnection, LinkError, LinkStats, PathKind, Permissions, PictureIn, ToAgent,
     ToCustomer,
 };
+use etatuki_rfb::Rect;
 use etatuki_trust::AgentFile;
 use tokio::{
     sync::mpsc,
@@ -19,7 +20,7 @@ use crate::{
     code::Code,
     service::Service,
     trouble::{Trouble, ending},
-    viewer::{Hub, PictureError, PictureReader, Stage, ToLink},
+    viewer::{Around, Hub, PictureError, PictureReader, Stage, ToLink},
 };
 
 /// How often the link's counters are reported.
@@ -91,6 +92,13 @@ pub(crate) enum Event {
     },
     /// The customer's screen is known: a viewer would get a picture.
     Picture,
+    /// The customer's screen has this size, and these screens in it, from left to right.
+    Desktop {
+        size: (u16, u16),
+        screens: Vec<Rect>,
+    },
+    /// The customer moved the pointer there.
+    Pointer(u16, u16),
     /// The customer copied text.
     Clipboard(String),
     /// The link's counters.
@@ -208,6 +216,9 @@ async fn live(
             clipboard: clipboard_out,
         },
     ) = Hub::new();
+    if clipboard == ClipboardTo::Page {
+        hub.show_places();
+    }
     let hub = Arc::new(hub);
     let _ = events.send(Event::Linked(Arc::clone(&hub))).await;
     let _closes = CloseOnDrop(Arc::clone(&hub));
@@ -302,6 +313,7 @@ async fn carry_picture(
 ) -> Result<(), PictureError> {
     let mut reader = PictureReader::default();
     let mut announced = false;
+    let mut told = Around::default();
     // How the link ended is told by the control stream.
     while let Ok(Some(block)) = picture.recv().await {
         reader.block(&hub, &block).await?;
@@ -309,8 +321,23 @@ async fn carry_picture(
             announced = true;
             let _ = events.send(Event::Picture).await;
         }
+        tell_around(hub.around(), &mut told, &events).await;
     }
     Ok(())
+}
+
+/// Tells what has changed around the picture.
+async fn tell_around(now: Around, told: &mut Around, events: &mpsc::Sender<Event>) {
+    if now == *told {
+        return;
+    }
+    let before = std::mem::replace(told, now.clone());
+    if let Some((size, screens)) = now.desktop.filter(|_| before.desktop != told.desktop) {
+        let _ = events.send(Event::Desktop { size, screens }).await;
+    }
+    if let Some((x, y)) = now.pointer.filter(|_| before.pointer != told.pointer) {
+        let _ = events.send(Event::Pointer(x, y)).await;
+    }
 }
 
 /// What has piled up goes in one piece.

@@ -1,8 +1,8 @@
-//! The framebuffer, its damage and the pointer's shape.
+//! The framebuffer, its damage, its layout and the pointer's shape.
 
 use crate::damage::{Damage, rows, spans};
 use crate::seen::copy;
-use etatuki_rfb::{CursorImage, Rect, Rectangle};
+use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum PictureError {
 /// Moves that are remembered at most; with more of them, their targets are sent as pixels.
 const MAX_MOVES: usize = 16;
 
+/// Screens of a layout at most; those that come after are left out.
+const MAX_SCREENS: usize = 16;
+
 /// A framebuffer in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at first. The unused
 /// fourth byte of every pixel is always 0, whatever a tool sends in it.
 ///
@@ -37,6 +40,13 @@ pub struct Screen {
     pixels: Vec<u8>,
     damage: Damage,
     moves: Vec<Move>,
+    layout: Vec<Layout>,
+    /// Counts the layouts.
+    layout_number: u64,
+    /// Where somebody at the tool's machine moved the pointer to last.
+    pointer: Option<(u16, u16)>,
+    /// Counts those places.
+    pointer_number: u64,
     cursor: Option<CursorImage>,
     /// Counts the pointer's shapes.
     cursor_number: u64,
@@ -60,6 +70,10 @@ impl Screen {
             pixels: vec![0; bounds.area() * 4],
             damage: Damage::new(width, height),
             moves: Vec::new(),
+            layout: vec![one(bounds)],
+            layout_number: 0,
+            pointer: None,
+            pointer_number: 0,
             cursor: None,
             cursor_number: 0,
         }
@@ -89,6 +103,13 @@ impl Screen {
         &self.pixels
     }
 
+    /// The screens in it: 1 to 16, each inside of it and not empty, flags 0. One that is all of it until the tool
+    /// tells others.
+    #[must_use]
+    pub fn layout(&self) -> &[Layout] {
+        &self.layout
+    }
+
     /// The pointer's shape, if the tool has sent one.
     #[must_use]
     pub fn cursor(&self) -> Option<&CursorImage> {
@@ -116,13 +137,18 @@ impl Screen {
                 expect_length(cursor.pixels.len(), area * 4)?;
                 Ok(self.set_cursor(cursor.clone()))
             }
+            Rectangle::PointerPos { x, y } => Ok(self.set_pointer(*x, *y)),
             Rectangle::DesktopSize { width, height } => Ok(self.resize(*width, *height)),
             Rectangle::ExtendedDesktopSize {
                 status: 0,
                 width,
                 height,
+                screens,
                 ..
-            } => Ok(self.resize(*width, *height)),
+            } => {
+                let resized = self.resize(*width, *height);
+                Ok(self.set_layout(screens) || resized)
+            }
             Rectangle::ExtendedDesktopSize { .. } | Rectangle::Supports { .. } => Ok(false),
         }
     }
@@ -220,7 +246,29 @@ impl Screen {
         self.pixels = pixels;
         self.damage = Damage::new(width, height);
         self.damage_all();
+        self.set_layout(&[]);
         true
+    }
+
+    /// Other screens; says whether they are different. What can't be is left out: what lies outside, a number
+    /// or a place that an earlier one has, and more than 16.
+    fn set_layout(&mut self, told: &[Layout]) -> bool {
+        let mut layout: Vec<Layout> = Vec::new();
+        for screen in told {
+            let rect = screen.rect.intersection(&self.bounds).unwrap_or_default();
+            let new = |known: &Layout| known.id != screen.id && known.rect != rect;
+            if !rect.is_empty() && layout.len() < MAX_SCREENS && layout.iter().all(new) {
+                let (id, flags) = (screen.id, 0);
+                layout.push(Layout { id, rect, flags });
+            }
+        }
+        if layout.is_empty() {
+            layout.push(one(self.bounds));
+        }
+        let differs = layout != self.layout;
+        self.layout = layout;
+        self.layout_number += u64::from(differs);
+        differs
     }
 
     /// Another pointer shape, with as many bytes as its size says; says whether it is different.
@@ -236,9 +284,29 @@ impl Screen {
         true
     }
 
+    /// Somebody else than the client moved the pointer; brought back inside.
+    fn set_pointer(&mut self, x: u16, y: u16) -> bool {
+        let (right, bottom) = (self.bounds.w.max(1) - 1, self.bounds.h.max(1) - 1);
+        let place = Some((x.min(right), y.min(bottom)));
+        // The client may have moved it meanwhile, so the same place is news too.
+        self.pointer = place;
+        self.pointer_number += 1;
+        true
+    }
+
+    /// Where somebody at the tool's machine moved the pointer to last, and a number that grows with every such move.
+    pub(crate) fn pointer(&self) -> (Option<(u16, u16)>, u64) {
+        (self.pointer, self.pointer_number)
+    }
+
     /// 0 before there is a shape; grows with every new one.
     pub(crate) fn cursor_number(&self) -> u64 {
         self.cursor_number
+    }
+
+    /// Grows with every new layout.
+    pub(crate) fn layout_number(&self) -> u64 {
+        self.layout_number
     }
 
     pub(crate) fn damage(&mut self) -> &mut Damage {
@@ -273,6 +341,15 @@ impl Screen {
             return Ok(());
         }
         Err(PictureError::OutsideScreen(rect))
+    }
+}
+
+/// A screen that is all of the framebuffer.
+fn one(bounds: Rect) -> Layout {
+    Layout {
+        id: 0,
+        rect: bounds,
+        flags: 0,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::pace::{Pace, Room};
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
-use etatuki_rfb::{Layout, Rect, encoding};
+use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -59,12 +59,16 @@ pub struct Updater {
     lost: Option<Rect>,
     /// The client wants to know the layout.
     layout_due: bool,
+    /// The number of the layout that the client knows.
+    layout: u64,
     /// Continuous updates are on, of this area.
     continuous: Option<Rect>,
     pace: Pace,
     order: Order,
     /// The number of the pointer shape that the client has.
     cursor: u64,
+    /// The number of the pointer's place that the client knows.
+    pointer: u64,
     /// The client's picture, if it is known and the client can make moves.
     seen: Option<Seen>,
     finder: Finder,
@@ -84,6 +88,7 @@ struct Known {
     /// Tight's JPEG rectangles; of Tight nothing else is sent.
     jpeg: bool,
     cursor: bool,
+    pointer_pos: bool,
     desktop_size: bool,
     extended_desktop_size: bool,
     /// Has been told that we understand fences.
@@ -106,10 +111,12 @@ impl Updater {
             requested: None,
             lost: None,
             layout_due: false,
+            layout: 0,
             continuous: None,
             pace: Pace::default(),
             order: Order::default(),
             cursor: 0,
+            pointer: 0,
             seen: None,
             finder: Finder::default(),
             film: Film::new(width, height),
@@ -133,6 +140,7 @@ impl Updater {
             self.cursor = 0;
         }
         known.cursor = has(encoding::CURSOR);
+        known.pointer_pos = has(encoding::POINTER_POS);
         known.desktop_size = has(encoding::DESKTOP_SIZE);
         known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
         for extension in [
@@ -280,6 +288,7 @@ impl Updater {
                 put_layout(out, 1, status, screen);
                 // after a refusal the client ignores the size, so that a change is still to be told
                 if status == 0 {
+                    self.layout = screen.layout_number();
                     self.follow_size(screen);
                 }
             }
@@ -298,7 +307,7 @@ impl Updater {
     /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
     fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
         let resized = self.size != (screen.width(), screen.height());
-        let due = std::mem::take(&mut self.layout_due);
+        let due = std::mem::take(&mut self.layout_due) || self.layout != screen.layout_number();
         let extended = self.known.extended_desktop_size && (resized || due);
         let plain = self.known.desktop_size && resized && !extended;
         let confirm = std::mem::take(&mut self.confirm);
@@ -312,6 +321,7 @@ impl Updater {
         }
         if extended {
             put_layout(out, 0, 0, screen);
+            self.layout = screen.layout_number();
             self.follow_size(screen);
         } else if plain {
             server::desktop_size(out, screen.width(), screen.height());
@@ -374,13 +384,20 @@ impl Updater {
         } else {
             self.order.choose(changed, room.pixels)
         };
-        let count = usize::from(cursor.is_some()) + moves.len() + rects.len();
+        let place = self.news_of_pointer(screen);
+        let count = usize::from(cursor.is_some())
+            + usize::from(place.is_some())
+            + moves.len()
+            + rects.len();
         if count > 0 {
             server::update_start(out, Some(count as u16));
         }
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
+        }
+        if let Some(place) = place {
+            server::pointer_pos(out, place);
         }
         for copy in moves {
             server::copy_rect(out, copy.rect, copy.from);
@@ -471,6 +488,13 @@ impl Updater {
         moves
     }
 
+    /// Where the pointer is, when the client doesn't know.
+    fn news_of_pointer(&mut self, screen: &Screen) -> Option<(u16, u16)> {
+        let (place, number) = screen.pointer();
+        let before = std::mem::replace(&mut self.pointer, number);
+        place.filter(|_| self.known.pointer_pos && before != number)
+    }
+
     /// The request is answered; with continuous updates a fence tells when the client has come here.
     fn spend_credit(&mut self, cut: bool, screen: &mut Screen, out: &mut Vec<u8>) {
         self.requested = None;
@@ -490,15 +514,9 @@ enum Shown {
     All,
 }
 
-/// One screen that is all of the framebuffer.
 fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
-    let layout = Layout {
-        id: 0,
-        rect: screen.bounds(),
-        flags: 0,
-    };
     let size = (screen.width(), screen.height());
-    server::extended_desktop_size(out, reason, status, size, &[layout]);
+    server::extended_desktop_size(out, reason, status, size, screen.layout());
 }
 
 fn around(area: Option<Rect>, rect: Rect) -> Rect {

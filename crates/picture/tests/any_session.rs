@@ -6,7 +6,7 @@ mod model;
 
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Rect, Rectangle, encoding};
+use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -27,6 +27,8 @@ enum Event {
         width: u16,
         height: u16,
     },
+    /// The tool tells its screens, good ones or not.
+    Layout(Vec<(u8, Rect)>),
     Cursor {
         side: u16,
         colour: u8,
@@ -68,6 +70,7 @@ fn events() -> impl Strategy<Value = Event> {
             .prop_map(|(rect, colour, striped)| E::Draw { rect, colour, striped }),
         4 => (small_rects(), 0..90u16, 0..70u16).prop_map(|(rect, x, y)| E::Copy { rect, from: (x, y) }),
         1 => (1..90u16, 1..70u16).prop_map(|(width, height)| E::Resize { width, height }),
+        1 => prop::collection::vec((0..4u8, small_rects()), 0..20).prop_map(E::Layout),
         1 => (0..9u16, 0..4u8).prop_map(|(side, colour)| E::Cursor { side, colour }),
         1 => encodings().prop_map(E::Encodings),
         2 => areas().prop_map(|rect| E::Request { incremental: true, rect }),
@@ -144,6 +147,7 @@ impl World {
                 let size = Rectangle::DesktopSize { width, height };
                 self.screen.apply(&size).unwrap();
             }
+            Event::Layout(told) => self.layout(&told),
             Event::Cursor { side, colour } => self.cursor(side, colour),
             Event::Encodings(encodings) => self.encodings(encodings),
             Event::Request { incremental, rect } => {
@@ -210,6 +214,22 @@ impl World {
             .unwrap();
     }
 
+    fn layout(&mut self, told: &[(u8, Rect)]) {
+        let screen = |(id, rect): &(u8, Rect)| Layout {
+            id: u32::from(*id),
+            rect: *rect,
+            flags: 7,
+        };
+        let told = Rectangle::ExtendedDesktopSize {
+            reason: 0,
+            status: 0,
+            width: self.screen.width(),
+            height: self.screen.height(),
+            screens: told.iter().map(screen).collect(),
+        };
+        self.screen.apply(&told).unwrap();
+    }
+
     fn cursor(&mut self, side: u16, colour: u8) {
         let area = usize::from(side) * usize::from(side);
         let cursor = CursorImage {
@@ -246,6 +266,12 @@ proptest! {
         if resizes {
             prop_assert_eq!((client.width, client.height), (screen.width(), screen.height()));
         }
+        if understands.contains(&encoding::EXTENDED_DESKTOP_SIZE) && !client.layout.is_empty() {
+            prop_assert_eq!(&client.layout, screen.layout());
+        }
+        let bounds = screen.bounds();
+        prop_assert!((1..=16).contains(&screen.layout().len()));
+        prop_assert!(screen.layout().iter().all(|s| !s.rect.is_empty() && bounds.contains(&s.rect)));
         if understands.contains(&encoding::CURSOR) {
             prop_assert_eq!(client.cursor.as_ref(), screen.cursor());
         }

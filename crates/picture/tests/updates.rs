@@ -6,7 +6,7 @@ mod model;
 
 use etatuki_picture::{MAX_UPDATE_PIXELS, PictureError, Screen, UpdateError, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Rect, Rectangle, encoding};
+use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
 use std::time::Duration;
 
@@ -201,6 +201,62 @@ fn the_layout_is_told_when_asked_for_the_whole() {
     session.updater.request(false, ALL);
     assert_eq!(session.next(), Some(vec![ALL]));
     assert_eq!(session.client.sizes, [[0, 0, WIDTH, HEIGHT]]);
+}
+
+#[test]
+fn the_pointers_place_is_told_to_those_who_show_it() {
+    for (encodings, told) in [
+        (&[encoding::POINTER_POS][..], vec![(7, 9), (WIDTH - 1, 9)]),
+        (&[], vec![]),
+    ] {
+        let mut session = session(encodings);
+        for x in [5, 6, 7, 5000] {
+            let place = Rectangle::PointerPos { x, y: 9 };
+            session.screen.apply(&place).unwrap();
+            if x >= 7 {
+                session.request(ALL);
+                session.next();
+            }
+        }
+        session.request(ALL);
+        assert_eq!(session.next(), None, "it is told once");
+        assert_eq!(session.client.pointer, told);
+    }
+}
+
+#[test]
+fn a_new_layout_is_told_though_the_size_stays() {
+    let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
+    let screen = |id, x, w| Layout {
+        id,
+        rect: Rect::new(x, 0, w, HEIGHT),
+        flags: 0,
+    };
+    let one = screen(0, 0, WIDTH);
+    let (left, right) = (screen(5, 0, 60), screen(6, 60, 40));
+    let reaching_out = screen(6, 60, 5000);
+    let nowhere = screen(7, WIDTH, 10);
+    for (told, expected) in [
+        (vec![left, right], vec![left, right]),
+        (vec![right], vec![right]),
+        (vec![left, left, reaching_out, nowhere], vec![left, right]),
+        (vec![nowhere], vec![one]),
+        (vec![right, left], vec![right, left]),
+        (vec![], vec![one]),
+    ] {
+        let rectangle = Rectangle::ExtendedDesktopSize {
+            reason: 0,
+            status: 0,
+            width: WIDTH,
+            height: HEIGHT,
+            screens: told,
+        };
+        assert!(session.screen.apply(&rectangle).unwrap());
+        assert!(!session.screen.apply(&rectangle).unwrap());
+        session.request(ALL);
+        assert_eq!(session.next(), Some(vec![]), "no pixel is sent again");
+        assert_eq!(session.client.layout, expected);
+    }
 }
 
 #[test]

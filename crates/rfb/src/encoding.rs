@@ -12,6 +12,8 @@ pub const TIGHT: i32 = 7;
 pub(crate) const TIGHT_JPEG: u8 = 0x90;
 /// The pointer's shape, drawn by the client.
 pub const CURSOR: i32 = -239;
+/// Where the pointer is, when the client isn't the one that moved it.
+pub const POINTER_POS: i32 = -232;
 /// The framebuffer has another size.
 pub const DESKTOP_SIZE: i32 = -223;
 /// The framebuffer's size and its screens; the client may ask for another.
@@ -26,3 +28,6 @@ pub const CONTINUOUS_UPDATES: i32 = -313;
 pub const QEMU_EXTENDED_KEY: i32 = -258;
 /// Pointer events with nine buttons.
 pub const EXTENDED_MOUSE_BUTTONS: i32 = -316;
+/// Cut text is UTF-8 both ways, from the confirmation on. A number of our own: it is spoken on the socket between
+/// launcher and plugin alone, where the registered way (zlib in messages of a negative length) would be too much.
+pub const UTF8_CUT_TEXT: i32 = -0x4554_5501;

@@ -58,6 +58,13 @@ pub enum Rectangle {
     },
     /// The pointer has another shape.
     Cursor(CursorImage),
+    /// The pointer is at another place, moved by somebody else.
+    PointerPos {
+        /// Column; perhaps outside the screen.
+        x: u16,
+        /// Row; perhaps outside the screen.
+        y: u16,
+    },
     /// The screen has another size; its content is unknown from now on.
     DesktopSize {
         /// Columns.
@@ -79,7 +86,7 @@ pub enum Rectangle {
         screens: Vec<Layout>,
     },
     /// The server understands this extension (an empty rectangle of the encoding):
-    /// QEMU keys or extended mouse buttons.
+    /// QEMU keys, extended mouse buttons or cut text in UTF-8.
     Supports {
         /// The pseudo-encoding's number.
         encoding: i32,

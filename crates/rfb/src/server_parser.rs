@@ -159,15 +159,19 @@ impl ServerParser {
             encoding::COPY_RECT => self.copy_rect(&mut fields, rect)?,
             encoding::TIGHT if self.jpeg => Some(self.jpeg(&mut fields, rect)?),
             encoding::CURSOR => Some(self.cursor(&mut fields, rect)?),
+            encoding::POINTER_POS => Some(Rectangle::PointerPos {
+                x: rect.x,
+                y: rect.y,
+            }),
             encoding::DESKTOP_SIZE => Some(self.desktop_size(rect)?),
             encoding::EXTENDED_DESKTOP_SIZE => Some(self.desktop_layout(&mut fields, rect)?),
             encoding::LAST_RECT => {
                 place = Place::Rectangles { left: 0 };
                 None
             }
-            encoding::QEMU_EXTENDED_KEY | encoding::EXTENDED_MOUSE_BUTTONS => {
-                Some(Rectangle::Supports { encoding })
-            }
+            encoding::QEMU_EXTENDED_KEY
+            | encoding::EXTENDED_MOUSE_BUTTONS
+            | encoding::UTF8_CUT_TEXT => Some(Rectangle::Supports { encoding }),
             other => fault(Fault::Encoding(other))?,
         };
         let used = fields.read();

@@ -165,6 +165,7 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
                 mask: vec![0xaa; mask],
             })
         }),
+        any::<[u16; 2]>().prop_map(|[x, y]| Rectangle::PointerPos { x, y }),
         Just(Rectangle::DesktopSize {
             width: WIDTH,
             height: HEIGHT
@@ -181,6 +182,9 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
         }),
         Just(Rectangle::Supports {
             encoding: encoding::EXTENDED_MOUSE_BUTTONS
+        }),
+        Just(Rectangle::Supports {
+            encoding: encoding::UTF8_CUT_TEXT
         }),
     ]
 }
@@ -233,6 +237,7 @@ fn encode_rectangle(out: &mut Vec<u8>, rectangle: &Rectangle) {
         Rectangle::Jpeg { rect, data } => assert!(encode::server::jpeg(out, *rect, data)),
         Rectangle::CopyRect { rect, from } => encode::server::copy_rect(out, *rect, *from),
         Rectangle::Cursor(image) => encode::server::cursor(out, image),
+        Rectangle::PointerPos { x, y } => encode::server::pointer_pos(out, (*x, *y)),
         Rectangle::DesktopSize { width, height } => {
             encode::server::desktop_size(out, *width, *height);
         }

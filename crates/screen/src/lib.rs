@@ -1,6 +1,7 @@
 //! What the screen shows, and input into it.
 //!
-//! [`Capture`] reads the screen: which parts changed, their pixels, the pointer's shape, the size.
+//! [`Capture`] reads the screen: which parts changed, their pixels, the pointer's shape, the size,
+//! the monitors.
 //! [`Input`] types and points: keysyms through whatever keyboard layout the machine has. [`Clipboard`]
 //! exchanges text. Each has a connection of its own to the window system and is used by one thread;
 //! nothing here starts a thread, reads a clock for pacing, or polls on a timer: the caller waits on
@@ -18,6 +19,7 @@ mod cursor;
 mod error;
 mod geometry;
 mod keysym;
+mod monitor;
 mod pixels;
 #[cfg(unix)]
 mod program;
@@ -32,10 +34,11 @@ pub use at_exit::{LastWords, at_exit};
 pub use cursor::CursorImage;
 pub use error::ScreenError;
 pub use geometry::{Rect, Size};
+pub use monitor::Monitor;
 pub use pixels::PixelLayout;
 #[cfg(unix)]
 pub use program::Program;
 pub use region::Region;
 pub use stop::Stop;
 #[cfg(unix)]
-pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece};
+pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece, mend};

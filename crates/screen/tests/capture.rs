@@ -11,6 +11,7 @@ use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::render::{ConnectionExt as _, PictType};
 use x11rb::protocol::xproto::*;
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -509,4 +510,87 @@ fn a_wait_for_a_silent_server_can_be_stopped() {
     other.stop();
     let result = waiting.join().expect("no panic");
     assert!(matches!(result, Err(ScreenError::Stopped)), "{result:?}");
+}
+
+/// The customer's desktop says how many monitors there are, by whatever tool.
+fn xrandr(x: &Xvfb, arguments: &[&str]) {
+    let mut xrandr = std::process::Command::new("xrandr");
+    let done = xrandr.args(["-display", &x.display]).args(arguments);
+    let output = done.output().expect("xrandr is installed");
+    assert!(output.status.success());
+}
+
+#[test]
+fn monitors_are_told_and_followed() {
+    let mut stage = Stage::new("800x600x24", &[]);
+    let whole = stage.capture.size().rect();
+    let rects = |stage: &mut Stage| -> Vec<Rect> {
+        stage.capture.pump().expect("the server lives");
+        let mut rects: Vec<_> = stage.capture.monitors().iter().map(|m| m.rect).collect();
+        rects.sort_by_key(|rect| rect.x);
+        rects
+    };
+    // The news comes by itself: nothing is drawn, and nothing asked for.
+    let until = |stage: &mut Stage, wanted: &[Rect]| {
+        while rects(stage) != wanted {
+            assert!(wait_readable(&stage.capture), "still {:?}", rects(stage));
+        }
+    };
+    until(&mut stage, &[whole]);
+    let output = ["--setmonitor", "left", "500/100x600/100+0+0", "screen"];
+    xrandr(&stage.x, &output);
+    xrandr(
+        &stage.x,
+        &["--setmonitor", "right", "300/100x400/100+500+200", "none"],
+    );
+    let left = Rect { w: 500, ..whole };
+    let right = Rect {
+        x: 500,
+        y: 200,
+        w: 300,
+        h: 400,
+    };
+    until(&mut stage, &[left, right]);
+    let ids: Vec<_> = stage.capture.monitors().iter().map(|m| m.id).collect();
+    assert_ne!(ids[0], ids[1]);
+    xrandr(&stage.x, &["--delmonitor", "right"]);
+    until(&mut stage, &[left]);
+    assert!(
+        ids.contains(&stage.capture.monitors()[0].id),
+        "it is the same one"
+    );
+    xrandr(&stage.x, &["--delmonitor", "left"]);
+    until(&mut stage, &[whole]);
+    stage.check();
+}
+
+#[test]
+fn the_pointers_place_is_known_whoever_moves_it() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    let capture = &mut stage.capture;
+    assert!(capture.has_pointer_moved(), "nobody knows it at first");
+    capture.look_at_pointer().expect("the server lives");
+    capture.pump().expect("the server lives");
+    assert!(!capture.has_pointer_moved());
+    for place in [(12, 34), (600, 400)] {
+        let (x, y) = (place.0 as i16, place.1 as i16);
+        stage
+            .painter
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, stage.root, x, y, 0)
+            .expect("sent");
+        stage.painter.sync().expect("sync");
+        while !stage.capture.has_pointer_moved() {
+            assert!(wait_readable(&stage.capture), "nothing is told");
+            stage.capture.pump().expect("the server lives");
+        }
+        let now = stage.capture.look_at_pointer().expect("the server lives");
+        assert_eq!(now, Some(place));
+    }
+}
+
+#[test]
+fn without_randr_there_is_one_monitor() {
+    let stage = Stage::new("640x480x24", &["-extension", "RANDR"]);
+    let rects: Vec<_> = stage.capture.monitors().iter().map(|m| m.rect).collect();
+    assert_eq!(rects, [stage.capture.size().rect()]);
 }

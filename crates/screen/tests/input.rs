@@ -301,7 +301,7 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 012
 fn every_character_under_every_layout() {
     for layout in ["us", "fi", "se", "de", "fr"] {
         check_text(layout, LETTERS);
-        check_text(layout, "åäöÅÄÖ é ü ß € £ § ½ µ ☃ 漢 Ж");
+        check_text(layout, "åäöÅÄÖ é ü ß € £ § ½ µ ☃ 漢 Ж 😀");
     }
 }
 
@@ -387,6 +387,85 @@ fn physical_keys_count_where_they_type_the_same() {
     assert_eq!(keysyms, [0x61, 0x79, 0xff50, 0xffb1, 0xfe52]);
 }
 
+/// As a viewer sends AltGr: the key itself, and then the place of the other key with what the two of them type.
+#[test]
+fn alt_gr_and_a_place_type_what_they_type_here() {
+    const ALT_GR_PLACE: u32 = 0xb8;
+    const ON_DIGITS: [(u32, char); 6] = [
+        (0x03, '@'),
+        (0x04, '£'),
+        (0x08, '{'),
+        (0x09, '['),
+        (0x0a, ']'),
+        (0x0b, '}'),
+    ];
+    for layout in ["fi", "se"] {
+        let mut desk = Desk::new(layout);
+        let calm = desk.pressed();
+        let xev = Xev::start(&mut desk);
+        let mut put = |scancode, keysym, down| {
+            let done = desk.input.scancode(scancode, keysym, down);
+            done.expect("given");
+        };
+        for (place, typed) in ON_DIGITS {
+            put(ALT_GR_PLACE, ALT_GR, true);
+            put(place, keysym_of(typed), true);
+            put(place, keysym_of(typed), false);
+            put(ALT_GR_PLACE, ALT_GR, false);
+        }
+        put(0x12, keysym_of('e'), true);
+        put(0x12, keysym_of('e'), false);
+        let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+        assert_eq!(text, "@£{[]}e", "under {layout}");
+        assert_eq!(desk.pressed(), calm, "something stayed pressed");
+    }
+}
+
+/// A dead key and a letter make one character in the customer's program, whether the viewer knows the dead key's name
+/// or only its place.
+#[test]
+fn dead_keys_wait_for_their_letter() {
+    const DEAD_ACUTE: u32 = 0xfe51;
+    const DEAD_DIAERESIS: u32 = 0xfe57;
+    let mut desk = Desk::new("fi");
+    let symbols = desk.symbols();
+    let xev = Xev::start(&mut desk);
+    desk.tap(DEAD_ACUTE);
+    desk.tap(keysym_of('e'));
+    desk.tap(DEAD_DIAERESIS);
+    desk.tap(keysym_of('u'));
+    for (place, keysym) in [(0x0d, 0), (0x1e, keysym_of('a'))] {
+        desk.input.scancode(place, keysym, true).expect("given");
+        desk.input.scancode(place, keysym, false).expect("given");
+    }
+    // xev looks up the letter too, which the character replaces that Xlib makes of the two.
+    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    assert_eq!(text, "eéuüaá");
+    assert_eq!(desk.symbols(), symbols, "nothing was lent");
+}
+
+/// Two layouts at once, as many desktops have them, and the customer switches to the second.
+#[test]
+fn the_layout_in_use_counts() {
+    let mut desk = Desk::new("fi,ru");
+    desk.watcher
+        .xkb_use_extension(1, 0)
+        .expect("sent")
+        .reply()
+        .expect("xkb");
+    let xev = Xev::start(&mut desk);
+    desk.type_text("ö@Ж");
+    let (none, core) = (ModMask::from(0u16), 0x100);
+    desk.watcher
+        .xkb_latch_lock_state(core, none, none, true, 1u8.into(), none, false, 0)
+        .expect("sent")
+        .check()
+        .expect("switched");
+    desk.type_text("Жц ö@");
+    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    assert_eq!(text, "ö@ЖЖц ö@");
+}
+
 #[test]
 fn what_is_held_is_let_go_of() {
     let mut desk = Desk::new("us");
@@ -410,6 +489,85 @@ fn what_is_held_is_let_go_of() {
     let other = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
     drop(std::mem::replace(&mut desk.input, other));
     assert_eq!(desk.pressed(), calm);
+}
+
+/// Gives input, in a process of its own, until it is killed: see the test below.
+#[test]
+fn the_input_that_is_killed() {
+    let Ok(display) = std::env::var("ETATUKI_TEST_DISPLAY") else {
+        return;
+    };
+    let stop = Stop::new().expect("a pipe");
+    let mut input = Input::open(Some(&display), &stop).expect("the input opens");
+    for keysym in [CONTROL, keysym_of('☃'), keysym_of('漢')] {
+        input.key(keysym, true).expect("pressed");
+    }
+    input.pointer(100, 100, 0b101).expect("pressed");
+    input.flush().expect("flushed");
+    std::thread::sleep(std::time::Duration::from_secs(100));
+}
+
+#[test]
+fn what_a_killed_one_left_is_put_right() {
+    let Desk {
+        x,
+        watcher,
+        root,
+        input,
+    } = Desk::new("fi");
+    drop(input);
+    let stop = Stop::new().expect("a pipe");
+    // A key that another program fakes, and one input at work, are none of anybody's business.
+    let mut desk = Desk {
+        input: Input::open(Some(&x.display), &stop).expect("the input opens"),
+        x,
+        watcher,
+        root,
+    };
+    let (calm, symbols) = (desk.pressed(), desk.symbols());
+    desk.input.key(SHIFT, true).expect("pressed");
+    desk.settle();
+    let held = desk.pressed();
+    etatuki_screen::mend(Some(&desk.x.display), &stop).expect("looked");
+    assert_eq!(desk.pressed(), held, "nobody was killed");
+    let Desk {
+        x,
+        watcher,
+        root,
+        input,
+    } = desk;
+    drop(input);
+
+    let mut killed = Command::new(std::env::current_exe().expect("this test"))
+        .args(["the_input_that_is_killed", "--exact"])
+        .env("ETATUKI_TEST_DISPLAY", &x.display)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let buttons = u16::from(KeyButMask::BUTTON1 | KeyButMask::BUTTON3);
+    loop {
+        let state = watcher.query_pointer(root).expect("sent").reply();
+        if u16::from(state.expect("state").mask) & buttons == buttons {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    killed.kill().expect("killed");
+    killed.wait().expect("it ends");
+    let display = x.display.clone();
+    // The server learns of the death in its own time.
+    while !etatuki_screen::mend(Some(&display), &stop).expect("looked") {
+        std::thread::yield_now();
+    }
+    let input = Input::open(Some(&display), &stop).expect("the input opens");
+    let desk = Desk {
+        x,
+        watcher,
+        root,
+        input,
+    };
+    assert_eq!(desk.pressed(), calm, "something stayed pressed");
+    assert_eq!(desk.symbols(), symbols, "the layout is not as it was");
 }
 
 #[test]

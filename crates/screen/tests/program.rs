@@ -713,6 +713,32 @@ fn clicks_reach_the_program_alone() {
 }
 
 #[test]
+fn the_pointers_place_is_told_over_the_program_alone() {
+    let desk = Desk::new();
+    let mut watcher = Watcher::new(&desk.x.display);
+    let stop = Stop::new().expect("a pipe");
+    let mut free = Input::open(Some(&desk.x.display), &stop).expect("it opens");
+    let whole = watcher.capture.size().rect();
+    let monitors = watcher.capture.monitors();
+    assert_eq!(monitors.iter().map(|m| m.rect).collect::<Vec<_>>(), [whole]);
+    // Ours; the other's window, the part of it that lies over ours, and the bare desktop.
+    for (place, told) in [
+        ((50, 50), true),
+        ((150, 50), false),
+        ((100, 50), false),
+        ((400, 300), false),
+    ] {
+        free.pointer(place.0, place.1, 0).expect("moved");
+        free.flush().expect("flushed");
+        while desk.pointer() != (place.0 as i16, place.1 as i16) {
+            std::thread::yield_now();
+        }
+        let seen = watcher.capture.look_at_pointer().expect("an answer");
+        assert_eq!(seen, told.then_some(place));
+    }
+}
+
+#[test]
 fn keys_reach_the_program_alone() {
     let mut desk = Desk::new();
     desk.focus(desk.other.window);

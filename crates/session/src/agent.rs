@@ -195,8 +195,8 @@ impl Agent {
     }
 
     /// The tool has text for the clipboard.
-    pub(crate) fn copied(&mut self, latin1: &[u8]) {
-        if let Some(text) = self.gate.clipboard_out(latin1) {
+    pub(crate) fn copied(&mut self, text: String) {
+        if let Some(text) = self.gate.clipboard_out(text) {
             self.clipboard.replace(text);
         }
     }

@@ -304,7 +304,7 @@ impl<'a> Room<'a> {
                 let (Some(agent), Some(tool)) = (&self.agent, &mut self.tool) else {
                     return;
                 };
-                if let Some(input) = agent.gate.clipboard_in(&text) {
+                if let Some(input) = agent.gate.clipboard_in(text) {
                     tool.input(input);
                 }
             }
@@ -331,7 +331,7 @@ impl<'a> Room<'a> {
                 Ok(())
             }
             (Ok(Some(ToolEvent::CutText(text))), Some(agent)) => {
-                agent.copied(&text);
+                agent.copied(text);
                 Ok(())
             }
             (Ok(Some(ToolEvent::SizeAnswer(status))), Some(agent)) => agent.size_answer(status),

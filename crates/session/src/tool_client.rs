@@ -7,13 +7,14 @@ use etatuki_rfb::{
     ServerInit, ServerMessage, ServerParser, encode, encoding,
 };
 
-use crate::gate::{Abilities, ToolInput};
+use crate::gate::{Abilities, ToolInput, from_latin1};
 
 /// What we say that we understand.
-const ENCODINGS: [i32; 6] = [
+const ENCODINGS: [i32; 7] = [
     encoding::COPY_RECT,
     encoding::RAW,
     encoding::CURSOR,
+    encoding::POINTER_POS,
     encoding::EXTENDED_DESKTOP_SIZE,
     encoding::DESKTOP_SIZE,
     encoding::LAST_RECT,
@@ -29,8 +30,8 @@ pub(crate) enum ToolEvent {
         /// Something is different.
         changed: bool,
     },
-    /// The tool's clipboard, Latin-1.
-    CutText(Vec<u8>),
+    /// The tool's clipboard.
+    CutText(String),
     /// The answer to our SetDesktopSize: 0 done, else why not.
     SizeAnswer(u16),
     /// Inside an update, after much work: others have their turn.
@@ -86,6 +87,8 @@ struct Open {
     /// Pixels have come since the screen got its size: what it shows is the tool's, not our own black.
     painted: bool,
     changed: bool,
+    /// Cut text is UTF-8.
+    utf8: bool,
     /// Pixels taken in since the last event.
     worked: u64,
 }
@@ -143,8 +146,8 @@ impl ToolClient {
 
     /// Gives the tool what came through the gate.
     pub(crate) fn input(&mut self, input: &ToolInput) {
-        if matches!(self.stage, Stage::Open(_)) {
-            input.encode(self.abilities, &mut self.out);
+        if let Stage::Open(open) = &self.stage {
+            input.encode(self.abilities, open.utf8, &mut self.out);
         }
     }
 
@@ -185,9 +188,13 @@ impl ToolClient {
 
     /// The whole of what a client says first; one pixel format for everybody.
     fn open(&mut self, init: &ServerInit, rest: &[u8]) {
+        let mut encodings = ENCODINGS.to_vec();
+        if self.abilities.extended {
+            encodings.push(encoding::UTF8_CUT_TEXT);
+        }
         let first = [
             ClientMessage::SetPixelFormat(PixelFormat::BGRX),
-            ClientMessage::SetEncodings(ENCODINGS.to_vec()),
+            ClientMessage::SetEncodings(encodings),
         ];
         for message in first {
             encode::client::message(&mut self.out, &message, false);
@@ -208,6 +215,7 @@ impl ToolClient {
             pixels: false,
             painted: false,
             changed: false,
+            utf8: false,
             worked: 0,
         }));
         self.ask();
@@ -236,7 +244,11 @@ impl Open {
                     let changed = std::mem::take(&mut self.changed);
                     return Ok(Some(ToolEvent::Updated { changed }));
                 }
-                ServerMessage::CutText(text) => return Ok(Some(ToolEvent::CutText(text))),
+                ServerMessage::CutText(text) => {
+                    if let Some(text) = self.text(text) {
+                        return Ok(Some(ToolEvent::CutText(text)));
+                    }
+                }
                 // a clipboard above the bound stays where it is; the others were never announced by
                 // us, and a tool that sends them all the same gets no answer
                 ServerMessage::CutTextSkipped { .. } => {}
@@ -248,6 +260,14 @@ impl Open {
         Ok(None)
     }
 
+    /// `None` for what is no text.
+    fn text(&self, bytes: Vec<u8>) -> Option<String> {
+        if self.utf8 {
+            return String::from_utf8(bytes).ok();
+        }
+        Some(from_latin1(&bytes))
+    }
+
     fn apply(&mut self, rectangle: &Rectangle) -> Result<Option<ToolEvent>, ToolError> {
         if let Rectangle::ExtendedDesktopSize {
             reason: 1, status, ..
@@ -256,6 +276,7 @@ impl Open {
         {
             return Ok(Some(ToolEvent::SizeAnswer(status)));
         }
+        self.utf8 |= is_utf8(rectangle);
         let before = (self.screen.width(), self.screen.height());
         self.changed |= self.screen.apply(rectangle)?;
         let resized = before != (self.screen.width(), self.screen.height());
@@ -267,6 +288,11 @@ impl Open {
     }
 }
 
+fn is_utf8(rectangle: &Rectangle) -> bool {
+    let number = encoding::UTF8_CUT_TEXT;
+    *rectangle == Rectangle::Supports { encoding: number }
+}
+
 /// The pixels that a rectangle has us touch.
 fn work(rectangle: &Rectangle) -> u64 {
     match rectangle {
@@ -276,7 +302,10 @@ fn work(rectangle: &Rectangle) -> u64 {
             u64::from(*width) * u64::from(*height)
         }
         // a JPEG was never asked for, and the screen refuses it
-        Rectangle::Jpeg { .. } | Rectangle::Cursor(_) | Rectangle::Supports { .. } => 0,
+        Rectangle::Jpeg { .. }
+        | Rectangle::Cursor(_)
+        | Rectangle::PointerPos { .. }
+        | Rectangle::Supports { .. } => 0,
     }
 }
 

@@ -6,6 +6,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::thread::JoinHandle;
 
 use common::Xvfb;
@@ -19,6 +20,7 @@ use etatuki_screen::{Clipboard, Stop};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::xproto::*;
+use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
@@ -150,7 +152,12 @@ struct Viewer {
     raws: Vec<Rect>,
     cursors: usize,
     confirmed: Vec<i32>,
+    /// Widths and answers, of all that were told.
     layouts: Vec<(u16, u16)>,
+    /// The monitors that were told last.
+    monitors: Vec<Rect>,
+    /// Where others moved the pointer to.
+    places: Vec<(u16, u16)>,
     updates: usize,
     fences: usize,
     ends: usize,
@@ -189,6 +196,8 @@ impl Viewer {
             cursors: 0,
             confirmed: Vec::new(),
             layouts: Vec::new(),
+            monitors: Vec::new(),
+            places: Vec::new(),
             updates: 0,
             fences: 0,
             ends: 0,
@@ -267,16 +276,21 @@ impl Viewer {
                 return true;
             }
             Rectangle::Cursor(_) => self.cursors += 1,
+            Rectangle::PointerPos { x, y } => self.places.push((x, y)),
             Rectangle::Supports { encoding } => self.confirmed.push(encoding),
             Rectangle::ExtendedDesktopSize {
                 width,
                 height,
                 status,
+                screens,
                 ..
             } => {
                 self.layouts.push((width, status));
-                self.size = (width, height);
-                self.pixels = vec![0xee; usize::from(width) * usize::from(height) * 4];
+                self.monitors = screens.iter().map(|screen| screen.rect).collect();
+                if self.size != (width, height) {
+                    self.size = (width, height);
+                    self.pixels = vec![0xee; usize::from(width) * usize::from(height) * 4];
+                }
             }
             other => panic!("not asked for: {other:?}"),
         }
@@ -508,6 +522,50 @@ fn a_new_size_is_told_before_its_picture() {
     );
 }
 
+#[test]
+fn monitors_are_told_and_followed() {
+    let mut stage = Stage::new("800x600x24", &ALL);
+    stage.check();
+    let whole = Rect::new(0, 0, 800, 600);
+    let (left, right) = (Rect::new(0, 0, 500, 600), Rect::new(500, 0, 300, 600));
+    assert_eq!(stage.viewer.monitors, [whole], "at first");
+    let xrandr = |stage: &Stage, arguments: &[&str]| {
+        let mut xrandr = Command::new("xrandr");
+        xrandr.args(["-display", &stage.x.display]).args(arguments);
+        assert!(
+            xrandr
+                .output()
+                .expect("xrandr is installed")
+                .status
+                .success()
+        );
+    };
+    // Nothing is drawn, and still it is told.
+    let until = |stage: &mut Stage, wanted: &[Rect]| {
+        while stage.viewer.monitors != wanted {
+            stage.viewer.request(true);
+            let message = stage.viewer.hear();
+            if let ServerMessage::Rectangle(rectangle) = message {
+                stage.viewer.take_in(rectangle);
+            }
+        }
+    };
+    xrandr(
+        &stage,
+        &["--setmonitor", "a", "500/100x600/100+0+0", "screen"],
+    );
+    until(&mut stage, &[left]);
+    xrandr(
+        &stage,
+        &["--setmonitor", "b", "300/100x600/100+500+0", "none"],
+    );
+    until(&mut stage, &[left, right]);
+    xrandr(&stage, &["--delmonitor", "a"]);
+    xrandr(&stage, &["--delmonitor", "b"]);
+    until(&mut stage, &[whole]);
+    stage.check();
+}
+
 fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {
     connection
         .randr_query_version(1, 5)
@@ -611,7 +669,14 @@ fn without_control_there_is_no_input() {
 
 #[test]
 fn the_clipboard_goes_both_ways_with_control_only() {
-    let mut stage = Stage::new("640x480x24", &[]);
+    clipboard(&[], b"h\xe4r", "här", b"d\xe4r ?");
+    let utf8 = [encoding::UTF8_CUT_TEXT];
+    clipboard(&utf8, "Ж 漢 €".as_bytes(), "Ж 漢 €", "där €".as_bytes());
+}
+
+/// For a client with these encodings: what it sends, what is pasted then, and what it hears of "där €".
+fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
+    let mut stage = Stage::new("640x480x24", encodings);
     let stop = Stop::new().expect("a pipe");
     let mut desk = Clipboard::open(Some(&stage.x.display), &stop).expect("a clipboard");
     stage
@@ -621,16 +686,14 @@ fn the_clipboard_goes_both_ways_with_control_only() {
     stage.check();
     stage.share.allow(true, true);
     // What was copied before stays private; what is copied from now on is told.
-    stage
-        .viewer
-        .say(&ClientMessage::CutText(b"h\xe4r".to_vec()));
+    stage.viewer.say(&ClientMessage::CutText(sent.to_vec()));
     let pasted = loop {
         if let Some(text) = desk.pump().expect("the server lives") {
             break text;
         }
         std::thread::yield_now();
     };
-    assert_eq!(pasted, "här");
+    assert_eq!(pasted, expected);
     desk.offer("där €".into()).expect("offered");
     let copied = std::thread::spawn(move || {
         loop {
@@ -643,7 +706,45 @@ fn the_clipboard_goes_both_ways_with_control_only() {
         desk.pump().expect("the server lives");
         std::thread::yield_now();
     }
-    assert_eq!(copied.join().expect("no panic").0, b"d\xe4r ?");
+    assert_eq!(copied.join().expect("no panic").0, heard);
+}
+
+#[test]
+fn the_pointers_place_is_told_when_others_move_it() {
+    let mut stage = Stage::new("640x480x24", &[encoding::POINTER_POS]);
+    stage.share.allow(true, true);
+    stage.viewer.request(true);
+    let until = |stage: &mut Stage, place: (u16, u16)| {
+        while stage.viewer.places.last() != Some(&place) {
+            match stage.viewer.hear() {
+                ServerMessage::Rectangle(rectangle) => drop(stage.viewer.take_in(rectangle)),
+                ServerMessage::UpdateEnd => stage.viewer.request(true),
+                _ => {}
+            }
+        }
+    };
+    until(&mut stage, (320, 240));
+    let moves = |stage: &Stage, x: i16, y: i16| {
+        let painter = &stage.painter;
+        let moved = painter.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, stage.root, x, y, 0);
+        moved.expect("sent").check().expect("moved");
+    };
+    moves(&stage, 10, 20);
+    until(&mut stage, (10, 20));
+    // What the client does itself it knows.
+    let (buttons, x, y) = (0, 300, 200);
+    stage.viewer.say(&ClientMessage::Pointer { buttons, x, y });
+    while stage.pointer() != (300, 200, 0) {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    // However fast it moves, few of the places are told, and the last one is.
+    for x in 0..400 {
+        moves(&stage, x, 30);
+    }
+    until(&mut stage, (399, 30));
+    assert!(!stage.viewer.places.contains(&(300, 200)));
+    assert!(stage.viewer.places.len() < 100);
 }
 
 #[test]

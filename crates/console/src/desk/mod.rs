@@ -181,6 +181,7 @@ fn take_in(
             view.linked(now());
         }
         Event::Clipboard(text) => drop(extras.send(Extra::Clipboard { text })),
+        Event::Pointer(x, y) => drop(extras.send(Extra::Pointer { x, y })),
         Event::Traffic(stats, path) => {
             let _ = extras.send(Extra::Traffic {
                 sent: stats.sent,

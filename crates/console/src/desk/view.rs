@@ -2,6 +2,7 @@
 //! other side of its JSON.
 
 use etatuki_link::{Ask, CustomerInfo, PathKind, Permissions};
+use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
 
@@ -85,8 +86,26 @@ struct SessionView {
     asked: Option<Ask>,
     asks_left: AsksLeft,
     picture: bool,
+    /// The customer's screen, once it is known.
+    desktop: Option<Desktop>,
     connected_at: Option<u64>,
     ended_at: Option<u64>,
+}
+
+/// Columns and rows, and the screens in them.
+#[derive(Clone, Debug, Serialize)]
+struct Desktop {
+    width: u16,
+    height: u16,
+    screens: Vec<Screen>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Screen {
+    x: u16,
+    y: u16,
+    width: u16,
+    height: u16,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -137,6 +156,8 @@ pub(crate) enum Extra {
         received: u64,
         path: PathKind,
     },
+    /// The customer moved the pointer there.
+    Pointer { x: u16, y: u16 },
     /// The customer copied this.
     Clipboard { text: String },
 }
@@ -193,6 +214,7 @@ impl View {
                 control: ASKS,
             },
             picture: false,
+            desktop: None,
             connected_at: None,
             ended_at: None,
         });
@@ -268,7 +290,13 @@ impl View {
                 session.picture = true;
                 None
             }
-            Event::Linked(_) | Event::Clipboard(_) | Event::Traffic(..) => None,
+            Event::Desktop { size, screens } => {
+                session.desktop = Some(Desktop::new(size, &screens));
+                None
+            }
+            Event::Linked(_) | Event::Clipboard(_) | Event::Pointer(..) | Event::Traffic(..) => {
+                None
+            }
         };
         if let Some((kind, text)) = line {
             self.note(now, kind, text);
@@ -304,6 +332,7 @@ impl View {
             session.permissions = Permissions::default();
             session.asking = None;
             session.picture = false;
+            session.desktop = None;
         }
         self.note(now, kind, text.clone());
         self.0.outcome = Some(Outcome { name, text });
@@ -318,6 +347,22 @@ impl View {
             kind,
             text: text.into(),
         });
+    }
+}
+
+impl Desktop {
+    fn new((width, height): (u16, u16), screens: &[Rect]) -> Self {
+        let screen = |rect: &Rect| Screen {
+            x: rect.x,
+            y: rect.y,
+            width: rect.w,
+            height: rect.h,
+        };
+        Self {
+            width,
+            height,
+            screens: screens.iter().map(screen).collect(),
+        }
     }
 }
 
@@ -490,6 +535,27 @@ mod tests {
         assert_eq!(json["session"]["asking"], serde_json::Value::Null);
         assert_eq!(json["outcome"]["name"], "customer-closed");
         assert!(!view.snapshot().is_busy());
+    }
+
+    #[test]
+    fn the_customers_screens_are_shown_until_the_end() {
+        let mut view = view();
+        view.begin(&code(), 1);
+        view.linked(2);
+        let screens = vec![Rect::new(0, 0, 60, 50), Rect::new(60, 0, 40, 50)];
+        let size = (100, 50);
+        view.take_in(Event::Desktop { size, screens }, 3);
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(
+            json["session"]["desktop"],
+            serde_json::json!({"width": 100, "height": 50, "screens": [
+                {"x": 0, "y": 0, "width": 60, "height": 50},
+                {"x": 60, "y": 0, "width": 40, "height": 50},
+            ]})
+        );
+        view.ended("customer-closed", 4);
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(json["session"]["desktop"], serde_json::Value::Null);
     }
 
     #[test]

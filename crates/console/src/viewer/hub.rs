@@ -7,7 +7,8 @@ use std::sync::{
 };
 
 use etatuki_rfb::{
-    ClientMessage, Limits, PixelFormat, ProtocolError, ServerInit, ServerMessage, ServerParser,
+    ClientMessage, Limits, PixelFormat, ProtocolError, Rect, ServerInit, ServerMessage,
+    ServerParser,
     encode::{self, fence_flags},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -34,6 +35,15 @@ pub(crate) enum Stage {
     Ready,
     /// The session is over.
     Over,
+}
+
+/// What belongs around the picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// Columns and rows, and the screens in them from left to right.
+    pub(crate) desktop: Option<((u16, u16), Vec<Rect>)>,
+    /// Where the customer moved the pointer to last.
+    pub(crate) pointer: Option<(u16, u16)>,
 }
 
 /// Why a viewer is sent away.
@@ -79,6 +89,8 @@ pub(crate) struct Hub {
     shared: Mutex<Shared>,
     stage: watch::Sender<Stage>,
     control: AtomicBool,
+    /// The pointer's place is shown beside the viewer.
+    places: AtomicBool,
     input: mpsc::Sender<Vec<u8>>,
     clipboard: mpsc::Sender<String>,
     /// The viewer has said something, or is gone.
@@ -130,6 +142,7 @@ impl Hub {
             shared: Mutex::default(),
             stage: watch::Sender::new(Stage::Waiting),
             control: AtomicBool::new(false),
+            places: AtomicBool::new(false),
             input,
             clipboard,
             viewer_moved: Notify::new(),
@@ -160,6 +173,21 @@ impl Hub {
         self.control.store(control, Ordering::Relaxed);
         if !control && let Some(watching) = &mut self.lock().watching {
             watching.seat.control_lost();
+        }
+    }
+
+    /// From now on viewers are seated whose page shows the pointer's place itself.
+    pub(crate) fn show_places(&self) {
+        self.places.store(true, Ordering::Relaxed);
+    }
+
+    /// What a page shows around the picture, as far as it is known.
+    pub(crate) fn around(&self) -> Around {
+        let shared = self.lock();
+        let known = shared.known.as_ref();
+        Around {
+            desktop: known.map(|known| (known.size, known.screens())),
+            pointer: known.and_then(|known| known.pointer),
         }
     }
 
@@ -209,7 +237,7 @@ impl Hub {
         };
         shared.watching = Some(Watching {
             number,
-            seat: Seat::new((width, height)),
+            seat: Seat::new((width, height)).with_places(self.places.load(Ordering::Relaxed)),
             picture,
             dismiss,
         });

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use etatuki_rfb::{CursorImage, Layout, Rectangle, ServerInit, ServerMessage};
+use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, ServerInit, ServerMessage};
 
 /// The customer's screen, but for its pixels.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Known {
     pub(crate) layout: Option<Vec<Layout>>,
     /// The pointer's shape, once it was told.
     pub(crate) cursor: Option<CursorImage>,
+    /// Where the customer moved the pointer to last, once it was told.
+    pub(crate) pointer: Option<(u16, u16)>,
     /// Pseudo-encodings that the customer's side has confirmed.
     pub(crate) supports: BTreeSet<i32>,
 }
@@ -28,8 +30,21 @@ impl Known {
             size: (init.width, init.height),
             layout: None,
             cursor: None,
+            pointer: None,
             supports: BTreeSet::new(),
         }
+    }
+
+    /// The screens, from left to right; one that is all of it before any were told.
+    pub(crate) fn screens(&self) -> Vec<Rect> {
+        let (w, h) = self.size;
+        let told = self.layout.iter().flatten().map(|screen| screen.rect);
+        let mut screens: Vec<Rect> = told.collect();
+        screens.sort_by_key(|rect| (rect.x, rect.y));
+        if screens.is_empty() {
+            screens.push(Rect::new(0, 0, w, h));
+        }
+        screens
     }
 
     /// Keeps what a message says.
@@ -53,6 +68,7 @@ impl Known {
                 self.layout = Some(screens.clone());
             }
             Rectangle::Cursor(cursor) => self.cursor = Some(cursor.clone()),
+            Rectangle::PointerPos { x, y } => self.pointer = Some((*x, *y)),
             Rectangle::Supports { encoding } => {
                 self.supports.insert(*encoding);
             }

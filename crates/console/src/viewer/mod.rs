@@ -22,7 +22,7 @@ mod pipe;
 mod seat;
 mod serve;
 
-pub(crate) use hub::{Hub, PictureError, PictureReader, Stage, ToLink};
+pub(crate) use hub::{Around, Hub, PictureError, PictureReader, Stage, ToLink};
 pub(crate) use pipe::{TcpSource, WebSink, WebSource};
 pub(crate) use serve::{Left, ViewerError, serve};
 

@@ -12,10 +12,11 @@ use super::{Known, held::Held, latin1};
 
 /// What the customer's side may be told that a viewer understands. Anything else that a viewer announces
 /// (other encodings, noVNC's extended clipboard) is left out.
-const PASSED_ON: [i32; 8] = [
+const PASSED_ON: [i32; 9] = [
     encoding::RAW,
     encoding::COPY_RECT,
     encoding::CURSOR,
+    encoding::POINTER_POS,
     encoding::DESKTOP_SIZE,
     encoding::EXTENDED_DESKTOP_SIZE,
     encoding::LAST_RECT,
@@ -56,6 +57,8 @@ pub(crate) struct CannotResize;
 pub(crate) struct Seat {
     format: PixelFormat,
     announced: BTreeSet<i32>,
+    /// The pointer's place is shown beside the viewer, which needn't know of it.
+    places: bool,
     /// The size that the viewer was told last.
     size: (u16, u16),
     /// It has asked for a picture; before that it gets nothing.
@@ -83,6 +86,7 @@ impl Seat {
         Self {
             format: PixelFormat::BGRX,
             announced: BTreeSet::new(),
+            places: false,
             size,
             listening: false,
             extended_pointer: false,
@@ -95,6 +99,12 @@ impl Seat {
             update: Vec::new(),
             rectangles: 0,
         }
+    }
+
+    /// With `places`, the customer's side is asked for the pointer's place, whether the viewer knows it or not.
+    pub(crate) const fn with_places(mut self, places: bool) -> Self {
+        self.places = places;
+        self
     }
 
     /// Whether the viewer may use pointer events with nine buttons from now on.
@@ -214,7 +224,10 @@ impl Seat {
             .iter()
             .copied()
             .filter(|number| PASSED_ON.contains(number) && seen.insert(*number));
-        let cut = passed_on.chain(OURS).collect();
+        let mut cut: Vec<i32> = passed_on.chain(OURS).collect();
+        if self.places && !cut.contains(&encoding::POINTER_POS) {
+            cut.push(encoding::POINTER_POS);
+        }
         actions.pass(&ClientMessage::SetEncodings(cut), false);
         if self.listening {
             self.tell_continuous(actions);
@@ -356,6 +369,11 @@ impl Seat {
             }
             Rectangle::CopyRect { .. } => {}
             Rectangle::Cursor(cursor) => self.cursor(cursor),
+            Rectangle::PointerPos { x, y } if self.has(encoding::POINTER_POS) => {
+                encode::server::pointer_pos(&mut self.update, (*x, *y));
+                self.rectangles += 1;
+            }
+            Rectangle::PointerPos { .. } => {}
             Rectangle::DesktopSize { width, height } => self.resize((*width, *height))?,
             Rectangle::ExtendedDesktopSize {
                 reason,

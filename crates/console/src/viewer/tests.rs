@@ -260,6 +260,51 @@ fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
     assert_eq!(say(&mut plain, &known, request(false)).to_viewer, NOTHING);
 }
 
+/// The page shows the pointer's place beside a viewer that doesn't know it; any other viewer gets it if it can.
+#[test]
+fn the_pointers_place_is_for_those_who_show_it() {
+    let place = Rectangle::PointerPos { x: 7, y: 9 };
+    let hears = |announced: &[i32], beside: bool| {
+        let mut known = known();
+        let mut seat = Seat::new(SIZE).with_places(beside);
+        let announces = ClientMessage::SetEncodings(announced.to_vec());
+        let sent = to_link(&say(&mut seat, &known, announces).to_link);
+        let ClientMessage::SetEncodings(asked) = &sent[0] else {
+            panic!("{sent:?}");
+        };
+        let asked = asked
+            .iter()
+            .filter(|number| **number == encoding::POINTER_POS);
+        let asked = asked.count();
+        say(&mut seat, &known, request(true));
+        let got = update(&mut seat, &mut known, std::slice::from_ref(&place));
+        assert_eq!(known.pointer, Some((7, 9)));
+        (asked, rectangles(&got) == [&place])
+    };
+    let number = encoding::POINTER_POS;
+    assert_eq!(hears(&[0], false), (0, false));
+    assert_eq!(hears(&[0], true), (1, false));
+    assert_eq!(hears(&[number, 0], false), (1, true));
+    assert_eq!(hears(&[number, 0], true), (1, true));
+}
+
+#[test]
+fn screens_are_known_from_left_to_right() {
+    let mut known = known();
+    let all = [Rect::new(0, 0, known.size.0, known.size.1)];
+    assert_eq!(known.screens(), all);
+    let (left, right) = (Rect::new(0, 0, 20, 30), Rect::new(20, 0, 30, 30));
+    let screen = |id, rect| Layout { id, rect, flags: 0 };
+    known.learn(&ServerMessage::Rectangle(Rectangle::ExtendedDesktopSize {
+        reason: 0,
+        status: 0,
+        width: 50,
+        height: 30,
+        screens: vec![screen(1, right), screen(2, left)],
+    }));
+    assert_eq!(known.screens(), [left, right]);
+}
+
 #[test]
 fn sizes_are_told_in_the_way_that_the_viewer_knows() {
     let extended = Rectangle::ExtendedDesktopSize {

@@ -36,6 +36,13 @@ const actions = {
   key: ({ key }) => page.keyboard.press(key),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
+  // The mouse, to a place in what is shown of the picture: 0 to 1 from its left and top.
+  aim: async ({ x, y }) => {
+    const shown = await page.locator("#picture .window").boundingBox();
+    await page.mouse.move(shown.x + x * shown.width, shown.y + y * shown.height);
+  },
+  // Where the customer's pointer is shown, in pixels of the desktop.
+  pointer: () => page.evaluate(readPointer),
   // Waits until the text is there, and gives all of it.
   says: async ({ part: name, text }) => {
     await part(name).filter({ hasText: text }).waitFor();
@@ -58,6 +65,18 @@ const actions = {
   screenshot: ({ into }) => page.screenshot({ path: into }).then(() => null),
   complaints: () => complaints,
 };
+
+/** Runs in the page. */
+function readPointer() {
+  const canvas = document.querySelector("#picture canvas");
+  const pointer = document.querySelector(".customer-pointer");
+  if (canvas === null || pointer.hidden) {
+    return null;
+  }
+  const [whole, at] = [canvas.getBoundingClientRect(), pointer.getBoundingClientRect()];
+  const scale = canvas.width / whole.width;
+  return { x: Math.floor((at.left - whole.left) * scale), y: Math.floor((at.top - whole.top) * scale) };
+}
 
 /** Runs in the page. */
 function readCanvas() {

@@ -7,6 +7,7 @@ import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts
 import { Log, Panel } from "./panel.ts";
 import { Picture } from "./picture.ts";
 import type { About, FromConsole, Snapshot, ToConsole } from "./protocol.ts";
+import { Screens } from "./screens.ts";
 import { Line } from "./socket.ts";
 import { askControl, duration, question, stateWords, waiting } from "./words.ts";
 
@@ -43,6 +44,7 @@ const send = (message: ToConsole): boolean => line.send(message);
 const entry = new Entry((code, password) =>
   send(password === null ? { type: "connect", code } : { type: "connect", code, password }));
 const picture = new Picture(at.picture, () => latest !== null && drawStage(latest));
+const screens = new Screens((desktop, number) => picture.showScreen(desktop, number));
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
 const log = new Log();
@@ -51,6 +53,7 @@ function receive(message: FromConsole): void {
   switch (message.type) {
     case "snapshot": return draw(message);
     case "traffic": return panel.traffic(message);
+    case "pointer": return picture.point(message.x, message.y);
     case "clipboard": return clipboard.received(message.text);
   }
 }
@@ -68,6 +71,7 @@ function draw(snapshot: Snapshot): void {
   clipboard.update(live && session?.permissions.control === true);
   picture.update(live && session?.picture === true && session.permissions.view,
     live && session?.permissions.control === true);
+  screens.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
   drawStage(snapshot);
   entry.busy = phase === "looking-up" || phase === "connecting";
   if (before === null || before.phase !== phase || before.session?.number !== session?.number) {
@@ -210,6 +214,8 @@ const KEYS: Record<string, () => void> = {
   KeyE: () => press(at.end),
   KeyF: () => press(at.fullScreen),
   KeyP: () => press(at.togglePanel),
+  ...Object.fromEntries(Array.from({ length: 10 }, (_, number) =>
+    [`Digit${number}`, () => screens.choose(number)])),
   KeyT: () => {
     picture.blur();
     [...at.tools.querySelectorAll("button")].find((button) => !button.disabled)?.focus();

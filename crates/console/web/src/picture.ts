@@ -1,6 +1,8 @@
 // The customer's screen: noVNC on a socket of its own, attached and detached as the permissions say.
 
 import RFB from "@novnc/novnc";
+import { Frame } from "./frame.ts";
+import type { Desktop } from "./protocol.ts";
 import { socketUrl } from "./socket.ts";
 
 const RETRY_MS = 500;
@@ -13,14 +15,15 @@ export class Picture {
   #viewer: RFB | null = null;
   #wanted = false;
   #control = false;
-  #fit = true;
   #retry = 0;
-  readonly #room: HTMLElement;
+  readonly #frame: Frame;
   readonly #onState: (state: PictureState) => void;
   #state: PictureState = "none";
 
   constructor(room: HTMLElement, onState: (state: PictureState) => void) {
-    this.#room = room;
+    this.#frame = new Frame(room);
+    // Where the agent's own pointer acts, the customer's follows it.
+    room.addEventListener("mousemove", () => this.#control && this.#frame.point(null));
     this.#onState = onState;
   }
 
@@ -56,9 +59,24 @@ export class Picture {
   }
 
   set fit(fit: boolean) {
-    this.#fit = fit;
+    this.#frame.fit = fit;
+    this.#scale();
+  }
+
+  /** Shows one screen of the desktop alone, or all of it for 0. */
+  showScreen(desktop: Desktop | null, number: number): void {
+    this.#frame.show(desktop, number);
+    this.#scale();
+  }
+
+  /** The customer moved the pointer there. */
+  point(x: number, y: number): void {
+    this.#frame.point({ x, y });
+  }
+
+  #scale(): void {
     if (this.#viewer !== null) {
-      this.#viewer.scaleViewport = fit;
+      this.#viewer.scaleViewport = this.#frame.scales;
     }
   }
 
@@ -82,9 +100,9 @@ export class Picture {
     socket.addEventListener("close", (event) => {
       taken = event.code === TAKEN_ELSEWHERE;
     });
-    const viewer = new RFB(this.#room, socket, { shared: true });
+    const viewer = new RFB(this.#frame.sheet, socket, { shared: true });
     viewer.viewOnly = !this.#control;
-    viewer.scaleViewport = this.#fit;
+    viewer.scaleViewport = this.#frame.scales;
     viewer.background = "transparent";
     viewer.showDotCursor = true;
     viewer.addEventListener("connect", () => {
@@ -108,7 +126,8 @@ export class Picture {
     const viewer = this.#viewer;
     this.#viewer = null;
     viewer?.disconnect();
-    this.#room.replaceChildren();
+    this.#frame.sheet.replaceChildren();
+    this.#frame.point(null);
     this.#enter(state);
   }
 

@@ -45,6 +45,20 @@ export interface Asking {
   backend: string | null;
 }
 
+export interface Screen {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** The customer's desktop in pixels, and its screens from left to right. */
+export interface Desktop {
+  width: number;
+  height: number;
+  screens: Screen[];
+}
+
 export interface Session {
   /** Rises by one for every code that was tried. */
   number: number;
@@ -57,6 +71,7 @@ export interface Session {
   asks_left: { view: number; control: number };
   /** The size of the customer's screen has arrived, so a viewer can be attached. */
   picture: boolean;
+  desktop: Desktop | null;
   /** Unix times in milliseconds. */
   connected_at: number | null;
   ended_at: number | null;
@@ -90,12 +105,19 @@ export interface Traffic {
   path: "direct" | "relayed" | "unknown";
 }
 
+/** Where the customer moved the pointer to, in pixels of the desktop. */
+export interface PointerPlace {
+  type: "pointer";
+  x: number;
+  y: number;
+}
+
 export interface ClipboardText {
   type: "clipboard";
   text: string;
 }
 
-export type FromConsole = Snapshot | Traffic | ClipboardText;
+export type FromConsole = Snapshot | Traffic | PointerPlace | ClipboardText;
 
 export type ToConsole =
   | { type: "connect"; code: string; password?: string }

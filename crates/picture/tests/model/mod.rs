@@ -10,7 +10,9 @@ pub(crate) mod desk;
 
 use etatuki_picture::{Screen, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser};
+use etatuki_rfb::{
+    CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
+};
 use std::time::Duration;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
@@ -23,6 +25,8 @@ pub(crate) struct Client {
     /// `None`: never sent, or lost by a resize.
     pub(crate) pixels: Vec<Option<[u8; 4]>>,
     pub(crate) cursor: Option<CursorImage>,
+    /// Places of the pointer.
+    pub(crate) pointer: Vec<(u16, u16)>,
     pub(crate) supports: Vec<i32>,
     /// Payloads of the server's questions that the client hasn't answered.
     pub(crate) asked: Vec<(u32, Vec<u8>)>,
@@ -37,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) films: usize,
     /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
     pub(crate) sizes: Vec<[u16; 4]>,
+    /// The screens that were told last.
+    pub(crate) layout: Vec<Layout>,
     /// Sizes and pixels in one update: what no update may have.
     pub(crate) mixed: bool,
 }
@@ -50,6 +56,7 @@ impl Client {
             height,
             pixels: vec![None; usize::from(width) * usize::from(height)],
             cursor: None,
+            pointer: vec![],
             supports: vec![],
             asked: vec![],
             answers: vec![],
@@ -59,6 +66,7 @@ impl Client {
             copies: 0,
             films: 0,
             sizes: vec![],
+            layout: vec![],
             mixed: false,
         }
     }
@@ -87,7 +95,9 @@ impl Client {
                         match &rectangle {
                             Rectangle::DesktopSize { .. }
                             | Rectangle::ExtendedDesktopSize { .. } => sized = true,
-                            Rectangle::Supports { .. } | Rectangle::Cursor(_) => {}
+                            Rectangle::Supports { .. }
+                            | Rectangle::Cursor(_)
+                            | Rectangle::PointerPos { .. } => {}
                             _ => drawn = true,
                         }
                         self.rectangle(rectangle);
@@ -146,12 +156,15 @@ impl Client {
                 height,
                 screens,
             } => {
-                assert_eq!(screens.len(), 1);
                 self.sizes.push([reason, status, width, height]);
+                if status == 0 {
+                    self.layout = screens;
+                }
                 if status == 0 && (width, height) != (self.width, self.height) {
                     self.resize(width, height);
                 }
             }
+            Rectangle::PointerPos { x, y } => self.pointer.push((x, y)),
             Rectangle::Supports { encoding } => self.supports.push(encoding),
         }
     }

@@ -76,6 +76,11 @@ pub fn desktop_size(out: &mut Vec<u8>, width: u16, height: u16) {
     head(out, Rect::new(0, 0, width, height), encoding::DESKTOP_SIZE);
 }
 
+/// The pointer's place.
+pub fn pointer_pos(out: &mut Vec<u8>, (x, y): (u16, u16)) {
+    head(out, Rect::new(x, y, 0, 0), encoding::POINTER_POS);
+}
+
 /// Size and layout; `reason` and `status` as in [`Rectangle::ExtendedDesktopSize`](crate::Rectangle::ExtendedDesktopSize).
 /// More than 255 screens are cut off.
 pub fn extended_desktop_size(
@@ -92,7 +97,7 @@ pub fn extended_desktop_size(
     put_layouts(out, screens);
 }
 
-/// The empty rectangle that says: this extension (QEMU keys, extended mouse buttons) is understood.
+/// The empty rectangle that says: this extension (QEMU keys, extended mouse buttons, cut text in UTF-8) is understood.
 pub fn supports(out: &mut Vec<u8>, encoding: i32) {
     head(out, Rect::default(), encoding);
 }
@@ -102,7 +107,7 @@ pub fn last_rect(out: &mut Vec<u8>) {
     head(out, Rect::default(), encoding::LAST_RECT);
 }
 
-/// The server's clipboard, Latin-1.
+/// The server's clipboard, Latin-1 unless UTF-8 was agreed on.
 pub fn cut_text(out: &mut Vec<u8>, text: &[u8]) {
     super::cut_text(out, 3, text);
 }

@@ -14,12 +14,15 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use super::connection::Connection;
 use super::grab::{Frame, Grabber, Pieces, Wanted};
+use super::monitors::Monitors;
+use super::pointer::Pointer;
 use super::scope::Scope;
 use super::shown::Shown;
 use crate::area::{Area, Part};
 use crate::cursor::CursorImage;
 use crate::error::ScreenError;
 use crate::geometry::{Rect, Size};
+use crate::monitor::Monitor;
 use crate::program::Program;
 use crate::region::Region;
 use crate::stop::Stop;
@@ -38,6 +41,8 @@ pub struct Capture {
     grabber: Grabber,
     watch: u32,
     size: Size,
+    monitors: Monitors,
+    pointer: Pointer,
     damage: Region,
     resized: bool,
     new_cursor: bool,
@@ -95,6 +100,12 @@ impl Capture {
         let grabber = Grabber::new(&connection)?;
         let root = connection.screen().root;
         let watch = watch(&connection, root, program.is_none())?;
+        let pointer = Pointer::watch(&connection, root)?;
+        // Where monitors end says nothing about a program.
+        let monitors = match program {
+            None => Monitors::watch(&connection, root)?,
+            Some(_) => Monitors::one(),
+        };
         let limit = match program {
             None => None,
             Some(program) => Some(Limit {
@@ -109,6 +120,8 @@ impl Capture {
             grabber,
             watch,
             size: Size::default(),
+            monitors,
+            pointer,
             damage: Region::default(),
             resized: false,
             new_cursor: true,
@@ -125,6 +138,13 @@ impl Capture {
     #[must_use]
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// The monitors that the screen is spread over now: at least one; one that is all of it when only one
+    /// program is shown, or the server doesn't know (RandR below 1.5).
+    #[must_use]
+    pub fn monitors(&self) -> &[Monitor] {
+        self.monitors.list()
     }
 
     /// Whether the size has changed since this was asked last.
@@ -149,16 +169,26 @@ impl Capture {
         self.grabber.is_shared()
     }
 
-    /// Takes in what the server has said. Never waits for news.
+    /// Takes in what the server has said. Never waits for news; asks it for the monitors when those may have
+    /// changed.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
-        while let Some((event, sequence)) = self.connection.server.poll_for_event_with_sequence()? {
-            self.take_in_limited(&event, sequence)?;
-            self.take_in(event);
+        loop {
+            while let Some((event, sequence)) =
+                self.connection.server.poll_for_event_with_sequence()?
+            {
+                self.take_in_limited(&event, sequence)?;
+                self.take_in(event);
+            }
+            let Self {
+                connection, root, ..
+            } = self;
+            if !self.monitors.refresh(connection, *root, self.size)? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The pixels of everything that has changed inside `within`; it no longer counts as changed then.
@@ -220,6 +250,28 @@ impl Capture {
         }
         let (size, hot) = ((image.width, image.height), (image.xhot, image.yhot));
         Ok(Some(CursorImage::from_argb(size, hot, &image.cursor_image)))
+    }
+
+    /// Whether the pointer has moved since it was [looked at](Self::look_at_pointer) last.
+    #[must_use]
+    pub fn has_pointer_moved(&self) -> bool {
+        self.pointer.has_moved()
+    }
+
+    /// Where the pointer is now, whoever moved it; `None` when it is elsewhere than what is shown.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn look_at_pointer(&mut self) -> Result<Option<(u16, u16)>, ScreenError> {
+        self.settle()?;
+        let place = self.pointer.look(&self.connection, self.root)?;
+        self.settle()?;
+        let is_foreign = |limit: &Limit, (x, y): (u16, u16)| {
+            let shown = &limit.shown;
+            !shown.is_visible(x.into(), y.into())
+        };
+        let limit = self.limit.as_ref();
+        Ok(place.filter(|place| !limit.is_some_and(|limit| is_foreign(limit, *place))))
     }
 
     /// Reads what must be read of the windows, when only one program is shown.
@@ -357,11 +409,15 @@ impl Capture {
             Event::DamageNotify(e) => self.spoil(on_screen(&e.area)),
             Event::XfixesCursorNotify(_) => self.new_cursor = true,
             Event::ConfigureNotify(e) if e.window == self.root => {
+                // Also told when a monitor is made up or done away with.
+                self.monitors.spoil();
                 self.set_size(Size {
                     width: e.width,
                     height: e.height,
                 });
             }
+            Event::XinputRawMotion(_) => self.pointer.move_on(),
+            Event::RandrNotify(_) | Event::RandrScreenChangeNotify(_) => self.monitors.spoil(),
             _ => {}
         }
     }
@@ -381,6 +437,7 @@ impl Capture {
             return;
         }
         self.size = size;
+        self.monitors.spoil();
         self.resized = true;
         self.damage = Region::of(size.rect());
         self.grabber.resize(&self.connection, size);

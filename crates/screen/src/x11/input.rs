@@ -20,6 +20,7 @@ use super::keymap::{Keymap, Mods, Standing, Stroke};
 use super::repeat::Repeat;
 use super::scope::Scope;
 use super::spare::Spare;
+use super::traces::Traces;
 use super::tree::Cover;
 use crate::error::ScreenError;
 use crate::geometry::Size;
@@ -51,6 +52,7 @@ pub struct Input {
     held: Held,
     spare: Spare,
     repeat: Repeat,
+    traces: Traces,
     /// All may be typed and clicked into when there is none.
     limit: Option<Limit>,
 }
@@ -97,6 +99,7 @@ impl Input {
             None => None,
         };
         let repeat = Repeat::turn_off(&connection.server)?;
+        let traces = Traces::begin(&connection, connection.screen().root)?;
         connection.server.flush()?;
         let screen = connection.screen();
         let (root, size) = (
@@ -114,6 +117,7 @@ impl Input {
             held: Held::default(),
             spare: Spare::default(),
             repeat,
+            traces,
             limit,
         })
     }
@@ -301,6 +305,7 @@ impl Input {
             root,
             held,
             spare,
+            traces,
             ..
         } = self;
         connection.last_words(|server| {
@@ -310,7 +315,8 @@ impl Input {
             for keycode in held.take_keys() {
                 server.xtest_fake_input(KEY_RELEASE_EVENT, keycode, 0, *root, 0, 0, 0)?;
             }
-            spare.give_back(server)
+            spare.give_back(server)?;
+            traces.write(server, *root, &[])
         })
     }
 
@@ -352,15 +358,18 @@ impl Input {
         }
         let Self {
             connection,
+            root,
             keymap,
             held,
             spare,
+            traces,
             ..
         } = self;
         let Some(map) = keymap else { return Ok(None) };
         let lent = spare.lend(&connection.server, map, keysym, |keycode| {
             held.is_down(keycode)
         })?;
+        traces.write(&connection.server, *root, &spare.keycodes())?;
         Ok(lent.map(|keycode| Stroke {
             keycode,
             add: 0,
@@ -505,9 +514,16 @@ impl Drop for Input {
         // When the server is gone there is nothing left to let go of.
         let _ = self.release_all();
         let Self {
-            connection, repeat, ..
+            connection,
+            root,
+            repeat,
+            traces,
+            ..
         } = self;
-        let _ = connection.last_words(|server| repeat.give_back(server));
+        let _ = connection.last_words(|server| {
+            repeat.give_back(server)?;
+            traces.end(server, *root)
+        });
     }
 }
 

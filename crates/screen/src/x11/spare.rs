@@ -41,6 +41,11 @@ impl Spare {
         Ok(Some(keycode))
     }
 
+    /// The keycodes that are lent.
+    pub(super) fn keycodes(&self) -> Vec<u8> {
+        self.lent.iter().map(|(_, keycode)| *keycode).collect()
+    }
+
     /// Forgets what the keyboard has no longer got: somebody else has set a new layout.
     pub(super) fn compare(&mut self, map: &Keymap) {
         self.lent

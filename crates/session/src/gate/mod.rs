@@ -17,11 +17,12 @@ use etatuki_rfb::{
 use held::Held;
 
 /// What an agent's list of encodings is cut down to, besides [`PLACE_ENCODINGS`].
-const ENCODINGS: [i32; 9] = [
+const ENCODINGS: [i32; 10] = [
     encoding::RAW,
     encoding::TIGHT,
     encoding::COPY_RECT,
     encoding::CURSOR,
+    encoding::POINTER_POS,
     encoding::DESKTOP_SIZE,
     encoding::EXTENDED_DESKTOP_SIZE,
     encoding::LAST_RECT,
@@ -106,8 +107,8 @@ pub enum ToolInput {
         /// Row.
         y: u16,
     },
-    /// Clipboard text, Latin-1.
-    CutText(Vec<u8>),
+    /// Clipboard text.
+    CutText(String),
     /// Another size of the screen; for backends that are [`Abilities::extended`].
     DesktopSize {
         /// Columns.
@@ -120,8 +121,9 @@ pub enum ToolInput {
 }
 
 impl ToolInput {
-    /// Appends it as an RFB client message.
-    pub fn encode(&self, abilities: Abilities, out: &mut Vec<u8>) {
+    /// Appends it as an RFB client message. Text is Latin-1 unless the tool agreed on UTF-8; what Latin-1 lacks
+    /// becomes `?`.
+    pub fn encode(&self, abilities: Abilities, utf8: bool, out: &mut Vec<u8>) {
         let message = match self.clone() {
             ToolInput::Key { down, keysym } => ClientMessage::Key { down, keysym },
             ToolInput::QemuKey {
@@ -134,7 +136,8 @@ impl ToolInput {
                 keycode,
             },
             ToolInput::Pointer { buttons, x, y } => ClientMessage::Pointer { buttons, x, y },
-            ToolInput::CutText(text) => ClientMessage::CutText(text),
+            ToolInput::CutText(text) if utf8 => ClientMessage::CutText(text.into_bytes()),
+            ToolInput::CutText(text) => ClientMessage::CutText(to_latin1(&text)),
             ToolInput::DesktopSize {
                 width,
                 height,
@@ -256,21 +259,16 @@ impl Gate {
         passed
     }
 
-    /// Clipboard text from the agent. Characters that Latin-1 lacks become `?`.
-    pub fn clipboard_in(&self, text: &str) -> Option<ToolInput> {
+    /// Clipboard text from the agent, as it may reach the tool.
+    pub fn clipboard_in(&self, text: String) -> Option<ToolInput> {
         let fits = text.len() <= MAX_CLIPBOARD;
-        let latin1 = || {
-            text.chars()
-                .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
-                .collect()
-        };
-        (self.acts() && fits).then(|| ToolInput::CutText(latin1()))
+        (self.acts() && fits).then_some(ToolInput::CutText(text))
     }
 
-    /// Clipboard text of the tool's, for the agent.
-    pub fn clipboard_out(&self, latin1: &[u8]) -> Option<String> {
-        let fits = latin1.len() <= MAX_CLIPBOARD / 2;
-        (self.acts() && fits).then(|| latin1.iter().copied().map(char::from).collect())
+    /// Clipboard text of the tool's, as it may reach the agent.
+    pub fn clipboard_out(&self, text: String) -> Option<String> {
+        let fits = text.len() <= MAX_CLIPBOARD;
+        (self.acts() && fits).then_some(text)
     }
 
     /// What releases everything that the agent holds down, latest first. Nothing is held afterwards.
@@ -341,7 +339,7 @@ impl Gate {
                 }
             }
             ClientMessage::Pointer { buttons, x, y } => self.pointer(buttons, x, y)?,
-            ClientMessage::CutText(text) => ToolInput::CutText(text),
+            ClientMessage::CutText(text) => self.clipboard_in(from_latin1(&text))?,
             ClientMessage::SetDesktopSize {
                 width,
                 height,
@@ -391,4 +389,14 @@ impl Gate {
     fn clip(&self, rect: Rect) -> Option<Rect> {
         rect.intersection(&Rect::new(0, 0, self.size.0, self.size.1))
     }
+}
+
+fn to_latin1(text: &str) -> Vec<u8> {
+    let byte = |c| u8::try_from(u32::from(c)).unwrap_or(b'?');
+    text.chars().map(byte).collect()
+}
+
+/// RFC 6143 section 7.6.4.
+pub(crate) fn from_latin1(text: &[u8]) -> String {
+    text.iter().copied().map(char::from).collect()
 }

@@ -284,33 +284,39 @@ fn clipboard_needs_control() {
         OURS,
         BOTH,
         message,
-        &[Passed::Tool(ToolInput::CutText(b"12,50".to_vec()))],
+        &[Passed::Tool(ToolInput::CutText("12,50".into()))],
     );
     for permissions in [NONE, VIEW] {
-        assert_eq!(gate(OURS, permissions).clipboard_in("12,50"), None);
-        assert_eq!(gate(OURS, permissions).clipboard_out(b"12,50"), None);
+        assert_eq!(gate(OURS, permissions).clipboard_in("12,50".into()), None);
+        assert_eq!(gate(OURS, permissions).clipboard_out("12,50".into()), None);
     }
 }
 
 #[test]
-fn clipboard_is_latin_1_on_the_tools_side() {
-    let gate = gate(OURS, BOTH);
-    let text = gate.clipboard_in("Määrä 5 €");
-    assert_eq!(
-        text,
-        Some(ToolInput::CutText(b"M\xe4\xe4r\xe4 5 ?".to_vec()))
-    );
-    assert_eq!(
-        gate.clipboard_out(b"M\xe4\xe4r\xe4").as_deref(),
-        Some("Määrä")
-    );
+fn clipboard_is_latin_1_unless_the_tool_agreed_on_more() {
+    let text = gate(OURS, BOTH).clipboard_in("Määrä 5 €".into());
+    let text = text.expect("it may");
+    for (utf8, bytes) in [
+        (false, b"M\xe4\xe4r\xe4 5 ?".as_slice()),
+        (true, "Määrä 5 €".as_bytes()),
+    ] {
+        let (mut encoded, mut expected) = (vec![], vec![]);
+        text.encode(OURS, utf8, &mut encoded);
+        let message = ClientMessage::CutText(bytes.to_vec());
+        encode::client::message(&mut expected, &message, false);
+        assert_eq!(encoded, expected);
+    }
 }
 
 #[test]
 fn clipboard_is_bounded() {
-    let gate = gate(OURS, BOTH);
-    assert_eq!(gate.clipboard_in(&"x".repeat(MAX_CLIPBOARD + 1)), None);
-    assert_eq!(gate.clipboard_out(&vec![0xe4; MAX_CLIPBOARD]), None);
+    let open = gate(OURS, BOTH);
+    let (most, more) = (MAX_CLIPBOARD, MAX_CLIPBOARD + 1);
+    assert!(open.clipboard_in("x".repeat(most)).is_some());
+    assert_eq!(open.clipboard_in("x".repeat(more)), None);
+    assert_eq!(open.clipboard_out("x".repeat(more)), None);
+    // In UTF-8 it would be too long for the tool.
+    check(OURS, BOTH, ClientMessage::CutText(vec![0xe4; most]), &[]);
 }
 
 #[test]
@@ -356,7 +362,7 @@ fn nothing_acts_while_a_question_is_open() {
         give(&mut gate, &[size_message()]),
         Ok(vec![Passed::SizeForbidden])
     );
-    assert_eq!(gate.clipboard_in("x"), None);
+    assert_eq!(gate.clipboard_in("x".into()), None);
     gate.mute(false);
     assert_eq!(
         give(&mut gate, &[key(true, 0xff0d)]),
@@ -582,7 +588,7 @@ proptest! {
                     let Passed::Tool(input) = passed else { continue };
                     prop_assert!(control && !muted);
                     let mut bytes = vec![];
-                    input.encode(abilities, &mut bytes);
+                    input.encode(abilities, false, &mut bytes);
                     prop_assert!(extended || (4..=6).contains(&bytes[0]), "{:?}", bytes);
                     if let ToolInput::Pointer { x, y, .. } = input {
                         prop_assert!(x < 1280 && y < 800);

@@ -82,7 +82,7 @@ fn the_first_words_are_ones_that_every_tool_knows() {
     let (_, first) = Tool::open();
     let expected = [
         ClientMessage::SetPixelFormat(PixelFormat::BGRX),
-        ClientMessage::SetEncodings(vec![1, 0, -239, -308, -223, -224]),
+        ClientMessage::SetEncodings(vec![1, 0, -239, -232, -308, -223, -224]),
         request(false, SIZE.0, SIZE.1),
     ];
     assert_eq!(first, expected);
@@ -140,7 +140,28 @@ fn the_tools_clipboard_is_heard() {
     let (mut tool, _) = Tool::open();
     let mut bytes = vec![];
     server::cut_text(&mut bytes, b"12,50");
-    assert_eq!(tool.say(&bytes), [ToolEvent::CutText(b"12,50".to_vec())]);
+    assert_eq!(tool.say(&bytes), [ToolEvent::CutText("12,50".into())]);
+}
+
+#[test]
+fn cut_text_is_latin_1_until_the_tool_says_otherwise() {
+    let (mut tool, _) = Tool::open();
+    let cut = |text: &[u8]| {
+        let mut bytes = vec![];
+        server::cut_text(&mut bytes, text);
+        bytes
+    };
+    let heard = |text: &str| [ToolEvent::CutText(text.into())];
+    assert_eq!(tool.say(&cut(b"\xe4")), heard("ä"));
+    let mut bytes = vec![];
+    server::update_start(&mut bytes, Some(1));
+    server::supports(&mut bytes, encoding::UTF8_CUT_TEXT);
+    tool.say(&bytes);
+    assert_eq!(tool.say(&cut("Ж €".as_bytes())), heard("Ж €"));
+    assert_eq!(tool.say(&cut(b"\xe4")), [], "that is no text");
+    tool.client.input(&ToolInput::CutText("漢 €".into()));
+    let sent = ClientMessage::CutText("漢 €".into());
+    assert_eq!(tool.hear(), [sent]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ async fn a_release_that_waits_is_not_dropped() {
 async fn the_newest_text_takes_the_place_of_the_one_that_waits() {
     let (mut link, tool, _heard) = greeted().await;
     for _ in 0..100 {
-        link.input(ToolInput::CutText(vec![b'x'; 1 << 20]));
+        link.input(ToolInput::CutText("x".repeat(1 << 20)));
     }
     assert!(link.waiting.len() <= 1);
     drop(tool);

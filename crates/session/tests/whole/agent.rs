@@ -126,8 +126,10 @@ impl Agent {
             init.height,
         );
         self.viewer = Some((parser, Screen::new(init.width, init.height)));
-        self.say(&[ClientMessage::SetEncodings(vec![1, 0, -239, -223, -224])])
-            .await;
+        self.say(&[ClientMessage::SetEncodings(vec![
+            1, 0, -239, -223, -224, -308,
+        ])])
+        .await;
         self.request(false).await;
         init.name
     }
@@ -153,6 +155,23 @@ impl Agent {
         }
     }
 
+    /// Asks for pictures until the customer's screens are these.
+    pub(crate) async fn sees_screens(&mut self, wanted: &[Rect]) {
+        let seen = async {
+            while self.screens() != wanted {
+                self.request(true).await;
+                self.update().await;
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, seen).await.is_ok();
+        assert!(in_time, "still {:?}", self.screens());
+    }
+
+    fn screens(&self) -> Vec<Rect> {
+        let (_, screen) = self.viewer.as_ref().expect("greeted");
+        screen.layout().iter().map(|screen| screen.rect).collect()
+    }
+
     /// RFB messages on the input stream.
     pub(crate) async fn say(&mut self, messages: &[ClientMessage]) {
         let mut bytes = vec![];
@@ -165,6 +184,24 @@ impl Agent {
     /// Any bytes on the input stream.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         self.streams.input_out.send(bytes).await.expect("sent");
+    }
+
+    /// Puts text on the customer's clipboard, if he may.
+    pub(crate) async fn copies(&mut self, text: &str) {
+        self.streams.clipboard_out.send(text).await.expect("sent");
+    }
+
+    /// The next text that the customer copies.
+    pub(crate) async fn hears_copied(&mut self) -> String {
+        let text = tokio::time::timeout(PATIENCE, self.streams.clipboard_in.recv()).await;
+        text.expect("in time")
+            .expect("a good link")
+            .expect("a text")
+    }
+
+    /// Whether the next thing that is told is control.
+    pub(crate) async fn told_of_control(&mut self) -> bool {
+        matches!(self.told().await, ToAgent::Permissions(given) if given.control)
     }
 
     pub(crate) async fn key(&mut self, down: bool, keysym: u32) {

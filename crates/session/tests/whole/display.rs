@@ -93,6 +93,14 @@ impl Display {
         pixels
     }
 
+    /// Whether the X server has blanked the screen.
+    pub(crate) fn is_blanked(&self) -> bool {
+        use x11rb::protocol::screensaver::{ConnectionExt, State};
+        let root = self.connection.setup().roots[0].root;
+        let asked = self.connection.screensaver_query_info(root).expect("sent");
+        asked.reply().expect("an answer").state == u8::from(State::ON)
+    }
+
     /// Keys that are down now, by their unshifted keysyms.
     pub(crate) fn held(&self) -> Vec<u32> {
         let keys = self

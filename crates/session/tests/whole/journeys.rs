@@ -35,7 +35,7 @@ async fn connected(world: &World, backend: &str) -> (Customer, Agent) {
 }
 
 /// The same with view allowed and a picture.
-async fn viewing(world: &World, backend: &str) -> (Customer, Agent) {
+pub(crate) async fn viewing(world: &World, backend: &str) -> (Customer, Agent) {
     let (customer, mut agent) = connected(world, backend).await;
     customer.answers(&Ask::View, true);
     assert_eq!(agent.greet().await, "Etatuki");
@@ -43,7 +43,7 @@ async fn viewing(world: &World, backend: &str) -> (Customer, Agent) {
     (customer, agent)
 }
 
-async fn controlling(world: &World, backend: &str) -> (Customer, Agent) {
+pub(crate) async fn controlling(world: &World, backend: &str) -> (Customer, Agent) {
     let (customer, mut agent) = viewing(world, backend).await;
     agent.ask(Ask::Control).await;
     customer.answers(&Ask::Control, true);

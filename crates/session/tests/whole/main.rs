@@ -10,4 +10,5 @@ mod display;
 mod journeys;
 mod own;
 mod program;
+mod screens;
 mod world;

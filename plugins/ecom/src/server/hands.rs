@@ -7,6 +7,7 @@ use etatuki_rfb::encode::server;
 use etatuki_screen::{Clipboard, Input};
 
 use super::ServeError;
+use super::places::Place;
 use crate::share::Share;
 
 /// Gives input and exchanges the clipboard while control is allowed; nothing stays pressed when it no
@@ -16,6 +17,8 @@ pub(super) struct Hands<'a> {
     share: &'a Share,
     /// Open while control is allowed.
     open: Option<Open>,
+    /// Where the client has put the pointer last.
+    pointed: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -26,7 +29,16 @@ struct Open {
 
 impl<'a> Hands<'a> {
     pub(super) fn new(share: &'a Share) -> Self {
-        Self { share, open: None }
+        Self {
+            share,
+            open: None,
+            pointed: None,
+        }
+    }
+
+    /// Where the client has put the pointer last.
+    pub(super) fn pointed(&self) -> Option<Place> {
+        self.pointed
     }
 
     /// What the window system says to them.
@@ -36,20 +48,21 @@ impl<'a> Hands<'a> {
     }
 
     /// The permissions may have changed, or the window system has something to say: perhaps that the
-    /// customer copied a text, which is then told.
-    pub(super) fn look(&mut self, out: &mut Vec<u8>) -> Result<(), ServeError> {
+    /// customer copied a text, which is then told, in UTF-8 or Latin-1.
+    pub(super) fn look(&mut self, utf8: bool, out: &mut Vec<u8>) -> Result<(), ServeError> {
         let Some(open) = self.allowed()? else {
             return Ok(());
         };
         open.input.pump()?;
         if let Some(text) = open.clipboard.pump()? {
-            server::cut_text(out, &to_latin1(&text));
+            server::cut_text(out, &to_bytes(text, utf8));
         }
         Ok(())
     }
 
     /// Does what a message says; messages that are none of ours do nothing.
-    pub(super) fn obey(&mut self, message: &ClientMessage) -> Result<(), ServeError> {
+    /// Cut text is UTF-8 or Latin-1.
+    pub(super) fn obey(&mut self, message: &ClientMessage, utf8: bool) -> Result<(), ServeError> {
         let Some(Open { input, clipboard }) = self.allowed()? else {
             return Ok(());
         };
@@ -60,8 +73,11 @@ impl<'a> Hands<'a> {
                 keysym,
                 keycode,
             } => input.scancode(*keycode, *keysym, *down)?,
-            ClientMessage::Pointer { buttons, x, y } => input.pointer(*x, *y, *buttons)?,
-            ClientMessage::CutText(text) => clipboard.offer(from_latin1(text))?,
+            ClientMessage::Pointer { buttons, x, y } => {
+                input.pointer(*x, *y, *buttons)?;
+                self.pointed = Some((*x, *y));
+            }
+            ClientMessage::CutText(text) => clipboard.offer(to_text(text, utf8))?,
             _ => {}
         }
         Ok(())
@@ -96,13 +112,20 @@ impl<'a> Hands<'a> {
     }
 }
 
-/// RFB's clipboard knows no more (RFC 6143 section 7.6.4).
-fn to_latin1(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|c| u8::try_from(c).unwrap_or(b'?'))
-        .collect()
+/// What Latin-1 lacks becomes a question mark.
+fn to_bytes(text: String, utf8: bool) -> Vec<u8> {
+    if utf8 {
+        return text.into_bytes();
+    }
+    let latin1 = |c| u8::try_from(c).unwrap_or(b'?');
+    text.chars().map(latin1).collect()
 }
 
-fn from_latin1(text: &[u8]) -> String {
-    text.iter().copied().map(char::from).collect()
+/// A text that is no UTF-8 was on its way before that was agreed on.
+fn to_text(bytes: &[u8], utf8: bool) -> String {
+    let latin1 = || bytes.iter().copied().map(char::from).collect();
+    match str::from_utf8(bytes) {
+        Ok(text) if utf8 => text.to_owned(),
+        _ => latin1(),
+    }
 }

@@ -1,12 +1,13 @@
 //! A plain RFB server for one client: no security (the socket is private, the gate stands before it),
 //! Raw pixels of what changed, the pointer's shape, sizes, keys and pointer.
 //!
-//! One thread, no timer: it sleeps until the client, the X server or the [`Share`] has something to
-//! say. While the client hasn't asked for more, or hasn't read what it was sent, changes only add up.
+//! One thread: it sleeps until the client, the X server or the [`Share`] has something to say, or, while the pointer
+//! moves, until its next place is due. While the client hasn't asked for more, or hasn't read what it was sent, changes only add up.
 
 mod hands;
 mod outbox;
 mod picture;
+mod places;
 mod sent;
 mod viewer;
 
@@ -123,7 +124,7 @@ impl<'a> Session<'a> {
             capture,
             hands: Hands::new(share),
         };
-        session.hands.look(session.outbox.answer())?;
+        session.look()?;
         session.obey()?;
         Ok(Some(session))
     }
@@ -147,12 +148,18 @@ impl<'a> Session<'a> {
                 self.share.awake();
             }
             if ready.permissions || ready.hands {
-                self.hands.look(self.outbox.answer())?;
+                self.look()?;
             }
             if ready.client && self.listen(&mut mouthful)? == Going::Over {
                 return Ok(());
             }
         }
+    }
+
+    /// See [`Hands::look`].
+    fn look(&mut self) -> Result<(), ServeError> {
+        let utf8 = self.viewer.speaks_utf8();
+        self.hands.look(utf8, self.outbox.answer())
     }
 
     /// Puts the next update together when there is something to show to somebody who waits for it.
@@ -161,11 +168,13 @@ impl<'a> Session<'a> {
         if !self.outbox.is_empty() || !self.share.may_view() {
             return Ok(false);
         }
+        let pointed = self.hands.pointed();
         picture::compose(
             &mut self.capture,
             &mut self.viewer,
             &mut self.sent,
             &mut self.outbox,
+            pointed,
         )
     }
 
@@ -183,7 +192,7 @@ impl<'a> Session<'a> {
         ];
         let of_hands = self.hands.fds();
         fds.extend(of_hands.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        match poll(&mut fds, None) {
+        match poll(&mut fds, self.patience().as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
@@ -194,6 +203,13 @@ impl<'a> Session<'a> {
             permissions: is_ready(2),
             hands: (4..fds.len()).any(is_ready),
         })
+    }
+
+    /// How long nobody needs to say anything: for ever, unless the client waits for the pointer's next place.
+    fn patience(&self) -> Option<Timespec> {
+        let free = self.outbox.is_empty() && self.share.may_view() && self.viewer.owed().is_some();
+        let left = picture::place_due_in(&self.capture, &self.viewer);
+        left.filter(|_| free).map(limit)
     }
 
     /// Reads what the client has said, once, and does it.
@@ -238,7 +254,7 @@ impl<'a> Session<'a> {
                 self.viewer.fence(flags, &payload, self.outbox.answer());
             }
             ClientMessage::SetDesktopSize { .. } => self.viewer.refuse_size(),
-            other => self.hands.obey(&other)?,
+            other => self.hands.obey(&other, self.viewer.speaks_utf8())?,
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! From what changed on the screen to an update for the client.
 
+use std::time::{Duration, Instant};
+
 use etatuki_rfb::encode::server;
-use etatuki_rfb::{CursorImage, PixelFormat, Rect, translate};
-use etatuki_screen::Capture;
+use etatuki_rfb::{CursorImage, Layout, PixelFormat, Rect, translate};
+use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
 use super::outbox::Outbox;
+use super::places::Place;
 use super::sent::Sent;
-use super::viewer::Viewer;
+use super::viewer::{Desk, Viewer};
 
 /// Rows that are taken in at a time: they stay in the processor's nearest memory until they are compared.
 const BAND: u16 = 16;
@@ -21,6 +24,7 @@ pub(super) fn compose(
     viewer: &mut Viewer,
     sent: &mut Sent,
     outbox: &mut Outbox,
+    pointed: Option<Place>,
 ) -> Result<bool, ServeError> {
     if viewer.owed().is_none() {
         return Ok(false);
@@ -29,15 +33,32 @@ pub(super) fn compose(
     let Some(area) = viewer.owed().filter(|area| is_due(capture, viewer, area)) else {
         return Ok(false);
     };
-    outbox.update(|out| fill(capture, viewer, sent, area, out))?;
+    outbox.update(|out| fill(capture, viewer, sent, area, pointed, out))?;
     Ok(true)
 }
 
 /// What isn't pixels goes before, in an update of its own: a size must be known before what is drawn in it.
 fn tell(capture: &Capture, viewer: &mut Viewer, outbox: &mut Outbox) {
-    let size = (capture.size().width, capture.size().height);
-    if viewer.has_news(size) {
-        outbox.update(|out| framed(out, |out| viewer.tell(size, out)));
+    let desk = desk(capture);
+    while viewer.has_news(&desk) {
+        outbox.update(|out| framed(out, |out| viewer.tell(&desk, out)));
+    }
+}
+
+fn desk(capture: &Capture) -> Desk {
+    let layout = |monitor: &Monitor| Layout {
+        id: monitor.id,
+        rect: Rect::new(
+            monitor.rect.x,
+            monitor.rect.y,
+            monitor.rect.w,
+            monitor.rect.h,
+        ),
+        flags: 0,
+    };
+    Desk {
+        size: (capture.size().width, capture.size().height),
+        monitors: capture.monitors().iter().map(layout).collect(),
     }
 }
 
@@ -46,7 +67,14 @@ fn is_due(capture: &Capture, viewer: &Viewer, area: &Rect) -> bool {
     let changed = |rect: &etatuki_screen::Rect| !rect.intersection(&area).is_empty();
     viewer.answer_is_due()
         || viewer.draws_cursor() && capture.has_new_cursor()
+        || place_due_in(capture, viewer) == Some(Duration::ZERO)
         || capture.damage().rects().iter().any(changed)
+}
+
+/// How long until the client is told where the pointer is; `None` when there is nothing new.
+pub(super) fn place_due_in(capture: &Capture, viewer: &Viewer) -> Option<Duration> {
+    let moved = viewer.shows_places() && capture.has_pointer_moved();
+    moved.then(|| viewer.places.wait(Instant::now()))
 }
 
 fn fill(
@@ -54,16 +82,18 @@ fn fill(
     viewer: &mut Viewer,
     sent: &mut Sent,
     area: Rect,
+    pointed: Option<Place>,
     out: &mut Vec<u8>,
 ) -> Result<(), ServeError> {
     let answer_is_due = viewer.answer_is_due();
     let start = out.len();
     let mut failed = None;
     let count = framed(out, |out| {
-        let pointer = cursor(capture, viewer, out);
-        let rectangles =
-            pointer.and_then(|n| Ok(n + pixels(capture, viewer.format(), sent, area, out)?));
-        rectangles.unwrap_or_else(|error| {
+        let mut rectangles = || {
+            let pointer = cursor(capture, viewer, out)? + place(capture, viewer, pointed, out)?;
+            Ok(pointer + pixels(capture, viewer.format(), sent, area, out)?)
+        };
+        rectangles().unwrap_or_else(|error| {
             failed = Some(error);
             0
         })
@@ -72,7 +102,8 @@ fn fill(
         return Err(error);
     }
     if count == 0 && !answer_is_due {
-        // What was drawn looks as before; or the screen became smaller under our hands, and the next round tells of that.
+        // What was drawn looks as before, and the pointer was moved by the client itself. Or the screen became smaller
+        // under our hands; the next round tells of that.
         out.truncate(start);
     } else {
         viewer.served(out);
@@ -116,6 +147,24 @@ fn cursor(
     };
     server::cursor(out, &image);
     Ok(1)
+}
+
+/// Where the pointer is, when somebody else has moved it.
+fn place(
+    capture: &mut Capture,
+    viewer: &mut Viewer,
+    pointed: Option<Place>,
+    out: &mut Vec<u8>,
+) -> Result<u16, ServeError> {
+    if place_due_in(capture, viewer) != Some(Duration::ZERO) {
+        return Ok(0);
+    }
+    let now = capture.look_at_pointer()?;
+    let news = viewer.places.news(now, pointed, Instant::now());
+    if let Some(place) = news {
+        server::pointer_pos(out, place);
+    }
+    Ok(u16::from(news.is_some()))
 }
 
 /// The pixels inside `area` that changed and that the client lacks; gives the number of rectangles.

@@ -4,13 +4,24 @@
 //! all but one of those before (it says so by answering the fence that each ends with).
 
 use etatuki_rfb::encode::{fence_flags, server};
-use etatuki_rfb::{PixelFormat, Rect, encoding};
+use etatuki_rfb::{Layout, PixelFormat, Rect, encoding};
+
+use super::places::Places;
 
 /// Updates that may be on their way to a client with continuous updates.
 const MOST_ON_THE_WAY: u8 = 2;
 /// What our fences carry: the one that ends an update, and the one that says that we know fences.
 const END_OF_UPDATE: &[u8] = b"u";
 const HELLO: &[u8] = b"";
+
+/// The screen as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Desk {
+    /// Columns and rows.
+    pub(super) size: (u16, u16),
+    /// Its monitors.
+    pub(super) monitors: Vec<Layout>,
+}
 
 /// One client.
 #[derive(Debug)]
@@ -19,6 +30,8 @@ pub(super) struct Viewer {
     known: Known,
     /// The size that it was told.
     size: (u16, u16),
+    /// The monitors that it was told.
+    monitors: Vec<Layout>,
     /// What it asked for.
     requested: Option<Rect>,
     /// It wants an answer even when there is nothing new.
@@ -30,16 +43,21 @@ pub(super) struct Viewer {
     /// Extensions to be confirmed by an empty rectangle.
     confirm: Vec<i32>,
     cursor_due: bool,
+    /// Where it knows the pointer to be.
+    pub(super) places: Places,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     cursor: bool,
+    pointer_pos: bool,
     desktop_size: bool,
     extended_desktop_size: bool,
     fence: bool,
     continuous: bool,
     confirmed: Vec<i32>,
+    /// It has been told that cut text is UTF-8.
+    utf8: bool,
 }
 
 impl Viewer {
@@ -49,6 +67,7 @@ impl Viewer {
             format: PixelFormat::BGRX,
             known: Known::default(),
             size,
+            monitors: Vec::new(),
             requested: None,
             answer_due: false,
             continuous: None,
@@ -56,6 +75,7 @@ impl Viewer {
             size_refused: false,
             confirm: Vec::new(),
             cursor_due: false,
+            places: Places::default(),
         }
     }
 
@@ -75,6 +95,7 @@ impl Viewer {
         self.cursor_due |= has(encoding::CURSOR) && !known.cursor;
         known.cursor = has(encoding::CURSOR);
         self.cursor_due &= known.cursor;
+        known.pointer_pos = has(encoding::POINTER_POS);
         known.desktop_size = has(encoding::DESKTOP_SIZE);
         known.extended_desktop_size = has(encoding::EXTENDED_DESKTOP_SIZE);
         if has(encoding::FENCE) && !known.fence {
@@ -88,6 +109,7 @@ impl Viewer {
         for extension in [
             encoding::QEMU_EXTENDED_KEY,
             encoding::EXTENDED_MOUSE_BUTTONS,
+            encoding::UTF8_CUT_TEXT,
         ] {
             if has(extension) && !known.confirmed.contains(&extension) {
                 known.confirmed.push(extension);
@@ -103,9 +125,19 @@ impl Viewer {
             .contains(&encoding::EXTENDED_MOUSE_BUTTONS)
     }
 
+    /// Whether cut text is UTF-8 from now on; else it is Latin-1 (RFC 6143 section 7.6.4).
+    pub(super) fn speaks_utf8(&self) -> bool {
+        self.known.utf8
+    }
+
     /// Whether it draws the pointer itself.
     pub(super) fn draws_cursor(&self) -> bool {
         self.known.cursor
+    }
+
+    /// Whether it shows where others move the pointer.
+    pub(super) fn shows_places(&self) -> bool {
+        self.known.pointer_pos
     }
 
     /// Whether it lost the pointer's shape, or never had it.
@@ -163,44 +195,53 @@ impl Viewer {
         self.answer_due || self.cursor_due
     }
 
-    /// Whether there is something to [`tell`](Self::tell) it, the screen having this size.
-    pub(super) fn has_news(&self, size: (u16, u16)) -> bool {
-        self.size_refused || !self.confirm.is_empty() || self.is_resized(size)
+    /// Whether there is something to [`tell`](Self::tell) it, the screen being like this.
+    pub(super) fn has_news(&self, desk: &Desk) -> bool {
+        self.size_refused
+            || !self.confirm.is_empty()
+            || self.is_resized(desk)
+            || self.has_new_monitors(desk)
     }
 
-    fn is_resized(&self, size: (u16, u16)) -> bool {
-        size != self.size && (self.known.extended_desktop_size || self.known.desktop_size)
+    fn is_resized(&self, desk: &Desk) -> bool {
+        let follows = self.known.extended_desktop_size || self.known.desktop_size;
+        desk.size != self.size && follows
     }
 
-    /// Appends rectangles that tell it of the screen's size and of what we understand, where it doesn't
-    /// know yet; gives their number. From then on the whole of the new size is what it asked for.
-    pub(super) fn tell(&mut self, size: (u16, u16), out: &mut Vec<u8>) -> u16 {
+    /// Also before it was told any.
+    fn has_new_monitors(&self, desk: &Desk) -> bool {
+        self.known.extended_desktop_size && desk.monitors != self.monitors
+    }
+
+    /// Appends rectangles that tell it of the screen and of what we understand, where it doesn't know yet;
+    /// gives their number. After a new size the whole of it is what it asked for. A refused size is told
+    /// alone, for the client ignores what else is in that answer; the rest is still news then.
+    pub(super) fn tell(&mut self, desk: &Desk, out: &mut Vec<u8>) -> u16 {
+        if std::mem::take(&mut self.size_refused) {
+            // This client asked; forbidden.
+            server::extended_desktop_size(out, 1, 1, desk.size, &desk.monitors);
+            return 1;
+        }
         let mut count = self.confirm.len() as u16;
         for extension in self.confirm.drain(..) {
+            self.known.utf8 |= extension == encoding::UTF8_CUT_TEXT;
             server::supports(out, extension);
         }
-        let resized = self.is_resized(size);
-        let whole = Rect::new(0, 0, size.0, size.1);
-        if self.known.extended_desktop_size && (resized || self.size_refused) {
-            // Reason and status: the server itself, done; or this client, forbidden.
-            let (reason, status) = if self.size_refused { (1, 1) } else { (0, 0) };
-            let layout = etatuki_rfb::Layout {
-                id: 0,
-                rect: whole,
-                flags: 0,
-            };
-            server::extended_desktop_size(out, reason, status, size, &[layout]);
+        let resized = self.is_resized(desk);
+        if self.known.extended_desktop_size && (resized || self.has_new_monitors(desk)) {
+            server::extended_desktop_size(out, 0, 0, desk.size, &desk.monitors);
+            self.monitors.clone_from(&desk.monitors);
             count += 1;
         } else if resized {
-            server::desktop_size(out, size.0, size.1);
+            server::desktop_size(out, desk.size.0, desk.size.1);
             count += 1;
         }
         if resized {
-            self.size = size;
+            let whole = Rect::new(0, 0, desk.size.0, desk.size.1);
+            self.size = desk.size;
             self.requested = self.requested.map(|_| whole);
             self.continuous = self.continuous.map(|_| whole);
         }
-        self.size_refused = false;
         count
     }
 
@@ -225,6 +266,18 @@ mod tests {
 
     const SIZE: (u16, u16) = (640, 480);
     const WHOLE: Rect = Rect::new(0, 0, 640, 480);
+
+    /// With a monitor for each of these numbers, side by side.
+    fn desk(size: (u16, u16), ids: &[u32]) -> Desk {
+        let width = size.0 / ids.len() as u16;
+        let monitor = |(at, id): (usize, &u32)| Layout {
+            id: *id,
+            rect: Rect::new(at as u16 * width, 0, width, size.1),
+            flags: 0,
+        };
+        let monitors = ids.iter().enumerate().map(monitor).collect();
+        Desk { size, monitors }
+    }
 
     fn viewer(encodings: &[i32]) -> Viewer {
         let mut viewer = Viewer::new(SIZE);
@@ -287,25 +340,48 @@ mod tests {
         let mut out = Vec::new();
         viewer.set_encodings(&list, &mut out);
         let once = out.len();
-        assert!(once > 0 && viewer.has_news(SIZE));
-        assert_eq!(viewer.tell(SIZE, &mut Vec::new()), 1);
+        let desk = desk(SIZE, &[3]);
+        assert!(once > 0 && viewer.has_news(&desk));
+        assert_eq!(viewer.tell(&desk, &mut Vec::new()), 1);
         viewer.set_encodings(&list, &mut out);
         assert_eq!(out.len(), once);
-        assert!(!viewer.has_news(SIZE));
+        assert!(!viewer.has_news(&desk));
     }
 
     #[test]
     fn a_new_size_is_told_to_those_who_know_the_word() {
-        let small = (320, 200);
-        assert!(!viewer(&[]).has_news(small));
+        let small = desk((320, 200), &[3]);
+        assert!(!viewer(&[]).has_news(&small));
         for known in [encoding::DESKTOP_SIZE, encoding::EXTENDED_DESKTOP_SIZE] {
             let mut viewer = viewer(&[known]);
             viewer.request(true, WHOLE);
-            assert!(viewer.has_news(small));
-            assert_eq!(viewer.tell(small, &mut Vec::new()), 1);
-            assert!(!viewer.has_news(small));
+            assert!(viewer.has_news(&small));
+            assert_eq!(viewer.tell(&small, &mut Vec::new()), 1);
+            assert!(!viewer.has_news(&small));
             assert_eq!(viewer.owed(), Some(Rect::new(0, 0, 320, 200)));
         }
+    }
+
+    #[test]
+    fn monitors_are_told_at_first_and_when_they_change() {
+        let mut viewer = viewer(&[encoding::EXTENDED_DESKTOP_SIZE]);
+        for ids in [&[3][..], &[3, 4], &[4, 3], &[3]] {
+            let now = desk(SIZE, ids);
+            assert!(viewer.has_news(&now));
+            assert_eq!(viewer.tell(&now, &mut Vec::new()), 1);
+            assert!(!viewer.has_news(&now));
+        }
+    }
+
+    #[test]
+    fn a_refusal_hides_no_news() {
+        let mut viewer = viewer(&[encoding::EXTENDED_DESKTOP_SIZE]);
+        viewer.refuse_size();
+        let now = desk((320, 200), &[3]);
+        assert_eq!(viewer.tell(&now, &mut Vec::new()), 1);
+        assert!(viewer.has_news(&now), "it knows neither size nor monitors");
+        assert_eq!(viewer.tell(&now, &mut Vec::new()), 1);
+        assert!(!viewer.has_news(&now));
     }
 
     #[test]
