@@ -645,7 +645,8 @@ impl Desk {
         // An answer comes after all that was asked for before.
         self.input.key(0xffed, true).expect("pressed");
         self.input.key(0xffed, false).expect("let go of");
-        self.input.flush().expect("flushed");
+        // No key, and so nothing but the wait for the server: else the release may come after the focus has moved on.
+        self.input.scancode(0, 0, true).expect("ignored");
         self.server.sync().expect("sync");
         let mut all = Vec::new();
         while let Some(event) = self.server.poll_for_event().expect("the server lives") {
