@@ -159,8 +159,8 @@ impl Agent {
     pub(crate) async fn sees_screens(&mut self, wanted: &[Rect]) {
         let seen = async {
             while self.screens() != wanted {
-                self.request(true).await;
                 self.update().await;
+                self.request(true).await;
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, seen).await.is_ok();
