@@ -203,6 +203,14 @@ impl Viewer {
         }
     }
 
+    /// Takes what has come; whether any value in the picture is odd.
+    pub(crate) async fn is_odd(&mut self) -> bool {
+        self.turn().await;
+        self.pixels
+            .chunks_exact(4)
+            .any(|pixel| pixel[..3].iter().any(|value| value % 2 == 1))
+    }
+
     /// Presses or releases a key, by its keysym.
     pub(crate) async fn key(&self, keysym: u32, down: bool) {
         self.client

@@ -100,6 +100,44 @@ impl Desktop {
         self.conn.sync().unwrap();
     }
 
+    /// Shows a frame of a film in the window: soft forms that move, and grain. Every value of it is even.
+    pub(crate) fn film(&self, frame: u32) {
+        const SIZE: (u16, u16) = (300, 200);
+        let pixels: Vec<u8> = (0..u32::from(SIZE.1))
+            .flat_map(|y| (0..u32::from(SIZE.0)).map(move |x| (x, y)))
+            .flat_map(|(x, y)| {
+                let grain = (x * 7919 ^ y * 104_729 ^ frame).wrapping_mul(0x9e37_79b1) >> 29;
+                let wave = |slow: f32, part: f32| {
+                    let at = (x + 3 * frame) as f32 / slow + part;
+                    let down = (y + frame) as f32 / (slow * 0.7) - part;
+                    120.0 + 50.0 * at.sin() + 40.0 * down.cos()
+                };
+                let even = |light: f32| (light as u32 + grain) as u8 & !1;
+                [
+                    even(wave(37.0, 0.0)),
+                    even(wave(53.0, 1.0)),
+                    even(wave(71.0, 2.0)),
+                    0,
+                ]
+            })
+            .collect();
+        let gc = self.conn.generate_id().unwrap();
+        self.conn
+            .create_gc(gc, self.window, &CreateGCAux::new())
+            .unwrap();
+        let format = ImageFormat::Z_PIXMAP;
+        // Rows that fit into one request.
+        for (n, rows) in pixels.chunks(usize::from(SIZE.0) * 4 * 50).enumerate() {
+            let top = 50 * n as i16;
+            let (w, h) = (SIZE.0, 50);
+            self.conn
+                .put_image(format, self.window, gc, w, h, 0, top, 0, 24, rows)
+                .unwrap();
+        }
+        self.conn.free_gc(gc).unwrap();
+        self.conn.sync().unwrap();
+    }
+
     /// The whole screen, BGRX.
     pub(crate) fn pixels(&self) -> Vec<u8> {
         let (w, h) = self.size;

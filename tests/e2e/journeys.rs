@@ -82,6 +82,33 @@ async fn journey(backend: &str) {
     all_gone(&family);
 }
 
+/// A film comes as JPEG, which no picture of even values is; and exactly once it rests, whatever its last frame was.
+#[tokio::test(flavor = "multi_thread")]
+async fn film() {
+    let world = World::new();
+    let desktop = Desktop::open(world.display.name());
+    desktop.film(0);
+    let mut customer = Customer::start(&world, "ecom", &[]);
+    let mut agent = Agent::join(&world, &customer.code(), &[]);
+    customer.answer("view", true);
+    agent.expect_type("connected");
+    let mut viewer = agent.viewer().await;
+    viewer.shows(|| desktop.pixels()).await;
+    let end = std::time::Instant::now() + crate::world::LIMIT;
+    let mut frame = 0;
+    while !viewer.is_odd().await {
+        assert!(std::time::Instant::now() < end, "no JPEG came");
+        frame += 1;
+        desktop.film(frame);
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
+    viewer.shows(|| desktop.pixels()).await;
+    agent.say("end");
+    customer.expect_type("closed");
+    assert!(customer.ended().success());
+    agent.ended();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ecom() {
     journey("ecom").await;

@@ -33,6 +33,8 @@ const OURS: [i32; 3] = [
 ];
 /// An update above this is handed to the viewer in several.
 const MAX_UPDATE: usize = 16 << 20;
+/// What comes while the viewer isn't ready for an update is added to the one that waits, up to this; then the link waits.
+const MAX_WAITING: usize = 4 << 20;
 /// Updates that a viewer with continuous updates may be behind.
 const MAX_BEHIND: usize = 2;
 
@@ -75,8 +77,14 @@ pub(crate) struct Seat {
     behind: VecDeque<u32>,
     fences: u32,
     held: Held,
-    /// The update that is being collected.
+    /// The update that is being collected: several of the link's, if the viewer isn't ready.
     update: Vec<u8>,
+    /// The link is inside an update.
+    inside: bool,
+    /// It is whole, and waits for the viewer.
+    waiting: bool,
+    /// It tells a size, to which no pixels may be added.
+    sized: bool,
     rectangles: u16,
 }
 
@@ -97,6 +105,9 @@ impl Seat {
             fences: 0,
             held: Held::default(),
             update: Vec::new(),
+            inside: false,
+            waiting: false,
+            sized: false,
             rectangles: 0,
         }
     }
@@ -112,10 +123,16 @@ impl Seat {
         self.extended_pointer
     }
 
-    /// Whether the next update has to wait until the viewer has taken in what it got.
+    /// Whether the link's next update has to wait until the viewer has taken in what it got.
     pub(crate) fn must_wait(&self) -> bool {
+        let full = self.sized || self.update.len() > MAX_WAITING;
+        self.listening && self.waiting && full
+    }
+
+    /// Whether the viewer can be sent an update.
+    fn is_ready(&self) -> bool {
         let follows = self.continuous && self.behind.len() <= MAX_BEHIND;
-        self.listening && !self.wants && !follows
+        self.wants || follows
     }
 
     /// Takes in what the viewer sent. Without `control` its input goes nowhere: the customer's gate would
@@ -138,6 +155,7 @@ impl Seat {
             }
             ClientMessage::UpdateRequest { incremental, .. } => {
                 self.wants = true;
+                self.hand_over(&mut actions);
                 if !incremental {
                     actions.pass(&message, false);
                 }
@@ -170,9 +188,17 @@ impl Seat {
     pub(crate) fn link_said(&mut self, message: &ServerMessage) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
-            ServerMessage::UpdateStart => self.begin_update(),
+            ServerMessage::UpdateStart => self.inside = true,
             ServerMessage::Rectangle(rectangle) if self.listening => {
                 let before = self.size;
+                let sizes = matches!(
+                    rectangle,
+                    Rectangle::DesktopSize { .. } | Rectangle::ExtendedDesktopSize { .. }
+                );
+                if sizes && self.waiting {
+                    self.end_update(&mut actions);
+                }
+                self.sized |= sizes;
                 self.rectangle(rectangle)?;
                 if self.size != before {
                     actions.pass(&streaming(true, self.size), false);
@@ -181,7 +207,11 @@ impl Seat {
                     self.end_update(&mut actions);
                 }
             }
-            ServerMessage::UpdateEnd if self.listening => self.end_update(&mut actions),
+            ServerMessage::UpdateEnd => {
+                self.inside = false;
+                self.waiting = self.listening;
+                self.hand_over(&mut actions);
+            }
             ServerMessage::Bell if self.listening => encode::server::bell(&mut actions.to_viewer),
             // The clipboard has a stream of its own, and fences are answered for every viewer alike.
             _ => {}
@@ -287,6 +317,7 @@ impl Seat {
             return;
         }
         self.continuous = enable;
+        self.hand_over(actions);
         if !enable {
             encode::server::end_of_continuous_updates(&mut actions.to_viewer);
         }
@@ -316,6 +347,7 @@ impl Seat {
         let answered = |number: &u32| number.to_be_bytes() == payload;
         if let Some(at) = self.behind.iter().position(answered) {
             self.behind.drain(..=at);
+            self.hand_over(actions);
         }
     }
 
@@ -338,7 +370,15 @@ impl Seat {
 
     fn begin_update(&mut self) {
         self.update.clear();
+        self.sized = false;
         self.rectangles = 0;
+    }
+
+    /// What waits goes, if the viewer is ready; inside the link's update at its end.
+    fn hand_over(&mut self, actions: &mut Actions) {
+        if self.waiting && !self.inside && self.is_ready() {
+            self.end_update(actions);
+        }
     }
 
     /// An update without rectangles is sent too: a viewer asks for the next one when it has got one.
@@ -346,6 +386,7 @@ impl Seat {
         encode::server::update_start(&mut actions.to_viewer, Some(self.rectangles));
         actions.to_viewer.append(&mut self.update);
         self.begin_update();
+        self.waiting = false;
         self.wants = false;
         if self.continuous {
             self.ask(actions);

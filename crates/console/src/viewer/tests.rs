@@ -198,6 +198,7 @@ fn a_new_viewer_gets_the_whole_picture_and_nothing_before() {
         [&raw]
     );
     // An empty update answers a request too.
+    say(&mut seat, &known, request(true));
     assert_eq!(
         update(&mut seat, &mut known, &[]),
         [ServerMessage::UpdateStart, ServerMessage::UpdateEnd]
@@ -520,19 +521,84 @@ fn a_new_size_is_followed_over_the_link() {
     );
 }
 
+fn dot(x: u16) -> Rectangle {
+    Rectangle::Raw {
+        rect: Rect::new(x, 0, 1, 1),
+        pixels: vec![1, 2, 3, 0],
+    }
+}
+
 #[test]
-fn the_next_update_waits_for_a_viewer_that_asks() {
+fn what_comes_while_the_viewer_isnt_ready_is_one_update_for_it() {
     let mut known = known();
     let mut seat = Seat::new(SIZE);
-    assert!(!seat.must_wait());
     say(&mut seat, &known, request(false));
+    assert_eq!(
+        rectangles(&update(&mut seat, &mut known, &[dot(0)])),
+        [&dot(0)]
+    );
+    assert_eq!(update(&mut seat, &mut known, &[dot(1)]), []);
+    assert_eq!(update(&mut seat, &mut known, &[dot(2)]), []);
     assert!(!seat.must_wait());
-    for _ in 0..2 {
-        update(&mut seat, &mut known, &[]);
-        assert!(seat.must_wait());
-        say(&mut seat, &known, request(true));
-        assert!(!seat.must_wait());
+    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(rectangles(&asked), [&dot(1), &dot(2)]);
+    // Nor does an update that has begun go before its end.
+    assert_eq!(update(&mut seat, &mut known, &[dot(3)]), []);
+    hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
+    let asked = say(&mut seat, &known, request(true));
+    assert_eq!(asked.to_viewer, NOTHING);
+    let ended = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    assert_eq!(rectangles(&to_viewer(&ended.to_viewer)), [&dot(3)]);
+}
+
+#[test]
+fn the_link_waits_for_a_viewer_that_is_far_behind() {
+    let mut known = Known::new(ServerInit {
+        width: 2000,
+        height: 1000,
+        ..init()
+    });
+    let mut seat = Seat::new(known.size);
+    let screen = Rectangle::Raw {
+        rect: Rect::new(0, 0, 2000, 1000),
+        pixels: vec![0; 8_000_000],
+    };
+    say(&mut seat, &known, request(false));
+    for waits in [false, true] {
+        hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
+        hear(
+            &mut seat,
+            &mut known,
+            &ServerMessage::Rectangle(screen.clone()),
+        );
+        hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+        assert_eq!(seat.must_wait(), waits);
     }
+    say(&mut seat, &known, request(true));
+    assert!(!seat.must_wait());
+}
+
+#[test]
+fn a_size_gets_no_pixels_beside_it() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::DESKTOP_SIZE]);
+    update(&mut seat, &mut known, &[]);
+    assert_eq!(update(&mut seat, &mut known, &[dot(1)]), []);
+    let size = Rectangle::DesktopSize {
+        width: 7,
+        height: 5,
+    };
+    hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
+    let told = hear(
+        &mut seat,
+        &mut known,
+        &ServerMessage::Rectangle(size.clone()),
+    );
+    assert_eq!(rectangles(&to_viewer(&told.to_viewer)), [&dot(1)]);
+    hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    assert!(seat.must_wait());
+    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(rectangles(&asked), [&size]);
 }
 
 #[test]
@@ -557,8 +623,12 @@ fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
     assert_eq!(say(&mut seat, &known, enable(true)).to_link, NOTHING);
     // The first of its questions is open, too.
     let mut asked = Vec::new();
-    while !seat.must_wait() {
-        asked.extend(update(&mut seat, &mut known, &[]));
+    loop {
+        let told = update(&mut seat, &mut known, &[]);
+        if told.is_empty() {
+            break;
+        }
+        asked.extend(told);
         assert!(asked.len() < 20);
     }
     let last = asked.iter().rev().find_map(|message| match message {
@@ -566,15 +636,15 @@ fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
         _ => None,
     });
     let (_, answer) = fence(0, &last.unwrap());
-    say(&mut seat, &known, fence(0, b"never asked").1);
-    assert!(seat.must_wait());
-    assert_eq!(say(&mut seat, &known, answer).to_link, NOTHING);
-    assert!(!seat.must_wait());
+    let invented = say(&mut seat, &known, fence(0, b"never asked").1);
+    assert_eq!(invented.to_viewer, NOTHING);
+    let answered = say(&mut seat, &known, answer);
+    assert_eq!(answered.to_link, NOTHING);
+    assert_ne!(answered.to_viewer, NOTHING);
     // The end is confirmed, and then it has to ask again.
     let ended = say(&mut seat, &known, enable(false)).to_viewer;
     assert_eq!(to_viewer(&ended), [ServerMessage::EndOfContinuousUpdates]);
-    update(&mut seat, &mut known, &[]);
-    assert!(seat.must_wait());
+    assert_eq!(update(&mut seat, &mut known, &[]), []);
 }
 
 #[test]
@@ -846,19 +916,19 @@ async fn the_customers_side_hears_when_its_picture_was_taken_in() {
 }
 
 #[tokio::test]
-async fn while_the_viewer_is_behind_the_customers_side_hears_nothing() {
+async fn while_the_viewer_is_far_behind_the_customers_side_hears_nothing() {
     let mut customer = Customer::new().await;
     let hub = Arc::clone(&customer.hub);
     let ((client, served), ()) =
         tokio::join!(client(&hub, Security::None, ""), customer.answer_request());
     first_picture(&client).await;
-    // It asks once for each picture: the first of these is let through, the second waits.
+    // A size waits by itself until the viewer asks: the first fence is answered, the second isn't before that.
     let mut blocks = Vec::new();
-    for number in [b"1", b"2"] {
-        encode::server::update_start(&mut blocks, Some(0));
-        encode::server::fence(&mut blocks, fence_flags::REQUEST, number);
-    }
-    client.input(vnc::X11Event::Refresh).await.unwrap();
+    encode::server::update_start(&mut blocks, Some(1));
+    encode::server::desktop_size(&mut blocks, SIZE.0, SIZE.1);
+    encode::server::fence(&mut blocks, fence_flags::REQUEST, b"1");
+    encode::server::update_start(&mut blocks, Some(0));
+    encode::server::fence(&mut blocks, fence_flags::REQUEST, b"2");
     let hub = Arc::clone(&customer.hub);
     let mut reader = std::mem::take(&mut customer.reader);
     let reading = tokio::spawn(async move {
@@ -870,7 +940,6 @@ async fn while_the_viewer_is_behind_the_customers_side_hears_nothing() {
     client.input(vnc::X11Event::Refresh).await.unwrap();
     while customer.next().await != fence(0, b"2").1 {}
     reading.await.unwrap();
-    // Nor does one that goes away hold anything up.
     drop(client);
     served.abort();
 }
