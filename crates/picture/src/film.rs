@@ -82,7 +82,9 @@ impl Film {
         for (at, changed) in candidates.into_iter().enumerate() {
             let block = self.block(at, screen);
             // A little of a picture costs less as it is than the whole block anew.
-            if changed * 2 < block.area() || !is_photo(screen, block) {
+            let much = changed * 2 >= block.area() && changed > 0;
+            let moves = self.blocks[at].in_a_row >= MANY;
+            if !much || !is_photo(screen, block) || !(moves || is_all_photo(screen, block)) {
                 continue;
             }
             match scenes.last_mut() {
@@ -170,14 +172,19 @@ impl Film {
 
 fn is_photo(screen: &Screen, block: Rect) -> bool {
     let stride = usize::from(screen.width()) * 4;
-    let looks = |part: Rect| looks_like_a_photo(screen.pixels(), stride, part);
-    // A quarter by itself doesn't outweigh the sliver of a letter in it.
+    looks_like_a_photo(screen.pixels(), stride, block)
+}
+
+/// What stands still may be text, and what outweighs the sliver of a letter in a block doesn't in its quarters.
+fn is_all_photo(screen: &Screen, block: Rect) -> bool {
     let (w, h) = (block.w / 2, block.h / 2);
-    let quarters = [(0, 0), (w, 0), (0, h), (w, h)].map(|(x, y)| Rect {
-        x: block.x + x,
-        y: block.y + y,
-        w: if x == 0 { w } else { block.w - w },
-        h: if y == 0 { h } else { block.h - h },
-    });
-    looks(block) && quarters.into_iter().all(looks)
+    [(0, 0), (w, 0), (0, h), (w, h)]
+        .map(|(x, y)| Rect {
+            x: block.x + x,
+            y: block.y + y,
+            w: if x == 0 { w } else { block.w - w },
+            h: if y == 0 { h } else { block.h - h },
+        })
+        .into_iter()
+        .all(|quarter| is_photo(screen, quarter))
 }
