@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// An update may wait so long behind others in front of a slow line; above twice that, less is sent.
 const QUEUE: Duration = Duration::from_millis(10);
-/// One update takes the line for about so long, so that a later, more urgent one needn't wait longer.
+/// One update takes a slow line for about so long, so that a later, more urgent one needn't wait longer; any other line
+/// for as long as a frame of a film, which would be torn.
 const TURN: Duration = Duration::from_millis(10);
 /// Bytes on their way before anything is known of the line.
 const FIRST_WINDOW: usize = 32 << 10;
@@ -116,7 +117,8 @@ impl Pace {
     /// What the next update should hold at most.
     pub(crate) fn room(&self) -> Room {
         let free = self.window.saturating_sub(self.unanswered());
-        let turn = self.rate.bytes_in(TURN).max(self.window / 4);
+        let turn = if self.is_slow() { TURN } else { FRAME };
+        let turn = self.rate.bytes_in(turn).max(self.window / 4);
         let wire = turn.min(free.max(self.window / 4)) as f64;
         let pixels = |ratio: f64| ((wire * ratio) as usize).max(LEAST_PIXELS);
         Room {

@@ -30,8 +30,8 @@ pub enum UpdateError {
 pub struct Block {
     /// The messages.
     pub bytes: Vec<u8>,
-    /// How many of the bytes are JPEG files: where it is nearly all of them, there is nothing left to compress.
-    pub packed: usize,
+    /// From here on they are hardly more than JPEG files: there is nothing left to compress.
+    pub packed_from: usize,
 }
 
 impl std::ops::Deref for Block {
@@ -76,9 +76,11 @@ pub struct Updater {
     film: Film,
     /// It is the film's turn, where both film and other things have changed.
     film_next: bool,
+    film_order: Order,
     jpeg: JpegEncoder,
-    /// Bytes of JPEG files in the block that is being made.
+    /// Bytes of JPEG files in the block that is being made, and where they begin.
     packed: usize,
+    packed_from: Option<usize>,
 }
 
 /// What the client understands, and what it has been told of ours.
@@ -121,8 +123,10 @@ impl Updater {
             finder: Finder::default(),
             film: Film::new(width, height),
             film_next: false,
+            film_order: Order::default(),
             jpeg: JpegEncoder::default(),
             packed: 0,
+            packed_from: None,
         }
     }
 
@@ -251,6 +255,7 @@ impl Updater {
     pub fn next(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
         let mut out = Vec::new();
         self.packed = 0;
+        self.packed_from = None;
         if std::mem::take(&mut self.fresh) {
             self.seen = None;
             screen.damage_all();
@@ -266,9 +271,10 @@ impl Updater {
                 self.spend_credit(shown == Shown::Part, screen, &mut out);
             }
         }
+        let packed_from = self.packed_from.unwrap_or(out.len());
         (!out.is_empty()).then_some(Block {
             bytes: out,
-            packed: self.packed,
+            packed_from,
         })
     }
 
@@ -377,18 +383,26 @@ impl Updater {
         if scenes.is_empty() && changed.is_empty() && moves.is_empty() && cursor.is_none() {
             changed = self.rested(area, now);
         }
-        let film = !scenes.is_empty() && (changed.is_empty() || self.film_next);
-        self.film_next = !scenes.is_empty() && !film;
-        let (rects, cut) = if film {
-            self.order.choose(scenes.clone(), room.jpeg)
+        let film_first = changed.is_empty() || self.film_next;
+        let (rects, cut) = if film_first && !scenes.is_empty() {
+            (Vec::new(), !changed.is_empty())
         } else {
             self.order.choose(changed, room.pixels)
         };
+        // Both together, or the picture would be torn between them; in turns where one fills the line.
+        let (films, film_cut) = if !cut || rects.is_empty() {
+            self.film_order.choose(scenes.clone(), room.jpeg)
+        } else {
+            (Vec::new(), !scenes.is_empty())
+        };
+        self.film_next = cut && films.is_empty();
+        let cut = cut || film_cut;
         let place = self.news_of_pointer(screen);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
             + moves.len()
-            + rects.len();
+            + rects.len()
+            + films.len();
         if count > 0 {
             server::update_start(out, Some(count as u16));
         }
@@ -403,7 +417,8 @@ impl Updater {
             server::copy_rect(out, copy.rect, copy.from);
         }
         scenes.iter().for_each(|scene| screen.damage().add(*scene));
-        self.put(&rects, film, screen, out);
+        self.put(&rects, screen, out);
+        self.put_films(&films, screen, out);
         let known = self.seen.is_some() || !(self.known.copy_rect && whole);
         if !known && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
@@ -415,33 +430,45 @@ impl Updater {
         }
     }
 
-    /// Pixels, which the client has from now on: as they are, or nearly.
-    fn put(&mut self, rects: &[Rect], film: bool, screen: &mut Screen, out: &mut Vec<u8>) {
-        if !film {
-            out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
-        }
+    /// Pixels as they are, which the client has from now on.
+    fn put(&mut self, rects: &[Rect], screen: &mut Screen, out: &mut Vec<u8>) {
+        out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
         let stride = usize::from(screen.width()) * 4;
         for rect in rects {
-            if film && self.put_jpeg(*rect, screen, stride, out) {
+            server::raw_from(out, *rect, screen.pixels(), stride);
+            self.film.exact(*rect);
+            self.has_got(*rect, screen);
+        }
+    }
+
+    /// Pixels that the client has nearly from now on.
+    fn put_films(&mut self, rects: &[Rect], screen: &mut Screen, out: &mut Vec<u8>) {
+        let stride = usize::from(screen.width()) * 4;
+        for rect in rects {
+            if self.put_jpeg(*rect, screen, stride, out) {
                 self.film.blurred(*rect);
+                self.has_got(*rect, screen);
             } else {
-                server::raw_from(out, *rect, screen.pixels(), stride);
-                self.film.exact(*rect);
+                self.put(&[*rect], screen, out);
             }
-            screen.damage().remove(*rect);
-            if let Some(seen) = &mut self.seen {
-                seen.take(*rect, screen);
-            }
+        }
+    }
+
+    fn has_got(&mut self, rect: Rect, screen: &mut Screen) {
+        screen.damage().remove(rect);
+        if let Some(seen) = &mut self.seen {
+            seen.take(rect, screen);
         }
     }
 
     /// False where there is no JPEG of it.
     fn put_jpeg(&mut self, rect: Rect, screen: &Screen, stride: usize, out: &mut Vec<u8>) -> bool {
-        let quality = self.pace.quality();
+        let (quality, start) = (self.pace.quality(), out.len());
         let file = self.jpeg.encode(screen.pixels(), stride, rect, quality);
         let Some(file) = file.ok().filter(|file| server::jpeg(out, rect, file)) else {
             return false;
         };
+        self.packed_from.get_or_insert(start);
         self.packed += file.len();
         self.pace.photographed(rect.area(), file.len());
         true

@@ -219,10 +219,9 @@ impl Agent {
                 None => {
                     let size = (screen.width(), screen.height());
                     self.updater = Some(Updater::new(size.0, size.1));
-                    Some(Block {
-                        bytes: server_init(size),
-                        packed: 0,
-                    })
+                    let bytes = server_init(size);
+                    let packed_from = bytes.len();
+                    Some(Block { bytes, packed_from })
                 }
                 // our own black is no picture
                 Some(_) if !painted => None,

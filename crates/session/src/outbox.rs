@@ -119,12 +119,14 @@ impl Sends for PictureOut {
     type Receipt = usize;
 
     async fn carry(mut self, block: Block) -> (Self, Result<usize, LinkError>) {
-        // What frames JPEG files, and a pointer's shape, isn't worth a compressor's time.
-        let result = if block.packed > block.len() / 2 {
-            self.send_packed(&block).await
-        } else {
-            self.send(&block).await
-        };
+        let (plain, packed) = block.split_at(block.packed_from);
+        let mut result = Ok(0);
+        if !plain.is_empty() {
+            result = self.send(plain).await;
+        }
+        if let (Ok(sent), false) = (&result, packed.is_empty()) {
+            result = self.send_packed(packed).await.map(|more| sent + more);
+        }
         (self, result)
     }
 }
