@@ -106,7 +106,7 @@ impl Desktop {
         let pixels: Vec<u8> = (0..u32::from(SIZE.1))
             .flat_map(|y| (0..u32::from(SIZE.0)).map(move |x| (x, y)))
             .flat_map(|(x, y)| {
-                let grain = (x * 7919 ^ y * 104_729 ^ frame).wrapping_mul(0x9e37_79b1) >> 29;
+                let grain = ((x * 7919) ^ (y * 104_729) ^ frame).wrapping_mul(0x9e37_79b1) >> 29;
                 let wave = |slow: f32, part: f32| {
                     let at = (x + 3 * frame) as f32 / slow + part;
                     let down = (y + frame) as f32 / (slow * 0.7) - part;
