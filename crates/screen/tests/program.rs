@@ -564,6 +564,9 @@ fn play(seed: u64, rounds: u32) {
                 watcher.look();
             }
         });
+        // First all that ours did is done: what it uncovers of a window of the other one's that has no background shows our
+        // own old pixels until that one has drawn, and at rest it doesn't.
+        own.server.sync().expect("sync");
         other.tell("rest");
         other.wait_for("resting");
         // What the watcher asks for is drawn, and seen; never by a clock, but within reason.

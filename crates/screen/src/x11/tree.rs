@@ -331,7 +331,19 @@ impl Tree {
             } else if !inside.is_empty() {
                 self.look_into(child, own, inside, is_ours, cover, found);
             }
+            // Through a hole in one of ours shows what is ours under it; a foreign one covers all of its box, and so does
+            // one that isn't read yet, and what is another's inside of ours.
+            let mut hole = Area::default();
+            if let Some(shape) = &child.shape
+                && cover == Cover::Pixels
+                && is_ours(*window)
+                && !shape.is_empty()
+            {
+                hole = free.cut(&outer).without(&shape.shifted(own.0, own.1));
+                self.take_strangers(child, own, is_ours, cover, &mut hole);
+            }
             free.take(&outer);
+            free.add_all(&hole);
         }
     }
 
