@@ -141,6 +141,13 @@ impl Film {
         rested
     }
 
+    /// What has rested can't be sent now: it is looked for again later, and not all the time.
+    pub(crate) fn postpone(&mut self, now: Duration) {
+        self.due = self
+            .due
+            .map(|due| if due <= now { now + REST } else { due });
+    }
+
     /// When [`rested`](Self::rested) may have something; `None` while all that the client has is exact.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.due

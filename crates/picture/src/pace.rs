@@ -24,10 +24,11 @@ const RATE_BYTES: f64 = 64e3;
 const RATIOS: (f64, f64) = (8.0, 64.0);
 /// The same for JPEG, at first.
 const JPEG_RATIO: f64 = 16.0;
-/// A line that carries less than these bytes in a moment, and of which no more is on its way, is slow.
+/// A line is slow that carries less than these bytes in a moment, while less than a window is on its way.
 const SLOW: usize = 400 << 10;
 const MOMENT: Duration = Duration::from_millis(100);
 const SLOW_WINDOW: usize = 256 << 10;
+/// One that holds less than this is so slow that its rate is surely its own, and not that of the two ends.
 const SLOW_HOLDS: usize = 16 << 10;
 /// How long a frame of a film is shown.
 const FRAME: Duration = Duration::from_millis(33);
@@ -212,7 +213,7 @@ impl Pace {
         if waited > 2 * QUEUE {
             self.window = holds.clamp(WINDOWS.0, self.window);
         } else if waited < QUEUE && flight.cut {
-            // What seems to be the line's rate may be the two ends'; where it is low, it is the line's.
+            // What seems to be the line's rate may be the two ends', which a larger window shows.
             let beyond = if holds < SLOW_HOLDS {
                 holds / 8
             } else {

@@ -357,8 +357,8 @@ impl Updater {
         paced.unwrap_or(most)
     }
 
-    /// An update with the pointer's shape, the moves, and then as many of the damaged pixels in
-    /// `area` as it may hold: those of a film, or all others, in turns.
+    /// An update with the pointer's shape and place, the moves, and then as many of the damaged pixels in
+    /// `area` as it may hold.
     fn show(&mut self, area: Rect, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) -> Shown {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
@@ -381,22 +381,9 @@ impl Updater {
         let room = self.room().without(used);
         let mut changed = screen.damage().rects(area);
         if scenes.is_empty() && changed.is_empty() && moves.is_empty() && cursor.is_none() {
-            changed = self.rested(area, now);
+            changed = self.rested(area, screen, now);
         }
-        let film_first = changed.is_empty() || self.film_next;
-        let (rects, cut) = if film_first && !scenes.is_empty() {
-            (Vec::new(), !changed.is_empty())
-        } else {
-            self.order.choose(changed, room.pixels)
-        };
-        // Both together, or the picture would be torn between them; in turns where one fills the line.
-        let (films, film_cut) = if !cut || rects.is_empty() {
-            self.film_order.choose(scenes.clone(), room.jpeg)
-        } else {
-            (Vec::new(), !scenes.is_empty())
-        };
-        self.film_next = cut && films.is_empty();
-        let cut = cut || film_cut;
+        let Chosen { rects, films, cut } = self.choose(changed, &scenes, room);
         let place = self.news_of_pointer(screen);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
@@ -427,6 +414,28 @@ impl Updater {
             0 => Shown::Nothing,
             _ if cut => Shown::Part,
             _ => Shown::All,
+        }
+    }
+
+    /// What of the changes and of the film has room. Both together, or the picture would be torn between them; in turns
+    /// where one fills the line.
+    fn choose(&mut self, changed: Vec<Rect>, scenes: &[Rect], room: Room) -> Chosen {
+        let film_first = !scenes.is_empty() && (changed.is_empty() || self.film_next);
+        let (rects, changes_wait) = if film_first {
+            (Vec::new(), !changed.is_empty())
+        } else {
+            self.order.choose(changed, room.pixels)
+        };
+        let (films, film_waits) = if film_first || !changes_wait {
+            self.film_order.choose(scenes.to_vec(), room.jpeg)
+        } else {
+            (Vec::new(), !scenes.is_empty())
+        };
+        self.film_next = films.is_empty() && film_waits;
+        Chosen {
+            rects,
+            films,
+            cut: changes_wait || film_waits,
         }
     }
 
@@ -489,10 +498,15 @@ impl Updater {
         scenes
     }
 
-    /// What of a film has come to rest, inside `area`.
-    fn rested(&mut self, area: Rect, now: Duration) -> Vec<Rect> {
+    /// What of a film has come to rest, inside `area`. The screen may be smaller than the client knows.
+    fn rested(&mut self, area: Rect, screen: &Screen, now: Duration) -> Vec<Rect> {
+        let area = area.intersection(&screen.bounds()).unwrap_or_default();
         let rested = self.film.rested(now).into_iter();
-        rested.filter_map(|rect| rect.intersection(&area)).collect()
+        let rested: Vec<Rect> = rested.filter_map(|rect| rect.intersection(&area)).collect();
+        if rested.is_empty() {
+            self.film.postpone(now);
+        }
+        rested
     }
 
     /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
@@ -530,6 +544,13 @@ impl Updater {
             self.say(fence, screen, out);
         }
     }
+}
+
+/// What an update will hold: pixels as they are, and as JPEG; and whether something must wait.
+struct Chosen {
+    rects: Vec<Rect>,
+    films: Vec<Rect>,
+    cut: bool,
 }
 
 /// What an update holds of what changed.

@@ -164,6 +164,31 @@ fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
     assert!(cinema.is_exact());
 }
 
+#[test]
+fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
+    let mut cinema = Cinema::new();
+    for _ in 0..6 {
+        cinema.play(WINDOW);
+        cinema.passes(FRAME);
+    }
+    assert!(!cinema.is_exact());
+    // Updates of another part only.
+    cinema.updater.continuous(true, Rect::new(0, 0, 16, 16));
+    cinema.passes(Duration::from_secs(1));
+    assert!(cinema.updater.due().unwrap() > cinema.now);
+    // A screen that became smaller, for a client that hasn't said that it can follow.
+    let whole = cinema.client.bounds();
+    cinema.updater.continuous(true, whole);
+    let size = Rectangle::DesktopSize {
+        width: 100,
+        height: 100,
+    };
+    cinema.screen.apply(&size).unwrap();
+    cinema.passes(Duration::from_secs(1));
+    assert!(cinema.is_exact());
+    assert!(cinema.updater.due().unwrap() > cinema.now);
+}
+
 /// Something that may happen.
 #[derive(Clone, Debug)]
 enum Event {
