@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Viewer};
 use crate::customer::Customer;
 use crate::desktop::Desktop;
 use crate::traces::{customer_fails, host_of, kill, looking, nothing_left, pid_of, processes};
@@ -61,11 +61,9 @@ fn a_waiting_session_is_closed() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_who_vanishes_leaves_no_key_held() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
-    let (mut customer, mut agent) = looking(&world, "ecom");
+/// An agent in control who holds a key and a button down.
+async fn holding(world: &World, desktop: &Desktop) -> (Customer, Agent, Viewer) {
+    let (mut customer, mut agent) = looking(world, "ecom");
     let viewer = agent.viewer().await;
     agent.say("ask-control");
     customer.answer("control", true);
@@ -79,6 +77,14 @@ async fn an_agent_who_vanishes_leaves_no_key_held() {
     until("a button to be held", || {
         (desktop.held().1 != 0).then_some(())
     });
+    (customer, agent, viewer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_vanishes_leaves_no_key_held() {
+    let world = World::new();
+    let desktop = Desktop::open(world.display.name());
+    let (customer, agent, _viewer) = holding(&world, &desktop).await;
 
     kill(pid(&agent.process));
     customer_fails(&world, customer, "link-lost", 6);
@@ -89,19 +95,7 @@ async fn an_agent_who_vanishes_leaves_no_key_held() {
 async fn a_plugin_host_that_is_killed_leaves_no_key_held() {
     let world = World::new();
     let desktop = Desktop::open(world.display.name());
-    let (mut customer, mut agent) = looking(&world, "ecom");
-    let viewer = agent.viewer().await;
-    agent.say("ask-control");
-    customer.answer("control", true);
-    agent.expect("control", |line| {
-        line["type"] == "permissions" && line["control"] == true
-    });
-    desktop.focus();
-    viewer.key(KEY_A, true).await;
-    viewer.pointer(100, 400, 1).await;
-    until("a button to be held", || {
-        (desktop.held().1 != 0).then_some(())
-    });
+    let (customer, _agent, _viewer) = holding(&world, &desktop).await;
     kill(host_of(&world, &customer));
     customer_fails(&world, customer, "plugin-died", 4);
     assert_eq!(desktop.held(), (vec![], 0), "something stayed held");

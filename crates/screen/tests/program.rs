@@ -590,6 +590,50 @@ fn play(seed: u64, rounds: u32) {
 }
 
 #[test]
+fn through_a_hole_in_the_programs_window_its_other_one_shows() {
+    let x = Xvfb::start(&format!("{WIDTH}x{HEIGHT}x24"), &[]);
+    let (server, _) = RustConnection::connect(Some(&x.display)).expect("connects");
+    let (root, class) = (server.setup().roots[0].root, WindowClass::INPUT_OUTPUT);
+    let show = |colour: u32, (x, y, w, h): (i16, i16, u16, u16)| {
+        let window = server.generate_id().expect("an id");
+        let aux = CreateWindowAux::new()
+            .override_redirect(1)
+            .background_pixel(colour);
+        server
+            .create_window(0, window, root, x, y, w, h, 0, class, 0, &aux)
+            .expect("sent");
+        server.map_window(window).expect("sent");
+        window
+    };
+    show(OURS[0], (20, 20, 200, 150));
+    let upper = show(OURS[3], (50, 40, 100, 80));
+    let left_half = [Rectangle {
+        x: 0,
+        y: 0,
+        width: 50,
+        height: 80,
+    }];
+    let order = ClipOrdering::UNSORTED;
+    server
+        .shape_rectangles(SO::SET, SK::BOUNDING, order, upper, 0, 0, &left_half)
+        .expect("sent");
+    server.sync().expect("sync");
+    let mut watcher = Watcher::new(&x.display);
+    let limit = Instant::now() + Duration::from_secs(10);
+    loop {
+        watcher.look();
+        server.sync().expect("sync");
+        let wrong = watcher.wrong(&server, root);
+        if wrong == 0 {
+            break;
+        }
+        assert!(Instant::now() < limit, "{wrong} pixels are wrong");
+    }
+    let at = (usize::from(WIDTH) * 80 + 120) * 4;
+    assert_eq!(watcher.copy[at..at + 4], OURS[0].to_le_bytes());
+}
+
+#[test]
 fn no_pixel_of_another_program_is_shown() {
     for seed in 1..=4 {
         play(seed, 6);
