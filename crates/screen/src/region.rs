@@ -1,12 +1,15 @@
 //! Which parts of the screen changed: a short list of rectangles.
 //!
 //! Each rectangle costs a request to the window system and a header on the wire, each needless pixel
-//! costs its bytes; the list is kept short by joining rectangles where that wastes little.
+//! costs its bytes; the list is kept short by joining rectangles where that wastes little. And what one request
+//! reads is of one moment: between two a program may draw its next frame, of which one would show a part.
 
 use crate::geometry::Rect;
 
 /// Pixels that may be wasted to save one rectangle (about what a request and a header cost).
 const SLACK: u64 = 2048;
+/// Pixels for each that may be wasted, where that is more: what is drawn around a small window that lies on top.
+const PIXELS_FOR_ONE: u64 = 16;
 /// Most rectangles that are kept apart.
 const MOST: usize = 24;
 
@@ -51,7 +54,7 @@ impl Region {
             return;
         }
         let mut grown = rect;
-        while let Some(near) = self.rects.iter().position(|r| waste(r, &grown) <= SLACK) {
+        while let Some(near) = self.rects.iter().position(|r| wastes_little(r, &grown)) {
             grown = grown.around(&self.rects.swap_remove(near));
         }
         self.rects.retain(|r| !grown.contains(r));
@@ -88,6 +91,10 @@ impl Region {
         self.rects.retain(|r| !joined.contains(r));
         self.rects.push(joined);
     }
+}
+
+fn wastes_little(a: &Rect, b: &Rect) -> bool {
+    waste(a, b) <= SLACK.max(a.around(b).area() / PIXELS_FOR_ONE)
 }
 
 /// Pixels that joining the two would add to what they cover now.
@@ -202,5 +209,21 @@ mod tests {
             h: 20,
         });
         assert_eq!(region.rects().len(), 2);
+    }
+
+    /// Left and right of a bar at the top, and below it, as the X server reports it.
+    #[test]
+    fn a_frame_behind_a_bar_is_one() {
+        let mut region = Region::default();
+        for (x, y, w, h) in [(0, 0, 587, 68), (1333, 0, 587, 68), (0, 68, 1920, 1012)] {
+            region.add(Rect { x, y, w, h });
+        }
+        let screen = Rect {
+            x: 0,
+            y: 0,
+            w: 1920,
+            h: 1080,
+        };
+        assert_eq!(region.rects(), [screen]);
     }
 }

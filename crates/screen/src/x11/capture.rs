@@ -29,6 +29,8 @@ use crate::stop::Stop;
 
 /// A screen that is resized all the time is no reason to give up at once.
 const MOST_MISSES: u8 = 20;
+/// In the level of a DamageNotify: more of what was drawn at once follows (DAMAGE protocol, DamageNotify).
+const MORE: u8 = 0x80;
 
 /// The screen of an X display, read as it changes.
 ///
@@ -44,6 +46,8 @@ pub struct Capture {
     monitors: Monitors,
     pointer: Pointer,
     damage: Region,
+    /// The server is in the middle of telling what was drawn at once.
+    more: bool,
     resized: bool,
     new_cursor: bool,
     /// How often in a row the screen was said to be smaller than it was thought to be.
@@ -123,6 +127,7 @@ impl Capture {
             monitors,
             pointer,
             damage: Region::default(),
+            more: false,
             resized: false,
             new_cursor: true,
             misses: 0,
@@ -169,8 +174,8 @@ impl Capture {
         self.grabber.is_shared()
     }
 
-    /// Takes in what the server has said. Never waits for news; asks it for the monitors when those may have
-    /// changed.
+    /// Takes in what the server has said. Never waits for news but for the rest of what was drawn at once, of which a
+    /// part would be a torn picture; asks it for the monitors when those may have changed.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
@@ -181,6 +186,11 @@ impl Capture {
             {
                 self.take_in_limited(&event, sequence)?;
                 self.take_in(event);
+            }
+            if std::mem::take(&mut self.more) {
+                // It has said the rest before it answers.
+                self.connection.server.sync()?;
+                continue;
             }
             let Self {
                 connection, root, ..
@@ -296,6 +306,9 @@ impl Capture {
         event: &Event,
         sequence: SequenceNumber,
     ) -> Result<(), ScreenError> {
+        if let Event::DamageNotify(e) = event {
+            self.more = u8::from(e.level) & MORE != 0;
+        }
         let Some(limit) = &mut self.limit else {
             return Ok(());
         };
