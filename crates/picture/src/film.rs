@@ -1,7 +1,7 @@
 //! What changes again and again like a film, what of it the client has only nearly as it is, and when that is due to be
 //! sent as it is.
 
-use crate::damage::Damage;
+use crate::damage::{Damage, TILE};
 use crate::photo::looks_like_a_photo;
 use crate::screen::Screen;
 use etatuki_rfb::{MAX_JPEG_WIDTH, Rect};
@@ -67,38 +67,45 @@ impl Film {
     }
 
     /// Of the changed rectangles, those that may go as JPEG, in whole blocks joined from left to right: photographs that
-    /// move; or all of them (`every`), where what stands still is too much for the line, too.
+    /// move; or all of them (`every`), where what stands still is too much for the line, too. Of a block at a film's edge
+    /// it may be a part.
     pub(crate) fn scenes(&self, rects: &[Rect], every: bool, screen: &Screen) -> Vec<Rect> {
-        let mut candidates = vec![0usize; self.blocks.len()];
+        let mut changed = vec![0usize; self.blocks.len()];
         for rect in rects {
             for at in self.touched(*rect) {
                 if every || self.blocks[at].in_a_row >= MANY {
                     let inside = self.block(at, screen).intersection(rect);
-                    candidates[at] += inside.map_or(0, |inside| inside.area());
+                    changed[at] += inside.map_or(0, |inside| inside.area());
                 }
             }
         }
+        // A little of a picture costs less as it is than the whole block anew.
+        let much = |at: usize| changed[at] > 0 && changed[at] * 2 >= self.block(at, screen).area();
+        let photos: Vec<bool> = (0..self.blocks.len())
+            .map(|at| much(at) && self.is_scene(at, screen))
+            .collect();
         let mut scenes: Vec<Rect> = Vec::new();
-        for (at, changed) in candidates.into_iter().enumerate() {
+        for at in (0..self.blocks.len()).filter(|at| much(*at)) {
             let block = self.block(at, screen);
-            // A little of a picture costs less as it is than the whole block anew.
-            let much = changed * 2 >= block.area() && changed > 0;
-            let moves = self.blocks[at].in_a_row >= MANY;
-            if !much || !is_photo(screen, block) || !(moves || is_all_photo(screen, block)) {
-                continue;
-            }
-            match scenes.last_mut() {
-                Some(last)
-                    if last.y == block.y
-                        && last.right() == u32::from(block.x)
-                        && last.w + block.w <= MAX_JPEG_WIDTH =>
-                {
-                    last.w += block.w;
-                }
-                _ => scenes.push(block),
-            }
+            let scene = if photos[at] {
+                Some(block)
+            } else if self.moves(at) && self.neighbours(at).any(|beside| photos[beside]) {
+                film_within(screen, block)
+            } else {
+                None
+            };
+            scenes = joined(scenes, scene);
         }
         scenes
+    }
+
+    fn is_scene(&self, at: usize, screen: &Screen) -> bool {
+        let block = self.block(at, screen);
+        is_photo(screen, block) && (self.moves(at) || is_all_photo(screen, block))
+    }
+
+    fn moves(&self, at: usize) -> bool {
+        self.blocks[at].in_a_row >= MANY
     }
 
     /// The client got a JPEG of this.
@@ -166,6 +173,17 @@ impl Film {
             .filter(move |_| !empty)
     }
 
+    /// The blocks to the left and right, above and below.
+    fn neighbours(&self, at: usize) -> impl Iterator<Item = usize> {
+        let (column, columns) = (at % self.columns, self.columns);
+        let left = (column > 0).then(|| at - 1);
+        let right = (column + 1 < columns).then_some(at + 1);
+        let below = Some(at + columns).filter(|below| *below < self.blocks.len());
+        [left, right, at.checked_sub(columns), below]
+            .into_iter()
+            .flatten()
+    }
+
     fn square(&self, at: usize) -> Rect {
         let (x, y) = (at % self.columns, at / self.columns);
         Rect::new(x as u16 * SIDE, y as u16 * SIDE, SIDE, SIDE)
@@ -175,6 +193,57 @@ impl Film {
         let square = self.square(at);
         square.intersection(&screen.bounds()).unwrap_or_default()
     }
+}
+
+/// A rectangle more, as a part of the last one where it goes on there.
+fn joined(mut scenes: Vec<Rect>, scene: Option<Rect>) -> Vec<Rect> {
+    let Some(scene) = scene else { return scenes };
+    match scenes.last_mut() {
+        Some(last)
+            if (last.y, last.h) == (scene.y, scene.h)
+                && last.right() == u32::from(scene.x)
+                && last.w + scene.w <= MAX_JPEG_WIDTH =>
+        {
+            last.w += scene.w;
+        }
+        _ => scenes.push(scene),
+    }
+    scenes
+}
+
+/// What is left of a block without the frame of the window that the film is shown in, or the bar that lies on it: one or
+/// two rows of tiles at one of its sides. This asks more than once, so that the answer has to be surer.
+fn film_within(screen: &Screen, block: Rect) -> Option<Rect> {
+    let cut = |tiles: u16| {
+        let (right, bottom) = (block.x + block.w, block.y + block.h);
+        // Blocks begin where tiles do; at the screen's edge they may end elsewhere.
+        let before = |end: u16| (end - 1) / TILE * TILE - (tiles - 1) * TILE;
+        let (x, y) = (block.x + tiles * TILE, block.y + tiles * TILE);
+        let least = (tiles + 1) * TILE;
+        let across = (block.w >= least).then(|| {
+            let w = before(right) - block.x;
+            let right = Rect {
+                x,
+                w: right - x,
+                ..block
+            };
+            [Rect { w, ..block }, right]
+        });
+        let down = (block.h >= least).then(|| {
+            let h = before(bottom) - block.y;
+            let below = Rect {
+                y,
+                h: bottom - y,
+                ..block
+            };
+            [Rect { h, ..block }, below]
+        });
+        down.into_iter().chain(across).flatten()
+    };
+    [1, 2]
+        .into_iter()
+        .flat_map(cut)
+        .find(|part| is_photo(screen, *part) && is_all_photo(screen, *part))
 }
 
 fn is_photo(screen: &Screen, block: Rect) -> bool {

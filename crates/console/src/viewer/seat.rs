@@ -77,7 +77,8 @@ pub(crate) struct Seat {
     behind: VecDeque<u32>,
     fences: u32,
     held: Held,
-    /// The update that is being collected: several of the link's, if the viewer isn't ready.
+    /// The update that is being collected, but for the number of its rectangles: several of the link's, if the viewer
+    /// isn't ready.
     update: Vec<u8>,
     /// The link is inside an update.
     inside: bool,
@@ -104,7 +105,7 @@ impl Seat {
             behind: VecDeque::new(),
             fences: 0,
             held: Held::default(),
-            update: Vec::new(),
+            update: begun(),
             inside: false,
             waiting: false,
             sized: false,
@@ -369,7 +370,7 @@ impl Seat {
     }
 
     fn begin_update(&mut self) {
-        self.update.clear();
+        self.update = begun();
         self.sized = false;
         self.rectangles = 0;
     }
@@ -383,8 +384,13 @@ impl Seat {
 
     /// An update without rectangles is sent too: a viewer asks for the next one when it has got one.
     fn end_update(&mut self, actions: &mut Actions) {
-        encode::server::update_start(&mut actions.to_viewer, Some(self.rectangles));
-        actions.to_viewer.append(&mut self.update);
+        let mut update = std::mem::take(&mut self.update);
+        update[2..4].copy_from_slice(&self.rectangles.to_be_bytes());
+        if actions.to_viewer.is_empty() {
+            actions.to_viewer = update;
+        } else {
+            actions.to_viewer.append(&mut update);
+        }
         self.begin_update();
         self.waiting = false;
         self.wants = false;
@@ -510,6 +516,13 @@ impl Actions {
     fn pass(&mut self, message: &ClientMessage, extended_pointer: bool) {
         encode::client::message(&mut self.to_link, message, extended_pointer);
     }
+}
+
+/// An update whose number of rectangles, in its third and fourth byte, is still to come.
+fn begun() -> Vec<u8> {
+    let mut update = Vec::new();
+    encode::server::update_start(&mut update, Some(0));
+    update
 }
 
 /// Updates follow each other without being asked for, or don't.
