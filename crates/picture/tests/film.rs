@@ -134,6 +134,31 @@ fn what_is_drawn_beside_a_film_is_exact_at_once() {
 }
 
 #[test]
+fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
+    let mut cinema = Cinema::new();
+    let bar = Rect { h: 10, ..WINDOW };
+    for shift in 0..20 {
+        cinema.play(WINDOW);
+        let stripe = |at: usize| match (at + shift) / 8 % 2 {
+            0 => [0; 4],
+            _ => [255, 255, 255, 0],
+        };
+        cinema.draw(bar, (0..bar.area()).flat_map(stripe).collect());
+        let films = cinema.client.films;
+        cinema.passes(FRAME);
+        let (shown, row) = (&cinema.client.pixels, usize::from(WIDTH));
+        for at in 0..bar.area() {
+            let (x, y) = (at % usize::from(bar.w), at / usize::from(bar.w));
+            let place = (usize::from(bar.y) + y) * row + usize::from(bar.x) + x;
+            assert_eq!(shown[place], Some(stripe(at)), "{x}, {y}");
+        }
+        // Both rows of blocks: one whole, the other one without its uppermost tiles.
+        let now = cinema.client.films - films;
+        assert!(shift < 10 || now == 2, "{now} films");
+    }
+}
+
+#[test]
 fn a_film_for_a_client_that_knows_no_jpeg_is_exact() {
     let mut cinema = Cinema::new();
     cinema.updater.set_encodings(&KNOWN[2..]);

@@ -594,3 +594,44 @@ fn without_randr_there_is_one_monitor() {
     let rects: Vec<_> = stage.capture.monitors().iter().map(|m| m.rect).collect();
     assert_eq!(rects, [stage.capture.size().rect()]);
 }
+
+/// The X server tells of what was drawn around a window piece by piece.
+#[test]
+fn a_frame_behind_a_bar_is_never_seen_in_parts() {
+    let mut stage = Stage::new("640x480x24", &[]);
+    let window = |x, y, width, height| {
+        let window = stage.painter.generate_id().expect("id");
+        let look = CreateWindowAux::new().override_redirect(1);
+        let (root, kind) = (stage.root, WindowClass::INPUT_OUTPUT);
+        let painter = &stage.painter;
+        painter
+            .create_window(0, window, root, x, y, width, height, 0, kind, 0, &look)
+            .expect("window");
+        painter.map_window(window).expect("map");
+        window
+    };
+    let film = window(0, 0, 640, 480);
+    window(200, 0, 240, 40);
+    let gc = stage.painter.generate_id().expect("id");
+    let plain = CreateGCAux::new();
+    stage.painter.create_gc(gc, film, &plain).expect("gc");
+    stage.settle();
+    let whole = Rectangle {
+        x: 0,
+        y: 0,
+        width: 640,
+        height: 480,
+    };
+    for frame in 1..=300 {
+        let colour = ChangeGCAux::new().foreground(frame);
+        stage.painter.change_gc(gc, &colour).expect("colour");
+        let fill = stage.painter.poly_fill_rectangle(film, gc, &[whole]);
+        fill.expect("fill");
+        stage.painter.flush().expect("flush");
+        assert!(wait_readable(&stage.capture), "nothing of frame {frame}");
+        stage.capture.pump().expect("the server lives");
+        let told = stage.capture.damage().bounds();
+        assert_eq!(told, stage.capture.size().rect(), "frame {frame}");
+        refresh(&mut stage.capture, &mut stage.copy);
+    }
+}
