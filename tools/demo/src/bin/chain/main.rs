@@ -7,20 +7,27 @@
 //! it has left, one line of JSON is added to FILE: CPU seconds of each program, bytes on the link, the length. Anybody on
 //! this machine who connects sees and controls that display.
 
+mod cost;
 mod line;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
+use cost::{Course, Programs};
 use des::cipher::{BlockCipherEncrypt, KeyInit};
 use etatuki_demo::stage::Stage;
 use etatuki_demo::talk::Talk;
 use serde_json::{Value, json};
+
+/// How often the programs' CPU seconds are looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 #[derive(Parser)]
 struct Options {
@@ -40,17 +47,72 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let bin = options.bin.canonicalize()?;
     let listener = TcpListener::bind(("127.0.0.1", options.port))?;
+    let (port, present) = (options.port, Arc::<Present>::default());
+    let clients = Arc::clone(&present);
+    let serving = std::thread::spawn(move || serve_all(&options, &listener, &clients));
+    wait_for_the_end()?;
+    present.end();
+    // The next client, which finds the door closed.
+    let _ = TcpStream::connect(("127.0.0.1", port));
+    serving.join().map_err(|_| anyhow!("a thread panicked"))?
+}
+
+/// The client that is being served, and whether there may be another one.
+#[derive(Default)]
+struct Present {
+    client: Mutex<Option<TcpStream>>,
+    ended: AtomicBool,
+}
+
+impl Present {
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        if let Some(client) = self.lock().take() {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// False when there may be none any more.
+    fn comes(&self, client: &TcpStream) -> Result<bool> {
+        *self.lock() = Some(client.try_clone()?);
+        Ok(!self.ended.load(Ordering::SeqCst))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<TcpStream>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wait_for_the_end() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = term.recv() => Ok(()),
+            _ = int.recv() => Ok(()),
+        }
+    })
+}
+
+fn serve_all(options: &Options, listener: &TcpListener, present: &Present) -> Result<()> {
+    let bin = options.bin.canonicalize()?;
     loop {
         let (client, _) = listener.accept()?;
+        if !present.comes(&client)? {
+            return Ok(());
+        }
         let accepted = Instant::now();
         // A service of its own for each: one agent may not ask for a token every second.
         let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
-        match Chain::begin(&stage, &options)
+        match Chain::begin(&stage, options)
             .and_then(|chain| chain.serve(client, accepted, options.record.as_deref()))
         {
-            Ok(report) => write_down(&options, &report)?,
+            Ok(report) => write_down(options, &report)?,
             Err(error) => eprintln!("{error:#}"),
         }
     }
@@ -118,15 +180,22 @@ impl Chain {
         let back = std::thread::spawn(move || pass(console, client, record));
         // The first picture, and the console's counters, which it writes twice a second.
         std::thread::sleep(Duration::from_millis(1600));
-        let (began, cpu, link) = (Instant::now(), self.cpu()?, self.link()?);
+        let programs = Programs {
+            launcher: self.customer.process.pid().as_raw_nonzero().get(),
+            console: self.agent.process.pid().as_raw_nonzero().get(),
+        };
+        let (began, cpu, link) = (Instant::now(), programs.cpu()?, self.link()?);
+        let (mut course, mut memory) = (Course::default(), None);
+        while !back.is_finished() {
+            course.note(programs.cpu()?);
+            // What has ended has none any more.
+            memory = programs.memory().ok().or(memory);
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
         let _ = (back.join(), onward.join());
         let seconds = began.elapsed().as_secs_f64();
-        let spent = self.cpu()?;
-        let spent: Vec<f64> = spent
-            .iter()
-            .zip(cpu)
-            .map(|(now, then)| now - then)
-            .collect();
+        let now = programs.cpu()?;
+        let spent = [0, 1, 2].map(|each| now[each] - cpu[each]);
         // The console writes its counters twice a second.
         std::thread::sleep(Duration::from_millis(600));
         Ok(json!({
@@ -135,6 +204,8 @@ impl Chain {
             "launcher_cpu_s": spent[0],
             "host_cpu_s": spent[1],
             "console_cpu_s": spent[2],
+            "busiest_10_s": course.busiest(Duration::from_secs(10)),
+            "memory_mb": memory,
             "link_first_bytes": link,
             "link_bytes": self.link()? - link,
         }))
@@ -164,28 +235,6 @@ impl Chain {
         console.read_exact(&mut result)?;
         ensure!(result == [0; 4], "the password isn't taken");
         Ok(console)
-    }
-
-    /// CPU seconds of launcher, plugin host and console.
-    fn cpu(&self) -> Result<[f64; 3]> {
-        let launcher = self.customer.process.pid().as_raw_nonzero().get();
-        let children =
-            std::fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children"))?;
-        let hosts = (std::fs::read_dir(format!("/proc/{launcher}/task"))?)
-            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
-            .chain([children])
-            .flat_map(|pids| {
-                pids.split_whitespace()
-                    .filter_map(|pid| pid.parse().ok())
-                    .collect::<Vec<i32>>()
-            })
-            .collect::<std::collections::BTreeSet<_>>();
-        let hosts = hosts
-            .into_iter()
-            .map(|pid| seconds_of(pid).unwrap_or(0.0))
-            .sum();
-        let console = self.agent.process.pid().as_raw_nonzero().get();
-        Ok([seconds_of(launcher)?, hosts, seconds_of(console)?])
     }
 
     /// Bytes on the link so far, towards the agent.
@@ -241,14 +290,4 @@ fn response(password: &str, challenge: [u8; 16]) -> Vec<u8> {
         cipher.encrypt_block(block.into());
     }
     response.to_vec()
-}
-
-/// User and system time of a process (proc_pid_stat: fields 14 and 15, in hundredths of a second).
-fn seconds_of(pid: i32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat.rsplit_once(')').context("no name in it")?;
-    let ticks: Vec<f64> = (fields.split_whitespace().skip(11).take(2))
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    Ok(ticks.iter().sum::<f64>() / 100.0)
 }
