@@ -73,7 +73,7 @@ impl Film {
         let mut changed = vec![0usize; self.blocks.len()];
         for rect in rects {
             for at in self.touched(*rect) {
-                if every || self.blocks[at].in_a_row >= MANY {
+                if every || self.moves(at) {
                     let inside = self.block(at, screen).intersection(rect);
                     changed[at] += inside.map_or(0, |inside| inside.area());
                 }
@@ -214,36 +214,27 @@ fn joined(mut scenes: Vec<Rect>, scene: Option<Rect>) -> Vec<Rect> {
 /// What is left of a block without the frame of the window that the film is shown in, or the bar that lies on it: one or
 /// two rows of tiles at one of its sides. This asks more than once, so that the answer has to be surer.
 fn film_within(screen: &Screen, block: Rect) -> Option<Rect> {
-    let cut = |tiles: u16| {
-        let (right, bottom) = (block.x + block.w, block.y + block.h);
-        // Blocks begin where tiles do; at the screen's edge they may end elsewhere.
-        let before = |end: u16| (end - 1) / TILE * TILE - (tiles - 1) * TILE;
-        let (x, y) = (block.x + tiles * TILE, block.y + tiles * TILE);
-        let least = (tiles + 1) * TILE;
-        let across = (block.w >= least).then(|| {
-            let w = before(right) - block.x;
-            let right = Rect {
-                x,
-                w: right - x,
-                ..block
-            };
-            [Rect { w, ..block }, right]
-        });
-        let down = (block.h >= least).then(|| {
-            let h = before(bottom) - block.y;
-            let below = Rect {
-                y,
-                h: bottom - y,
-                ..block
-            };
-            [Rect { h, ..block }, below]
-        });
-        down.into_iter().chain(across).flatten()
-    };
-    [1, 2]
-        .into_iter()
-        .flat_map(cut)
+    let (x, y) = (block.x, block.y);
+    let (right, bottom) = (x + block.w, y + block.h);
+    let parts = [TILE, 2 * TILE].into_iter().flat_map(|cut| {
+        // At the screen's edge a block may end where no tile does.
+        let before = |end: u16| end.saturating_sub(cut).next_multiple_of(TILE);
+        [
+            between((x, y), (right, before(bottom))),
+            between((x, y + cut), (right, bottom)),
+            between((x, y), (before(right), bottom)),
+            between((x + cut, y), (right, bottom)),
+        ]
+    });
+    parts
+        .flatten()
         .find(|part| is_photo(screen, *part) && is_all_photo(screen, *part))
+}
+
+/// From one corner to the one that lies outside; `None` where nothing is between them.
+fn between((x, y): (u16, u16), (right, bottom): (u16, u16)) -> Option<Rect> {
+    let inside = right > x && bottom > y;
+    inside.then(|| Rect::new(x, y, right - x, bottom - y))
 }
 
 fn is_photo(screen: &Screen, block: Rect) -> bool {

@@ -385,7 +385,7 @@ impl Seat {
     /// An update without rectangles is sent too: a viewer asks for the next one when it has got one.
     fn end_update(&mut self, actions: &mut Actions) {
         let mut update = std::mem::take(&mut self.update);
-        update[2..4].copy_from_slice(&self.rectangles.to_be_bytes());
+        encode::server::update_count(&mut update, self.rectangles);
         if actions.to_viewer.is_empty() {
             actions.to_viewer = update;
         } else {
@@ -518,7 +518,7 @@ impl Actions {
     }
 }
 
-/// An update whose number of rectangles, in its third and fourth byte, is still to come.
+/// An update whose number of rectangles is still to come.
 fn begun() -> Vec<u8> {
     let mut update = Vec::new();
     encode::server::update_start(&mut update, Some(0));

@@ -21,6 +21,14 @@ pub fn update_start(out: &mut Vec<u8>, rectangles: Option<u16>) {
     out.extend(rectangles.unwrap_or(u16::MAX).to_be_bytes());
 }
 
+/// Says how many rectangles `update`, whose start was written before they were known, has after all.
+///
+/// # Panics
+/// It doesn't begin with a start.
+pub fn update_count(update: &mut [u8], rectangles: u16) {
+    update[2..4].copy_from_slice(&rectangles.to_be_bytes());
+}
+
 /// Head of a Raw rectangle; `rect.area()` pixels must follow.
 pub fn raw_head(out: &mut Vec<u8>, rect: Rect) {
     head(out, rect, encoding::RAW);

@@ -116,8 +116,7 @@ fn framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> u16) -> u16 {
     let start = out.len();
     server::update_start(out, Some(0));
     let count = write(out);
-    // The number of rectangles, in the update's third and fourth byte (RFC 6143 section 7.6.1).
-    out[start + 2..start + 4].copy_from_slice(&count.to_be_bytes());
+    server::update_count(&mut out[start..], count);
     count
 }
 
