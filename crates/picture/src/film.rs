@@ -15,6 +15,9 @@ const BETWEEN: Duration = Duration::from_millis(250);
 const SAME: Duration = Duration::from_millis(20);
 /// So many changes in a row make a film.
 const MANY: u8 = 3;
+/// Pixels of one JPEG at most: two rows of blocks in full HD. Each has some 600 bytes of tables, which a few larger ones
+/// save; but the first should be on its way, and be decoded, while the next is made.
+const LARGEST: usize = 2 * 1920 * SIDE as usize;
 /// What has been still for so long is sent as it is.
 const REST: Duration = Duration::from_millis(300);
 
@@ -66,7 +69,7 @@ impl Film {
         }
     }
 
-    /// Of the changed rectangles, those that may go as JPEG, in whole blocks joined from left to right: photographs that
+    /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be: photographs that
     /// move; or all of them (`every`), where what stands still is too much for the line, too. Of a block at a film's edge
     /// it may be a part.
     pub(crate) fn scenes(&self, rects: &[Rect], every: bool, screen: &Screen) -> Vec<Rect> {
@@ -96,7 +99,7 @@ impl Film {
             };
             scenes = joined(scenes, scene);
         }
-        scenes
+        stacked(scenes)
     }
 
     fn is_scene(&self, at: usize, screen: &Screen) -> bool {
@@ -209,6 +212,23 @@ fn joined(mut scenes: Vec<Rect>, scene: Option<Rect>) -> Vec<Rect> {
         _ => scenes.push(scene),
     }
     scenes
+}
+
+/// The same with those that go on below.
+fn stacked(scenes: Vec<Rect>) -> Vec<Rect> {
+    let mut stacked: Vec<Rect> = Vec::new();
+    for scene in scenes {
+        let fits = |above: &&mut Rect| {
+            (above.x, above.w) == (scene.x, scene.w)
+                && above.bottom() == u32::from(scene.y)
+                && above.area() + scene.area() <= LARGEST
+        };
+        match stacked.iter_mut().rev().find(fits) {
+            Some(above) => above.h += scene.h,
+            None => stacked.push(scene),
+        }
+    }
+    stacked
 }
 
 /// What is left of a block without the frame of the window that the film is shown in, or the bar that lies on it: one or

@@ -48,6 +48,8 @@ const MAX_FLYING: usize = 256;
 pub(crate) struct Pace {
     number: u32,
     flying: VecDeque<Flight>,
+    /// Bytes that have left of an update that goes in parts and isn't whole yet.
+    part: usize,
     window: usize,
     delay: LeastDelay,
     rate: Rate,
@@ -98,6 +100,7 @@ impl Default for Pace {
         Self {
             number: 0,
             flying: VecDeque::new(),
+            part: 0,
             window: FIRST_WINDOW,
             delay: LeastDelay::default(),
             rate: Rate::default(),
@@ -118,13 +121,18 @@ impl Pace {
     /// What the next update should hold at most.
     pub(crate) fn room(&self) -> Room {
         let free = self.window.saturating_sub(self.unanswered());
-        let turn = if self.is_slow() { TURN } else { FRAME };
-        let turn = self.rate.bytes_in(turn).max(self.window / 4);
-        let wire = turn.min(free.max(self.window / 4)) as f64;
-        let pixels = |ratio: f64| ((wire * ratio) as usize).max(LEAST_PIXELS);
+        let (least, slow) = (self.window / 4, self.is_slow());
+        let turn = self
+            .rate
+            .bytes_in(if slow { TURN } else { FRAME })
+            .max(least);
+        let free = turn.min(free.max(least));
+        // A frame of a film waits until it may go, and then goes whole.
+        let frame = if slow { free } else { turn };
+        let pixels = |wire: usize, ratio: f64| ((wire as f64 * ratio) as usize).max(LEAST_PIXELS);
         Room {
-            pixels: pixels(self.ratio),
-            jpeg: pixels(self.jpeg_ratio),
+            pixels: pixels(free, self.ratio),
+            jpeg: pixels(frame, self.jpeg_ratio),
         }
     }
 
@@ -166,7 +174,12 @@ impl Pace {
         self.number
     }
 
-    /// The last update has left, as so many bytes. `round_trip`: the line's own, as far as it is known; an update's
+    /// A part of an update that hasn't taken off yet has left, as so many bytes.
+    pub(crate) fn part_has_left(&mut self, wire: usize) {
+        self.part += wire;
+    }
+
+    /// The last update has left, or its last part, as so many bytes. `round_trip`: the line's own, as far as it is known; an update's
     /// delay is longer by the time that it takes the line itself.
     pub(crate) fn has_left(&mut self, wire: usize, round_trip: Option<Duration>, now: Duration) {
         if let Some(round_trip) = round_trip {
@@ -175,6 +188,7 @@ impl Pace {
         let Some(flight) = self.flying.back_mut().filter(|last| last.left.is_none()) else {
             return;
         };
+        let wire = std::mem::take(&mut self.part) + wire;
         flight.wire = wire;
         flight.left = Some(now);
         if flight.plain >= TELLING {

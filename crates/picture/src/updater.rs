@@ -16,6 +16,11 @@ use std::time::Duration;
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
+/// With so many bytes of JPEG a block goes off, and the update goes on in the next: they travel, and are decoded, while
+/// more is made.
+const PART: usize = 16 << 10;
+/// More bytes of pixels than this go behind a film, since compressing them takes a while.
+const MANY_PIXELS: usize = 64 << 10;
 
 /// The client asked for more than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +30,7 @@ pub enum UpdateError {
     TooManyUnanswered,
 }
 
-/// Whole server messages for a client; what they are is read by dereferencing.
+/// Whole server messages for a client, or an update's next rectangles; what they are is read by dereferencing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     /// The messages.
@@ -78,9 +83,25 @@ pub struct Updater {
     film_next: bool,
     film_order: Order,
     jpeg: JpegEncoder,
-    /// Bytes of JPEG files in the block that is being made, and where they begin.
-    packed: usize,
+    /// The update that the last block didn't end.
+    begun: Option<Begun>,
+    /// Where JPEG files begin in the block that is being made.
     packed_from: Option<usize>,
+}
+
+/// An update that has begun, and what it still lacks.
+#[derive(Debug, Default)]
+struct Begun {
+    films: VecDeque<Rect>,
+    /// Pixels as they are, behind the films.
+    rects: Vec<Rect>,
+    /// There wasn't room for everything.
+    cut: bool,
+    /// It shows all of the screen.
+    whole: bool,
+    /// Its bytes so far, and those of JPEG files among them.
+    bytes: usize,
+    packed: usize,
 }
 
 /// What the client understands, and what it has been told of ours.
@@ -125,7 +146,7 @@ impl Updater {
             film_next: false,
             film_order: Order::default(),
             jpeg: JpegEncoder::default(),
-            packed: 0,
+            begun: None,
             packed_from: None,
         }
     }
@@ -218,7 +239,11 @@ impl Updater {
     /// The last block has left, as so many bytes on the line, whose round trip is known or not. From this and the answers
     /// to our fences comes how much may be on its way; a client whose blocks' leaving is never told gets little at a time.
     pub fn left(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
-        self.pace.has_left(bytes, round_trip, now);
+        if self.is_inside() {
+            self.pace.part_has_left(bytes);
+        } else {
+            self.pace.has_left(bytes, round_trip, now);
+        }
     }
 
     /// Answers a SetDesktopSize of the client: 0 done (call it after the resize), 1 forbidden, 2 out
@@ -241,7 +266,14 @@ impl Updater {
     /// Whether an update could be sent now, if there were anything new: the moment to ask a tool for one.
     #[must_use]
     pub fn wants_update(&self) -> bool {
-        self.requested.is_some() || self.streams()
+        !self.is_inside() && (self.requested.is_some() || self.streams())
+    }
+
+    /// Whether the last block has begun an update that it didn't end. The screen should stay as it is until
+    /// [`next`](Self::next) has given the rest: or the client sees parts of two states.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// Continuous updates are on, and the client keeps up with them.
@@ -249,33 +281,76 @@ impl Updater {
         self.continuous.is_some() && self.pace.has_credit()
     }
 
-    /// The next block of whole server messages; `None` when there is nothing to say or no credit to
-    /// say it (an update request, or continuous updates and room on the line).
+    /// The next block: whole server messages, the last of which may be an update whose rest comes with the blocks after
+    /// this one (see [`is_inside`](Self::is_inside)). `None` when there is nothing to say or no credit to say it (an
+    /// update request, or continuous updates and room on the line).
     /// Call it when the link has credit, after every event, until it returns `None`.
     pub fn next(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
         let mut out = Vec::new();
-        self.packed = 0;
         self.packed_from = None;
-        if std::mem::take(&mut self.fresh) {
-            self.seen = None;
-            screen.damage_all();
-        }
-        while let Some(control) = self.controls.pop_front() {
-            self.say(control, screen, &mut out);
-        }
-        if self.wants_update() {
-            let area = self.area();
-            let told = self.tell_layout(screen, &mut out);
-            let shown = self.show(area, screen, now, &mut out);
-            if told || shown != Shown::Nothing {
-                self.spend_credit(shown == Shown::Part, screen, &mut out);
-            }
+        if let Some(begun) = self.begun.take() {
+            self.go_on(begun, screen, &mut out);
+        } else {
+            self.begin(screen, now, &mut out);
         }
         let packed_from = self.packed_from.unwrap_or(out.len());
         (!out.is_empty()).then_some(Block {
             bytes: out,
             packed_from,
         })
+    }
+
+    /// What there is to say, and as much of an update as a block may hold.
+    fn begin(&mut self, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.fresh) {
+            self.seen = None;
+            screen.damage_all();
+        }
+        while let Some(control) = self.controls.pop_front() {
+            self.say(control, screen, out);
+        }
+        if self.wants_update() {
+            let area = self.area();
+            let told = self.tell_layout(screen, out);
+            let begun = self.show(area, screen, now, out);
+            if told || begun.is_some() {
+                self.requested = None;
+                self.go_on(begun.unwrap_or_default(), screen, out);
+            }
+        }
+    }
+
+    /// More of the update, and behind the last of it a fence, if updates follow each other.
+    fn go_on(&mut self, mut begun: Begun, screen: &mut Screen, out: &mut Vec<u8>) {
+        let bounds = screen.bounds();
+        // Nothing is left of it where the screen has shrunk meanwhile, but it was counted.
+        let left = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
+        let before = begun.packed;
+        while let Some(rect) = begun.films.pop_front() {
+            begun.packed += self.put_film(left(rect), screen, out);
+            if begun.packed - before >= PART && !begun.films.is_empty() {
+                return self.stop_for_now(begun, out);
+            }
+        }
+        if begun.packed > before && !begun.rects.is_empty() {
+            return self.stop_for_now(begun, out);
+        }
+        let rects: Vec<Rect> = begun.rects.drain(..).map(left).collect();
+        self.put(&rects, screen, out);
+        let knows = self.seen.is_some() || !(self.known.copy_rect && begun.whole);
+        if !knows && screen.damage().rects(bounds).is_empty() {
+            self.seen = Some(Seen::all_of(screen));
+        }
+        if self.streams() {
+            let whole = begun.bytes + out.len();
+            let fence = our_fence(self.pace.takes_off(whole, begun.packed, begun.cut));
+            self.say(fence, screen, out);
+        }
+    }
+
+    fn stop_for_now(&mut self, mut begun: Begun, out: &[u8]) {
+        begun.bytes += out.len();
+        self.begun = Some(begun);
     }
 
     /// When [`next`](Self::next) may have something although nothing happens: what stood still goes from JPEG to what it
@@ -358,8 +433,14 @@ impl Updater {
     }
 
     /// An update with the pointer's shape and place, the moves, and then as many of the damaged pixels in
-    /// `area` as it may hold.
-    fn show(&mut self, area: Rect, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) -> Shown {
+    /// `area` as it may hold, but for its film. `None` without anything to show.
+    fn show(
+        &mut self,
+        area: Rect,
+        screen: &mut Screen,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> Option<Begun> {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
             screen.give_up_moves();
@@ -390,9 +471,10 @@ impl Updater {
             + moves.len()
             + rects.len()
             + films.len();
-        if count > 0 {
-            server::update_start(out, Some(count as u16));
+        if count == 0 {
+            return None;
         }
+        server::update_start(out, Some(count as u16));
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
@@ -404,17 +486,19 @@ impl Updater {
             server::copy_rect(out, copy.rect, copy.from);
         }
         scenes.iter().for_each(|scene| screen.damage().add(*scene));
-        self.put(&rects, screen, out);
-        self.put_films(&films, screen, out);
-        let known = self.seen.is_some() || !(self.known.copy_rect && whole);
-        if !known && screen.damage().rects(bounds).is_empty() {
-            self.seen = Some(Seen::all_of(screen));
-        }
-        match count {
-            0 => Shown::Nothing,
-            _ if cut => Shown::Part,
-            _ => Shown::All,
-        }
+        let (soon, rects) = if films.is_empty() || bytes(&rects) <= MANY_PIXELS {
+            (rects, Vec::new())
+        } else {
+            (Vec::new(), rects)
+        };
+        self.put(&soon, screen, out);
+        Some(Begun {
+            films: films.into(),
+            rects,
+            cut,
+            whole,
+            ..Begun::default()
+        })
     }
 
     /// What of the changes and of the film has room. Both together, or the picture would be torn between them; in turns
@@ -441,7 +525,7 @@ impl Updater {
 
     /// Pixels as they are, which the client has from now on.
     fn put(&mut self, rects: &[Rect], screen: &mut Screen, out: &mut Vec<u8>) {
-        out.reserve(rects.iter().map(|rect| rect.area() * 4 + 12).sum());
+        out.reserve(bytes(rects) + rects.len() * 12);
         let stride = usize::from(screen.width()) * 4;
         for rect in rects {
             server::raw_from(out, *rect, screen.pixels(), stride);
@@ -450,17 +534,15 @@ impl Updater {
         }
     }
 
-    /// Pixels that the client has nearly from now on.
-    fn put_films(&mut self, rects: &[Rect], screen: &mut Screen, out: &mut Vec<u8>) {
-        let stride = usize::from(screen.width()) * 4;
-        for rect in rects {
-            if self.put_jpeg(*rect, screen, stride, out) {
-                self.film.blurred(*rect);
-                self.has_got(*rect, screen);
-            } else {
-                self.put(&[*rect], screen, out);
-            }
-        }
+    /// Pixels that the client has nearly from now on, unless there is no JPEG of them; bytes of the file.
+    fn put_film(&mut self, rect: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> usize {
+        let Some(bytes) = self.put_jpeg(rect, screen, out) else {
+            self.put(&[rect], screen, out);
+            return 0;
+        };
+        self.film.blurred(rect);
+        self.has_got(rect, screen);
+        bytes
     }
 
     fn has_got(&mut self, rect: Rect, screen: &mut Screen) {
@@ -470,17 +552,15 @@ impl Updater {
         }
     }
 
-    /// False where there is no JPEG of it.
-    fn put_jpeg(&mut self, rect: Rect, screen: &Screen, stride: usize, out: &mut Vec<u8>) -> bool {
+    /// Bytes of the file; `None` where there is no JPEG.
+    fn put_jpeg(&mut self, rect: Rect, screen: &Screen, out: &mut Vec<u8>) -> Option<usize> {
         let (quality, start) = (self.pace.quality(), out.len());
+        let stride = usize::from(screen.width()) * 4;
         let file = self.jpeg.encode(screen.pixels(), stride, rect, quality);
-        let Some(file) = file.ok().filter(|file| server::jpeg(out, rect, file)) else {
-            return false;
-        };
+        let file = file.ok().filter(|file| server::jpeg(out, rect, file))?;
         self.packed_from.get_or_insert(start);
-        self.packed += file.len();
         self.pace.photographed(rect.area(), file.len());
-        true
+        Some(file.len())
     }
 
     /// The film that has changed, taken out of the damage; whoever calls this puts back what isn't sent.
@@ -535,15 +615,6 @@ impl Updater {
         let before = std::mem::replace(&mut self.pointer, number);
         place.filter(|_| self.known.pointer_pos && before != number)
     }
-
-    /// The request is answered; with continuous updates a fence tells when the client has come here.
-    fn spend_credit(&mut self, cut: bool, screen: &mut Screen, out: &mut Vec<u8>) {
-        self.requested = None;
-        if self.streams() {
-            let fence = our_fence(self.pace.takes_off(out.len(), self.packed, cut));
-            self.say(fence, screen, out);
-        }
-    }
 }
 
 /// What an update will hold: pixels as they are, and as JPEG; and whether something must wait.
@@ -553,13 +624,9 @@ struct Chosen {
     cut: bool,
 }
 
-/// What an update holds of what changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Nothing,
-    /// There wasn't room for the rest.
-    Part,
-    All,
+/// Of their pixels.
+fn bytes(rects: &[Rect]) -> usize {
+    rects.iter().map(|rect| rect.area() * 4).sum()
 }
 
 fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {

@@ -206,6 +206,11 @@ impl Agent {
         self.dirty = true;
     }
 
+    /// Whether he has got a part of an update: the screen must stay as it is until he has all of it.
+    pub(crate) fn is_inside_update(&self) -> bool {
+        !self.over && self.updater.as_ref().is_some_and(Updater::is_inside)
+    }
+
     /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
     /// it gave has left, or nothing waits: the newest state wins, and no queue builds up.
     pub(crate) fn pump(&mut self, tool: &mut ToolLink) {
@@ -237,7 +242,7 @@ impl Agent {
         }
         let credit =
             self.picture.is_idle() && self.updater.as_ref().is_some_and(Updater::wants_update);
-        if credit || !self.dirty {
+        if credit || !(self.dirty || self.is_inside_update()) {
             tool.ask();
         }
     }

@@ -129,6 +129,10 @@ impl<'a> Room<'a> {
                 }
             }
             self.pump();
+            if self.is_inside_update() {
+                // The link sends what it has been given, while the rest is still to be made.
+                tokio::task::yield_now().await;
+            }
         }
         self.show();
     }
@@ -148,18 +152,20 @@ impl<'a> Room<'a> {
             .machine
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
+        let inside = self.is_inside_update();
         let door = self.door.as_deref_mut().filter(|_| self.accepting);
         let settled = self.tool.as_ref().is_some_and(ToolLink::is_settled);
         let agent = self.agent.as_ref().filter(|_| settled);
         let due = due.into_iter().chain(agent.and_then(Agent::due)).min();
         let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
+        let tool = self.tool.as_mut().filter(|_| !inside);
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),
             minted = of(self.minting.as_mut()) => Signal::Minted(minted),
             event = of(door.map(Door::next)) => Signal::Door(event),
             news = of(self.plugin.as_mut().map(Plugin::news)) => Signal::Plugin(news),
             event = of(self.agent.as_mut().map(|agent| agent.next(takes_input))) => Signal::Agent(event),
-            event = of(self.tool.as_mut().map(ToolLink::next)) => Signal::Tool(event),
+            event = of(tool.map(ToolLink::next)) => Signal::Tool(event),
             () = of(self.ending.as_mut()) => Signal::Ended,
             () = of(due.map(tokio::time::sleep_until)) => Signal::Time,
         }
@@ -357,6 +363,11 @@ impl<'a> Room<'a> {
         if let (Some(agent), Some(tool)) = (&mut self.agent, &mut self.tool) {
             agent.pump(tool);
         }
+    }
+
+    /// What the tool sends meanwhile waits in its socket.
+    fn is_inside_update(&self) -> bool {
+        self.agent.as_ref().is_some_and(Agent::is_inside_update)
     }
 
     fn happened(&mut self, event: Event) {

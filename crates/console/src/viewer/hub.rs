@@ -13,14 +13,16 @@ use etatuki_rfb::{
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Actions, Known, Seat, jpeg::PictureParser, seat};
+use super::{Actions, Known, Seat, jpeg::PictureParser, seat, terms::CannotResize};
 
 /// Chunks of input that may wait for the link.
 const INPUT_QUEUE: usize = 256;
-/// Chunks of picture that may wait for the viewer: little, for what waits is old.
-const PICTURE_QUEUE: usize = 4;
-/// A chunk for the viewer is sent on once it is this large.
-const CHUNK: usize = 1 << 20;
+/// Bytes that may wait for the viewer before nothing more is taken in: little, for what waits is old.
+const MAX_OUTGOING: usize = 4 << 20;
+/// Of a block of the link's, so much is taken in before the viewer gets it.
+const CHUNK: usize = 128 << 10;
+/// What a buffer may keep of its room when there was more.
+const KEEP: usize = 2 * MAX_OUTGOING;
 /// Clipboard texts that may wait for the link.
 const CLIPBOARD_QUEUE: usize = 4;
 /// Bytes of a ServerInit but for its name.
@@ -80,9 +82,6 @@ pub(crate) struct ToLink {
     pub(crate) clipboard: mpsc::Receiver<String>,
 }
 
-/// Bytes for a viewer, and the way to it.
-type Portion = (mpsc::Sender<Vec<u8>>, Vec<u8>);
-
 /// See the module. One for each session.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -93,8 +92,8 @@ pub(crate) struct Hub {
     places: AtomicBool,
     input: mpsc::Sender<Vec<u8>>,
     clipboard: mpsc::Sender<String>,
-    /// The viewer has said something, or is gone.
-    viewer_moved: Notify,
+    /// There is something for the viewer, or it has taken something, said something, or is gone.
+    moved: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +107,6 @@ struct Shared {
 struct Watching {
     number: u64,
     seat: Seat,
-    picture: mpsc::Sender<Vec<u8>>,
     dismiss: oneshot::Sender<Dismissal>,
 }
 
@@ -117,7 +115,13 @@ struct Watching {
 pub(crate) struct Place<'a> {
     hub: &'a Hub,
     number: u64,
-    picture: mpsc::Sender<Vec<u8>>,
+}
+
+/// What is to be sent to a viewer.
+#[derive(Debug)]
+pub(crate) struct Picture<'a> {
+    hub: &'a Hub,
+    number: u64,
 }
 
 /// What a viewer gets with its place.
@@ -128,7 +132,7 @@ pub(crate) struct Seated<'a> {
     /// The screen as the viewer must be told.
     pub(crate) init: ServerInit,
     /// What to send to the viewer.
-    pub(crate) picture: mpsc::Receiver<Vec<u8>>,
+    pub(crate) picture: Picture<'a>,
     /// Tells when it must go.
     pub(crate) dismissed: oneshot::Receiver<Dismissal>,
 }
@@ -145,7 +149,7 @@ impl Hub {
             places: AtomicBool::new(false),
             input,
             clipboard,
-            viewer_moved: Notify::new(),
+            moved: Notify::new(),
         };
         (
             hub,
@@ -198,16 +202,11 @@ impl Hub {
 
     /// Text from the customer's clipboard for the viewer.
     pub(crate) async fn show_clipboard(&self, text: &str) {
-        let out = self
-            .lock()
-            .watching
-            .as_ref()
-            .map(|watching| (watching.picture.clone(), watching.seat.clipboard(text)));
-        if let Some((picture, bytes)) = out
-            && !bytes.is_empty()
-        {
-            let _ = picture.send(bytes).await;
+        self.until_taken().await;
+        if let Some(watching) = &mut self.lock().watching {
+            watching.seat.clipboard(text);
         }
+        self.moved.notify_waiters();
     }
 
     /// Seats a viewer that is past its handshake; one that sat there is sent away. `None` when the session is
@@ -226,25 +225,18 @@ impl Hub {
             format: PixelFormat::BGRX,
             name: known.name.clone(),
         };
-        let (picture, picture_end) = mpsc::channel(PICTURE_QUEUE);
         let (dismiss, dismissed) = oneshot::channel();
         shared.seats += 1;
         let number = shared.seats;
-        let place = Place {
-            hub: self,
-            number,
-            picture: picture.clone(),
-        };
         shared.watching = Some(Watching {
             number,
             seat: Seat::new((width, height)).with_places(self.places.load(Ordering::Relaxed)),
-            picture,
             dismiss,
         });
         Some(Seated {
-            place,
+            place: Place { hub: self, number },
             init,
-            picture: picture_end,
+            picture: Picture { hub: self, number },
             dismissed,
         })
     }
@@ -264,7 +256,7 @@ impl Hub {
             return;
         };
         let _ = watching.dismiss.send(why);
-        self.viewer_moved.notify_one();
+        self.moved.notify_waiters();
         let farewell = watching.seat.leave(self.controls());
         if !farewell.is_empty() {
             // A full queue means that the link is as good as gone.
@@ -272,27 +264,27 @@ impl Hub {
         }
     }
 
-    /// Takes in one message of the customer's side. What is for the viewer comes back with the way to it.
-    fn take_in(&self, message: &ServerMessage) -> Result<Option<Portion>, PictureError> {
+    /// Takes in one message of the customer's side; true if much waits for the viewer now.
+    fn take_in(&self, message: &ServerMessage) -> Result<bool, PictureError> {
         let mut shared = self.lock();
         let known = shared.known.as_mut().ok_or(PictureError::Init)?;
         known.learn(message);
         if let ServerMessage::Fence { flags, payload } = message {
-            return self.answer(*flags, payload).map(|()| None);
+            return self.answer(*flags, payload).map(|()| false);
         }
         let Some(watching) = &mut shared.watching else {
-            return Ok(None);
+            return Ok(false);
         };
         let Ok(actions) = watching.seat.link_said(message) else {
             self.dismiss(&mut shared, Dismissal::CannotResize);
-            return Ok(None);
+            return Ok(false);
         };
         if !actions.to_link.is_empty() {
             self.input
                 .try_send(actions.to_link)
                 .map_err(|_| PictureError::Stuck)?;
         }
-        Ok((!actions.to_viewer.is_empty()).then(|| (watching.picture.clone(), actions.to_viewer)))
+        Ok(watching.seat.outgoing.len() > CHUNK)
     }
 
     /// Whatever was before the question has been taken in by now; the customer's side sends more when it knows.
@@ -306,11 +298,47 @@ impl Hub {
         self.input.try_send(bytes).map_err(|_| PictureError::Stuck)
     }
 
-    /// Whether the next update has to wait for the viewer.
-    fn must_wait(&self) -> bool {
-        let shared = self.lock();
-        let watching = shared.watching.as_ref();
-        watching.is_some_and(|watching| watching.seat.must_wait())
+    /// Waits until something is so of the viewer that is watching, or nobody is.
+    async fn until(&self, done: impl Fn(&Seat) -> bool) {
+        loop {
+            // Before the look, so that nothing that happens after it is missed.
+            let moved = self.moved.notified();
+            if self
+                .lock()
+                .watching
+                .as_ref()
+                .is_none_or(|watching| done(&watching.seat))
+            {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Waits while the viewer doesn't take what waits for it.
+    async fn until_taken(&self) {
+        self.until(|seat| seat.outgoing.len() <= MAX_OUTGOING).await;
+    }
+}
+
+impl Picture<'_> {
+    /// Waits for bytes, and exchanges the buffer, whose content has been sent, for them. For ever once another viewer
+    /// has the place. Cancel safe.
+    pub(crate) async fn next(&mut self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.shrink_to(KEEP);
+        while buffer.is_empty() {
+            let moved = self.hub.moved.notified();
+            if let Some(watching) = &mut self.hub.lock().watching
+                && watching.number == self.number
+            {
+                watching.seat.outgoing.take(buffer);
+            }
+            if buffer.is_empty() {
+                moved.await;
+            }
+        }
+        self.hub.moved.notify_waiters();
     }
 }
 
@@ -324,49 +352,44 @@ impl Place<'_> {
             .is_some_and(|watching| watching.seat.extended_pointer())
     }
 
-    /// Takes in what the viewer sent, and passes on what follows from it.
+    /// Takes in what the viewer sent, and passes on what follows from it; waits while the viewer doesn't take the
+    /// answers.
     ///
     /// # Errors
     /// The viewer can't go on.
-    pub(crate) async fn take_in(&self, message: ClientMessage) -> Result<(), seat::CannotResize> {
-        let actions = self.act(message)?;
-        self.hub.viewer_moved.notify_one();
+    pub(crate) async fn take_in(&self, message: ClientMessage) -> Result<(), CannotResize> {
+        let (actions, answered) = self.act(message)?;
+        self.hub.moved.notify_waiters();
         if !actions.to_link.is_empty() {
             let _ = self.hub.input.send(actions.to_link).await;
         }
         if let Some(text) = actions.clipboard {
             let _ = self.hub.clipboard.send(text).await;
         }
-        if !actions.to_viewer.is_empty() {
-            let _ = self.picture.send(actions.to_viewer).await;
+        if answered {
+            self.hub.until_taken().await;
         }
         Ok(())
     }
 
-    fn act(&self, message: ClientMessage) -> Result<Actions, seat::CannotResize> {
+    /// What follows for the customer's side, and whether anything did for the viewer.
+    fn act(&self, message: ClientMessage) -> Result<(Actions, bool), CannotResize> {
         let control = self.hub.controls();
         let mut shared = self.hub.lock();
         let Shared {
             known: Some(known),
-            watching: Some(watching),
+            watching: Some(Watching { number, seat, .. }),
             ..
         } = &mut *shared
         else {
-            return Ok(Actions::default());
+            return Ok(Default::default());
         };
-        if watching.number != self.number {
-            return Ok(Actions::default());
+        if *number != self.number {
+            return Ok(Default::default());
         }
-        let mut actions = watching.seat.viewer_said(message, known, control)?;
-        // While nobody can get in between: a new size must be on its way before the first picture of it.
-        if !actions.to_viewer.is_empty()
-            && let Err(mpsc::error::TrySendError::Full(bytes)) = self
-                .picture
-                .try_send(std::mem::take(&mut actions.to_viewer))
-        {
-            actions.to_viewer = bytes;
-        }
-        Ok(actions)
+        let before = seat.outgoing.len();
+        let actions = seat.viewer_said(message, known, control)?;
+        Ok((actions, seat.outgoing.len() > before))
     }
 }
 
@@ -404,23 +427,16 @@ impl PictureReader {
         let Some(parser) = &mut self.parser else {
             return Ok(());
         };
-        let mut chunk: Option<Portion> = None;
         while let Some(message) = parser.next()? {
-            while message == ServerMessage::UpdateStart && hub.must_wait() {
-                flush(chunk.take()).await;
-                hub.viewer_moved.notified().await;
+            if message == ServerMessage::UpdateStart {
+                hub.until(|seat| !seat.must_wait()).await;
             }
-            let Some((way, bytes)) = hub.take_in(&message)? else {
-                continue;
-            };
-            match &mut chunk {
-                Some((same, collected)) if same.same_channel(&way) && collected.len() < CHUNK => {
-                    collected.extend_from_slice(&bytes);
-                }
-                _ => flush(chunk.replace((way, bytes))).await,
+            if hub.take_in(&message)? {
+                hub.moved.notify_waiters();
+                hub.until_taken().await;
             }
         }
-        flush(chunk).await;
+        hub.moved.notify_waiters();
         Ok(())
     }
 
@@ -439,13 +455,6 @@ impl PictureReader {
         hub.lock().known = Some(Known::new(init));
         hub.stage.send_replace(Stage::Ready);
         Ok(())
-    }
-}
-
-async fn flush(chunk: Option<Portion>) {
-    if let Some((way, bytes)) = chunk {
-        // A viewer that is gone needs no picture.
-        let _ = way.send(bytes).await;
     }
 }
 

@@ -80,9 +80,11 @@ impl PictureParser {
         let row = usize::from(rest.w) * 4;
         let rows = (BAND / row).clamp(1, usize::from(rest.h)) as u16;
         let done = self.pixels.len() - row * usize::from(rest.h);
-        let mut pixels = self.pixels[done..done + row * usize::from(rows)].to_vec();
-        for pixel in pixels.as_chunks_mut::<4>().0 {
-            *pixel = [pixel[2], pixel[1], pixel[0], 0];
+        let band = &self.pixels[done..done + row * usize::from(rows)];
+        let mut pixels = vec![0; band.len()];
+        let (ours, theirs) = (pixels.as_chunks_mut::<4>().0, band.as_chunks::<4>().0);
+        for (pixel, rgba) in ours.iter_mut().zip(theirs) {
+            *pixel = (u32::from_be_bytes(*rgba) >> 8).to_le_bytes();
         }
         self.rest = Rect::new(rest.x, rest.y + rows, rest.w, rest.h - rows);
         let rect = Rect { h: rows, ..rest };

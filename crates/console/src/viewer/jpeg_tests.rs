@@ -138,8 +138,10 @@ async fn raw_and_jpeg_in_one_update_are_the_right_picture_for_a_viewer_that_know
     }
     let mut viewer = ServerParser::new(Limits::default(), PixelFormat::BGRX, SIZE.0, SIZE.1);
     let (mut seen, mut ended) = (vec![0; picture.len()], false);
+    let mut buffer = Vec::new();
     while !ended {
-        viewer.push(&seated.picture.recv().await.unwrap());
+        seated.picture.next(&mut buffer).await;
+        viewer.push(&buffer);
         while let Some(message) = viewer.next().unwrap() {
             ended |= message == ServerMessage::UpdateEnd;
             if let ServerMessage::Rectangle(Rectangle::Raw { rect, pixels }) = message {

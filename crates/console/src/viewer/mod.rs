@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |------|------|
-//! | `known`, `seat`, `held`, `latin1` | pure: messages in, messages and bytes out |
+//! | `known`, `seat`, `terms`, `outgoing`, `held`, `latin1` | pure: messages in, messages and bytes out |
 //! | `jpeg` | pure: JPEG rectangles become plain ones before anybody else sees them |
 //! | `hub` | what the viewers of one session share; the ends of the link's streams |
 //! | `serve` | one viewer's connection: handshake, then both directions |
@@ -18,9 +18,11 @@ mod hub;
 mod jpeg;
 mod known;
 mod latin1;
+mod outgoing;
 mod pipe;
 mod seat;
 mod serve;
+mod terms;
 
 pub(crate) use hub::{Around, Hub, PictureError, PictureReader, Stage, ToLink};
 pub(crate) use pipe::{TcpSource, WebSink, WebSource};

@@ -28,12 +28,12 @@ pub(crate) trait Source: Send {
 
 /// Bytes to a viewer.
 pub(crate) trait Sink: Send {
-    /// Sends all of it.
-    fn write(&mut self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
+    /// Sends all of it, and empties the buffer or takes it.
+    fn write(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 impl<S: Sink> Sink for &mut S {
-    fn write(&mut self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
+    fn write(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
         (**self).write(bytes)
     }
 }
@@ -51,8 +51,10 @@ impl Source for TcpSource {
 }
 
 impl Sink for OwnedWriteHalf {
-    async fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        self.write_all(&bytes).await
+    async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        bytes.clear();
+        Ok(())
     }
 }
 
@@ -81,8 +83,8 @@ impl Source for WebSource {
 pub(crate) struct WebSink(pub(crate) SplitSink<WebSocket, Message>);
 
 impl Sink for WebSink {
-    async fn write(&mut self, bytes: Vec<u8>) -> io::Result<()> {
-        let mut rest = Bytes::from(bytes);
+    async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let mut rest = Bytes::from(std::mem::take(bytes));
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(MESSAGE));
             self.0

@@ -3,12 +3,18 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use etatuki_rfb::{
-    ClientMessage, CursorImage, Layout, PixelFormat, Rect, Rectangle, ServerMessage,
+    ClientMessage, PixelFormat, Rect, Rectangle, ServerMessage,
     encode::{self, fence_flags},
-    encoding, translate,
+    encoding,
 };
 
-use super::{Known, held::Held, latin1};
+use super::{
+    Known,
+    held::Held,
+    latin1,
+    outgoing::Outgoing,
+    terms::{CannotResize, Terms},
+};
 
 /// What the customer's side may be told that a viewer understands. Anything else that a viewer announces
 /// (other encodings, noVNC's extended clipboard) is left out.
@@ -38,35 +44,27 @@ const MAX_WAITING: usize = 4 << 20;
 /// Updates that a viewer with continuous updates may be behind.
 const MAX_BEHIND: usize = 2;
 
-/// What is to be sent after a message was taken in.
+/// What is to be sent to the customer's side after a message was taken in.
 #[derive(Debug, Default)]
 pub(crate) struct Actions {
     /// Bytes for the link's input stream: whole client messages.
     pub(crate) to_link: Vec<u8>,
-    /// Bytes for the viewer: whole server messages.
-    pub(crate) to_viewer: Vec<u8>,
     /// Text for the customer's clipboard.
     pub(crate) clipboard: Option<String>,
 }
 
-/// The viewer can't follow the screen's new size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the customer's screen changed its size, and the viewer has not said that it can follow")]
-pub(crate) struct CannotResize;
-
 /// A viewer past its handshake.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    format: PixelFormat,
-    announced: BTreeSet<i32>,
+    terms: Terms,
+    /// What it is sent. Whoever serves it takes it from here.
+    pub(super) outgoing: Outgoing,
+    /// The pixel format that it wants from the next update on.
+    next_format: Option<PixelFormat>,
     /// The pointer's place is shown beside the viewer, which needn't know of it.
     places: bool,
-    /// The size that the viewer was told last.
-    size: (u16, u16),
     /// It has asked for a picture; before that it gets nothing.
     listening: bool,
-    /// It was told that the customer's side understands nine mouse buttons.
-    extended_pointer: bool,
     /// It was told that we understand fences and continuous updates.
     continuous_told: bool,
     /// It gets updates without asking.
@@ -86,6 +84,7 @@ pub(crate) struct Seat {
     waiting: bool,
     /// It tells a size, to which no pixels may be added.
     sized: bool,
+    /// Rectangles of the update that is being collected, or is going out.
     rectangles: u16,
 }
 
@@ -93,12 +92,11 @@ impl Seat {
     /// A viewer that has just been told this size by its ServerInit.
     pub(crate) fn new(size: (u16, u16)) -> Self {
         Self {
-            format: PixelFormat::BGRX,
-            announced: BTreeSet::new(),
+            terms: Terms::new(size),
+            outgoing: Outgoing::default(),
+            next_format: None,
             places: false,
-            size,
             listening: false,
-            extended_pointer: false,
             continuous_told: false,
             continuous: false,
             wants: false,
@@ -121,7 +119,7 @@ impl Seat {
 
     /// Whether the viewer may use pointer events with nine buttons from now on.
     pub(crate) const fn extended_pointer(&self) -> bool {
-        self.extended_pointer
+        self.terms.extended_pointer
     }
 
     /// Whether the link's next update has to wait until the viewer has taken in what it got.
@@ -149,14 +147,17 @@ impl Seat {
     ) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
-            ClientMessage::SetPixelFormat(format) => self.format = format,
+            ClientMessage::SetPixelFormat(format) if self.outgoing.is_open() => {
+                self.next_format = Some(format);
+            }
+            ClientMessage::SetPixelFormat(format) => self.terms.format = format,
             ClientMessage::SetEncodings(encodings) => self.encodings(&encodings, &mut actions),
             ClientMessage::UpdateRequest { .. } if !self.listening => {
                 self.first_request(known, &mut actions)?;
             }
             ClientMessage::UpdateRequest { incremental, .. } => {
                 self.wants = true;
-                self.hand_over(&mut actions);
+                self.hand_over();
                 if !incremental {
                     actions.pass(&message, false);
                 }
@@ -170,13 +171,11 @@ impl Seat {
                 actions.clipboard = Some(latin1::to_text(&text));
             }
             ClientMessage::CutText(_) => {}
-            ClientMessage::Fence { flags, payload } => self.fence(flags, &payload, &mut actions),
-            ClientMessage::EnableContinuousUpdates { enable, .. } => {
-                self.enable_continuous(enable, &mut actions);
-            }
+            ClientMessage::Fence { flags, payload } => self.fence(flags, &payload),
+            ClientMessage::EnableContinuousUpdates { enable, .. } => self.enable_continuous(enable),
             ClientMessage::SetDesktopSize { .. } if control => actions.pass(&message, false),
             ClientMessage::SetDesktopSize { .. } => {
-                self.forbid_resize(known, &mut actions);
+                self.forbid_resize(known);
             }
         }
         Ok(actions)
@@ -189,31 +188,36 @@ impl Seat {
     pub(crate) fn link_said(&mut self, message: &ServerMessage) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
-            ServerMessage::UpdateStart => self.inside = true,
+            ServerMessage::UpdateStart => self.begin(),
             ServerMessage::Rectangle(rectangle) if self.listening => {
-                let before = self.size;
+                let before = self.terms.size;
                 let sizes = matches!(
                     rectangle,
                     Rectangle::DesktopSize { .. } | Rectangle::ExtendedDesktopSize { .. }
                 );
                 if sizes && self.waiting {
-                    self.end_update(&mut actions);
+                    self.end_update();
                 }
                 self.sized |= sizes;
-                self.rectangle(rectangle)?;
-                if self.size != before {
-                    actions.pass(&streaming(true, self.size), false);
+                let update = self.outgoing.open().unwrap_or(&mut self.update);
+                self.rectangles += self.terms.put(rectangle, update)?;
+                if self.terms.size != before {
+                    actions.pass(&streaming(true, self.terms.size), false);
                 }
                 if self.update.len() > MAX_UPDATE || self.rectangles == u16::MAX - 1 {
-                    self.end_update(&mut actions);
+                    self.end_update();
                 }
             }
             ServerMessage::UpdateEnd => {
                 self.inside = false;
-                self.waiting = self.listening;
-                self.hand_over(&mut actions);
+                if self.outgoing.is_open() {
+                    self.end_update();
+                } else {
+                    self.waiting = self.listening;
+                    self.hand_over();
+                }
             }
-            ServerMessage::Bell if self.listening => encode::server::bell(&mut actions.to_viewer),
+            ServerMessage::Bell if self.listening => encode::server::bell(self.outgoing.messages()),
             // The clipboard has a stream of its own, and fences are answered for every viewer alike.
             _ => {}
         }
@@ -221,12 +225,10 @@ impl Seat {
     }
 
     /// The customer's clipboard, for a viewer that isn't our page.
-    pub(crate) fn clipboard(&self, text: &str) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    pub(crate) fn clipboard(&mut self, text: &str) {
         if self.listening {
-            encode::server::cut_text(&mut bytes, &latin1::from_text(text));
+            encode::server::cut_text(self.outgoing.messages(), &latin1::from_text(text));
         }
-        bytes
     }
 
     /// The customer has taken control back and released every key there.
@@ -239,17 +241,17 @@ impl Seat {
         let mut actions = Actions::default();
         if control {
             for release in self.held.release() {
-                actions.pass(&release, self.extended_pointer);
+                actions.pass(&release, self.terms.extended_pointer);
             }
         }
         if self.listening {
-            actions.pass(&streaming(false, self.size), false);
+            actions.pass(&streaming(false, self.terms.size), false);
         }
         actions.to_link
     }
 
     fn encodings(&mut self, encodings: &[i32], actions: &mut Actions) {
-        self.announced = encodings.iter().copied().collect();
+        self.terms.announce(encodings);
         let mut seen = BTreeSet::new();
         let passed_on = encodings
             .iter()
@@ -261,7 +263,7 @@ impl Seat {
         }
         actions.pass(&ClientMessage::SetEncodings(cut), false);
         if self.listening {
-            self.tell_continuous(actions);
+            self.tell_continuous();
         }
     }
 
@@ -270,12 +272,12 @@ impl Seat {
     fn first_request(&mut self, known: &Known, actions: &mut Actions) -> Result<(), CannotResize> {
         self.listening = true;
         self.wants = true;
-        self.begin_update();
-        self.introduce(known)?;
+        self.clear_update();
+        self.rectangles = self.terms.introduce(known, &mut self.update)?;
         if self.rectangles > 0 {
-            self.end_update(actions);
+            self.end_update();
         }
-        self.tell_continuous(actions);
+        self.tell_continuous();
         let whole = ClientMessage::UpdateRequest {
             incremental: false,
             rect: whole(known.size),
@@ -285,79 +287,63 @@ impl Seat {
         Ok(())
     }
 
-    fn introduce(&mut self, known: &Known) -> Result<(), CannotResize> {
-        if let Some(screens) = &known.layout
-            && self.has(encoding::EXTENDED_DESKTOP_SIZE)
-        {
-            self.put_size(known.size, screens);
-        } else {
-            self.resize(known.size)?;
-        }
-        if let Some(cursor) = &known.cursor {
-            self.cursor(cursor);
-        }
-        for encoding in &known.supports {
-            self.supports(*encoding);
-        }
-        Ok(())
-    }
-
     /// Once: a fence and the end of continuous updates say that both are understood.
-    fn tell_continuous(&mut self, actions: &mut Actions) {
-        let both = self.has(encoding::FENCE) && self.has(encoding::CONTINUOUS_UPDATES);
+    fn tell_continuous(&mut self) {
+        let both = self.terms.has(encoding::FENCE) && self.terms.has(encoding::CONTINUOUS_UPDATES);
         if both && !self.continuous_told {
             self.continuous_told = true;
-            self.ask(actions);
-            encode::server::end_of_continuous_updates(&mut actions.to_viewer);
+            self.ask();
+            encode::server::end_of_continuous_updates(self.outgoing.messages());
         }
     }
 
     /// Wherever it wants them: it gets all of the screen.
-    fn enable_continuous(&mut self, enable: bool, actions: &mut Actions) {
+    fn enable_continuous(&mut self, enable: bool) {
         if !self.continuous_told {
             return;
         }
         self.continuous = enable;
-        self.hand_over(actions);
+        self.hand_over();
         if !enable {
-            encode::server::end_of_continuous_updates(&mut actions.to_viewer);
+            encode::server::end_of_continuous_updates(self.outgoing.messages());
         }
     }
 
     /// A fence to the viewer: how far it has come.
-    fn ask(&mut self, actions: &mut Actions) {
+    fn ask(&mut self) {
         self.fences = self.fences.wrapping_add(1);
         self.behind.push_back(self.fences);
         let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
         let number = self.fences.to_be_bytes();
-        encode::server::fence(&mut actions.to_viewer, flags, &number);
+        encode::server::fence(self.outgoing.messages(), flags, &number);
     }
 
     fn input(&mut self, message: &ClientMessage, control: bool, actions: &mut Actions) {
         if control {
             self.held.note(message);
-            actions.pass(message, self.extended_pointer);
+            actions.pass(message, self.terms.extended_pointer);
         }
     }
 
-    fn fence(&mut self, flags: u32, payload: &[u8], actions: &mut Actions) {
+    fn fence(&mut self, flags: u32, payload: &[u8]) {
         if flags & fence_flags::REQUEST != 0 {
-            encode::server::fence(&mut actions.to_viewer, flags & fence_flags::KNOWN, payload);
+            let out = self.outgoing.messages();
+            encode::server::fence(out, flags & fence_flags::KNOWN, payload);
             return;
         }
         let answered = |number: &u32| number.to_be_bytes() == payload;
         if let Some(at) = self.behind.iter().position(answered) {
             self.behind.drain(..=at);
-            self.hand_over(actions);
+            self.hand_over();
         }
     }
 
     /// Without control the size can't be asked for; the viewer waits for an answer all the same.
-    fn forbid_resize(&mut self, known: &Known, actions: &mut Actions) {
+    fn forbid_resize(&mut self, known: &Known) {
         const THIS_CLIENT: u16 = 1;
         const PROHIBITED: u16 = 1;
         if let Some(screens) = &known.layout {
-            let out = &mut actions.to_viewer;
+            let out = self.outgoing.messages();
             encode::server::update_start(out, Some(1));
             encode::server::extended_desktop_size(
                 out,
@@ -369,146 +355,46 @@ impl Seat {
         }
     }
 
-    fn begin_update(&mut self) {
+    /// The link begins an update. To a viewer that is ready it goes as it comes: the first rectangles are on the screen
+    /// while the last are still being made.
+    fn begin(&mut self) {
+        self.inside = true;
+        let free = self.listening && !self.waiting && self.rectangles == 0;
+        if free && self.is_ready() && self.terms.has(encoding::LAST_RECT) {
+            // What it asks for from now on is the next one.
+            self.wants = false;
+            self.outgoing.open_update();
+        }
+    }
+
+    fn clear_update(&mut self) {
         self.update = begun();
         self.sized = false;
         self.rectangles = 0;
     }
 
     /// What waits goes, if the viewer is ready; inside the link's update at its end.
-    fn hand_over(&mut self, actions: &mut Actions) {
+    fn hand_over(&mut self) {
         if self.waiting && !self.inside && self.is_ready() {
-            self.end_update(actions);
+            self.end_update();
         }
     }
 
     /// An update without rectangles is sent too: a viewer asks for the next one when it has got one.
-    fn end_update(&mut self, actions: &mut Actions) {
-        let mut update = std::mem::take(&mut self.update);
-        encode::server::update_count(&mut update, self.rectangles);
-        if actions.to_viewer.is_empty() {
-            actions.to_viewer = update;
+    fn end_update(&mut self) {
+        if self.outgoing.is_open() {
+            self.outgoing.close_update();
+            self.terms.format = self.next_format.take().unwrap_or(self.terms.format);
         } else {
-            actions.to_viewer.append(&mut update);
+            encode::server::update_count(&mut self.update, self.rectangles);
+            self.outgoing.update(&mut self.update);
+            self.waiting = false;
+            self.wants = false;
         }
-        self.begin_update();
-        self.waiting = false;
-        self.wants = false;
+        self.clear_update();
         if self.continuous {
-            self.ask(actions);
+            self.ask();
         }
-    }
-
-    fn rectangle(&mut self, rectangle: &Rectangle) -> Result<(), CannotResize> {
-        match rectangle {
-            Rectangle::Raw { rect, pixels } => {
-                encode::server::raw_head(&mut self.update, *rect);
-                translate(pixels, &self.format, &mut self.update);
-                self.rectangles += 1;
-            }
-            // Pixels by now: what reads the link decodes it.
-            Rectangle::Jpeg { .. } => {}
-            // One that doesn't know it may still meet one on its way to the viewer before; its own first
-            // picture mends what is missed.
-            Rectangle::CopyRect { rect, from } if self.has(encoding::COPY_RECT) => {
-                encode::server::copy_rect(&mut self.update, *rect, *from);
-                self.rectangles += 1;
-            }
-            Rectangle::CopyRect { .. } => {}
-            Rectangle::Cursor(cursor) => self.cursor(cursor),
-            Rectangle::PointerPos { x, y } if self.has(encoding::POINTER_POS) => {
-                encode::server::pointer_pos(&mut self.update, (*x, *y));
-                self.rectangles += 1;
-            }
-            Rectangle::PointerPos { .. } => {}
-            Rectangle::DesktopSize { width, height } => self.resize((*width, *height))?,
-            Rectangle::ExtendedDesktopSize {
-                reason,
-                status,
-                width,
-                height,
-                screens,
-            } => {
-                self.extended_size((*reason, *status), (*width, *height), screens)?;
-            }
-            Rectangle::Supports { encoding } => self.supports(*encoding),
-        }
-        Ok(())
-    }
-
-    fn cursor(&mut self, cursor: &CursorImage) {
-        if self.has(encoding::CURSOR) {
-            let mut translated = CursorImage {
-                pixels: Vec::new(),
-                ..cursor.clone()
-            };
-            translate(&cursor.pixels, &self.format, &mut translated.pixels);
-            encode::server::cursor(&mut self.update, &translated);
-            self.rectangles += 1;
-        }
-    }
-
-    fn supports(&mut self, number: i32) {
-        if self.has(number) {
-            self.extended_pointer |= number == encoding::EXTENDED_MOUSE_BUTTONS;
-            encode::server::supports(&mut self.update, number);
-            self.rectangles += 1;
-        }
-    }
-
-    fn extended_size(
-        &mut self,
-        (reason, status): (u16, u16),
-        size: (u16, u16),
-        screens: &[Layout],
-    ) -> Result<(), CannotResize> {
-        if self.has(encoding::EXTENDED_DESKTOP_SIZE) {
-            encode::server::extended_desktop_size(&mut self.update, reason, status, size, screens);
-            self.rectangles += 1;
-            if status == 0 {
-                self.size = size;
-            }
-            return Ok(());
-        }
-        if status == 0 {
-            self.resize(size)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn resize(&mut self, size: (u16, u16)) -> Result<(), CannotResize> {
-        if size == self.size {
-            return Ok(());
-        }
-        if self.has(encoding::EXTENDED_DESKTOP_SIZE) {
-            let (w, h) = size;
-            self.put_size(
-                size,
-                &[Layout {
-                    id: 0,
-                    rect: Rect::new(0, 0, w, h),
-                    flags: 0,
-                }],
-            );
-        } else if self.has(encoding::DESKTOP_SIZE) {
-            encode::server::desktop_size(&mut self.update, size.0, size.1);
-            self.rectangles += 1;
-            self.size = size;
-        } else {
-            return Err(CannotResize);
-        }
-        Ok(())
-    }
-
-    fn put_size(&mut self, size: (u16, u16), screens: &[Layout]) {
-        encode::server::extended_desktop_size(&mut self.update, 0, 0, size, screens);
-        self.rectangles += 1;
-        self.size = size;
-    }
-
-    fn has(&self, encoding: i32) -> bool {
-        self.announced.contains(&encoding)
     }
 }
 

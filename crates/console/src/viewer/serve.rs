@@ -11,7 +11,7 @@ use super::{
     Hub,
     hub::{Dismissal, Seated, Stage},
     pipe::{Sink, Source},
-    seat::CannotResize,
+    terms::CannotResize,
 };
 
 /// For everything that a viewer must say before it gets in.
@@ -71,7 +71,7 @@ pub(crate) async fn serve<R: Source, W: Sink>(
     let seated = hub.sit().ok_or(ViewerError::NoPicture)?;
     let mut init = Vec::new();
     encode::server::server_init(&mut init, &seated.init);
-    sink.write(init).await?;
+    sink.write(&mut init).await?;
     both_ways(seated, source, sink, &rest).await
 }
 
@@ -101,7 +101,7 @@ async fn let_in<R: Source, W: Sink>(
             output.truncate(kept.len());
         }
         if !output.is_empty() {
-            sink.write(output).await?;
+            sink.write(&mut output).await?;
         }
         if step?.is_some() {
             return Ok(handshake.into_rest());
@@ -141,10 +141,11 @@ async fn both_ways<R: Source, W: Sink>(
         }
     };
     let writing = async {
-        while let Some(bytes) = picture.recv().await {
-            sink.write(bytes).await?;
+        let mut buffer = Vec::new();
+        loop {
+            picture.next(&mut buffer).await;
+            sink.write(&mut buffer).await?;
         }
-        Ok(Left::Gone)
     };
     tokio::select! {
         left = reading => left,

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vnc::{VncClient, VncConnector, VncEncoding, VncEvent};
 use zeroize::Zeroizing;
 
-use super::{seat::CannotResize, *};
+use super::{terms::CannotResize, *};
 
 /// No bytes at all; an empty array alone could be of anything.
 const NOTHING: &[u8] = &[];
@@ -57,13 +57,33 @@ fn request(incremental: bool) -> ClientMessage {
     }
 }
 
-fn say(seat: &mut Seat, known: &Known, message: ClientMessage) -> Actions {
-    seat.viewer_said(message, known, true).unwrap()
+/// What came of a message.
+#[derive(Debug)]
+struct Said {
+    to_link: Vec<u8>,
+    to_viewer: Vec<u8>,
 }
 
-fn hear(seat: &mut Seat, known: &mut Known, message: &ServerMessage) -> Actions {
+impl Said {
+    fn new(seat: &mut Seat, actions: Actions) -> Self {
+        let mut to_viewer = Vec::new();
+        seat.outgoing.take(&mut to_viewer);
+        Self {
+            to_link: actions.to_link,
+            to_viewer,
+        }
+    }
+}
+
+fn say(seat: &mut Seat, known: &Known, message: ClientMessage) -> Said {
+    let actions = seat.viewer_said(message, known, true).unwrap();
+    Said::new(seat, actions)
+}
+
+fn hear(seat: &mut Seat, known: &mut Known, message: &ServerMessage) -> Said {
     known.learn(message);
-    seat.link_said(message).unwrap()
+    let actions = seat.link_said(message).unwrap();
+    Said::new(seat, actions)
 }
 
 fn update(seat: &mut Seat, known: &mut Known, rectangles: &[Rectangle]) -> Vec<ServerMessage> {
@@ -549,6 +569,89 @@ fn what_comes_while_the_viewer_isnt_ready_is_one_update_for_it() {
     assert_eq!(asked.to_viewer, NOTHING);
     let ended = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
     assert_eq!(rectangles(&to_viewer(&ended.to_viewer)), [&dot(3)]);
+}
+
+const LAST_RECT: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x20];
+
+fn begins(seat: &mut Seat, known: &mut Known) -> Vec<u8> {
+    hear(seat, known, &ServerMessage::UpdateStart).to_viewer
+}
+
+/// A viewer that knows LastRect is on the screen with the first rectangle while the last isn't made yet.
+#[test]
+fn an_update_goes_as_it_comes_to_a_viewer_that_is_ready() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::LAST_RECT, encoding::FENCE]);
+    let mut sent = begins(&mut seat, &mut known);
+    assert_eq!(sent, [0, 0, 0xff, 0xff]);
+    for at in [0, 1] {
+        let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(at)));
+        assert!(!part.to_viewer.is_empty());
+        sent.extend(part.to_viewer);
+        // What isn't part of it goes after it.
+        let (_, question) = fence(fence_flags::REQUEST, &[at as u8]);
+        assert_eq!(say(&mut seat, &known, question).to_viewer, NOTHING);
+        assert_eq!(
+            hear(&mut seat, &mut known, &ServerMessage::Bell).to_viewer,
+            NOTHING
+        );
+        seat.clipboard("text");
+    }
+    let end = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    sent.extend(end.to_viewer);
+    let answers = |at| {
+        let text = ServerMessage::CutText(b"text".to_vec());
+        [fence(0, &[at]).0, ServerMessage::Bell, text]
+    };
+    let mut expected = vec![
+        ServerMessage::UpdateStart,
+        ServerMessage::Rectangle(dot(0)),
+        ServerMessage::Rectangle(dot(1)),
+        ServerMessage::UpdateEnd,
+    ];
+    expected.extend([0, 1].into_iter().flat_map(answers));
+    assert_eq!(to_viewer(&sent), expected);
+}
+
+#[test]
+fn what_the_viewer_asks_for_inside_an_update_is_the_next_one() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::LAST_RECT]);
+    begins(&mut seat, &mut known);
+    // Some ask as soon as they see an update begin.
+    assert_eq!(say(&mut seat, &known, request(true)).to_viewer, NOTHING);
+    // Its pixels are in one format throughout.
+    say(&mut seat, &known, ClientMessage::SetPixelFormat(RGBX));
+    let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+    assert!(part.to_viewer.ends_with(&[1, 2, 3, 0]));
+    let end = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    assert_eq!(end.to_viewer, LAST_RECT);
+    assert!(!begins(&mut seat, &mut known).is_empty());
+    let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+    assert!(part.to_viewer.ends_with(&[3, 2, 1, 0]));
+    hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    // It hasn't asked for a third.
+    assert_eq!(update(&mut seat, &mut known, &[dot(0)]), []);
+    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(rectangles(&asked).len(), 1);
+}
+
+/// Some viewers count them, although the number says that nobody does.
+#[test]
+fn more_rectangles_than_can_be_counted_are_several_updates() {
+    let mut known = known();
+    let mut seat = listening(&known, &[encoding::LAST_RECT]);
+    let mut sent = begins(&mut seat, &mut known);
+    let most = usize::from(u16::MAX) - 1;
+    for _ in 0..most + 5 {
+        let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+        sent.extend(part.to_viewer);
+    }
+    sent.extend(hear(&mut seat, &mut known, &ServerMessage::UpdateEnd).to_viewer);
+    assert!(sent.ends_with(&LAST_RECT));
+    assert_eq!(rectangles(&to_viewer(&sent)).len(), most);
+    let rest = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(rectangles(&rest).len(), 5);
 }
 
 #[test]

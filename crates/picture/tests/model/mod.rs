@@ -34,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) answers: Vec<(u32, Vec<u8>)>,
     pub(crate) ends: usize,
     pub(crate) updates: usize,
+    /// An update has begun, and hasn't ended.
+    pub(crate) inside: bool,
     /// All pixel rectangles of the last block.
     pub(crate) last_rects: Vec<Rect>,
     pub(crate) copies: usize,
@@ -62,6 +64,7 @@ impl Client {
             answers: vec![],
             ends: 0,
             updates: 0,
+            inside: false,
             last_rects: vec![],
             copies: 0,
             films: 0,
@@ -78,18 +81,18 @@ impl Client {
     /// Takes in a block, split into pieces of this length.
     pub(crate) fn take(&mut self, block: &[u8], piece: usize) {
         self.last_rects.clear();
-        let (mut sized, mut drawn, mut open) = (false, false, false);
+        let (mut sized, mut drawn) = (false, false);
         for bytes in block.chunks(piece) {
             self.parser.push(bytes);
             while let Some(message) = self.parser.next().expect("the updater speaks RFB") {
                 match message {
                     ServerMessage::UpdateStart => {
-                        (sized, drawn, open) = (false, false, true);
+                        (sized, drawn, self.inside) = (false, false, true);
                         self.updates += 1;
                     }
                     ServerMessage::UpdateEnd => {
                         self.mixed |= sized && drawn;
-                        open = false;
+                        self.inside = false;
                     }
                     ServerMessage::Rectangle(rectangle) => {
                         match &rectangle {
@@ -114,7 +117,6 @@ impl Client {
                 }
             }
         }
-        assert!(!open, "blocks are whole messages");
     }
 
     fn rectangle(&mut self, rectangle: Rectangle) {
