@@ -37,11 +37,10 @@ impl Damage {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
         };
-        for y in rows(rect) {
-            for (column, bits) in spans(rect) {
-                self.mark(y, column, bits);
-            }
-        }
+        self.edit(rect, |word, bits| *word |= bits, u16::MAX);
+        let tile_rows =
+            rows(rect).start / usize::from(TILE)..=(rows(rect).end - 1) / usize::from(TILE);
+        self.live[tile_rows].fill(true);
     }
 
     /// Damages these bits of one word.
@@ -55,9 +54,24 @@ impl Damage {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
         };
+        self.edit(rect, |word, bits| *word &= !bits, 0);
+    }
+
+    /// Edits the words that a rectangle (inside the bounds) touches; those that are wholly in it become `inside`.
+    fn edit(&mut self, rect: Rect, edit: impl Fn(&mut u16, u16), inside: u16) {
+        let Some((left, first)) = spans(rect).next() else {
+            return;
+        };
+        let (right, last) = spans(rect).last().unwrap_or((left, first));
         for y in rows(rect) {
-            for (column, bits) in spans(rect) {
-                self.words[y * self.stride + column] &= !bits;
+            match &mut self.words[y * self.stride..][left..=right] {
+                [one] => edit(one, first),
+                [start, whole @ .., end] => {
+                    edit(start, first);
+                    whole.fill(inside);
+                    edit(end, last);
+                }
+                [] => {}
             }
         }
     }

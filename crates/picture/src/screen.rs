@@ -1,6 +1,6 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
-use crate::damage::{Damage, rows, spans};
+use crate::damage::{Damage, TILE, rows, spans};
 use crate::seen::copy;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 
@@ -184,9 +184,13 @@ impl Screen {
         let mut at = 0;
         for (column, bits) in spans(rect) {
             let length = bits.count_ones() as usize * 4;
-            let (old, new) = (&mut here[at..at + length], &row[at..at + length]);
-            if differ(old, new) {
-                overwrite(old, new);
+            // Code for this length alone takes a third of the time.
+            let differs = if length == WHOLE {
+                replace(&mut here[at..at + WHOLE], &row[at..at + WHOLE])
+            } else {
+                replace(&mut here[at..at + length], &row[at..at + length])
+            };
+            if differs {
                 self.damage.mark(y, column, bits);
                 changed = true;
             }
@@ -363,23 +367,22 @@ fn expect_length(got: usize, wanted: usize) -> Result<(), PictureError> {
 /// The bytes that count of a pixel; the fourth means nothing.
 const COLOUR: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);
 
-/// Whether two stretches of pixels show different colours. No early end, so that the compiler makes
-/// wide comparisons of it.
-fn differ(old: &[u8], new: &[u8]) -> bool {
-    let pairs = old.as_chunks::<4>().0.iter().zip(new.as_chunks::<4>().0);
-    let difference = pairs.fold(0, |difference, (old, new)| {
+/// Bytes of a row of a tile.
+const WHOLE: usize = TILE as usize * 4;
+
+/// New pixels in place of old ones; whether they show different colours. The comparison has no early end, so that the
+/// compiler makes it a wide one.
+#[inline(always)]
+fn replace(old: &mut [u8], new: &[u8]) -> bool {
+    let (old, new) = (old.as_chunks_mut::<4>().0, new.as_chunks::<4>().0);
+    let difference = old.iter().zip(new).fold(0, |difference, (old, new)| {
         difference | (u32::from_le_bytes(*old) ^ u32::from_le_bytes(*new))
     });
-    difference & COLOUR != 0
-}
-
-fn overwrite(old: &mut [u8], new: &[u8]) {
-    let pairs = old
-        .as_chunks_mut::<4>()
-        .0
-        .iter_mut()
-        .zip(new.as_chunks::<4>().0);
-    for (old, new) in pairs {
-        *old = (u32::from_le_bytes(*new) & COLOUR).to_le_bytes();
+    let differs = difference & COLOUR != 0;
+    if differs {
+        for (old, new) in old.iter_mut().zip(new) {
+            *old = (u32::from_le_bytes(*new) & COLOUR).to_le_bytes();
+        }
     }
+    differs
 }

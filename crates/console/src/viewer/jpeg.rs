@@ -81,11 +81,9 @@ impl PictureParser {
         let rows = (BAND / row).clamp(1, usize::from(rest.h)) as u16;
         let done = self.pixels.len() - row * usize::from(rest.h);
         let band = &self.pixels[done..done + row * usize::from(rows)];
-        let mut pixels = vec![0; band.len()];
-        let (ours, theirs) = (pixels.as_chunks_mut::<4>().0, band.as_chunks::<4>().0);
-        for (pixel, rgba) in ours.iter_mut().zip(theirs) {
-            *pixel = (u32::from_be_bytes(*rgba) >> 8).to_le_bytes();
-        }
+        let ours = |rgba: &[u8; 4]| (u32::from_be_bytes(*rgba) >> 8).to_le_bytes();
+        let pixels: Vec<_> = band.as_chunks().0.iter().map(ours).collect();
+        let pixels = pixels.into_flattened();
         self.rest = Rect::new(rest.x, rest.y + rows, rest.w, rest.h - rows);
         let rect = Rect { h: rows, ..rest };
         Rectangle::Raw { rect, pixels }
