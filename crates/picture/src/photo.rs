@@ -5,7 +5,6 @@
 //! photograph wrongly called drawn costs is bytes.
 
 use etatuki_rfb::Rect;
-use pulp::{Arch, Simd, WithSimd};
 
 /// Rows that are looked at: every third one. The lowest letters are five pixels high.
 const STEP: usize = 3;
@@ -46,40 +45,9 @@ const MARGIN_BELOW: usize = 4;
 /// Ask for large blocks: below 32x32 the last column of a letter may be all that there is to see.
 #[must_use]
 pub fn looks_like_a_photo(pixels: &[u8], stride: usize, rect: Rect) -> bool {
-    // With AVX2 where there is one: half of the time. Whatever this calls has to be inlined for that.
-    Arch::new().dispatch(Question {
-        pixels,
-        stride,
-        rect,
-    })
-}
-
-struct Question<'a> {
-    pixels: &'a [u8],
-    stride: usize,
-    rect: Rect,
-}
-
-impl WithSimd for Question<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> bool {
-        const WIDEST: usize = LARGEST as usize * 4;
-        match Block::new(self.pixels, self.stride, self.rect) {
-            None => false,
-            // Nearly all are; a length that is known makes shorter code.
-            Some(block) if block.length == WIDEST => is_photo(&Block {
-                length: WIDEST,
-                ..block
-            }),
-            Some(block) => is_photo(&block),
-        }
-    }
-}
-
-#[inline(always)]
-fn is_photo(block: &Block<'_>) -> bool {
+    let Some(block) = Block::new(pixels, stride, rect) else {
+        return false;
+    };
     let mut found = Found::default();
     for y in (0..block.height - 1).step_by(STEP) {
         if y % CELL < STEP {
@@ -97,7 +65,7 @@ fn is_photo(block: &Block<'_>) -> bool {
             found.see_shades(block.row(y));
         }
     }
-    found.is_smooth_or_restless(block.length / 4 * block.height) && found.is_lively()
+    found.is_smooth_or_restless(rect.area()) && found.is_lively()
 }
 
 const SMALLEST: u16 = 16;
@@ -116,7 +84,6 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    #[inline(always)]
     fn new(pixels: &'a [u8], stride: usize, rect: Rect) -> Option<Self> {
         let (length, height) = (usize::from(rect.w) * 4, usize::from(rect.h));
         let start = usize::from(rect.y) * stride + usize::from(rect.x) * 4;
@@ -133,7 +100,6 @@ impl<'a> Block<'a> {
         })
     }
 
-    #[inline(always)]
     fn row(&self, y: usize) -> &'a [u8] {
         &self.pixels[y * self.stride..][..self.length]
     }
@@ -159,7 +125,6 @@ struct Found {
 }
 
 impl Found {
-    #[inline(always)]
     fn compare(&mut self, row: &[u8], below: &[u8]) {
         let (right, down) = (&row[4..], below);
         for (neighbour, equal) in [
@@ -183,14 +148,12 @@ impl Found {
         self.count_standing_out(0, &heights);
     }
 
-    #[inline(always)]
     fn compare_across(&mut self, above: &[u8], row: &[u8], below: &[u8]) {
         let mut heights = Row::new(row.len());
         heights.stand_out(row, above, below);
         self.count_standing_out(1, &heights);
     }
 
-    #[inline(always)]
     fn count_standing_out(&mut self, direction: usize, heights: &Row) {
         self.standing_out[direction] += count(heights.bytes(), STANDS_OUT);
         let cells = &mut self.cells[direction];
@@ -199,7 +162,6 @@ impl Found {
         }
     }
 
-    #[inline(always)]
     fn is_crowded(&self) -> bool {
         self.cells
             .as_flattened()
@@ -207,7 +169,6 @@ impl Found {
             .any(|standing_out| *standing_out > CROWD)
     }
 
-    #[inline(always)]
     fn see_shades(&mut self, row: &[u8]) {
         for pixel in row.as_chunks::<4>().0.iter().step_by(3) {
             let mixed = (u32::from_le_bytes(*pixel) & COLOUR).wrapping_mul(0x9e37_79b1);
@@ -216,7 +177,6 @@ impl Found {
         }
     }
 
-    #[inline(always)]
     fn is_smooth_or_restless(&self, area: usize) -> bool {
         let most = (self.restless / RESTLESS_FOR_ONE).max(area / PIXELS_FOR_ONE);
         self.standing_out
@@ -225,7 +185,6 @@ impl Found {
             .all(|found| *found <= most)
     }
 
-    #[inline(always)]
     fn is_lively(&self) -> bool {
         // film that is dark, soft and compressed is equal to its neighbour more often than not
         let most = self.compared * 3 / 4;
@@ -243,19 +202,16 @@ struct Row {
 }
 
 impl Row {
-    #[inline(always)]
     fn new(length: usize) -> Self {
         let bytes = [0; LARGEST as usize * 4];
         Self { bytes, length }
     }
 
-    #[inline(always)]
     fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
     /// How far two rows are apart.
-    #[inline(always)]
     fn differ(&mut self, a: &[u8], b: &[u8]) {
         for ((step, a), b) in self.bytes[..self.length].iter_mut().zip(a).zip(b) {
             *step = a.abs_diff(*b);
@@ -263,7 +219,6 @@ impl Row {
     }
 
     /// How far each byte is above or below both others, where that is more than is known.
-    #[inline(always)]
     fn stand_out(&mut self, here: &[u8], left: &[u8], right: &[u8]) {
         let bytes = self.bytes[..self.length].iter_mut();
         for (((height, here), left), right) in bytes.zip(here).zip(left).zip(right) {
@@ -275,7 +230,6 @@ impl Row {
 }
 
 /// How many pixels reach this power of two, in any of the three colours.
-#[inline(always)]
 fn count(bytes: &[u8], least: u8) -> usize {
     let high = u32::from_le_bytes([least.wrapping_neg(); 4]) & COLOUR;
     let reached = |pixel: &[u8; 4]| u32::from(u32::from_le_bytes(*pixel) & high != 0);
