@@ -1,0 +1,59 @@
+//! What the hot functions of `picture`, `rfb` and `link` take, and the console's reading of JPEG: `cargo bench`, and behind
+//! `--` a part of a name for some of them.
+//!
+//! All are asked through their public interface, with frames in full HD: film, and text in a font of ten digits.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark may end with a panic")]
+
+mod link;
+mod picture;
+mod rfb;
+mod viewer;
+
+// The source, since it is the console's own.
+#[path = "../../../../crates/console/src/viewer/jpeg.rs"]
+mod jpeg;
+
+#[path = "../../../../crates/picture/tests/scenes/mod.rs"]
+mod scenes;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+use etatuki_rfb::Rect;
+use scenes::Scene;
+
+const WIDTH: u16 = 1920;
+const HEIGHT: u16 = 1080;
+const BOUNDS: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
+const STRIDE: usize = WIDTH as usize * 4;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3))
+        .sample_size(20)
+        .configure_from_args();
+    // Higher than a frame, which is cut out at one height or another.
+    let film = Scene::film(WIDTH.into(), 1120, 1.0, 2.5);
+    let mut text = Scene::new(WIDTH.into(), 2880, |_, _| [255.0; 3]);
+    text.write(1.3, [0.0; 3], 2);
+    picture::screen(&mut criterion, &film);
+    picture::photo(&mut criterion, "film", &film);
+    picture::photo(&mut criterion, "text", &text);
+    picture::jpeg(&mut criterion, &film);
+    picture::key(&mut criterion, &text);
+    picture::scroll(&mut criterion, &text);
+    picture::film(&mut criterion, &film);
+    rfb::server(&mut criterion, &film);
+    rfb::client(&mut criterion);
+    link::blocks(&mut criterion, &text);
+    link::first_picture(&mut criterion, &text);
+    criterion.final_summary();
+}
+
+/// A frame's pixels, from this row of a scene on.
+fn frame(scene: &Scene, top: usize) -> &[u8] {
+    &scene.pixels[top * STRIDE..][..BOUNDS.area() * 4]
+}

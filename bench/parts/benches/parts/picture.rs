@@ -1,0 +1,121 @@
+//! The framebuffer, what is a photograph, JPEG, updates.
+
+use criterion::Criterion;
+use etatuki_picture::{JpegEncoder, Screen, looks_like_a_photo};
+use etatuki_rfb::encode::server;
+use etatuki_rfb::{Rect, Rectangle};
+use std::hint::black_box;
+
+use crate::jpeg::PictureParser;
+use crate::scenes::Scene;
+use crate::viewer::Viewer;
+use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame, rfb};
+
+/// The blocks of 64×64 that are whole in a frame.
+const BLOCKS: usize = 30 * 16;
+/// As large as a film's JPEGs are at most.
+const STRIP: Rect = Rect::new(0, 0, WIDTH, 128);
+/// A fast line's.
+const QUALITY: u8 = 75;
+
+pub(crate) fn screen(criterion: &mut Criterion, film: &Scene) {
+    let frames = [0, 5].map(|top| Rectangle::Raw {
+        rect: BOUNDS,
+        pixels: frame(film, top).to_vec(),
+    });
+    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let mut next = frames.iter().cycle();
+    criterion.bench_function("screen: a frame that differs", |bencher| {
+        bencher.iter(|| assert!(screen.apply(next.next().unwrap()).unwrap()));
+    });
+    screen.apply(&frames[0]).unwrap();
+    criterion.bench_function("screen: a frame that doesn't differ", |bencher| {
+        bencher.iter(|| assert!(!screen.apply(&frames[0]).unwrap()));
+    });
+}
+
+pub(crate) fn photo(criterion: &mut Criterion, kind: &str, scene: &Scene) {
+    let is_photo = |block: &Rect| looks_like_a_photo(&scene.pixels, STRIDE, *block);
+    let name = format!("photo or not: all blocks of {kind}");
+    criterion.bench_function(&name, |bencher| {
+        bencher.iter(|| scene.blocks(64).take(BLOCKS).filter(is_photo).count());
+    });
+}
+
+/// One of the JPEGs of a film's frame: written, and read by the console.
+pub(crate) fn jpeg(criterion: &mut Criterion, film: &Scene) {
+    let mut encoder = JpegEncoder::default();
+    criterion.bench_function("jpeg: 1920x128 written", |bencher| {
+        bencher.iter(|| {
+            let file = encoder.encode(&film.pixels, STRIDE, STRIP, QUALITY);
+            black_box(file.unwrap());
+        });
+    });
+    let file = encoder.encode(&film.pixels, STRIDE, STRIP, QUALITY);
+    let mut update = Vec::new();
+    server::update_start(&mut update, Some(1));
+    assert!(server::jpeg(&mut update, STRIP, file.unwrap()));
+    let mut parser = PictureParser::new(rfb::server_parser());
+    criterion.bench_function("jpeg: 1920x128 read", |bencher| {
+        bencher.iter(|| {
+            parser.push(&update);
+            while let Some(message) = parser.next().unwrap() {
+                black_box(message);
+            }
+        });
+    });
+}
+
+/// A letter appears.
+pub(crate) fn key(criterion: &mut Criterion, text: &Scene) {
+    let mut viewer = Viewer::new(frame(text, 0));
+    let mut step = 0;
+    let mut key = || {
+        step += 1;
+        // Not soon again at the same place, which would be a film.
+        let (x, y) = (step % 29 * 64, 512);
+        let letters = &frame(text, step / 29 % 2 * 99)[y * STRIDE + x * 4..];
+        let rect = Rect::new(x as u16, y as u16, 64, 64);
+        viewer.screen.draw(rect, letters, STRIDE).unwrap();
+        viewer.is_told()
+    };
+    criterion.bench_function("updater: a key's change", |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| key()).sum());
+    });
+}
+
+/// Text moves up, and down again.
+pub(crate) fn scroll(criterion: &mut Criterion, text: &Scene) {
+    let mut viewer = Viewer::new(frame(text, 0));
+    let mut step = 0;
+    let mut scroll = || {
+        step += 1;
+        viewer.shows(frame(text, step % 2 * 48));
+        let took = viewer.is_told();
+        assert!(viewer.moves > 0, "it isn't found");
+        took
+    };
+    criterion.bench_function("updater: a scroll", |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| scroll()).sum());
+    });
+}
+
+pub(crate) fn film(criterion: &mut Criterion, film: &Scene) {
+    let mut viewer = Viewer::new(frame(film, 0));
+    let mut step = 0;
+    let mut play = || {
+        step += 1;
+        viewer.shows(frame(film, step % 8 * 5));
+        let took = viewer.is_told();
+        (took, viewer.filmed)
+    };
+    // Until it is known for a film, and the line for what it is.
+    for _ in 0..10 {
+        play();
+    }
+    let filmed = play().1;
+    assert!(filmed > BOUNDS.area() * 9 / 10, "JPEG of {filmed} pixels");
+    criterion.bench_function("updater: a frame of film", |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| play().0).sum());
+    });
+}
