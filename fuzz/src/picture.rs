@@ -1,12 +1,12 @@
 //! The picture path between a hostile tool and a hostile agent: whatever they send, a client that
 //! reads what comes out sees in the end what the screen shows.
 
-use std::time::Duration;
 use crate::model::Client;
 use etatuki_picture::{MAX_UPDATE_PIXELS, Screen, Updater};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerMessage, ServerParser,
 };
+use std::time::Duration;
 
 const SIZE: (u16, u16) = (40, 36);
 
@@ -112,6 +112,7 @@ impl World {
             ClientMessage::SetDesktopSize { width, .. } => {
                 return self.updater.desktop_size_answer(width % 4).is_ok();
             }
+            ClientMessage::Key { .. } => self.updater.acted(),
             _ => {}
         }
         true

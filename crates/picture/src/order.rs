@@ -14,8 +14,6 @@ const MAX_SORTED: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     resume: u16,
-    /// The last update held small changes alone.
-    alone: bool,
 }
 
 impl Order {
@@ -23,20 +21,15 @@ impl Order {
     /// and whether something is left out. The last may be cut between tiles.
     ///
     /// Small changes by themselves go before a large one, or a letter that is typed would wait for the page that
-    /// scrolls beside it: at first alone, and if there are some in the next update too, in three quarters of the room, so
-    /// that a clock doesn't keep the page away. Of the rest comes what is below the last update's end, and then again from
-    /// the top.
+    /// scrolls beside it; they get three quarters of the room, so that a clock doesn't keep the page away. Of the rest comes what
+    /// is below the last update's end, and then again from the top.
     pub(crate) fn choose(&mut self, rects: Vec<Rect>, room: usize) -> (Vec<Rect>, bool) {
         let all: usize = rects.iter().map(bytes).sum();
         if all <= room && rects.len() <= MAX_RECTANGLES {
-            *self = Self::default();
+            self.resume = 0;
             return (rects, false);
         }
         let (mut chosen, mut rest) = small_first(rects, room / 4 * 3);
-        self.alone = !(chosen.is_empty() || self.alone);
-        if self.alone {
-            return (chosen, true);
-        }
         let used: usize = chosen.iter().map(bytes).sum();
         let next = rest.partition_point(|rect| rect.bottom() <= u32::from(self.resume));
         rest.rotate_left(next);
@@ -49,7 +42,7 @@ impl Order {
 }
 
 /// The smallest of the changes, as far as they have room; and all other rectangles.
-fn small_first(rects: Vec<Rect>, room: usize) -> (Vec<Rect>, Vec<Rect>) {
+pub(crate) fn small_first(rects: Vec<Rect>, room: usize) -> (Vec<Rect>, Vec<Rect>) {
     if rects.len() > MAX_SORTED {
         return (Vec::new(), rects);
     }
@@ -162,17 +155,12 @@ mod tests {
         let mut order = Order::default();
         let below = Rect::new(320, 1040, 16, 16);
         let row = Rect { h: 16, ..PAGE };
-        let first = order.choose(vec![PAGE, below], 110_000);
-        assert_eq!(first, (vec![below], true));
-        let second = order.choose(vec![PAGE], 110_000);
-        assert_eq!(second, (vec![row], true));
+        let (first, cut) = order.choose(vec![PAGE, below], 110_000);
+        assert_eq!((first, cut), (vec![below, row], true));
         let rest = Rect::new(0, 176, 1600, 784);
+        let (second, cut) = order.choose(vec![LETTER, rest], 110_000);
         let row = Rect { y: 176, ..row };
-        // The letter alone; a second one at once, and the page.
-        for expected in [vec![LETTER], vec![LETTER, row]] {
-            let (chosen, cut) = order.choose(vec![LETTER, rest], 110_000);
-            assert_eq!((chosen, cut), (expected, true));
-        }
+        assert_eq!((second, cut), (vec![LETTER, row], true));
         // What is above the last end waits until the bottom was there.
         let again = Rect { h: 16, ..PAGE };
         let rest = Rect::new(0, 192, 1600, 768);
@@ -204,13 +192,12 @@ mod tests {
             places in prop::collection::btree_set((0..40u16, 0..40u16), 1..60),
             room in 1024..60_000usize,
             resume in 0..800u16,
-            alone in any::<bool>(),
         ) {
             let rects: Vec<Rect> = places
                 .iter()
                 .map(|(y, x)| Rect::new(x * 16, y * 16, 16, 16))
                 .collect();
-            let mut order = Order { resume, alone };
+            let mut order = Order { resume };
             let (chosen, cut) = order.choose(rects.clone(), room);
             prop_assert!(!chosen.is_empty());
             prop_assert!(chosen.iter().map(bytes).sum::<usize>() <= room);

@@ -118,6 +118,13 @@ impl Pace {
         self.flying.is_empty() || (free >= self.window / 4 && self.flying.len() < MAX_FLYING)
     }
 
+    /// Whether a small update may be sent that can't wait, although there is no credit: on a slow line, and beyond what may
+    /// be on its way by a quarter.
+    pub(crate) fn has_credit_beyond(&self) -> bool {
+        let most = self.window + self.window / 4;
+        self.is_slow() && self.unanswered() < most && self.flying.len() < MAX_FLYING
+    }
+
     /// What the next update should hold at most.
     pub(crate) fn room(&self) -> Room {
         let free = self.window.saturating_sub(self.unanswered());

@@ -153,6 +153,11 @@ impl Screen {
         }
     }
 
+    /// Whether moves wait for the client.
+    pub(crate) fn has_moves(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
     /// Takes in BGRX pixels from a picture with `stride` bytes a row, whose first pixel is the
     /// rectangle's left top; says whether anything became different by it.
     ///

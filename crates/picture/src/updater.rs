@@ -4,7 +4,7 @@ use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::film::Film;
 use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
-use crate::order::Order;
+use crate::order::{Order, small_first};
 use crate::pace::{Pace, Room};
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
@@ -21,6 +21,8 @@ pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
 const PART: usize = 16 << 10;
 /// More bytes of pixels than this go behind a film, since compressing them takes a while.
 const MANY_PIXELS: usize = 64 << 10;
+/// So many updates may hurry after a key: the tool may draw more than once.
+const HURRIED: u8 = 2;
 
 /// The client asked for more than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +84,8 @@ pub struct Updater {
     /// It is the film's turn, where both film and other things have changed.
     film_next: bool,
     film_order: Order,
+    /// So many updates may still hurry.
+    hurried: u8,
     jpeg: JpegEncoder,
     /// The update that the last block didn't end.
     begun: Option<Begun>,
@@ -99,6 +103,8 @@ struct Begun {
     cut: bool,
     /// It shows all of the screen.
     whole: bool,
+    /// Updates follow each other, and a fence is to tell when the client has got it.
+    paced: bool,
     /// Its bytes so far, and those of JPEG files among them.
     bytes: usize,
     packed: usize,
@@ -145,6 +151,7 @@ impl Updater {
             film: Film::new(width, height),
             film_next: false,
             film_order: Order::default(),
+            hurried: 0,
             jpeg: JpegEncoder::default(),
             begun: None,
             packed_from: None,
@@ -266,7 +273,21 @@ impl Updater {
     /// Whether an update could be sent now, if there were anything new: the moment to ask a tool for one.
     #[must_use]
     pub fn wants_update(&self) -> bool {
-        !self.is_inside() && (self.requested.is_some() || self.streams())
+        !self.is_inside() && (self.has_credit() || self.may_hurry())
+    }
+
+    fn has_credit(&self) -> bool {
+        self.requested.is_some() || self.streams()
+    }
+
+    /// The client has pressed a key, or moved its pointer: on a slow line, small changes may go before the rest of a page
+    /// has left.
+    pub fn acted(&mut self) {
+        self.hurried = HURRIED;
+    }
+
+    fn may_hurry(&self) -> bool {
+        self.hurried > 0 && self.continuous.is_some() && self.pace.has_credit_beyond()
     }
 
     /// Whether the last block has begun an update that it didn't end. The screen should stay as it is until
@@ -309,15 +330,42 @@ impl Updater {
         while let Some(control) = self.controls.pop_front() {
             self.say(control, screen, out);
         }
-        if self.wants_update() {
-            let area = self.area();
+        let begun = if self.has_credit() {
+            let (area, paced) = (self.area(), self.streams());
             let told = self.tell_layout(screen, out);
             let begun = self.show(area, screen, now, out);
-            if told || begun.is_some() {
+            let begun = begun.or(told.then(Begun::default));
+            begun.map(|begun| {
                 self.requested = None;
-                self.go_on(begun.unwrap_or_default(), screen, out);
-            }
+                Begun { paced, ..begun }
+            })
+        } else {
+            self.hurry(screen, out)
+        };
+        if let Some(begun) = begun {
+            self.go_on(begun, screen, out);
         }
+    }
+
+    /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
+    fn hurry(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Option<Begun> {
+        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
+        if !self.may_hurry() || !same || self.lost.is_some() || screen.has_moves() {
+            return None;
+        }
+        let area = self.continuous?.intersection(&screen.bounds())?;
+        let room = self.pace.room().pixels;
+        let (rects, _) = small_first(screen.damage().rects(area), room);
+        if rects.is_empty() {
+            return None;
+        }
+        self.hurried -= 1;
+        server::update_start(out, Some(rects.len() as u16));
+        self.put(&rects, screen, out);
+        Some(Begun {
+            paced: true,
+            ..Begun::default()
+        })
     }
 
     /// More of the update, and behind the last of it a fence, if updates follow each other.
@@ -341,7 +389,7 @@ impl Updater {
         if !knows && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
         }
-        if self.streams() {
+        if begun.paced {
             let whole = begun.bytes + out.len();
             let fence = our_fence(self.pace.takes_off(whole, begun.packed, begun.cut));
             self.say(fence, screen, out);
@@ -492,6 +540,9 @@ impl Updater {
             (Vec::new(), rects)
         };
         self.put(&soon, screen, out);
+        if !cut {
+            self.hurried = 0;
+        }
         Some(Begun {
             films: films.into(),
             rects,

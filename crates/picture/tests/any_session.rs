@@ -47,6 +47,8 @@ enum Event {
     Fence(Vec<u8>),
     /// The client answers what it was asked.
     Answer,
+    /// The client presses a key.
+    Act,
     SizeAnswer(u16),
     /// The line has credit.
     Next {
@@ -79,6 +81,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (any::<bool>(), areas()).prop_map(|(enable, rect)| E::Continuous { enable, rect }),
         1 => prop::collection::vec(any::<u8>(), 0..9).prop_map(E::Fence),
         2 => Just(E::Answer),
+        2 => Just(E::Act),
         1 => (0..4u16).prop_map(E::SizeAnswer),
         6 => (1..200usize).prop_map(|piece| E::Next { piece }),
     ]
@@ -169,6 +172,7 @@ impl World {
                         .unwrap();
                 }
             }
+            Event::Act => self.updater.acted(),
             Event::SizeAnswer(status) => {
                 let _ = self.updater.desktop_size_answer(status);
             }

@@ -540,3 +540,55 @@ fn a_resize_keeps_what_fits() {
     let expected = [vec![[9, 9, 9, 0]; 8], vec![[0; 4]; 4]].concat();
     assert_eq!(screen.pixels(), expected.as_flattened());
 }
+
+/// Over a slow line, on which a page is under way that takes seconds.
+#[test]
+fn what_follows_a_key_needs_no_credit() {
+    let (width, height) = (800, 600);
+    let mut screen = Screen::new(width, height);
+    let mut updater = Updater::new(width, height);
+    let mut client = Client::new(width, height);
+    let mut now = Duration::from_secs(1);
+    updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+    updater.continuous(true, client.bounds());
+    // The black screen, and some of the page.
+    let mut blocks = 0;
+    while blocks < 10 {
+        let Some(block) = updater.next(&mut screen, now) else {
+            fill(&mut screen, Rect::new(0, 0, width, 400), 1);
+            blocks = 1;
+            continue;
+        };
+        blocks += usize::from(blocks > 0);
+        client.take(&block, 10_000);
+        let wire = block.len() / 8;
+        updater.left(wire, Some(Duration::from_millis(100)), now);
+        // 32 bytes a millisecond.
+        now += Duration::from_millis(100 + wire as u64 / 32);
+        for (flags, payload) in std::mem::take(&mut client.asked) {
+            updater.client_fence(flags, &payload, now).unwrap();
+        }
+    }
+    let mut send = |updater: &mut Updater, screen: &mut Screen| {
+        let block = updater.next(screen, now)?;
+        client.take(&block, 10_000);
+        updater.left(block.len() / 8, None, now);
+        Some(client.last_rects.clone())
+    };
+    while send(&mut updater, &mut screen).is_some() {}
+    let letter = Rect::new(640, 560, 16, 16);
+    fill(&mut screen, letter, 2);
+    assert_eq!(send(&mut updater, &mut screen), None);
+    updater.acted();
+    assert!(updater.wants_update());
+    assert_eq!(send(&mut updater, &mut screen), Some(vec![letter]));
+    // The page goes on when it may.
+    assert_eq!(send(&mut updater, &mut screen), None);
+    now += Duration::from_secs(9);
+    for (flags, payload) in std::mem::take(&mut client.asked) {
+        updater.client_fence(flags, &payload, now).unwrap();
+    }
+    let block = updater.next(&mut screen, now).unwrap();
+    client.take(&block, 10_000);
+    assert!(client.last_rects[0].y < 400);
+}

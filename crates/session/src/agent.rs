@@ -146,6 +146,9 @@ impl Agent {
     pub(crate) fn passed(&mut self) -> Result<Option<ToolInput>, FailureView> {
         while let Some(passed) = self.gate.next()? {
             if let Some(input) = self.look(passed)? {
+                if let Some(updater) = &mut self.updater {
+                    updater.acted();
+                }
                 return Ok(Some(input));
             }
         }
