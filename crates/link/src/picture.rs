@@ -1,4 +1,4 @@
-//! The picture stream: whole RFB server messages from the customer to the agent, compressed and padded.
+//! The picture stream: RFB server messages from the customer to the agent, compressed and padded.
 //! See [`block`](crate::coder) for the form of the bytes.
 
 use crate::{
@@ -22,8 +22,8 @@ impl PictureOut {
         Self { outlet, encoder }
     }
 
-    /// Compresses and sends whole RFB server messages as one block, and returns its length on the line when QUIC has
-    /// taken the last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
+    /// Compresses and sends RFB server messages, whole or not, as one block, and returns its length on the line when QUIC
+    /// has taken the last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
     /// a few milliseconds for a whole screen.
     ///
     /// If this is dropped before it is done, the block is either not made or sent whole, before the next.
@@ -77,7 +77,7 @@ impl PictureIn {
         Self(inlet)
     }
 
-    /// The next block's RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`] bytes;
+    /// The next block's part of the RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`] bytes;
     /// `None` once the customer has finished. Cancel safe.
     ///
     /// # Errors

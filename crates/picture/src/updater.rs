@@ -19,6 +19,9 @@ pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
 /// With so many bytes of JPEG a block goes off, and the update goes on in the next: they travel, and are decoded, while
 /// more is made.
 const PART: usize = 16 << 10;
+/// The same for pixels as they are. Only of continuous updates, which hold no more than a line takes in a moment: the
+/// screen stays as it is for an update in parts, and a tool isn't read meanwhile.
+const PIXELS_PART: usize = 512 << 10;
 /// More bytes of pixels than this go behind a film, since compressing them takes a while.
 const MANY_PIXELS: usize = 64 << 10;
 /// So many updates may hurry after a key: the tool may draw more than once.
@@ -98,7 +101,7 @@ pub struct Updater {
 struct Begun {
     films: VecDeque<Rect>,
     /// Pixels as they are, behind the films.
-    rects: Vec<Rect>,
+    rects: VecDeque<Rect>,
     /// There wasn't room for everything.
     cut: bool,
     /// It shows all of the screen.
@@ -383,8 +386,13 @@ impl Updater {
         if begun.packed > before && !begun.rects.is_empty() {
             return self.stop_for_now(begun, out);
         }
-        let rects: Vec<Rect> = begun.rects.drain(..).map(left).collect();
-        self.put(&rects, screen, out);
+        while let Some(rect) = begun.rects.pop_front() {
+            self.put(&[left(rect)], screen, out);
+            let next = begun.rects.front().map_or(0, |rect| rect.area() * 4);
+            if next > 0 && out.len() + next > PIXELS_PART && self.streams() {
+                return self.stop_for_now(begun, out);
+            }
+        }
         let knows = self.seen.is_some() || !(self.known.copy_rect && begun.whole);
         if !knows && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
@@ -513,6 +521,11 @@ impl Updater {
             changed = self.rested(area, screen, now);
         }
         let Chosen { rects, films, cut } = self.choose(changed, &scenes, room);
+        let rects = if self.streams() {
+            in_parts(rects)
+        } else {
+            rects
+        };
         let place = self.news_of_pointer(screen);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
@@ -534,7 +547,7 @@ impl Updater {
             server::copy_rect(out, copy.rect, copy.from);
         }
         scenes.iter().for_each(|scene| screen.damage().add(*scene));
-        let (soon, rects) = if films.is_empty() || bytes(&rects) <= MANY_PIXELS {
+        let (soon, rects) = if bytes(&rects) <= MANY_PIXELS {
             (rects, Vec::new())
         } else {
             (Vec::new(), rects)
@@ -545,7 +558,7 @@ impl Updater {
         }
         Some(Begun {
             films: films.into(),
-            rects,
+            rects: rects.into(),
             cut,
             whole,
             ..Begun::default()
@@ -673,6 +686,21 @@ struct Chosen {
     rects: Vec<Rect>,
     films: Vec<Rect>,
     cut: bool,
+}
+
+/// Cut so that none holds more than a part, if it has more than one row.
+fn in_parts(rects: Vec<Rect>) -> Vec<Rect> {
+    let cut = |rect: Rect| {
+        let rows = PIXELS_PART / (usize::from(rect.w) * 4).max(1);
+        let h = rows.clamp(1, usize::from(u16::MAX)) as u16;
+        let tops = (0..rect.h).step_by(usize::from(h));
+        tops.map(move |top| Rect {
+            y: rect.y + top,
+            h: h.min(rect.h - top),
+            ..rect
+        })
+    };
+    rects.into_iter().flat_map(cut).collect()
 }
 
 /// Of their pixels.

@@ -466,6 +466,41 @@ fn a_large_picture_comes_in_parts() {
 }
 
 #[test]
+fn a_large_change_goes_in_parts_of_one_update() {
+    let (width, height) = (1920, 1080);
+    let mut screen = Screen::new(width, height);
+    let mut updater = Updater::new(width, height);
+    let mut client = Client::new(width, height);
+    updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
+    updater.continuous(true, client.bounds());
+    let mut now = NOW;
+    let mut most = 0;
+    for colour in 1..40 {
+        fill(&mut screen, client.bounds(), colour);
+        let (updates, mut parts) = (client.updates, 0);
+        while let Some(block) = updater.next(&mut screen, now) {
+            assert!(block.len() <= (512 << 10) + 65_536, "{} bytes", block.len());
+            client.take(&block, 1 << 16);
+            assert_eq!(updater.is_inside(), client.inside);
+            // It compresses well, and the line is fast.
+            updater.left(block.len() / 60, Some(Duration::ZERO), now);
+            now += Duration::from_micros(10);
+            parts += 1;
+            if !updater.is_inside() {
+                break;
+            }
+        }
+        assert_eq!(client.updates, updates + 1);
+        most = most.max(parts);
+        for (flags, payload) in std::mem::take(&mut client.asked) {
+            updater.client_fence(flags, &payload, now).unwrap();
+        }
+    }
+    assert_eq!(most, 16);
+    assert!(client.agrees_with(&screen));
+}
+
+#[test]
 fn many_small_changes_come_in_parts() {
     let (width, height) = (3840, 2160);
     let mut screen = Screen::new(width, height);

@@ -7,6 +7,9 @@ use std::pin::Pin;
 use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut, ToAgent};
 use etatuki_picture::Block;
 
+/// Bytes of a block that are compressed and sent at a time.
+const PIECE: usize = 1 << 20;
+
 /// A stream that sends one message after the other.
 pub(crate) trait Sends: Sized + Send + 'static {
     /// What it sends.
@@ -119,16 +122,28 @@ impl Sends for PictureOut {
     type Receipt = usize;
 
     async fn carry(mut self, block: Block) -> (Self, Result<usize, LinkError>) {
-        let (plain, packed) = block.split_at(block.packed_from);
-        let mut result = Ok(0);
-        if !plain.is_empty() {
-            result = self.send(plain).await;
+        let mut bytes = 0;
+        for (piece, is_packed) in pieces(&block) {
+            let sent = if is_packed {
+                self.send_packed(piece).await
+            } else {
+                self.send(piece).await
+            };
+            match sent {
+                Ok(sent) => bytes += sent,
+                Err(error) => return (self, Err(error)),
+            }
         }
-        if let (Ok(sent), false) = (&result, packed.is_empty()) {
-            result = self.send_packed(packed).await.map(|more| sent + more);
-        }
-        (self, result)
+        (self, Ok(bytes))
     }
+}
+
+/// What of a block is sent at a time, and whether it is packed already. What is compressed of a first picture travels, and
+/// is forgotten, while the rest is being compressed.
+fn pieces(block: &Block) -> impl Iterator<Item = (&[u8], bool)> {
+    let (plain, packed) = block.split_at(block.packed_from);
+    let plain = plain.chunks(PIECE).map(|piece| (piece, false));
+    plain.chain(packed.chunks(PIECE).map(|piece| (piece, true)))
 }
 
 impl Sends for ClipboardOut {
@@ -173,6 +188,25 @@ mod tests {
             arrived: Arc::clone(&arrived),
         };
         (Outbox::new(slow, limit), credit, arrived)
+    }
+
+    #[test]
+    fn a_large_block_goes_in_pieces() {
+        let bytes: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
+        for packed_from in [0, 9, PIECE, PIECE + 9, bytes.len()] {
+            let block = Block {
+                bytes: bytes.clone(),
+                packed_from,
+            };
+            let (mut plain, mut packed) = (Vec::new(), Vec::new());
+            for (piece, is_packed) in pieces(&block) {
+                assert!((1..=PIECE).contains(&piece.len()));
+                let of = if is_packed { &mut packed } else { &mut plain };
+                of.extend_from_slice(piece);
+            }
+            assert!(plain == bytes[..packed_from] && packed == bytes[packed_from..]);
+        }
+        assert_eq!(pieces(&Block::default()).count(), 0);
     }
 
     #[tokio::test]

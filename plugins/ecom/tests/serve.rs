@@ -820,6 +820,27 @@ fn nonsense_is_a_protocol_error() {
 }
 
 #[test]
+fn what_is_lost_while_an_update_is_on_its_way_comes_with_the_next() {
+    let mut stage = Stage::new("1920x1080x24", &ALL);
+    stage.viewer.request(false);
+    // The rest of it doesn't fit into the socket.
+    while !matches!(
+        stage.viewer.hear(),
+        ServerMessage::Rectangle(Rectangle::Raw { .. })
+    ) {}
+    stage.viewer.pixels.fill(0);
+    stage.viewer.request(false);
+    for update in ["the first", "the second"] {
+        stage.viewer.raws.clear();
+        stage.viewer.until_update();
+        let area: usize = stage.viewer.raws.iter().map(Rect::area).sum();
+        assert!(area > 1920 * 1000, "{update} is whole");
+        assert!(stage.viewer.pixels == stage.truth(), "{update}");
+    }
+    stage.end().expect("no error");
+}
+
+#[test]
 fn motion_flows_on_while_updates_are_large() {
     let mut stage = Stage::new("1920x1080x24", &ALL);
     let rect = Rect::new(0, 0, 1920, 1080);

@@ -16,8 +16,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use etatuki_rfb::{
-    ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Security, ServerHandshake,
-    ServerInit,
+    ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Rect, Security,
+    ServerHandshake, ServerInit,
 };
 use etatuki_screen::{Capture, ScreenError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -89,6 +89,8 @@ struct Session<'a> {
     outbox: Outbox,
     viewer: Viewer,
     sent: Sent,
+    /// The client has lost this. It is forgotten between two updates: the one on its way still needs it.
+    lost: Rect,
     capture: Capture,
     hands: Hands<'a>,
 }
@@ -121,6 +123,7 @@ impl<'a> Session<'a> {
             outbox: Outbox::default(),
             viewer: Viewer::new(size),
             sent: Sent::default(),
+            lost: Rect::default(),
             capture,
             hands: Hands::new(share),
         };
@@ -132,7 +135,7 @@ impl<'a> Session<'a> {
     fn run(&mut self) -> Result<(), ServeError> {
         let mut mouthful = vec![0; MOUTHFUL];
         loop {
-            if self.outbox.write(&self.socket)? == Going::Over {
+            if self.outbox.write(&self.socket, &self.sent)? == Going::Over {
                 return Ok(());
             }
             self.capture.pump()?;
@@ -168,6 +171,9 @@ impl<'a> Session<'a> {
         if !self.outbox.is_empty() || !self.share.may_view() {
             return Ok(false);
         }
+        let lost = std::mem::take(&mut self.lost);
+        self.capture.spoil(picture::on_screen(lost));
+        self.sent.forget(lost);
         let pointed = self.hands.pointed();
         picture::compose(
             &mut self.capture,
@@ -241,8 +247,7 @@ impl<'a> Session<'a> {
             }
             ClientMessage::UpdateRequest { incremental, rect } => {
                 if !incremental {
-                    self.capture.spoil(picture::on_screen(rect));
-                    self.sent.forget(rect);
+                    self.lost = self.lost.around(&rect);
                 }
                 self.viewer.request(incremental, rect);
             }
@@ -288,7 +293,7 @@ fn shake_hands(
     loop {
         let step = handshake.step();
         outbox.answer().extend(handshake.output());
-        if outbox.write(socket)? == Going::Over {
+        if outbox.write(socket, &Sent::default())? == Going::Over {
             return Ok(None);
         }
         if step?.is_some() && outbox.is_empty() {

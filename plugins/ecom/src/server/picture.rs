@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use etatuki_rfb::encode::server;
-use etatuki_rfb::{CursorImage, Layout, PixelFormat, Rect, translate};
+use etatuki_rfb::{CursorImage, Layout, Rect, translate};
 use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pixels};
 use super::places::Place;
 use super::sent::Sent;
 use super::viewer::{Desk, Viewer};
@@ -33,7 +33,7 @@ pub(super) fn compose(
     let Some(area) = viewer.owed().filter(|area| is_due(capture, viewer, area)) else {
         return Ok(false);
     };
-    outbox.update(|out| fill(capture, viewer, sent, area, pointed, out))?;
+    fill(capture, viewer, sent, area, pointed, outbox)?;
     Ok(true)
 }
 
@@ -41,7 +41,7 @@ pub(super) fn compose(
 fn tell(capture: &Capture, viewer: &mut Viewer, outbox: &mut Outbox) {
     let desk = desk(capture);
     while viewer.has_news(&desk) {
-        outbox.update(|out| framed(out, |out| viewer.tell(&desk, out)));
+        framed(outbox.update(), |out| viewer.tell(&desk, out));
     }
 }
 
@@ -83,15 +83,17 @@ fn fill(
     sent: &mut Sent,
     area: Rect,
     pointed: Option<Place>,
-    out: &mut Vec<u8>,
+    outbox: &mut Outbox,
 ) -> Result<(), ServeError> {
     let answer_is_due = viewer.answer_is_due();
+    let out = outbox.update();
     let start = out.len();
-    let mut failed = None;
+    let (mut failed, mut new) = (None, Vec::new());
     let count = framed(out, |out| {
         let mut rectangles = || {
             let pointer = cursor(capture, viewer, out)? + place(capture, viewer, pointed, out)?;
-            Ok(pointer + pixels(capture, viewer.format(), sent, area, out)?)
+            new = pixels(capture, sent, area)?;
+            Ok(pointer + new.len() as u16)
         };
         rectangles().unwrap_or_else(|error| {
             failed = Some(error);
@@ -106,7 +108,8 @@ fn fill(
         // under our hands; the next round tells of that.
         out.truncate(start);
     } else {
-        viewer.served(out);
+        outbox.end_update(Pixels::new(*viewer.format(), new));
+        viewer.served(outbox.answer());
     }
     Ok(())
 }
@@ -166,17 +169,11 @@ fn place(
     Ok(u16::from(news.is_some()))
 }
 
-/// The pixels inside `area` that changed and that the client lacks; gives the number of rectangles.
-fn pixels(
-    capture: &mut Capture,
-    format: &PixelFormat,
-    sent: &mut Sent,
-    area: Rect,
-    out: &mut Vec<u8>,
-) -> Result<u16, ServeError> {
+/// The rectangles inside `area` that changed and that the client lacks; how they look is in `sent`.
+fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Rect>, ServeError> {
     sent.resize((capture.size().width, capture.size().height));
     let Some(frame) = capture.grab(on_screen(area))? else {
-        return Ok(0);
+        return Ok(Vec::new());
     };
     let (mut new, mut band) = (Vec::new(), Vec::new());
     for piece in frame.pieces() {
@@ -194,14 +191,7 @@ fn pixels(
         let all = frame.pieces().map(|piece| in_rfb(piece.rect));
         new = all.filter(|rect| sent.has(*rect)).collect();
     }
-    out.reserve(new.iter().map(|rect| rect.area() * 4 + 12).sum());
-    for rect in &new {
-        server::raw_head(out, *rect);
-        for row in sent.rows(*rect) {
-            translate(row, format, out);
-        }
-    }
-    Ok(new.len() as u16)
+    Ok(new)
 }
 
 /// The same rectangle in the screen's words.
