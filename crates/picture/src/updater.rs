@@ -374,6 +374,7 @@ impl Updater {
     /// More of the update, and behind the last of it a fence, if updates follow each other.
     fn go_on(&mut self, mut begun: Begun, screen: &mut Screen, out: &mut Vec<u8>) {
         let bounds = screen.bounds();
+        self.seen.take_if(|seen| seen.bounds() != bounds);
         // Nothing is left of it where the screen has shrunk meanwhile, but it was counted.
         let left = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
         let before = begun.packed;
@@ -389,7 +390,7 @@ impl Updater {
         while let Some(rect) = begun.rects.pop_front() {
             self.put(&[left(rect)], screen, out);
             let next = begun.rects.front().map_or(0, |rect| rect.area() * 4);
-            if next > 0 && out.len() + next > PIXELS_PART && self.streams() {
+            if next > 0 && out.len() + next > PIXELS_PART && begun.paced {
                 return self.stop_for_now(begun, out);
             }
         }

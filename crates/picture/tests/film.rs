@@ -358,7 +358,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
     /// Although nothing should change there.
     #[test]
     fn whatever_happens_inside_an_update_the_end_is_exact(events in prop::collection::vec(events(), 1..4)) {
