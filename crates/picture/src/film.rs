@@ -69,9 +69,9 @@ impl Film {
         }
     }
 
-    /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be: photographs that
-    /// move; or all of them (`every`), where what stands still is too much for the line, too. Of a block at a film's edge
-    /// it may be a part.
+    /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be:
+    /// photographs that move; or all of them (`every`), where what stands still is too much for the line, too. Of a block
+    /// at a film's edge it may be a part.
     pub(crate) fn scenes(&self, rects: &[Rect], every: bool, screen: &Screen) -> Vec<Rect> {
         let mut changed = vec![0usize; self.blocks.len()];
         for rect in rects {

@@ -186,16 +186,16 @@ impl Pace {
         self.part += wire;
     }
 
-    /// The last update has left, or its last part, as so many bytes. `round_trip`: the line's own, as far as it is known; an update's
-    /// delay is longer by the time that it takes the line itself.
+    /// The last update has left, or its last part, as so many bytes. `round_trip`: the line's own, as far as it is known;
+    /// an update's delay is longer by the time that it takes the line itself.
     pub(crate) fn has_left(&mut self, wire: usize, round_trip: Option<Duration>, now: Duration) {
         if let Some(round_trip) = round_trip {
             self.delay.learn(round_trip, now);
         }
+        let wire = std::mem::take(&mut self.part) + wire;
         let Some(flight) = self.flying.back_mut().filter(|last| last.left.is_none()) else {
             return;
         };
-        let wire = std::mem::take(&mut self.part) + wire;
         flight.wire = wire;
         flight.left = Some(now);
         if flight.plain >= TELLING {
@@ -407,6 +407,18 @@ mod tests {
                 pace.answered(number, at);
             }
         }
+    }
+
+    #[test]
+    fn parts_count_for_their_update_alone() {
+        let mut pace = Pace::default();
+        // Of one without a fence, and of one with.
+        pace.part_has_left(5000);
+        pace.has_left(600, None, MS);
+        pace.part_has_left(3000);
+        pace.takes_off(9000, 0, false);
+        pace.has_left(512, None, MS);
+        assert_eq!(pace.unanswered(), 3512);
     }
 
     #[test]
