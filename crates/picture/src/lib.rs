@@ -11,6 +11,7 @@ mod jpeg;
 mod moves;
 mod order;
 mod pace;
+mod parts;
 mod photo;
 mod screen;
 mod seen;

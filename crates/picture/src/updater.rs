@@ -6,6 +6,7 @@ use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
 use crate::order::{Order, small_first};
 use crate::pace::{Pace, Room};
+use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
 use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
@@ -16,14 +17,6 @@ use std::time::Duration;
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
-/// With so many bytes of JPEG a block goes off, and the update goes on in the next: they travel, and are decoded, while
-/// more is made.
-const PART: usize = 16 << 10;
-/// The same for pixels as they are. Only of continuous updates, which hold no more than a line takes in a moment: the
-/// screen stays as it is for an update in parts, and a tool isn't read meanwhile.
-const PIXELS_PART: usize = 512 << 10;
-/// More bytes of pixels than this go behind a film, since compressing them takes a while.
-const MANY_PIXELS: usize = 64 << 10;
 /// So many updates may hurry after a key: the tool may draw more than once.
 const HURRIED: u8 = 2;
 
@@ -94,23 +87,6 @@ pub struct Updater {
     begun: Option<Begun>,
     /// Where JPEG files begin in the block that is being made.
     packed_from: Option<usize>,
-}
-
-/// An update that has begun, and what it still lacks.
-#[derive(Debug, Default)]
-struct Begun {
-    films: VecDeque<Rect>,
-    /// Pixels as they are, behind the films.
-    rects: VecDeque<Rect>,
-    /// There wasn't room for everything.
-    cut: bool,
-    /// It shows all of the screen.
-    whole: bool,
-    /// Updates follow each other, and a fence is to tell when the client has got it.
-    paced: bool,
-    /// Its bytes so far, and those of JPEG files among them.
-    bytes: usize,
-    packed: usize,
 }
 
 /// What the client understands, and what it has been told of ours.
@@ -687,26 +663,6 @@ struct Chosen {
     rects: Vec<Rect>,
     films: Vec<Rect>,
     cut: bool,
-}
-
-/// Cut so that none holds more than a part, if it has more than one row.
-fn in_parts(rects: Vec<Rect>) -> Vec<Rect> {
-    let cut = |rect: Rect| {
-        let rows = PIXELS_PART / (usize::from(rect.w) * 4).max(1);
-        let h = rows.clamp(1, usize::from(u16::MAX)) as u16;
-        let tops = (0..rect.h).step_by(usize::from(h));
-        tops.map(move |top| Rect {
-            y: rect.y + top,
-            h: h.min(rect.h - top),
-            ..rect
-        })
-    };
-    rects.into_iter().flat_map(cut).collect()
-}
-
-/// Of their pixels.
-fn bytes(rects: &[Rect]) -> usize {
-    rects.iter().map(|rect| rect.area() * 4).sum()
 }
 
 fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {

@@ -18,6 +18,9 @@ use crate::view::{FailureName, FailureView};
 /// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
 /// machine.
 const DESKTOP_NAME: &str = "Etatuki";
+/// For so long the tool isn't listened to because an update has begun. A frame of a film takes some milliseconds, and a
+/// torn picture does less harm than a tool that nobody reads.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Control messages that wait for an agent who reads none, or for the plugin, at most.
 pub(crate) const MAX_CONTROL_WAITING: usize = 64;
 
@@ -55,8 +58,25 @@ pub(crate) struct Agent {
     updater: Option<Updater>,
     /// The screen holds something that he wasn't sent yet.
     dirty: bool,
+    hold: Hold,
     over: bool,
     began: Instant,
+}
+
+/// Since when the screen stays as it is, because the agent has got a part of an update.
+#[derive(Debug, Default)]
+struct Hold(Option<Instant>);
+
+impl Hold {
+    fn look(&mut self, inside: bool, now: Instant) {
+        self.0 = inside.then(|| self.0.unwrap_or(now));
+    }
+
+    /// Until when it does; `None` if it doesn't.
+    fn until(&self, now: Instant) -> Option<Instant> {
+        let until = self.0.map(|since| since + PATIENCE);
+        until.filter(|until| now < *until)
+    }
 }
 
 impl Agent {
@@ -74,6 +94,7 @@ impl Agent {
             clipboard_in: Some(streams.clipboard_in),
             updater: None,
             dirty: false,
+            hold: Hold::default(),
             over: false,
             began: Instant::now(),
         };
@@ -209,9 +230,9 @@ impl Agent {
         self.dirty = true;
     }
 
-    /// Whether he has got a part of an update: the screen must stay as it is until he has all of it.
-    pub(crate) fn is_inside_update(&self) -> bool {
-        !self.over && self.updater.as_ref().is_some_and(Updater::is_inside)
+    /// Whether the screen must stay as it is: he has got a part of an update, and not long ago.
+    pub(crate) fn holds_screen(&self) -> bool {
+        !self.over && self.hold.until(Instant::now()).is_some()
     }
 
     /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
@@ -243,17 +264,22 @@ impl Agent {
                 let _ = self.picture.push(block);
             }
         }
+        let inside = self.updater.as_ref().is_some_and(Updater::is_inside);
+        self.hold.look(inside, Instant::now());
         let credit =
             self.picture.is_idle() && self.updater.as_ref().is_some_and(Updater::wants_update);
-        if credit || !(self.dirty || self.is_inside_update()) {
+        if credit || !(self.dirty || self.holds_screen()) {
             tool.ask();
         }
     }
 
-    /// When the picture has something to say although nothing happened, and [`pump`](Self::pump) is to be called.
+    /// When the picture has something to say although nothing happened, and [`pump`](Self::pump) is to be called; or when
+    /// the screen isn't held any longer.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let due = self.updater.as_ref().and_then(Updater::due)?;
-        self.picture.is_idle().then(|| self.began + due)
+        let due = self.updater.as_ref().and_then(Updater::due);
+        let due = due.filter(|_| self.picture.is_idle());
+        let due = due.map(|due| self.began + due);
+        due.into_iter().chain(self.hold.until(Instant::now())).min()
     }
 
     /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since
@@ -324,5 +350,27 @@ impl From<Violation> for FailureView {
             name: FailureName::AgentMisbehaved,
             detail,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_isnt_kept_waiting_for_ever() {
+        let (began, mut hold) = (Instant::now(), Hold::default());
+        let after = |part: u32| began + PATIENCE * part / 4;
+        hold.look(false, began);
+        assert_eq!(hold.until(began), None);
+        // A stuck update is looked at again and again, and that doesn't prolong it.
+        for part in 0..6 {
+            hold.look(true, after(part));
+            let until = (part < 4).then_some(after(4));
+            assert_eq!(hold.until(after(part)), until);
+        }
+        hold.look(false, after(6));
+        hold.look(true, after(7));
+        assert_eq!(hold.until(after(7)), Some(after(11)));
     }
 }

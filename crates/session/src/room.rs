@@ -129,7 +129,7 @@ impl<'a> Room<'a> {
                 }
             }
             self.pump();
-            if self.is_inside_update() {
+            if self.holds_screen() {
                 // The link sends what it has been given, while the rest is still to be made.
                 tokio::task::yield_now().await;
             }
@@ -152,13 +152,13 @@ impl<'a> Room<'a> {
             .machine
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
-        let inside = self.is_inside_update();
+        let held = self.holds_screen();
         let door = self.door.as_deref_mut().filter(|_| self.accepting);
         let settled = self.tool.as_ref().is_some_and(ToolLink::is_settled);
         let agent = self.agent.as_ref().filter(|_| settled);
         let due = due.into_iter().chain(agent.and_then(Agent::due)).min();
         let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
-        let tool = self.tool.as_mut().filter(|_| !inside);
+        let tool = self.tool.as_mut().filter(|_| !held);
         tokio::select! {
             order = self.inbox.recv(), if !self.stopping => Signal::Order(order),
             minted = of(self.minting.as_mut()) => Signal::Minted(minted),
@@ -366,8 +366,8 @@ impl<'a> Room<'a> {
     }
 
     /// What the tool sends meanwhile waits in its socket.
-    fn is_inside_update(&self) -> bool {
-        self.agent.as_ref().is_some_and(Agent::is_inside_update)
+    fn holds_screen(&self) -> bool {
+        self.agent.as_ref().is_some_and(Agent::holds_screen)
     }
 
     fn happened(&mut self, event: Event) {

@@ -1,4 +1,5 @@
-//! The socket to the plugin: drained always, written without waiting.
+//! The socket to the plugin: drained at all times, but for the moments in which a part of an update has gone to the agent;
+//! written without waiting.
 //!
 //! Input waits here as messages and not as bytes: when control ends, what the tool hasn't been given yet is dropped, and
 //! what it holds by what it has been given is released.
