@@ -89,13 +89,6 @@ impl PixelLayout {
         }
     }
 
-    /// Whether `row` becomes exactly `bgrx`, as [`append_bgrx`](Self::append_bgrx) makes it. False too where only making it
-    /// would tell.
-    #[must_use]
-    pub fn is_same(&self, row: &[u8], bgrx: &[u8]) -> bool {
-        self.is_bgrx() && row.len() == bgrx.len() && masked_equal(row, bgrx)
-    }
-
     fn word(&self, pixel: &[u8]) -> u32 {
         match (pixel, self.big_endian) {
             (&[a, b], false) => u32::from(u16::from_le_bytes([a, b])),
@@ -109,15 +102,6 @@ impl PixelLayout {
 
 /// The bytes of a pixel that are its colour.
 const COLOUR: u32 = 0x00ff_ffff;
-
-/// No early end, so that the compiler makes wide comparisons of it.
-fn masked_equal(row: &[u8], bgrx: &[u8]) -> bool {
-    let pairs = row.as_chunks::<4>().0.iter().zip(bgrx.as_chunks::<4>().0);
-    let difference = pairs.fold(0, |difference, (one, other)| {
-        difference | ((u32::from_le_bytes(*one) & COLOUR) ^ u32::from_le_bytes(*other))
-    });
-    difference == 0
-}
 
 /// Copies, and clears each fourth byte in place while the copy is still in the fastest cache: both
 /// loops are ones that the compiler vectorises.
@@ -164,18 +148,6 @@ mod tests {
         );
         let deep = PixelLayout::from_masks(32, false, 0x3ff0_0000, 0xf_fc00, 0x3ff);
         check(deep, &0x3ff0_0200_u32.to_le_bytes(), &[128, 0, 255, 0]);
-    }
-
-    #[test]
-    fn the_same_is_told_from_what_differs() {
-        let bgrx = PixelLayout::from_masks(32, false, 0xff_0000, 0xff00, 0xff).expect("a layout");
-        let row = [1, 2, 3, 0xff, 4, 5, 6, 9];
-        assert!(bgrx.is_same(&row, &[1, 2, 3, 0, 4, 5, 6, 0]));
-        assert!(!bgrx.is_same(&row, &[1, 2, 3, 0, 4, 5, 7, 0]));
-        assert!(!bgrx.is_same(&row, &row), "no pixel has a fourth byte");
-        assert!(!bgrx.is_same(&row, &[1, 2, 3, 0]));
-        let rgbx = PixelLayout::from_masks(32, false, 0xff, 0xff00, 0xff_0000).expect("a layout");
-        assert!(!rgbx.is_same(&[7; 4], &[7, 7, 7, 0]));
     }
 
     #[test]

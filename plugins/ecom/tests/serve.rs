@@ -841,6 +841,35 @@ fn what_is_lost_while_an_update_is_on_its_way_comes_with_the_next() {
 }
 
 #[test]
+fn an_update_on_its_way_is_not_changed_when_the_screen_grows() {
+    let mut stage = Stage::new("1920x1080x24", &ALL);
+    resize(&stage.painter, stage.root, 800, 600);
+    let whole = Rectangle_ {
+        x: 0,
+        y: 0,
+        width: 800,
+        height: 600,
+    };
+    stage.fill(0x33_4455, whole);
+    stage.check();
+    let small = stage.truth();
+    stage.viewer.request(false);
+    while !matches!(
+        stage.viewer.hear(),
+        ServerMessage::Rectangle(Rectangle::Raw { .. })
+    ) {}
+    stage.viewer.pixels.clone_from(&small);
+    resize(&stage.painter, stage.root, 1920, 1080);
+    stage.painter.sync().expect("sync");
+    stage.viewer.until_update();
+    assert_eq!(stage.viewer.size, (800, 600));
+    assert!(stage.viewer.pixels == small);
+    stage.check();
+    assert_eq!(stage.viewer.size, (1920, 1080));
+    stage.end().expect("no error");
+}
+
+#[test]
 fn motion_flows_on_while_updates_are_large() {
     let mut stage = Stage::new("1920x1080x24", &ALL);
     let rect = Rect::new(0, 0, 1920, 1080);

@@ -13,7 +13,7 @@ use x11rb::protocol::xproto::{
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::connection::Connection;
-use super::grab::{Frame, Grabber, Pieces, Wanted};
+use super::grab::{Frame, Grabber, Wanted};
 use super::monitors::Monitors;
 use super::pointer::Pointer;
 use super::scope::Scope;
@@ -218,16 +218,23 @@ impl Capture {
         self.connection
             .server
             .damage_subtract(self.watch, NONE, NONE)?;
-        let Some(pieces) = self.grabber.grab(&self.connection, changed.rects())? else {
+        if !self.grabber.grab(&self.connection, changed.rects())? {
             self.look_at_size()?;
             self.misses += 1;
             if self.misses > MOST_MISSES {
                 return Err(ScreenError::Lost("its pixels can't be read".into()));
             }
             return Ok(None);
-        };
+        }
         self.misses = 0;
-        Ok(Some(self.grabber.frame(pieces)))
+        Ok(Some(self.frame()))
+    }
+
+    /// What the last [`grab`](Self::grab) gave, unchanged until the next one; nothing before the first, or after one that
+    /// failed.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        self.grabber.frame()
     }
 
     /// Whether the pointer's shape has changed since it was taken last.
@@ -358,28 +365,24 @@ impl Capture {
         {
             return Ok(None);
         }
-        let pieces = match self.try_program(within)? {
-            Some(pieces) => pieces,
-            None => {
-                self.connection.hold()?;
-                self.connection.server.sync()?;
-                self.settle()?;
-                let pieces = self.try_program(within)?;
-                self.connection.let_go()?;
-                match pieces {
-                    Some(pieces) => pieces,
-                    // A window that can't be read though nothing moves: nothing of it is shown.
-                    None => self.grabber.nothing(self.damage.take(within).rects()),
-                }
+        if !self.try_program(within)? {
+            self.connection.hold()?;
+            self.connection.server.sync()?;
+            self.settle()?;
+            let is_read = self.try_program(within)?;
+            self.connection.let_go()?;
+            if !is_read {
+                // A window that can't be read though nothing moves: nothing of it is shown.
+                self.grabber.hide(self.damage.take(within).rects());
             }
-        };
-        Ok(Some(self.grabber.frame(pieces)))
+        }
+        Ok(Some(self.frame()))
     }
 
-    /// `None` when something moved meanwhile; all of it counts as changed still.
-    fn try_program(&mut self, within: Rect) -> Result<Option<Pieces>, ScreenError> {
+    /// False when something moved meanwhile; all of it counts as changed still.
+    fn try_program(&mut self, within: Rect) -> Result<bool, ScreenError> {
         let Some(limit) = &mut self.limit else {
-            return Ok(None);
+            return Ok(false);
         };
         let changed = self.damage.take(within);
         let mut area = Area::default();
@@ -400,7 +403,7 @@ impl Capture {
         // Before the pixels are read, so that what is drawn in between is reported again.
         limit.shown.listen(&self.connection.server)?;
         limit.moved = false;
-        let pieces = self
+        let is_read = self
             .grabber
             .grab_windows(&self.connection, &wanted, &hidden)?;
         // All that happened before the pixels were read has been told before they came.
@@ -409,11 +412,13 @@ impl Capture {
             .limit
             .as_ref()
             .is_none_or(|l| l.moved || l.scope.is_unread());
-        if moved || pieces.is_none() {
+        if moved || !is_read {
+            // What was read may be another program's by now.
+            self.grabber.hide(&[]);
             self.spoil_area(&area);
-            return Ok(None);
+            return Ok(false);
         }
-        Ok(pieces)
+        Ok(true)
     }
 
     fn take_in(&mut self, event: Event) {
@@ -453,7 +458,7 @@ impl Capture {
         self.monitors.spoil();
         self.resized = true;
         self.damage = Region::of(size.rect());
-        self.grabber.resize(&self.connection, size);
+        self.grabber.resize(size);
     }
 }
 

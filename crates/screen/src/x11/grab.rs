@@ -24,7 +24,9 @@ pub(super) struct Grabber {
     layout: PixelLayout,
     row_align: usize,
     shared: bool,
+    size: Size,
     segment: Option<Segment>,
+    last: Vec<Placed>,
 }
 
 impl Grabber {
@@ -38,13 +40,20 @@ impl Grabber {
             layout,
             row_align,
             shared,
+            size: Size::default(),
             segment: None,
+            last: Vec::new(),
         })
     }
 
-    /// Makes room for a whole screen of `size`.
-    pub(super) fn resize(&mut self, connection: &Connection, size: Size) {
-        let wanted = self.bytes_of(&size.rect());
+    /// The screen has another size. What was grabbed last stays as it is until the next time.
+    pub(super) fn resize(&mut self, size: Size) {
+        self.size = size;
+    }
+
+    /// Makes room for a whole screen, where there isn't.
+    fn make_room(&mut self, connection: &Connection) {
+        let wanted = self.bytes_of(&self.size.rect());
         if let Some(old) = self.segment.take_if(|s| s.len() < wanted) {
             old.detach(&connection.server);
         }
@@ -59,13 +68,14 @@ impl Grabber {
         self.shared
     }
 
-    /// The pixels of `rects`, all asked for at once; `None` when one of them is no longer on the screen,
+    /// The pixels of `rects`, all asked for at once; false when one of them is no longer on the screen,
     /// which has become smaller meanwhile.
     pub(super) fn grab(
         &mut self,
         connection: &Connection,
         rects: &[Rect],
-    ) -> Result<Option<Pieces>, ScreenError> {
+    ) -> Result<bool, ScreenError> {
+        self.make_room(connection);
         let root = |rect: Rect| Wanted {
             drawable: self.root,
             x: rect.x as i16,
@@ -74,35 +84,32 @@ impl Grabber {
         };
         let wanted: Vec<_> = self.fitting(rects).into_iter().map(root).collect();
         match self.read(connection, &wanted) {
-            Ok(pieces) => Ok(Some(Pieces(pieces))),
-            Err(ReplyError::X11Error(e)) if e.error_kind == ErrorKind::Match => Ok(None),
+            Ok(()) => Ok(true),
+            Err(ReplyError::X11Error(e)) if e.error_kind == ErrorKind::Match => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The pixels of parts of windows, and grey for `hidden`; `None` when one of them is no longer what it was.
+    /// The pixels of parts of windows, and grey for `hidden`; false when one of them is no longer what it was.
     pub(super) fn grab_windows(
         &mut self,
         connection: &Connection,
         wanted: &[Wanted],
         hidden: &[Rect],
-    ) -> Result<Option<Pieces>, ScreenError> {
-        let mut pieces = match self.read(connection, wanted) {
-            Ok(pieces) => pieces,
-            Err(ReplyError::X11Error(_)) => return Ok(None),
+    ) -> Result<bool, ScreenError> {
+        self.make_room(connection);
+        match self.read(connection, wanted) {
+            Ok(()) => {}
+            Err(ReplyError::X11Error(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
-        };
-        pieces.extend(self.nothing(hidden).0);
-        Ok(Some(Pieces(pieces)))
+        }
+        self.last.extend(hidden.iter().map(grey));
+        Ok(true)
     }
 
     /// Grey for all of these.
-    pub(super) fn nothing(&self, hidden: &[Rect]) -> Pieces {
-        let grey = |rect: &Rect| Placed {
-            rect: *rect,
-            bytes: Bytes::Hidden,
-        };
-        Pieces(hidden.iter().map(grey).collect())
+    pub(super) fn hide(&mut self, hidden: &[Rect]) {
+        self.last = hidden.iter().map(grey).collect();
     }
 
     /// The visuals whose pixels are laid out as the root window's, and what grey is in each. Bits that are
@@ -123,20 +130,23 @@ impl Grabber {
         found
     }
 
-    fn read(&self, connection: &Connection, wanted: &[Wanted]) -> Result<Vec<Placed>, ReplyError> {
+    fn read(&mut self, connection: &Connection, wanted: &[Wanted]) -> Result<(), ReplyError> {
+        // The memory is written anew, also when that fails.
+        self.last.clear();
         let needed: usize = wanted.iter().map(|w| self.bytes_of(&w.rect)).sum();
-        match &self.segment {
+        self.last = match &self.segment {
             Some(segment) if needed <= segment.len() => {
-                self.through_memory(connection, segment, wanted)
+                self.through_memory(connection, segment, wanted)?
             }
-            _ => self.through_connection(connection, wanted),
-        }
+            _ => self.through_connection(connection, wanted)?,
+        };
+        Ok(())
     }
 
-    /// What the last [`grab`](Self::grab) gave, with its pixels.
-    pub(super) fn frame(&self, pieces: Pieces) -> Frame<'_> {
+    /// What was grabbed last; nothing after a failure.
+    pub(super) fn frame(&self) -> Frame<'_> {
         Frame {
-            pieces: pieces.0,
+            pieces: &self.last,
             grabber: self,
         }
     }
@@ -279,14 +289,17 @@ pub(super) struct Wanted {
     pub(super) rect: Rect,
 }
 
-/// Where the pixels that were grabbed last can be found.
-#[derive(Debug)]
-pub(super) struct Pieces(Vec<Placed>);
+fn grey(rect: &Rect) -> Placed {
+    Placed {
+        rect: *rect,
+        bytes: Bytes::Hidden,
+    }
+}
 
 /// Pixels of some rectangles of the screen, as they were at one moment.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    pieces: Vec<Placed>,
+    pieces: &'a [Placed],
     grabber: &'a Grabber,
 }
 
@@ -305,7 +318,7 @@ enum Bytes {
     Hidden,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
     /// How many pieces it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -319,11 +332,18 @@ impl Frame<'_> {
     }
 
     /// The pieces; where two overlap, the later one is the newer.
-    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Piece<'_>> {
-        self.pieces.iter().map(|placed| self.piece(placed))
+    pub fn pieces(&self) -> impl ExactSizeIterator<Item = Piece<'a>> {
+        let frame = *self;
+        self.pieces.iter().map(move |placed| frame.piece(placed))
     }
 
-    fn piece<'a>(&'a self, placed: &'a Placed) -> Piece<'a> {
+    /// One of them, by its place in that order.
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<Piece<'a>> {
+        self.pieces.get(at).map(|placed| self.piece(placed))
+    }
+
+    fn piece(&self, placed: &'a Placed) -> Piece<'a> {
         let stride = self.grabber.stride(&placed.rect);
         let len = stride * usize::from(placed.rect.h);
         let bytes = match (&placed.bytes, &self.grabber.segment) {
@@ -353,6 +373,28 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// What of it lies inside `rect`; empty when nothing does.
+    #[must_use]
+    pub fn inside(&self, rect: Rect) -> Self {
+        let rect = self.rect.intersection(&rect);
+        if rect.is_empty() {
+            return Self {
+                rect,
+                bytes: &[],
+                ..*self
+            };
+        }
+        let (down, right) = (rect.y - self.rect.y, rect.x - self.rect.x);
+        let first = usize::from(down) * self.stride + usize::from(right) * self.layout.bytes();
+        let length =
+            usize::from(rect.h - 1) * self.stride + usize::from(rect.w) * self.layout.bytes();
+        Self {
+            rect,
+            bytes: self.bytes.get(first..first + length).unwrap_or_default(),
+            ..*self
+        }
+    }
+
     /// The same in pieces from top to bottom: all rows up to the next multiple of `height` on the screen.
     pub fn bands(&self, height: u16) -> impl Iterator<Item = Self> {
         let (piece, height) = (*self, height.max(1));
@@ -374,17 +416,6 @@ impl Piece<'_> {
             top += h;
             (h > 0).then_some(band)
         })
-    }
-
-    /// Whether it is the same as these BGRX rows. False too where only [`append_bgrx`](Self::append_bgrx) would tell.
-    pub fn is_same<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> bool {
-        let length = usize::from(self.rect.w) * self.layout.bytes();
-        let own = self.bytes.chunks(self.stride.max(1));
-        // What isn't shown has no bytes to compare.
-        own.len() == usize::from(self.rect.h)
-            && own
-                .zip(rows)
-                .all(|(own, row)| self.layout.is_same(&own[..length.min(own.len())], row))
     }
 
     /// Appends its pixels as BGRX, row by row without padding: `rect.area() * 4` bytes, each fourth one zero.

@@ -89,7 +89,7 @@ struct Session<'a> {
     outbox: Outbox,
     viewer: Viewer,
     sent: Sent,
-    /// The client has lost this. It is forgotten between two updates: the one on its way still needs it.
+    /// The client has lost this, which counts for the next update.
     lost: Rect,
     capture: Capture,
     hands: Hands<'a>,
@@ -135,7 +135,8 @@ impl<'a> Session<'a> {
     fn run(&mut self) -> Result<(), ServeError> {
         let mut mouthful = vec![0; MOUTHFUL];
         loop {
-            if self.outbox.write(&self.socket, &self.sent)? == Going::Over {
+            let grabbed = |part, out: &mut Vec<u8>| picture::append(&self.capture, part, out);
+            if self.outbox.write(&self.socket, grabbed)? == Going::Over {
                 return Ok(());
             }
             self.capture.pump()?;
@@ -293,7 +294,7 @@ fn shake_hands(
     loop {
         let step = handshake.step();
         outbox.answer().extend(handshake.output());
-        if outbox.write(socket, &Sent::default())? == Going::Over {
+        if outbox.write(socket, |_, _| {})? == Going::Over {
             return Ok(None);
         }
         if step?.is_some() && outbox.is_empty() {

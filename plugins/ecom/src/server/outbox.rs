@@ -7,7 +7,6 @@ use etatuki_rfb::{PixelFormat, Rect, translate};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-use super::sent::Sent;
 use super::{Going, ServeError};
 
 /// Bytes of answers (fences and the like) that may wait for a client that doesn't read them; then it
@@ -28,13 +27,24 @@ pub(super) struct Outbox {
     answers: Vec<u8>,
 }
 
-/// Raw rectangles that end an update; how they look is in [`Sent`] until they have gone.
+/// Raw rectangles that end an update. Their pixels stay where they were grabbed to until they go.
 #[derive(Debug)]
 pub(super) struct Pixels {
     format: PixelFormat,
-    rects: std::vec::IntoIter<Rect>,
-    /// What is left of the rectangle that has begun.
-    rest: Rect,
+    parts: std::vec::IntoIter<Part>,
+    /// What is left of the one that has begun.
+    rest: Part,
+    /// Pixels on their way into the client's format.
+    bgrx: Vec<u8>,
+}
+
+/// A part of what was grabbed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Of which piece of it.
+    pub(super) piece: usize,
+    /// Where on the screen: inside that piece.
+    pub(super) rect: Rect,
 }
 
 impl Outbox {
@@ -63,10 +73,15 @@ impl Outbox {
         self.pixels = pixels;
     }
 
-    /// Sends as much as the socket takes. What the pixels look like must be the same until it [is empty](Self::is_empty).
-    pub(super) fn write(&mut self, socket: &OwnedFd, sent: &Sent) -> Result<Going, ServeError> {
+    /// Sends as much as the socket takes. `grabbed` appends the pixels of a part (BGRX, rows without gaps): those of one
+    /// grab until it [is empty](Self::is_empty).
+    pub(super) fn write(
+        &mut self,
+        socket: &OwnedFd,
+        grabbed: impl Fn(Part, &mut Vec<u8>),
+    ) -> Result<Going, ServeError> {
         loop {
-            self.fill(sent);
+            self.fill(&grabbed);
             if self.bytes.is_empty() {
                 return Ok(Going::On);
             }
@@ -80,13 +95,13 @@ impl Outbox {
     }
 
     /// Puts together what goes at a time: a small update goes whole, with what is behind it, and wakes the client once.
-    fn fill(&mut self, sent: &Sent) {
+    fn fill(&mut self, grabbed: impl Fn(Part, &mut Vec<u8>)) {
         if self.sent == self.bytes.len() {
             self.bytes.clear();
             self.sent = 0;
         }
         if self.sent == 0 {
-            self.pixels.append(sent, &mut self.bytes);
+            self.pixels.append(grabbed, &mut self.bytes);
             if self.pixels.is_empty() && self.bytes.len() < PIECE {
                 self.bytes.append(&mut self.answers);
             }
@@ -102,34 +117,47 @@ impl Default for Pixels {
 }
 
 impl Pixels {
-    /// These rectangles, as [`Sent`] has them.
-    pub(super) fn new(format: PixelFormat, rects: Vec<Rect>) -> Self {
+    /// These parts, in this order.
+    pub(super) fn new(format: PixelFormat, parts: Vec<Part>) -> Self {
         Self {
             format,
-            rects: rects.into_iter(),
-            rest: Rect::default(),
+            parts: parts.into_iter(),
+            rest: Part::default(),
+            bgrx: Vec::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.rest.is_empty() && self.rects.len() == 0
+        self.rest.rect.is_empty() && self.parts.len() == 0
     }
 
     /// Appends rows until there is a piece.
-    fn append(&mut self, sent: &Sent, out: &mut Vec<u8>) {
+    fn append(&mut self, grabbed: impl Fn(Part, &mut Vec<u8>), out: &mut Vec<u8>) {
         while out.len() < PIECE {
-            if self.rest.is_empty() {
-                let Some(rect) = self.rects.next() else {
+            if self.rest.rect.is_empty() {
+                let Some(part) = self.parts.next() else {
                     return;
                 };
-                server::raw_head(out, rect);
-                self.rest = rect;
+                server::raw_head(out, part.rect);
+                self.rest = part;
             }
-            for row in sent.rows(Rect { h: 1, ..self.rest }) {
-                translate(row, &self.format, out);
+            let Part { piece, rect } = self.rest;
+            let row = usize::from(rect.w) * 4;
+            let room = (PIECE - out.len().min(PIECE)).div_ceil(row);
+            let h = rect.h.min(u16::try_from(room).unwrap_or(u16::MAX));
+            let rows = Part {
+                piece,
+                rect: Rect { h, ..rect },
+            };
+            self.rest.rect.y += h;
+            self.rest.rect.h -= h;
+            if self.format == PixelFormat::BGRX {
+                grabbed(rows, out);
+            } else {
+                self.bgrx.clear();
+                grabbed(rows, &mut self.bgrx);
+                translate(&self.bgrx, &self.format, out);
             }
-            self.rest.y += 1;
-            self.rest.h -= 1;
         }
     }
 }
@@ -143,34 +171,63 @@ mod tests {
     const SIZE: (u16, u16) = (640, 480);
     const WHOLE: Rect = Rect::new(0, 0, SIZE.0, SIZE.1);
 
-    /// A client that has everything, and an update that says so, with an answer behind it; and all of its bytes.
-    fn outbox() -> (Outbox, Sent, Vec<u8>) {
-        let (mut sent, mut new) = (Sent::default(), Vec::new());
-        sent.resize(SIZE);
-        let picture: Vec<u8> = (0..WHOLE.area() * 4).map(|at| (at % 251) as u8).collect();
-        sent.take(WHOLE, &picture, &mut new);
+    /// Two pieces, each of one colour but for the place in it.
+    fn grabbed(part: Part, out: &mut Vec<u8>) {
+        for y in part.rect.y..part.rect.y + part.rect.h {
+            for x in part.rect.x..part.rect.x + part.rect.w {
+                out.extend([x as u8, y as u8, part.piece as u8, 0]);
+            }
+        }
+    }
+
+    /// An update of two pieces, with an answer behind it; and all of its bytes.
+    fn outbox(format: PixelFormat) -> (Outbox, Vec<u8>) {
+        let small = Rect::new(3, 5, 7, 9);
+        let parts = [(0, WHOLE), (1, small)].map(|(piece, rect)| Part { piece, rect });
         let mut whole = b"update".to_vec();
-        for rect in &new {
-            server::raw_head(&mut whole, *rect);
-            sent.rows(*rect).for_each(|row| whole.extend(row));
+        for part in parts {
+            server::raw_head(&mut whole, part.rect);
+            let mut pixels = Vec::new();
+            grabbed(part, &mut pixels);
+            translate(&pixels, &format, &mut whole);
         }
         whole.extend(b"answer");
         let mut outbox = Outbox::default();
         outbox.update().extend(b"update");
-        outbox.end_update(Pixels::new(PixelFormat::BGRX, new));
+        outbox.end_update(Pixels::new(format, parts.to_vec()));
         outbox.answer().extend(b"answer");
-        (outbox, sent, whole)
+        (outbox, whole)
     }
 
     #[test]
     fn an_update_goes_in_pieces_and_answers_behind_it() {
-        let (mut outbox, sent, mut whole) = outbox();
+        check_in_pieces(PixelFormat::BGRX);
+    }
+
+    #[test]
+    fn an_update_goes_in_the_clients_own_format() {
+        check_in_pieces(PixelFormat {
+            bits_per_pixel: 16,
+            depth: 15,
+            big_endian: true,
+            red_max: 31,
+            green_max: 31,
+            blue_max: 31,
+            red_shift: 10,
+            green_shift: 5,
+            blue_shift: 0,
+        });
+    }
+
+    #[track_caller]
+    fn check_in_pieces(format: PixelFormat) {
+        let (mut outbox, mut whole) = outbox(format);
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let socket = OwnedFd::from(ours);
         let (mut got, mut most) = (Vec::new(), 0);
         while !outbox.is_empty() {
-            assert!(outbox.write(&socket, &sent).unwrap() == Going::On);
+            assert!(outbox.write(&socket, grabbed).unwrap() == Going::On);
             most = most.max(outbox.bytes.capacity());
             if got.is_empty() {
                 outbox.answer().extend(b"later");
@@ -188,12 +245,12 @@ mod tests {
 
     #[test]
     fn a_client_that_reads_nothing_is_answered_within_bounds() {
-        let (mut outbox, sent, _) = outbox();
+        let (mut outbox, _) = outbox(PixelFormat::BGRX);
         let (ours, _theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let socket = OwnedFd::from(ours);
         for _ in 0..100_000 {
-            assert!(outbox.write(&socket, &sent).unwrap() == Going::On);
+            assert!(outbox.write(&socket, grabbed).unwrap() == Going::On);
             if !outbox.takes_answers() {
                 return;
             }

@@ -7,7 +7,7 @@ use etatuki_rfb::{CursorImage, Layout, Rect, translate};
 use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
-use super::outbox::{Outbox, Pixels};
+use super::outbox::{Outbox, Part, Pixels};
 use super::places::Place;
 use super::sent::Sent;
 use super::viewer::{Desk, Viewer};
@@ -169,29 +169,34 @@ fn place(
     Ok(u16::from(news.is_some()))
 }
 
-/// The rectangles inside `area` that changed and that the client lacks; how they look is in `sent`.
-fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Rect>, ServeError> {
+/// What changed inside `area` and the client may lack, of what was grabbed last.
+fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Part>, ServeError> {
     sent.resize((capture.size().width, capture.size().height));
     let Some(frame) = capture.grab(on_screen(area))? else {
         return Ok(Vec::new());
     };
-    let (mut new, mut band) = (Vec::new(), Vec::new());
-    for piece in frame.pieces() {
-        for part in piece.bands(BAND) {
-            let rect = in_rfb(part.rect);
-            if !sent.has(rect) || part.is_same(sent.rows(rect)) {
-                continue;
-            }
-            band.clear();
-            part.append_bgrx(&mut band);
-            sent.take(rect, &band, &mut new);
+    let (mut new, mut rects, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    for (piece, pixels) in frame.pieces().enumerate() {
+        for band in pixels.bands(BAND) {
+            bytes.clear();
+            band.append_bgrx(&mut bytes);
+            sent.take(in_rfb(band.rect), &bytes, &mut rects);
         }
+        new.extend(rects.drain(..).map(|rect| Part { piece, rect }));
     }
     if new.len() > MOST {
-        let all = frame.pieces().map(|piece| in_rfb(piece.rect));
-        new = all.filter(|rect| sent.has(*rect)).collect();
+        let all = frame.pieces().map(|piece| in_rfb(piece.rect)).enumerate();
+        let shown = all.filter(|(_, rect)| sent.has(*rect));
+        new = shown.map(|(piece, rect)| Part { piece, rect }).collect();
     }
     Ok(new)
+}
+
+/// Appends a part of what was grabbed last, as BGRX.
+pub(super) fn append(capture: &Capture, part: Part, out: &mut Vec<u8>) {
+    if let Some(piece) = capture.frame().get(part.piece) {
+        piece.inside(on_screen(part.rect)).append_bgrx(out);
+    }
 }
 
 /// The same rectangle in the screen's words.

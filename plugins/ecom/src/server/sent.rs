@@ -1,22 +1,41 @@
 //! What the client has been sent. A toolkit redraws its whole window for one letter, and the X server says no more than
 //! that something was drawn: most of what is grabbed is what the client has already. Pure.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 use etatuki_rfb::Rect;
+use twox_hash::XxHash3_64;
 
 /// Columns and rows that are told apart: the tiles in which the launcher compares too.
 const TILE: u16 = 16;
-/// What no pixel of the screen is equal to: their fourth byte is 0.
-const NOTHING: u8 = 0xff;
 
-/// The client's picture.
-#[derive(Debug, Default)]
+/// The client's picture, known by a hash of each tile: two pictures of one tile are taken for the same once in 2^64
+/// times. A second picture would cost 4 bytes a pixel, and reading and writing it.
+#[derive(Debug)]
 pub(super) struct Sent {
     width: u16,
     height: u16,
-    /// BGRX, rows without gaps; [`NOTHING`] where the client has nothing.
-    pixels: Vec<u8>,
+    /// What was taken in last of each tile; by rows.
+    tiles: Vec<Option<Taken>>,
+    /// Another one in every session, so that nobody can draw two pictures that are taken for the same.
+    seed: u64,
+}
+
+/// A hash of the pixels and of the part of the tile that they were. None is 0: what has that hash is sent again.
+type Taken = NonZeroU64;
+
+impl Default for Sent {
+    /// Of no screen.
+    fn default() -> Self {
+        Self {
+            width: 0,
+            height: 0,
+            tiles: Vec::new(),
+            seed: RandomState::new().build_hasher().finish(),
+        }
+    }
 }
 
 impl Sent {
@@ -24,17 +43,19 @@ impl Sent {
     pub(super) fn resize(&mut self, (width, height): (u16, u16)) {
         if (self.width, self.height) != (width, height) {
             (self.width, self.height) = (width, height);
-            let bytes = usize::from(width) * usize::from(height) * 4;
-            self.pixels = vec![NOTHING; bytes];
+            let count = self.columns() * usize::from(height.div_ceil(TILE));
+            self.tiles = vec![None; count];
         }
     }
 
     /// The client has lost this.
     pub(super) fn forget(&mut self, rect: Rect) {
         let rect = rect.intersection(&self.bounds()).unwrap_or_default();
-        for y in rows(rect) {
-            let row = self.row(rect, y);
-            self.pixels[row].fill(NOTHING);
+        for row in tiles(rect.y, rect.h) {
+            for column in tiles(rect.x, rect.w) {
+                let at = self.place(column, row);
+                self.tiles[at] = None;
+            }
         }
     }
 
@@ -44,81 +65,88 @@ impl Sent {
     }
 
     /// Takes in what the screen shows in `rect` (BGRX, rows without gaps), unless that lies outside, and adds to `new` the
-    /// parts that the client lacks: it is to be sent them, as they are here.
+    /// parts that the client may lack: it is to be sent them. A part of a tile is one of them too where it was not the
+    /// same part that was taken in last.
     pub(super) fn take(&mut self, rect: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
         if !self.has(rect) {
             return;
         }
-        let (mut pixels, mut top) = (pixels, rect.y);
-        while u32::from(top) < rect.bottom() {
-            let end = (u32::from(top / TILE) + 1) * u32::from(TILE);
-            let h = (end.min(rect.bottom()) - u32::from(top)) as u16;
-            let band = Rect { y: top, h, ..rect };
+        let mut pixels = pixels;
+        for row in tiles(rect.y, rect.h) {
+            let (y, h) = inside(row, rect.y, rect.h);
+            let band = Rect { y, h, ..rect };
             let (here, below) = pixels.split_at(pixels.len().min(band.area() * 4));
-            self.take_band(band, here, new);
-            (pixels, top) = (below, top + h);
+            self.take_band(row, band, here, new);
+            pixels = below;
         }
     }
 
     /// The same for rows of one row of tiles.
-    fn take_band(&mut self, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
-        let length = usize::from(band.w) * 4;
-        let mut tiles: Vec<_> = tiles(band).map(|bytes| (bytes, false)).collect();
-        for (y, row) in rows(band).zip(pixels.chunks_exact(length)) {
-            let before = &self.pixels[self.row(band, y)];
-            if before == row {
-                continue;
-            }
-            for (bytes, differs) in &mut tiles {
-                *differs = *differs || before[bytes.clone()] != row[bytes.clone()];
+    fn take_band(&mut self, row: usize, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
+        let mut run: Option<Rect> = None;
+        for column in tiles(band.x, band.w) {
+            let (x, w) = inside(column, band.x, band.w);
+            let part = Rect { x, w, ..band };
+            let taken = self.hash(part, band, pixels);
+            let at = self.place(column, row);
+            if taken.is_some() && self.tiles[at] == taken {
+                new.extend(run.take());
+            } else {
+                self.tiles[at] = taken;
+                run = Some(run.unwrap_or_default().around(&part));
             }
         }
-        for run in tiles.chunk_by(|(_, one), (_, other)| one == other) {
-            let ([(first, true), ..], [.., (last, _)]) = (run, run) else {
-                continue;
-            };
-            let run = first.start..last.end;
-            for (y, row) in rows(band).zip(pixels.chunks_exact(length)) {
-                let start = self.row(band, y).start;
-                self.pixels[start + run.start..start + run.end].copy_from_slice(&row[run.clone()]);
-            }
-            let (x, w) = (run.start / 4, run.len() / 4);
-            new.push(Rect {
-                x: band.x + x as u16,
-                w: w as u16,
-                ..band
-            });
-        }
+        new.extend(run);
     }
 
-    /// The rows of a rectangle on the screen.
-    pub(super) fn rows(&self, rect: Rect) -> impl Iterator<Item = &[u8]> {
-        rows(rect).map(move |y| &self.pixels[self.row(rect, y)])
+    /// Of a part of one tile.
+    fn hash(&self, part: Rect, band: Rect, pixels: &[u8]) -> Option<Taken> {
+        const ROW: usize = TILE as usize * 4;
+        let which = [part.x % TILE, part.y % TILE, part.w, part.h].map(|number| number as u8);
+        let mut bytes = [0; ROW * TILE as usize + 4];
+        let (length, first) = (usize::from(part.w) * 4, usize::from(part.x - band.x) * 4);
+        let rows = pixels.chunks_exact(usize::from(band.w) * 4);
+        if length == ROW {
+            // Copies of a length that is known beforehand take a few instructions.
+            for (to, row) in bytes.chunks_exact_mut(ROW).zip(rows) {
+                to.copy_from_slice(&row[first..first + ROW]);
+            }
+        } else {
+            for (to, row) in bytes.chunks_exact_mut(length).zip(rows) {
+                to.copy_from_slice(&row[first..first + length]);
+            }
+        }
+        let end = length * usize::from(part.h);
+        bytes[end..end + 4].copy_from_slice(&which);
+        NonZeroU64::new(XxHash3_64::oneshot_with_seed(self.seed, &bytes[..end + 4]))
     }
 
     fn bounds(&self) -> Rect {
         Rect::new(0, 0, self.width, self.height)
     }
 
-    /// Where the bytes of a rectangle's row `y` are.
-    fn row(&self, rect: Rect, y: usize) -> Range<usize> {
-        let start = (y * usize::from(self.width) + usize::from(rect.x)) * 4;
-        start..start + usize::from(rect.w) * 4
+    fn columns(&self) -> usize {
+        usize::from(self.width.div_ceil(TILE))
+    }
+
+    fn place(&self, column: usize, row: usize) -> usize {
+        row * self.columns() + column
     }
 }
 
-fn rows(rect: Rect) -> Range<usize> {
-    usize::from(rect.y)..rect.bottom() as usize
+/// The columns or rows of tiles that some columns or rows of pixels lie in.
+fn tiles(start: u16, length: u16) -> Range<usize> {
+    let end = u32::from(start) + u32::from(length);
+    usize::from(start / TILE)..end.div_ceil(u32::from(TILE)) as usize
 }
 
-/// The bytes of each tile in a row of the rectangle.
-fn tiles(rect: Rect) -> impl Iterator<Item = Range<usize>> {
-    let (left, right, tile) = (u32::from(rect.x), rect.right(), u32::from(TILE));
-    (left / tile..right.div_ceil(tile)).map(move |column| {
-        let (first, end) = (column * tile, (column + 1) * tile);
-        let byte = |x: u32| (x - left) as usize * 4;
-        byte(first.max(left))..byte(end.min(right))
-    })
+/// Which of them lie in that one: the first, and how many.
+fn inside(tile: usize, start: u16, length: u16) -> (u16, u16) {
+    let first = tile * usize::from(TILE);
+    let end = usize::from(start) + usize::from(length);
+    let from = first.max(usize::from(start));
+    let to = (first + usize::from(TILE)).min(end);
+    (from as u16, to.saturating_sub(from) as u16)
 }
 
 #[cfg(test)]
@@ -128,6 +156,10 @@ mod tests {
 
     const SIZE: (u16, u16) = (100, 70);
     const WHOLE: Rect = Rect::new(0, 0, SIZE.0, SIZE.1);
+
+    fn rows(rect: Rect) -> Range<usize> {
+        usize::from(rect.y)..rect.bottom() as usize
+    }
 
     fn cut(screen: &[u8], rect: Rect) -> Vec<u8> {
         let row = |y: usize| (y * usize::from(SIZE.0) + usize::from(rect.x)) * 4;
@@ -151,7 +183,7 @@ mod tests {
     #[track_caller]
     fn check(changed: &[(usize, usize)], rect: Rect, expected: &[Rect]) {
         let (mut client, mut screen) = black();
-        sent(&mut client, &screen, WHOLE);
+        sent(&mut client, &screen, rect);
         for (x, y) in changed {
             screen[(y * usize::from(SIZE.0) + x) * 4] = 1;
         }
@@ -164,6 +196,11 @@ mod tests {
         check(&[], WHOLE, &[]);
         check(&[(17, 20)], WHOLE, &[Rect::new(16, 16, 16, 16)]);
         check(&[(17, 20)], Rect::new(0, 0, 17, 70), &[]);
+        check(
+            &[(17, 20)],
+            Rect::new(17, 20, 1, 1),
+            &[Rect::new(17, 20, 1, 1)],
+        );
         check(&[(99, 69)], WHOLE, &[Rect::new(96, 64, 4, 6)]);
         check(
             &[(15, 1), (16, 3), (64, 0)],
@@ -175,6 +212,19 @@ mod tests {
             Rect::new(10, 18, 30, 9),
             &[Rect::new(16, 18, 16, 9)],
         );
+    }
+
+    #[test]
+    fn another_part_of_a_tile_is_sent() {
+        let (mut client, screen) = black();
+        sent(&mut client, &screen, WHOLE);
+        let part = Rect::new(10, 18, 30, 9);
+        let edges = [Rect::new(10, 18, 30, 9)];
+        assert_eq!(sent(&mut client, &screen, part), edges);
+        assert_eq!(sent(&mut client, &screen, part), []);
+        let around = [Rect::new(0, 16, 48, 16)];
+        assert_eq!(sent(&mut client, &screen, WHOLE), around);
+        assert_eq!(sent(&mut client, &screen, WHOLE), []);
     }
 
     #[test]
@@ -230,8 +280,9 @@ mod tests {
                 }
                 for new in sent(&mut client, &screen, looked) {
                     prop_assert!(looked.contains(&new));
-                    for (y, row) in rows(new).zip(client.rows(new)) {
-                        shown[y * stride..][usize::from(new.x) * 4..][..row.len()].copy_from_slice(row);
+                    for y in rows(new) {
+                        let row = y * stride + usize::from(new.x) * 4..y * stride + new.right() as usize * 4;
+                        shown[row.clone()].copy_from_slice(&screen[row]);
                     }
                 }
                 prop_assert_eq!(cut(&shown, looked), cut(&screen, looked));
