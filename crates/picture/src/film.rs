@@ -111,6 +111,11 @@ impl Film {
         self.blocks[at].in_a_row >= MANY
     }
 
+    /// Whether all of this moves like a film.
+    pub(crate) fn is_moving(&self, rect: Rect) -> bool {
+        self.touched(rect).all(|at| self.moves(at))
+    }
+
     /// The client got a JPEG of this.
     pub(crate) fn blurred(&mut self, rect: Rect) {
         self.lossy.add(rect);

@@ -1,6 +1,6 @@
 //! The picture that a client has: what found moves are made from, and checked against.
 
-use crate::damage::{rows, spans};
+use crate::damage::{Damage, rows, spans};
 use crate::screen::{Move, Screen};
 use etatuki_rfb::Rect;
 
@@ -10,7 +10,12 @@ use etatuki_rfb::Rect;
 pub(crate) struct Seen {
     bounds: Rect,
     pixels: Vec<u8>,
+    /// Where they aren't known, and are [`NOTHING`]; none of it before the first film.
+    lost: Option<Damage>,
 }
+
+/// What no pixel of a screen is equal to: their fourth byte is 0.
+const NOTHING: u8 = 0xff;
 
 impl Seen {
     /// The client shows exactly what the screen shows.
@@ -18,6 +23,7 @@ impl Seen {
         Self {
             bounds: screen.bounds(),
             pixels: screen.pixels().to_vec(),
+            lost: None,
         }
     }
 
@@ -38,11 +44,32 @@ impl Seen {
             let row = at..at + length;
             self.pixels[row.clone()].copy_from_slice(&screen.pixels()[row]);
         }
+        if let Some(lost) = &mut self.lost {
+            lost.remove(rect);
+        }
+    }
+
+    /// What the client shows there (inside the bounds) is soon something else: it isn't kept, frame by frame, and no move
+    /// begins there.
+    pub(crate) fn lose(&mut self, rect: Rect) {
+        let Rect { w, h, .. } = self.bounds;
+        let lost = self.lost.get_or_insert_with(|| Damage::new(w, h));
+        if lost.covers(rect) {
+            return;
+        }
+        lost.add(rect);
+        for y in rows(rect) {
+            let at = (y * usize::from(w) + usize::from(rect.x)) * 4;
+            self.pixels[at..at + usize::from(rect.w) * 4].fill(NOTHING);
+        }
     }
 
     /// The client makes a move. Both places must be inside.
     pub(crate) fn make(&mut self, Move { rect, from }: Move) {
         copy(&mut self.pixels, self.bounds.w, rect, from);
+        if let Some(lost) = &mut self.lost {
+            lost.copy(rect, from);
+        }
     }
 
     /// Marks as damaged, inside `rect` (not empty), exactly the stretches that the client sees otherwise.
@@ -76,5 +103,59 @@ pub(crate) fn copy(pixels: &mut [u8], width: u16, rect: Rect, from: (u16, u16)) 
         let source = offset(from.0, usize::from(from.1) + row);
         let target = offset(rect.x, usize::from(rect.y) + row);
         pixels.copy_within(source..source + length, target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILM: Rect = Rect::new(16, 16, 32, 16);
+    const BESIDE: Rect = Rect::new(48, 32, 32, 16);
+
+    /// Of a black screen, on which nothing has happened.
+    fn seen() -> (Seen, Screen) {
+        let mut screen = Screen::new(96, 64);
+        let whole = screen.bounds();
+        screen.damage().remove(whole);
+        (Seen::all_of(&screen), screen)
+    }
+
+    fn differs(seen: &Seen, screen: &mut Screen, rect: Rect) -> Vec<Rect> {
+        seen.compare(rect, screen);
+        screen.damage().rects(rect)
+    }
+
+    #[test]
+    fn what_is_lost_is_like_nothing_until_it_is_sent() {
+        let (mut seen, mut screen) = seen();
+        assert_eq!(differs(&seen, &mut screen, FILM), []);
+        // Again after it was sent, and while it is lost.
+        for _ in 0..2 {
+            seen.lose(FILM);
+            seen.lose(FILM);
+            let whole = screen.bounds();
+            assert_eq!(differs(&seen, &mut screen, whole), [FILM]);
+            seen.take(FILM, &screen);
+            assert_eq!(differs(&seen, &mut screen, whole), []);
+        }
+    }
+
+    #[test]
+    fn it_is_lost_where_it_moves_to() {
+        let (mut seen, mut screen) = seen();
+        seen.lose(FILM);
+        let (rect, from) = (BESIDE, (FILM.x, FILM.y));
+        seen.make(Move { rect, from });
+        assert_eq!(differs(&seen, &mut screen, BESIDE), [BESIDE]);
+        seen.take(BESIDE, &screen);
+        seen.lose(BESIDE);
+        assert_eq!(differs(&seen, &mut screen, BESIDE), [BESIDE]);
+        // What moves over it is known again, and can be lost again.
+        let (rect, from) = (FILM, (0, 48));
+        seen.make(Move { rect, from });
+        assert_eq!(differs(&seen, &mut screen, FILM), []);
+        seen.lose(FILM);
+        assert_eq!(differs(&seen, &mut screen, FILM), [FILM]);
     }
 }

@@ -582,7 +582,13 @@ impl Updater {
             return 0;
         };
         self.film.blurred(rect);
-        self.has_got(rect, screen);
+        match &mut self.seen {
+            Some(seen) if self.film.is_moving(rect) => {
+                screen.damage().remove(rect);
+                seen.lose(rect);
+            }
+            _ => self.has_got(rect, screen),
+        }
         bytes
     }
 
