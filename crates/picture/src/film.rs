@@ -24,6 +24,7 @@ const REST: Duration = Duration::from_millis(300);
 /// One client's blocks, and where it has a JPEG's pixels instead of the screen's.
 #[derive(Debug)]
 pub(crate) struct Film {
+    size: (u16, u16),
     columns: usize,
     blocks: Vec<Block>,
     lossy: Damage,
@@ -36,12 +37,25 @@ pub(crate) struct Film {
 struct Block {
     changed: Duration,
     in_a_row: u8,
+    judged: Judged,
+}
+
+/// What was found out about a block since it changed: on a slow line it waits for many updates.
+#[derive(Clone, Copy, Debug, Default)]
+struct Judged {
+    /// Whether it is a photograph.
+    photo: Option<bool>,
+    /// Whether each of its quarters is.
+    quarters: Option<bool>,
+    /// What of it is one, without a frame or a bar.
+    within: Option<Option<Rect>>,
 }
 
 impl Film {
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let columns = usize::from(width.div_ceil(SIDE));
         Self {
+            size: (width, height),
             columns,
             blocks: vec![Block::default(); columns * usize::from(height.div_ceil(SIDE))],
             lossy: Damage::new(width, height),
@@ -72,7 +86,9 @@ impl Film {
     /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be:
     /// photographs that move; or all of them (`every`), where what stands still is too much for the line, too. Of a block
     /// at a film's edge it may be a part.
-    pub(crate) fn scenes(&self, rects: &[Rect], every: bool, screen: &Screen) -> Vec<Rect> {
+    pub(crate) fn scenes(&mut self, rects: &[Rect], every: bool, screen: &mut Screen) -> Vec<Rect> {
+        self.forget(screen);
+        let screen = &*screen;
         let mut changed = vec![0usize; self.blocks.len()];
         for rect in rects {
             for at in self.touched(*rect) {
@@ -84,16 +100,18 @@ impl Film {
         }
         // A little of a picture costs less as it is than the whole block anew.
         let much = |at: usize| changed[at] > 0 && changed[at] * 2 >= self.block(at, screen).area();
+        let much: Vec<bool> = (0..self.blocks.len()).map(much).collect();
         let photos: Vec<bool> = (0..self.blocks.len())
-            .map(|at| much(at) && self.is_scene(at, screen))
+            .map(|at| much[at] && self.is_scene(at, screen))
             .collect();
         let mut scenes: Vec<Rect> = Vec::new();
-        for at in (0..self.blocks.len()).filter(|at| much(*at)) {
+        for at in (0..self.blocks.len()).filter(|at| much[*at]) {
             let block = self.block(at, screen);
             let scene = if photos[at] {
                 Some(block)
             } else if self.moves(at) && self.neighbours(at).any(|beside| photos[beside]) {
-                film_within(screen, block)
+                let within = &mut self.blocks[at].judged.within;
+                *within.get_or_insert_with(|| film_within(screen, block))
             } else {
                 None
             };
@@ -102,9 +120,24 @@ impl Film {
         stacked(scenes)
     }
 
-    fn is_scene(&self, at: usize, screen: &Screen) -> bool {
-        let block = self.block(at, screen);
-        is_photo(screen, block) && (self.moves(at) || is_all_photo(screen, block))
+    /// What is known of blocks that have changed, or of all of them while the screen's size is another one.
+    fn forget(&mut self, screen: &mut Screen) {
+        let other = (screen.width(), screen.height()) != self.size;
+        for at in screen.take_news().filter(|_| !other) {
+            self.blocks[at].judged = Judged::default();
+        }
+        if other {
+            let blocks = self.blocks.iter_mut();
+            blocks.for_each(|block| block.judged = Judged::default());
+        }
+    }
+
+    fn is_scene(&mut self, at: usize, screen: &Screen) -> bool {
+        let (block, moves) = (self.block(at, screen), self.moves(at));
+        let judged = &mut self.blocks[at].judged;
+        let photo = judged.photo.get_or_insert_with(|| is_photo(screen, block));
+        let quarters = || is_all_photo(screen, block);
+        *photo && (moves || *judged.quarters.get_or_insert_with(quarters))
     }
 
     fn moves(&self, at: usize) -> bool {

@@ -9,6 +9,7 @@ mod damage;
 mod film;
 mod jpeg;
 mod moves;
+mod news;
 mod order;
 mod pace;
 mod parts;

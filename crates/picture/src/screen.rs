@@ -1,6 +1,7 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
 use crate::damage::{Damage, TILE, rows, spans};
+use crate::news::News;
 use crate::seen::copy;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 
@@ -39,6 +40,7 @@ pub struct Screen {
     bounds: Rect,
     pixels: Vec<u8>,
     damage: Damage,
+    news: News,
     moves: Vec<Move>,
     layout: Vec<Layout>,
     /// Counts the layouts.
@@ -69,6 +71,7 @@ impl Screen {
             bounds,
             pixels: vec![0; bounds.area() * 4],
             damage: Damage::new(width, height),
+            news: News::new(width, height),
             moves: Vec::new(),
             layout: vec![one(bounds)],
             layout_number: 0,
@@ -197,6 +200,7 @@ impl Screen {
             };
             if differs {
                 self.damage.mark(y, column, bits);
+                self.news.mark(y, column);
                 changed = true;
             }
             at += length;
@@ -218,6 +222,7 @@ impl Screen {
         }
         copy(&mut self.pixels, self.bounds.w, rect, from);
         self.damage.copy(rect, from);
+        self.news.add(rect);
         if !self.damage.covers(rect) {
             self.moves.push(Move { rect, from });
         }
@@ -254,6 +259,7 @@ impl Screen {
         }
         self.pixels = pixels;
         self.damage = Damage::new(width, height);
+        self.news = News::new(width, height);
         self.damage_all();
         self.set_layout(&[]);
         true
@@ -320,6 +326,11 @@ impl Screen {
 
     pub(crate) fn damage(&mut self) -> &mut Damage {
         &mut self.damage
+    }
+
+    /// The blocks that look otherwise than when this was asked last, by their places in the film's order.
+    pub(crate) fn take_news(&mut self) -> impl Iterator<Item = usize> {
+        self.news.take()
     }
 
     /// The client knows nothing of what is here.
