@@ -104,8 +104,29 @@ fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
             piece.append_bgrx(&mut pixels);
             assert_eq!(pixels.len() as u64, piece.rect.area() * 4);
             draw(copy, size, piece.rect, &pixels);
+            let Rect { x, y, w, h } = piece.rect;
+            let part = Rect {
+                x: x + w / 3,
+                y: y + h / 3,
+                w: w - w / 3 - w / 4,
+                h: h - h / 3 - h / 4,
+            };
+            pixels.clear();
+            piece.inside(part).append_bgrx(&mut pixels);
+            assert!(
+                pixels == cut(copy, size, part),
+                "{part:?} of {:?}",
+                piece.rect
+            );
         }
     }
+}
+
+fn cut(copy: &[u8], size: Size, rect: Rect) -> Vec<u8> {
+    let rows = usize::from(rect.y)..usize::from(rect.y) + usize::from(rect.h);
+    let start = |y: usize| (y * usize::from(size.width) + usize::from(rect.x)) * 4;
+    rows.flat_map(|y| copy[start(y)..start(y) + usize::from(rect.w) * 4].to_vec())
+        .collect()
 }
 
 fn draw(copy: &mut [u8], size: Size, rect: Rect, pixels: &[u8]) {
