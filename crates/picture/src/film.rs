@@ -24,7 +24,6 @@ const REST: Duration = Duration::from_millis(300);
 /// One client's blocks, and where it has a JPEG's pixels instead of the screen's.
 #[derive(Debug)]
 pub(crate) struct Film {
-    size: (u16, u16),
     columns: usize,
     blocks: Vec<Block>,
     lossy: Damage,
@@ -55,7 +54,6 @@ impl Film {
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let columns = usize::from(width.div_ceil(SIDE));
         Self {
-            size: (width, height),
             columns,
             blocks: vec![Block::default(); columns * usize::from(height.div_ceil(SIDE))],
             lossy: Damage::new(width, height),
@@ -122,13 +120,14 @@ impl Film {
 
     /// What is known of blocks that have changed, or of all of them while the screen's size is another one.
     fn forget(&mut self, screen: &mut Screen) {
-        let other = (screen.width(), screen.height()) != self.size;
-        for at in screen.take_news().filter(|_| !other) {
-            self.blocks[at].judged = Judged::default();
-        }
-        if other {
-            let blocks = self.blocks.iter_mut();
-            blocks.for_each(|block| block.judged = Judged::default());
+        if screen.bounds() == self.lossy.bounds() {
+            for at in screen.take_news() {
+                self.blocks[at].judged = Judged::default();
+            }
+        } else {
+            for block in &mut self.blocks {
+                block.judged = Judged::default();
+            }
         }
     }
 

@@ -218,7 +218,8 @@ impl Capture {
         self.connection
             .server
             .damage_subtract(self.watch, NONE, NONE)?;
-        if !self.grabber.grab(&self.connection, changed.rects())? {
+        let rects = changed.rects();
+        if !self.grabber.grab(&self.connection, self.size, rects)? {
             self.look_at_size()?;
             self.misses += 1;
             if self.misses > MOST_MISSES {
@@ -405,7 +406,7 @@ impl Capture {
         limit.moved = false;
         let is_read = self
             .grabber
-            .grab_windows(&self.connection, &wanted, &hidden)?;
+            .grab_windows(&self.connection, self.size, &wanted, &hidden)?;
         // All that happened before the pixels were read has been told before they came.
         self.pump()?;
         let moved = self
@@ -458,7 +459,6 @@ impl Capture {
         self.monitors.spoil();
         self.resized = true;
         self.damage = Region::of(size.rect());
-        self.grabber.resize(size);
     }
 }
 

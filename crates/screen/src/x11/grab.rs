@@ -24,7 +24,6 @@ pub(super) struct Grabber {
     layout: PixelLayout,
     row_align: usize,
     shared: bool,
-    size: Size,
     segment: Option<Segment>,
     last: Vec<Placed>,
 }
@@ -40,20 +39,15 @@ impl Grabber {
             layout,
             row_align,
             shared,
-            size: Size::default(),
             segment: None,
             last: Vec::new(),
         })
     }
 
-    /// The screen has another size. What was grabbed last stays as it is until the next time.
-    pub(super) fn resize(&mut self, size: Size) {
-        self.size = size;
-    }
-
-    /// Makes room for a whole screen, where there isn't.
-    fn make_room(&mut self, connection: &Connection) {
-        let wanted = self.bytes_of(&self.size.rect());
+    /// Makes room for a whole screen, where there isn't: not before the next pixels are read, since what was grabbed
+    /// last is to stay as it is until then.
+    fn make_room(&mut self, connection: &Connection, size: Size) {
+        let wanted = self.bytes_of(&size.rect());
         if let Some(old) = self.segment.take_if(|s| s.len() < wanted) {
             old.detach(&connection.server);
         }
@@ -68,14 +62,15 @@ impl Grabber {
         self.shared
     }
 
-    /// The pixels of `rects`, all asked for at once; false when one of them is no longer on the screen,
+    /// The pixels of `rects` of a screen of `size`, all asked for at once; false when one of them is no longer on the screen,
     /// which has become smaller meanwhile.
     pub(super) fn grab(
         &mut self,
         connection: &Connection,
+        size: Size,
         rects: &[Rect],
     ) -> Result<bool, ScreenError> {
-        self.make_room(connection);
+        self.make_room(connection, size);
         let root = |rect: Rect| Wanted {
             drawable: self.root,
             x: rect.x as i16,
@@ -94,10 +89,11 @@ impl Grabber {
     pub(super) fn grab_windows(
         &mut self,
         connection: &Connection,
+        size: Size,
         wanted: &[Wanted],
         hidden: &[Rect],
     ) -> Result<bool, ScreenError> {
-        self.make_room(connection);
+        self.make_room(connection, size);
         match self.read(connection, wanted) {
             Ok(()) => {}
             Err(ReplyError::X11Error(_)) => return Ok(false),
