@@ -37,6 +37,8 @@ struct Block {
     changed: Duration,
     in_a_row: u8,
     judged: Judged,
+    /// Its last change went off while the rest of the frame was still to come.
+    ahead: bool,
 }
 
 /// What was found out about a block since it changed: on a slow line it waits for many updates.
@@ -81,6 +83,29 @@ impl Film {
         }
     }
 
+    /// Of a frame that is still coming, the blocks that may go as JPEG: those of a film of which all has changed. They are
+    /// joined where they can be.
+    pub(crate) fn ripe(&mut self, screen: &mut Screen, now: Duration) -> Vec<Rect> {
+        self.forget(screen);
+        let mut scenes: Vec<Rect> = Vec::new();
+        for at in 0..self.blocks.len() {
+            let lately = now.saturating_sub(self.blocks[at].changed) < BETWEEN;
+            let block = self.block(at, screen);
+            let whole = lately && self.moves(at) && screen.damage().covers(block);
+            let scene = (whole && self.is_scene(at, screen)).then_some(block);
+            scenes = joined(scenes, scene);
+        }
+        stacked(scenes)
+    }
+
+    /// The client got a JPEG of this before the rest of the frame had come.
+    pub(crate) fn went_ahead(&mut self, rect: Rect, now: Duration) {
+        self.changed(&[rect], now);
+        for at in self.touched(rect) {
+            self.blocks[at].ahead = true;
+        }
+    }
+
     /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be:
     /// photographs that move; or all of them (`every`), where what stands still is too much for the line, too. Of a block
     /// at a film's edge it may be a part.
@@ -102,18 +127,22 @@ impl Film {
         let photos: Vec<bool> = (0..self.blocks.len())
             .map(|at| much[at] && self.is_scene(at, screen))
             .collect();
+        let shows_film = |film: &Self, at: usize| photos[at] || film.blocks[at].ahead;
         let mut scenes: Vec<Rect> = Vec::new();
         for at in (0..self.blocks.len()).filter(|at| much[*at]) {
             let block = self.block(at, screen);
             let scene = if photos[at] {
                 Some(block)
-            } else if self.moves(at) && self.neighbours(at).any(|beside| photos[beside]) {
+            } else if self.moves(at) && self.neighbours(at).any(|beside| shows_film(self, beside)) {
                 let within = &mut self.blocks[at].judged.within;
                 *within.get_or_insert_with(|| film_within(screen, block))
             } else {
                 None
             };
             scenes = joined(scenes, scene);
+        }
+        for block in &mut self.blocks {
+            block.ahead = false;
         }
         stacked(scenes)
     }

@@ -18,6 +18,8 @@ pub(crate) struct Begun {
     pub(crate) films: VecDeque<Rect>,
     /// Pixels as they are, behind the films.
     pub(crate) rects: VecDeque<Rect>,
+    /// It began without a number of rectangles, and LastRect is to end it.
+    pub(crate) open: bool,
     /// There wasn't room for everything.
     pub(crate) cut: bool,
     /// It shows all of the screen.

@@ -14,6 +14,8 @@ use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+mod ahead;
+
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
@@ -85,6 +87,8 @@ pub struct Updater {
     jpeg: JpegEncoder,
     /// The update that the last block didn't end.
     begun: Option<Begun>,
+    /// The update that has begun while the tool's own isn't whole.
+    ahead: Option<Begun>,
     /// Where JPEG files begin in the block that is being made.
     packed_from: Option<usize>,
 }
@@ -95,6 +99,7 @@ struct Known {
     copy_rect: bool,
     /// Tight's JPEG rectangles; of Tight nothing else is sent.
     jpeg: bool,
+    last_rect: bool,
     cursor: bool,
     pointer_pos: bool,
     desktop_size: bool,
@@ -133,6 +138,7 @@ impl Updater {
             hurried: 0,
             jpeg: JpegEncoder::default(),
             begun: None,
+            ahead: None,
             packed_from: None,
         }
     }
@@ -147,6 +153,7 @@ impl Updater {
             self.seen = None;
         }
         known.jpeg = has(encoding::TIGHT);
+        known.last_rect = has(encoding::LAST_RECT);
         if has(encoding::CURSOR) && !known.cursor {
             self.cursor = 0;
         }
@@ -225,7 +232,7 @@ impl Updater {
     /// The last block has left, as so many bytes on the line, whose round trip is known or not. From this and the answers
     /// to our fences comes how much may be on its way; a client whose blocks' leaving is never told gets little at a time.
     pub fn left(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
-        if self.is_inside() {
+        if self.is_inside() || self.is_ahead() {
             self.pace.part_has_left(bytes);
         } else {
             self.pace.has_left(bytes, round_trip, now);
@@ -302,6 +309,9 @@ impl Updater {
 
     /// What there is to say, and as much of an update as a block may hold.
     fn begin(&mut self, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) {
+        if let Some(ahead) = self.ahead.take() {
+            return self.catch_up(ahead, screen, now, out);
+        }
         if std::mem::take(&mut self.fresh) {
             self.seen = None;
             screen.damage_all();
@@ -312,7 +322,7 @@ impl Updater {
         let begun = if self.has_credit() {
             let (area, paced) = (self.area(), self.streams());
             let told = self.tell_layout(screen, out);
-            let begun = self.show(area, screen, now, out);
+            let begun = self.show(area, None, screen, now, out);
             let begun = begun.or(told.then(Begun::default));
             begun.map(|begun| {
                 self.requested = None;
@@ -374,6 +384,9 @@ impl Updater {
         if !knows && screen.damage().rects(bounds).is_empty() {
             self.seen = Some(Seen::all_of(screen));
         }
+        if begun.open {
+            server::last_rect(out);
+        }
         if begun.paced {
             let whole = begun.bytes + out.len();
             let fence = our_fence(self.pace.takes_off(whole, begun.packed, begun.cut));
@@ -421,9 +434,9 @@ impl Updater {
     /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
     fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
         let resized = self.size != (screen.width(), screen.height());
-        let due = std::mem::take(&mut self.layout_due) || self.layout != screen.layout_number();
-        let extended = self.known.extended_desktop_size && (resized || due);
+        let extended = self.owes_layout(screen);
         let plain = self.known.desktop_size && resized && !extended;
+        self.layout_due = false;
         let confirm = std::mem::take(&mut self.confirm);
         let count = confirm.len() as u16 + u16::from(extended || plain);
         if count == 0 {
@@ -442,6 +455,12 @@ impl Updater {
             self.follow_size(screen);
         }
         true
+    }
+
+    fn owes_layout(&self, screen: &Screen) -> bool {
+        let resized = self.size != (screen.width(), screen.height());
+        let due = self.layout_due || self.layout != screen.layout_number();
+        self.known.extended_desktop_size && (resized || due)
     }
 
     /// The client knows the screen's size now; if it is another one, it has lost the picture.
@@ -466,10 +485,11 @@ impl Updater {
     }
 
     /// An update with the pointer's shape and place, the moves, and then as many of the damaged pixels in
-    /// `area` as it may hold, but for its film. `None` without anything to show.
+    /// `area` as it may hold, but for its film; behind what of it has gone ahead. `None` without anything to show.
     fn show(
         &mut self,
         area: Rect,
+        ahead: Option<Begun>,
         screen: &mut Screen,
         now: Duration,
         out: &mut Vec<u8>,
@@ -510,9 +530,12 @@ impl Updater {
             + rects.len()
             + films.len();
         if count == 0 {
-            return None;
+            return ahead;
         }
-        server::update_start(out, Some(count as u16));
+        let begun = ahead.unwrap_or_else(|| {
+            server::update_start(out, Some(count as u16));
+            Begun::default()
+        });
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
             self.cursor = screen.cursor_number();
@@ -538,7 +561,7 @@ impl Updater {
             rects: rects.into(),
             cut,
             whole,
-            ..Begun::default()
+            ..begun
         })
     }
 

@@ -15,11 +15,12 @@ use std::time::Duration;
 const WIDTH: u16 = 320;
 const HEIGHT: u16 = 256;
 const FRAME: Duration = Duration::from_millis(33);
-const KNOWN: [i32; 4] = [
+const KNOWN: [i32; 5] = [
     encoding::COPY_RECT,
     encoding::TIGHT,
     encoding::FENCE,
     encoding::CONTINUOUS_UPDATES,
+    encoding::LAST_RECT,
 ];
 
 /// A film in a window, at the client that watches it.
@@ -97,7 +98,19 @@ impl Cinema {
     /// One block, taken in.
     fn block(&mut self) -> Option<Block> {
         let block = self.updater.next(&mut self.screen, self.now)?;
-        self.client.take(&block, 10_000);
+        self.take(&block);
+        Some(block)
+    }
+
+    /// The same of what can go although the tool's update isn't whole.
+    fn ahead(&mut self) -> Option<Block> {
+        let block = self.updater.ahead(&mut self.screen, self.now)?;
+        self.take(&block);
+        Some(block)
+    }
+
+    fn take(&mut self, block: &Block) {
+        self.client.take(block, 10_000);
         self.updater.left(block.len(), None, self.now);
         // A line of a gigabit a second.
         self.now += Duration::from_nanos(block.len() as u64 * 8);
@@ -105,8 +118,17 @@ impl Cinema {
             let answered = self.updater.client_fence(flags, &payload, self.now);
             answered.unwrap();
         }
-        assert_eq!(self.updater.is_inside(), self.client.inside);
-        Some(block)
+        let inside = self.updater.is_inside() || self.updater.is_ahead();
+        assert_eq!(inside, self.client.inside);
+    }
+
+    /// Until a film is known as one.
+    fn plays_for_a_while(&mut self, rect: Rect) {
+        for _ in 0..6 {
+            self.play(rect);
+            self.passes(FRAME);
+        }
+        self.now += FRAME;
     }
 
     /// Until an update has gone off of which a part is still to come.
@@ -138,6 +160,7 @@ impl Cinema {
                 let copy = Rectangle::CopyRect { rect, from };
                 self.screen.apply(&copy).unwrap();
             }
+            Event::Ahead => while self.ahead().is_some() {},
             Event::Pass(time) => drop(self.passes(Duration::from_millis(time))),
             Event::Lose(rect) => {
                 self.updater.request(false, rect);
@@ -308,12 +331,124 @@ fn a_large_film_goes_in_parts_of_one_update() {
     assert!(cinema.is_exact());
 }
 
+#[test]
+fn a_films_frame_sets_out_before_it_is_whole() {
+    let mut cinema = Cinema::large();
+    let whole = cinema.client.bounds();
+    cinema.plays_for_a_while(whole);
+    let (updates, films) = (cinema.client.updates, cinema.client.films);
+    assert_eq!(cinema.ahead(), None, "nothing has changed");
+    let upper = Rect { h: 200, ..whole };
+    cinema.play(upper);
+    let block = cinema.ahead().unwrap();
+    assert!(block.packed_from < block.len());
+    // Three rows of blocks; the fourth isn't whole.
+    assert_eq!(cinema.client.films, films + 1);
+    assert_eq!(cinema.client.last_rects, [Rect { h: 192, ..whole }]);
+    assert_eq!(cinema.ahead(), None);
+    let lower = Rect {
+        y: 200,
+        h: whole.h - 200,
+        ..whole
+    };
+    cinema.play(lower);
+    cinema.passes(FRAME);
+    assert!(cinema.client.films > films + 1);
+    assert_eq!(cinema.client.updates, updates + 1, "it is one update");
+    assert!(!cinema.is_exact());
+    cinema.passes(Duration::from_secs(1));
+    assert!(cinema.is_exact());
+}
+
+#[test]
+fn nothing_else_sets_out_before_the_tools_update_is_whole() {
+    let mut cinema = Cinema::large();
+    let whole = cinema.client.bounds();
+    for _ in 0..2 {
+        cinema.play(whole);
+        assert_eq!(cinema.ahead(), None, "that may be a photograph");
+        cinema.passes(FRAME);
+    }
+    cinema.plays_for_a_while(whole);
+    cinema.fill(whole, 90);
+    assert_eq!(cinema.ahead(), None, "that is no film any more");
+    cinema.passes(FRAME);
+    assert!(cinema.is_exact());
+}
+
+#[test]
+fn a_film_goes_ahead_only_where_it_may() {
+    for unknown in [encoding::TIGHT, encoding::LAST_RECT] {
+        let mut cinema = Cinema::large();
+        let known: Vec<i32> = KNOWN.into_iter().filter(|one| *one != unknown).collect();
+        cinema.updater.set_encodings(&known);
+        let whole = cinema.client.bounds();
+        cinema.plays_for_a_while(whole);
+        cinema.play(whole);
+        assert_eq!(cinema.ahead(), None, "{unknown}");
+    }
+    let mut cinema = Cinema::large();
+    let whole = cinema.client.bounds();
+    cinema.plays_for_a_while(whole);
+    cinema.play(whole);
+    // What was moved before is for the client to be moved first.
+    let copy = Rectangle::CopyRect {
+        rect: Rect::new(0, 0, 64, 64),
+        from: (64, 64),
+    };
+    cinema.passes(FRAME);
+    cinema.screen.apply(&copy).unwrap();
+    cinema.play(Rect {
+        y: 64,
+        h: 128,
+        ..whole
+    });
+    assert_eq!(cinema.ahead(), None);
+    cinema.passes(FRAME);
+    // A part of the screen isn't the film's alone.
+    cinema.updater.continuous(true, Rect { w: 64, ..whole });
+    cinema.play(whole);
+    assert_eq!(cinema.ahead(), None);
+}
+
+#[test]
+fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
+    let mut cinema = Cinema::large();
+    cinema.follows_sizes();
+    let whole = cinema.client.bounds();
+    cinema.plays_for_a_while(whole);
+    cinema.play(Rect { h: 200, ..whole });
+    cinema.ahead().unwrap();
+    let answers = cinema.client.answers.len();
+    let flags = etatuki_rfb::encode::fence_flags::REQUEST;
+    let asked = cinema.updater.client_fence(flags, b"mine", cinema.now);
+    asked.unwrap();
+    assert!(cinema.client.inside);
+    let size = Rectangle::DesktopSize {
+        width: 500,
+        height: 400,
+    };
+    cinema.screen.apply(&size).unwrap();
+    assert_eq!(cinema.ahead(), None);
+    cinema.block().unwrap();
+    assert!(!cinema.client.inside);
+    assert_eq!(cinema.client.answers.len(), answers);
+    assert_eq!(cinema.client.width, whole.w);
+    cinema.passes(FRAME);
+    assert_eq!(cinema.client.answers.len(), answers + 1);
+    assert_eq!(cinema.client.width, 500);
+    assert!(!cinema.client.mixed);
+    cinema.passes(Duration::from_secs(1));
+    assert!(cinema.is_exact());
+}
+
 /// Something that may happen.
 #[derive(Clone, Debug)]
 enum Event {
     Play(Rect),
     Fill(Rect, u8),
     Copy(Rect, (u16, u16)),
+    Ahead,
     Pass(u64),
     Lose(Rect),
     Jpeg(bool),
@@ -334,6 +469,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (rects(), 0..WIDTH, 0..HEIGHT).prop_map(|(rect, x, y)| {
             Event::Copy(rect, (x.min(WIDTH - rect.w), y.min(HEIGHT - rect.h)))
         }),
+        4 => Just(Event::Ahead),
         8 => (1..120u64).prop_map(Event::Pass),
         1 => rects().prop_map(Event::Lose),
         1 => any::<bool>().prop_map(Event::Jpeg),
@@ -369,6 +505,26 @@ proptest! {
             cinema.happens(event);
             cinema.passes(FRAME);
         }
+        cinema.passes(Duration::from_secs(1));
+        prop_assert!(cinema.is_exact());
+        prop_assert_eq!(cinema.updater.due(), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+    #[test]
+    fn whatever_happens_while_a_frame_comes_the_end_is_exact(events in prop::collection::vec(events(), 1..8)) {
+        let mut cinema = Cinema::large();
+        cinema.follows_sizes();
+        let whole = cinema.client.bounds();
+        cinema.plays_for_a_while(whole);
+        for event in events {
+            cinema.play(Rect { h: 200, ..whole });
+            cinema.ahead();
+            cinema.happens(event);
+        }
+        cinema.passes(FRAME);
         cinema.passes(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
         prop_assert_eq!(cinema.updater.due(), None);

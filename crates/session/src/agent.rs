@@ -235,6 +235,11 @@ impl Agent {
         !self.over && self.hold.until(Instant::now()).is_some()
     }
 
+    /// Whether a part of an update has been given to the link, and the rest is still to be made.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.holds_screen() || self.updater.as_ref().is_some_and(Updater::is_ahead)
+    }
+
     /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
     /// it gave has left, or nothing waits: the newest state wins, and no queue builds up.
     pub(crate) fn pump(&mut self, tool: &mut ToolLink) {
@@ -263,13 +268,29 @@ impl Agent {
                 // it is idle, so there is room
                 let _ = self.picture.push(block);
             }
+        } else if painted && self.picture.is_idle() {
+            self.go_ahead(tool);
         }
-        let inside = self.updater.as_ref().is_some_and(Updater::is_inside);
-        self.hold.look(inside, Instant::now());
+        let part = |updater: &Updater| {
+            updater.is_inside() || updater.is_ahead() && !self.picture.is_idle()
+        };
+        let held = self.updater.as_ref().is_some_and(part);
+        self.hold.look(held, Instant::now());
         let credit =
             self.picture.is_idle() && self.updater.as_ref().is_some_and(Updater::wants_update);
         if credit || !(self.dirty || self.holds_screen()) {
             tool.ask();
+        }
+    }
+
+    /// What of a film can go while the tool is inside of an update.
+    fn go_ahead(&mut self, tool: &mut ToolLink) {
+        let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) else {
+            return;
+        };
+        if let Some(block) = updater.ahead(screen, self.began.elapsed()) {
+            // it is idle, so there is room
+            let _ = self.picture.push(block);
         }
     }
 

@@ -129,7 +129,7 @@ impl<'a> Room<'a> {
                 }
             }
             self.pump();
-            if self.holds_screen() {
+            if self.agent.as_ref().is_some_and(Agent::gives_way) {
                 // The link sends what it has been given, while the rest is still to be made.
                 tokio::task::yield_now().await;
             }

@@ -38,9 +38,9 @@ pub(crate) enum ToolEvent {
     Busy,
 }
 
-/// Pixels that are taken in at one go, at most: four screens of 1920x1080, some ten milliseconds. A tool can say
-/// "copy the whole screen" sixteen thousand times in one read.
-const TURN: u64 = 8 << 20;
+/// Pixels that are taken in at one go, roughly: an eighth of a screen of 1920x1080, so that a film's frame can set out
+/// while the rest of it comes. And a tool can say "copy the whole screen" sixteen thousand times in one read.
+const TURN: u64 = 256 << 10;
 
 /// The tool doesn't speak RFB as it must.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +89,7 @@ struct Open {
     changed: bool,
     /// Cut text is UTF-8.
     utf8: bool,
-    /// Pixels taken in since the last event.
+    /// Pixels taken in since others had their turn.
     worked: u64,
 }
 
@@ -224,7 +224,6 @@ impl ToolClient {
 
 impl Open {
     fn next(&mut self) -> Result<Option<ToolEvent>, ToolError> {
-        self.worked = 0;
         while let Some(message) = self.parser.next()? {
             match message {
                 ServerMessage::UpdateStart => self.inside = true,
@@ -234,12 +233,14 @@ impl Open {
                     }
                     self.worked += work(&rectangle);
                     if self.worked > TURN {
+                        self.worked = 0;
                         return Ok(Some(ToolEvent::Busy));
                     }
                 }
                 ServerMessage::UpdateEnd => {
                     self.inside = false;
                     self.asked = false;
+                    self.worked = 0;
                     self.painted |= std::mem::take(&mut self.pixels);
                     let changed = std::mem::take(&mut self.changed);
                     return Ok(Some(ToolEvent::Updated { changed }));

@@ -18,22 +18,23 @@ use super::{
 
 /// What the customer's side may be told that a viewer understands. Anything else that a viewer announces
 /// (other encodings, noVNC's extended clipboard) is left out.
-const PASSED_ON: [i32; 9] = [
+const PASSED_ON: [i32; 8] = [
     encoding::RAW,
     encoding::COPY_RECT,
     encoding::CURSOR,
     encoding::POINTER_POS,
     encoding::DESKTOP_SIZE,
     encoding::EXTENDED_DESKTOP_SIZE,
-    encoding::LAST_RECT,
     encoding::QEMU_EXTENDED_KEY,
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 /// What the customer's side is told whatever the viewer understands. We decode JPEG ourselves (`jpeg`). And over the link
 /// one update follows the other, as fast as we answer the fence behind each: the viewer's own requests and fences go no
-/// further than to us, or each would cost a round trip.
-const OURS: [i32; 3] = [
+/// further than to us, or each would cost a round trip. How many rectangles an update has is nothing that we need to know
+/// before.
+const OURS: [i32; 4] = [
     encoding::TIGHT,
+    encoding::LAST_RECT,
     encoding::FENCE,
     encoding::CONTINUOUS_UPDATES,
 ];

@@ -151,6 +151,7 @@ fn only_what_we_know_is_announced() {
         0,
         encoding::CURSOR,
         encoding::TIGHT,
+        encoding::LAST_RECT,
         encoding::FENCE,
         encoding::CONTINUOUS_UPDATES,
     ]);

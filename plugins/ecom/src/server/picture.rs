@@ -9,11 +9,9 @@ use etatuki_screen::{Capture, Monitor};
 use super::ServeError;
 use super::outbox::{Outbox, Part, Pixels};
 use super::places::Place;
-use super::sent::Sent;
+use super::sent::{Sent, TILE};
 use super::viewer::{Desk, Viewer};
 
-/// Rows that are taken in at a time: they stay in the processor's nearest memory until they are compared.
-const BAND: u16 = 16;
 /// Rectangles of one update, at most: their number has 16 bits. With more of them it is everything that was grabbed.
 const MOST: usize = 8192;
 
@@ -175,12 +173,11 @@ fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Part
     let Some(frame) = capture.grab(on_screen(area))? else {
         return Ok(Vec::new());
     };
-    let (mut new, mut rects, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut rects) = (Vec::new(), Vec::new());
     for (piece, pixels) in frame.pieces().enumerate() {
-        for band in pixels.bands(BAND) {
-            bytes.clear();
-            band.append_bgrx(&mut bytes);
-            sent.take(in_rfb(band.rect), &bytes, &mut rects);
+        for band in pixels.bands(TILE) {
+            let read = |out: &mut Vec<u8>| band.append_bgrx(out);
+            sent.take(in_rfb(band.rect), read, &mut rects);
         }
         new.extend(rects.drain(..).map(|rect| Part { piece, rect }));
     }

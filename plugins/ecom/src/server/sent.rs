@@ -9,7 +9,11 @@ use etatuki_rfb::Rect;
 use twox_hash::XxHash3_64;
 
 /// Columns and rows that are told apart: the tiles in which the launcher compares too.
-const TILE: u16 = 16;
+pub(super) const TILE: u16 = 16;
+/// So many looks in a row at which nothing was as before make a film.
+const MANY: u8 = 3;
+/// So many frames of a film go without a look; then it is looked at twice, or nothing could be found to be as before.
+const BLIND: u8 = 14;
 
 /// The client's picture, known by a hash of each tile: two pictures of one tile are taken for the same once in 2^64
 /// times. A second picture would cost 4 bytes a pixel, and reading and writing it.
@@ -19,12 +23,41 @@ pub(super) struct Sent {
     height: u16,
     /// What was taken in last of each tile; by rows.
     tiles: Vec<Option<Taken>>,
+    /// What each row of tiles did lately.
+    films: Vec<Film>,
+    /// Those of a band that is compared.
+    pixels: Vec<u8>,
     /// Another one in every session, so that nobody can draw two pictures that are taken for the same.
     seed: u64,
 }
 
 /// A hash of the pixels and of the part of the tile that they were. None is 0: what has that hash is sent again.
 type Taken = NonZeroU64;
+
+/// A part of a row of tiles that is taken in again and again: of a film nothing is as before, and looking for that is in
+/// vain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Film {
+    /// Which part.
+    band: Rect,
+    /// How often in a row nothing was as before; it begins anew after a look.
+    changes: u8,
+}
+
+impl Film {
+    fn is_blind(&self) -> bool {
+        (MANY..MANY + BLIND).contains(&self.changes)
+    }
+
+    fn next(&mut self, all_new: bool) {
+        let next = match self.changes + 1 {
+            // The second look.
+            changes if changes == MANY + BLIND + 2 => MANY,
+            changes => changes,
+        };
+        self.changes = if all_new { next } else { 0 };
+    }
+}
 
 impl Default for Sent {
     /// Of no screen.
@@ -33,6 +66,8 @@ impl Default for Sent {
             width: 0,
             height: 0,
             tiles: Vec::new(),
+            films: Vec::new(),
+            pixels: Vec::new(),
             seed: RandomState::new().build_hasher().finish(),
         }
     }
@@ -43,8 +78,9 @@ impl Sent {
     pub(super) fn resize(&mut self, (width, height): (u16, u16)) {
         if (self.width, self.height) != (width, height) {
             (self.width, self.height) = (width, height);
-            let count = self.columns() * usize::from(height.div_ceil(TILE));
-            self.tiles = vec![None; count];
+            let rows = usize::from(height.div_ceil(TILE));
+            self.tiles = vec![None; self.columns() * rows];
+            self.films = vec![Film::default(); rows];
         }
     }
 
@@ -52,10 +88,9 @@ impl Sent {
     pub(super) fn forget(&mut self, rect: Rect) {
         let rect = rect.intersection(&self.bounds()).unwrap_or_default();
         for row in tiles(rect.y, rect.h) {
-            for column in tiles(rect.x, rect.w) {
-                let at = self.place(column, row);
-                self.tiles[at] = None;
-            }
+            let columns = tiles(rect.x, rect.w);
+            let (first, end) = (self.place(columns.start, row), self.place(columns.end, row));
+            self.tiles[first..end].fill(None);
         }
     }
 
@@ -64,25 +99,39 @@ impl Sent {
         !rect.is_empty() && self.bounds().contains(&rect)
     }
 
-    /// Takes in what the screen shows in `rect` (BGRX, rows without gaps), unless that lies outside, and adds to `new` the
-    /// parts that the client may lack: it is to be sent them. A part of a tile is one of them too where it was not the
-    /// same part that was taken in last.
-    pub(super) fn take(&mut self, rect: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
-        if !self.has(rect) {
+    /// Takes in what the screen shows in a `band` (not empty) of rows of one row of tiles, unless that lies outside, and adds
+    /// to `new` the parts that the client may lack: it is to be sent them. A part of a tile is one of them too where it was
+    /// not the same part that was taken in last. `read` appends the band's pixels: BGRX, rows without gaps.
+    pub(super) fn take(
+        &mut self,
+        band: Rect,
+        read: impl FnOnce(&mut Vec<u8>),
+        new: &mut Vec<Rect>,
+    ) {
+        if !self.has(band) {
             return;
         }
-        let mut pixels = pixels;
-        for row in tiles(rect.y, rect.h) {
-            let (y, h) = inside(row, rect.y, rect.h);
-            let band = Rect { y, h, ..rect };
-            let (here, below) = pixels.split_at(pixels.len().min(band.area() * 4));
-            self.take_band(row, band, here, new);
-            pixels = below;
+        let row = usize::from(band.y / TILE);
+        let film = Some(self.films[row]).filter(|film| film.band == band);
+        let mut film = film.unwrap_or(Film { band, changes: 0 });
+        if film.is_blind() {
+            self.forget(band);
+            new.push(band);
+            film.next(true);
+        } else {
+            let mut pixels = std::mem::take(&mut self.pixels);
+            pixels.clear();
+            read(&mut pixels);
+            let before = new.len();
+            self.compare(row, band, &pixels, new);
+            film.next(new[before..] == [band]);
+            self.pixels = pixels;
         }
+        self.films[row] = film;
     }
 
-    /// The same for rows of one row of tiles.
-    fn take_band(&mut self, row: usize, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
+    /// Tile by tile.
+    fn compare(&mut self, row: usize, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
         let mut run: Option<Rect> = None;
         for column in tiles(band.x, band.w) {
             let (x, w) = inside(column, band.x, band.w);
@@ -170,7 +219,11 @@ mod tests {
 
     fn sent(sent: &mut Sent, screen: &[u8], rect: Rect) -> Vec<Rect> {
         let mut new = Vec::new();
-        sent.take(rect, &cut(screen, rect), &mut new);
+        for row in tiles(rect.y, rect.h) {
+            let (y, h) = inside(row, rect.y, rect.h);
+            let band = Rect { y, h, ..rect };
+            sent.take(band, |out| out.extend(cut(screen, band)), &mut new);
+        }
         new
     }
 
@@ -244,11 +297,47 @@ mod tests {
     }
 
     #[test]
+    fn a_film_is_sent_without_a_look_and_its_end_is_found() {
+        let (mut client, mut screen) = black();
+        let band = Rect::new(10, 16, 60, 16);
+        let look = |client: &mut Sent, screen: &[u8]| {
+            let (mut new, mut looked) = (Vec::new(), false);
+            let read = |out: &mut Vec<u8>| {
+                looked = true;
+                out.extend(cut(screen, band));
+            };
+            client.take(band, read, &mut new);
+            (new, looked)
+        };
+        let mut looks = 0;
+        for frame in 1..100 {
+            screen.fill(frame);
+            let (new, looked) = look(&mut client, &screen);
+            assert_eq!(new, [band]);
+            looks += u32::from(looked);
+        }
+        assert!((8..25).contains(&looks), "{looks} looks");
+        // What it shows last is sent some times more, and then known.
+        let again = (0..30).take_while(|_| look(&mut client, &screen) == (vec![band], false));
+        assert!(again.count() <= BLIND.into());
+        let mut last = (0..3).map(|_| look(&mut client, &screen));
+        assert!(last.any(|news| news == (vec![], true)));
+        // Another part of the row is no film.
+        for frame in 1..9 {
+            screen.fill(frame);
+            look(&mut client, &screen);
+        }
+        sent(&mut client, &screen, WHOLE);
+        assert_eq!(sent(&mut client, &screen, WHOLE), []);
+    }
+
+    #[test]
     fn what_lies_outside_is_left_out() {
         let (mut client, _) = black();
         let mut new = Vec::new();
-        client.take(Rect::new(90, 0, 20, 1), &[0; 80], &mut new);
-        client.take(Rect::default(), &[], &mut new);
+        for band in [Rect::new(90, 0, 20, 1), Rect::default()] {
+            client.take(band, |_| panic!("there is nothing to read"), &mut new);
+        }
         assert_eq!(new, []);
     }
 

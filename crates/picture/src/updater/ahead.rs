@@ -1,0 +1,104 @@
+//! A film's frame that sets out while the tool still tells of it: what is complete of it is made to JPEGs, travels, and is
+//! decoded, while the rest comes. The client shows it when the update ends, which is when the tool's own has.
+
+use super::{Block, Updater, around};
+use crate::parts::{Begun, PART};
+use crate::screen::Screen;
+use etatuki_rfb::Rect;
+use etatuki_rfb::encode::server;
+use std::time::Duration;
+
+impl Updater {
+    /// What of a film can go while the tool is inside of an update: JPEGs of blocks that have changed wholly, in an update
+    /// that [`next`](Self::next) goes on with, and ends, once the tool's is whole. `None` when there are none, or the client
+    /// or the line isn't one for it.
+    /// Call it when the link has credit, from time to time while the tool's update comes.
+    pub fn ahead(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
+        if !self.may_go_ahead(screen) {
+            return None;
+        }
+        let ripe = self.film.ripe(screen, now);
+        if ripe.is_empty() {
+            return None;
+        }
+        let mut out = Vec::new();
+        self.packed_from = None;
+        let mut begun = match self.ahead.take() {
+            Some(begun) => begun,
+            None => self.open(screen, &mut out),
+        };
+        let before = begun.packed;
+        for rect in ripe {
+            begun.packed += self.put_film(rect, screen, &mut out);
+            self.film.went_ahead(rect, now);
+            if begun.packed - before >= PART {
+                break;
+            }
+        }
+        begun.bytes += out.len();
+        self.ahead = Some(begun);
+        let packed_from = self.packed_from.unwrap_or(out.len());
+        Some(Block {
+            bytes: out,
+            packed_from,
+        })
+    }
+
+    /// Whether an update has begun while the tool's isn't whole.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
+    /// Not where the client has something to hear before, nor where a frame goes in turns with other things.
+    fn may_go_ahead(&self, screen: &Screen) -> bool {
+        let bounds = screen.bounds();
+        let whole = |area: Rect| area.intersection(&bounds) == Some(bounds);
+        let knows = self.known.jpeg && self.known.last_rect;
+        let free = self.is_ahead() || self.streams();
+        knows
+            && free
+            && !(self.is_inside() || self.fresh || self.lost.is_some() || screen.has_moves())
+            && self.continuous.is_some_and(whole)
+            && self.stays(screen)
+            && !self.pace.is_slow()
+            && self.room().jpeg >= bounds.area() * 4
+    }
+
+    /// Whether the client need not be told of the screen, nor of what we understand, by an update of its own.
+    fn stays(&self, screen: &Screen) -> bool {
+        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
+        same && self.confirm.is_empty() && !self.owes_layout(screen)
+    }
+
+    fn open(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Begun {
+        while let Some(control) = self.controls.pop_front() {
+            self.say(control, screen, out);
+        }
+        server::update_start(out, None);
+        Begun {
+            open: true,
+            paced: true,
+            ..Begun::default()
+        }
+    }
+
+    /// The rest of what has gone ahead, now that the tool's update is whole. Where the client must be told of something
+    /// else first, the update ends without it.
+    pub(super) fn catch_up(
+        &mut self,
+        ahead: Begun,
+        screen: &mut Screen,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) {
+        let mut rest = Some(ahead);
+        if self.stays(screen) {
+            let area = around(self.continuous, self.requested.take().unwrap_or_default());
+            rest = self.show(area, rest, screen, now, out);
+        }
+        if let Some(rest) = rest {
+            self.go_on(rest, screen, out);
+        }
+    }
+}
