@@ -112,7 +112,7 @@ impl World {
             ClientMessage::SetDesktopSize { width, .. } => {
                 return self.updater.desktop_size_answer(width % 4).is_ok();
             }
-            ClientMessage::Key { .. } => self.updater.acted(),
+            ClientMessage::Key { .. } => self.updater.acts(&self.screen),
             _ => {}
         }
         true

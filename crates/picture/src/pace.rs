@@ -40,6 +40,8 @@ const TELLING_TIME: Duration = Duration::from_millis(10);
 const TELLING: usize = 16 << 10;
 /// Bytes of pixels that an update may hold at least: a tile.
 const LEAST_PIXELS: usize = 1 << 10;
+/// For so long after a key a line that is as slow as that isn't filled: the next one would wait behind what is on it.
+const ACTIVE: Duration = Duration::from_millis(1500);
 /// Updates on their way at most, however small.
 const MAX_FLYING: usize = 256;
 
@@ -56,6 +58,8 @@ pub(crate) struct Pace {
     ratio: f64,
     jpeg_ratio: f64,
     answered_at: Duration,
+    /// The last answer's time when the client last did something.
+    acted_at: Option<Duration>,
 }
 
 /// Bytes of pixels that an update may hold, sent as they are or as JPEG.
@@ -107,6 +111,7 @@ impl Default for Pace {
             ratio: RATIOS.0,
             jpeg_ratio: JPEG_RATIO,
             answered_at: Duration::ZERO,
+            acted_at: None,
         }
     }
 }
@@ -114,8 +119,24 @@ impl Default for Pace {
 impl Pace {
     /// Whether an update may be sent now.
     pub(crate) fn has_credit(&self) -> bool {
-        let free = self.window.saturating_sub(self.unanswered());
-        self.flying.is_empty() || (free >= self.window / 4 && self.flying.len() < MAX_FLYING)
+        let window = if self.is_active() {
+            self.window / 2
+        } else {
+            self.window
+        };
+        let free = window.saturating_sub(self.unanswered());
+        self.flying.is_empty() || (free >= window / 4 && self.flying.len() < MAX_FLYING)
+    }
+
+    /// Whether what is on its way would hold up what follows a key for long, and the client presses some.
+    fn is_active(&self) -> bool {
+        let lately = |acted: Duration| self.answered_at.saturating_sub(acted) < ACTIVE;
+        self.window < SLOW_HOLDS && self.is_slow() && self.acted_at.is_some_and(lately)
+    }
+
+    /// The client does something.
+    pub(crate) fn acts(&mut self) {
+        self.acted_at = Some(self.answered_at);
     }
 
     /// Whether a small update may be sent that can't wait, although there is no credit: on a slow line, and beyond what may
@@ -372,6 +393,30 @@ mod tests {
             check(1.25e6, 20 * MS, ratio);
             check(12.5e6, 5 * MS, ratio);
         }
+    }
+
+    #[test]
+    fn who_types_finds_a_slow_line_nearly_free() {
+        let (mut pace, mut line) = (Pace::default(), Line::new(32e3, 100 * MS));
+        let mut used_and_waited = |keys: bool| {
+            for step in 0..40 {
+                if step == 20 {
+                    (line.carried, line.waited) = (0, Duration::ZERO);
+                }
+                if keys {
+                    pace.acts();
+                }
+                line.full(&mut pace, 300 * MS, 10);
+            }
+            (line.carried as f64 / (32e3 * 6.0), line.waited)
+        };
+        let usual = used_and_waited(false);
+        let typing = used_and_waited(true);
+        assert!(typing.1 < usual.1 / 2, "{typing:?}, {usual:?}");
+        assert!(typing.0 > 0.6, "the line stands idle: {typing:?}");
+        assert!(typing.0 < usual.0, "{typing:?}, {usual:?}");
+        let later = used_and_waited(false);
+        assert!(later.0 > usual.0 * 0.95, "{later:?}, {usual:?}");
     }
 
     #[test]

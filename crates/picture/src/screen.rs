@@ -41,6 +41,8 @@ pub struct Screen {
     pixels: Vec<u8>,
     damage: Damage,
     news: News,
+    /// Counts the rectangles that changed something.
+    changes: u64,
     moves: Vec<Move>,
     layout: Vec<Layout>,
     /// Counts the layouts.
@@ -72,6 +74,7 @@ impl Screen {
             pixels: vec![0; bounds.area() * 4],
             damage: Damage::new(width, height),
             news: News::new(width, height),
+            changes: 0,
             moves: Vec::new(),
             layout: vec![one(bounds)],
             layout_number: 0,
@@ -156,6 +159,11 @@ impl Screen {
         }
     }
 
+    /// Grows when pixels are drawn that weren't there.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Whether moves wait for the client.
     pub(crate) fn has_moves(&self) -> bool {
         !self.moves.is_empty()
@@ -181,6 +189,7 @@ impl Screen {
         for (y, row) in rows(rect).zip(pixels.chunks(stride)) {
             changed |= self.draw_row(rect, y, &row[..row_length]);
         }
+        self.changes += u64::from(changed);
         Ok(changed)
     }
 

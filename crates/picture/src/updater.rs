@@ -84,6 +84,8 @@ pub struct Updater {
     film_order: Order,
     /// So many updates may still hurry.
     hurried: u8,
+    /// The screen's changes that were there before.
+    unhurried: u64,
     jpeg: JpegEncoder,
     /// The update that the last block didn't end.
     begun: Option<Begun>,
@@ -136,6 +138,7 @@ impl Updater {
             film_next: false,
             film_order: Order::default(),
             hurried: 0,
+            unhurried: 0,
             jpeg: JpegEncoder::default(),
             begun: None,
             ahead: None,
@@ -266,10 +269,12 @@ impl Updater {
         self.requested.is_some() || self.streams()
     }
 
-    /// The client has pressed a key, or moved its pointer: on a slow line, small changes may go before the rest of a page
-    /// has left.
-    pub fn acted(&mut self) {
+    /// The client presses a key, or moves its pointer; to be called before the tool hears of it. On a slow line, small
+    /// changes that follow may go before the rest of a page has left.
+    pub fn acts(&mut self, screen: &Screen) {
         self.hurried = HURRIED;
+        self.unhurried = screen.changes();
+        self.pace.acts();
     }
 
     fn may_hurry(&self) -> bool {
@@ -339,7 +344,8 @@ impl Updater {
     /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
     fn hurry(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Option<Begun> {
         let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
-        if !self.may_hurry() || !same || self.lost.is_some() || screen.has_moves() {
+        let follows = screen.changes() > self.unhurried;
+        if !(self.may_hurry() && follows && same) || self.lost.is_some() || screen.has_moves() {
             return None;
         }
         let area = self.continuous?.intersection(&screen.bounds())?;
@@ -349,6 +355,7 @@ impl Updater {
             return None;
         }
         self.hurried -= 1;
+        self.unhurried = screen.changes();
         server::update_start(out, Some(rects.len() as u16));
         self.put(&rects, screen, out);
         Some(Begun {

@@ -172,7 +172,7 @@ impl World {
                         .unwrap();
                 }
             }
-            Event::Act => self.updater.acted(),
+            Event::Act => self.updater.acts(&self.screen),
             Event::SizeAnswer(status) => {
                 let _ = self.updater.desktop_size_answer(status);
             }

@@ -167,9 +167,6 @@ impl Agent {
     pub(crate) fn passed(&mut self) -> Result<Option<ToolInput>, FailureView> {
         while let Some(passed) = self.gate.next()? {
             if let Some(input) = self.look(passed)? {
-                if let Some(updater) = &mut self.updater {
-                    updater.acted();
-                }
                 return Ok(Some(input));
             }
         }
@@ -206,6 +203,13 @@ impl Agent {
         };
         done.map(|()| None)
             .map_err(|error| misbehaved(&error.to_string()))
+    }
+
+    /// The tool is to be given what he did.
+    pub(crate) fn acts(&mut self, tool: &mut ToolLink) {
+        if let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) {
+            updater.acts(screen);
+        }
     }
 
     /// The tool answered a change of size.

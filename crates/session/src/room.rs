@@ -322,7 +322,10 @@ impl<'a> Room<'a> {
         let Some(agent) = &mut self.agent else { return };
         loop {
             match (agent.passed(), &mut self.tool) {
-                (Ok(Some(input)), Some(tool)) => tool.input(input),
+                (Ok(Some(input)), Some(tool)) => {
+                    agent.acts(tool);
+                    tool.input(input);
+                }
                 (Ok(Some(_)), None) => {}
                 (Ok(None), _) => return,
                 (Err(failure), _) => return self.failed(failure),
