@@ -298,11 +298,11 @@ impl Agent {
         }
     }
 
-    /// When the picture has something to say although nothing happened, and [`pump`](Self::pump) is to be called; or when
-    /// the screen isn't held any longer.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    /// When [`pump`](Self::pump) is to be called although nothing happened: the picture has something to say, which it
+    /// can't before the tool's update is whole (`settled`); or the screen isn't held any longer.
+    pub(crate) fn due(&self, settled: bool) -> Option<Instant> {
         let due = self.updater.as_ref().and_then(Updater::due);
-        let due = due.filter(|_| self.picture.is_idle());
+        let due = due.filter(|_| settled && self.picture.is_idle());
         let due = due.map(|due| self.began + due);
         due.into_iter().chain(self.hold.until(Instant::now())).min()
     }

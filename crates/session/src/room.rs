@@ -155,8 +155,8 @@ impl<'a> Room<'a> {
         let held = self.holds_screen();
         let door = self.door.as_deref_mut().filter(|_| self.accepting);
         let settled = self.tool.as_ref().is_some_and(ToolLink::is_settled);
-        let agent = self.agent.as_ref().filter(|_| settled);
-        let due = due.into_iter().chain(agent.and_then(Agent::due)).min();
+        let picture = self.agent.as_ref().and_then(|agent| agent.due(settled));
+        let due = due.into_iter().chain(picture).min();
         let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
         let tool = self.tool.as_mut().filter(|_| !held);
         tokio::select! {
