@@ -59,10 +59,9 @@ impl Damage {
 
     /// Edits the words that a rectangle (inside the bounds) touches; those that are wholly in it become `inside`.
     fn edit(&mut self, rect: Rect, edit: impl Fn(&mut u16, u16), inside: u16) {
-        let Some((left, first)) = spans(rect).next() else {
+        let Some((left, right, first, last)) = ends(rect) else {
             return;
         };
-        let (right, last) = spans(rect).last().unwrap_or((left, first));
         for y in rows(rect) {
             match &mut self.words[y * self.stride..][left..=right] {
                 [one] => edit(one, first),
@@ -82,9 +81,16 @@ impl Damage {
 
     /// Whether every pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn covers(&self, rect: Rect) -> bool {
-        rows(rect).all(|y| {
-            let row = &self.words[y * self.stride..][..self.stride];
-            spans(rect).all(|(column, bits)| row[column] & bits == bits)
+        let Some((left, right, first, last)) = ends(rect) else {
+            return true;
+        };
+        let has = |word: &u16, bits: u16| word & bits == bits;
+        rows(rect).all(|y| match &self.words[y * self.stride..][left..=right] {
+            [one] => has(one, first),
+            [start, whole @ .., end] => {
+                has(start, first) && has(end, last) && whole.iter().all(|word| *word == u16::MAX)
+            }
+            [] => true,
         })
     }
 
@@ -178,6 +184,13 @@ pub(crate) fn spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
         let end = right.min(column * 16 + 16) - column * 16;
         (column as usize, ((1 << end) - (1 << first)) as u16)
     })
+}
+
+/// The first and the last word that a row of a rectangle touches, and which bits of each; `None` where it has no columns.
+fn ends(rect: Rect) -> Option<(usize, usize, u16, u16)> {
+    let (left, first) = spans(rect).next()?;
+    let (right, last) = spans(rect).last()?;
+    Some((left, right, first, last))
 }
 
 /// Sixteen bits of a row from pixel `x` on, which may begin before the row or reach beyond it.
