@@ -4,7 +4,7 @@ use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::film::Film;
 use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
-use crate::order::{Order, small_first};
+use crate::order::Order;
 use crate::pace::{Pace, Room};
 use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
 use crate::screen::{Move, Screen};
@@ -15,13 +15,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 mod ahead;
+mod hurry;
+mod layout;
 
 /// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
-/// So many updates may hurry after a key: the tool may draw more than once.
-const HURRIED: u8 = 2;
-
 /// The client asked for more than it may.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateError {
@@ -269,18 +268,6 @@ impl Updater {
         self.requested.is_some() || self.streams()
     }
 
-    /// The client presses a key, or moves its pointer; to be called before the tool hears of it. On a slow line, small
-    /// changes that follow may go before the rest of a page has left.
-    pub fn acts(&mut self, screen: &Screen) {
-        self.hurried = HURRIED;
-        self.unhurried = screen.changes();
-        self.pace.acts();
-    }
-
-    fn may_hurry(&self) -> bool {
-        self.hurried > 0 && self.continuous.is_some() && self.pace.has_credit_beyond()
-    }
-
     /// Whether the last block has begun an update that it didn't end. The screen should stay as it is until
     /// [`next`](Self::next) has given the rest: or the client sees parts of two states.
     #[must_use]
@@ -299,17 +286,17 @@ impl Updater {
     /// Call it when the link has credit, after every event, until it returns `None`.
     pub fn next(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
         let mut out = Vec::new();
-        self.packed_from = None;
         if let Some(begun) = self.begun.take() {
             self.go_on(begun, screen, &mut out);
         } else {
             self.begin(screen, now, &mut out);
         }
-        let packed_from = self.packed_from.unwrap_or(out.len());
-        (!out.is_empty()).then_some(Block {
-            bytes: out,
-            packed_from,
-        })
+        (!out.is_empty()).then(|| self.block(out))
+    }
+
+    fn block(&mut self, bytes: Vec<u8>) -> Block {
+        let packed_from = self.packed_from.take().unwrap_or(bytes.len());
+        Block { bytes, packed_from }
     }
 
     /// What there is to say, and as much of an update as a block may hold.
@@ -339,29 +326,6 @@ impl Updater {
         if let Some(begun) = begun {
             self.go_on(begun, screen, out);
         }
-    }
-
-    /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
-    fn hurry(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Option<Begun> {
-        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
-        let follows = screen.changes() > self.unhurried;
-        if !(self.may_hurry() && follows && same) || self.lost.is_some() || screen.has_moves() {
-            return None;
-        }
-        let area = self.continuous?.intersection(&screen.bounds())?;
-        let room = self.pace.room().pixels;
-        let (rects, _) = small_first(screen.damage().rects(area), room);
-        if rects.is_empty() {
-            return None;
-        }
-        self.hurried -= 1;
-        self.unhurried = screen.changes();
-        server::update_start(out, Some(rects.len() as u16));
-        self.put(&rects, screen, out);
-        Some(Begun {
-            paced: true,
-            ..Begun::default()
-        })
     }
 
     /// More of the update, and behind the last of it a fence, if updates follow each other.
@@ -419,7 +383,7 @@ impl Updater {
             Control::EndOfContinuousUpdates => server::end_of_continuous_updates(out),
             Control::DesktopSize { status } if self.known.extended_desktop_size => {
                 server::update_start(out, Some(1));
-                put_layout(out, 1, status, screen);
+                layout::put(out, 1, status, screen);
                 // after a refusal the client ignores the size, so that a change is still to be told
                 if status == 0 {
                     self.layout = screen.layout_number();
@@ -435,50 +399,6 @@ impl Updater {
         let streamed = self.continuous.filter(|_| self.streams());
         let requested = self.requested.unwrap_or_default();
         around(streamed, requested)
-    }
-
-    /// An update of its own for what changes no pixel, as ExtendedDesktopSize asks for, and whose
-    /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
-    fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
-        let resized = self.size != (screen.width(), screen.height());
-        let extended = self.owes_layout(screen);
-        let plain = self.known.desktop_size && resized && !extended;
-        self.layout_due = false;
-        let confirm = std::mem::take(&mut self.confirm);
-        let count = confirm.len() as u16 + u16::from(extended || plain);
-        if count == 0 {
-            return false;
-        }
-        server::update_start(out, Some(count));
-        for encoding in confirm {
-            server::supports(out, encoding);
-        }
-        if extended {
-            put_layout(out, 0, 0, screen);
-            self.layout = screen.layout_number();
-            self.follow_size(screen);
-        } else if plain {
-            server::desktop_size(out, screen.width(), screen.height());
-            self.follow_size(screen);
-        }
-        true
-    }
-
-    fn owes_layout(&self, screen: &Screen) -> bool {
-        let resized = self.size != (screen.width(), screen.height());
-        let due = self.layout_due || self.layout != screen.layout_number();
-        self.known.extended_desktop_size && (resized || due)
-    }
-
-    /// The client knows the screen's size now; if it is another one, it has lost the picture.
-    fn follow_size(&mut self, screen: &mut Screen) {
-        let size = (screen.width(), screen.height());
-        if self.size != size {
-            self.size = size;
-            self.seen = None;
-            self.film = Film::new(size.0, size.1);
-            screen.damage_all();
-        }
     }
 
     /// What an update may hold: continuous ones keep to what the line takes.
@@ -699,11 +619,6 @@ struct Chosen {
     rects: Vec<Rect>,
     films: Vec<Rect>,
     cut: bool,
-}
-
-fn put_layout(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
-    let size = (screen.width(), screen.height());
-    server::extended_desktop_size(out, reason, status, size, screen.layout());
 }
 
 fn around(area: Option<Rect>, rect: Rect) -> Rect {

@@ -22,7 +22,6 @@ impl Updater {
             return None;
         }
         let mut out = Vec::new();
-        self.packed_from = None;
         let mut begun = match self.ahead.take() {
             Some(begun) => begun,
             None => self.open(screen, &mut out),
@@ -37,11 +36,7 @@ impl Updater {
         }
         begun.bytes += out.len();
         self.ahead = Some(begun);
-        let packed_from = self.packed_from.unwrap_or(out.len());
-        Some(Block {
-            bytes: out,
-            packed_from,
-        })
+        Some(self.block(out))
     }
 
     /// Whether an update has begun while the tool's isn't whole.

@@ -1,0 +1,48 @@
+//! What needn't wait for its turn: small changes that follow a key, on a line that something large fills.
+
+use super::Updater;
+use crate::order::small_first;
+use crate::parts::Begun;
+use crate::screen::Screen;
+use etatuki_rfb::Rect;
+use etatuki_rfb::encode::server;
+
+/// So many updates may hurry after a key: the tool may draw more than once.
+const HURRIED: u8 = 2;
+
+impl Updater {
+    /// The client presses a key, or moves its pointer; to be called before the tool hears of it. On a slow line, small
+    /// changes that follow may go before the rest of a page has left.
+    pub fn acts(&mut self, screen: &Screen) {
+        self.hurried = HURRIED;
+        self.unhurried = screen.changes();
+        self.pace.acts();
+    }
+
+    pub(super) fn may_hurry(&self) -> bool {
+        self.hurried > 0 && self.continuous.is_some() && self.pace.has_credit_beyond()
+    }
+
+    /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
+    pub(super) fn hurry(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Option<Begun> {
+        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
+        let follows = screen.changes() > self.unhurried;
+        if !(self.may_hurry() && follows && same) || self.lost.is_some() || screen.has_moves() {
+            return None;
+        }
+        let area = self.continuous?.intersection(&screen.bounds())?;
+        let room = self.pace.room().pixels;
+        let (rects, _) = small_first(screen.damage().rects(area), room);
+        if rects.is_empty() {
+            return None;
+        }
+        self.hurried -= 1;
+        self.unhurried = screen.changes();
+        server::update_start(out, Some(rects.len() as u16));
+        self.put(&rects, screen, out);
+        Some(Begun {
+            paced: true,
+            ..Begun::default()
+        })
+    }
+}

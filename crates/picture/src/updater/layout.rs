@@ -1,0 +1,57 @@
+//! What the client is told of the screen's size and of the screens in it, and of what we understand.
+
+use super::Updater;
+use crate::film::Film;
+use crate::screen::Screen;
+use etatuki_rfb::encode::server;
+
+impl Updater {
+    /// An update of its own for what changes no pixel, as ExtendedDesktopSize asks for, and whose
+    /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
+    pub(super) fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
+        let resized = self.size != (screen.width(), screen.height());
+        let extended = self.owes_layout(screen);
+        let plain = self.known.desktop_size && resized && !extended;
+        self.layout_due = false;
+        let confirm = std::mem::take(&mut self.confirm);
+        let count = confirm.len() as u16 + u16::from(extended || plain);
+        if count == 0 {
+            return false;
+        }
+        server::update_start(out, Some(count));
+        for encoding in confirm {
+            server::supports(out, encoding);
+        }
+        if extended {
+            put(out, 0, 0, screen);
+            self.layout = screen.layout_number();
+            self.follow_size(screen);
+        } else if plain {
+            server::desktop_size(out, screen.width(), screen.height());
+            self.follow_size(screen);
+        }
+        true
+    }
+
+    pub(super) fn owes_layout(&self, screen: &Screen) -> bool {
+        let resized = self.size != (screen.width(), screen.height());
+        let due = self.layout_due || self.layout != screen.layout_number();
+        self.known.extended_desktop_size && (resized || due)
+    }
+
+    /// The client knows the screen's size now; if it is another one, it has lost the picture.
+    pub(super) fn follow_size(&mut self, screen: &mut Screen) {
+        let size = (screen.width(), screen.height());
+        if self.size != size {
+            self.size = size;
+            self.seen = None;
+            self.film = Film::new(size.0, size.1);
+            screen.damage_all();
+        }
+    }
+}
+
+pub(super) fn put(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
+    let size = (screen.width(), screen.height());
+    server::extended_desktop_size(out, reason, status, size, screen.layout());
+}
