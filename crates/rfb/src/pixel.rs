@@ -92,13 +92,18 @@ impl PixelFormat {
     /// As [`read`](Self::read), but only what is usable.
     pub(crate) fn read_usable(fields: &mut Fields<'_>) -> Option<Result<Self, Fault>> {
         let (format, true_colour) = Self::read(fields)?;
-        Some(if !true_colour {
+        Some(format.check_usable(true_colour).map(|()| format))
+    }
+
+    /// Refuses colour maps, and what [`is_usable`](Self::is_usable) refuses.
+    pub(crate) fn check_usable(&self, true_colour: bool) -> Result<(), Fault> {
+        if !true_colour {
             Err(Fault::NotNegotiated("a colour map"))
-        } else if !format.is_usable() {
+        } else if !self.is_usable() {
             Err(Fault::BadValue("pixel format"))
         } else {
-            Ok(format)
-        })
+            Ok(())
+        }
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

@@ -257,3 +257,50 @@ proptest! {
         prop_assert_eq!(connect(&bytes, piece), connect(&bytes, bytes.len().max(1)));
     }
 }
+
+#[test]
+fn a_server_init_is_parsed_alone() {
+    let limits = Limits::default();
+    let parse = |bytes: &[u8]| ServerInit::parse(bytes, &limits);
+    let whole = server_init_bytes();
+    for length in 0..whole.len() {
+        assert_eq!(parse(&whole[..length]), Ok(None));
+    }
+    let followed = [&whole[..], b"more"].concat();
+    assert_eq!(parse(&followed), Ok(Some((init(), whole.len()))));
+    let fault = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        let error = parse(&bytes).unwrap_err();
+        assert_eq!(
+            (error.culprit, error.message),
+            (Culprit::Server, MessageKind::Init)
+        );
+        error.fault
+    };
+    // the height, the true-colour flag, the bits of a pixel, the name's length
+    assert!(matches!(
+        fault(2, 0xff),
+        Fault::TooLarge {
+            what: "screen height",
+            ..
+        }
+    ));
+    assert_eq!(fault(7, 0), Fault::NotNegotiated("a colour map"));
+    assert_eq!(fault(4, 24), Fault::BadValue("pixel format"));
+    assert!(matches!(fault(20, 1), Fault::TooLarge { what: "name", .. }));
+}
+
+#[test]
+fn a_handshake_without_server_init_ends_with_the_clients_init() {
+    for shared in [true, false] {
+        let mut server = ServerHandshake::without_server_init(Security::None);
+        server.push(b"RFB 003.008\n\x01");
+        assert_eq!(server.step(), Ok(None));
+        assert_eq!(server.output(), b"RFB 003.008\n\x01\x01\0\0\0\0");
+        server.push(&[shared.into(), 99]);
+        assert_eq!(server.step(), Ok(Some(shared)));
+        assert_eq!(server.output(), b"");
+        assert_eq!(server.into_rest(), [99]);
+    }
+}

@@ -9,7 +9,7 @@
 use super::{SECURITY_NONE, ServerInit, Version, clean};
 use crate::error::{Fault, MessageKind};
 use crate::input::{Fields, Input};
-use crate::{Limits, PixelFormat, ProtocolError};
+use crate::{Limits, ProtocolError};
 use std::ops::ControlFlow;
 
 /// Opens a connection to a server.
@@ -179,21 +179,8 @@ fn client_init(output: &mut Vec<u8>) -> Step {
 }
 
 fn init(fields: &mut Fields<'_>, limits: &Limits) -> Step {
-    let width = wait(fields.u16())?;
-    let height = wait(fields.u16())?;
-    let (format, _true_colour) = wait(PixelFormat::read(fields))?;
-    let length = wait(fields.u32())? as usize;
-    let allowed = limits
-        .check_size(width, height)
-        .and_then(|()| Fault::check("name", length, limits.max_name));
-    if let Err(fault) = allowed {
-        return broken(MessageKind::Init, fault);
+    match wait(ServerInit::read(fields, limits))? {
+        Ok((init, _true_colour)) => ControlFlow::Continue(State::Done(init)),
+        Err(fault) => broken(MessageKind::Init, fault),
     }
-    let name = clean(wait(fields.take(length))?);
-    ControlFlow::Continue(State::Done(ServerInit {
-        width,
-        height,
-        format,
-        name,
-    }))
 }

@@ -7,8 +7,9 @@ mod vnc_auth;
 pub use client::ClientHandshake;
 pub use server::{Security, ServerHandshake};
 
-use crate::PixelFormat;
-use crate::error::Fault;
+use crate::error::{Fault, MessageKind};
+use crate::input::Fields;
+use crate::{Limits, PixelFormat, ProtocolError};
 
 /// What a server says of its screen at the end of the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,47 @@ pub struct ServerInit {
     pub format: PixelFormat,
     /// The desktop's name. From a client's handshake: valid UTF-8, control characters replaced by spaces.
     pub name: String,
+}
+
+impl ServerInit {
+    /// Parses a ServerInit message (RFC 6143 section 7.3.2) at the front of `bytes`. Returns the message and
+    /// its length in bytes, or `None` while bytes are missing.
+    ///
+    /// # Errors
+    /// The size or the name's length is outside `limits`, or the pixel format is not usable: the sender
+    /// broke the protocol, since there is no handshake in which another format could be asked for.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let mut fields = Fields::new(bytes);
+        let broken = |fault| ProtocolError::server(MessageKind::Init, fault);
+        let Some(read) = Self::read(&mut fields, limits) else {
+            return Ok(None);
+        };
+        let (init, true_colour) = read.map_err(broken)?;
+        init.format.check_usable(true_colour).map_err(broken)?;
+        Ok(Some((init, fields.read())))
+    }
+
+    /// Reads the fields, and whether the format is true colour; `None` while bytes are missing.
+    fn read(fields: &mut Fields<'_>, limits: &Limits) -> Option<Result<(Self, bool), Fault>> {
+        let width = fields.u16()?;
+        let height = fields.u16()?;
+        let (format, true_colour) = PixelFormat::read(fields)?;
+        let length = fields.u32()? as usize;
+        let allowed = limits
+            .check_size(width, height)
+            .and_then(|()| Fault::check("name", length, limits.max_name));
+        if let Err(fault) = allowed {
+            return Some(Err(fault));
+        }
+        let name = clean(fields.take(length)?);
+        let init = Self {
+            width,
+            height,
+            format,
+            name,
+        };
+        Some(Ok((init, true_colour)))
+    }
 }
 
 /// The three versions that differ.

@@ -43,7 +43,8 @@ impl fmt::Debug for Security {
 /// Lets one client in.
 #[derive(Debug)]
 pub struct ServerHandshake {
-    init: ServerInit,
+    /// The message that ends the handshake; `None` when the caller sends it.
+    init: Option<ServerInit>,
     security: Security,
     input: Input,
     output: Vec<u8>,
@@ -73,6 +74,17 @@ impl ServerHandshake {
     /// A server whose greeting is ready in [`output`](Self::output).
     #[must_use]
     pub fn new(init: ServerInit, security: Security) -> Self {
+        Self::start(Some(init), security)
+    }
+
+    /// A handshake that is done with the client's ClientInit: the caller sends the ServerInit
+    /// ([`encode::server::server_init`](crate::encode::server::server_init)) once the screen is known.
+    #[must_use]
+    pub fn without_server_init(security: Security) -> Self {
+        Self::start(None, security)
+    }
+
+    fn start(init: Option<ServerInit>, security: Security) -> Self {
         Self {
             init,
             security,
@@ -216,7 +228,9 @@ impl ServerHandshake {
 
     fn client_init(&mut self) -> Step {
         let [shared] = self.take()?;
-        server_init(&mut self.output, &self.init);
+        if let Some(init) = &self.init {
+            server_init(&mut self.output, init);
+        }
         ControlFlow::Continue(State::Done {
             shared: shared != 0,
         })
