@@ -1,4 +1,4 @@
-// Makes dist/ (what the console's executable embeds) or, with --tests, build-test/.
+// Builds dist/, which the console's executable embeds, or with --tests build-test/.
 import { build } from "esbuild";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 
@@ -35,11 +35,11 @@ async function page() {
   });
   await copyFile("src/icon.svg", "dist/icon.svg");
   await writeFile("dist/licences.txt", await licences());
-  // Last, so that its age tells whether the whole of dist is complete.
+  // Written last: its modification time tells build.rs that dist/ is complete.
   await copyFile("src/index.html", "dist/index.html");
 }
 
-// The texts that the licences of what is bundled ask us to hand on.
+// Returns the texts that the licences of the bundled packages require us to distribute.
 async function licences() {
   const novnc = "node_modules/@novnc/novnc/";
   const { version } = JSON.parse(await readFile(`${novnc}package.json`, "utf8"));

@@ -1,12 +1,12 @@
-// The console's page in a real Chromium, driven by lines of JSON on stdin: {"do": ...}, one answer each on stdout:
-// {"ok": ...} or {"error": "..."}. tests/e2e/page.rs says what to do and judges what comes back.
+// Drives the console's page in a real Chromium: one JSON command a line on stdin, {"do": ...}, and one result a
+// line on stdout, {"ok": ...} or {"error": "..."}. tests/e2e/page.rs sends the commands and checks the results.
 import { chromium } from "playwright-core";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const LIMIT_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 const ARGUMENTS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync",
@@ -18,11 +18,11 @@ const browser = await chromium.launchPersistentContext(profile, {
   args: ARGUMENTS,
   headless: true,
   viewport: { width: 1366, height: 850 },
-  timeout: LIMIT_MS,
+  timeout: TIMEOUT_MS,
 });
-browser.setDefaultTimeout(LIMIT_MS);
+browser.setDefaultTimeout(TIMEOUT_MS);
 const page = browser.pages()[0] ?? await browser.newPage();
-/** What the page complained about; a page that works says nothing. */
+/** The page's errors: uncaught exceptions and console.error. A page that works has none. */
 const complaints = [];
 page.on("pageerror", (error) => complaints.push(String(error)));
 page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
@@ -36,24 +36,24 @@ const actions = {
   key: ({ key }) => page.keyboard.press(key),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
-  // The mouse, to a place in what is shown of the picture: 0 to 1 from its left and top.
+  // Moves the mouse to a position in the shown part of the picture: 0 to 1 from its left and top.
   aim: async ({ x, y }) => {
-    const shown = await page.locator("#picture .window").boundingBox();
+    const shown = await page.locator("#picture .viewport").boundingBox();
     await page.mouse.move(shown.x + x * shown.width, shown.y + y * shown.height);
   },
-  // Where the customer's pointer is shown, in pixels of the desktop.
+  // Returns where the customer's pointer is shown, in pixels of the desktop.
   pointer: () => page.evaluate(readPointer),
-  // Waits until the text is there, and gives all of it.
+  // Waits until a part contains the text, and returns the part's whole text.
   says: async ({ part: name, text }) => {
     await part(name).filter({ hasText: text }).waitFor();
     return part(name).innerText();
   },
-  // Waits for an attribute's value.
+  // Waits until an attribute has the value.
   has: ({ part: name, attribute, value }) =>
     page.locator(`[data-testid="${name}"][${attribute}="${value}"]`).waitFor({ state: "attached" }),
   value: ({ of }) => part(of).inputValue(),
   enabled: ({ button }) => part(button).isEnabled(),
-  // The picture's canvas, RGBA, written to a file; its size is the answer.
+  // Writes the picture's canvas to a file as RGBA, and returns its size.
   pixels: async ({ into }) => {
     const read = await page.evaluate(readCanvas);
     if (read === null) {
@@ -92,14 +92,14 @@ function readCanvas() {
   return { width: canvas.width, height: canvas.height, pixels: btoa(parts.join("")) };
 }
 
-const answer = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-answer({ ok: "ready" });
+const respond = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+respond({ ok: "ready" });
 for await (const line of createInterface({ input: process.stdin })) {
   try {
-    const order = JSON.parse(line);
-    answer({ ok: (await actions[order.do](order)) ?? null });
+    const command = JSON.parse(line);
+    respond({ ok: (await actions[command.do](command)) ?? null });
   } catch (error) {
-    answer({ error: String(error) });
+    respond({ error: String(error) });
   }
 }
 await browser.close();

@@ -1,9 +1,10 @@
-// Text to and from the customer's clipboard, each way only when the agent presses its button: an agent's
-// clipboard holds other customers' data, so nothing goes by itself.
+// Text to and from the customer's clipboard. Each direction needs a press of its button: the agent's clipboard
+// holds other customers' data, so nothing is sent by itself.
 
 import { byId, setText, show } from "./dom.ts";
 
-const LONGEST_BYTES = 1 << 20;
+/** Bytes of UTF-8; MAX_CLIPBOARD of the link's protocol. */
+const MAX_BYTES = 1 << 20;
 
 export class Clipboard {
   readonly #section = byId("clipboard", HTMLElement);
@@ -15,11 +16,11 @@ export class Clipboard {
 
   constructor(send: (text: string) => boolean) {
     this.#send = send;
-    this.#sendButton.addEventListener("click", () => void this.#sendMine());
-    this.#takeButton.addEventListener("click", () => void this.#takeTheirs());
+    this.#sendButton.addEventListener("click", () => void this.#sendAgentsText());
+    this.#takeButton.addEventListener("click", () => void this.#takeCustomersText());
   }
 
-  /** Shown with control only, for the gate lets no clipboard through without it. */
+  /** Shows the buttons with control only: without it the customer's gate drops every clipboard text. */
   update(control: boolean): void {
     show(this.#section, control);
     if (!control) {
@@ -29,16 +30,17 @@ export class Clipboard {
     }
   }
 
-  received(text: string): void {
+  /** Keeps the text that the customer copied, until the agent takes it. */
+  offer(text: string): void {
     this.#received = text;
     this.#takeButton.disabled = false;
     setText(this.#note, `The customer copied ${characters(text)}.`);
   }
 
-  async #sendMine(): Promise<void> {
+  async #sendAgentsText(): Promise<void> {
     try {
       const text = await navigator.clipboard.readText();
-      if (new TextEncoder().encode(text).length > LONGEST_BYTES) {
+      if (new TextEncoder().encode(text).length > MAX_BYTES) {
         setText(this.#note, "Your clipboard holds more than 1 MB; that isn't sent.");
       } else if (text === "") {
         setText(this.#note, "Your clipboard holds no text.");
@@ -50,7 +52,7 @@ export class Clipboard {
     }
   }
 
-  async #takeTheirs(): Promise<void> {
+  async #takeCustomersText(): Promise<void> {
     if (this.#received === null) {
       return;
     }

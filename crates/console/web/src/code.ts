@@ -1,37 +1,37 @@
-// Reads what the agent has typed so far: a session code of 12 digits, or an ID of 9 and a password of 6.
-// The same grammar as crates/trust; there it is enforced, here it only answers while one types.
+// Parses a code while the agent types it: a session code of 12 digits, or an ID of 9 and a password of 6.
+// crates/trust enforces this grammar; here it only gives early feedback.
 
 export const ID_DIGITS = 9;
 export const PASSWORD_DIGITS = 6;
 export const CODE_DIGITS = 12;
 
-export interface Reading {
-  /** Complete, and the check digit fits: may be sent. */
+export interface ParsedCode {
+  /** Whether the digits are complete and the check digit fits, so that they may be sent. */
   ready: boolean;
-  /** What the digits can be sent as, once `ready`. */
+  /** The form in which the digits are sent once `ready`. */
   form: "remoteus" | "ecom" | null;
-  /** The password belongs beside the code now. */
+  /** Whether the password field is shown. */
   passwordWanted: boolean;
-  /** `note`: wrong as an ID, but the beginning of a session code looks the same. */
+  /** `note`: wrong as an ID, but perhaps the beginning of a session code. */
   tone: "quiet" | "good" | "note" | "bad";
   hint: string;
 }
 
-/** Row: the digit carried so far; column: the next digit (H. M. Damm, 2004). */
+/** The quasigroup of the Damm algorithm (H. M. Damm, 2004). Row: the interim digit; column: the next digit. */
 const DAMM = [
   "0317598642", "7092154863", "4206871359", "1750983426", "6123045978",
   "3674209581", "5869720134", "8945362017", "9438617205", "2581436790",
 ];
 
 export function checkDigitFits(digits: string): boolean {
-  let carried = 0;
+  let interim = 0;
   for (const digit of digits) {
-    carried = Number(DAMM[carried]?.[Number(digit)]);
+    interim = Number(DAMM[interim]?.[Number(digit)]);
   }
-  return digits.length > 1 && carried === 0;
+  return digits.length > 1 && interim === 0;
 }
 
-/** What may stand between the digits, and is dropped. */
+/** Characters that may stand between the digits and are dropped. */
 const SEPARATORS = /[\s.\-\u00ad\u2010-\u2015\u2212\u200b-\u200f\u2060\ufeff]/g;
 
 export function digitsOf(text: string): string {
@@ -47,11 +47,11 @@ export function inThrees(digits: string): string {
 }
 
 /**
- * An ID and the beginning of a session code look alike for nine digits, and one prefix in ten even has a
- * fitting check digit. So the two fields are read as one: whoever was led to the password field and goes on
- * with the last three digits of a session code may simply press Enter there.
+ * Parses both fields together. An ID and the beginning of a session code look alike for nine digits, and one
+ * such beginning in ten even has a fitting check digit. An agent who was moved on to the password field may type
+ * the last three digits of a session code there and press Enter.
  */
-export function read(code: string, password: string): Reading {
+export function parseCode(code: string, password: string): ParsedCode {
   const together = code + password;
   const isId = code.length === ID_DIGITS && checkDigitFits(code);
   if (together === "") {
@@ -71,15 +71,15 @@ export function read(code: string, password: string): Reading {
   }
   if (isId) {
     const left = PASSWORD_DIGITS - password.length;
-    return { ...quiet(left > 0 ? `Now the password: ${digitsLeft(left)}.` : tooLong), passwordWanted: true,
+    return { ...quiet(left > 0 ? `Now the password: ${digitsLeft(left)}.` : TOO_LONG), passwordWanted: true,
       tone: left > 0 ? "quiet" : "bad" };
   }
-  return readAlone(code);
+  return parseAlone(code);
 }
 
-const tooLong = "Too many digits. A session code has 12, an ID 9 and its password 6.";
+const TOO_LONG = "Too many digits. A session code has 12, an ID 9 and its password 6.";
 
-function readAlone(code: string): Reading {
+function parseAlone(code: string): ParsedCode {
   if (code.length < ID_DIGITS) {
     return quiet(`${digitsLeft(ID_DIGITS - code.length)} for an ID, ${CODE_DIGITS - code.length} for a session code.`);
   }
@@ -93,23 +93,23 @@ function readAlone(code: string): Reading {
   if (code.length === CODE_DIGITS) {
     return bad("A digit is wrong in this session code. Ask the customer to read it again.");
   }
-  return bad(tooLong);
+  return bad(TOO_LONG);
 }
 
 function digitsLeft(count: number): string {
   return count === 1 ? "1 more digit" : `${count} more digits`;
 }
 
-function quiet(hint: string): Reading {
+function quiet(hint: string): ParsedCode {
   return { ready: false, form: null, passwordWanted: false, tone: "quiet", hint };
 }
 
-function bad(hint: string): Reading {
+function bad(hint: string): ParsedCode {
   return { ...quiet(hint), tone: "bad" };
 }
 
-/** Sorts digits that were typed or pasted into the code field: an ID keeps nine, the rest is its password. */
-export function split(code: string): { code: string; password: string } {
+/** Splits digits that were pasted into the code field: the first nine are an ID, the rest its password. */
+export function splitPasted(code: string): { code: string; password: string } {
   const id = code.slice(0, ID_DIGITS);
   if (code.length > CODE_DIGITS && checkDigitFits(id)) {
     return { code: id, password: code.slice(ID_DIGITS, ID_DIGITS + PASSWORD_DIGITS) };

@@ -1,28 +1,29 @@
-// The few helpers that stand in for a framework.
+// DOM helpers, in place of a framework.
 
-/** An element of index.html; its absence is a mistake in this page. */
+/** Returns an element of index.html. Throws if it is missing: that is a mistake in this page. */
 export function byId<T extends HTMLElement>(id: string, kind: new () => T): T {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) {
+  const target = document.getElementById(id);
+  if (!(target instanceof kind)) {
     throw new Error(`the page has no ${kind.name} with the id ${id}`);
   }
-  return found;
+  return target;
 }
 
+/** Creates an element. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Record<string, string> = {},
   ...children: (Node | string)[]
 ): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
+  const created = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    made.setAttribute(name, value);
+    created.setAttribute(name, value);
   }
-  made.append(...children);
-  return made;
+  created.append(...children);
+  return created;
 }
 
-/** Writes only what changed, so that screen readers and selections are left in peace. */
+/** Sets the text only if it changed: otherwise screen readers would repeat it and a selection would be lost. */
 export function setText(target: HTMLElement, text: string): void {
   if (target.textContent !== text) {
     target.textContent = text;

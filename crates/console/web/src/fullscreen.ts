@@ -1,4 +1,4 @@
-// Full screen, with the browser's own keys (Esc, Alt-Tab) going to the customer where it lets us.
+// Full screen. Where the browser has the Keyboard Lock API, its own keys (Esc, Alt-Tab) go to the customer.
 
 interface LockableKeyboard {
   lock?: (codes?: string[]) => Promise<void>;

@@ -1,20 +1,21 @@
-// The page as a whole: each snapshot from the console's program is drawn, each press is sent to it.
+// The whole page: draws each snapshot that the console program sends, and sends each command of the agent.
 
 import { byId, setText, show } from "./dom.ts";
 import { Clipboard } from "./clipboard.ts";
-import { Entry } from "./entry.ts";
+import { CodeEntry } from "./code-entry.ts";
+import { EventSocket } from "./event-socket.ts";
 import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts";
 import { Log, Panel } from "./panel.ts";
-import { Picture } from "./picture.ts";
+import { PictureView } from "./picture-view.ts";
 import type { About, FromConsole, Snapshot, ToConsole } from "./protocol.ts";
-import { Screens } from "./screens.ts";
-import { Line } from "./socket.ts";
-import { askControl, duration, question, stateWords, waiting } from "./words.ts";
+import { ScreenChoice } from "./screen-choice.ts";
+import { askControlButton, duration, questionText, stateText, waitNotice } from "./status-text.ts";
 
+/** Days before the card expires from which a notice is shown. */
 const CARD_NOTICE_DAYS = 14;
 const DAY_MS = 86_400_000;
 
-const at = {
+const elements = {
   state: byId("state", HTMLElement),
   caption: byId("caption", HTMLElement),
   clock: byId("clock", HTMLElement),
@@ -26,7 +27,7 @@ const at = {
   fullScreen: byId("full-screen", HTMLButtonElement),
   togglePanel: byId("toggle-panel", HTMLButtonElement),
   end: byId("end", HTMLButtonElement),
-  desk: byId("desk", HTMLElement),
+  codeSection: byId("code-section", HTMLElement),
   outcome: byId("outcome", HTMLElement),
   wait: byId("wait", HTMLElement),
   askView: byId("ask-view", HTMLButtonElement),
@@ -39,12 +40,12 @@ const at = {
 
 let latest: Snapshot | null = null;
 
-const line = new Line(receive, (up) => show(byId("offline", HTMLElement), !up));
-const send = (message: ToConsole): boolean => line.send(message);
-const entry = new Entry((code, password) =>
+const eventSocket = new EventSocket(receive, (connected) => show(byId("offline", HTMLElement), !connected));
+const send = (message: ToConsole): boolean => eventSocket.send(message);
+const codeEntry = new CodeEntry((code, password) =>
   send(password === null ? { type: "connect", code } : { type: "connect", code, password }));
-const picture = new Picture(at.picture, () => latest !== null && drawStage(latest));
-const screens = new Screens((desktop, number) => picture.showScreen(desktop, number));
+const picture = new PictureView(elements.picture, () => latest !== null && drawStage(latest));
+const screenChoice = new ScreenChoice((desktop, number) => picture.showScreen(desktop, number));
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
 const log = new Log();
@@ -52,14 +53,14 @@ const log = new Log();
 function receive(message: FromConsole): void {
   switch (message.type) {
     case "snapshot": return draw(message);
-    case "traffic": return panel.traffic(message);
-    case "pointer": return picture.point(message.x, message.y);
-    case "clipboard": return clipboard.received(message.text);
+    case "traffic": return panel.showTraffic(message);
+    case "pointer": return picture.showPointer(message.x, message.y);
+    case "clipboard": return clipboard.offer(message.text);
   }
 }
 
 function draw(snapshot: Snapshot): void {
-  const before = latest;
+  const previous = latest;
   latest = snapshot;
   const { phase, session } = snapshot;
   const live = phase === "connected";
@@ -71,34 +72,34 @@ function draw(snapshot: Snapshot): void {
   clipboard.update(live && session?.permissions.control === true);
   picture.update(live && session?.picture === true && session.permissions.view,
     live && session?.permissions.control === true);
-  screens.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
+  screenChoice.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
   drawStage(snapshot);
-  entry.busy = phase === "looking-up" || phase === "connecting";
-  if (before === null || before.phase !== phase || before.session?.number !== session?.number) {
-    phaseEntered(snapshot);
+  codeEntry.busy = phase === "looking-up" || phase === "connecting";
+  if (previous === null || previous.phase !== phase || previous.session?.number !== session?.number) {
+    onPhaseEntered(snapshot);
   }
 }
 
-function phaseEntered(snapshot: Snapshot): void {
+function onPhaseEntered(snapshot: Snapshot): void {
   switch (snapshot.phase) {
     case "connected":
-      entry.clear();
+      codeEntry.clear();
       return;
     case "ended":
-      entry.clear();
+      codeEntry.clear();
       void leaveFullScreen();
-      entry.focus();
+      codeEntry.focus();
       return;
     case "failed":
       void leaveFullScreen();
       if (snapshot.outcome?.name === "wrong-code") {
-        entry.refused();
+        codeEntry.onRefused();
       } else {
-        entry.focus();
+        codeEntry.focus();
       }
       return;
     case "ready":
-      entry.focus();
+      codeEntry.focus();
       return;
     default:
       return;
@@ -108,56 +109,56 @@ function phaseEntered(snapshot: Snapshot): void {
 function drawBar(snapshot: Snapshot): void {
   const { phase, session } = snapshot;
   const live = phase === "connected" && session !== null;
-  const given = session?.permissions;
-  at.state.dataset["state"] = phase;
-  at.state.dataset["permission"] = live && given?.control ? "control" : live && given?.view ? "view" : "none";
-  const words = stateWords(snapshot);
-  setText(at.state, words);
-  document.title = phase === "ready" ? "Etätuki console" : `${words} · Etätuki console`;
-  show(at.caption, session !== null && phase !== "ready");
-  setText(at.caption, session === null ? "" : `${session.form === "ecom" ? "ID" : "Code"} ${session.caption}`);
-  show(at.clock, session?.connected_at != null);
-  show(at.tools, live);
+  const permissions = session?.permissions;
+  elements.state.dataset["state"] = phase;
+  elements.state.dataset["permission"] = live && permissions?.control ? "control" : live && permissions?.view ? "view" : "none";
+  const state = stateText(snapshot);
+  setText(elements.state, state);
+  document.title = phase === "ready" ? "Etätuki console" : `${state} · Etätuki console`;
+  show(elements.caption, session !== null && phase !== "ready");
+  setText(elements.caption, session === null ? "" : `${session.form === "ecom" ? "ID" : "Code"} ${session.caption}`);
+  show(elements.clock, session?.connected_at != null);
+  show(elements.tools, live);
   tick();
   if (!live) {
     return;
   }
-  const ask = askControl(session);
-  setText(at.askControl, ask.label);
-  at.askControl.title = ask.title;
-  at.askControl.disabled = !ask.enabled;
-  at.askControl.dataset["given"] = String(session.permissions.control);
-  at.ctrlAltDel.disabled = !session.permissions.control;
+  const button = askControlButton(session);
+  setText(elements.askControl, button.label);
+  elements.askControl.title = button.title;
+  elements.askControl.disabled = !button.enabled;
+  elements.askControl.dataset["given"] = String(session.permissions.control);
+  elements.ctrlAltDel.disabled = !session.permissions.control;
 }
 
 function drawStage(snapshot: Snapshot): void {
-  const words = waiting(snapshot);
+  const notice = waitNotice(snapshot);
   const viewing = snapshot.phase === "connected" && snapshot.session?.permissions.view === true;
-  show(at.desk, ["ready", "ended", "failed"].includes(snapshot.phase));
+  show(elements.codeSection, ["ready", "ended", "failed"].includes(snapshot.phase));
   drawOutcome(snapshot);
-  show(at.wait, words !== null || (viewing && picture.state !== "shown"));
-  show(at.picture, viewing && picture.state !== "elsewhere");
-  const elsewhere = words === null && picture.state === "elsewhere";
+  show(elements.wait, notice !== null || (viewing && picture.state !== "shown"));
+  show(elements.picture, viewing && picture.state !== "elsewhere");
+  const elsewhere = notice === null && picture.state === "elsewhere";
   setText(byId("wait-title", HTMLElement),
-    words?.title ?? (elsewhere ? "The picture is shown in another tab" : "Fetching the picture…"));
-  setText(byId("wait-text", HTMLElement), words?.text ?? "");
-  at.wait.dataset["spinner"] = String(words?.spinner ?? !elsewhere);
-  show(at.askView, words?.mayAskView ?? false);
-  show(at.takePicture, elsewhere);
-  const asked = question(snapshot);
-  show(at.question, asked !== null);
-  setText(at.question, asked ?? "");
+    notice?.title ?? (elsewhere ? "The picture is shown in another tab" : "Fetching the picture…"));
+  setText(byId("wait-text", HTMLElement), notice?.text ?? "");
+  elements.wait.dataset["spinner"] = String(notice?.spinner ?? !elsewhere);
+  show(elements.askView, notice?.mayAskView ?? false);
+  show(elements.takePicture, elsewhere);
+  const question = questionText(snapshot);
+  show(elements.question, question !== null);
+  setText(elements.question, question ?? "");
 }
 
 function drawOutcome(snapshot: Snapshot): void {
   const { outcome, phase, session } = snapshot;
   const shown = outcome !== null && (phase === "ended" || phase === "failed");
-  show(at.outcome, shown);
+  show(elements.outcome, shown);
   if (!shown) {
     return;
   }
-  at.outcome.dataset["name"] = outcome.name;
-  at.outcome.dataset["tone"] = phase === "failed" ? "bad" : "quiet";
+  elements.outcome.dataset["name"] = outcome.name;
+  elements.outcome.dataset["tone"] = phase === "failed" ? "bad" : "quiet";
   const lasted = session?.connected_at != null && session.ended_at != null
     ? ` after ${duration(session.ended_at - session.connected_at)}` : "";
   setText(byId("outcome-title", HTMLElement), phase === "failed"
@@ -182,49 +183,51 @@ function drawAbout(about: About): void {
     : `Your agent card expires in ${days === 1 ? "1 day" : `${days} days`}. Ask for a new one in good time.`);
 }
 
+/** Redraws the session time. */
 function tick(): void {
   const session = latest?.session;
   if (session?.connected_at != null) {
-    setText(at.clock, duration((session.ended_at ?? Date.now()) - session.connected_at));
+    setText(elements.clock, duration((session.ended_at ?? Date.now()) - session.connected_at));
   }
 }
 
 function setFit(fit: boolean): void {
   picture.fit = fit;
-  at.fit.setAttribute("aria-pressed", String(fit));
-  at.exact.setAttribute("aria-pressed", String(!fit));
+  elements.fit.setAttribute("aria-pressed", String(fit));
+  elements.exact.setAttribute("aria-pressed", String(!fit));
 }
 
 function togglePanel(): void {
-  const shown = at.panel.hidden;
-  show(at.panel, shown);
-  at.togglePanel.setAttribute("aria-pressed", String(shown));
+  const shown = elements.panel.hidden;
+  show(elements.panel, shown);
+  elements.togglePanel.setAttribute("aria-pressed", String(shown));
 }
 
-/** Does what the button would, if the button could be pressed now. */
+/** Presses a button of the toolbar, unless the toolbar is hidden. */
 function press(button: HTMLButtonElement): void {
-  if (!at.tools.hidden) {
+  if (!elements.tools.hidden) {
     button.click();
   }
 }
 
-const KEYS: Record<string, () => void> = {
-  KeyC: () => press(at.askControl),
-  KeyD: () => press(at.ctrlAltDel),
-  KeyE: () => press(at.end),
-  KeyF: () => press(at.fullScreen),
-  KeyP: () => press(at.togglePanel),
+/** Shortcuts, held together with Ctrl, Alt and Shift: by the key's physical place, whatever the layout. */
+const SHORTCUTS: Record<string, () => void> = {
+  KeyC: () => press(elements.askControl),
+  KeyD: () => press(elements.ctrlAltDel),
+  KeyE: () => press(elements.end),
+  KeyF: () => press(elements.fullScreen),
+  KeyP: () => press(elements.togglePanel),
   ...Object.fromEntries(Array.from({ length: 10 }, (_, number) =>
-    [`Digit${number}`, () => screens.choose(number)])),
+    [`Digit${number}`, () => screenChoice.choose(number)])),
   KeyT: () => {
     picture.blur();
-    [...at.tools.querySelectorAll("button")].find((button) => !button.disabled)?.focus();
+    [...elements.tools.querySelectorAll("button")].find((button) => !button.disabled)?.focus();
   },
 };
 
-// Captured, so that they work while the picture has the keyboard.
+// In the capture phase: shortcuts work while the picture has the keyboard.
 window.addEventListener("keydown", (event) => {
-  const action = event.ctrlKey && event.altKey && event.shiftKey ? KEYS[event.code] : undefined;
+  const action = event.ctrlKey && event.altKey && event.shiftKey ? SHORTCUTS[event.code] : undefined;
   if (action !== undefined) {
     event.preventDefault();
     event.stopPropagation();
@@ -232,18 +235,18 @@ window.addEventListener("keydown", (event) => {
   }
 }, { capture: true });
 
-at.askControl.addEventListener("click", () => send({ type: "ask-control" }));
-at.askView.addEventListener("click", () => send({ type: "ask-view" }));
-at.takePicture.addEventListener("click", () => picture.takeBack());
-at.end.addEventListener("click", () => send({ type: "end" }));
-at.ctrlAltDel.addEventListener("click", () => picture.sendCtrlAltDel());
-at.fit.addEventListener("click", () => setFit(true));
-at.exact.addEventListener("click", () => setFit(false));
-at.togglePanel.addEventListener("click", togglePanel);
-at.fullScreen.addEventListener("click", () => void toggleFullScreen().then(() => picture.focus(), () => undefined));
+elements.askControl.addEventListener("click", () => send({ type: "ask-control" }));
+elements.askView.addEventListener("click", () => send({ type: "ask-view" }));
+elements.takePicture.addEventListener("click", () => picture.takeBack());
+elements.end.addEventListener("click", () => send({ type: "end" }));
+elements.ctrlAltDel.addEventListener("click", () => picture.sendCtrlAltDel());
+elements.fit.addEventListener("click", () => setFit(true));
+elements.exact.addEventListener("click", () => setFit(false));
+elements.togglePanel.addEventListener("click", togglePanel);
+elements.fullScreen.addEventListener("click", () => void toggleFullScreen().then(() => picture.focus(), () => undefined));
 document.addEventListener("fullscreenchange", () => {
-  at.fullScreen.setAttribute("aria-pressed", String(isFullScreen()));
-  setText(at.fullScreen, isFullScreen() ? "Leave full screen" : "Full screen");
+  elements.fullScreen.setAttribute("aria-pressed", String(isFullScreen()));
+  setText(elements.fullScreen, isFullScreen() ? "Leave full screen" : "Full screen");
 });
-byId("about-open", HTMLButtonElement).addEventListener("click", () => at.about.showModal());
+byId("about-open", HTMLButtonElement).addEventListener("click", () => elements.about.showModal());
 window.setInterval(tick, 250);

@@ -1,4 +1,4 @@
-// The part of noVNC's interface that this page uses; documented in the package's docs/API.md.
+// The part of noVNC's interface that this page uses; see the package's docs/API.md.
 declare module "@novnc/novnc" {
   export default class RFB extends EventTarget {
     constructor(target: HTMLElement, urlOrChannel: string | WebSocket, options?: { shared?: boolean });

@@ -1,8 +1,8 @@
-// The side panel: what the customer's computer has, the other backends, the log.
+// The side panel: facts about the customer's computer, the other backends, the log.
 
 import { byId, element, setText, show } from "./dom.ts";
 import type { Customer, LogEntry, Session, Traffic, UsableBackend } from "./protocol.ts";
-import { unusableWords } from "./words.ts";
+import { unusableText } from "./status-text.ts";
 
 export class Panel {
   readonly #customer = byId("customer", HTMLElement);
@@ -10,6 +10,7 @@ export class Panel {
   readonly #others = byId("others", HTMLElement);
   readonly #backends = byId("backends", HTMLElement);
   readonly #askSwitch: (backend: string) => void;
+  /** The facts that are drawn now, as JSON. */
   #drawn = "";
   #traffic: Traffic | null = null;
 
@@ -17,7 +18,7 @@ export class Panel {
     this.#askSwitch = askSwitch;
   }
 
-  /** Which facts and buttons belong there; redrawn only when something of it changed, to keep the focus. */
+  /** Shows a session's facts and buttons. Redraws them only after a change, to keep the focus. */
   update(session: Session | null, live: boolean): void {
     const customer = session?.customer ?? null;
     show(this.#customer, customer !== null);
@@ -25,22 +26,22 @@ export class Panel {
     if (!live) {
       this.#traffic = null;
     }
-    const now = JSON.stringify([customer, session?.asking, live]);
-    if (customer === null || session === null || now === this.#drawn) {
+    const current = JSON.stringify([customer, session?.asking, live]);
+    if (customer === null || session === null || current === this.#drawn) {
       return;
     }
-    this.#drawn = now;
+    this.#drawn = current;
     this.#drawFacts(customer, live);
     this.#backends.replaceChildren(
       ...otherBackends(customer).map((backend) => this.#backend(backend, session)),
     );
   }
 
-  traffic(traffic: Traffic): void {
+  showTraffic(traffic: Traffic): void {
     this.#traffic = traffic;
-    const found = document.getElementById("fact-line");
-    if (found !== null) {
-      setText(found, lineText(traffic));
+    const fact = document.getElementById("fact-line");
+    if (fact !== null) {
+      setText(fact, lineText(traffic));
     }
   }
 
@@ -70,7 +71,7 @@ export class Panel {
     const item = element("li", { "data-testid": `backend-${backend.id}` });
     item.append(element("span", { class: "name" }, backend.label));
     if (!backend.usable) {
-      item.append(element("span", { class: "note" }, unusableWords(backend.reason)));
+      item.append(element("span", { class: "note" }, unusableText(backend.reason)));
       return item;
     }
     const asked = session.asking?.kind === "switch" && session.asking.backend === backend.id;
@@ -115,29 +116,29 @@ export class Log {
   #entries: LogEntry[] = [];
 
   constructor() {
-    // The newest line stays in sight when the sections above take or leave room.
-    new ResizeObserver(() => this.#toEnd()).observe(this.#list);
+    // Keeps the newest entry in sight when the sections above grow or shrink.
+    new ResizeObserver(() => this.#scrollToEnd()).observe(this.#list);
     this.#copy.addEventListener("click", () => void this.#copyAll());
   }
 
-  /** Appends what is new; a list that begins differently is another session's and replaces it. */
+  /** Appends new entries. A list that begins differently belongs to another session and replaces the log. */
   update(entries: LogEntry[]): void {
-    const known = this.#entries;
-    const continues = known.every((entry, index) => same(entry, entries[index]));
+    const drawn = this.#entries;
+    const continues = drawn.every((entry, index) => isSame(entry, entries[index]));
     if (!continues) {
       this.#list.replaceChildren();
     }
-    const fresh = continues ? entries.slice(known.length) : entries;
-    this.#list.append(...fresh.map(line));
+    const added = continues ? entries.slice(drawn.length) : entries;
+    this.#list.append(...added.map(entryElement));
     this.#entries = entries;
     show(this.#list, entries.length > 0);
     show(this.#copy, entries.length > 0);
-    if (fresh.length > 0) {
-      this.#toEnd();
+    if (added.length > 0) {
+      this.#scrollToEnd();
     }
   }
 
-  #toEnd(): void {
+  #scrollToEnd(): void {
     this.#list.scrollTop = this.#list.scrollHeight;
   }
 
@@ -150,11 +151,11 @@ export class Log {
   }
 }
 
-function same(one: LogEntry, other: LogEntry | undefined): boolean {
+function isSame(one: LogEntry, other: LogEntry | undefined): boolean {
   return other !== undefined && one.at === other.at && one.text === other.text;
 }
 
-function line(entry: LogEntry): HTMLElement {
+function entryElement(entry: LogEntry): HTMLElement {
   const time = new Date(entry.at);
   return element("li", { "data-kind": entry.kind },
     element("time", { datetime: time.toISOString() }, clockTime(time)),

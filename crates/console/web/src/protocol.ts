@@ -1,5 +1,5 @@
-// What the page and the console's program say to each other on /events.
-// The Rust side of it is src/desk/view.rs and src/web/events.rs.
+// The messages on /events between the page and the console program. Their Rust side is src/controller/snapshot.rs
+// and src/web/events.rs.
 
 export type Phase = "ready" | "looking-up" | "connecting" | "connected" | "ended" | "failed";
 export type CodeForm = "remoteus" | "ecom";
@@ -13,7 +13,7 @@ export interface About {
   version: string;
   service: string;
   agent: Agent;
-  /** Unix time in seconds after which the service and the customers refuse the agent's card. */
+  /** Unix time in seconds; from then on the service and the customers refuse the agent's card. */
   card_expires: number;
 }
 
@@ -34,7 +34,7 @@ export interface Customer {
   app_version: string | null;
   usable: UsableBackend[];
   launcher_version: string;
-  /** The program that alone is shared. */
+  /** The only program that is shared; absent when the whole screen is. */
   only_program?: string;
 }
 
@@ -60,24 +60,26 @@ export interface Desktop {
 }
 
 export interface Session {
-  /** Rises by one for every code that was tried. */
+  /** Counts the codes that were tried. */
   number: number;
   form: CodeForm;
-  /** The part of the code that is no secret, in threes. */
+  /** The part of the code that is not secret, in groups of three digits. */
   caption: string;
   customer: Customer | null;
   permissions: { view: boolean; control: boolean };
   asking: Asking | null;
   asks_left: { view: number; control: number };
-  /** The size of the customer's screen has arrived, so a viewer can be attached. */
+  /** Whether the size of the customer's screen has arrived, so that a viewer can be attached. */
   picture: boolean;
   desktop: Desktop | null;
-  /** Unix times in milliseconds. */
+  /** Unix time in milliseconds. */
   connected_at: number | null;
+  /** Unix time in milliseconds. */
   ended_at: number | null;
 }
 
 export interface LogEntry {
+  /** Unix time in milliseconds. */
   at: number;
   kind: "info" | "asked" | "given" | "refused" | "trouble";
   text: string;
@@ -93,20 +95,21 @@ export interface Snapshot {
   about: About;
   phase: Phase;
   session: Session | null;
-  /** Why it ended or failed. */
+  /** Why the session ended or failed. */
   outcome: Outcome | null;
   log: LogEntry[];
 }
 
 export interface Traffic {
   type: "traffic";
+  /** Bytes on the link since its start, headers included. */
   sent: number;
   received: number;
   path: "direct" | "relayed" | "unknown";
 }
 
-/** Where the customer moved the pointer to, in pixels of the desktop. */
-export interface PointerPlace {
+/** The customer's pointer after the customer moved it, in pixels of the desktop. */
+export interface PointerPosition {
   type: "pointer";
   x: number;
   y: number;
@@ -117,7 +120,7 @@ export interface ClipboardText {
   text: string;
 }
 
-export type FromConsole = Snapshot | Traffic | PointerPlace | ClipboardText;
+export type FromConsole = Snapshot | Traffic | PointerPosition | ClipboardText;
 
 export type ToConsole =
   | { type: "connect"; code: string; password?: string }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkDigitFits, digitsOf, hasOtherThanDigits, inThrees, read, split } from "../src/code.ts";
+import { checkDigitFits, digitsOf, hasOtherThanDigits, inThrees, parseCode, splitPasted } from "../src/code.ts";
 
 function withCheck(digits: string): string {
   const fitting = [..."0123456789"].filter((digit) => checkDigitFits(digits + digit));
@@ -32,36 +32,36 @@ test("separators are dropped, other characters are noticed", () => {
 
 test("a session code is ready with its twelfth digit, and not with a wrong one", () => {
   const code = sessionCode(false);
-  for (let length = 0; length < 12; length++) assert.ok(!read(code.slice(0, length), "").ready, `${length}`);
-  assert.deepEqual([read(code, "").ready, read(code, "").form], [true, "remoteus"]);
+  for (let length = 0; length < 12; length++) assert.ok(!parseCode(code.slice(0, length), "").ready, `${length}`);
+  assert.deepEqual([parseCode(code, "").ready, parseCode(code, "").form], [true, "remoteus"]);
   const last = (Number(code[11]) + 1) % 10;
-  const wrong = read(code.slice(0, 11) + last, "");
+  const wrong = parseCode(code.slice(0, 11) + last, "");
   assert.deepEqual([wrong.ready, wrong.tone], [false, "bad"]);
-  assert.equal(read(code + "1", "").tone, "bad");
+  assert.equal(parseCode(code + "1", "").tone, "bad");
 });
 
 test("an ID wants its password, and both together are ready", () => {
   const id = withCheck("12345678");
-  assert.ok(read(id, "").passwordWanted);
-  assert.ok(!read(id, "12345").ready);
-  assert.deepEqual([read(id, "123456").ready, read(id, "123456").form], [true, "ecom"]);
+  assert.ok(parseCode(id, "").passwordWanted);
+  assert.ok(!parseCode(id, "12345").ready);
+  assert.deepEqual([parseCode(id, "123456").ready, parseCode(id, "123456").form], [true, "ecom"]);
 });
 
 test("an ID with a wrong digit is told at once", () => {
   const id = withCheck("12345678");
-  const wrong = read(id.slice(0, 8) + ((Number(id[8]) + 1) % 10), "");
+  const wrong = parseCode(id.slice(0, 8) + ((Number(id[8]) + 1) % 10), "");
   assert.deepEqual([wrong.tone, wrong.passwordWanted], ["note", false]);
 });
 
 test("the end of a session code may stand in the password field", () => {
   const code = sessionCode(true);
-  assert.ok(read(code.slice(0, 9), "").passwordWanted);
-  const reading = read(code.slice(0, 9), code.slice(9));
-  assert.deepEqual([reading.ready, reading.form], [true, "remoteus"]);
+  assert.ok(parseCode(code.slice(0, 9), "").passwordWanted);
+  const parsed = parseCode(code.slice(0, 9), code.slice(9));
+  assert.deepEqual([parsed.ready, parsed.form], [true, "remoteus"]);
 });
 
 test("an ID and password pasted in one go are taken apart", () => {
   const id = withCheck("12345678");
-  assert.deepEqual(split(`${id}654321`), { code: id, password: "654321" });
-  assert.deepEqual(split("123456789012"), { code: "123456789012", password: "" });
+  assert.deepEqual(splitPasted(`${id}654321`), { code: id, password: "654321" });
+  assert.deepEqual(splitPasted("123456789012"), { code: "123456789012", password: "" });
 });

@@ -1,33 +1,34 @@
-// The choice between all of the customer's screens and one of them. It is there only where there is more than one.
+// The choice between the whole desktop and one of the customer's screens; hidden while there is only one screen.
 
 import { byId, element, show } from "./dom.ts";
 import type { Desktop } from "./protocol.ts";
 
-/** With more of them the bar has room for their numbers only. */
-const MOST_NAMED = 3;
+/** Screens whose buttons carry a name; with more of them the bar has room for numbers only. */
+const MAX_NAMED_BUTTONS = 3;
 
-export class Screens {
+export class ScreenChoice {
   readonly #choice = byId("screens", HTMLElement);
   readonly #onChoice: (desktop: Desktop | null, number: number) => void;
-  #known = "";
+  /** The desktop and session that the buttons were made for, as JSON. */
+  #drawn = "";
   #desktop: Desktop | null = null;
 
-  /** `onChoice` gets the desktop and the number of a screen in it, or 0 for all of them. */
+  /** `onChoice` gets the desktop and the number of one of its screens, or 0 for the whole desktop. */
   constructor(onChoice: (desktop: Desktop | null, number: number) => void) {
     this.#onChoice = onChoice;
   }
 
-  /** Another desktop, or another session's, shows all of it again: who knows what the numbers mean there. */
+  /** Redraws the buttons. A changed desktop or session shows the whole desktop: numbers may mean other screens. */
   update(desktop: Desktop | null, session: number): void {
-    const known = JSON.stringify([desktop, session]);
-    if (known === this.#known) {
+    const current = JSON.stringify([desktop, session]);
+    if (current === this.#drawn) {
       return;
     }
-    this.#known = known;
+    this.#drawn = current;
     this.#desktop = desktop;
     const count = desktop?.screens.length ?? 0;
-    const names = count > 1 ? ["All", ...Array.from({ length: count }, (_, at) => `Screen ${at + 1}`)] : [];
-    const short = count > MOST_NAMED;
+    const names = count > 1 ? ["All", ...Array.from({ length: count }, (_, index) => `Screen ${index + 1}`)] : [];
+    const short = count > MAX_NAMED_BUTTONS;
     const focused = this.#choice.contains(document.activeElement);
     this.#choice.replaceChildren(...names.map((name, number) => this.#button(name, number, short)));
     show(this.#choice, count > 1);
@@ -37,14 +38,14 @@ export class Screens {
     }
   }
 
-  /** All of it for 0, else the screen of that number; nothing where there is none. */
+  /** Chooses a screen by its number, or the whole desktop for 0. Ignores numbers without a screen. */
   choose(number: number): void {
     const count = this.#desktop?.screens.length ?? 0;
     if (number > 0 && (count < 2 || number > count)) {
       return;
     }
-    [...this.#choice.children].forEach((button, at) =>
-      button.setAttribute("aria-pressed", String(at === number)));
+    [...this.#choice.children].forEach((button, index) =>
+      button.setAttribute("aria-pressed", String(index === number)));
     this.#onChoice(this.#desktop, number);
   }
 

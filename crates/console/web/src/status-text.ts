@@ -1,27 +1,27 @@
-// What the page says about a session's state: pure, from a snapshot to sentences.
+// The page's sentences about a session's state: pure functions of a snapshot.
 
 import type { Session, Snapshot } from "./protocol.ts";
 
-/** The state in two or three words, for the bar. */
-export function stateWords(snapshot: Snapshot): string {
+/** Returns the state in one or two words, for the bar. */
+export function stateText(snapshot: Snapshot): string {
   switch (snapshot.phase) {
     case "ready": return "Ready";
     case "looking-up": return "Looking up";
     case "connecting": return "Connecting";
     case "ended": return "Ended";
     case "failed": return "Not connected";
-    case "connected": return connectedWords(snapshot.session);
+    case "connected": return connectedText(snapshot.session);
   }
 }
 
-function connectedWords(session: Session | null): string {
+function connectedText(session: Session | null): string {
   if (session?.permissions.control) {
     return "In control";
   }
   return session?.permissions.view ? "Viewing" : "Connected";
 }
 
-const UNUSABLE: Readonly<Record<string, string>> = {
+const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
   "tool-missing": "not installed on the customer's computer",
   "tool-too-old": "installed there in a version that doesn't fit",
   "tool-failed": "installed there, but it doesn't start",
@@ -33,38 +33,38 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   "registry-broken": "there is a mistake in its settings there",
 };
 
-/** Why a backend can't be used at the customer's, from its stable name. */
-export function unusableWords(reason: string | null): string {
+/** Returns why a backend can't be used on the customer's computer, from the reason's stable name. */
+export function unusableText(reason: string | null): string {
   if (reason === null) {
     return "can't be used there";
   }
-  return UNUSABLE[reason] ?? `can't be used there (${reason})`;
+  return UNUSABLE_TEXTS[reason] ?? `can't be used there (${reason})`;
 }
 
-export interface Waiting {
+export interface WaitNotice {
   title: string;
   text: string;
   spinner: boolean;
   mayAskView: boolean;
 }
 
-/** What stands where the picture will be, or null when the picture (or the code's form) belongs there. */
-export function waiting(snapshot: Snapshot): Waiting | null {
+/** Returns the notice in the picture's place, or null when the picture or the form for the code is shown. */
+export function waitNotice(snapshot: Snapshot): WaitNotice | null {
   const { phase, session, about } = snapshot;
   if (phase === "looking-up") {
-    return busy("Looking up the code…", "");
+    return progress("Looking up the code…", "");
   }
   if (phase === "connecting") {
-    return busy("Connecting to the customer…", "Both sides prove that they know the code.");
+    return progress("Connecting to the customer…", "Both sides prove that they know the code.");
   }
   if (phase !== "connected" || session === null || session.permissions.view) {
     return null;
   }
   if (session.asking?.kind === "switch") {
-    return busy("Asking to switch", switchText(session));
+    return progress("Asking to switch", switchText(session));
   }
   if (session.asking !== null) {
-    return busy("Waiting for the customer's permission",
+    return progress("Waiting for the customer's permission",
       `The customer now reads: “May ${about.agent.name} (${about.agent.organisation}) see your screen?” ` +
       "Ask them to press the button that allows it.");
   }
@@ -77,12 +77,12 @@ export function waiting(snapshot: Snapshot): Waiting | null {
   };
 }
 
-function busy(title: string, text: string): Waiting {
+function progress(title: string, text: string): WaitNotice {
   return { title, text, spinner: true, mayAskView: false };
 }
 
-/** The question that is on the customer's screen while the picture is shown, or null. */
-export function question(snapshot: Snapshot): string | null {
+/** Returns the question on the customer's screen while the picture is shown, or null. */
+export function questionText(snapshot: Snapshot): string | null {
   const session = snapshot.phase === "connected" ? snapshot.session : null;
   if (session === null || !session.permissions.view) {
     return null;
@@ -95,19 +95,19 @@ export function question(snapshot: Snapshot): string | null {
 }
 
 function switchText(session: Session): string {
-  const wanted = session.customer?.usable.find((backend) => backend.id === session.asking?.backend);
-  const name = wanted?.label ?? "another backend";
+  const target = session.customer?.usable.find((backend) => backend.id === session.asking?.backend);
+  const name = target?.label ?? "another backend";
   return `The customer is being asked to switch to ${name}. If they agree, this session ends and they read you a new code.`;
 }
 
-export interface AskControl {
+export interface AskControlButton {
   label: string;
   enabled: boolean;
   title: string;
 }
 
-/** How the button for control looks just now. */
-export function askControl(session: Session): AskControl {
+/** Returns the state of the button that asks for control. */
+export function askControlButton(session: Session): AskControlButton {
   if (session.permissions.control) {
     return { label: "You have control", enabled: false, title: "The customer can take it back at any time" };
   }
@@ -125,6 +125,7 @@ function times(count: number): string {
   return count === 1 ? "once more" : `${count} times`;
 }
 
+/** Formats a duration as m:ss, or h:mm:ss from one hour on. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   const two = (part: number): string => String(part).padStart(2, "0");

@@ -1,10 +1,11 @@
-// The code's form: groups the digits, leads from the ID to its password, says at once when a digit is wrong.
+// The form for the session code: groups the digits, moves on from an ID to its password, and reports a wrong
+// digit while the agent types.
 
 import { byId, setText, show } from "./dom.ts";
-import { ID_DIGITS, PASSWORD_DIGITS, digitsOf, hasOtherThanDigits, inThrees, read, split } from "./code.ts";
-import type { Reading } from "./code.ts";
+import { ID_DIGITS, PASSWORD_DIGITS, digitsOf, hasOtherThanDigits, inThrees, parseCode, splitPasted } from "./code.ts";
+import type { ParsedCode } from "./code.ts";
 
-export class Entry {
+export class CodeEntry {
   readonly #code = byId("code", HTMLInputElement);
   readonly #password = byId("password", HTMLInputElement);
   readonly #passwordField = byId("password-field", HTMLElement);
@@ -12,7 +13,7 @@ export class Entry {
   readonly #hint = byId("hint", HTMLElement);
   readonly #send: (code: string, password: string | null) => boolean;
   #busy = false;
-  /** The digits that were refused; they aren't sent a second time, for each try counts at the customer's. */
+  /** The digits that were refused. They aren't sent again: the customer's side counts every try. */
   #refused = "";
 
   constructor(send: (code: string, password: string | null) => boolean) {
@@ -29,13 +30,13 @@ export class Entry {
         this.#code.focus();
       }
     });
-    this.#judge();
+    this.#update();
   }
 
-  /** While a code is being tried nothing is sent. */
+  /** Whether a code is being tried; until then no other is sent. */
   set busy(busy: boolean) {
     this.#busy = busy;
-    this.#judge();
+    this.#update();
   }
 
   focus(): void {
@@ -48,15 +49,15 @@ export class Entry {
     this.#code.value = "";
     this.#password.value = "";
     this.#refused = "";
-    this.#judge();
+    this.#update();
   }
 
-  /** After a wrong code: an ID stays, its password goes; a session code stays selected to be typed over. */
-  refused(): void {
+  /** Handles a wrong code. Keeps an ID and clears its password; selects a session code, to be typed over. */
+  onRefused(): void {
     const digits = this.#digits();
     this.#refused = digits.code + digits.password;
     this.#password.value = "";
-    this.#judge();
+    this.#update();
     this.focus();
   }
 
@@ -66,14 +67,14 @@ export class Entry {
 
   #codeTyped(): void {
     const typed = this.#code.value;
-    const parts = split(digitsOf(typed));
+    const parts = splitPasted(digitsOf(typed));
     regroup(this.#code, parts.code);
     if (parts.password !== "") {
       this.#password.value = inThrees(parts.password);
     }
-    const reading = this.#judge(hasOtherThanDigits(typed));
+    const parsed = this.#update(hasOtherThanDigits(typed));
     const atEnd = this.#code.selectionStart === this.#code.value.length;
-    if (reading.passwordWanted && atEnd && parts.code.length === ID_DIGITS) {
+    if (parsed.passwordWanted && atEnd && parts.code.length === ID_DIGITS) {
       this.#password.focus();
     }
   }
@@ -81,35 +82,35 @@ export class Entry {
   #passwordTyped(): void {
     const typed = this.#password.value;
     regroup(this.#password, digitsOf(typed).slice(0, PASSWORD_DIGITS));
-    this.#judge(hasOtherThanDigits(typed));
+    this.#update(hasOtherThanDigits(typed));
   }
 
-  #judge(strange = false): Reading {
+  #update(hasOtherCharacters = false): ParsedCode {
     const { code, password } = this.#digits();
-    const reading = read(code, password);
-    const again = code + password === this.#refused && this.#refused !== "";
-    if (!reading.passwordWanted && password !== "") {
+    const parsed = parseCode(code, password);
+    const refusedBefore = code + password === this.#refused && this.#refused !== "";
+    if (!parsed.passwordWanted && password !== "") {
       this.#password.value = "";
     }
-    show(this.#passwordField, reading.passwordWanted);
-    this.#connect.disabled = this.#busy || !reading.ready || again;
-    setText(this.#hint, again ? "This code was refused. Ask the customer to read it again."
-      : strange ? "Codes have digits only." : reading.hint);
-    this.#hint.dataset["tone"] = again || strange ? "bad" : reading.tone;
-    this.#code.setAttribute("aria-invalid", String(reading.tone === "bad" || again));
-    return reading;
+    show(this.#passwordField, parsed.passwordWanted);
+    this.#connect.disabled = this.#busy || !parsed.ready || refusedBefore;
+    setText(this.#hint, refusedBefore ? "This code was refused. Ask the customer to read it again."
+      : hasOtherCharacters ? "Codes have digits only." : parsed.hint);
+    this.#hint.dataset["tone"] = refusedBefore || hasOtherCharacters ? "bad" : parsed.tone;
+    this.#code.setAttribute("aria-invalid", String(parsed.tone === "bad" || refusedBefore));
+    return parsed;
   }
 
   #submit(): void {
     const { code, password } = this.#digits();
-    const reading = read(code, password);
-    if (this.#connect.disabled || !reading.ready) {
-      if (reading.passwordWanted) {
+    const parsed = parseCode(code, password);
+    if (this.#connect.disabled || !parsed.ready) {
+      if (parsed.passwordWanted) {
         this.#password.focus();
       }
       return;
     }
-    if (reading.form === "ecom") {
+    if (parsed.form === "ecom") {
       this.#send(code, password);
     } else {
       this.#send(code + password, null);
@@ -117,7 +118,7 @@ export class Entry {
   }
 }
 
-/** Writes the digits in threes and leaves the caret behind the digit that it stood behind. */
+/** Writes the digits in groups of three. The caret stays behind the same digit. */
 function regroup(field: HTMLInputElement, digits: string): void {
   const before = digitsOf(field.value.slice(0, field.selectionStart ?? field.value.length)).length;
   const grouped = inThrees(digits);
