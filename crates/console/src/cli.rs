@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    Office, agent_file, join,
+    AgentContext, agent_file, join,
     service::Service,
     signal::stop_signal,
     web::{Ancestor, Console, open_browser},
@@ -143,20 +143,20 @@ fn complain(error: impl Display) -> ExitCode {
 }
 
 async fn join(args: JoinArgs) -> anyhow::Result<u8> {
-    let office = office(&args.agent, &args.service)?;
+    let context = context(&args.agent, &args.service)?;
     let options = join::Options {
         vnc: args.vnc,
         stats: args.stats,
     };
-    join::run(office, options)
+    join::run(context, options)
         .await
         .with_context(|| format!("can't serve a viewer at {}", args.vnc))
 }
 
 async fn page(args: PageArgs) -> anyhow::Result<()> {
     let agent = args.agent.context("--agent is missing")?;
-    let office = office(&agent, &args.service.context("--service is missing")?)?;
-    let console = Console::open(office, args.port, args.frame_ancestor)
+    let context = context(&agent, &args.service.context("--service is missing")?)?;
+    let console = Console::open(context, args.port, args.frame_ancestor)
         .await
         .with_context(|| format!("can't listen on 127.0.0.1:{}", args.port))?;
     let address = console.address();
@@ -174,8 +174,8 @@ async fn page(args: PageArgs) -> anyhow::Result<()> {
         .context("the page's port failed")
 }
 
-fn office(agent: &std::path::Path, service: &str) -> anyhow::Result<Office> {
-    Ok(Office {
+fn context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentContext> {
+    Ok(AgentContext {
         agent: agent_file::load(agent)?,
         service: Service::new(service)?,
     })

@@ -20,9 +20,9 @@ pub struct Code {
 
 /// A text that was read as a code.
 #[derive(Debug)]
-pub enum Read {
+pub enum ParsedCode {
     /// All of it is there.
-    Whole(Code),
+    Complete(Code),
     /// An ID; its password is still to come.
     NeedsPassword(Nameplate),
 }
@@ -32,17 +32,17 @@ impl Code {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(text: &str) -> Result<Read, CodeError> {
+    pub fn read(text: &str) -> Result<ParsedCode, CodeError> {
         match parse_typed(text) {
             Ok(Typed::Remoteus { nameplate, secret }) => {
-                Ok(Read::Whole(Self { nameplate, secret }))
+                Ok(ParsedCode::Complete(Self { nameplate, secret }))
             }
-            Ok(Typed::EcomId { nameplate }) => Ok(Read::NeedsPassword(nameplate)),
+            Ok(Typed::EcomId { nameplate }) => Ok(ParsedCode::NeedsPassword(nameplate)),
             Err(CodeError::Length {
                 digits: TOGETHER_DIGITS,
             }) => {
                 let (id, password) = split(text);
-                Self::with_password(&id, &password).map(Read::Whole)
+                Self::with_password(&id, &password).map(ParsedCode::Complete)
             }
             Err(error) => Err(error),
         }
@@ -114,7 +114,7 @@ mod tests {
             format!("{id}-{password}\n"),
             format!("{id}{password}"),
         ] {
-            let Ok(Read::Whole(code)) = Code::read(&text) else {
+            let Ok(ParsedCode::Complete(code)) = Code::read(&text) else {
                 panic!("a whole code was not seen as one");
             };
             assert_eq!(
@@ -124,7 +124,7 @@ mod tests {
             assert_eq!(code.caption(), *id);
         }
         assert!(
-            matches!(Code::read(id), Ok(Read::NeedsPassword(plate)) if plate == ecom().nameplate)
+            matches!(Code::read(id), Ok(ParsedCode::NeedsPassword(plate)) if plate == ecom().nameplate)
         );
     }
 
@@ -132,7 +132,7 @@ mod tests {
     fn a_session_code() {
         let minted = SessionCode::mint("123456".parse().unwrap(), [7; 8]);
         let text = minted.shown().fields[0].digits.clone();
-        let Ok(Read::Whole(code)) = Code::read(&text) else {
+        let Ok(ParsedCode::Complete(code)) = Code::read(&text) else {
             panic!("a session code was refused");
         };
         assert_eq!(
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn only_the_open_part_is_in_the_caption() {
         let minted = SessionCode::mint("123456".parse().unwrap(), [7; 8]);
-        let Ok(Read::Whole(code)) = Code::read(&minted.to_plain()) else {
+        let Ok(ParsedCode::Complete(code)) = Code::read(&minted.to_plain()) else {
             panic!("a session code was refused");
         };
         assert_eq!(code.caption(), "123 456 …");

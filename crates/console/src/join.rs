@@ -17,11 +17,11 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use zeroize::Zeroizing;
 
 use crate::{
-    code::{Code, Read},
-    session::{self, ClipboardTo, Command, Event, Finished, Office, Why},
+    code::{Code, ParsedCode},
+    session::{self, AgentContext, ClipboardTo, EndReason, Finished, SessionCommand, SessionEvent},
+    session_error::{SessionError, ended_sentence},
     signal::stop_signal,
-    trouble::{Trouble, ended_sentence},
-    viewer::{Hub, TcpSource, ViewerError, serve},
+    viewer::{TcpSource, ViewerError, ViewerHub, serve},
 };
 
 /// Longer than any line that makes sense here.
@@ -44,42 +44,46 @@ pub struct Options {
 ///
 /// # Errors
 /// The port or the counters' file can't be used.
-pub async fn run(office: Office, options: Options) -> io::Result<u8> {
+pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
     let listener = TcpListener::bind(options.vnc).await?;
     let stats = StatsFile(options.stats);
     stats.write(LinkStats::default(), PathKind::Unknown)?;
-    let mut lines = Lines::of_stdin();
+    let mut lines = StdinLines::of_stdin();
     let outcome = match lines.code().await {
         Ok(code) => {
-            let finished = session(&office, code, listener, &mut lines, &stats).await;
+            let finished = session(&context, code, listener, &mut lines, &stats).await;
             stats.write(finished.stats, PathKind::Unknown)?;
             finished.outcome
         }
-        Err(trouble) => Err(trouble),
+        Err(session_error) => Err(session_error),
     };
     Ok(match outcome {
         Ok(reason) => {
-            say(&json!({"type": "ended", "reason": reason, "text": ended_sentence(&reason)}));
+            print_event(
+                &json!({"type": "ended", "reason": reason, "text": ended_sentence(&reason)}),
+            );
             0
         }
-        Err(trouble) => {
-            say(&json!({"type": "failed", "name": trouble.name(), "text": trouble.sentence()}));
-            trouble.exit_code()
+        Err(session_error) => {
+            print_event(
+                &json!({"type": "failed", "name": session_error.name(), "text": session_error.sentence()}),
+            );
+            session_error.exit_code()
         }
     })
 }
 
 async fn session(
-    office: &Office,
+    context: &AgentContext,
     code: Code,
     listener: TcpListener,
-    lines: &mut Lines,
+    lines: &mut StdinLines,
     stats: &StatsFile,
 ) -> Finished {
     let (commands, mut commands_end) = mpsc::channel(16);
     let (events, mut events_end) = mpsc::channel(64);
     let running = session::run(
-        office,
+        context,
         code,
         ClipboardTo::Viewer,
         &mut commands_end,
@@ -102,17 +106,17 @@ async fn session(
             Some(line) = lines.next() => match command(&line) {
                 Some(command) => command,
                 None => {
-                    say(&json!({"type": "unknown-command"}));
+                    print_event(&json!({"type": "unknown-command"}));
                     continue;
                 }
             },
             Some(left) = viewer.join_next() => {
                 complaint = left.ok().and_then(|left: Result<(), String>| left.err());
-                Command::End(Why::Agent)
+                SessionCommand::End(EndReason::Agent)
             }
             () = &mut stop, if !stopping => {
                 stopping = true;
-                Command::End(Why::Agent)
+                SessionCommand::End(EndReason::Agent)
             }
         };
         // A full queue can only hold what does the same.
@@ -122,55 +126,55 @@ async fn session(
         report(event, &mut listener, &mut viewer, stats);
     }
     if let Some(complaint) = complaint {
-        finished.outcome = finished.outcome.and(Err(Trouble::Viewer(complaint)));
+        finished.outcome = finished.outcome.and(Err(SessionError::Viewer(complaint)));
     }
     finished
 }
 
 /// Tells what happened; with the link, lets the viewer come.
 fn report(
-    event: Event,
+    event: SessionEvent,
     listener: &mut Option<TcpListener>,
     viewer: &mut JoinSet<Result<(), String>>,
     stats: &StatsFile,
 ) {
     let line = match event {
-        Event::Linked(hub) => {
+        SessionEvent::Linked(hub) => {
             if let Some(listener) = listener.take() {
                 invite(hub, listener, viewer);
             }
             return;
         }
-        Event::Customer(customer) => json!({"type": "connected", "customer": customer}),
-        Event::Permissions(permissions) => {
+        SessionEvent::Customer(customer) => json!({"type": "connected", "customer": customer}),
+        SessionEvent::Permissions(permissions) => {
             json!({"type": "permissions", "view": permissions.view, "control": permissions.control})
         }
-        Event::Asking(ask) => json!({"type": "asking", "ask": ask}),
-        Event::Answer {
+        SessionEvent::Asking(ask) => json!({"type": "asking", "ask": ask}),
+        SessionEvent::Answer {
             ask,
             allowed,
             asks_left,
         } => {
             json!({"type": "answer", "ask": ask, "allowed": allowed, "asks_left": asks_left})
         }
-        Event::Picture => json!({"type": "picture"}),
-        Event::Traffic(counters, path) => {
+        SessionEvent::Picture => json!({"type": "picture"}),
+        SessionEvent::Traffic(counters, path) => {
             if let Err(error) = stats.write(counters, path) {
                 tracing::warn!(%error, "the counters can't be written");
             }
             return;
         }
-        Event::Found
-        | Event::Asked(_)
-        | Event::Clipboard(_)
-        | Event::Desktop { .. }
-        | Event::Pointer(..) => return,
+        SessionEvent::Located
+        | SessionEvent::Asked(_)
+        | SessionEvent::Clipboard(_)
+        | SessionEvent::Desktop { .. }
+        | SessionEvent::Pointer(..) => return,
     };
-    say(&line);
+    print_event(&line);
 }
 
 /// Prints the port and its password. Only the first connection is taken.
-fn invite(hub: Arc<Hub>, listener: TcpListener, viewer: &mut JoinSet<Result<(), String>>) {
+fn invite(hub: Arc<ViewerHub>, listener: TcpListener, viewer: &mut JoinSet<Result<(), String>>) {
     let (Ok(address), Ok((password, challenge))) = (listener.local_addr(), secrets()) else {
         viewer.spawn(async { Err("this computer gives no port or no random numbers".into()) });
         return;
@@ -179,7 +183,7 @@ fn invite(hub: Arc<Hub>, listener: TcpListener, viewer: &mut JoinSet<Result<(), 
         "{{\"vnc\":\"{address}\",\"password\":\"{}\"}}",
         password.as_str()
     ));
-    say_line(&shown);
+    print_line(&shown);
     let security = Security::VncAuth {
         password,
         challenge,
@@ -192,7 +196,7 @@ fn invite(hub: Arc<Hub>, listener: TcpListener, viewer: &mut JoinSet<Result<(), 
 }
 
 async fn first_viewer(
-    hub: &Hub,
+    hub: &ViewerHub,
     listener: TcpListener,
     security: Security,
 ) -> Result<(), ViewerError> {
@@ -217,27 +221,27 @@ fn secrets() -> Result<(Zeroizing<String>, [u8; 16]), getrandom::Error> {
 }
 
 /// What a line asks for.
-fn command(line: &str) -> Option<Command> {
+fn command(line: &str) -> Option<SessionCommand> {
     let (name, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match (name, rest.trim()) {
-        ("ask-view", "") => Some(Command::Ask(Ask::View)),
-        ("ask-control", "") => Some(Command::Ask(Ask::Control)),
-        ("ask-switch", backend) if !backend.is_empty() => Some(Command::Ask(Ask::Switch {
+        ("ask-view", "") => Some(SessionCommand::Ask(Ask::View)),
+        ("ask-control", "") => Some(SessionCommand::Ask(Ask::Control)),
+        ("ask-switch", backend) if !backend.is_empty() => Some(SessionCommand::Ask(Ask::Switch {
             backend: backend.to_owned(),
         })),
-        ("end", "") => Some(Command::End(Why::Agent)),
+        ("end", "") => Some(SessionCommand::End(EndReason::Agent)),
         _ => None,
     }
 }
 
 /// Standard input, read by a thread of its own that ends with the program.
-struct Lines {
+struct StdinLines {
     lines: mpsc::Receiver<Zeroizing<String>>,
     /// A person sits there: he is told what is wanted, and may correct himself.
-    person: bool,
+    interactive: bool,
 }
 
-impl Lines {
+impl StdinLines {
     fn of_stdin() -> Self {
         let (sender, lines) = mpsc::channel(16);
         std::thread::spawn(move || {
@@ -250,7 +254,7 @@ impl Lines {
         });
         Self {
             lines,
-            person: io::stdin().is_terminal(),
+            interactive: io::stdin().is_terminal(),
         }
     }
 
@@ -265,13 +269,13 @@ impl Lines {
     }
 
     /// Reads the code, and the password after an ID.
-    async fn code(&mut self) -> Result<Code, Trouble> {
+    async fn code(&mut self) -> Result<Code, SessionError> {
         loop {
             match self.one_code().await {
-                Err(error) if self.person && error != CodeError::Empty => {
-                    self.prompt(&format!("{}\n", Trouble::Code(error).sentence()));
+                Err(error) if self.interactive && error != CodeError::Empty => {
+                    self.prompt(&format!("{}\n", SessionError::Code(error).sentence()));
                 }
-                result => return result.map_err(Trouble::Code),
+                result => return result.map_err(SessionError::Code),
             }
         }
     }
@@ -280,8 +284,8 @@ impl Lines {
         self.prompt("Session code or ID: ");
         let line = self.next().await.ok_or(CodeError::Empty)?;
         match Code::read(&line)? {
-            Read::Whole(code) => Ok(code),
-            Read::NeedsPassword(_) => {
+            ParsedCode::Complete(code) => Ok(code),
+            ParsedCode::NeedsPassword(_) => {
                 self.prompt("Password: ");
                 let password = self.next().await.ok_or(CodeError::Empty)?;
                 Code::with_password(&line, &password)
@@ -290,7 +294,7 @@ impl Lines {
     }
 
     fn prompt(&self, text: &str) {
-        if self.person {
+        if self.interactive {
             let _ = write!(io::stderr(), "{text}");
         }
     }
@@ -321,12 +325,12 @@ impl StatsFile {
     }
 }
 
-fn say(line: &Value) {
-    say_line(&line.to_string());
+fn print_event(line: &Value) {
+    print_line(&line.to_string());
 }
 
 /// Whoever closed our output doesn't want to know.
-fn say_line(line: &str) {
+fn print_line(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -10,19 +10,19 @@
 //! 1. [`agent_file`], [`service`], [`code`]: who we are, where the customer is, what was typed
 //! 2. `session`: one session, from code to end, as a list of events
 //! 3. `viewer`: the RFB server that noVNC or a VNC viewer talks to
-//! 4. `desk`: events folded into what the page shows; [`web`] serves it
+//! 4. `controller`: events folded into what the page shows; [`web`] serves it
 //! 5. [`join`]: the same without a page
 
 pub mod agent_file;
 pub mod cli;
 pub mod code;
-mod desk;
+mod controller;
 pub mod join;
 pub mod service;
 mod session;
+pub mod session_error;
 mod signal;
-pub mod trouble;
 mod viewer;
 pub mod web;
 
-pub use session::Office;
+pub use session::AgentContext;

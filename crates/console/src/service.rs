@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::trouble::Trouble;
+use crate::session_error::SessionError;
 
 /// For a connection to the service, and for a whole answer of it.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ struct Token {
 
 /// Where a customer is to be reached.
 #[derive(Debug)]
-pub struct Found {
+pub struct CustomerLocation {
     /// The endpoint's address, for the link to read.
     pub address: Value,
     /// The relay between.
@@ -64,13 +64,13 @@ struct Challenge {
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenGrant {
     token: Zeroizing<String>,
     expires_in: u64,
 }
 
 #[derive(Deserialize)]
-struct LookUp {
+struct LookupResponse {
     form: CodeForm,
     address: Value,
     relay: RelayAccess,
@@ -132,7 +132,7 @@ impl Service {
         &self,
         agent: &AgentFile,
         nameplate: &Nameplate,
-    ) -> Result<Found, Trouble> {
+    ) -> Result<CustomerLocation, SessionError> {
         let begun = Instant::now();
         let mut renewed = false;
         loop {
@@ -160,7 +160,7 @@ impl Service {
         }
     }
 
-    async fn token(&self, agent: &AgentFile) -> Result<Token, Trouble> {
+    async fn token(&self, agent: &AgentFile) -> Result<Token, SessionError> {
         let kept = self
             .token
             .lock()
@@ -176,7 +176,7 @@ impl Service {
         }
     }
 
-    async fn new_token(&self, agent: &AgentFile) -> Result<Token, Trouble> {
+    async fn new_token(&self, agent: &AgentFile) -> Result<Token, SessionError> {
         let url = format!("{}/v1/challenge", self.origin);
         let answer = self.http.get(url).send().await.map_err(unreachable)?;
         if answer.status() != StatusCode::OK {
@@ -188,7 +188,9 @@ impl Service {
             .decode_slice(&challenge, &mut bytes)
             .unwrap_or(0);
         let Ok(bytes) = <[u8; 32]>::try_from(&bytes[..length]) else {
-            return Err(Trouble::ServiceError("its challenge makes no sense".into()));
+            return Err(SessionError::ServiceError(
+                "its challenge makes no sense".into(),
+            ));
         };
         let proof = agent.key.prove_service(&agent.card, &self.origin, &bytes);
         let body = json!({
@@ -207,7 +209,7 @@ impl Service {
         if !answer.status().is_success() {
             return Err(refused(answer).await);
         }
-        let granted: Granted = read(answer).await?;
+        let granted: TokenGrant = read(answer).await?;
         let life = Duration::from_secs(granted.expires_in).min(TOKEN_LIFE);
         let life = life.saturating_sub(TOKEN_MARGIN);
         Ok(Token {
@@ -221,20 +223,20 @@ impl Service {
     }
 }
 
-fn found(look_up: LookUp, nameplate: &Nameplate) -> Result<Found, Trouble> {
+fn found(look_up: LookupResponse, nameplate: &Nameplate) -> Result<CustomerLocation, SessionError> {
     if look_up.form != nameplate.form() {
-        return Err(Trouble::ServiceError(
+        return Err(SessionError::ServiceError(
             "it answered for another kind of code".into(),
         ));
     }
-    Ok(Found {
+    Ok(CustomerLocation {
         address: look_up.address,
         relay: look_up.relay,
     })
 }
 
 /// The reason in a few words; reqwest's own text would name the URL again.
-fn unreachable(error: reqwest::Error) -> Trouble {
+fn unreachable(error: reqwest::Error) -> SessionError {
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
@@ -243,22 +245,22 @@ fn unreachable(error: reqwest::Error) -> Trouble {
         "the connection broke"
     };
     tracing::info!(error = %error.without_url(), "the service can't be reached");
-    Trouble::ServiceUnreachable(what.into())
+    SessionError::ServiceUnreachable(what.into())
 }
 
-async fn refused(answer: Response) -> Trouble {
+async fn refused(answer: Response) -> SessionError {
     let status = answer.status();
     let refusal: Refusal = read(answer).await.unwrap_or_default();
     let name = plain(&refusal.error);
     match (status, name.as_str()) {
-        (StatusCode::NOT_FOUND, _) => Trouble::UnknownCode,
-        (StatusCode::CONFLICT, _) => Trouble::NotReady,
-        (StatusCode::TOO_MANY_REQUESTS, _) => Trouble::TooMany,
+        (StatusCode::NOT_FOUND, _) => SessionError::UnknownCode,
+        (StatusCode::CONFLICT, _) => SessionError::NotReady,
+        (StatusCode::TOO_MANY_REQUESTS, _) => SessionError::TooMany,
         (StatusCode::FORBIDDEN, card) if card.starts_with("card-") => {
-            Trouble::CardRefused(card.into())
+            SessionError::CardRefused(card.into())
         }
-        (_, "") => Trouble::ServiceError(status.as_u16().to_string()),
-        (_, name) => Trouble::ServiceError(name.into()),
+        (_, "") => SessionError::ServiceError(status.as_u16().to_string()),
+        (_, name) => SessionError::ServiceError(name.into()),
     }
 }
 
@@ -270,16 +272,16 @@ fn plain(name: &str) -> String {
         .collect()
 }
 
-async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, Trouble> {
+async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, SessionError> {
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Trouble::ServiceError("its answer is too long".into()));
+            return Err(SessionError::ServiceError("its answer is too long".into()));
         }
         body.extend_from_slice(&chunk);
     }
     serde_json::from_slice(&body)
-        .map_err(|_| Trouble::ServiceError("its answer makes no sense".into()))
+        .map_err(|_| SessionError::ServiceError("its answer makes no sense".into()))
 }
 
 #[cfg(test)]

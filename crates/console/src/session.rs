@@ -19,8 +19,8 @@ use tokio::{
 use crate::{
     code::Code,
     service::Service,
-    trouble::{Trouble, ending},
-    viewer::{Around, Hub, PictureError, PictureReader, Stage, ToLink},
+    session_error::{SessionError, ending},
+    viewer::{DesktopMetadata, PictureError, PictureReader, Readiness, ToLink, ViewerHub},
 };
 
 /// How often the link's counters are reported.
@@ -32,7 +32,7 @@ const MAX_TEXT: usize = 200;
 
 /// Who we are, and whom we ask.
 #[derive(Debug)]
-pub struct Office {
+pub struct AgentContext {
     /// Card and key.
     pub agent: AgentFile,
     /// The service.
@@ -41,25 +41,25 @@ pub struct Office {
 
 /// What the agent wants done.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum SessionCommand {
     /// Put this question on the customer's screen.
     Ask(Ask),
     /// Text for the customer's clipboard.
     Clipboard(String),
     /// End the session.
-    End(Why),
+    End(EndReason),
 }
 
 /// Why this side ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum EndReason {
     /// The agent, or his program's end, wants it.
     Agent,
     /// No page has been open for a while.
     NobodyWatching,
 }
 
-impl Why {
+impl EndReason {
     /// The stable name.
     const fn reason(self) -> &'static str {
         match self {
@@ -71,11 +71,11 @@ impl Why {
 
 /// What happens in a session, in order.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum SessionEvent {
     /// The service told where the customer is.
-    Found,
+    Located,
     /// Both ends have proved themselves. Viewers may come.
-    Linked(Arc<Hub>),
+    Linked(Arc<ViewerHub>),
     /// What the customer has.
     Customer(Box<CustomerInfo>),
     /// What the customer allows now.
@@ -110,7 +110,7 @@ pub(crate) enum Event {
 pub(crate) struct Finished {
     /// The reason for an end in good order, a stable name: the customer's side's, or `agent-ended`. Or why
     /// there was no session or it broke off.
-    pub(crate) outcome: Result<String, Trouble>,
+    pub(crate) outcome: Result<String, SessionError>,
     /// What went over the link.
     pub(crate) stats: LinkStats,
 }
@@ -120,31 +120,31 @@ pub(crate) struct Finished {
 pub(crate) enum ClipboardTo {
     /// As cut text.
     Viewer,
-    /// As [`Event::Clipboard`].
+    /// As [`SessionEvent::Clipboard`].
     Page,
 }
 
 /// Runs one session with one code.
 pub(crate) async fn run(
-    office: &Office,
+    context: &AgentContext,
     code: Code,
     clipboard: ClipboardTo,
-    commands: &mut mpsc::Receiver<Command>,
-    events: &mpsc::Sender<Event>,
+    commands: &mut mpsc::Receiver<SessionCommand>,
+    events: &mpsc::Sender<SessionEvent>,
 ) -> Finished {
     let reached = tokio::select! {
-        reached = reach(office, code, events) => reached,
+        reached = reach(context, code, events) => reached,
         why = ended_early(commands) => return Finished::unlinked(Ok(why.reason().into())),
     };
     let (endpoint, streams) = match reached {
         Ok(reached) => reached,
-        Err(trouble) => return Finished::unlinked(Err(trouble)),
+        Err(session_error) => return Finished::unlinked(Err(session_error)),
     };
     let connection = streams.connection.clone();
     let outcome = live(streams, clipboard, commands, events).await;
     connection.close(match &outcome {
         Ok(reason) => reason,
-        Err(trouble) => trouble.name(),
+        Err(session_error) => session_error.name(),
     });
     let stats = connection.stats();
     endpoint.close().await;
@@ -152,7 +152,7 @@ pub(crate) async fn run(
 }
 
 impl Finished {
-    fn unlinked(outcome: Result<String, Trouble>) -> Self {
+    fn unlinked(outcome: Result<String, SessionError>) -> Self {
         Self {
             outcome,
             stats: LinkStats::default(),
@@ -161,37 +161,42 @@ impl Finished {
 }
 
 async fn reach(
-    office: &Office,
+    context: &AgentContext,
     code: Code,
-    events: &mpsc::Sender<Event>,
-) -> Result<(AgentEndpoint, AgentStreams), Trouble> {
-    let found = office
+    events: &mpsc::Sender<SessionEvent>,
+) -> Result<(AgentEndpoint, AgentStreams), SessionError> {
+    let found = context
         .service
-        .look_up(&office.agent, &code.nameplate)
+        .look_up(&context.agent, &code.nameplate)
         .await?;
-    let _ = events.send(Event::Found).await;
+    let _ = events.send(SessionEvent::Located).await;
     let endpoint = AgentEndpoint::bind(Some(&found.relay))
         .await
-        .map_err(Trouble::Link)?;
+        .map_err(SessionError::Link)?;
     let dialled = endpoint
-        .dial(&found.address, &code.nameplate, &code.secret, &office.agent)
+        .dial(
+            &found.address,
+            &code.nameplate,
+            &code.secret,
+            &context.agent,
+        )
         .await;
     match dialled {
         Ok(link) => Ok((endpoint, link.split())),
         Err(error) => {
             endpoint.close().await;
-            Err(Trouble::Dial(error))
+            Err(SessionError::Dial(error))
         }
     }
 }
 
 /// Until the agent gives up. Questions make no sense before there is anybody to ask.
-async fn ended_early(commands: &mut mpsc::Receiver<Command>) -> Why {
+async fn ended_early(commands: &mut mpsc::Receiver<SessionCommand>) -> EndReason {
     loop {
         match commands.recv().await {
-            Some(Command::End(why)) => return why,
+            Some(SessionCommand::End(why)) => return why,
             Some(_) => {}
-            None => return Why::Agent,
+            None => return EndReason::Agent,
         }
     }
 }
@@ -200,9 +205,9 @@ async fn ended_early(commands: &mut mpsc::Receiver<Command>) -> Why {
 async fn live(
     streams: AgentStreams,
     clipboard: ClipboardTo,
-    commands: &mut mpsc::Receiver<Command>,
-    events: &mpsc::Sender<Event>,
-) -> Result<String, Trouble> {
+    commands: &mut mpsc::Receiver<SessionCommand>,
+    events: &mpsc::Sender<SessionEvent>,
+) -> Result<String, SessionError> {
     let AgentStreams {
         mut control_out,
         mut control_in,
@@ -215,12 +220,12 @@ async fn live(
             input,
             clipboard: clipboard_out,
         },
-    ) = Hub::new();
+    ) = ViewerHub::new();
     if clipboard == ClipboardTo::Page {
         hub.show_places();
     }
     let hub = Arc::new(hub);
-    let _ = events.send(Event::Linked(Arc::clone(&hub))).await;
+    let _ = events.send(SessionEvent::Linked(Arc::clone(&hub))).await;
     let _closes = CloseOnDrop(Arc::clone(&hub));
     let mut carriers = JoinSet::new();
     carriers.spawn(carry_picture(
@@ -246,24 +251,24 @@ async fn live(
                 Err(error) => return over(error),
             },
             command = commands.recv() => match command {
-                Some(Command::Ask(ask)) => {
+                Some(SessionCommand::Ask(ask)) => {
                     if let Err(error) = control_out.send(&ToCustomer::Ask(ask.clone())).await {
                         return over(error);
                     }
-                    let _ = events.send(Event::Asked(ask)).await;
+                    let _ = events.send(SessionEvent::Asked(ask)).await;
                 }
-                Some(Command::Clipboard(text)) => {
+                Some(SessionCommand::Clipboard(text)) => {
                     hub.send_clipboard(text);
                 }
-                Some(Command::End(why)) => {
+                Some(SessionCommand::End(why)) => {
                     let _ = timeout(GOODBYE, say_goodbye(&mut control_out, &connection)).await;
                     return Ok(why.reason().into());
                 }
-                None => return Ok(Why::Agent.reason().into()),
+                None => return Ok(EndReason::Agent.reason().into()),
             },
             Some(carried) = carriers.join_next() => {
                 if let Ok(Err(error)) = carried {
-                    return Err(Trouble::Picture(error.to_string()));
+                    return Err(SessionError::Picture(error.to_string()));
                 }
             }
         }
@@ -277,66 +282,70 @@ async fn say_goodbye(control_out: &mut ControlOut<ToCustomer>, connection: &Link
 }
 
 /// A link that was closed with a reason has an end in good order, or one that somebody understands.
-fn over(error: LinkError) -> Result<String, Trouble> {
+fn over(error: LinkError) -> Result<String, SessionError> {
     match error {
         LinkError::Ended(reason) => ending(plain(&reason)),
-        other => Err(Trouble::Link(other)),
+        other => Err(SessionError::Link(other)),
     }
 }
 
-async fn hear(message: ToAgent, hub: &Hub, events: &mpsc::Sender<Event>) {
+async fn hear(message: ToAgent, hub: &ViewerHub, events: &mpsc::Sender<SessionEvent>) {
     let event = match message {
-        ToAgent::Info(info) => Event::Customer(Box::new(clean(*info))),
+        ToAgent::Info(info) => SessionEvent::Customer(Box::new(clean(*info))),
         ToAgent::Permissions(permissions) => {
             hub.set_control(permissions.control);
-            Event::Permissions(permissions)
+            SessionEvent::Permissions(permissions)
         }
         ToAgent::Answer {
             ask,
             allowed,
             asks_left,
-        } => Event::Answer {
+        } => SessionEvent::Answer {
             ask,
             allowed,
             asks_left,
         },
-        ToAgent::Asking { ask } => Event::Asking(ask),
+        ToAgent::Asking { ask } => SessionEvent::Asking(ask),
         ToAgent::Ended { .. } => return,
     };
     let _ = events.send(event).await;
 }
 
 async fn carry_picture(
-    hub: Arc<Hub>,
+    hub: Arc<ViewerHub>,
     mut picture: PictureIn,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<SessionEvent>,
 ) -> Result<(), PictureError> {
     let mut reader = PictureReader::default();
     let mut announced = false;
-    let mut told = Around::default();
+    let mut told = DesktopMetadata::default();
     // How the link ended is told by the control stream.
     while let Ok(Some(block)) = picture.recv().await {
         reader.block(&hub, &block).await?;
-        if !announced && *hub.stage().borrow() == Stage::Ready {
+        if !announced && *hub.readiness().borrow() == Readiness::Ready {
             announced = true;
-            let _ = events.send(Event::Picture).await;
+            let _ = events.send(SessionEvent::Picture).await;
         }
-        tell_around(hub.around(), &mut told, &events).await;
+        tell_around(hub.metadata(), &mut told, &events).await;
     }
     Ok(())
 }
 
 /// Tells what has changed around the picture.
-async fn tell_around(now: Around, told: &mut Around, events: &mpsc::Sender<Event>) {
+async fn tell_around(
+    now: DesktopMetadata,
+    told: &mut DesktopMetadata,
+    events: &mpsc::Sender<SessionEvent>,
+) {
     if now == *told {
         return;
     }
     let before = std::mem::replace(told, now.clone());
     if let Some((size, screens)) = now.desktop.filter(|_| before.desktop != told.desktop) {
-        let _ = events.send(Event::Desktop { size, screens }).await;
+        let _ = events.send(SessionEvent::Desktop { size, screens }).await;
     }
     if let Some((x, y)) = now.pointer.filter(|_| before.pointer != told.pointer) {
-        let _ = events.send(Event::Pointer(x, y)).await;
+        let _ = events.send(SessionEvent::Pointer(x, y)).await;
     }
 }
 
@@ -370,15 +379,15 @@ async fn carry_clipboard_out(
 }
 
 async fn carry_clipboard_in(
-    hub: Arc<Hub>,
+    hub: Arc<ViewerHub>,
     mut link: ClipboardIn,
     to: ClipboardTo,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<SessionEvent>,
 ) -> Result<(), PictureError> {
     while let Ok(Some(text)) = link.recv().await {
         match to {
             ClipboardTo::Viewer => hub.show_clipboard(&text).await,
-            ClipboardTo::Page => drop(events.send(Event::Clipboard(text)).await),
+            ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
         }
     }
     Ok(())
@@ -386,13 +395,13 @@ async fn carry_clipboard_in(
 
 async fn report_traffic(
     connection: LinkConnection,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<SessionEvent>,
 ) -> Result<(), PictureError> {
     let mut ticks = interval(TRAFFIC_STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let report = Event::Traffic(connection.stats(), connection.path_kind());
+        let report = SessionEvent::Traffic(connection.stats(), connection.path_kind());
         if events.send(report).await.is_err() {
             return Ok(());
         }
@@ -400,7 +409,7 @@ async fn report_traffic(
 }
 
 /// However the session ends, its viewer is sent away.
-struct CloseOnDrop(Arc<Hub>);
+struct CloseOnDrop(Arc<ViewerHub>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {

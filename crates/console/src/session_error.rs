@@ -6,7 +6,7 @@ use etatuki_trust::CodeError;
 
 /// What went wrong between the code and the session's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum SessionError {
     /// The code was mistyped; nothing was sent.
     Code(CodeError),
     /// Nobody waits with this code.
@@ -33,7 +33,7 @@ pub enum Trouble {
     Viewer(String),
 }
 
-impl Trouble {
+impl SessionError {
     /// The stable name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -209,11 +209,11 @@ const GOOD_ENDS: [&str; 4] = [
 ///
 /// # Errors
 /// It is the name of a failure.
-pub(crate) fn ending(reason: String) -> Result<String, Trouble> {
+pub(crate) fn ending(reason: String) -> Result<String, SessionError> {
     if GOOD_ENDS.contains(&reason.as_str()) {
         Ok(reason)
     } else {
-        Err(Trouble::Customer(reason))
+        Err(SessionError::Customer(reason))
     }
 }
 
@@ -235,50 +235,57 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(trouble: Trouble, name: &str, exit_code: u8) {
-        assert_eq!((trouble.name(), trouble.exit_code()), (name, exit_code));
-        let sentence = trouble.sentence();
+    fn check(session_error: SessionError, name: &str, exit_code: u8) {
+        assert_eq!(
+            (session_error.name(), session_error.exit_code()),
+            (name, exit_code)
+        );
+        let sentence = session_error.sentence();
         assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
     }
 
     #[test]
     fn names_and_exit_codes_are_stable() {
-        check(Trouble::Code(CodeError::CheckDigit), "code-check-digit", 4);
-        check(Trouble::UnknownCode, "unknown-nameplate", 4);
-        check(Trouble::Dial(DialError::WrongCode), "wrong-code", 4);
-        check(Trouble::NotReady, "not-ready", 5);
-        check(Trouble::TooMany, "too-many", 5);
         check(
-            Trouble::ServiceUnreachable("no answer".into()),
+            SessionError::Code(CodeError::CheckDigit),
+            "code-check-digit",
+            4,
+        );
+        check(SessionError::UnknownCode, "unknown-nameplate", 4);
+        check(SessionError::Dial(DialError::WrongCode), "wrong-code", 4);
+        check(SessionError::NotReady, "not-ready", 5);
+        check(SessionError::TooMany, "too-many", 5);
+        check(
+            SessionError::ServiceUnreachable("no answer".into()),
             "service-unreachable",
             5,
         );
-        check(Trouble::ServiceError("500".into()), "service-error", 5);
-        check(Trouble::Dial(DialError::Unreachable), "unreachable", 5);
+        check(SessionError::ServiceError("500".into()), "service-error", 5);
+        check(SessionError::Dial(DialError::Unreachable), "unreachable", 5);
         check(
-            Trouble::CardRefused("card-expired".into()),
+            SessionError::CardRefused("card-expired".into()),
             "card-expired",
             6,
         );
         check(
-            Trouble::Dial(DialError::Refused("card-revoked".into())),
+            SessionError::Dial(DialError::Refused("card-revoked".into())),
             "card-revoked",
             6,
         );
         check(
-            Trouble::Dial(DialError::Refused("busy".into())),
+            SessionError::Dial(DialError::Refused("busy".into())),
             "refused",
             6,
         );
-        check(Trouble::Link(LinkError::Lost), "link-lost", 6);
-        check(Trouble::Customer("tool-died".into()), "tool-died", 6);
+        check(SessionError::Link(LinkError::Lost), "link-lost", 6);
+        check(SessionError::Customer("tool-died".into()), "tool-died", 6);
         check(
-            Trouble::Picture("a message of type 99".into()),
+            SessionError::Picture("a message of type 99".into()),
             "customer-misbehaved",
             6,
         );
         check(
-            Trouble::Viewer("its password was wrong".into()),
+            SessionError::Viewer("its password was wrong".into()),
             "viewer-failed",
             6,
         );
@@ -292,7 +299,7 @@ mod tests {
         );
         assert_eq!(
             ending("tool-died".into()),
-            Err(Trouble::Customer("tool-died".into()))
+            Err(SessionError::Customer("tool-died".into()))
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The agent's desk: one session at a time, the commands for it, and what the page shows of it.
 
-mod view;
-mod words;
+mod log_messages;
+mod view_model;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,14 +10,14 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-pub(crate) use view::{Extra, Snapshot};
+pub(crate) use view_model::{EphemeralEvent, Snapshot};
 
 use crate::{
     code::Code,
-    session::{self, ClipboardTo, Command, Event, Office, Why},
-    viewer::Hub,
+    session::{self, AgentContext, ClipboardTo, EndReason, SessionCommand, SessionEvent},
+    viewer::ViewerHub,
 };
-use view::View;
+use view_model::ViewModel;
 
 /// Presses that may wait.
 const COMMANDS: usize = 16;
@@ -28,45 +28,45 @@ const EXTRAS: usize = 16;
 
 /// What the page may ask for.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum UiCommand {
     /// Begin a session with this code.
     Connect(Box<Code>),
     /// Something for the session that runs.
-    Session(Command),
+    Session(SessionCommand),
 }
 
 /// A handle on the desk; clones are the same desk.
 #[derive(Clone, Debug)]
-pub(crate) struct Desk {
-    wishes: mpsc::Sender<Wish>,
+pub(crate) struct SessionController {
+    commands: mpsc::Sender<UiCommand>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    extras: broadcast::Sender<Extra>,
-    hub: Arc<Mutex<Option<Arc<Hub>>>>,
+    ephemeral: broadcast::Sender<EphemeralEvent>,
+    hub: Arc<Mutex<Option<Arc<ViewerHub>>>>,
 }
 
-impl Desk {
+impl SessionController {
     /// A desk at which nothing goes on yet, run by a task of its own.
-    pub(crate) fn open(office: Office) -> Self {
-        let view = View::new(&office);
-        let (wishes, wishes_end) = mpsc::channel(COMMANDS);
-        let (snapshots, snapshots_end) = watch::channel(Arc::new(view.snapshot()));
-        let (extras, _) = broadcast::channel(EXTRAS);
+    pub(crate) fn open(context: AgentContext) -> Self {
+        let view_model = ViewModel::new(&context);
+        let (commands, commands_end) = mpsc::channel(COMMANDS);
+        let (snapshots, snapshots_end) = watch::channel(Arc::new(view_model.snapshot()));
+        let (ephemeral, _) = broadcast::channel(EXTRAS);
         let hub = Arc::default();
-        let desk = Self {
-            wishes,
+        let controller = Self {
+            commands,
             snapshots: snapshots_end,
-            extras: extras.clone(),
+            ephemeral: ephemeral.clone(),
             hub: Arc::clone(&hub),
         };
-        let clerk = Clerk {
-            office,
-            view,
+        let task = ControllerTask {
+            context,
+            view_model,
             snapshots,
-            extras,
+            ephemeral,
             hub,
         };
-        tokio::spawn(clerk.work(wishes_end));
-        desk
+        tokio::spawn(task.run(commands_end));
+        controller
     }
 
     /// What the page shows, now and whenever it changes.
@@ -75,12 +75,12 @@ impl Desk {
     }
 
     /// What passes by from now on.
-    pub(crate) fn extras(&self) -> broadcast::Receiver<Extra> {
-        self.extras.subscribe()
+    pub(crate) fn ephemeral(&self) -> broadcast::Receiver<EphemeralEvent> {
+        self.ephemeral.subscribe()
     }
 
     /// Where a viewer of the session that runs can be seated.
-    pub(crate) fn hub(&self) -> Option<Arc<Hub>> {
+    pub(crate) fn hub(&self) -> Option<Arc<ViewerHub>> {
         self.hub
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -88,13 +88,14 @@ impl Desk {
     }
 
     /// Asks for something; what makes no sense just now is passed over.
-    pub(crate) async fn wish(&self, wish: Wish) {
-        let _ = self.wishes.send(wish).await;
+    pub(crate) async fn command(&self, command: UiCommand) {
+        let _ = self.commands.send(command).await;
     }
 
     /// Ends what runs, without waiting for it.
     pub(crate) async fn end(&self) {
-        self.wish(Wish::Session(Command::End(Why::Agent))).await;
+        self.command(UiCommand::Session(SessionCommand::End(EndReason::Agent)))
+            .await;
     }
 
     /// Waits until no session runs.
@@ -105,95 +106,96 @@ impl Desk {
 }
 
 /// Does what the desk's handles ask for.
-struct Clerk {
-    office: Office,
-    view: View,
+struct ControllerTask {
+    context: AgentContext,
+    view_model: ViewModel,
     snapshots: watch::Sender<Arc<Snapshot>>,
-    extras: broadcast::Sender<Extra>,
-    hub: Arc<Mutex<Option<Arc<Hub>>>>,
+    ephemeral: broadcast::Sender<EphemeralEvent>,
+    hub: Arc<Mutex<Option<Arc<ViewerHub>>>>,
 }
 
-impl Clerk {
-    async fn work(mut self, mut wishes: mpsc::Receiver<Wish>) {
-        while let Some(wish) = wishes.recv().await {
-            if let Wish::Connect(code) = wish {
-                self.session(*code, &mut wishes).await;
+impl ControllerTask {
+    async fn run(mut self, mut ui_commands: mpsc::Receiver<UiCommand>) {
+        while let Some(command) = ui_commands.recv().await {
+            if let UiCommand::Connect(code) = command {
+                self.run_session(*code, &mut ui_commands).await;
             }
         }
     }
 
-    async fn session(&mut self, code: Code, wishes: &mut mpsc::Receiver<Wish>) {
-        self.view.begin(&code, now());
+    async fn run_session(&mut self, code: Code, ui_commands: &mut mpsc::Receiver<UiCommand>) {
+        self.view_model.begin(&code, now());
         self.publish();
         let (commands, mut commands_end) = mpsc::channel(COMMANDS);
         let (events, mut events_end) = mpsc::channel(EVENTS);
         let Self {
-            office,
-            view,
+            context,
+            view_model,
             snapshots,
-            extras,
+            ephemeral,
             hub,
         } = self;
-        let running = session::run(office, code, ClipboardTo::Page, &mut commands_end, &events);
+        let running = session::run(context, code, ClipboardTo::Page, &mut commands_end, &events);
         tokio::pin!(running);
         let finished = loop {
             tokio::select! {
                 finished = &mut running => break finished,
                 Some(event) = events_end.recv() => {
-                    take_in(event, view, extras, hub);
-                    snapshots.send_replace(Arc::new(view.snapshot()));
+                    handle_event(event, view_model, ephemeral, hub);
+                    snapshots.send_replace(Arc::new(view_model.snapshot()));
                 }
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Session(Command::Ask(ask))) if !view.may_ask(&ask) => {}
-                    Some(Wish::Session(command)) => drop(commands.try_send(command)),
+                command = ui_commands.recv() => match command {
+                    Some(UiCommand::Session(SessionCommand::Ask(ask))) if !view_model.may_ask(&ask) => {}
+                    Some(UiCommand::Session(command)) => drop(commands.try_send(command)),
                     // One at a time: the page doesn't offer it.
-                    Some(Wish::Connect(_)) => {}
-                    None => drop(commands.try_send(Command::End(Why::Agent))),
+                    Some(UiCommand::Connect(_)) => {}
+                    None => drop(commands.try_send(SessionCommand::End(EndReason::Agent))),
                 },
             }
         };
         // What was said before the end belongs into the log.
         while let Ok(event) = events_end.try_recv() {
-            take_in(event, view, extras, hub);
+            handle_event(event, view_model, ephemeral, hub);
         }
         set(hub, None);
         match finished.outcome {
-            Ok(reason) => view.ended(&reason, now()),
-            Err(trouble) => view.failed(&trouble, now()),
+            Ok(reason) => view_model.ended(&reason, now()),
+            Err(session_error) => view_model.failed(&session_error, now()),
         }
-        snapshots.send_replace(Arc::new(view.snapshot()));
+        snapshots.send_replace(Arc::new(view_model.snapshot()));
     }
 
     fn publish(&self) {
-        self.snapshots.send_replace(Arc::new(self.view.snapshot()));
+        self.snapshots
+            .send_replace(Arc::new(self.view_model.snapshot()));
     }
 }
 
-fn take_in(
-    event: Event,
-    view: &mut View,
-    extras: &broadcast::Sender<Extra>,
-    hub: &Mutex<Option<Arc<Hub>>>,
+fn handle_event(
+    event: SessionEvent,
+    view_model: &mut ViewModel,
+    ephemeral: &broadcast::Sender<EphemeralEvent>,
+    hub: &Mutex<Option<Arc<ViewerHub>>>,
 ) {
     match event {
-        Event::Linked(linked) => {
+        SessionEvent::Linked(linked) => {
             set(hub, Some(linked));
-            view.linked(now());
+            view_model.linked(now());
         }
-        Event::Clipboard(text) => drop(extras.send(Extra::Clipboard { text })),
-        Event::Pointer(x, y) => drop(extras.send(Extra::Pointer { x, y })),
-        Event::Traffic(stats, path) => {
-            let _ = extras.send(Extra::Traffic {
+        SessionEvent::Clipboard(text) => drop(ephemeral.send(EphemeralEvent::Clipboard { text })),
+        SessionEvent::Pointer(x, y) => drop(ephemeral.send(EphemeralEvent::Pointer { x, y })),
+        SessionEvent::Traffic(stats, path) => {
+            let _ = ephemeral.send(EphemeralEvent::Traffic {
                 sent: stats.sent,
                 received: stats.received,
                 path,
             });
         }
-        other => view.take_in(other, now()),
+        other => view_model.on_event(other, now()),
     }
 }
 
-fn set(slot: &Mutex<Option<Arc<Hub>>>, hub: Option<Arc<Hub>>) {
+fn set(slot: &Mutex<Option<Arc<ViewerHub>>>, hub: Option<Arc<ViewerHub>>) {
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = hub;
 }
 

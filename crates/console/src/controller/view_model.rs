@@ -6,11 +6,11 @@ use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
 
-use super::words;
+use super::log_messages;
 use crate::{
     code::Code,
-    session::{Event, Office},
-    trouble::{Trouble, ended_sentence},
+    session::{AgentContext, SessionEvent},
+    session_error::{SessionError, ended_sentence},
 };
 
 /// The log keeps this many lines.
@@ -131,25 +131,25 @@ struct Outcome {
 pub(super) struct LogEntry {
     /// Milliseconds since 1970.
     pub(super) at: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: LogKind,
     pub(super) text: String,
 }
 
 /// What sort of line it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(super) enum LogKind {
     Info,
     Asked,
     Given,
     Refused,
-    Trouble,
+    SessionError,
 }
 
 /// What passes by and isn't kept.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-pub(crate) enum Extra {
+pub(crate) enum EphemeralEvent {
     /// Bytes on the link, and which way they go.
     Traffic {
         sent: u64,
@@ -164,16 +164,16 @@ pub(crate) enum Extra {
 
 /// The state behind the snapshots.
 #[derive(Debug)]
-pub(crate) struct View(Snapshot);
+pub(crate) struct ViewModel(Snapshot);
 
-impl View {
+impl ViewModel {
     /// Nothing has happened.
-    pub(crate) fn new(office: &Office) -> Self {
-        let claims = office.agent.card.claims();
+    pub(crate) fn new(context: &AgentContext) -> Self {
+        let claims = context.agent.card.claims();
         Self(Snapshot {
             about: About {
                 version: env!("CARGO_PKG_VERSION"),
-                service: office.service.origin().to_owned(),
+                service: context.service.origin().to_owned(),
                 agent: Person {
                     name: claims.name.clone(),
                     organisation: claims.organisation.clone(),
@@ -200,7 +200,7 @@ impl View {
         self.0.phase = Phase::LookingUp;
         self.0.outcome = None;
         self.0.log.clear();
-        self.note(now, Kind::Info, words::code_typed(form, &caption));
+        self.note(now, LogKind::Info, log_messages::code_typed(form, &caption));
         self.0.session = Some(SessionView {
             number,
             form,
@@ -226,7 +226,7 @@ impl View {
         if let Some(session) = &mut self.0.session {
             session.connected_at = Some(now);
         }
-        self.note(now, Kind::Info, "Connected, encrypted from end to end");
+        self.note(now, LogKind::Info, "Connected, encrypted from end to end");
     }
 
     /// Takes note of what the agent asks for. False while another question waits for its answer: the
@@ -243,32 +243,36 @@ impl View {
     }
 
     /// Something happened in the session.
-    pub(crate) fn take_in(&mut self, event: Event, now: u64) {
+    pub(crate) fn on_event(&mut self, event: SessionEvent, now: u64) {
         let Some(session) = &mut self.0.session else {
             return;
         };
         let line = match event {
-            Event::Found => {
+            SessionEvent::Located => {
                 self.0.phase = Phase::Connecting;
                 None
             }
-            Event::Customer(info) => {
-                let line = words::customer(&info);
+            SessionEvent::Customer(info) => {
+                let line = log_messages::customer(&info);
                 session.customer = Some(*info);
-                Some((Kind::Info, line))
+                Some((LogKind::Info, line))
             }
-            Event::Permissions(permissions) => {
+            SessionEvent::Permissions(permissions) => {
                 let before = std::mem::replace(&mut session.permissions, permissions);
-                words::taken_back(before, permissions).map(|line| (Kind::Refused, line.to_owned()))
+                log_messages::taken_back(before, permissions)
+                    .map(|line| (LogKind::Refused, line.to_owned()))
             }
-            Event::Asked(ask) => Some((Kind::Asked, words::asked(&ask, session.customer.as_ref()))),
-            Event::Asking(ask) => {
+            SessionEvent::Asked(ask) => Some((
+                LogKind::Asked,
+                log_messages::asked(&ask, session.customer.as_ref()),
+            )),
+            SessionEvent::Asking(ask) => {
                 // What the agent asked for himself is in the log already.
                 let unasked = ask == Ask::View && session.asked != Some(Ask::View);
                 session.asking = Some(ask.into());
-                unasked.then(|| (Kind::Asked, words::VIEW_ASKED.to_owned()))
+                unasked.then(|| (LogKind::Asked, log_messages::VIEW_ASKED.to_owned()))
             }
-            Event::Answer {
+            SessionEvent::Answer {
                 ask,
                 allowed,
                 asks_left,
@@ -280,23 +284,28 @@ impl View {
                     Ask::Control => session.asks_left.control = asks_left,
                     Ask::Switch { .. } => {}
                 }
-                let kind = if allowed { Kind::Given } else { Kind::Refused };
+                let kind = if allowed {
+                    LogKind::Given
+                } else {
+                    LogKind::Refused
+                };
                 Some((
                     kind,
-                    words::answer(&ask, allowed, session.customer.as_ref()),
+                    log_messages::answer(&ask, allowed, session.customer.as_ref()),
                 ))
             }
-            Event::Picture => {
+            SessionEvent::Picture => {
                 session.picture = true;
                 None
             }
-            Event::Desktop { size, screens } => {
+            SessionEvent::Desktop { size, screens } => {
                 session.desktop = Some(Desktop::new(size, &screens));
                 None
             }
-            Event::Linked(_) | Event::Clipboard(_) | Event::Pointer(..) | Event::Traffic(..) => {
-                None
-            }
+            SessionEvent::Linked(_)
+            | SessionEvent::Clipboard(_)
+            | SessionEvent::Pointer(..)
+            | SessionEvent::Traffic(..) => None,
         };
         if let Some((kind, text)) = line {
             self.note(now, kind, text);
@@ -309,23 +318,23 @@ impl View {
             Phase::Ended,
             reason.to_owned(),
             ended_sentence(reason).to_owned(),
-            Kind::Info,
+            LogKind::Info,
             now,
         );
     }
 
     /// There was no session, or it broke off.
-    pub(crate) fn failed(&mut self, trouble: &Trouble, now: u64) {
+    pub(crate) fn failed(&mut self, session_error: &SessionError, now: u64) {
         self.finish(
             Phase::Failed,
-            trouble.name().to_owned(),
-            trouble.sentence(),
-            Kind::Trouble,
+            session_error.name().to_owned(),
+            session_error.sentence(),
+            LogKind::SessionError,
             now,
         );
     }
 
-    fn finish(&mut self, phase: Phase, name: String, text: String, kind: Kind, now: u64) {
+    fn finish(&mut self, phase: Phase, name: String, text: String, kind: LogKind, now: u64) {
         self.0.phase = phase;
         if let Some(session) = &mut self.0.session {
             session.ended_at = Some(now);
@@ -338,7 +347,7 @@ impl View {
         self.0.outcome = Some(Outcome { name, text });
     }
 
-    fn note(&mut self, at: u64, kind: Kind, text: impl Into<String>) {
+    fn note(&mut self, at: u64, kind: LogKind, text: impl Into<String>) {
         if self.0.log.len() == MAX_LOG {
             self.0.log.remove(0);
         }
@@ -387,7 +396,7 @@ mod tests {
     use super::*;
     use crate::service::Service;
 
-    fn view() -> View {
+    fn view() -> ViewModel {
         let key = AgentKey::from_seed([2; 32]);
         let data = CardData {
             serial: 1,
@@ -399,7 +408,7 @@ mod tests {
         };
         let card = AgentCard::issue(&VendorKey::from_seed([1; 32]), data).unwrap();
         let service = Service::new("https://support.example").unwrap();
-        View::new(&Office {
+        ViewModel::new(&AgentContext {
             agent: AgentFile { card, key },
             service,
         })
@@ -434,22 +443,22 @@ mod tests {
         }
     }
 
-    fn permissions(view: bool, control: bool) -> Event {
-        Event::Permissions(Permissions { view, control })
+    fn permissions(view: bool, control: bool) -> SessionEvent {
+        SessionEvent::Permissions(Permissions { view, control })
     }
 
     /// The log after these events of a session that stands.
-    fn log(events: impl IntoIterator<Item = Event>) -> Vec<String> {
+    fn log(events: impl IntoIterator<Item = SessionEvent>) -> Vec<String> {
         let mut view = view();
         view.begin(&code(), 1);
         view.linked(2);
         let before = view.0.log.len();
         for event in events {
-            if let Event::Asked(ask) = &event {
+            if let SessionEvent::Asked(ask) = &event {
                 assert!(view.may_ask(ask), "nothing else was asked");
                 assert!(!view.may_ask(ask), "a second press asks nothing");
             }
-            view.take_in(event, 3);
+            view.on_event(event, 3);
         }
         view.0.log[before..]
             .iter()
@@ -462,26 +471,26 @@ mod tests {
         let switch = Ask::Switch {
             backend: "remoteus-2008".into(),
         };
-        let answer = |ask: &Ask, allowed| Event::Answer {
+        let answer = |ask: &Ask, allowed| SessionEvent::Answer {
             ask: ask.clone(),
             allowed,
             asks_left: 2,
         };
         let lines = log([
-            Event::Customer(Box::new(info())),
-            Event::Asking(Ask::View),
+            SessionEvent::Customer(Box::new(info())),
+            SessionEvent::Asking(Ask::View),
             answer(&Ask::View, false),
-            Event::Asked(Ask::View),
-            Event::Asking(Ask::View),
+            SessionEvent::Asked(Ask::View),
+            SessionEvent::Asking(Ask::View),
             answer(&Ask::View, true),
             permissions(true, false),
-            Event::Asked(Ask::Control),
-            Event::Asking(Ask::Control),
+            SessionEvent::Asked(Ask::Control),
+            SessionEvent::Asking(Ask::Control),
             answer(&Ask::Control, true),
             permissions(true, true),
             permissions(true, false),
-            Event::Asked(switch.clone()),
-            Event::Asking(switch.clone()),
+            SessionEvent::Asked(switch.clone()),
+            SessionEvent::Asking(switch.clone()),
             answer(&switch, true),
         ]);
         let expected = [
@@ -519,11 +528,11 @@ mod tests {
         view.linked(2);
         [
             permissions(true, true),
-            Event::Picture,
-            Event::Asking(Ask::Control),
+            SessionEvent::Picture,
+            SessionEvent::Asking(Ask::Control),
         ]
         .into_iter()
-        .for_each(|event| view.take_in(event, 3));
+        .for_each(|event| view.on_event(event, 3));
         view.ended("customer-closed", 4);
         let json = serde_json::to_value(view.snapshot()).unwrap();
         assert_eq!(json["phase"], "ended");
@@ -544,7 +553,7 @@ mod tests {
         view.linked(2);
         let screens = vec![Rect::new(0, 0, 60, 50), Rect::new(60, 0, 40, 50)];
         let size = (100, 50);
-        view.take_in(Event::Desktop { size, screens }, 3);
+        view.on_event(SessionEvent::Desktop { size, screens }, 3);
         let json = serde_json::to_value(view.snapshot()).unwrap();
         assert_eq!(
             json["session"]["desktop"],
@@ -560,10 +569,10 @@ mod tests {
 
     #[test]
     fn the_log_is_bounded() {
-        let events = (0..2 * MAX_LOG).map(|_| Event::Asked(Ask::Control));
+        let events = (0..2 * MAX_LOG).map(|_| SessionEvent::Asked(Ask::Control));
         let mut view = view();
         view.begin(&code(), 1);
-        events.for_each(|event| view.take_in(event, 2));
+        events.for_each(|event| view.on_event(event, 2));
         assert_eq!(view.0.log.len(), MAX_LOG);
     }
 }

@@ -13,7 +13,10 @@ use etatuki_rfb::{
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use super::{Actions, Known, Seat, jpeg::PictureParser, seat, terms::CannotResize};
+use super::{
+    Actions, RemoteDesktop, ViewerSession, jpeg::PictureParser, negotiated_viewer::CannotResize,
+    viewer_session,
+};
 
 /// Chunks of input that may wait for the link.
 const INPUT_QUEUE: usize = 256;
@@ -30,7 +33,7 @@ const INIT_LENGTH: usize = 24;
 
 /// How far a session's picture is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum Readiness {
     /// The screen's size isn't known yet.
     Waiting,
     /// A viewer can be let in.
@@ -41,7 +44,7 @@ pub(crate) enum Stage {
 
 /// What belongs around the picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Around {
+pub(crate) struct DesktopMetadata {
     /// Columns and rows, and the screens in them from left to right.
     pub(crate) desktop: Option<((u16, u16), Vec<Rect>)>,
     /// Where the customer moved the pointer to last.
@@ -50,7 +53,7 @@ pub(crate) struct Around {
 
 /// Why a viewer is sent away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dismissal {
+pub(crate) enum DisconnectReason {
     /// Another viewer took its place.
     Replaced,
     /// The session is over.
@@ -84,9 +87,9 @@ pub(crate) struct ToLink {
 
 /// See the module. One for each session.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct ViewerHub {
     shared: Mutex<Shared>,
-    stage: watch::Sender<Stage>,
+    readiness: watch::Sender<Readiness>,
     control: AtomicBool,
     /// The pointer's place is shown beside the viewer.
     places: AtomicBool,
@@ -98,7 +101,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Shared {
-    known: Option<Known>,
+    remote_desktop: Option<RemoteDesktop>,
     watching: Option<Watching>,
     seats: u64,
 }
@@ -106,45 +109,45 @@ struct Shared {
 #[derive(Debug)]
 struct Watching {
     number: u64,
-    seat: Seat,
-    dismiss: oneshot::Sender<Dismissal>,
+    session: ViewerSession,
+    dismiss: oneshot::Sender<DisconnectReason>,
 }
 
 /// A viewer's place, as its connection holds it; dropping it leaves the seat.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    hub: &'a Hub,
+pub(crate) struct ViewerGuard<'a> {
+    hub: &'a ViewerHub,
     number: u64,
 }
 
 /// What is to be sent to a viewer.
 #[derive(Debug)]
-pub(crate) struct Picture<'a> {
-    hub: &'a Hub,
+pub(crate) struct ViewerOutput<'a> {
+    hub: &'a ViewerHub,
     number: u64,
 }
 
 /// What a viewer gets with its place.
 #[derive(Debug)]
-pub(crate) struct Seated<'a> {
+pub(crate) struct AttachedViewer<'a> {
     /// The place.
-    pub(crate) place: Place<'a>,
+    pub(crate) place: ViewerGuard<'a>,
     /// The screen as the viewer must be told.
     pub(crate) init: ServerInit,
     /// What to send to the viewer.
-    pub(crate) picture: Picture<'a>,
+    pub(crate) picture: ViewerOutput<'a>,
     /// Tells when it must go.
-    pub(crate) dismissed: oneshot::Receiver<Dismissal>,
+    pub(crate) dismissed: oneshot::Receiver<DisconnectReason>,
 }
 
-impl Hub {
+impl ViewerHub {
     /// A hub that waits for the link's first bytes.
     pub(crate) fn new() -> (Self, ToLink) {
         let (input, input_end) = mpsc::channel(INPUT_QUEUE);
         let (clipboard, clipboard_end) = mpsc::channel(CLIPBOARD_QUEUE);
         let hub = Self {
             shared: Mutex::default(),
-            stage: watch::Sender::new(Stage::Waiting),
+            readiness: watch::Sender::new(Readiness::Waiting),
             control: AtomicBool::new(false),
             places: AtomicBool::new(false),
             input,
@@ -161,22 +164,22 @@ impl Hub {
     }
 
     /// How far the picture is, now and later.
-    pub(crate) fn stage(&self) -> watch::Receiver<Stage> {
-        self.stage.subscribe()
+    pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.subscribe()
     }
 
     /// The session is over: the viewer goes, and no other comes.
     pub(crate) fn close(&self) {
         let mut shared = self.lock();
-        self.stage.send_replace(Stage::Over);
-        self.dismiss(&mut shared, Dismissal::Over);
+        self.readiness.send_replace(Readiness::Over);
+        self.dismiss(&mut shared, DisconnectReason::Over);
     }
 
     /// Whether the customer allows control now.
     pub(crate) fn set_control(&self, control: bool) {
         self.control.store(control, Ordering::Relaxed);
         if !control && let Some(watching) = &mut self.lock().watching {
-            watching.seat.control_lost();
+            watching.session.on_control_revoked();
         }
     }
 
@@ -186,12 +189,13 @@ impl Hub {
     }
 
     /// What a page shows around the picture, as far as it is known.
-    pub(crate) fn around(&self) -> Around {
+    pub(crate) fn metadata(&self) -> DesktopMetadata {
         let shared = self.lock();
-        let known = shared.known.as_ref();
-        Around {
-            desktop: known.map(|known| (known.size, known.screens())),
-            pointer: known.and_then(|known| known.pointer),
+        let remote_desktop = shared.remote_desktop.as_ref();
+        DesktopMetadata {
+            desktop: remote_desktop
+                .map(|remote_desktop| (remote_desktop.size, remote_desktop.screens())),
+            pointer: remote_desktop.and_then(|remote_desktop| remote_desktop.pointer),
         }
     }
 
@@ -204,39 +208,40 @@ impl Hub {
     pub(crate) async fn show_clipboard(&self, text: &str) {
         self.until_taken().await;
         if let Some(watching) = &mut self.lock().watching {
-            watching.seat.clipboard(text);
+            watching.session.clipboard(text);
         }
         self.moved.notify_waiters();
     }
 
     /// Seats a viewer that is past its handshake; one that sat there is sent away. `None` when the session is
     /// over or the screen not known yet.
-    pub(crate) fn sit(&self) -> Option<Seated<'_>> {
+    pub(crate) fn attach_viewer(&self) -> Option<AttachedViewer<'_>> {
         let mut shared = self.lock();
-        self.dismiss(&mut shared, Dismissal::Replaced);
-        let known = shared
-            .known
+        self.dismiss(&mut shared, DisconnectReason::Replaced);
+        let remote_desktop = shared
+            .remote_desktop
             .as_ref()
-            .filter(|_| *self.stage.borrow() == Stage::Ready)?;
-        let (width, height) = known.size;
+            .filter(|_| *self.readiness.borrow() == Readiness::Ready)?;
+        let (width, height) = remote_desktop.size;
         let init = ServerInit {
             width,
             height,
             format: PixelFormat::BGRX,
-            name: known.name.clone(),
+            name: remote_desktop.name.clone(),
         };
         let (dismiss, dismissed) = oneshot::channel();
         shared.seats += 1;
         let number = shared.seats;
         shared.watching = Some(Watching {
             number,
-            seat: Seat::new((width, height)).with_places(self.places.load(Ordering::Relaxed)),
+            session: ViewerSession::new((width, height))
+                .with_places(self.places.load(Ordering::Relaxed)),
             dismiss,
         });
-        Some(Seated {
-            place: Place { hub: self, number },
+        Some(AttachedViewer {
+            place: ViewerGuard { hub: self, number },
             init,
-            picture: Picture { hub: self, number },
+            picture: ViewerOutput { hub: self, number },
             dismissed,
         })
     }
@@ -251,13 +256,13 @@ impl Hub {
     }
 
     /// Empties the seat and tells the customer's side what it must hear of that.
-    fn dismiss(&self, shared: &mut Shared, why: Dismissal) {
+    fn dismiss(&self, shared: &mut Shared, why: DisconnectReason) {
         let Some(watching) = shared.watching.take() else {
             return;
         };
         let _ = watching.dismiss.send(why);
         self.moved.notify_waiters();
-        let farewell = watching.seat.leave(self.controls());
+        let farewell = watching.session.detach(self.controls());
         if !farewell.is_empty() {
             // A full queue means that the link is as good as gone.
             let _ = self.input.try_send(farewell);
@@ -267,16 +272,16 @@ impl Hub {
     /// Takes in one message of the customer's side; true if much waits for the viewer now.
     fn take_in(&self, message: &ServerMessage) -> Result<bool, PictureError> {
         let mut shared = self.lock();
-        let known = shared.known.as_mut().ok_or(PictureError::Init)?;
-        known.learn(message);
+        let remote_desktop = shared.remote_desktop.as_mut().ok_or(PictureError::Init)?;
+        remote_desktop.learn(message);
         if let ServerMessage::Fence { flags, payload } = message {
             return self.answer(*flags, payload).map(|()| false);
         }
         let Some(watching) = &mut shared.watching else {
             return Ok(false);
         };
-        let Ok(actions) = watching.seat.link_said(message) else {
-            self.dismiss(&mut shared, Dismissal::CannotResize);
+        let Ok(actions) = watching.session.on_server_message(message) else {
+            self.dismiss(&mut shared, DisconnectReason::CannotResize);
             return Ok(false);
         };
         if !actions.to_link.is_empty() {
@@ -284,7 +289,7 @@ impl Hub {
                 .try_send(actions.to_link)
                 .map_err(|_| PictureError::Stuck)?;
         }
-        Ok(watching.seat.outgoing.len() > CHUNK)
+        Ok(watching.session.write_buffer.len() > CHUNK)
     }
 
     /// Whatever was before the question has been taken in by now; the customer's side sends more when it knows.
@@ -293,13 +298,13 @@ impl Hub {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        let answer = seat::answer(flags, payload.to_vec());
+        let answer = viewer_session::answer(flags, payload.to_vec());
         encode::client::message(&mut bytes, &answer, false);
         self.input.try_send(bytes).map_err(|_| PictureError::Stuck)
     }
 
     /// Waits until something is so of the viewer that is watching, or nobody is.
-    async fn until(&self, done: impl Fn(&Seat) -> bool) {
+    async fn until(&self, done: impl Fn(&ViewerSession) -> bool) {
         loop {
             // Before the look, so that nothing that happens after it is missed.
             let moved = self.moved.notified();
@@ -307,7 +312,7 @@ impl Hub {
                 .lock()
                 .watching
                 .as_ref()
-                .is_none_or(|watching| done(&watching.seat))
+                .is_none_or(|watching| done(&watching.session))
             {
                 return;
             }
@@ -317,11 +322,12 @@ impl Hub {
 
     /// Waits while the viewer doesn't take what waits for it.
     async fn until_taken(&self) {
-        self.until(|seat| seat.outgoing.len() <= MAX_OUTGOING).await;
+        self.until(|session| session.write_buffer.len() <= MAX_OUTGOING)
+            .await;
     }
 }
 
-impl Picture<'_> {
+impl ViewerOutput<'_> {
     /// Waits for bytes, and exchanges the buffer, whose content has been sent, for them. For ever once another viewer
     /// has the place. Cancel safe.
     pub(crate) async fn next(&mut self, buffer: &mut Vec<u8>) {
@@ -332,7 +338,7 @@ impl Picture<'_> {
             if let Some(watching) = &mut self.hub.lock().watching
                 && watching.number == self.number
             {
-                watching.seat.outgoing.take(buffer);
+                watching.session.write_buffer.take(buffer);
             }
             if buffer.is_empty() {
                 moved.await;
@@ -342,14 +348,14 @@ impl Picture<'_> {
     }
 }
 
-impl Place<'_> {
+impl ViewerGuard<'_> {
     /// Whether pointer events may come in the longer form now.
     pub(crate) fn extended_pointer(&self) -> bool {
         let shared = self.hub.lock();
         shared
             .watching
             .as_ref()
-            .is_some_and(|watching| watching.seat.extended_pointer())
+            .is_some_and(|watching| watching.session.extended_pointer())
     }
 
     /// Takes in what the viewer sent, and passes on what follows from it; waits while the viewer doesn't take the
@@ -377,8 +383,10 @@ impl Place<'_> {
         let control = self.hub.controls();
         let mut shared = self.hub.lock();
         let Shared {
-            known: Some(known),
-            watching: Some(Watching { number, seat, .. }),
+            remote_desktop: Some(remote_desktop),
+            watching: Some(Watching {
+                number, session, ..
+            }),
             ..
         } = &mut *shared
         else {
@@ -387,13 +395,13 @@ impl Place<'_> {
         if *number != self.number {
             return Ok(Default::default());
         }
-        let before = seat.outgoing.len();
-        let actions = seat.viewer_said(message, known, control)?;
-        Ok((actions, seat.outgoing.len() > before))
+        let before = session.write_buffer.len();
+        let actions = session.on_client_message(message, remote_desktop, control)?;
+        Ok((actions, session.write_buffer.len() > before))
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ViewerGuard<'_> {
     fn drop(&mut self) {
         let mut shared = self.hub.lock();
         if shared
@@ -401,7 +409,7 @@ impl Drop for Place<'_> {
             .as_ref()
             .is_some_and(|watching| watching.number == self.number)
         {
-            self.hub.dismiss(&mut shared, Dismissal::Replaced);
+            self.hub.dismiss(&mut shared, DisconnectReason::Replaced);
         }
     }
 }
@@ -419,7 +427,11 @@ impl PictureReader {
     ///
     /// # Errors
     /// The customer's side broke the protocol.
-    pub(crate) async fn block(&mut self, hub: &Hub, block: &[u8]) -> Result<(), PictureError> {
+    pub(crate) async fn block(
+        &mut self,
+        hub: &ViewerHub,
+        block: &[u8],
+    ) -> Result<(), PictureError> {
         match &mut self.parser {
             Some(parser) => parser.push(block),
             None => self.begin(hub, block)?,
@@ -429,7 +441,7 @@ impl PictureReader {
         };
         while let Some(message) = parser.next()? {
             if message == ServerMessage::UpdateStart {
-                hub.until(|seat| !seat.must_wait()).await;
+                hub.until(|session| !session.must_pause_link()).await;
             }
             if hub.take_in(&message)? {
                 hub.moved.notify_waiters();
@@ -441,7 +453,7 @@ impl PictureReader {
     }
 
     /// The stream begins with a ServerInit.
-    fn begin(&mut self, hub: &Hub, block: &[u8]) -> Result<(), PictureError> {
+    fn begin(&mut self, hub: &ViewerHub, block: &[u8]) -> Result<(), PictureError> {
         self.begun.extend_from_slice(block);
         let limits = Limits::default();
         let Some((init, length)) = read_init(&self.begun, &limits)? else {
@@ -452,8 +464,8 @@ impl PictureReader {
         parser.push(&self.begun[length..]);
         self.begun = Vec::new();
         self.parser = Some(parser);
-        hub.lock().known = Some(Known::new(init));
-        hub.stage.send_replace(Stage::Ready);
+        hub.lock().remote_desktop = Some(RemoteDesktop::new(init));
+        hub.readiness.send_replace(Readiness::Ready);
         Ok(())
     }
 }

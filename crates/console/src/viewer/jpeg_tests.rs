@@ -84,7 +84,7 @@ fn draw(screen: &mut [u8], rect: Rect, pixels: &[u8]) {
 }
 
 /// A session whose viewer is seated and has asked for the picture.
-async fn watched(hub: &Hub) -> (PictureReader, hub::Seated<'_>) {
+async fn watched(hub: &ViewerHub) -> (PictureReader, hub::AttachedViewer<'_>) {
     let (width, height) = SIZE;
     let (format, name) = (PixelFormat::BGRX, "desktop".into());
     let init = ServerInit {
@@ -97,7 +97,7 @@ async fn watched(hub: &Hub) -> (PictureReader, hub::Seated<'_>) {
     encode::server::server_init(&mut first, &init);
     let mut reader = PictureReader::default();
     reader.block(hub, &first).await.unwrap();
-    let seated = hub.sit().unwrap();
+    let seated = hub.attach_viewer().unwrap();
     let (incremental, rect) = (false, Rect::new(0, 0, width, height));
     for message in [
         ClientMessage::SetEncodings(vec![encoding::RAW]),
@@ -110,7 +110,7 @@ async fn watched(hub: &Hub) -> (PictureReader, hub::Seated<'_>) {
 
 #[tokio::test]
 async fn raw_and_jpeg_in_one_update_are_the_right_picture_for_a_viewer_that_knows_raw() {
-    let (hub, _ends) = Hub::new();
+    let (hub, _ends) = ViewerHub::new();
     let (mut reader, mut seated) = watched(&hub).await;
     let (whole, picture) = (Rect::new(0, 0, SIZE.0, SIZE.1), picture());
     let mut expected = vec![0; picture.len()];

@@ -7,7 +7,7 @@ use etatuki_rfb::{
     CursorImage, Layout, PixelFormat, Rect, Rectangle, encode::server, encoding, translate,
 };
 
-use super::Known;
+use super::RemoteDesktop;
 
 /// The viewer can't follow the screen's new size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub(crate) struct CannotResize;
 
 /// See the module. What writes rectangles appends them, and says how many.
 #[derive(Debug)]
-pub(super) struct Terms {
+pub(super) struct NegotiatedViewer {
     pub(super) format: PixelFormat,
     announced: BTreeSet<i32>,
     /// The size that it was told last.
@@ -25,7 +25,7 @@ pub(super) struct Terms {
     pub(super) extended_pointer: bool,
 }
 
-impl Terms {
+impl NegotiatedViewer {
     /// A viewer that has just been told this size by its ServerInit.
     pub(super) fn new(size: (u16, u16)) -> Self {
         Self {
@@ -47,19 +47,19 @@ impl Terms {
     /// What an earlier viewer was told.
     pub(super) fn introduce(
         &mut self,
-        known: &Known,
+        remote_desktop: &RemoteDesktop,
         out: &mut Vec<u8>,
     ) -> Result<u16, CannotResize> {
-        let mut count = match &known.layout {
+        let mut count = match &remote_desktop.layout {
             Some(screens) if self.has(encoding::EXTENDED_DESKTOP_SIZE) => {
-                self.put_size(known.size, screens, out)
+                self.put_size(remote_desktop.size, screens, out)
             }
-            _ => self.resize(known.size, out)?,
+            _ => self.resize(remote_desktop.size, out)?,
         };
-        if let Some(cursor) = &known.cursor {
+        if let Some(cursor) = &remote_desktop.cursor {
             count += self.cursor(cursor, out);
         }
-        for encoding in &known.supports {
+        for encoding in &remote_desktop.supports {
             count += self.supports(*encoding, out);
         }
         Ok(count)

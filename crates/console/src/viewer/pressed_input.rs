@@ -8,19 +8,19 @@ const MAX_KEYS: usize = 256;
 
 /// What is held down now.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct PressedInput {
     /// The messages that would release them.
     keys: Vec<ClientMessage>,
     pointer: Option<(u16, u16)>,
 }
 
-impl Held {
+impl PressedInput {
     /// Takes note of what a message presses or releases.
     pub(crate) fn note(&mut self, message: &ClientMessage) {
         match message {
             ClientMessage::Key { down, .. } | ClientMessage::QemuKey { down, .. } => {
                 let release = released(message);
-                self.keys.retain(|held| *held != release);
+                self.keys.retain(|pressed_input| *pressed_input != release);
                 if *down && self.keys.len() < MAX_KEYS {
                     self.keys.push(release);
                 }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_released_once() {
-        let mut held = Held::default();
+        let mut pressed_input = PressedInput::default();
         let qemu = |down| ClientMessage::QemuKey {
             down,
             keysym: 0x61,
@@ -92,25 +92,28 @@ mod tests {
             qemu(true),
             pointer(5),
         ] {
-            held.note(&message);
+            pressed_input.note(&message);
         }
-        assert_eq!(held.release(), [key(false, 1), qemu(false), pointer(0)]);
-        assert_eq!(held.release(), []);
+        assert_eq!(
+            pressed_input.release(),
+            [key(false, 1), qemu(false), pointer(0)]
+        );
+        assert_eq!(pressed_input.release(), []);
     }
 
     #[test]
     fn a_released_button_is_not_held() {
-        let mut held = Held::default();
-        held.note(&ClientMessage::Pointer {
+        let mut pressed_input = PressedInput::default();
+        pressed_input.note(&ClientMessage::Pointer {
             buttons: 1,
             x: 0,
             y: 0,
         });
-        held.note(&ClientMessage::Pointer {
+        pressed_input.note(&ClientMessage::Pointer {
             buttons: 0,
             x: 9,
             y: 9,
         });
-        assert_eq!(held.release(), []);
+        assert_eq!(pressed_input.release(), []);
     }
 }

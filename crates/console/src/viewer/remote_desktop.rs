@@ -7,7 +7,7 @@ use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, ServerInit, ServerMessag
 
 /// The customer's screen, but for its pixels.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct RemoteDesktop {
     /// The desktop's name.
     pub(crate) name: String,
     /// Columns and rows.
@@ -22,7 +22,7 @@ pub(crate) struct Known {
     pub(crate) supports: BTreeSet<i32>,
 }
 
-impl Known {
+impl RemoteDesktop {
     /// What the link's first bytes say.
     pub(crate) fn new(init: ServerInit) -> Self {
         Self {

@@ -8,10 +8,10 @@ use etatuki_rfb::{
 use tokio::time::timeout;
 
 use super::{
-    Hub,
-    hub::{Dismissal, Seated, Stage},
+    ViewerHub,
+    hub::{AttachedViewer, DisconnectReason, Readiness},
+    negotiated_viewer::CannotResize,
     pipe::{Sink, Source},
-    terms::CannotResize,
 };
 
 /// For everything that a viewer must say before it gets in.
@@ -19,7 +19,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Why a viewer left in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum ViewerExit {
     /// It went away.
     Gone,
     /// Another viewer took its place.
@@ -54,21 +54,21 @@ pub(crate) enum ViewerError {
 /// # Errors
 /// Why it was sent away.
 pub(crate) async fn serve<R: Source, W: Sink>(
-    hub: &Hub,
+    hub: &ViewerHub,
     mut source: R,
     mut sink: W,
     security: Security,
-) -> Result<Left, ViewerError> {
+) -> Result<ViewerExit, ViewerError> {
     let handshake = let_in(&mut source, &mut sink, security);
     let rest = timeout(HANDSHAKE, handshake)
         .await
         .map_err(|_| ViewerError::Slow)??;
-    let mut stage = hub.stage();
-    stage
-        .wait_for(|stage| *stage != Stage::Waiting)
+    let mut readiness = hub.readiness();
+    readiness
+        .wait_for(|readiness| *readiness != Readiness::Waiting)
         .await
         .map_err(|_| ViewerError::NoPicture)?;
-    let seated = hub.sit().ok_or(ViewerError::NoPicture)?;
+    let seated = hub.attach_viewer().ok_or(ViewerError::NoPicture)?;
     let mut init = Vec::new();
     encode::server::server_init(&mut init, &seated.init);
     sink.write(&mut init).await?;
@@ -114,12 +114,12 @@ async fn let_in<R: Source, W: Sink>(
 }
 
 async fn both_ways<R: Source, W: Sink>(
-    seated: Seated<'_>,
+    seated: AttachedViewer<'_>,
     mut source: R,
     mut sink: W,
     rest: &[u8],
-) -> Result<Left, ViewerError> {
-    let Seated {
+) -> Result<ViewerExit, ViewerError> {
+    let AttachedViewer {
         place,
         mut picture,
         dismissed,
@@ -136,7 +136,7 @@ async fn both_ways<R: Source, W: Sink>(
             }
             match source.read().await {
                 Ok(Some(bytes)) => parser.push(&bytes),
-                Ok(None) | Err(_) => return Ok(Left::Gone),
+                Ok(None) | Err(_) => return Ok(ViewerExit::Gone),
             }
         }
     };
@@ -151,9 +151,9 @@ async fn both_ways<R: Source, W: Sink>(
         left = reading => left,
         left = writing => left,
         why = dismissed => match why {
-            Ok(Dismissal::Replaced) => Ok(Left::Replaced),
-            Ok(Dismissal::CannotResize) => Err(CannotResize.into()),
-            Ok(Dismissal::Over) | Err(_) => Ok(Left::Over),
+            Ok(DisconnectReason::Replaced) => Ok(ViewerExit::Replaced),
+            Ok(DisconnectReason::CannotResize) => Err(CannotResize.into()),
+            Ok(DisconnectReason::Over) | Err(_) => Ok(ViewerExit::Over),
         },
     }
 }

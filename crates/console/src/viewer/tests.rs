@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use vnc::{VncClient, VncConnector, VncEncoding, VncEvent};
 use zeroize::Zeroizing;
 
-use super::{terms::CannotResize, *};
+use super::{negotiated_viewer::CannotResize, *};
 
 /// No bytes at all; an empty array alone could be of anything.
 const NOTHING: &[u8] = &[];
@@ -34,20 +34,20 @@ fn init() -> ServerInit {
     }
 }
 
-fn known() -> Known {
-    Known::new(init())
+fn remote_desktop() -> RemoteDesktop {
+    RemoteDesktop::new(init())
 }
 
 /// A seat whose viewer has announced these and asked for its first picture.
-fn listening(known: &Known, encodings: &[i32]) -> Seat {
-    let mut seat = Seat::new(known.size);
+fn listening(remote_desktop: &RemoteDesktop, encodings: &[i32]) -> ViewerSession {
+    let mut session = ViewerSession::new(remote_desktop.size);
     say(
-        &mut seat,
-        known,
+        &mut session,
+        remote_desktop,
         ClientMessage::SetEncodings(encodings.to_vec()),
     );
-    say(&mut seat, known, request(true));
-    seat
+    say(&mut session, remote_desktop, request(true));
+    session
 }
 
 fn request(incremental: bool) -> ClientMessage {
@@ -65,9 +65,9 @@ struct Said {
 }
 
 impl Said {
-    fn new(seat: &mut Seat, actions: Actions) -> Self {
+    fn new(session: &mut ViewerSession, actions: Actions) -> Self {
         let mut to_viewer = Vec::new();
-        seat.outgoing.take(&mut to_viewer);
+        session.write_buffer.take(&mut to_viewer);
         Self {
             to_link: actions.to_link,
             to_viewer,
@@ -75,27 +75,45 @@ impl Said {
     }
 }
 
-fn say(seat: &mut Seat, known: &Known, message: ClientMessage) -> Said {
-    let actions = seat.viewer_said(message, known, true).unwrap();
-    Said::new(seat, actions)
+fn say(
+    session: &mut ViewerSession,
+    remote_desktop: &RemoteDesktop,
+    message: ClientMessage,
+) -> Said {
+    let actions = session
+        .on_client_message(message, remote_desktop, true)
+        .unwrap();
+    Said::new(session, actions)
 }
 
-fn hear(seat: &mut Seat, known: &mut Known, message: &ServerMessage) -> Said {
-    known.learn(message);
-    let actions = seat.link_said(message).unwrap();
-    Said::new(seat, actions)
+fn hear(
+    session: &mut ViewerSession,
+    remote_desktop: &mut RemoteDesktop,
+    message: &ServerMessage,
+) -> Said {
+    remote_desktop.learn(message);
+    let actions = session.on_server_message(message).unwrap();
+    Said::new(session, actions)
 }
 
-fn update(seat: &mut Seat, known: &mut Known, rectangles: &[Rectangle]) -> Vec<ServerMessage> {
-    hear(seat, known, &ServerMessage::UpdateStart);
+fn update(
+    session: &mut ViewerSession,
+    remote_desktop: &mut RemoteDesktop,
+    rectangles: &[Rectangle],
+) -> Vec<ServerMessage> {
+    hear(session, remote_desktop, &ServerMessage::UpdateStart);
     for rectangle in rectangles {
-        let actions = hear(seat, known, &ServerMessage::Rectangle(rectangle.clone()));
+        let actions = hear(
+            session,
+            remote_desktop,
+            &ServerMessage::Rectangle(rectangle.clone()),
+        );
         assert!(
             actions.to_viewer.is_empty(),
             "an update goes out as a whole"
         );
     }
-    to_viewer(&hear(seat, known, &ServerMessage::UpdateEnd).to_viewer)
+    to_viewer(&hear(session, remote_desktop, &ServerMessage::UpdateEnd).to_viewer)
 }
 
 fn to_link(bytes: &[u8]) -> Vec<ClientMessage> {
@@ -132,7 +150,7 @@ fn fence(flags: u32, payload: &[u8]) -> (ServerMessage, ClientMessage) {
 
 #[test]
 fn only_what_we_know_is_announced() {
-    let mut seat = Seat::new(SIZE);
+    let mut session = ViewerSession::new(SIZE);
     let announced = vec![
         1,
         50,
@@ -145,7 +163,11 @@ fn only_what_we_know_is_announced() {
         encoding::FENCE,
         -32,
     ];
-    let actions = say(&mut seat, &known(), ClientMessage::SetEncodings(announced));
+    let actions = say(
+        &mut session,
+        &remote_desktop(),
+        ClientMessage::SetEncodings(announced),
+    );
     let cut = ClientMessage::SetEncodings(vec![
         1,
         0,
@@ -161,9 +183,13 @@ fn only_what_we_know_is_announced() {
 
 #[test]
 fn the_pixel_format_is_ours_to_translate() {
-    let mut known = known();
-    let mut seat = listening(&known, &[0, encoding::CURSOR]);
-    let actions = say(&mut seat, &known, ClientMessage::SetPixelFormat(RGBX));
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[0, encoding::CURSOR]);
+    let actions = say(
+        &mut session,
+        &remote_desktop,
+        ClientMessage::SetPixelFormat(RGBX),
+    );
     assert!(actions.to_link.is_empty() && actions.to_viewer.is_empty());
     let rect = Rect::new(5, 6, 2, 1);
     let cursor = |pixels: Vec<u8>| CursorImage {
@@ -180,7 +206,7 @@ fn the_pixel_format_is_ours_to_translate() {
         },
         Rectangle::Cursor(cursor(vec![7, 8, 9, 0])),
     ];
-    let got = update(&mut seat, &mut known, &sent);
+    let got = update(&mut session, &mut remote_desktop, &sent);
     let expected = [
         Rectangle::Raw {
             rect,
@@ -193,42 +219,57 @@ fn the_pixel_format_is_ours_to_translate() {
 
 #[test]
 fn a_new_viewer_gets_the_whole_picture_and_nothing_before() {
-    let mut known = known();
-    let mut seat = Seat::new(SIZE);
-    say(&mut seat, &known, ClientMessage::SetEncodings(vec![0]));
+    let mut remote_desktop = remote_desktop();
+    let mut session = ViewerSession::new(SIZE);
+    say(
+        &mut session,
+        &remote_desktop,
+        ClientMessage::SetEncodings(vec![0]),
+    );
     let raw = Rectangle::Raw {
         rect: Rect::new(0, 0, 1, 1),
         pixels: vec![0; 4],
     };
     assert_eq!(
-        update(&mut seat, &mut known, std::slice::from_ref(&raw)),
+        update(
+            &mut session,
+            &mut remote_desktop,
+            std::slice::from_ref(&raw)
+        ),
         []
     );
     assert_eq!(
-        to_link(&say(&mut seat, &known, request(true)).to_link),
+        to_link(&say(&mut session, &remote_desktop, request(true)).to_link),
         [streaming(true), whole()]
     );
     // A later one goes on only where the viewer has lost something.
-    assert_eq!(say(&mut seat, &known, request(true)).to_link, NOTHING);
     assert_eq!(
-        to_link(&say(&mut seat, &known, request(false)).to_link),
+        say(&mut session, &remote_desktop, request(true)).to_link,
+        NOTHING
+    );
+    assert_eq!(
+        to_link(&say(&mut session, &remote_desktop, request(false)).to_link),
         [request(false)]
     );
     assert_eq!(
-        rectangles(&update(&mut seat, &mut known, std::slice::from_ref(&raw))),
+        rectangles(&update(
+            &mut session,
+            &mut remote_desktop,
+            std::slice::from_ref(&raw)
+        )),
         [&raw]
     );
     // An empty update answers a request too.
-    say(&mut seat, &known, request(true));
+    say(&mut session, &remote_desktop, request(true));
     assert_eq!(
-        update(&mut seat, &mut known, &[]),
+        update(&mut session, &mut remote_desktop, &[]),
         [ServerMessage::UpdateStart, ServerMessage::UpdateEnd]
     );
 }
 
 #[test]
 fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
-    let mut known = known();
+    let mut remote_desktop = remote_desktop();
     let cursor = CursorImage {
         hot: (0, 0),
         width: 1,
@@ -256,30 +297,37 @@ fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
         size.clone(),
         supports.clone(),
     ] {
-        known.learn(&ServerMessage::Rectangle(rectangle));
+        remote_desktop.learn(&ServerMessage::Rectangle(rectangle));
     }
-    let mut seat = Seat::new(known.size);
+    let mut session = ViewerSession::new(remote_desktop.size);
     let announced = [
         encoding::CURSOR,
         encoding::EXTENDED_DESKTOP_SIZE,
         encoding::EXTENDED_MOUSE_BUTTONS,
     ];
     say(
-        &mut seat,
-        &known,
+        &mut session,
+        &remote_desktop,
         ClientMessage::SetEncodings(announced.to_vec()),
     );
-    assert!(!seat.extended_pointer());
-    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    assert!(!session.extended_pointer());
+    let told = to_viewer(&say(&mut session, &remote_desktop, request(false)).to_viewer);
     assert_eq!(
         rectangles(&told),
         [&size, &Rectangle::Cursor(cursor), &supports]
     );
-    assert!(seat.extended_pointer());
+    assert!(session.extended_pointer());
 
-    let mut plain = Seat::new(known.size);
-    say(&mut plain, &known, ClientMessage::SetEncodings(vec![0]));
-    assert_eq!(say(&mut plain, &known, request(false)).to_viewer, NOTHING);
+    let mut plain = ViewerSession::new(remote_desktop.size);
+    say(
+        &mut plain,
+        &remote_desktop,
+        ClientMessage::SetEncodings(vec![0]),
+    );
+    assert_eq!(
+        say(&mut plain, &remote_desktop, request(false)).to_viewer,
+        NOTHING
+    );
 }
 
 /// The page shows the pointer's place beside a viewer that doesn't know it; any other viewer gets it if it can.
@@ -287,10 +335,10 @@ fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
 fn the_pointers_place_is_for_those_who_show_it() {
     let place = Rectangle::PointerPos { x: 7, y: 9 };
     let hears = |announced: &[i32], beside: bool| {
-        let mut known = known();
-        let mut seat = Seat::new(SIZE).with_places(beside);
+        let mut remote_desktop = remote_desktop();
+        let mut session = ViewerSession::new(SIZE).with_places(beside);
         let announces = ClientMessage::SetEncodings(announced.to_vec());
-        let sent = to_link(&say(&mut seat, &known, announces).to_link);
+        let sent = to_link(&say(&mut session, &remote_desktop, announces).to_link);
         let ClientMessage::SetEncodings(asked) = &sent[0] else {
             panic!("{sent:?}");
         };
@@ -298,9 +346,13 @@ fn the_pointers_place_is_for_those_who_show_it() {
             .iter()
             .filter(|number| **number == encoding::POINTER_POS);
         let asked = asked.count();
-        say(&mut seat, &known, request(true));
-        let got = update(&mut seat, &mut known, std::slice::from_ref(&place));
-        assert_eq!(known.pointer, Some((7, 9)));
+        say(&mut session, &remote_desktop, request(true));
+        let got = update(
+            &mut session,
+            &mut remote_desktop,
+            std::slice::from_ref(&place),
+        );
+        assert_eq!(remote_desktop.pointer, Some((7, 9)));
         (asked, rectangles(&got) == [&place])
     };
     let number = encoding::POINTER_POS;
@@ -312,19 +364,24 @@ fn the_pointers_place_is_for_those_who_show_it() {
 
 #[test]
 fn screens_are_known_from_left_to_right() {
-    let mut known = known();
-    let all = [Rect::new(0, 0, known.size.0, known.size.1)];
-    assert_eq!(known.screens(), all);
+    let mut remote_desktop = remote_desktop();
+    let all = [Rect::new(
+        0,
+        0,
+        remote_desktop.size.0,
+        remote_desktop.size.1,
+    )];
+    assert_eq!(remote_desktop.screens(), all);
     let (left, right) = (Rect::new(0, 0, 20, 30), Rect::new(20, 0, 30, 30));
     let screen = |id, rect| Layout { id, rect, flags: 0 };
-    known.learn(&ServerMessage::Rectangle(Rectangle::ExtendedDesktopSize {
+    remote_desktop.learn(&ServerMessage::Rectangle(Rectangle::ExtendedDesktopSize {
         reason: 0,
         status: 0,
         width: 50,
         height: 30,
         screens: vec![screen(1, right), screen(2, left)],
     }));
-    assert_eq!(known.screens(), [left, right]);
+    assert_eq!(remote_desktop.screens(), [left, right]);
 }
 
 #[test]
@@ -353,9 +410,13 @@ fn sizes_are_told_in_the_way_that_the_viewer_knows() {
         screens: one_screen,
     };
     let check = |announced: i32, sent: &Rectangle, expected: &Rectangle| {
-        let mut known = known();
-        let mut seat = listening(&known, &[announced]);
-        let got = update(&mut seat, &mut known, std::slice::from_ref(sent));
+        let mut remote_desktop = remote_desktop();
+        let mut session = listening(&remote_desktop, &[announced]);
+        let got = update(
+            &mut session,
+            &mut remote_desktop,
+            std::slice::from_ref(sent),
+        );
         assert_eq!(rectangles(&got), [expected]);
     };
     check(encoding::DESKTOP_SIZE, &plain, &plain);
@@ -363,11 +424,12 @@ fn sizes_are_told_in_the_way_that_the_viewer_knows() {
     check(encoding::EXTENDED_DESKTOP_SIZE, &extended, &extended);
     check(encoding::EXTENDED_DESKTOP_SIZE, &plain, &made);
 
-    let mut known = known();
-    let mut seat = listening(&known, &[0]);
-    known.learn(&ServerMessage::Rectangle(plain.clone()));
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[0]);
+    remote_desktop.learn(&ServerMessage::Rectangle(plain.clone()));
     assert_eq!(
-        seat.link_said(&ServerMessage::Rectangle(plain))
+        session
+            .on_server_message(&ServerMessage::Rectangle(plain))
             .unwrap_err(),
         CannotResize
     );
@@ -375,18 +437,18 @@ fn sizes_are_told_in_the_way_that_the_viewer_knows() {
 
 #[test]
 fn a_size_that_changed_before_the_first_request_is_told_first() {
-    let mut known = known();
-    let mut seat = Seat::new(SIZE);
+    let mut remote_desktop = remote_desktop();
+    let mut session = ViewerSession::new(SIZE);
     say(
-        &mut seat,
-        &known,
+        &mut session,
+        &remote_desktop,
         ClientMessage::SetEncodings(vec![encoding::DESKTOP_SIZE]),
     );
-    known.learn(&ServerMessage::Rectangle(Rectangle::DesktopSize {
+    remote_desktop.learn(&ServerMessage::Rectangle(Rectangle::DesktopSize {
         width: 50,
         height: 30,
     }));
-    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    let told = to_viewer(&say(&mut session, &remote_desktop, request(false)).to_viewer);
     assert_eq!(
         rectangles(&told),
         [&Rectangle::DesktopSize {
@@ -394,17 +456,19 @@ fn a_size_that_changed_before_the_first_request_is_told_first() {
             height: 30
         }]
     );
-    let mut plain = Seat::new(SIZE);
+    let mut plain = ViewerSession::new(SIZE);
     assert_eq!(
-        plain.viewer_said(request(false), &known, true).unwrap_err(),
+        plain
+            .on_client_message(request(false), &remote_desktop, true)
+            .unwrap_err(),
         CannotResize
     );
 }
 
 #[test]
 fn input_goes_nowhere_without_control() {
-    let known = known();
-    let mut seat = listening(&known, &[0]);
+    let remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[0]);
     let screens = vec![Layout {
         id: 0,
         rect: Rect::new(0, 0, 9, 9),
@@ -433,15 +497,16 @@ fn input_goes_nowhere_without_control() {
     ];
     for input in inputs {
         assert_eq!(
-            seat.viewer_said(input.clone(), &known, false)
+            session
+                .on_client_message(input.clone(), &remote_desktop, false)
                 .unwrap()
                 .to_link,
             NOTHING
         );
         assert_eq!(
             to_link(
-                &seat
-                    .viewer_said(input.clone(), &known, true)
+                &session
+                    .on_client_message(input.clone(), &remote_desktop, true)
                     .unwrap()
                     .to_link
             ),
@@ -450,10 +515,15 @@ fn input_goes_nowhere_without_control() {
     }
     let text = || ClientMessage::CutText(b"\xe4".to_vec());
     assert_eq!(
-        seat.viewer_said(text(), &known, false).unwrap().clipboard,
+        session
+            .on_client_message(text(), &remote_desktop, false)
+            .unwrap()
+            .clipboard,
         None
     );
-    let allowed = seat.viewer_said(text(), &known, true).unwrap();
+    let allowed = session
+        .on_client_message(text(), &remote_desktop, true)
+        .unwrap();
     assert_eq!(
         (allowed.clipboard.as_deref(), &allowed.to_link[..]),
         (Some("ä"), NOTHING)
@@ -475,23 +545,23 @@ fn input_goes_nowhere_without_control() {
         },
         streaming(false),
     ];
-    assert_eq!(to_link(&seat.leave(true)), releases);
+    assert_eq!(to_link(&session.detach(true)), releases);
 }
 
 #[test]
 fn what_was_released_when_control_ended_is_not_released_again() {
-    let known = known();
-    let mut seat = listening(&known, &[0]);
+    let remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[0]);
     say(
-        &mut seat,
-        &known,
+        &mut session,
+        &remote_desktop,
         ClientMessage::Key {
             down: true,
             keysym: 0x61,
         },
     );
-    seat.control_lost();
-    assert_eq!(to_link(&seat.leave(true)), [streaming(false)]);
+    session.on_control_revoked();
+    assert_eq!(to_link(&session.detach(true)), [streaming(false)]);
 }
 
 fn whole() -> ClientMessage {
@@ -508,32 +578,43 @@ fn streaming(enable: bool) -> ClientMessage {
 
 #[test]
 fn over_the_link_updates_follow_each_other_whatever_the_viewer_does() {
-    let known = known();
+    let remote_desktop = remote_desktop();
     for announced in [vec![0], vec![encoding::FENCE, encoding::CONTINUOUS_UPDATES]] {
-        let mut seat = Seat::new(SIZE);
-        let first = say(&mut seat, &known, ClientMessage::SetEncodings(announced));
+        let mut session = ViewerSession::new(SIZE);
+        let first = say(
+            &mut session,
+            &remote_desktop,
+            ClientMessage::SetEncodings(announced),
+        );
         let [ClientMessage::SetEncodings(passed)] = &to_link(&first.to_link)[..] else {
             panic!("{first:?}");
         };
         assert!(passed.ends_with(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]));
-        let asked = to_link(&say(&mut seat, &known, request(true)).to_link);
+        let asked = to_link(&say(&mut session, &remote_desktop, request(true)).to_link);
         assert_eq!(asked, [streaming(true), whole()]);
-        assert_eq!(say(&mut seat, &known, request(true)).to_link, NOTHING);
-        assert_eq!(to_link(&seat.leave(false)), [streaming(false)]);
+        assert_eq!(
+            say(&mut session, &remote_desktop, request(true)).to_link,
+            NOTHING
+        );
+        assert_eq!(to_link(&session.detach(false)), [streaming(false)]);
     }
     // Who never asked for a picture was never served.
-    assert_eq!(Seat::new(SIZE).leave(true), NOTHING);
+    assert_eq!(ViewerSession::new(SIZE).detach(true), NOTHING);
 }
 
 #[test]
 fn a_new_size_is_followed_over_the_link() {
-    let mut known = known();
-    let mut seat = listening(&known, &[encoding::DESKTOP_SIZE]);
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::DESKTOP_SIZE]);
     let size = Rectangle::DesktopSize {
         width: 7,
         height: 5,
     };
-    let heard = hear(&mut seat, &mut known, &ServerMessage::Rectangle(size));
+    let heard = hear(
+        &mut session,
+        &mut remote_desktop,
+        &ServerMessage::Rectangle(size),
+    );
     let rect = Rect::new(0, 0, 7, 5);
     let enable = true;
     assert_eq!(
@@ -551,54 +632,65 @@ fn dot(x: u16) -> Rectangle {
 
 #[test]
 fn what_comes_while_the_viewer_isnt_ready_is_one_update_for_it() {
-    let mut known = known();
-    let mut seat = Seat::new(SIZE);
-    say(&mut seat, &known, request(false));
+    let mut remote_desktop = remote_desktop();
+    let mut session = ViewerSession::new(SIZE);
+    say(&mut session, &remote_desktop, request(false));
     assert_eq!(
-        rectangles(&update(&mut seat, &mut known, &[dot(0)])),
+        rectangles(&update(&mut session, &mut remote_desktop, &[dot(0)])),
         [&dot(0)]
     );
-    assert_eq!(update(&mut seat, &mut known, &[dot(1)]), []);
-    assert_eq!(update(&mut seat, &mut known, &[dot(2)]), []);
-    assert!(!seat.must_wait());
-    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(update(&mut session, &mut remote_desktop, &[dot(1)]), []);
+    assert_eq!(update(&mut session, &mut remote_desktop, &[dot(2)]), []);
+    assert!(!session.must_pause_link());
+    let asked = to_viewer(&say(&mut session, &remote_desktop, request(true)).to_viewer);
     assert_eq!(rectangles(&asked), [&dot(1), &dot(2)]);
     // Nor does an update that has begun go before its end.
-    assert_eq!(update(&mut seat, &mut known, &[dot(3)]), []);
-    hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
-    let asked = say(&mut seat, &known, request(true));
+    assert_eq!(update(&mut session, &mut remote_desktop, &[dot(3)]), []);
+    hear(
+        &mut session,
+        &mut remote_desktop,
+        &ServerMessage::UpdateStart,
+    );
+    let asked = say(&mut session, &remote_desktop, request(true));
     assert_eq!(asked.to_viewer, NOTHING);
-    let ended = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    let ended = hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
     assert_eq!(rectangles(&to_viewer(&ended.to_viewer)), [&dot(3)]);
 }
 
 const LAST_RECT: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x20];
 
-fn begins(seat: &mut Seat, known: &mut Known) -> Vec<u8> {
-    hear(seat, known, &ServerMessage::UpdateStart).to_viewer
+fn begins(session: &mut ViewerSession, remote_desktop: &mut RemoteDesktop) -> Vec<u8> {
+    hear(session, remote_desktop, &ServerMessage::UpdateStart).to_viewer
 }
 
 /// A viewer that knows LastRect is on the screen with the first rectangle while the last isn't made yet.
 #[test]
 fn an_update_goes_as_it_comes_to_a_viewer_that_is_ready() {
-    let mut known = known();
-    let mut seat = listening(&known, &[encoding::LAST_RECT, encoding::FENCE]);
-    let mut sent = begins(&mut seat, &mut known);
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::LAST_RECT, encoding::FENCE]);
+    let mut sent = begins(&mut session, &mut remote_desktop);
     assert_eq!(sent, [0, 0, 0xff, 0xff]);
     for at in [0, 1] {
-        let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(at)));
+        let part = hear(
+            &mut session,
+            &mut remote_desktop,
+            &ServerMessage::Rectangle(dot(at)),
+        );
         assert!(!part.to_viewer.is_empty());
         sent.extend(part.to_viewer);
         // What isn't part of it goes after it.
         let (_, question) = fence(fence_flags::REQUEST, &[at as u8]);
-        assert_eq!(say(&mut seat, &known, question).to_viewer, NOTHING);
         assert_eq!(
-            hear(&mut seat, &mut known, &ServerMessage::Bell).to_viewer,
+            say(&mut session, &remote_desktop, question).to_viewer,
             NOTHING
         );
-        seat.clipboard("text");
+        assert_eq!(
+            hear(&mut session, &mut remote_desktop, &ServerMessage::Bell).to_viewer,
+            NOTHING
+        );
+        session.clipboard("text");
     }
-    let end = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    let end = hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
     sent.extend(end.to_viewer);
     let answers = |at| {
         let text = ServerMessage::CutText(b"text".to_vec());
@@ -616,106 +708,137 @@ fn an_update_goes_as_it_comes_to_a_viewer_that_is_ready() {
 
 #[test]
 fn what_the_viewer_asks_for_inside_an_update_is_the_next_one() {
-    let mut known = known();
-    let mut seat = listening(&known, &[encoding::LAST_RECT]);
-    begins(&mut seat, &mut known);
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::LAST_RECT]);
+    begins(&mut session, &mut remote_desktop);
     // Some ask as soon as they see an update begin.
-    assert_eq!(say(&mut seat, &known, request(true)).to_viewer, NOTHING);
+    assert_eq!(
+        say(&mut session, &remote_desktop, request(true)).to_viewer,
+        NOTHING
+    );
     // Its pixels are in one format throughout.
-    say(&mut seat, &known, ClientMessage::SetPixelFormat(RGBX));
-    let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+    say(
+        &mut session,
+        &remote_desktop,
+        ClientMessage::SetPixelFormat(RGBX),
+    );
+    let part = hear(
+        &mut session,
+        &mut remote_desktop,
+        &ServerMessage::Rectangle(dot(0)),
+    );
     assert!(part.to_viewer.ends_with(&[1, 2, 3, 0]));
-    let end = hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    let end = hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
     assert_eq!(end.to_viewer, LAST_RECT);
-    assert!(!begins(&mut seat, &mut known).is_empty());
-    let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+    assert!(!begins(&mut session, &mut remote_desktop).is_empty());
+    let part = hear(
+        &mut session,
+        &mut remote_desktop,
+        &ServerMessage::Rectangle(dot(0)),
+    );
     assert!(part.to_viewer.ends_with(&[3, 2, 1, 0]));
-    hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
+    hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
     // It hasn't asked for a third.
-    assert_eq!(update(&mut seat, &mut known, &[dot(0)]), []);
-    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    assert_eq!(update(&mut session, &mut remote_desktop, &[dot(0)]), []);
+    let asked = to_viewer(&say(&mut session, &remote_desktop, request(true)).to_viewer);
     assert_eq!(rectangles(&asked).len(), 1);
 }
 
 /// Some viewers count them, although the number says that nobody does.
 #[test]
 fn more_rectangles_than_can_be_counted_are_several_updates() {
-    let mut known = known();
-    let mut seat = listening(&known, &[encoding::LAST_RECT]);
-    let mut sent = begins(&mut seat, &mut known);
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::LAST_RECT]);
+    let mut sent = begins(&mut session, &mut remote_desktop);
     let most = usize::from(u16::MAX) - 1;
     for _ in 0..most + 5 {
-        let part = hear(&mut seat, &mut known, &ServerMessage::Rectangle(dot(0)));
+        let part = hear(
+            &mut session,
+            &mut remote_desktop,
+            &ServerMessage::Rectangle(dot(0)),
+        );
         sent.extend(part.to_viewer);
     }
-    sent.extend(hear(&mut seat, &mut known, &ServerMessage::UpdateEnd).to_viewer);
+    sent.extend(hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd).to_viewer);
     assert!(sent.ends_with(&LAST_RECT));
     assert_eq!(rectangles(&to_viewer(&sent)).len(), most);
-    let rest = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    let rest = to_viewer(&say(&mut session, &remote_desktop, request(true)).to_viewer);
     assert_eq!(rectangles(&rest).len(), 5);
 }
 
 #[test]
 fn the_link_waits_for_a_viewer_that_is_far_behind() {
-    let mut known = Known::new(ServerInit {
+    let mut remote_desktop = RemoteDesktop::new(ServerInit {
         width: 2000,
         height: 1000,
         ..init()
     });
-    let mut seat = Seat::new(known.size);
+    let mut session = ViewerSession::new(remote_desktop.size);
     let screen = Rectangle::Raw {
         rect: Rect::new(0, 0, 2000, 1000),
         pixels: vec![0; 8_000_000],
     };
-    say(&mut seat, &known, request(false));
+    say(&mut session, &remote_desktop, request(false));
     for waits in [false, true] {
-        hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
         hear(
-            &mut seat,
-            &mut known,
+            &mut session,
+            &mut remote_desktop,
+            &ServerMessage::UpdateStart,
+        );
+        hear(
+            &mut session,
+            &mut remote_desktop,
             &ServerMessage::Rectangle(screen.clone()),
         );
-        hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
-        assert_eq!(seat.must_wait(), waits);
+        hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
+        assert_eq!(session.must_pause_link(), waits);
     }
-    say(&mut seat, &known, request(true));
-    assert!(!seat.must_wait());
+    say(&mut session, &remote_desktop, request(true));
+    assert!(!session.must_pause_link());
 }
 
 #[test]
 fn a_size_gets_no_pixels_beside_it() {
-    let mut known = known();
-    let mut seat = listening(&known, &[encoding::DESKTOP_SIZE]);
-    update(&mut seat, &mut known, &[]);
-    assert_eq!(update(&mut seat, &mut known, &[dot(1)]), []);
+    let mut remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::DESKTOP_SIZE]);
+    update(&mut session, &mut remote_desktop, &[]);
+    assert_eq!(update(&mut session, &mut remote_desktop, &[dot(1)]), []);
     let size = Rectangle::DesktopSize {
         width: 7,
         height: 5,
     };
-    hear(&mut seat, &mut known, &ServerMessage::UpdateStart);
+    hear(
+        &mut session,
+        &mut remote_desktop,
+        &ServerMessage::UpdateStart,
+    );
     let told = hear(
-        &mut seat,
-        &mut known,
+        &mut session,
+        &mut remote_desktop,
         &ServerMessage::Rectangle(size.clone()),
     );
     assert_eq!(rectangles(&to_viewer(&told.to_viewer)), [&dot(1)]);
-    hear(&mut seat, &mut known, &ServerMessage::UpdateEnd);
-    assert!(seat.must_wait());
-    let asked = to_viewer(&say(&mut seat, &known, request(true)).to_viewer);
+    hear(&mut session, &mut remote_desktop, &ServerMessage::UpdateEnd);
+    assert!(session.must_pause_link());
+    let asked = to_viewer(&say(&mut session, &remote_desktop, request(true)).to_viewer);
     assert_eq!(rectangles(&asked), [&size]);
 }
 
 #[test]
 fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
-    let mut known = known();
-    let mut seat = Seat::new(SIZE);
+    let mut remote_desktop = remote_desktop();
+    let mut session = ViewerSession::new(SIZE);
     let rect = Rect::new(0, 0, 9, 9);
     let enable = |enable| ClientMessage::EnableContinuousUpdates { enable, rect };
     // Before it was told that this is understood, it counts for nothing.
-    say(&mut seat, &known, enable(true));
+    say(&mut session, &remote_desktop, enable(true));
     let encodings = vec![encoding::FENCE, encoding::CONTINUOUS_UPDATES];
-    say(&mut seat, &known, ClientMessage::SetEncodings(encodings));
-    let told = to_viewer(&say(&mut seat, &known, request(false)).to_viewer);
+    say(
+        &mut session,
+        &remote_desktop,
+        ClientMessage::SetEncodings(encodings),
+    );
+    let told = to_viewer(&say(&mut session, &remote_desktop, request(false)).to_viewer);
     let [
         ServerMessage::Fence { flags, .. },
         ServerMessage::EndOfContinuousUpdates,
@@ -724,11 +847,14 @@ fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
         panic!("{told:?}");
     };
     assert_ne!(flags & fence_flags::REQUEST, 0);
-    assert_eq!(say(&mut seat, &known, enable(true)).to_link, NOTHING);
+    assert_eq!(
+        say(&mut session, &remote_desktop, enable(true)).to_link,
+        NOTHING
+    );
     // The first of its questions is open, too.
     let mut asked = Vec::new();
     loop {
-        let told = update(&mut seat, &mut known, &[]);
+        let told = update(&mut session, &mut remote_desktop, &[]);
         if told.is_empty() {
             break;
         }
@@ -740,32 +866,32 @@ fn a_viewer_with_continuous_updates_may_be_a_little_behind() {
         _ => None,
     });
     let (_, answer) = fence(0, &last.unwrap());
-    let invented = say(&mut seat, &known, fence(0, b"never asked").1);
+    let invented = say(&mut session, &remote_desktop, fence(0, b"never asked").1);
     assert_eq!(invented.to_viewer, NOTHING);
-    let answered = say(&mut seat, &known, answer);
+    let answered = say(&mut session, &remote_desktop, answer);
     assert_eq!(answered.to_link, NOTHING);
     assert_ne!(answered.to_viewer, NOTHING);
     // The end is confirmed, and then it has to ask again.
-    let ended = say(&mut seat, &known, enable(false)).to_viewer;
+    let ended = say(&mut session, &remote_desktop, enable(false)).to_viewer;
     assert_eq!(to_viewer(&ended), [ServerMessage::EndOfContinuousUpdates]);
-    assert_eq!(update(&mut seat, &mut known, &[]), []);
+    assert_eq!(update(&mut session, &mut remote_desktop, &[]), []);
 }
 
 #[test]
 fn a_viewers_own_fences_are_answered_here() {
-    let known = known();
-    let mut seat = listening(&known, &[encoding::FENCE]);
+    let remote_desktop = remote_desktop();
+    let mut session = listening(&remote_desktop, &[encoding::FENCE]);
     let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
     let (_, question) = fence(flags, b"mine");
     let (answer, _) = fence(fence_flags::BLOCK_BEFORE, b"mine");
-    let said = say(&mut seat, &known, question);
+    let said = say(&mut session, &remote_desktop, question);
     assert_eq!(said.to_link, NOTHING);
     assert_eq!(to_viewer(&said.to_viewer), [answer]);
 }
 
 /// A customer's side that answers every request with the whole of `screen`.
 struct Customer {
-    hub: Arc<Hub>,
+    hub: Arc<ViewerHub>,
     reader: PictureReader,
     input: tokio::sync::mpsc::Receiver<Vec<u8>>,
     parser: ClientParser,
@@ -774,7 +900,7 @@ struct Customer {
 
 impl Customer {
     async fn new() -> Self {
-        let (hub, ToLink { input, .. }) = Hub::new();
+        let (hub, ToLink { input, .. }) = ViewerHub::new();
         let pixels = 0..usize::from(SIZE.0) * usize::from(SIZE.1);
         let screen = pixels
             .flat_map(|at| [at as u8, (at >> 3) as u8, (at * 7) as u8, 0])
@@ -832,12 +958,12 @@ impl Customer {
 
 /// Connects a real client to the hub; comes back with it and with how its service ends.
 async fn client(
-    hub: &Arc<Hub>,
+    hub: &Arc<ViewerHub>,
     security: Security,
     password: &'static str,
 ) -> (
     VncClient,
-    tokio::task::JoinHandle<Result<Left, ViewerError>>,
+    tokio::task::JoinHandle<Result<ViewerExit, ViewerError>>,
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -902,7 +1028,7 @@ async fn viewers_come_and_go_and_each_sees_the_whole_screen() {
         assert_eq!(as_rgb(&first_picture(&client).await), expected);
         client.close().await.unwrap();
         drop(client);
-        assert_eq!(served.await.unwrap().unwrap(), Left::Gone);
+        assert_eq!(served.await.unwrap().unwrap(), ViewerExit::Gone);
     }
 }
 
@@ -935,7 +1061,7 @@ async fn the_last_viewer_that_comes_has_the_seat() {
         {}
         customer.answer_request().await;
     });
-    assert_eq!(served.await.unwrap().unwrap(), Left::Replaced);
+    assert_eq!(served.await.unwrap().unwrap(), ViewerExit::Replaced);
     first_picture(&second).await;
     hub.close();
 }
@@ -972,14 +1098,14 @@ async fn the_end_of_the_session_sends_viewers_away() {
     let customer = Customer::new().await;
     let (client, served) = client(&customer.hub, Security::None, "").await;
     customer.hub.close();
-    assert_eq!(served.await.unwrap().ok(), Some(Left::Over));
+    assert_eq!(served.await.unwrap().ok(), Some(ViewerExit::Over));
     drop(client);
-    assert!(customer.hub.sit().is_none());
+    assert!(customer.hub.attach_viewer().is_none());
 }
 
 #[tokio::test]
 async fn a_customer_who_sends_rubbish_is_found_out() {
-    let (hub, _ends) = Hub::new();
+    let (hub, _ends) = ViewerHub::new();
     let mut huge = Vec::new();
     encode::server::server_init(
         &mut huge,

@@ -9,11 +9,10 @@ use etatuki_rfb::{
 };
 
 use super::{
-    Known,
-    held::Held,
-    latin1,
-    outgoing::Outgoing,
-    terms::{CannotResize, Terms},
+    RemoteDesktop, latin1,
+    negotiated_viewer::{CannotResize, NegotiatedViewer},
+    pressed_input::PressedInput,
+    write_buffer::WriteBuffer,
 };
 
 /// What the customer's side may be told that a viewer understands. Anything else that a viewer announces
@@ -56,10 +55,10 @@ pub(crate) struct Actions {
 
 /// A viewer past its handshake.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    terms: Terms,
+pub(crate) struct ViewerSession {
+    negotiated_viewer: NegotiatedViewer,
     /// What it is sent. Whoever serves it takes it from here.
-    pub(super) outgoing: Outgoing,
+    pub(super) write_buffer: WriteBuffer,
     /// The pixel format that it wants from the next update on.
     next_format: Option<PixelFormat>,
     /// The pointer's place is shown beside the viewer, which needn't know of it.
@@ -73,9 +72,9 @@ pub(crate) struct Seat {
     /// It has asked for an update.
     wants: bool,
     /// Our fences that it hasn't answered, by number.
-    behind: VecDeque<u32>,
+    unacked_fences: VecDeque<u32>,
     fences: u32,
-    held: Held,
+    pressed_input: PressedInput,
     /// The update that is being collected, but for the number of its rectangles: several of the link's, if the viewer
     /// isn't ready.
     update: Vec<u8>,
@@ -89,21 +88,21 @@ pub(crate) struct Seat {
     rectangles: u16,
 }
 
-impl Seat {
+impl ViewerSession {
     /// A viewer that has just been told this size by its ServerInit.
     pub(crate) fn new(size: (u16, u16)) -> Self {
         Self {
-            terms: Terms::new(size),
-            outgoing: Outgoing::default(),
+            negotiated_viewer: NegotiatedViewer::new(size),
+            write_buffer: WriteBuffer::default(),
             next_format: None,
             places: false,
             listening: false,
             continuous_told: false,
             continuous: false,
             wants: false,
-            behind: VecDeque::new(),
+            unacked_fences: VecDeque::new(),
             fences: 0,
-            held: Held::default(),
+            pressed_input: PressedInput::default(),
             update: begun(),
             inside: false,
             waiting: false,
@@ -120,18 +119,18 @@ impl Seat {
 
     /// Whether the viewer may use pointer events with nine buttons from now on.
     pub(crate) const fn extended_pointer(&self) -> bool {
-        self.terms.extended_pointer
+        self.negotiated_viewer.extended_pointer
     }
 
     /// Whether the link's next update has to wait until the viewer has taken in what it got.
-    pub(crate) fn must_wait(&self) -> bool {
+    pub(crate) fn must_pause_link(&self) -> bool {
         let full = self.sized || self.update.len() > MAX_WAITING;
         self.listening && self.waiting && full
     }
 
     /// Whether the viewer can be sent an update.
     fn is_ready(&self) -> bool {
-        let follows = self.continuous && self.behind.len() <= MAX_BEHIND;
+        let follows = self.continuous && self.unacked_fences.len() <= MAX_BEHIND;
         self.wants || follows
     }
 
@@ -140,21 +139,21 @@ impl Seat {
     ///
     /// # Errors
     /// The viewer must go: the screen's size changed before its first request, and it can't follow.
-    pub(crate) fn viewer_said(
+    pub(crate) fn on_client_message(
         &mut self,
         message: ClientMessage,
-        known: &Known,
+        remote_desktop: &RemoteDesktop,
         control: bool,
     ) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
-            ClientMessage::SetPixelFormat(format) if self.outgoing.is_open() => {
+            ClientMessage::SetPixelFormat(format) if self.write_buffer.is_open() => {
                 self.next_format = Some(format);
             }
-            ClientMessage::SetPixelFormat(format) => self.terms.format = format,
+            ClientMessage::SetPixelFormat(format) => self.negotiated_viewer.format = format,
             ClientMessage::SetEncodings(encodings) => self.encodings(&encodings, &mut actions),
             ClientMessage::UpdateRequest { .. } if !self.listening => {
-                self.first_request(known, &mut actions)?;
+                self.first_request(remote_desktop, &mut actions)?;
             }
             ClientMessage::UpdateRequest { incremental, .. } => {
                 self.wants = true;
@@ -176,7 +175,7 @@ impl Seat {
             ClientMessage::EnableContinuousUpdates { enable, .. } => self.enable_continuous(enable),
             ClientMessage::SetDesktopSize { .. } if control => actions.pass(&message, false),
             ClientMessage::SetDesktopSize { .. } => {
-                self.forbid_resize(known);
+                self.forbid_resize(remote_desktop);
             }
         }
         Ok(actions)
@@ -186,12 +185,15 @@ impl Seat {
     ///
     /// # Errors
     /// The viewer must go: it can't follow a new size.
-    pub(crate) fn link_said(&mut self, message: &ServerMessage) -> Result<Actions, CannotResize> {
+    pub(crate) fn on_server_message(
+        &mut self,
+        message: &ServerMessage,
+    ) -> Result<Actions, CannotResize> {
         let mut actions = Actions::default();
         match message {
             ServerMessage::UpdateStart => self.begin(),
             ServerMessage::Rectangle(rectangle) if self.listening => {
-                let before = self.terms.size;
+                let before = self.negotiated_viewer.size;
                 let sizes = matches!(
                     rectangle,
                     Rectangle::DesktopSize { .. } | Rectangle::ExtendedDesktopSize { .. }
@@ -200,10 +202,10 @@ impl Seat {
                     self.end_update();
                 }
                 self.sized |= sizes;
-                let update = self.outgoing.open().unwrap_or(&mut self.update);
-                self.rectangles += self.terms.put(rectangle, update)?;
-                if self.terms.size != before {
-                    actions.pass(&streaming(true, self.terms.size), false);
+                let update = self.write_buffer.open().unwrap_or(&mut self.update);
+                self.rectangles += self.negotiated_viewer.put(rectangle, update)?;
+                if self.negotiated_viewer.size != before {
+                    actions.pass(&streaming(true, self.negotiated_viewer.size), false);
                 }
                 if self.update.len() > MAX_UPDATE || self.rectangles == u16::MAX - 1 {
                     self.end_update();
@@ -211,14 +213,16 @@ impl Seat {
             }
             ServerMessage::UpdateEnd => {
                 self.inside = false;
-                if self.outgoing.is_open() {
+                if self.write_buffer.is_open() {
                     self.end_update();
                 } else {
                     self.waiting = self.listening;
                     self.hand_over();
                 }
             }
-            ServerMessage::Bell if self.listening => encode::server::bell(self.outgoing.messages()),
+            ServerMessage::Bell if self.listening => {
+                encode::server::bell(self.write_buffer.messages())
+            }
             // The clipboard has a stream of its own, and fences are answered for every viewer alike.
             _ => {}
         }
@@ -228,31 +232,31 @@ impl Seat {
     /// The customer's clipboard, for a viewer that isn't our page.
     pub(crate) fn clipboard(&mut self, text: &str) {
         if self.listening {
-            encode::server::cut_text(self.outgoing.messages(), &latin1::from_text(text));
+            encode::server::cut_text(self.write_buffer.messages(), &latin1::from_text(text));
         }
     }
 
     /// The customer has taken control back and released every key there.
-    pub(crate) fn control_lost(&mut self) {
-        self.held.forget();
+    pub(crate) fn on_control_revoked(&mut self) {
+        self.pressed_input.forget();
     }
 
     /// What the customer's side must hear when this viewer is gone: keys are released, no updates come.
-    pub(crate) fn leave(mut self, control: bool) -> Vec<u8> {
+    pub(crate) fn detach(mut self, control: bool) -> Vec<u8> {
         let mut actions = Actions::default();
         if control {
-            for release in self.held.release() {
-                actions.pass(&release, self.terms.extended_pointer);
+            for release in self.pressed_input.release() {
+                actions.pass(&release, self.negotiated_viewer.extended_pointer);
             }
         }
         if self.listening {
-            actions.pass(&streaming(false, self.terms.size), false);
+            actions.pass(&streaming(false, self.negotiated_viewer.size), false);
         }
         actions.to_link
     }
 
     fn encodings(&mut self, encodings: &[i32], actions: &mut Actions) {
-        self.terms.announce(encodings);
+        self.negotiated_viewer.announce(encodings);
         let mut seen = BTreeSet::new();
         let passed_on = encodings
             .iter()
@@ -270,31 +274,38 @@ impl Seat {
 
     /// A new viewer gets the whole picture, whatever its first request says, and what the customer's side
     /// told an earlier one.
-    fn first_request(&mut self, known: &Known, actions: &mut Actions) -> Result<(), CannotResize> {
+    fn first_request(
+        &mut self,
+        remote_desktop: &RemoteDesktop,
+        actions: &mut Actions,
+    ) -> Result<(), CannotResize> {
         self.listening = true;
         self.wants = true;
         self.clear_update();
-        self.rectangles = self.terms.introduce(known, &mut self.update)?;
+        self.rectangles = self
+            .negotiated_viewer
+            .introduce(remote_desktop, &mut self.update)?;
         if self.rectangles > 0 {
             self.end_update();
         }
         self.tell_continuous();
         let whole = ClientMessage::UpdateRequest {
             incremental: false,
-            rect: whole(known.size),
+            rect: whole(remote_desktop.size),
         };
-        actions.pass(&streaming(true, known.size), false);
+        actions.pass(&streaming(true, remote_desktop.size), false);
         actions.pass(&whole, false);
         Ok(())
     }
 
     /// Once: a fence and the end of continuous updates say that both are understood.
     fn tell_continuous(&mut self) {
-        let both = self.terms.has(encoding::FENCE) && self.terms.has(encoding::CONTINUOUS_UPDATES);
+        let both = self.negotiated_viewer.has(encoding::FENCE)
+            && self.negotiated_viewer.has(encoding::CONTINUOUS_UPDATES);
         if both && !self.continuous_told {
             self.continuous_told = true;
             self.ask();
-            encode::server::end_of_continuous_updates(self.outgoing.messages());
+            encode::server::end_of_continuous_updates(self.write_buffer.messages());
         }
     }
 
@@ -306,51 +317,51 @@ impl Seat {
         self.continuous = enable;
         self.hand_over();
         if !enable {
-            encode::server::end_of_continuous_updates(self.outgoing.messages());
+            encode::server::end_of_continuous_updates(self.write_buffer.messages());
         }
     }
 
     /// A fence to the viewer: how far it has come.
     fn ask(&mut self) {
         self.fences = self.fences.wrapping_add(1);
-        self.behind.push_back(self.fences);
+        self.unacked_fences.push_back(self.fences);
         let flags = fence_flags::REQUEST | fence_flags::BLOCK_BEFORE;
         let number = self.fences.to_be_bytes();
-        encode::server::fence(self.outgoing.messages(), flags, &number);
+        encode::server::fence(self.write_buffer.messages(), flags, &number);
     }
 
     fn input(&mut self, message: &ClientMessage, control: bool, actions: &mut Actions) {
         if control {
-            self.held.note(message);
-            actions.pass(message, self.terms.extended_pointer);
+            self.pressed_input.note(message);
+            actions.pass(message, self.negotiated_viewer.extended_pointer);
         }
     }
 
     fn fence(&mut self, flags: u32, payload: &[u8]) {
         if flags & fence_flags::REQUEST != 0 {
-            let out = self.outgoing.messages();
+            let out = self.write_buffer.messages();
             encode::server::fence(out, flags & fence_flags::KNOWN, payload);
             return;
         }
         let answered = |number: &u32| number.to_be_bytes() == payload;
-        if let Some(at) = self.behind.iter().position(answered) {
-            self.behind.drain(..=at);
+        if let Some(at) = self.unacked_fences.iter().position(answered) {
+            self.unacked_fences.drain(..=at);
             self.hand_over();
         }
     }
 
     /// Without control the size can't be asked for; the viewer waits for an answer all the same.
-    fn forbid_resize(&mut self, known: &Known) {
+    fn forbid_resize(&mut self, remote_desktop: &RemoteDesktop) {
         const THIS_CLIENT: u16 = 1;
         const PROHIBITED: u16 = 1;
-        if let Some(screens) = &known.layout {
-            let out = self.outgoing.messages();
+        if let Some(screens) = &remote_desktop.layout {
+            let out = self.write_buffer.messages();
             encode::server::update_start(out, Some(1));
             encode::server::extended_desktop_size(
                 out,
                 THIS_CLIENT,
                 PROHIBITED,
-                known.size,
+                remote_desktop.size,
                 screens,
             );
         }
@@ -361,10 +372,10 @@ impl Seat {
     fn begin(&mut self) {
         self.inside = true;
         let free = self.listening && !self.waiting && self.rectangles == 0;
-        if free && self.is_ready() && self.terms.has(encoding::LAST_RECT) {
+        if free && self.is_ready() && self.negotiated_viewer.has(encoding::LAST_RECT) {
             // What it asks for from now on is the next one.
             self.wants = false;
-            self.outgoing.open_update();
+            self.write_buffer.open_update();
         }
     }
 
@@ -383,12 +394,15 @@ impl Seat {
 
     /// An update without rectangles is sent too: a viewer asks for the next one when it has got one.
     fn end_update(&mut self) {
-        if self.outgoing.is_open() {
-            self.outgoing.close_update();
-            self.terms.format = self.next_format.take().unwrap_or(self.terms.format);
+        if self.write_buffer.is_open() {
+            self.write_buffer.close_update();
+            self.negotiated_viewer.format = self
+                .next_format
+                .take()
+                .unwrap_or(self.negotiated_viewer.format);
         } else {
             encode::server::update_count(&mut self.update, self.rectangles);
-            self.outgoing.update(&mut self.update);
+            self.write_buffer.update(&mut self.update);
             self.waiting = false;
             self.wants = false;
         }

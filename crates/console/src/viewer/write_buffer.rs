@@ -5,7 +5,7 @@ use etatuki_rfb::encode::server;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(super) struct WriteBuffer {
     bytes: Vec<u8>,
     /// Inside an update.
     open: bool,
@@ -13,7 +13,7 @@ pub(super) struct Outgoing {
     later: Vec<u8>,
 }
 
-impl Outgoing {
+impl WriteBuffer {
     /// Where whole messages are put.
     pub(super) fn messages(&mut self) -> &mut Vec<u8> {
         if self.open {

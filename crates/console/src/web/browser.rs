@@ -16,7 +16,7 @@ const KEEP_FILE: Duration = Duration::from_secs(60);
 /// # Errors
 /// There is no way to open a browser here.
 pub async fn open(address: &str) -> io::Result<()> {
-    let file = OwnFile::create(address)?;
+    let file = RedirectFile::create(address)?;
     let mut opener = opener(&file.0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -29,9 +29,9 @@ pub async fn open(address: &str) -> io::Result<()> {
 }
 
 /// Removed when dropped.
-struct OwnFile(PathBuf);
+struct RedirectFile(PathBuf);
 
-impl OwnFile {
+impl RedirectFile {
     /// A file of a fresh name, readable by this user alone, that leads to the address.
     fn create(address: &str) -> io::Result<Self> {
         let folder =
@@ -55,7 +55,7 @@ impl OwnFile {
     }
 }
 
-impl Drop for OwnFile {
+impl Drop for RedirectFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }

@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 use super::Shared;
 use crate::{
-    code::{Code, Read},
-    desk::{Desk, Wish},
-    session::{Command, Why},
+    code::{Code, ParsedCode},
+    controller::{SessionController, UiCommand},
+    session::{EndReason, SessionCommand},
 };
 
 /// JSON may write a character as six.
@@ -58,24 +58,24 @@ pub(super) async fn socket(
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(|socket| async move {
             shared.pages.send_modify(|open| *open += 1);
-            let _left = Leaving(&shared);
-            serve(socket, shared.desk.clone()).await;
+            let _left = OpenPage(&shared);
+            serve(socket, shared.controller.clone()).await;
         })
 }
 
-struct Leaving<'a>(&'a Shared);
+struct OpenPage<'a>(&'a Shared);
 
-impl Drop for Leaving<'_> {
+impl Drop for OpenPage<'_> {
     fn drop(&mut self) {
         self.0.pages.send_modify(|open| *open -= 1);
     }
 }
 
-async fn serve(socket: WebSocket, desk: Desk) {
+async fn serve(socket: WebSocket, controller: SessionController) {
     let (mut out, mut input) = socket.split();
-    let mut snapshots = desk.snapshots();
+    let mut snapshots = controller.snapshots();
     snapshots.mark_changed();
-    let mut extras = desk.extras();
+    let mut ephemeral = controller.ephemeral();
     let telling = async {
         loop {
             let message = tokio::select! {
@@ -83,7 +83,7 @@ async fn serve(socket: WebSocket, desk: Desk) {
                     Ok(()) => json(&**snapshots.borrow_and_update()),
                     Err(_) => return,
                 },
-                extra = extras.recv() => match extra {
+                extra = ephemeral.recv() => match extra {
                     Ok(extra) => json(&extra),
                     Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => return,
@@ -97,8 +97,8 @@ async fn serve(socket: WebSocket, desk: Desk) {
     let hearing = async {
         while let Some(Ok(message)) = input.next().await {
             match message {
-                Message::Text(text) => match wish(text.as_str()) {
-                    Some(wish) => desk.wish(wish).await,
+                Message::Text(text) => match command(text.as_str()) {
+                    Some(command) => controller.command(command).await,
                     None => tracing::debug!("the page sent something that makes no sense"),
                 },
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -117,18 +117,18 @@ fn json(message: &impl Serialize) -> Message {
 }
 
 /// `None` for what the page would never send.
-fn wish(text: &str) -> Option<Wish> {
+fn command(text: &str) -> Option<UiCommand> {
     let command = match serde_json::from_str(text).ok()? {
         FromPage::Connect { code, password } => {
-            return Some(Wish::Connect(Box::new(read(&code, password)?)));
+            return Some(UiCommand::Connect(Box::new(read(&code, password)?)));
         }
-        FromPage::AskView {} => Command::Ask(Ask::View),
-        FromPage::AskControl {} => Command::Ask(Ask::Control),
-        FromPage::AskSwitch { backend } => Command::Ask(Ask::Switch { backend }),
-        FromPage::Clipboard { text } => Command::Clipboard(text),
-        FromPage::End {} => Command::End(Why::Agent),
+        FromPage::AskView {} => SessionCommand::Ask(Ask::View),
+        FromPage::AskControl {} => SessionCommand::Ask(Ask::Control),
+        FromPage::AskSwitch { backend } => SessionCommand::Ask(Ask::Switch { backend }),
+        FromPage::Clipboard { text } => SessionCommand::Clipboard(text),
+        FromPage::End {} => SessionCommand::End(EndReason::Agent),
     };
-    Some(Wish::Session(command))
+    Some(UiCommand::Session(command))
 }
 
 /// The page has checked the code already; see `web/src/code.ts`.
@@ -136,8 +136,8 @@ fn read(code: &str, password: Option<Zeroizing<String>>) -> Option<Code> {
     match password {
         Some(password) => Code::with_password(code, &password).ok(),
         None => match Code::read(code).ok()? {
-            Read::Whole(code) => Some(code),
-            Read::NeedsPassword(_) => None,
+            ParsedCode::Complete(code) => Some(code),
+            ParsedCode::NeedsPassword(_) => None,
         },
     }
 }
@@ -148,7 +148,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let shown = wish(text).map_or_else(|| "nothing".to_owned(), |wish| format!("{wish:?}"));
+        let shown =
+            command(text).map_or_else(|| "nothing".to_owned(), |command| format!("{command:?}"));
         assert_eq!(shown, expected);
     }
 
@@ -172,7 +173,7 @@ mod tests {
             etatuki_trust::SessionCode::mint("12345678".parse().unwrap(), 4_711u64.to_le_bytes());
         let [id, password] = [0, 1].map(|at| code.shown().fields[at].digits.clone());
         let text = format!(r#"{{"type":"connect","code":"{id}","password":"{password}"}}"#);
-        let shown = format!("{:?}", wish(&text));
+        let shown = format!("{:?}", command(&text));
         assert!(
             shown.contains("Connect") && !shown.contains(code.secret.expose()),
             "{shown}"

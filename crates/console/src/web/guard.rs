@@ -54,7 +54,7 @@ impl FromStr for Ancestor {
 }
 
 /// See the module.
-pub(super) struct Guard {
+pub(super) struct RequestGuard {
     hosts: [String; 2],
     cookie_name: String,
     cookie: Zeroizing<String>,
@@ -64,7 +64,7 @@ pub(super) struct Guard {
     framed: bool,
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for RequestGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("hosts", &self.hosts)
@@ -72,7 +72,7 @@ impl fmt::Debug for Guard {
     }
 }
 
-impl Guard {
+impl RequestGuard {
     /// A guard with a fresh token and cookie.
     pub(super) fn new(port: u16, ancestors: Vec<Ancestor>) -> io::Result<Self> {
         let framed = !ancestors.is_empty();
@@ -98,7 +98,7 @@ impl Guard {
     }
 
     /// The cookie for the token, once.
-    pub(super) fn trade(&self, offered: &str) -> Option<String> {
+    pub(super) fn redeem_token(&self, offered: &str) -> Option<String> {
         let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         if !token.as_ref().is_some_and(|token| same(token, offered)) {
             return None;
@@ -116,7 +116,7 @@ impl Guard {
     }
 
     /// Whether the request brings the cookie.
-    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn has_cookie(&self, headers: &HeaderMap) -> bool {
         let cookies = headers
             .get_all(header::COOKIE)
             .iter()
@@ -140,7 +140,7 @@ impl Guard {
         one(headers, header::ORIGIN).and_then(|origin| origin.strip_prefix("http://")) == Some(host)
     }
 
-    fn verdict(&self, path: &str, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    fn authorize(&self, path: &str, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         if !self.is_our_host(headers) {
             return Err((
                 StatusCode::MISDIRECTED_REQUEST,
@@ -153,7 +153,7 @@ impl Guard {
                 "requests of other pages are refused\n",
             ));
         }
-        if !OPEN_PATHS.contains(&path) && !self.knows(headers) {
+        if !OPEN_PATHS.contains(&path) && !self.has_cookie(headers) {
             return Err((
                 StatusCode::UNAUTHORIZED,
                 "open the console by the address that it prints\n",
@@ -162,7 +162,7 @@ impl Guard {
         Ok(())
     }
 
-    fn dress(&self, headers: &mut HeaderMap) {
+    fn add_security_headers(&self, headers: &mut HeaderMap) {
         let fixed = [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
@@ -192,14 +192,14 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
-    let verdict = shared
+    let authorize = shared
         .guard
-        .verdict(request.uri().path(), request.headers());
-    let mut response = match verdict {
+        .authorize(request.uri().path(), request.headers());
+    let mut response = match authorize {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
-    shared.guard.dress(response.headers_mut());
+    shared.guard.add_security_headers(response.headers_mut());
     response
 }
 
@@ -279,17 +279,17 @@ mod tests {
 
     #[test]
     fn a_token_is_good_once() {
-        let guard = Guard::new(1, Vec::new()).unwrap();
+        let guard = RequestGuard::new(1, Vec::new()).unwrap();
         let token = guard.token();
         assert_eq!(token.len(), 43);
-        assert_eq!(guard.trade(""), None);
-        assert_eq!(guard.trade("x"), None);
+        assert_eq!(guard.redeem_token(""), None);
+        assert_eq!(guard.redeem_token("x"), None);
         assert!(
             guard
-                .trade(&token)
+                .redeem_token(&token)
                 .is_some_and(|cookie| cookie.contains("HttpOnly; SameSite=Strict"))
         );
-        assert_eq!(guard.trade(&token), None);
-        assert_eq!(guard.trade(""), None);
+        assert_eq!(guard.redeem_token(&token), None);
+        assert_eq!(guard.redeem_token(""), None);
     }
 }

@@ -30,10 +30,10 @@ pub use browser::open as open_browser;
 pub use guard::{Ancestor, AncestorError};
 
 use crate::{
-    desk::Desk,
-    session::{Command, Office, Why},
+    controller::SessionController,
+    session::{AgentContext, EndReason, SessionCommand},
 };
-use guard::Guard;
+use guard::RequestGuard;
 
 /// A session without any page is ended after this: nobody looks, and the customer is told that somebody does.
 const NOBODY_WATCHING: Duration = Duration::from_secs(120);
@@ -51,14 +51,14 @@ pub struct Console {
 /// What the handlers share.
 #[derive(Debug)]
 struct Shared {
-    desk: Desk,
-    guard: Guard,
+    controller: SessionController,
+    guard: RequestGuard,
     /// Pages that listen now.
     pages: watch::Sender<usize>,
 }
 
 #[derive(Deserialize)]
-struct Entrance {
+struct PageQuery {
     token: Option<String>,
 }
 
@@ -67,12 +67,16 @@ impl Console {
     ///
     /// # Errors
     /// What the system said.
-    pub async fn open(office: Office, port: u16, ancestors: Vec<Ancestor>) -> io::Result<Self> {
+    pub async fn open(
+        context: AgentContext,
+        port: u16,
+        ancestors: Vec<Ancestor>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let guard = Guard::new(address.port(), ancestors)?;
+        let guard = RequestGuard::new(address.port(), ancestors)?;
         let shared = Shared {
-            desk: Desk::open(office),
+            controller: SessionController::open(context),
             guard,
             pages: watch::Sender::new(0),
         };
@@ -98,7 +102,7 @@ impl Console {
     /// # Errors
     /// The port failed.
     pub async fn serve(self, until: impl Future<Output = ()>) -> io::Result<()> {
-        let desk = self.shared.desk.clone();
+        let controller = self.shared.controller.clone();
         // Without it every small message would wait for an answer to the one before.
         let listener = self
             .listener
@@ -109,8 +113,8 @@ impl Console {
             () = end_unwatched(&self.shared) => Ok(()),
             () = until => Ok(()),
         };
-        desk.end().await;
-        let _ = tokio::time::timeout(FAREWELL, desk.idle()).await;
+        controller.end().await;
+        let _ = tokio::time::timeout(FAREWELL, controller.idle()).await;
         served
     }
 }
@@ -136,12 +140,12 @@ fn router(shared: Arc<Shared>) -> Router {
 async fn page(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
-    Query(entrance): Query<Entrance>,
+    Query(entrance): Query<PageQuery>,
 ) -> Response {
-    let known = shared.guard.knows(&headers);
+    let known = shared.guard.has_cookie(&headers);
     match entrance.token {
         Some(_) if known => Redirect::to("/").into_response(),
-        Some(token) => match shared.guard.trade(&token) {
+        Some(token) => match shared.guard.redeem_token(&token) {
             Some(cookie) => ([(header::SET_COOKIE, cookie)], Html(assets::WELCOME)).into_response(),
             None => (StatusCode::UNAUTHORIZED, Html(assets::LOCKED)).into_response(),
         },
@@ -157,13 +161,13 @@ async fn end_unwatched(shared: &Shared) {
         let _ = pages.wait_for(|open| *open == 0).await;
         let back = pages.wait_for(|open| *open > 0);
         if tokio::time::timeout(NOBODY_WATCHING, back).await.is_err() {
-            let mut snapshots = shared.desk.snapshots();
+            let mut snapshots = shared.controller.snapshots();
             if snapshots.borrow_and_update().is_busy() {
                 tracing::info!("no page is open: the session is ended");
                 shared
-                    .desk
-                    .wish(crate::desk::Wish::Session(Command::End(
-                        Why::NobodyWatching,
+                    .controller
+                    .command(crate::controller::UiCommand::Session(SessionCommand::End(
+                        EndReason::NobodyWatching,
                     )))
                     .await;
             }

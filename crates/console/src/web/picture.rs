@@ -14,7 +14,7 @@ use etatuki_rfb::Security;
 use futures_util::{SinkExt as _, StreamExt as _};
 
 use super::Shared;
-use crate::viewer::{Left, WebSink, WebSource, serve};
+use crate::viewer::{ViewerExit, WebSink, WebSource, serve};
 
 /// More than noVNC sends in a message; a pasted text is cut long before.
 const MAX_MESSAGE: usize = 2 << 20;
@@ -28,7 +28,7 @@ pub(super) async fn socket(
     State(shared): State<Arc<Shared>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let Some(hub) = shared.desk.hub() else {
+    let Some(hub) = shared.controller.hub() else {
         return (StatusCode::CONFLICT, "there is no session\n").into_response();
     };
     upgrade
@@ -37,9 +37,9 @@ pub(super) async fn socket(
             let (sink, source) = socket.split();
             let mut sink = WebSink(sink);
             let code = match serve(&hub, WebSource(source), &mut sink, Security::None).await {
-                Ok(Left::Gone) => return,
-                Ok(Left::Replaced) => TAKEN_ELSEWHERE,
-                Ok(Left::Over) => SESSION_OVER,
+                Ok(ViewerExit::Gone) => return,
+                Ok(ViewerExit::Replaced) => TAKEN_ELSEWHERE,
+                Ok(ViewerExit::Over) => SESSION_OVER,
                 Err(error) => {
                     tracing::info!(%error, "the page's viewer was sent away");
                     SENT_AWAY

@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-fn office() -> Office {
+fn context() -> AgentContext {
     let key = AgentKey::from_seed([2; 32]);
     let data = CardData {
         serial: 1,
@@ -49,7 +49,7 @@ fn office() -> Office {
         key: key.public(),
     };
     let card = AgentCard::issue(&VendorKey::from_seed([1; 32]), data).unwrap();
-    Office {
+    AgentContext {
         agent: AgentFile { card, key },
         service: Service::new("http://127.0.0.1:9").unwrap(),
     }
@@ -57,7 +57,7 @@ fn office() -> Office {
 
 async fn serve(ancestors: &[&str]) -> Served {
     let ancestors = ancestors.iter().map(|text| text.parse().unwrap()).collect();
-    let console = Console::open(office(), 0, ancestors).await.unwrap();
+    let console = Console::open(context(), 0, ancestors).await.unwrap();
     let (_, token) = console
         .address()
         .split_once("?token=")
@@ -105,7 +105,7 @@ impl Served {
         self.address.to_string()
     }
 
-    async fn trade(&self) -> Answer {
+    async fn redeem_token(&self) -> Answer {
         self.ask(
             &format!("/?token={}", self.token),
             &[("Host", &self.host())],
@@ -115,7 +115,7 @@ impl Served {
 
     /// The cookie as a browser sends it back.
     async fn cookie(&self) -> String {
-        let answer = self.trade().await;
+        let answer = self.redeem_token().await;
         let cookie = answer.header("Set-Cookie").unwrap();
         cookie.split(';').next().unwrap().to_owned()
     }
@@ -142,7 +142,7 @@ const UPGRADE: [(&str, &str); 4] = [
 #[tokio::test]
 async fn the_token_is_traded_once_for_a_strict_cookie() {
     let served = serve(&[]).await;
-    let first = served.trade().await;
+    let first = served.redeem_token().await;
     assert_eq!(first.status, 200);
     let cookie = first.header("Set-Cookie").unwrap();
     assert!(
@@ -150,7 +150,7 @@ async fn the_token_is_traded_once_for_a_strict_cookie() {
         "{cookie}"
     );
     assert!(!cookie.contains(&served.token) && !first.body.contains(&served.token));
-    let second = served.trade().await;
+    let second = served.redeem_token().await;
     assert_eq!((second.status, second.header("Set-Cookie")), (401, None));
     let guess = served
         .ask("/?token=AAAA", &[("Host", &served.host())])
