@@ -2,7 +2,7 @@
 //! reads what comes out sees in the end what the screen shows.
 
 use crate::model::Client;
-use etatuki_picture::{MAX_UPDATE_PIXELS, Screen, Updater};
+use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, Updater};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerMessage, ServerParser,
 };
@@ -38,7 +38,7 @@ pub(crate) fn picture(mut input: &[u8]) {
 struct World {
     tool: ServerParser,
     agent: ClientParser,
-    screen: Screen,
+    framebuffer: Framebuffer,
     updater: Updater,
     now: Duration,
     client: Client,
@@ -55,7 +55,7 @@ impl World {
         Self {
             tool: ServerParser::new(limits, PixelFormat::BGRX, width, height),
             agent: ClientParser::new(limits),
-            screen: Screen::new(width, height),
+            framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
             now: Duration::ZERO,
             client: Client::new(width, height),
@@ -69,7 +69,7 @@ impl World {
         loop {
             match self.tool.next() {
                 Ok(Some(ServerMessage::Rectangle(rectangle))) => {
-                    let applied = self.screen.apply(&rectangle);
+                    let applied = self.framebuffer.apply(&rectangle);
                     applied.expect("the parser lets only through what fits");
                 }
                 Ok(Some(_)) => {}
@@ -112,14 +112,14 @@ impl World {
             ClientMessage::SetDesktopSize { width, .. } => {
                 return self.updater.desktop_size_answer(width % 4).is_ok();
             }
-            ClientMessage::Key { .. } => self.updater.acts(&self.screen),
+            ClientMessage::Key { .. } => self.updater.acts(&self.framebuffer),
             _ => {}
         }
         true
     }
 
     fn next(&mut self) {
-        if let Some(block) = self.updater.next(&mut self.screen, self.now) {
+        if let Some(block) = self.updater.next(&mut self.framebuffer, self.now) {
             assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
             self.client.take(&block, 1 << 16);
             // A line that takes a second for each block, whatever is in it.
@@ -138,11 +138,11 @@ impl World {
     fn ends(mut self) {
         self.updater.continuous(false, Rect::default());
         self.client
-            .catch_up(&mut self.updater, &mut self.screen, 1 << 16);
-        assert!(self.client.agrees_with(&self.screen));
+            .catch_up(&mut self.updater, &mut self.framebuffer, 1 << 16);
+        assert!(self.client.agrees_with(&self.framebuffer));
         assert!(!self.client.mixed);
         if self.resizes {
-            assert_eq!(self.client.bounds(), self.screen.bounds());
+            assert_eq!(self.client.bounds(), self.framebuffer.bounds());
         }
     }
 }

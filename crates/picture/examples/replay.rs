@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::time::{Duration, Instant};
 
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle, encoding};
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
@@ -51,7 +51,7 @@ struct Cost {
 fn replay(file: &str, moves: bool) -> Cost {
     let mut recording = Recording::open(file);
     let (width, height) = recording.size;
-    let mut screen = Screen::new(width, height);
+    let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
     let mut line = Line::new();
     updater.set_encodings(if moves { &[encoding::COPY_RECT] } else { &[] });
@@ -59,12 +59,12 @@ fn replay(file: &str, moves: bool) -> Cost {
     while let Some(rectangles) = recording.update() {
         let start = Instant::now();
         for rectangle in &rectangles {
-            screen.apply(rectangle).unwrap();
+            framebuffer.apply(rectangle).unwrap();
         }
         let applied = Instant::now();
-        updater.request(true, screen.bounds());
+        updater.request(true, framebuffer.bounds());
         let block = updater
-            .next(&mut screen, Duration::ZERO)
+            .next(&mut framebuffer, Duration::ZERO)
             .unwrap_or_default();
         let made = Instant::now();
         let sent = line.send(&block);

@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Limits, PixelFormat, Rect, ServerMessage, ServerParser, encoding};
 
 #[path = "../tests/scenes/mod.rs"]
@@ -44,7 +44,7 @@ fn main() {
 
 /// Blocks that were sent, and seconds that they took to make.
 fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
-    let mut screen = Screen::new(WHOLE.w, WHOLE.h);
+    let mut framebuffer = Framebuffer::new(WHOLE.w, WHOLE.h);
     let mut updater = Updater::new(WHOLE.w, WHOLE.h);
     updater.set_encodings(&[
         encoding::COPY_RECT,
@@ -62,7 +62,7 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
     while now < begun + Duration::from_secs(10) {
         if now >= next_frame && now < begun + Duration::from_secs(5) {
             let pan = frames % 9 * 9 * 4;
-            screen
+            framebuffer
                 .draw(WHOLE, &film.pixels[pan..], film.stride())
                 .unwrap();
             (frames, next_frame) = (frames + 1, next_frame + FRAME);
@@ -73,7 +73,7 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
             updater.client_fence(flags, &payload, now).unwrap();
         }
         let started = Instant::now();
-        let block = updater.next(&mut screen, now);
+        let block = updater.next(&mut framebuffer, now);
         let took = started.elapsed();
         let Some(block) = block else {
             now += Duration::from_micros(200);

@@ -2,8 +2,8 @@
 //! sent as it is.
 
 use crate::damage::{Damage, TILE};
+use crate::framebuffer::Framebuffer;
 use crate::photo::looks_like_a_photo;
-use crate::screen::Screen;
 use etatuki_rfb::{MAX_JPEG_WIDTH, Rect};
 use std::time::Duration;
 
@@ -85,14 +85,14 @@ impl Film {
 
     /// Of a frame that is still coming, the blocks that may go as JPEG: those of a film of which all has changed. They are
     /// joined where they can be.
-    pub(crate) fn ripe(&mut self, screen: &mut Screen, now: Duration) -> Vec<Rect> {
-        self.forget(screen);
+    pub(crate) fn ripe(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Vec<Rect> {
+        self.forget(framebuffer);
         let mut scenes: Vec<Rect> = Vec::new();
         for at in 0..self.blocks.len() {
             let lately = now.saturating_sub(self.blocks[at].changed) < BETWEEN;
-            let block = self.block(at, screen);
-            let whole = lately && self.moves(at) && screen.damage().covers(block);
-            let scene = (whole && self.is_scene(at, screen)).then_some(block);
+            let block = self.block(at, framebuffer);
+            let whole = lately && self.moves(at) && framebuffer.damage().covers(block);
+            let scene = (whole && self.is_scene(at, framebuffer)).then_some(block);
             scenes = joined(scenes, scene);
         }
         stacked(scenes)
@@ -109,33 +109,39 @@ impl Film {
     /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be:
     /// photographs that move; or all of them (`every`), where what stands still is too much for the line, too. Of a block
     /// at a film's edge it may be a part.
-    pub(crate) fn scenes(&mut self, rects: &[Rect], every: bool, screen: &mut Screen) -> Vec<Rect> {
-        self.forget(screen);
-        let screen = &*screen;
+    pub(crate) fn scenes(
+        &mut self,
+        rects: &[Rect],
+        every: bool,
+        framebuffer: &mut Framebuffer,
+    ) -> Vec<Rect> {
+        self.forget(framebuffer);
+        let framebuffer = &*framebuffer;
         let mut changed = vec![0usize; self.blocks.len()];
         for rect in rects {
             for at in self.touched(*rect) {
                 if every || self.moves(at) {
-                    let inside = self.block(at, screen).intersection(rect);
+                    let inside = self.block(at, framebuffer).intersection(rect);
                     changed[at] += inside.map_or(0, |inside| inside.area());
                 }
             }
         }
         // A little of a picture costs less as it is than the whole block anew.
-        let much = |at: usize| changed[at] > 0 && changed[at] * 2 >= self.block(at, screen).area();
+        let much =
+            |at: usize| changed[at] > 0 && changed[at] * 2 >= self.block(at, framebuffer).area();
         let much: Vec<bool> = (0..self.blocks.len()).map(much).collect();
         let photos: Vec<bool> = (0..self.blocks.len())
-            .map(|at| much[at] && self.is_scene(at, screen))
+            .map(|at| much[at] && self.is_scene(at, framebuffer))
             .collect();
         let shows_film = |film: &Self, at: usize| photos[at] || film.blocks[at].ahead;
         let mut scenes: Vec<Rect> = Vec::new();
         for at in (0..self.blocks.len()).filter(|at| much[*at]) {
-            let block = self.block(at, screen);
+            let block = self.block(at, framebuffer);
             let scene = if photos[at] {
                 Some(block)
             } else if self.moves(at) && self.neighbours(at).any(|beside| shows_film(self, beside)) {
                 let within = &mut self.blocks[at].judged.within;
-                *within.get_or_insert_with(|| film_within(screen, block))
+                *within.get_or_insert_with(|| film_within(framebuffer, block))
             } else {
                 None
             };
@@ -148,9 +154,9 @@ impl Film {
     }
 
     /// What is known of blocks that have changed, or of all of them while the screen's size is another one.
-    fn forget(&mut self, screen: &mut Screen) {
-        if screen.bounds() == self.lossy.bounds() {
-            for at in screen.take_news() {
+    fn forget(&mut self, framebuffer: &mut Framebuffer) {
+        if framebuffer.bounds() == self.lossy.bounds() {
+            for at in framebuffer.take_news() {
                 self.blocks[at].judged = Judged::default();
             }
         } else {
@@ -160,11 +166,13 @@ impl Film {
         }
     }
 
-    fn is_scene(&mut self, at: usize, screen: &Screen) -> bool {
-        let (block, moves) = (self.block(at, screen), self.moves(at));
+    fn is_scene(&mut self, at: usize, framebuffer: &Framebuffer) -> bool {
+        let (block, moves) = (self.block(at, framebuffer), self.moves(at));
         let judged = &mut self.blocks[at].judged;
-        let photo = judged.photo.get_or_insert_with(|| is_photo(screen, block));
-        let quarters = || is_all_photo(screen, block);
+        let photo = judged
+            .photo
+            .get_or_insert_with(|| is_photo(framebuffer, block));
+        let quarters = || is_all_photo(framebuffer, block);
         *photo && (moves || *judged.quarters.get_or_insert_with(quarters))
     }
 
@@ -258,9 +266,11 @@ impl Film {
         Rect::new(x as u16 * SIDE, y as u16 * SIDE, SIDE, SIDE)
     }
 
-    fn block(&self, at: usize, screen: &Screen) -> Rect {
+    fn block(&self, at: usize, framebuffer: &Framebuffer) -> Rect {
         let square = self.square(at);
-        square.intersection(&screen.bounds()).unwrap_or_default()
+        square
+            .intersection(&framebuffer.bounds())
+            .unwrap_or_default()
     }
 }
 
@@ -299,7 +309,7 @@ fn stacked(scenes: Vec<Rect>) -> Vec<Rect> {
 
 /// What is left of a block without the frame of the window that the film is shown in, or the bar that lies on it: one or
 /// two rows of tiles at one of its sides. This asks more than once, so that the answer has to be surer.
-fn film_within(screen: &Screen, block: Rect) -> Option<Rect> {
+fn film_within(framebuffer: &Framebuffer, block: Rect) -> Option<Rect> {
     let (x, y) = (block.x, block.y);
     let (right, bottom) = (x + block.w, y + block.h);
     let parts = [TILE, 2 * TILE].into_iter().flat_map(|cut| {
@@ -314,7 +324,7 @@ fn film_within(screen: &Screen, block: Rect) -> Option<Rect> {
     });
     parts
         .flatten()
-        .find(|part| is_photo(screen, *part) && is_all_photo(screen, *part))
+        .find(|part| is_photo(framebuffer, *part) && is_all_photo(framebuffer, *part))
 }
 
 /// From one corner to the one that lies outside; `None` where nothing is between them.
@@ -323,13 +333,13 @@ fn between((x, y): (u16, u16), (right, bottom): (u16, u16)) -> Option<Rect> {
     inside.then(|| Rect::new(x, y, right - x, bottom - y))
 }
 
-fn is_photo(screen: &Screen, block: Rect) -> bool {
-    let stride = usize::from(screen.width()) * 4;
-    looks_like_a_photo(screen.pixels(), stride, block)
+fn is_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
+    let stride = usize::from(framebuffer.width()) * 4;
+    looks_like_a_photo(framebuffer.pixels(), stride, block)
 }
 
 /// What stands still may be text, and what outweighs the sliver of a letter in a block doesn't in its quarters.
-fn is_all_photo(screen: &Screen, block: Rect) -> bool {
+fn is_all_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
     let (w, h) = (block.w / 2, block.h / 2);
     [(0, 0), (w, 0), (0, h), (w, h)]
         .map(|(x, y)| Rect {
@@ -339,5 +349,5 @@ fn is_all_photo(screen: &Screen, block: Rect) -> bool {
             h: if y == 0 { h } else { block.h - h },
         })
         .into_iter()
-        .all(|quarter| is_photo(screen, quarter))
+        .all(|quarter| is_photo(framebuffer, quarter))
 }

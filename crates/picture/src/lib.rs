@@ -1,12 +1,13 @@
 //! The picture: a framebuffer that knows what changed, and the updates made from it for one client.
 //!
-//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness. One [`Screen`]
+//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness. One [`Framebuffer`]
 //! serves one [`Updater`] at a time; a client that comes later gets an `Updater` of its own and sees
 //! everything anew. `docs/picture.md` tells how it works and why.
 
 mod control;
 mod damage;
 mod film;
+mod framebuffer;
 mod jpeg;
 mod moves;
 mod news;
@@ -14,11 +15,10 @@ mod order;
 mod pace;
 mod parts;
 mod photo;
-mod screen;
 mod seen;
 mod updater;
 
+pub use framebuffer::{Framebuffer, Framebuffer as Screen, PictureError};
 pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
 pub use photo::looks_like_a_photo;
-pub use screen::{PictureError, Screen};
 pub use updater::{Block, MAX_UPDATE_PIXELS, UpdateError, Updater};

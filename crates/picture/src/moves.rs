@@ -7,7 +7,7 @@
 //! that a wrong proposal costs bytes and never a wrong picture.
 
 use crate::damage::{TILE, rows};
-use crate::screen::{Move, Screen};
+use crate::framebuffer::{Framebuffer, Move};
 use crate::seen::Seen;
 use etatuki_rfb::Rect;
 
@@ -44,7 +44,7 @@ impl Finder {
     pub(crate) fn find(
         &mut self,
         seen: &mut Seen,
-        screen: &mut Screen,
+        framebuffer: &mut Framebuffer,
         damaged: &[Rect],
     ) -> Vec<Move> {
         if damaged.iter().map(Rect::area).sum::<usize>() < MIN_DAMAGE {
@@ -54,10 +54,10 @@ impl Finder {
             self.pause -= 1;
             return Vec::new();
         }
-        let distances = distances(seen, screen, damaged);
+        let distances = distances(seen, framebuffer, damaged);
         let moves: Vec<Move> = distances
             .into_iter()
-            .filter_map(|distance| try_move(distance, seen, screen, damaged))
+            .filter_map(|distance| try_move(distance, seen, framebuffer, damaged))
             .collect();
         if moves.is_empty() {
             self.pause = self.next_pause;
@@ -73,11 +73,11 @@ impl Finder {
 type Distance = (i32, i32);
 
 /// The distances that most pieces have moved by, the best first.
-fn distances(seen: &Seen, screen: &Screen, damaged: &[Rect]) -> Vec<Distance> {
-    let width = usize::from(screen.width());
+fn distances(seen: &Seen, framebuffer: &Framebuffer, damaged: &[Rect]) -> Vec<Distance> {
+    let width = usize::from(framebuffer.width());
     let before = |x: usize, y: usize, length| seen.stretch(x, y, length);
-    let now = |x: usize, y: usize, length| &screen.pixels()[(y * width + x) * 4..][..length];
-    let bounds = screen.bounds();
+    let now = |x: usize, y: usize, length| &framebuffer.pixels()[(y * width + x) * 4..][..length];
+    let bounds = framebuffer.bounds();
     let old = only_once(pieces(before, bounds, damaged, 1));
     let new = only_once(pieces(now, bounds, damaged, SAMPLED));
     let mut old = old.iter().peekable();
@@ -177,21 +177,23 @@ fn only_once(mut pieces: Vec<Piece>) -> Vec<Piece> {
 fn try_move(
     distance: Distance,
     seen: &mut Seen,
-    screen: &mut Screen,
+    framebuffer: &mut Framebuffer,
     damaged: &[Rect],
 ) -> Option<Move> {
-    let target = target(distance, screen.bounds(), damaged)?;
+    let target = target(distance, framebuffer.bounds(), damaged)?;
     let grid = Grid::new(target);
-    let gains = grid.map(|tile| gain(tile, distance, seen, screen));
+    let gains = grid.map(|tile| gain(tile, distance, seen, framebuffer));
     let rect = grid.best(&gains)?;
-    let rect = grown(rect, target, |strip| fits(strip, distance, seen, screen));
+    let rect = grown(rect, target, |strip| {
+        fits(strip, distance, seen, framebuffer)
+    });
     let source = moved_back(rect, distance);
     let made = Move {
         rect,
         from: (source.x, source.y),
     };
     seen.make(made);
-    seen.compare(rect, screen);
+    seen.compare(rect, framebuffer);
     Some(made)
 }
 
@@ -219,21 +221,21 @@ fn moved_back(rect: Rect, (dx, dy): Distance) -> Rect {
 }
 
 /// Whether what the client has at the rectangle's source is what the screen shows in it.
-fn fits(rect: Rect, distance: Distance, seen: &Seen, screen: &Screen) -> bool {
-    let (source, width) = (moved_back(rect, distance), usize::from(screen.width()));
+fn fits(rect: Rect, distance: Distance, seen: &Seen, framebuffer: &Framebuffer) -> bool {
+    let (source, width) = (moved_back(rect, distance), usize::from(framebuffer.width()));
     let length = usize::from(rect.w) * 4;
     rows(rect).zip(rows(source)).all(|(to, from)| {
         let at = (to * width + usize::from(rect.x)) * 4;
-        screen.pixels()[at..at + length] == *seen.stretch(source.x.into(), from, length)
+        framebuffer.pixels()[at..at + length] == *seen.stretch(source.x.into(), from, length)
     })
 }
 
 /// Tiles that needn't be sent if this one is part of the move: one that becomes right, or less one
 /// that was right and becomes wrong.
-fn gain(tile: Rect, distance: Distance, seen: &Seen, screen: &mut Screen) -> i32 {
+fn gain(tile: Rect, distance: Distance, seen: &Seen, framebuffer: &mut Framebuffer) -> i32 {
     match (
-        screen.damage().touches(tile),
-        fits(tile, distance, seen, screen),
+        framebuffer.damage().touches(tile),
+        fits(tile, distance, seen, framebuffer),
     ) {
         (true, true) => 1,
         (false, false) => -1,

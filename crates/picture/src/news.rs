@@ -45,7 +45,7 @@ impl News {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screen::Screen;
+    use crate::framebuffer::Framebuffer;
     use etatuki_rfb::Rectangle;
     use proptest::prelude::*;
 
@@ -74,16 +74,16 @@ mod tests {
     }
 
     /// The pixels of a block.
-    fn cut(screen: &Screen, at: usize) -> Vec<u8> {
+    fn cut(framebuffer: &Framebuffer, at: usize) -> Vec<u8> {
         let columns = usize::from(SIZE.0.div_ceil(SIDE));
         let (x, y) = ((at % columns) as u16 * SIDE, (at / columns) as u16 * SIDE);
-        let block = Rect::new(x, y, SIDE, SIDE).intersection(&screen.bounds());
+        let block = Rect::new(x, y, SIDE, SIDE).intersection(&framebuffer.bounds());
         let block = block.expect("on the screen");
         let stride = usize::from(SIZE.0) * 4;
         let rows = usize::from(block.y)..block.bottom() as usize;
         rows.flat_map(|y| {
             let start = y * stride + usize::from(block.x) * 4;
-            screen.pixels()[start..start + usize::from(block.w) * 4].to_vec()
+            framebuffer.pixels()[start..start + usize::from(block.w) * 4].to_vec()
         })
         .collect()
     }
@@ -92,27 +92,27 @@ mod tests {
         /// Or something that is no longer true would be believed of a block.
         #[test]
         fn what_looks_otherwise_is_told(rounds in prop::collection::vec(prop::collection::vec(steps(), 1..4), 1..6)) {
-            let mut screen = Screen::new(SIZE.0, SIZE.1);
-            let all: Vec<usize> = screen.take_news().collect();
+            let mut framebuffer = Framebuffer::new(SIZE.0, SIZE.1);
+            let all: Vec<usize> = framebuffer.take_news().collect();
             prop_assert_eq!(&all, &(0..12).collect::<Vec<_>>(), "at first");
             for steps in rounds {
-                let before: Vec<_> = all.iter().map(|at| cut(&screen, *at)).collect();
+                let before: Vec<_> = all.iter().map(|at| cut(&framebuffer, *at)).collect();
                 for step in steps {
                     let rectangle = match step {
                         Step::Fill(rect, grey) => Rectangle::Raw { rect, pixels: [grey, grey, grey, 0].repeat(rect.area()) },
                         Step::Copy(rect, from) => Rectangle::CopyRect { rect, from },
                     };
-                    screen.apply(&rectangle).expect("it fits");
+                    framebuffer.apply(&rectangle).expect("it fits");
                     // What was sent is as new as before.
-                    let whole = screen.bounds();
-                    screen.damage().remove(whole);
+                    let whole = framebuffer.bounds();
+                    framebuffer.damage().remove(whole);
                 }
-                let news: Vec<usize> = screen.take_news().collect();
+                let news: Vec<usize> = framebuffer.take_news().collect();
                 for at in &all {
-                    prop_assert!(news.contains(at) || cut(&screen, *at) == before[*at], "{at}");
+                    prop_assert!(news.contains(at) || cut(&framebuffer, *at) == before[*at], "{at}");
                 }
             }
-            prop_assert_eq!(screen.take_news().count(), 0);
+            prop_assert_eq!(framebuffer.take_news().count(), 0);
         }
     }
 }

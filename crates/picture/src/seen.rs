@@ -1,7 +1,7 @@
 //! The picture that a client has: what found moves are made from, and checked against.
 
 use crate::damage::{Damage, rows, spans};
-use crate::screen::{Move, Screen};
+use crate::framebuffer::{Framebuffer, Move};
 use etatuki_rfb::Rect;
 
 /// All of a client's picture, which has the screen's size. It is known only from a moment on at which
@@ -19,10 +19,10 @@ const NOTHING: u8 = 0xff;
 
 impl Seen {
     /// The client shows exactly what the screen shows.
-    pub(crate) fn all_of(screen: &Screen) -> Self {
+    pub(crate) fn all_of(framebuffer: &Framebuffer) -> Self {
         Self {
-            bounds: screen.bounds(),
-            pixels: screen.pixels().to_vec(),
+            bounds: framebuffer.bounds(),
+            pixels: framebuffer.pixels().to_vec(),
             lost: None,
         }
     }
@@ -37,12 +37,12 @@ impl Seen {
     }
 
     /// The client was sent these pixels of the screen.
-    pub(crate) fn take(&mut self, rect: Rect, screen: &Screen) {
+    pub(crate) fn take(&mut self, rect: Rect, framebuffer: &Framebuffer) {
         let (width, length) = (usize::from(self.bounds.w), usize::from(rect.w) * 4);
         for y in rows(rect) {
             let at = (y * width + usize::from(rect.x)) * 4;
             let row = at..at + length;
-            self.pixels[row.clone()].copy_from_slice(&screen.pixels()[row]);
+            self.pixels[row.clone()].copy_from_slice(&framebuffer.pixels()[row]);
         }
         if let Some(lost) = &mut self.lost {
             lost.remove(rect);
@@ -73,16 +73,16 @@ impl Seen {
     }
 
     /// Marks as damaged, inside `rect` (not empty), exactly the stretches that the client sees otherwise.
-    pub(crate) fn compare(&self, rect: Rect, screen: &mut Screen) {
-        screen.damage().remove(rect);
+    pub(crate) fn compare(&self, rect: Rect, framebuffer: &mut Framebuffer) {
+        framebuffer.damage().remove(rect);
         for y in rows(rect) {
             let row = y * usize::from(self.bounds.w) * 4;
             for (column, bits) in spans(rect) {
                 let first = column * 16 + bits.trailing_zeros() as usize;
                 let at = row + first * 4;
                 let stretch = at..at + bits.count_ones() as usize * 4;
-                if self.pixels[stretch.clone()] != screen.pixels()[stretch] {
-                    screen.damage().mark(y, column, bits);
+                if self.pixels[stretch.clone()] != framebuffer.pixels()[stretch] {
+                    framebuffer.damage().mark(y, column, bits);
                 }
             }
         }
@@ -114,48 +114,48 @@ mod tests {
     const BESIDE: Rect = Rect::new(48, 32, 32, 16);
 
     /// Of a black screen, on which nothing has happened.
-    fn seen() -> (Seen, Screen) {
-        let mut screen = Screen::new(96, 64);
-        let whole = screen.bounds();
-        screen.damage().remove(whole);
-        (Seen::all_of(&screen), screen)
+    fn seen() -> (Seen, Framebuffer) {
+        let mut framebuffer = Framebuffer::new(96, 64);
+        let whole = framebuffer.bounds();
+        framebuffer.damage().remove(whole);
+        (Seen::all_of(&framebuffer), framebuffer)
     }
 
-    fn differs(seen: &Seen, screen: &mut Screen, rect: Rect) -> Vec<Rect> {
-        seen.compare(rect, screen);
-        screen.damage().rects(rect)
+    fn differs(seen: &Seen, framebuffer: &mut Framebuffer, rect: Rect) -> Vec<Rect> {
+        seen.compare(rect, framebuffer);
+        framebuffer.damage().rects(rect)
     }
 
     #[test]
     fn what_is_lost_is_like_nothing_until_it_is_sent() {
-        let (mut seen, mut screen) = seen();
-        assert_eq!(differs(&seen, &mut screen, FILM), []);
+        let (mut seen, mut framebuffer) = seen();
+        assert_eq!(differs(&seen, &mut framebuffer, FILM), []);
         // Again after it was sent, and while it is lost.
         for _ in 0..2 {
             seen.lose(FILM);
             seen.lose(FILM);
-            let whole = screen.bounds();
-            assert_eq!(differs(&seen, &mut screen, whole), [FILM]);
-            seen.take(FILM, &screen);
-            assert_eq!(differs(&seen, &mut screen, whole), []);
+            let whole = framebuffer.bounds();
+            assert_eq!(differs(&seen, &mut framebuffer, whole), [FILM]);
+            seen.take(FILM, &framebuffer);
+            assert_eq!(differs(&seen, &mut framebuffer, whole), []);
         }
     }
 
     #[test]
     fn it_is_lost_where_it_moves_to() {
-        let (mut seen, mut screen) = seen();
+        let (mut seen, mut framebuffer) = seen();
         seen.lose(FILM);
         let (rect, from) = (BESIDE, (FILM.x, FILM.y));
         seen.make(Move { rect, from });
-        assert_eq!(differs(&seen, &mut screen, BESIDE), [BESIDE]);
-        seen.take(BESIDE, &screen);
+        assert_eq!(differs(&seen, &mut framebuffer, BESIDE), [BESIDE]);
+        seen.take(BESIDE, &framebuffer);
         seen.lose(BESIDE);
-        assert_eq!(differs(&seen, &mut screen, BESIDE), [BESIDE]);
+        assert_eq!(differs(&seen, &mut framebuffer, BESIDE), [BESIDE]);
         // What moves over it is known again, and can be lost again.
         let (rect, from) = (FILM, (0, 48));
         seen.make(Move { rect, from });
-        assert_eq!(differs(&seen, &mut screen, FILM), []);
+        assert_eq!(differs(&seen, &mut framebuffer, FILM), []);
         seen.lose(FILM);
-        assert_eq!(differs(&seen, &mut screen, FILM), [FILM]);
+        assert_eq!(differs(&seen, &mut framebuffer, FILM), [FILM]);
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::film::Film;
+use crate::framebuffer::{Framebuffer, Move};
 use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
 use crate::order::Order;
 use crate::pace::{Pace, Room};
 use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
-use crate::screen::{Move, Screen};
 use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Rect, encoding};
@@ -284,12 +284,12 @@ impl Updater {
     /// this one (see [`is_inside`](Self::is_inside)). `None` when there is nothing to say or no credit to say it (an
     /// update request, or continuous updates and room on the line).
     /// Call it when the link has credit, after every event, until it returns `None`.
-    pub fn next(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
+    pub fn next(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<Block> {
         let mut out = Vec::new();
         if let Some(begun) = self.begun.take() {
-            self.go_on(begun, screen, &mut out);
+            self.go_on(begun, framebuffer, &mut out);
         } else {
-            self.begin(screen, now, &mut out);
+            self.begin(framebuffer, now, &mut out);
         }
         (!out.is_empty()).then(|| self.block(out))
     }
@@ -300,43 +300,43 @@ impl Updater {
     }
 
     /// What there is to say, and as much of an update as a block may hold.
-    fn begin(&mut self, screen: &mut Screen, now: Duration, out: &mut Vec<u8>) {
+    fn begin(&mut self, framebuffer: &mut Framebuffer, now: Duration, out: &mut Vec<u8>) {
         if let Some(ahead) = self.ahead.take() {
-            return self.catch_up(ahead, screen, now, out);
+            return self.catch_up(ahead, framebuffer, now, out);
         }
         if std::mem::take(&mut self.fresh) {
             self.seen = None;
-            screen.damage_all();
+            framebuffer.damage_all();
         }
         while let Some(control) = self.controls.pop_front() {
-            self.say(control, screen, out);
+            self.say(control, framebuffer, out);
         }
         let begun = if self.has_credit() {
             let (area, paced) = (self.area(), self.streams());
-            let told = self.tell_layout(screen, out);
-            let begun = self.show(area, None, screen, now, out);
+            let told = self.tell_layout(framebuffer, out);
+            let begun = self.show(area, None, framebuffer, now, out);
             let begun = begun.or(told.then(Begun::default));
             begun.map(|begun| {
                 self.requested = None;
                 Begun { paced, ..begun }
             })
         } else {
-            self.hurry(screen, out)
+            self.hurry(framebuffer, out)
         };
         if let Some(begun) = begun {
-            self.go_on(begun, screen, out);
+            self.go_on(begun, framebuffer, out);
         }
     }
 
     /// More of the update, and behind the last of it a fence, if updates follow each other.
-    fn go_on(&mut self, mut begun: Begun, screen: &mut Screen, out: &mut Vec<u8>) {
-        let bounds = screen.bounds();
+    fn go_on(&mut self, mut begun: Begun, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
+        let bounds = framebuffer.bounds();
         self.seen.take_if(|seen| seen.bounds() != bounds);
         // Nothing is left of it where the screen has shrunk meanwhile, but it was counted.
         let left = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
         let before = begun.packed;
         while let Some(rect) = begun.films.pop_front() {
-            begun.packed += self.put_film(left(rect), screen, out);
+            begun.packed += self.put_film(left(rect), framebuffer, out);
             if begun.packed - before >= PART && !begun.films.is_empty() {
                 return self.stop_for_now(begun, out);
             }
@@ -345,15 +345,15 @@ impl Updater {
             return self.stop_for_now(begun, out);
         }
         while let Some(rect) = begun.rects.pop_front() {
-            self.put(&[left(rect)], screen, out);
+            self.put(&[left(rect)], framebuffer, out);
             let next = begun.rects.front().map_or(0, |rect| rect.area() * 4);
             if next > 0 && out.len() + next > PIXELS_PART && begun.paced {
                 return self.stop_for_now(begun, out);
             }
         }
         let knows = self.seen.is_some() || !(self.known.copy_rect && begun.whole);
-        if !knows && screen.damage().rects(bounds).is_empty() {
-            self.seen = Some(Seen::all_of(screen));
+        if !knows && framebuffer.damage().rects(bounds).is_empty() {
+            self.seen = Some(Seen::all_of(framebuffer));
         }
         if begun.open {
             server::last_rect(out);
@@ -361,7 +361,7 @@ impl Updater {
         if begun.paced {
             let whole = begun.bytes + out.len();
             let fence = our_fence(self.pace.takes_off(whole, begun.packed, begun.cut));
-            self.say(fence, screen, out);
+            self.say(fence, framebuffer, out);
         }
     }
 
@@ -377,17 +377,17 @@ impl Updater {
         self.film.due().filter(|_| self.wants_update())
     }
 
-    fn say(&mut self, control: Control, screen: &mut Screen, out: &mut Vec<u8>) {
+    fn say(&mut self, control: Control, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
         match control {
             Control::Fence { flags, payload } => server::fence(out, flags, &payload),
             Control::EndOfContinuousUpdates => server::end_of_continuous_updates(out),
             Control::DesktopSize { status } if self.known.extended_desktop_size => {
                 server::update_start(out, Some(1));
-                layout::put(out, 1, status, screen);
+                layout::put(out, 1, status, framebuffer);
                 // after a refusal the client ignores the size, so that a change is still to be told
                 if status == 0 {
-                    self.layout = screen.layout_number();
-                    self.follow_size(screen);
+                    self.layout = framebuffer.layout_number();
+                    self.follow_size(framebuffer);
                 }
             }
             Control::DesktopSize { .. } => {}
@@ -417,32 +417,33 @@ impl Updater {
         &mut self,
         area: Rect,
         ahead: Option<Begun>,
-        screen: &mut Screen,
+        framebuffer: &mut Framebuffer,
         now: Duration,
         out: &mut Vec<u8>,
     ) -> Option<Begun> {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
-            screen.give_up_moves();
+            framebuffer.give_up_moves();
             let lost = lost.intersection(&bounds).unwrap_or_default();
-            screen.damage().add(lost);
+            framebuffer.damage().add(lost);
             self.seen = None;
         }
         let area = area.intersection(&bounds).unwrap_or_default();
-        let whole = area == bounds && bounds == screen.bounds();
-        self.seen.take_if(|seen| seen.bounds() != screen.bounds());
-        self.film.changed(&screen.damage().rects(area), now);
-        let scenes = self.scenes(whole, screen);
-        let moves = self.moves(whole, screen);
-        let cursor = self.known.cursor && self.cursor != screen.cursor_number();
-        let cursor = screen.cursor().filter(|_| cursor).cloned();
+        let whole = area == bounds && bounds == framebuffer.bounds();
+        self.seen
+            .take_if(|seen| seen.bounds() != framebuffer.bounds());
+        self.film.changed(&framebuffer.damage().rects(area), now);
+        let scenes = self.scenes(whole, framebuffer);
+        let moves = self.moves(whole, framebuffer);
+        let cursor = self.known.cursor && self.cursor != framebuffer.cursor_number();
+        let cursor = framebuffer.cursor().filter(|_| cursor).cloned();
         let used = cursor
             .as_ref()
             .map_or(0, |cursor| cursor.pixels.len() + cursor.mask.len());
         let room = self.room().without(used);
-        let mut changed = screen.damage().rects(area);
+        let mut changed = framebuffer.damage().rects(area);
         if scenes.is_empty() && changed.is_empty() && moves.is_empty() && cursor.is_none() {
-            changed = self.rested(area, screen, now);
+            changed = self.rested(area, framebuffer, now);
         }
         let Chosen { rects, films, cut } = self.choose(changed, &scenes, room);
         let rects = if self.streams() {
@@ -450,7 +451,7 @@ impl Updater {
         } else {
             rects
         };
-        let place = self.news_of_pointer(screen);
+        let place = self.news_of_pointer(framebuffer);
         let count = usize::from(cursor.is_some())
             + usize::from(place.is_some())
             + moves.len()
@@ -465,7 +466,7 @@ impl Updater {
         });
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
-            self.cursor = screen.cursor_number();
+            self.cursor = framebuffer.cursor_number();
         }
         if let Some(place) = place {
             server::pointer_pos(out, place);
@@ -473,13 +474,15 @@ impl Updater {
         for copy in moves {
             server::copy_rect(out, copy.rect, copy.from);
         }
-        scenes.iter().for_each(|scene| screen.damage().add(*scene));
+        scenes
+            .iter()
+            .for_each(|scene| framebuffer.damage().add(*scene));
         let (soon, rects) = if bytes(&rects) <= MANY_PIXELS {
             (rects, Vec::new())
         } else {
             (Vec::new(), rects)
         };
-        self.put(&soon, screen, out);
+        self.put(&soon, framebuffer, out);
         if !cut {
             self.hurried = 0;
         }
@@ -515,45 +518,52 @@ impl Updater {
     }
 
     /// Pixels as they are, which the client has from now on.
-    fn put(&mut self, rects: &[Rect], screen: &mut Screen, out: &mut Vec<u8>) {
+    fn put(&mut self, rects: &[Rect], framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
         out.reserve(bytes(rects) + rects.len() * 12);
-        let stride = usize::from(screen.width()) * 4;
+        let stride = usize::from(framebuffer.width()) * 4;
         for rect in rects {
-            server::raw_from(out, *rect, screen.pixels(), stride);
+            server::raw_from(out, *rect, framebuffer.pixels(), stride);
             self.film.exact(*rect);
-            self.has_got(*rect, screen);
+            self.has_got(*rect, framebuffer);
         }
     }
 
     /// Pixels that the client has nearly from now on, unless there is no JPEG of them; bytes of the file.
-    fn put_film(&mut self, rect: Rect, screen: &mut Screen, out: &mut Vec<u8>) -> usize {
-        let Some(bytes) = self.put_jpeg(rect, screen, out) else {
-            self.put(&[rect], screen, out);
+    fn put_film(&mut self, rect: Rect, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) -> usize {
+        let Some(bytes) = self.put_jpeg(rect, framebuffer, out) else {
+            self.put(&[rect], framebuffer, out);
             return 0;
         };
         self.film.blurred(rect);
         match &mut self.seen {
             Some(seen) if self.film.is_moving(rect) => {
-                screen.damage().remove(rect);
+                framebuffer.damage().remove(rect);
                 seen.lose(rect);
             }
-            _ => self.has_got(rect, screen),
+            _ => self.has_got(rect, framebuffer),
         }
         bytes
     }
 
-    fn has_got(&mut self, rect: Rect, screen: &mut Screen) {
-        screen.damage().remove(rect);
+    fn has_got(&mut self, rect: Rect, framebuffer: &mut Framebuffer) {
+        framebuffer.damage().remove(rect);
         if let Some(seen) = &mut self.seen {
-            seen.take(rect, screen);
+            seen.take(rect, framebuffer);
         }
     }
 
     /// Bytes of the file; `None` where there is no JPEG.
-    fn put_jpeg(&mut self, rect: Rect, screen: &Screen, out: &mut Vec<u8>) -> Option<usize> {
+    fn put_jpeg(
+        &mut self,
+        rect: Rect,
+        framebuffer: &Framebuffer,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         let (quality, start) = (self.pace.quality(), out.len());
-        let stride = usize::from(screen.width()) * 4;
-        let file = self.jpeg.encode(screen.pixels(), stride, rect, quality);
+        let stride = usize::from(framebuffer.width()) * 4;
+        let file = self
+            .jpeg
+            .encode(framebuffer.pixels(), stride, rect, quality);
         let file = file.ok().filter(|file| server::jpeg(out, rect, file))?;
         self.packed_from.get_or_insert(start);
         self.pace.photographed(rect.area(), file.len());
@@ -561,23 +571,23 @@ impl Updater {
     }
 
     /// The film that has changed, taken out of the damage; whoever calls this puts back what isn't sent.
-    fn scenes(&mut self, whole: bool, screen: &mut Screen) -> Vec<Rect> {
+    fn scenes(&mut self, whole: bool, framebuffer: &mut Framebuffer) -> Vec<Rect> {
         if !(self.known.jpeg && whole) {
             return Vec::new();
         }
         let slow = self.streams() && self.pace.is_slow();
-        let bounds = screen.bounds();
-        let damaged = screen.damage().rects(bounds);
-        let scenes = self.film.scenes(&damaged, slow, screen);
+        let bounds = framebuffer.bounds();
+        let damaged = framebuffer.damage().rects(bounds);
+        let scenes = self.film.scenes(&damaged, slow, framebuffer);
         for scene in &scenes {
-            screen.damage().remove(*scene);
+            framebuffer.damage().remove(*scene);
         }
         scenes
     }
 
     /// What of a film has come to rest, inside `area`. The screen may be smaller than the client knows.
-    fn rested(&mut self, area: Rect, screen: &Screen, now: Duration) -> Vec<Rect> {
-        let area = area.intersection(&screen.bounds()).unwrap_or_default();
+    fn rested(&mut self, area: Rect, framebuffer: &Framebuffer, now: Duration) -> Vec<Rect> {
+        let area = area.intersection(&framebuffer.bounds()).unwrap_or_default();
         let rested = self.film.rested(now).into_iter();
         let rested: Vec<Rect> = rested.filter_map(|rect| rect.intersection(&area)).collect();
         if rested.is_empty() {
@@ -588,17 +598,17 @@ impl Updater {
 
     /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
     /// then those that are found.
-    fn moves(&mut self, whole: bool, screen: &mut Screen) -> Vec<Move> {
+    fn moves(&mut self, whole: bool, framebuffer: &mut Framebuffer) -> Vec<Move> {
         if !(self.known.copy_rect && whole) {
-            screen.give_up_moves();
+            framebuffer.give_up_moves();
             return Vec::new();
         }
-        let mut moves = screen.take_moves();
+        let mut moves = framebuffer.take_moves();
         if let Some(seen) = &mut self.seen {
             moves.iter().for_each(|told| seen.make(*told));
-            let bounds = screen.bounds();
-            let damaged = screen.damage().rects(bounds);
-            moves.extend(self.finder.find(seen, screen, &damaged));
+            let bounds = framebuffer.bounds();
+            let damaged = framebuffer.damage().rects(bounds);
+            moves.extend(self.finder.find(seen, framebuffer, &damaged));
         }
         for Move { rect, from } in &moves {
             self.film.moved(*rect, *from);
@@ -607,8 +617,8 @@ impl Updater {
     }
 
     /// Where the pointer is, when the client doesn't know.
-    fn news_of_pointer(&mut self, screen: &Screen) -> Option<(u16, u16)> {
-        let (place, number) = screen.pointer();
+    fn news_of_pointer(&mut self, framebuffer: &Framebuffer) -> Option<(u16, u16)> {
+        let (place, number) = framebuffer.pointer();
         let before = std::mem::replace(&mut self.pointer, number);
         place.filter(|_| self.known.pointer_pos && before != number)
     }

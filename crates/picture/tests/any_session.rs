@@ -4,7 +4,7 @@
 
 mod model;
 
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
@@ -106,7 +106,7 @@ fn encodings() -> impl Strategy<Value = Vec<i32>> {
 
 /// The tool, the session between and the client.
 struct World {
-    screen: Screen,
+    framebuffer: Framebuffer,
     updater: Updater,
     client: Client,
     now: Duration,
@@ -120,7 +120,7 @@ struct World {
 impl World {
     fn new(encodings: &[i32]) -> Self {
         let mut world = Self {
-            screen: Screen::new(80, 60),
+            framebuffer: Framebuffer::new(80, 60),
             updater: Updater::new(80, 60),
             client: Client::new(80, 60),
             now: Duration::ZERO,
@@ -148,7 +148,7 @@ impl World {
             Event::Copy { rect, from } => self.copy(rect, from),
             Event::Resize { width, height } => {
                 let size = Rectangle::DesktopSize { width, height };
-                self.screen.apply(&size).unwrap();
+                self.framebuffer.apply(&size).unwrap();
             }
             Event::Layout(told) => self.layout(&told),
             Event::Cursor { side, colour } => self.cursor(side, colour),
@@ -172,12 +172,12 @@ impl World {
                         .unwrap();
                 }
             }
-            Event::Act => self.updater.acts(&self.screen),
+            Event::Act => self.updater.acts(&self.framebuffer),
             Event::SizeAnswer(status) => {
                 let _ = self.updater.desktop_size_answer(status);
             }
             Event::Next { piece } => {
-                if let Some(block) = self.updater.next(&mut self.screen, self.now) {
+                if let Some(block) = self.updater.next(&mut self.framebuffer, self.now) {
                     self.client.take(&block, piece);
                     // On a line that is as fast as the pieces are long, and compresses as little.
                     self.now += Duration::from_millis(block.len() as u64);
@@ -188,7 +188,7 @@ impl World {
     }
 
     fn draw(&mut self, rect: Rect, colour: u8, striped: bool) {
-        let Some(rect) = rect.intersection(&self.screen.bounds()) else {
+        let Some(rect) = rect.intersection(&self.framebuffer.bounds()) else {
             return;
         };
         self.drawn = self.drawn.wrapping_add(7);
@@ -202,18 +202,20 @@ impl World {
         let pixels = (0..rect.area())
             .flat_map(|i| [colour, stripe(i), 0, i as u8])
             .collect();
-        self.screen.apply(&Rectangle::Raw { rect, pixels }).unwrap();
+        self.framebuffer
+            .apply(&Rectangle::Raw { rect, pixels })
+            .unwrap();
     }
 
     fn copy(&mut self, rect: Rect, from: (u16, u16)) {
-        let Some(rect) = rect.intersection(&self.screen.bounds()) else {
+        let Some(rect) = rect.intersection(&self.framebuffer.bounds()) else {
             return;
         };
         let from = (
-            from.0.min(self.screen.width() - rect.w),
-            from.1.min(self.screen.height() - rect.h),
+            from.0.min(self.framebuffer.width() - rect.w),
+            from.1.min(self.framebuffer.height() - rect.h),
         );
-        self.screen
+        self.framebuffer
             .apply(&Rectangle::CopyRect { rect, from })
             .unwrap();
     }
@@ -227,11 +229,11 @@ impl World {
         let told = Rectangle::ExtendedDesktopSize {
             reason: 0,
             status: 0,
-            width: self.screen.width(),
-            height: self.screen.height(),
+            width: self.framebuffer.width(),
+            height: self.framebuffer.height(),
             screens: told.iter().map(screen).collect(),
         };
-        self.screen.apply(&told).unwrap();
+        self.framebuffer.apply(&told).unwrap();
     }
 
     fn cursor(&mut self, side: u16, colour: u8) {
@@ -243,7 +245,7 @@ impl World {
             pixels: [colour, 1, 2, 3].repeat(area),
             mask: vec![0xff; CursorImage::mask_stride(side) * usize::from(side)],
         };
-        self.screen.apply(&Rectangle::Cursor(cursor)).unwrap();
+        self.framebuffer.apply(&Rectangle::Cursor(cursor)).unwrap();
     }
 }
 
@@ -262,27 +264,27 @@ proptest! {
         }
         // requests for the whole are ignored while they are on
         world.updater.continuous(false, Rect::default());
-        let World { mut screen, mut updater, mut client, understands, understood, .. } = world;
-        client.catch_up(&mut updater, &mut screen, piece);
-        prop_assert!(client.agrees_with(&screen));
+        let World { mut framebuffer, mut updater, mut client, understands, understood, .. } = world;
+        client.catch_up(&mut updater, &mut framebuffer, piece);
+        prop_assert!(client.agrees_with(&framebuffer));
         let resizes = understands.contains(&encoding::DESKTOP_SIZE)
             || understands.contains(&encoding::EXTENDED_DESKTOP_SIZE);
         if resizes {
-            prop_assert_eq!((client.width, client.height), (screen.width(), screen.height()));
+            prop_assert_eq!((client.width, client.height), (framebuffer.width(), framebuffer.height()));
         }
         if understands.contains(&encoding::EXTENDED_DESKTOP_SIZE) && !client.layout.is_empty() {
-            prop_assert_eq!(&client.layout, screen.layout());
+            prop_assert_eq!(&client.layout, framebuffer.layout());
         }
-        let bounds = screen.bounds();
-        prop_assert!((1..=16).contains(&screen.layout().len()));
-        prop_assert!(screen.layout().iter().all(|s| !s.rect.is_empty() && bounds.contains(&s.rect)));
+        let bounds = framebuffer.bounds();
+        prop_assert!((1..=16).contains(&framebuffer.layout().len()));
+        prop_assert!(framebuffer.layout().iter().all(|s| !s.rect.is_empty() && bounds.contains(&s.rect)));
         if understands.contains(&encoding::CURSOR) {
-            prop_assert_eq!(client.cursor.as_ref(), screen.cursor());
+            prop_assert_eq!(client.cursor.as_ref(), framebuffer.cursor());
         }
         prop_assert!(understood.contains(&encoding::CURSOR) || client.cursor.is_none());
         prop_assert!(understood.contains(&encoding::COPY_RECT) || client.copies == 0);
         prop_assert!(!client.mixed);
-        prop_assert!(screen.pixels().iter().skip(3).step_by(4).all(|unused| *unused == 0));
+        prop_assert!(framebuffer.pixels().iter().skip(3).step_by(4).all(|unused| *unused == 0));
     }
 
     #[test]
@@ -297,8 +299,8 @@ proptest! {
                 continue;
             }
             world.happens(event);
-            world.client.catch_up(&mut world.updater, &mut world.screen, 1000);
-            prop_assert!(world.client.agrees_with(&world.screen));
+            world.client.catch_up(&mut world.updater, &mut world.framebuffer, 1000);
+            prop_assert!(world.client.agrees_with(&world.framebuffer));
         }
     }
 }

@@ -5,7 +5,7 @@
 mod model;
 mod scenes;
 
-use etatuki_picture::{Block, Screen, Updater};
+use etatuki_picture::{Block, Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle, encoding};
 use model::Client;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ const KNOWN: [i32; 5] = [
 
 /// A film in a window, at the client that watches it.
 struct Cinema {
-    screen: Screen,
+    framebuffer: Framebuffer,
     updater: Updater,
     client: Client,
     film: Scene,
@@ -47,7 +47,7 @@ impl Cinema {
 
     fn of_size(width: u16, height: u16, film: Scene) -> Self {
         let mut cinema = Self {
-            screen: Screen::new(width, height),
+            framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
             client: Client::new(width, height),
             film,
@@ -68,7 +68,9 @@ impl Cinema {
     }
 
     fn draw(&mut self, rect: Rect, pixels: Vec<u8>) {
-        self.screen.apply(&Rectangle::Raw { rect, pixels }).unwrap();
+        self.framebuffer
+            .apply(&Rectangle::Raw { rect, pixels })
+            .unwrap();
     }
 
     /// The next frame: the film is panned over.
@@ -97,14 +99,14 @@ impl Cinema {
 
     /// One block, taken in.
     fn block(&mut self) -> Option<Block> {
-        let block = self.updater.next(&mut self.screen, self.now)?;
+        let block = self.updater.next(&mut self.framebuffer, self.now)?;
         self.take(&block);
         Some(block)
     }
 
     /// The same of what can go although the tool's update isn't whole.
     fn ahead(&mut self) -> Option<Block> {
-        let block = self.updater.ahead(&mut self.screen, self.now)?;
+        let block = self.updater.ahead(&mut self.framebuffer, self.now)?;
         self.take(&block);
         Some(block)
     }
@@ -158,7 +160,7 @@ impl Cinema {
             Event::Fill(rect, grey) => self.fill(rect, grey),
             Event::Copy(rect, from) => {
                 let copy = Rectangle::CopyRect { rect, from };
-                self.screen.apply(&copy).unwrap();
+                self.framebuffer.apply(&copy).unwrap();
             }
             Event::Ahead => while self.ahead().is_some() {},
             Event::Pass(time) => drop(self.passes(Duration::from_millis(time))),
@@ -172,10 +174,10 @@ impl Cinema {
                 self.updater.set_encodings(&known);
             }
             Event::Resize(width, height) => {
-                let before = (self.screen.width(), self.screen.height());
+                let before = (self.framebuffer.width(), self.framebuffer.height());
                 for (width, height) in [(width, height), before] {
                     let size = Rectangle::DesktopSize { width, height };
-                    self.screen.apply(&size).unwrap();
+                    self.framebuffer.apply(&size).unwrap();
                     self.passes(FRAME);
                 }
             }
@@ -183,7 +185,7 @@ impl Cinema {
     }
 
     fn is_exact(&self) -> bool {
-        self.client.agrees_with(&self.screen)
+        self.client.agrees_with(&self.framebuffer)
     }
 }
 
@@ -273,7 +275,7 @@ fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
     let rect = Rect::new(0, 192, 128, 64);
     let from = (WINDOW.x, WINDOW.y);
     let copy = Rectangle::CopyRect { rect, from };
-    cinema.screen.apply(&copy).unwrap();
+    cinema.framebuffer.apply(&copy).unwrap();
     cinema.passes(FRAME);
     assert!(cinema.client.copies > 0);
     assert!(!cinema.is_exact());
@@ -300,7 +302,7 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
         width: 100,
         height: 100,
     };
-    cinema.screen.apply(&size).unwrap();
+    cinema.framebuffer.apply(&size).unwrap();
     cinema.passes(Duration::from_secs(1));
     assert!(cinema.is_exact());
     assert!(cinema.updater.due().unwrap() > cinema.now);
@@ -397,7 +399,7 @@ fn a_film_goes_ahead_only_where_it_may() {
         from: (64, 64),
     };
     cinema.passes(FRAME);
-    cinema.screen.apply(&copy).unwrap();
+    cinema.framebuffer.apply(&copy).unwrap();
     cinema.play(Rect {
         y: 64,
         h: 128,
@@ -428,7 +430,7 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
         width: 500,
         height: 400,
     };
-    cinema.screen.apply(&size).unwrap();
+    cinema.framebuffer.apply(&size).unwrap();
     assert_eq!(cinema.ahead(), None);
     cinema.block().unwrap();
     assert!(!cinema.client.inside);

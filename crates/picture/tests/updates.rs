@@ -4,7 +4,7 @@
 
 mod model;
 
-use etatuki_picture::{MAX_UPDATE_PIXELS, PictureError, Screen, UpdateError, Updater};
+use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, PictureError, UpdateError, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
 use model::Client;
@@ -17,7 +17,7 @@ const HEIGHT: u16 = 80;
 const ALL: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
 
 struct Session {
-    screen: Screen,
+    framebuffer: Framebuffer,
     updater: Updater,
     client: Client,
 }
@@ -27,34 +27,34 @@ fn session(encodings: &[i32]) -> Session {
     let mut updater = Updater::new(WIDTH, HEIGHT);
     updater.set_encodings(encodings);
     let mut session = Session {
-        screen: Screen::new(WIDTH, HEIGHT),
+        framebuffer: Framebuffer::new(WIDTH, HEIGHT),
         updater,
         client: Client::new(WIDTH, HEIGHT),
     };
     let Session {
-        screen,
+        framebuffer,
         updater,
         client,
     } = &mut session;
-    client.catch_up(updater, screen, 10_000);
+    client.catch_up(updater, framebuffer, 10_000);
     // the last request of catching up is still open: answer it
     updater.request(false, Rect::default());
-    fill(screen, ALL, 1);
-    let block = updater.next(screen, NOW).unwrap();
+    fill(framebuffer, ALL, 1);
+    let block = updater.next(framebuffer, NOW).unwrap();
     client.take(&block, 10_000);
-    assert!(client.agrees_with(screen));
+    assert!(client.agrees_with(framebuffer));
     session
 }
 
-fn fill(screen: &mut Screen, rect: Rect, colour: u8) -> bool {
+fn fill(framebuffer: &mut Framebuffer, rect: Rect, colour: u8) -> bool {
     let pixels = vec![colour; rect.area() * 4];
-    screen.apply(&Rectangle::Raw { rect, pixels }).unwrap()
+    framebuffer.apply(&Rectangle::Raw { rect, pixels }).unwrap()
 }
 
 impl Session {
     /// The next block's pixel rectangles; `None` when there is no block.
     fn next(&mut self) -> Option<Vec<Rect>> {
-        let block = self.updater.next(&mut self.screen, NOW)?;
+        let block = self.updater.next(&mut self.framebuffer, NOW)?;
         self.client.take(&block, 100_000);
         Some(self.client.last_rects.clone())
     }
@@ -73,36 +73,36 @@ impl Session {
 #[test]
 fn nothing_without_credit() {
     let mut session = session(&[]);
-    fill(&mut session.screen, ALL, 9);
+    fill(&mut session.framebuffer, ALL, 9);
     assert!(!session.updater.wants_update());
     assert_eq!(session.next(), None);
     session.request(ALL);
     assert!(session.updater.wants_update());
     assert_eq!(session.next(), Some(vec![ALL]));
     assert!(!session.updater.wants_update());
-    fill(&mut session.screen, ALL, 8);
+    fill(&mut session.framebuffer, ALL, 8);
     assert_eq!(session.next(), None);
 }
 
 #[test]
 fn what_is_drawn_again_alike_costs_nothing() {
     let mut session = session(&[]);
-    assert!(!fill(&mut session.screen, ALL, 1));
+    assert!(!fill(&mut session.framebuffer, ALL, 1));
     session.request(ALL);
     assert_eq!(session.next(), None);
     // the unused byte doesn't count
     let pixels = [1, 1, 1, 77].repeat(ALL.area());
     let raw = Rectangle::Raw { rect: ALL, pixels };
-    assert_eq!(session.screen.apply(&raw), Ok(false));
+    assert_eq!(session.framebuffer.apply(&raw), Ok(false));
     assert_eq!(session.next(), None);
-    assert!(fill(&mut session.screen, Rect::new(40, 40, 1, 1), 2));
+    assert!(fill(&mut session.framebuffer, Rect::new(40, 40, 1, 1), 2));
     assert_eq!(session.next(), Some(vec![Rect::new(32, 32, 16, 16)]));
 }
 
 #[test]
 fn only_the_asked_area_is_sent() {
     let mut session = session(&[]);
-    fill(&mut session.screen, ALL, 3);
+    fill(&mut session.framebuffer, ALL, 3);
     let asked = Rect::new(10, 10, 30, 20);
     session.request(asked);
     assert_eq!(session.next(), Some(vec![asked]));
@@ -128,33 +128,33 @@ fn a_lost_area_comes_again() {
 #[test]
 fn a_move_stays_a_move() {
     let mut session = session(&[encoding::COPY_RECT]);
-    fill(&mut session.screen, Rect::new(0, 0, 20, 20), 5);
+    fill(&mut session.framebuffer, Rect::new(0, 0, 20, 20), 5);
     session.request(ALL);
     session.next().unwrap();
     let rect = Rect::new(30, 30, 20, 20);
     let from = (0, 0);
     let copy = Rectangle::CopyRect { rect, from };
-    assert_eq!(session.screen.apply(&copy), Ok(true));
-    assert_eq!(session.screen.apply(&copy), Ok(false));
+    assert_eq!(session.framebuffer.apply(&copy), Ok(true));
+    assert_eq!(session.framebuffer.apply(&copy), Ok(false));
     // something new inside the target, before the client has heard of the move
-    fill(&mut session.screen, Rect::new(32, 32, 1, 1), 6);
+    fill(&mut session.framebuffer, Rect::new(32, 32, 1, 1), 6);
     session.request(ALL);
     let expected = vec![rect, Rect::new(32, 32, 16, 16)];
     assert_eq!(session.next(), Some(expected));
     assert_eq!(session.client.copies, 1);
-    assert!(session.client.agrees_with(&session.screen));
+    assert!(session.client.agrees_with(&session.framebuffer));
 }
 
 #[test]
 fn a_move_becomes_pixels_for_a_client_that_sees_a_part() {
     let mut session = session(&[encoding::COPY_RECT]);
-    fill(&mut session.screen, Rect::new(0, 0, 20, 20), 5);
+    fill(&mut session.framebuffer, Rect::new(0, 0, 20, 20), 5);
     session.request(ALL);
     session.next().unwrap();
     let rect = Rect::new(30, 30, 20, 20);
     let from = (0, 0);
     session
-        .screen
+        .framebuffer
         .apply(&Rectangle::CopyRect { rect, from })
         .unwrap();
     session.request(Rect::new(0, 0, 40, 40));
@@ -162,7 +162,7 @@ fn a_move_becomes_pixels_for_a_client_that_sees_a_part() {
     session.request(ALL);
     session.next().unwrap();
     assert_eq!(session.client.copies, 0);
-    assert!(session.client.agrees_with(&session.screen));
+    assert!(session.client.agrees_with(&session.framebuffer));
 }
 
 #[test]
@@ -173,13 +173,13 @@ fn a_resize_is_told_first_and_the_picture_follows() {
     ] {
         let mut session = session(&[encoding]);
         session.client.sizes.clear();
-        assert!(session.screen.resize(50, 120));
+        assert!(session.framebuffer.resize(50, 120));
         assert_eq!(session.next(), None);
         session.request(Rect::new(0, 0, 200, 200));
         session.next().unwrap();
         assert_eq!(session.client.sizes, [told]);
         assert!(!session.client.mixed);
-        assert!(session.client.agrees_with(&session.screen));
+        assert!(session.client.agrees_with(&session.framebuffer));
         assert_eq!(session.client.bounds(), Rect::new(0, 0, 50, 120));
     }
 }
@@ -187,11 +187,11 @@ fn a_resize_is_told_first_and_the_picture_follows() {
 #[test]
 fn a_client_that_cannot_resize_gets_what_fits() {
     let mut session = session(&[]);
-    session.screen.resize(300, 40);
+    session.framebuffer.resize(300, 40);
     session.request(ALL);
     session.next().unwrap();
     assert_eq!(session.client.bounds(), ALL);
-    assert!(session.client.agrees_with(&session.screen));
+    assert!(session.client.agrees_with(&session.framebuffer));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn the_pointers_place_is_told_to_those_who_show_it() {
         let mut session = session(encodings);
         for x in [5, 6, 7, 5000] {
             let place = Rectangle::PointerPos { x, y: 9 };
-            session.screen.apply(&place).unwrap();
+            session.framebuffer.apply(&place).unwrap();
             if x >= 7 {
                 session.request(ALL);
                 session.next();
@@ -227,15 +227,15 @@ fn the_pointers_place_is_told_to_those_who_show_it() {
 #[test]
 fn a_new_layout_is_told_though_the_size_stays() {
     let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
-    let screen = |id, x, w| Layout {
+    let framebuffer = |id, x, w| Layout {
         id,
         rect: Rect::new(x, 0, w, HEIGHT),
         flags: 0,
     };
-    let one = screen(0, 0, WIDTH);
-    let (left, right) = (screen(5, 0, 60), screen(6, 60, 40));
-    let reaching_out = screen(6, 60, 5000);
-    let nowhere = screen(7, WIDTH, 10);
+    let one = framebuffer(0, 0, WIDTH);
+    let (left, right) = (framebuffer(5, 0, 60), framebuffer(6, 60, 40));
+    let reaching_out = framebuffer(6, 60, 5000);
+    let nowhere = framebuffer(7, WIDTH, 10);
     for (told, expected) in [
         (vec![left, right], vec![left, right]),
         (vec![right], vec![right]),
@@ -251,8 +251,8 @@ fn a_new_layout_is_told_though_the_size_stays() {
             height: HEIGHT,
             screens: told,
         };
-        assert!(session.screen.apply(&rectangle).unwrap());
-        assert!(!session.screen.apply(&rectangle).unwrap());
+        assert!(session.framebuffer.apply(&rectangle).unwrap());
+        assert!(!session.framebuffer.apply(&rectangle).unwrap());
         session.request(ALL);
         assert_eq!(session.next(), Some(vec![]), "no pixel is sent again");
         assert_eq!(session.client.layout, expected);
@@ -265,7 +265,7 @@ fn a_wish_for_another_size_is_answered_at_once() {
     session.client.sizes.clear();
     session.updater.desktop_size_answer(1).unwrap();
     session.next().unwrap();
-    session.screen.resize(64, 64);
+    session.framebuffer.resize(64, 64);
     session.updater.desktop_size_answer(0).unwrap();
     session.next().unwrap();
     assert_eq!(
@@ -274,7 +274,7 @@ fn a_wish_for_another_size_is_answered_at_once() {
     );
     session.request(ALL);
     session.next().unwrap();
-    assert!(session.client.agrees_with(&session.screen));
+    assert!(session.client.agrees_with(&session.framebuffer));
 }
 
 fn pointer(colour: u8) -> CursorImage {
@@ -291,15 +291,15 @@ fn pointer(colour: u8) -> CursorImage {
 fn the_pointer_is_sent_when_it_changed() {
     let mut session = session(&[encoding::CURSOR]);
     assert_eq!(session.client.cursor, None);
-    assert!(session.screen.set_cursor(pointer(1)));
-    assert!(!session.screen.set_cursor(pointer(1)));
+    assert!(session.framebuffer.set_cursor(pointer(1)));
+    assert!(!session.framebuffer.set_cursor(pointer(1)));
     session.request(ALL);
     assert_eq!(session.next(), Some(vec![]));
     assert_eq!(session.client.cursor, Some(pointer(1)));
     session.request(ALL);
     assert_eq!(session.next(), None);
     session
-        .screen
+        .framebuffer
         .apply(&Rectangle::Cursor(pointer(2)))
         .unwrap();
     assert_eq!(session.next(), Some(vec![]));
@@ -309,7 +309,7 @@ fn the_pointer_is_sent_when_it_changed() {
 #[test]
 fn a_client_without_pointer_support_gets_none() {
     let mut session = session(&[]);
-    session.screen.set_cursor(pointer(1));
+    session.framebuffer.set_cursor(pointer(1));
     session.request(ALL);
     assert_eq!(session.next(), None);
 }
@@ -338,7 +338,7 @@ fn continuous_updates_wait_for_the_client() {
     let mut sent = 0;
     let mut draw = |session: &mut Session| {
         sent += 1;
-        fill(&mut session.screen, ALL, 10 + sent);
+        fill(&mut session.framebuffer, ALL, 10 + sent);
         let next = session.next().is_some();
         session.updater.left(4000, None, NOW);
         next
@@ -370,11 +370,11 @@ fn what_the_line_has_no_room_for_comes_later() {
     session.answer_fences();
     session.updater.continuous(true, ALL);
     // It came out as large as it was: from now on little goes at a time.
-    fill(&mut session.screen, ALL, 9);
+    fill(&mut session.framebuffer, ALL, 9);
     session.next().unwrap();
     session.updater.left(32_000, None, NOW);
     session.answer_fences();
-    fill(&mut session.screen, ALL, 8);
+    fill(&mut session.framebuffer, ALL, 8);
     let letter = Rect::new(96, 64, 4, 16);
     let mut parts = 0;
     while let Some(rects) = session.next() {
@@ -384,11 +384,11 @@ fn what_the_line_has_no_room_for_comes_later() {
         session.updater.left(8192, None, NOW);
         session.answer_fences();
         if parts == 2 {
-            fill(&mut session.screen, letter, 7);
+            fill(&mut session.framebuffer, letter, 7);
         }
     }
     assert!(parts >= 4, "{parts}");
-    assert!(session.client.agrees_with(&session.screen));
+    assert!(session.client.agrees_with(&session.framebuffer));
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn the_end_of_continuous_updates_is_told() {
     session.updater.continuous(false, ALL);
     session.next().unwrap();
     assert_eq!(session.client.ends, 2);
-    fill(&mut session.screen, ALL, 7);
+    fill(&mut session.framebuffer, ALL, 7);
     assert_eq!(session.next(), None);
     session.request(ALL);
     assert_eq!(session.next(), Some(vec![ALL]));
@@ -410,7 +410,7 @@ fn continuous_updates_need_fences() {
     let mut session = session(&[encoding::CONTINUOUS_UPDATES]);
     assert_eq!(session.client.ends, 0);
     session.updater.continuous(true, ALL);
-    fill(&mut session.screen, ALL, 7);
+    fill(&mut session.framebuffer, ALL, 7);
     assert_eq!(session.next(), None);
 }
 
@@ -440,21 +440,23 @@ fn a_client_that_never_reads_answers_is_stopped() {
     for _ in 0..1000 {
         updater.continuous(false, ALL);
     }
-    let block = updater.next(&mut Screen::new(WIDTH, HEIGHT), NOW).unwrap();
+    let block = updater
+        .next(&mut Framebuffer::new(WIDTH, HEIGHT), NOW)
+        .unwrap();
     assert_eq!(block.len(), 64 * 10 + 1);
 }
 
 #[test]
 fn a_large_picture_comes_in_parts() {
     let (width, height) = (3840, 2160);
-    let mut screen = Screen::new(width, height);
+    let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
     let mut client = Client::new(width, height);
-    fill(&mut screen, Rect::new(5, 5, 3000, 2000), 3);
+    fill(&mut framebuffer, Rect::new(5, 5, 3000, 2000), 3);
     let mut blocks = 0;
     loop {
         updater.request(true, client.bounds());
-        let Some(block) = updater.next(&mut screen, NOW) else {
+        let Some(block) = updater.next(&mut framebuffer, NOW) else {
             break;
         };
         assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
@@ -462,13 +464,13 @@ fn a_large_picture_comes_in_parts() {
         blocks += 1;
     }
     assert_eq!(blocks, 4);
-    assert!(client.agrees_with(&screen));
+    assert!(client.agrees_with(&framebuffer));
 }
 
 #[test]
 fn a_large_change_goes_in_parts_of_one_update() {
     let (width, height) = (1920, 1080);
-    let mut screen = Screen::new(width, height);
+    let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
     let mut client = Client::new(width, height);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
@@ -476,9 +478,9 @@ fn a_large_change_goes_in_parts_of_one_update() {
     let mut now = NOW;
     let mut most = 0;
     for colour in 1..40 {
-        fill(&mut screen, client.bounds(), colour);
+        fill(&mut framebuffer, client.bounds(), colour);
         let (updates, mut parts) = (client.updates, 0);
-        while let Some(block) = updater.next(&mut screen, now) {
+        while let Some(block) = updater.next(&mut framebuffer, now) {
             assert!(block.len() <= (512 << 10) + 65_536, "{} bytes", block.len());
             client.take(&block, 1 << 16);
             assert_eq!(updater.is_inside(), client.inside);
@@ -497,26 +499,26 @@ fn a_large_change_goes_in_parts_of_one_update() {
         }
     }
     assert_eq!(most, 16);
-    assert!(client.agrees_with(&screen));
+    assert!(client.agrees_with(&framebuffer));
 }
 
 #[test]
 fn many_small_changes_come_in_parts() {
     let (width, height) = (3840, 2160);
-    let mut screen = Screen::new(width, height);
+    let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
     let mut client = Client::new(width, height);
-    client.catch_up(&mut updater, &mut screen, 1 << 20);
+    client.catch_up(&mut updater, &mut framebuffer, 1 << 20);
     for y in (0..height).step_by(16) {
         for x in (y / 16 % 2 * 16..width).step_by(32) {
-            fill(&mut screen, Rect::new(x, y, 1, 1), 3);
+            fill(&mut framebuffer, Rect::new(x, y, 1, 1), 3);
         }
     }
-    let block = updater.next(&mut screen, NOW).unwrap();
+    let block = updater.next(&mut framebuffer, NOW).unwrap();
     assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
     client.take(&block, 1 << 20);
-    client.catch_up(&mut updater, &mut screen, 1 << 20);
-    assert!(client.agrees_with(&screen));
+    client.catch_up(&mut updater, &mut framebuffer, 1 << 20);
+    assert!(client.agrees_with(&framebuffer));
 }
 
 #[test]
@@ -524,63 +526,72 @@ fn a_later_client_sees_everything() {
     let mut session = session(&[]);
     let mut updater = Updater::new(WIDTH, HEIGHT);
     let mut client = Client::new(WIDTH, HEIGHT);
-    client.catch_up(&mut updater, &mut session.screen, 7);
-    assert!(client.agrees_with(&session.screen));
+    client.catch_up(&mut updater, &mut session.framebuffer, 7);
+    assert!(client.agrees_with(&session.framebuffer));
 }
 
 #[test]
 fn a_tool_that_draws_outside_is_named() {
-    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let mut framebuffer = Framebuffer::new(WIDTH, HEIGHT);
     let rect = Rect::new(90, 0, 11, 1);
     let pixels = vec![0; 44];
-    let outside = Err(PictureError::OutsideScreen(rect));
-    assert_eq!(screen.apply(&Rectangle::Raw { rect, pixels }), outside);
+    let outside = Err(PictureError::OutsideFramebuffer(rect));
+    assert_eq!(framebuffer.apply(&Rectangle::Raw { rect, pixels }), outside);
     let from = (0, 0);
-    assert_eq!(screen.apply(&Rectangle::CopyRect { rect, from }), outside);
+    assert_eq!(
+        framebuffer.apply(&Rectangle::CopyRect { rect, from }),
+        outside
+    );
     let rect = Rect::new(0, 0, 2, 2);
     let pixels = vec![0; 15];
     let short = PictureError::WrongLength {
         got: 15,
         wanted: 16,
     };
-    assert_eq!(screen.apply(&Rectangle::Raw { rect, pixels }), Err(short));
+    assert_eq!(
+        framebuffer.apply(&Rectangle::Raw { rect, pixels }),
+        Err(short)
+    );
     let mut cursor = pointer(1);
     cursor.mask.pop();
     let short = PictureError::WrongLength { got: 1, wanted: 2 };
-    assert_eq!(screen.apply(&Rectangle::Cursor(cursor)), Err(short));
+    assert_eq!(framebuffer.apply(&Rectangle::Cursor(cursor)), Err(short));
 }
 
 #[test]
 fn captures_may_have_wider_rows() {
-    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let mut framebuffer = Framebuffer::new(WIDTH, HEIGHT);
     let rect = Rect::new(1, 1, 2, 2);
     let capture: Vec<u8> = (0..20).collect();
-    assert_eq!(screen.draw(rect, &capture, 12), Ok(true));
-    let row = |y: usize| &screen.pixels()[(y * usize::from(WIDTH) + 1) * 4..][..8];
+    assert_eq!(framebuffer.draw(rect, &capture, 12), Ok(true));
+    let row = |y: usize| &framebuffer.pixels()[(y * usize::from(WIDTH) + 1) * 4..][..8];
     assert_eq!(row(1), [0, 1, 2, 0, 4, 5, 6, 0]);
     assert_eq!(row(2), [12, 13, 14, 0, 16, 17, 18, 0]);
     let short = PictureError::WrongLength {
         got: 19,
         wanted: 20,
     };
-    assert_eq!(screen.draw(rect, &capture[..19], 12), Err(short.clone()));
-    assert!(screen.draw(rect, &capture, 7).is_err());
+    assert_eq!(
+        framebuffer.draw(rect, &capture[..19], 12),
+        Err(short.clone())
+    );
+    assert!(framebuffer.draw(rect, &capture, 7).is_err());
 }
 
 #[test]
 fn a_resize_keeps_what_fits() {
-    let mut screen = Screen::new(4, 4);
-    fill(&mut screen, Rect::new(0, 0, 4, 4), 9);
-    screen.resize(2, 6);
+    let mut framebuffer = Framebuffer::new(4, 4);
+    fill(&mut framebuffer, Rect::new(0, 0, 4, 4), 9);
+    framebuffer.resize(2, 6);
     let expected = [vec![[9, 9, 9, 0]; 8], vec![[0; 4]; 4]].concat();
-    assert_eq!(screen.pixels(), expected.as_flattened());
+    assert_eq!(framebuffer.pixels(), expected.as_flattened());
 }
 
 /// Over a slow line, on which a page is under way that takes seconds.
 #[test]
 fn what_follows_a_key_needs_no_credit() {
     let (width, height) = (800, 600);
-    let mut screen = Screen::new(width, height);
+    let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
     let mut client = Client::new(width, height);
     let mut now = Duration::from_secs(1);
@@ -589,8 +600,8 @@ fn what_follows_a_key_needs_no_credit() {
     // The black screen, and some of the page.
     let mut blocks = 0;
     while blocks < 10 {
-        let Some(block) = updater.next(&mut screen, now) else {
-            fill(&mut screen, Rect::new(0, 0, width, 400), 1);
+        let Some(block) = updater.next(&mut framebuffer, now) else {
+            fill(&mut framebuffer, Rect::new(0, 0, width, 400), 1);
             blocks = 1;
             continue;
         };
@@ -604,33 +615,33 @@ fn what_follows_a_key_needs_no_credit() {
             updater.client_fence(flags, &payload, now).unwrap();
         }
     }
-    let mut send = |updater: &mut Updater, screen: &mut Screen| {
-        let block = updater.next(screen, now)?;
+    let mut send = |updater: &mut Updater, framebuffer: &mut Framebuffer| {
+        let block = updater.next(framebuffer, now)?;
         client.take(&block, 10_000);
         updater.left(block.len() / 8, None, now);
         Some(client.last_rects.clone())
     };
-    while send(&mut updater, &mut screen).is_some() {}
+    while send(&mut updater, &mut framebuffer).is_some() {}
     let clock = Rect::new(640, 420, 16, 16);
-    fill(&mut screen, clock, 2);
-    assert_eq!(send(&mut updater, &mut screen), None);
-    updater.acts(&screen);
+    fill(&mut framebuffer, clock, 2);
+    assert_eq!(send(&mut updater, &mut framebuffer), None);
+    updater.acts(&framebuffer);
     assert!(updater.wants_update());
     assert_eq!(
-        send(&mut updater, &mut screen),
+        send(&mut updater, &mut framebuffer),
         None,
         "that was there before"
     );
     let letter = Rect::new(640, 560, 16, 16);
-    fill(&mut screen, letter, 2);
-    assert_eq!(send(&mut updater, &mut screen), Some(vec![letter]));
+    fill(&mut framebuffer, letter, 2);
+    assert_eq!(send(&mut updater, &mut framebuffer), Some(vec![letter]));
     // The page goes on when it may.
-    assert_eq!(send(&mut updater, &mut screen), None);
+    assert_eq!(send(&mut updater, &mut framebuffer), None);
     now += Duration::from_secs(9);
     for (flags, payload) in std::mem::take(&mut client.asked) {
         updater.client_fence(flags, &payload, now).unwrap();
     }
-    let block = updater.next(&mut screen, now).unwrap();
+    let block = updater.next(&mut framebuffer, now).unwrap();
     client.take(&block, 10_000);
     assert!(client.last_rects[0].y < 400);
 }

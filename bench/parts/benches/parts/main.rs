@@ -39,7 +39,7 @@ fn main() {
     let film = Scene::film(WIDTH.into(), 1120, 1.0, 2.5);
     let mut text = Scene::new(WIDTH.into(), 2880, |_, _| [255.0; 3]);
     text.write(1.3, [0.0; 3], 2);
-    picture::screen(&mut criterion, &film);
+    picture::framebuffer(&mut criterion, &film);
     picture::photo(&mut criterion, "film", &film);
     picture::photo(&mut criterion, "text", &text);
     picture::jpeg(&mut criterion, &film);

@@ -1,7 +1,7 @@
 //! The framebuffer, what is a photograph, JPEG, updates.
 
 use criterion::Criterion;
-use etatuki_picture::{JpegEncoder, Screen, looks_like_a_photo};
+use etatuki_picture::{Framebuffer, JpegEncoder, looks_like_a_photo};
 use etatuki_rfb::encode::server;
 use etatuki_rfb::{Rect, Rectangle};
 use std::hint::black_box;
@@ -18,19 +18,19 @@ const STRIP: Rect = Rect::new(0, 0, WIDTH, 128);
 /// A fast line's.
 const QUALITY: u8 = 75;
 
-pub(crate) fn screen(criterion: &mut Criterion, film: &Scene) {
+pub(crate) fn framebuffer(criterion: &mut Criterion, film: &Scene) {
     let frames = [0, 5].map(|top| Rectangle::Raw {
         rect: BOUNDS,
         pixels: frame(film, top).to_vec(),
     });
-    let mut screen = Screen::new(WIDTH, HEIGHT);
+    let mut framebuffer = Framebuffer::new(WIDTH, HEIGHT);
     let mut next = frames.iter().cycle();
     criterion.bench_function("screen: a frame that differs", |bencher| {
-        bencher.iter(|| assert!(screen.apply(next.next().unwrap()).unwrap()));
+        bencher.iter(|| assert!(framebuffer.apply(next.next().unwrap()).unwrap()));
     });
-    screen.apply(&frames[0]).unwrap();
+    framebuffer.apply(&frames[0]).unwrap();
     criterion.bench_function("screen: a frame that doesn't differ", |bencher| {
-        bencher.iter(|| assert!(!screen.apply(&frames[0]).unwrap()));
+        bencher.iter(|| assert!(!framebuffer.apply(&frames[0]).unwrap()));
     });
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn key(criterion: &mut Criterion, text: &Scene) {
         let (x, y) = (step % 29 * 64, 512);
         let letters = &frame(text, step / 29 % 2 * 99)[y * STRIDE + x * 4..];
         let rect = Rect::new(x as u16, y as u16, 64, 64);
-        viewer.screen.draw(rect, letters, STRIDE).unwrap();
+        viewer.framebuffer.draw(rect, letters, STRIDE).unwrap();
         viewer.is_told()
     };
     criterion.bench_function("updater: a key's change", |bencher| {

@@ -1,6 +1,6 @@
 //! Who is shown a screen by the updater.
 
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{Rectangle, ServerMessage, ServerParser, encoding};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const SHOWN: Duration = Duration::from_millis(33);
 
 /// A screen, and a client with continuous updates on a line of a gigabit a second, which answers fences.
 pub(crate) struct Viewer {
-    pub(crate) screen: Screen,
+    pub(crate) framebuffer: Framebuffer,
     updater: Updater,
     parser: ServerParser,
     now: Duration,
@@ -26,7 +26,7 @@ impl Viewer {
     /// One who has seen this frame.
     pub(crate) fn new(frame: &[u8]) -> Self {
         let mut viewer = Self {
-            screen: Screen::new(WIDTH, HEIGHT),
+            framebuffer: Framebuffer::new(WIDTH, HEIGHT),
             updater: Updater::new(WIDTH, HEIGHT),
             parser: rfb::server_parser().with_jpeg(),
             now: Duration::ZERO,
@@ -47,7 +47,7 @@ impl Viewer {
 
     /// The screen does.
     pub(crate) fn shows(&mut self, frame: &[u8]) {
-        self.screen.draw(BOUNDS, frame, STRIDE).unwrap();
+        self.framebuffer.draw(BOUNDS, frame, STRIDE).unwrap();
     }
 
     /// Everything that there is to say, a frame later than before; how long the updater takes to say it.
@@ -57,7 +57,7 @@ impl Viewer {
         let mut took = Duration::ZERO;
         loop {
             let start = Instant::now();
-            let block = self.updater.next(&mut self.screen, self.now);
+            let block = self.updater.next(&mut self.framebuffer, self.now);
             took += start.elapsed();
             let Some(block) = block else {
                 return took;

@@ -2,8 +2,8 @@
 //! decoded, while the rest comes. The client shows it when the update ends, which is when the tool's own has.
 
 use super::{Block, Updater, around};
+use crate::framebuffer::Framebuffer;
 use crate::parts::{Begun, PART};
-use crate::screen::Screen;
 use etatuki_rfb::Rect;
 use etatuki_rfb::encode::server;
 use std::time::Duration;
@@ -13,22 +13,22 @@ impl Updater {
     /// that [`next`](Self::next) goes on with, and ends, once the tool's is whole. `None` when there are none, or the client
     /// or the line isn't one for it.
     /// Call it when the link has credit, from time to time while the tool's update comes.
-    pub fn ahead(&mut self, screen: &mut Screen, now: Duration) -> Option<Block> {
-        if !self.may_go_ahead(screen) {
+    pub fn ahead(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<Block> {
+        if !self.may_go_ahead(framebuffer) {
             return None;
         }
-        let ripe = self.film.ripe(screen, now);
+        let ripe = self.film.ripe(framebuffer, now);
         if ripe.is_empty() {
             return None;
         }
         let mut out = Vec::new();
         let mut begun = match self.ahead.take() {
             Some(begun) => begun,
-            None => self.open(screen, &mut out),
+            None => self.open(framebuffer, &mut out),
         };
         let before = begun.packed;
         for rect in ripe {
-            begun.packed += self.put_film(rect, screen, &mut out);
+            begun.packed += self.put_film(rect, framebuffer, &mut out);
             self.film.went_ahead(rect, now);
             if begun.packed - before >= PART {
                 break;
@@ -46,29 +46,29 @@ impl Updater {
     }
 
     /// Not where the client has something to hear before, nor where a frame goes in turns with other things.
-    fn may_go_ahead(&self, screen: &Screen) -> bool {
-        let bounds = screen.bounds();
+    fn may_go_ahead(&self, framebuffer: &Framebuffer) -> bool {
+        let bounds = framebuffer.bounds();
         let whole = |area: Rect| area.intersection(&bounds) == Some(bounds);
         let knows = self.known.jpeg && self.known.last_rect;
         let free = self.is_ahead() || self.streams();
         knows
             && free
-            && !(self.is_inside() || self.fresh || self.lost.is_some() || screen.has_moves())
+            && !(self.is_inside() || self.fresh || self.lost.is_some() || framebuffer.has_moves())
             && self.continuous.is_some_and(whole)
-            && self.stays(screen)
+            && self.stays(framebuffer)
             && !self.pace.is_slow()
             && self.room().jpeg >= bounds.area() * 4
     }
 
     /// Whether the client need not be told of the screen, nor of what we understand, by an update of its own.
-    fn stays(&self, screen: &Screen) -> bool {
-        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
-        same && self.confirm.is_empty() && !self.owes_layout(screen)
+    fn stays(&self, framebuffer: &Framebuffer) -> bool {
+        let same = framebuffer.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
+        same && self.confirm.is_empty() && !self.owes_layout(framebuffer)
     }
 
-    fn open(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Begun {
+    fn open(&mut self, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) -> Begun {
         while let Some(control) = self.controls.pop_front() {
-            self.say(control, screen, out);
+            self.say(control, framebuffer, out);
         }
         server::update_start(out, None);
         Begun {
@@ -83,17 +83,17 @@ impl Updater {
     pub(super) fn catch_up(
         &mut self,
         ahead: Begun,
-        screen: &mut Screen,
+        framebuffer: &mut Framebuffer,
         now: Duration,
         out: &mut Vec<u8>,
     ) {
         let mut rest = Some(ahead);
-        if self.stays(screen) {
+        if self.stays(framebuffer) {
             let area = around(self.continuous, self.requested.take().unwrap_or_default());
-            rest = self.show(area, rest, screen, now, out);
+            rest = self.show(area, rest, framebuffer, now, out);
         }
         if let Some(rest) = rest {
-            self.go_on(rest, screen, out);
+            self.go_on(rest, framebuffer, out);
         }
     }
 }

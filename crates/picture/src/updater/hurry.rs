@@ -1,9 +1,9 @@
 //! What needn't wait for its turn: small changes that follow a key, on a line that something large fills.
 
 use super::Updater;
+use crate::framebuffer::Framebuffer;
 use crate::order::small_first;
 use crate::parts::Begun;
-use crate::screen::Screen;
 use etatuki_rfb::Rect;
 use etatuki_rfb::encode::server;
 
@@ -13,9 +13,9 @@ const HURRIED: u8 = 2;
 impl Updater {
     /// The client presses a key, or moves its pointer; to be called before the tool hears of it. On a slow line, small
     /// changes that follow may go before the rest of a page has left.
-    pub fn acts(&mut self, screen: &Screen) {
+    pub fn acts(&mut self, framebuffer: &Framebuffer) {
         self.hurried = HURRIED;
-        self.unhurried = screen.changes();
+        self.unhurried = framebuffer.changes();
         self.pace.acts();
     }
 
@@ -24,22 +24,27 @@ impl Updater {
     }
 
     /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
-    pub(super) fn hurry(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> Option<Begun> {
-        let same = screen.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
-        let follows = screen.changes() > self.unhurried;
-        if !(self.may_hurry() && follows && same) || self.lost.is_some() || screen.has_moves() {
+    pub(super) fn hurry(
+        &mut self,
+        framebuffer: &mut Framebuffer,
+        out: &mut Vec<u8>,
+    ) -> Option<Begun> {
+        let same = framebuffer.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
+        let follows = framebuffer.changes() > self.unhurried;
+        if !(self.may_hurry() && follows && same) || self.lost.is_some() || framebuffer.has_moves()
+        {
             return None;
         }
-        let area = self.continuous?.intersection(&screen.bounds())?;
+        let area = self.continuous?.intersection(&framebuffer.bounds())?;
         let room = self.pace.room().pixels;
-        let (rects, _) = small_first(screen.damage().rects(area), room);
+        let (rects, _) = small_first(framebuffer.damage().rects(area), room);
         if rects.is_empty() {
             return None;
         }
         self.hurried -= 1;
-        self.unhurried = screen.changes();
+        self.unhurried = framebuffer.changes();
         server::update_start(out, Some(rects.len() as u16));
-        self.put(&rects, screen, out);
+        self.put(&rects, framebuffer, out);
         Some(Begun {
             paced: true,
             ..Begun::default()

@@ -2,15 +2,15 @@
 
 use super::Updater;
 use crate::film::Film;
-use crate::screen::Screen;
+use crate::framebuffer::Framebuffer;
 use etatuki_rfb::encode::server;
 
 impl Updater {
     /// An update of its own for what changes no pixel, as ExtendedDesktopSize asks for, and whose
     /// last rectangle is the size, as early clients of DesktopSize do. The request stays open.
-    pub(super) fn tell_layout(&mut self, screen: &mut Screen, out: &mut Vec<u8>) -> bool {
-        let resized = self.size != (screen.width(), screen.height());
-        let extended = self.owes_layout(screen);
+    pub(super) fn tell_layout(&mut self, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) -> bool {
+        let resized = self.size != (framebuffer.width(), framebuffer.height());
+        let extended = self.owes_layout(framebuffer);
         let plain = self.known.desktop_size && resized && !extended;
         self.layout_due = false;
         let confirm = std::mem::take(&mut self.confirm);
@@ -23,35 +23,35 @@ impl Updater {
             server::supports(out, encoding);
         }
         if extended {
-            put(out, 0, 0, screen);
-            self.layout = screen.layout_number();
-            self.follow_size(screen);
+            put(out, 0, 0, framebuffer);
+            self.layout = framebuffer.layout_number();
+            self.follow_size(framebuffer);
         } else if plain {
-            server::desktop_size(out, screen.width(), screen.height());
-            self.follow_size(screen);
+            server::desktop_size(out, framebuffer.width(), framebuffer.height());
+            self.follow_size(framebuffer);
         }
         true
     }
 
-    pub(super) fn owes_layout(&self, screen: &Screen) -> bool {
-        let resized = self.size != (screen.width(), screen.height());
-        let due = self.layout_due || self.layout != screen.layout_number();
+    pub(super) fn owes_layout(&self, framebuffer: &Framebuffer) -> bool {
+        let resized = self.size != (framebuffer.width(), framebuffer.height());
+        let due = self.layout_due || self.layout != framebuffer.layout_number();
         self.known.extended_desktop_size && (resized || due)
     }
 
     /// The client knows the screen's size now; if it is another one, it has lost the picture.
-    pub(super) fn follow_size(&mut self, screen: &mut Screen) {
-        let size = (screen.width(), screen.height());
+    pub(super) fn follow_size(&mut self, framebuffer: &mut Framebuffer) {
+        let size = (framebuffer.width(), framebuffer.height());
         if self.size != size {
             self.size = size;
             self.seen = None;
             self.film = Film::new(size.0, size.1);
-            screen.damage_all();
+            framebuffer.damage_all();
         }
     }
 }
 
-pub(super) fn put(out: &mut Vec<u8>, reason: u16, status: u16, screen: &Screen) {
-    let size = (screen.width(), screen.height());
-    server::extended_desktop_size(out, reason, status, size, screen.layout());
+pub(super) fn put(out: &mut Vec<u8>, reason: u16, status: u16, framebuffer: &Framebuffer) {
+    let size = (framebuffer.width(), framebuffer.height());
+    server::extended_desktop_size(out, reason, status, size, framebuffer.layout());
 }

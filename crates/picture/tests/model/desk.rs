@@ -1,7 +1,7 @@
 //! A desk with things that are dragged and scrolled, the session between, and a client.
 
 use super::Client;
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) const HEIGHT: u16 = 300;
 /// The tool's own picture, which it tells of in Raw rectangles only.
 pub(crate) struct Desk {
     pixels: Vec<[u8; 4]>,
-    pub(crate) screen: Screen,
+    pub(crate) framebuffer: Framebuffer,
     pub(crate) updater: Updater,
     pub(crate) client: Client,
     /// What the client may understand.
@@ -25,7 +25,7 @@ impl Desk {
         let pixels = vec![[240, 240, 240, 0]; usize::from(WIDTH) * usize::from(HEIGHT)];
         Self {
             pixels,
-            screen: Screen::new(WIDTH, HEIGHT),
+            framebuffer: Framebuffer::new(WIDTH, HEIGHT),
             updater,
             client: Client::new(WIDTH, HEIGHT),
             encodings: encodings.to_vec(),
@@ -71,14 +71,16 @@ impl Desk {
             let rows = (pixels.len() / usize::from(WIDTH)) as u16;
             let rect = Rect::new(0, index as u16 * 34, WIDTH, rows);
             let pixels = pixels.concat();
-            self.screen.apply(&Rectangle::Raw { rect, pixels }).unwrap();
+            self.framebuffer
+                .apply(&Rectangle::Raw { rect, pixels })
+                .unwrap();
         }
     }
 
     /// One request and its answer; how many pixels it brought.
     pub(crate) fn update(&mut self) -> usize {
         self.updater.request(true, self.client.bounds());
-        let Some(block) = self.updater.next(&mut self.screen, Duration::ZERO) else {
+        let Some(block) = self.updater.next(&mut self.framebuffer, Duration::ZERO) else {
             return 0;
         };
         self.client.take(&block, 5000);
@@ -89,7 +91,7 @@ impl Desk {
     pub(crate) fn shows(&mut self) -> usize {
         self.tell();
         let brought = self.update();
-        assert!(self.client.agrees_with(&self.screen));
+        assert!(self.client.agrees_with(&self.framebuffer));
         brought
     }
 
@@ -108,7 +110,7 @@ impl Desk {
             }
             Event::Copy(rect, from) => {
                 let copy = Rectangle::CopyRect { rect, from };
-                self.screen.apply(&copy).unwrap();
+                self.framebuffer.apply(&copy).unwrap();
             }
             Event::Encodings(copies) => {
                 let skipped = usize::from(!copies);
@@ -117,7 +119,7 @@ impl Desk {
             Event::Resize(width, height) => {
                 for (width, height) in [(width, height), (WIDTH, HEIGHT)] {
                     let size = Rectangle::DesktopSize { width, height };
-                    self.screen.apply(&size).unwrap();
+                    self.framebuffer.apply(&size).unwrap();
                     self.update();
                 }
             }
@@ -127,9 +129,9 @@ impl Desk {
     /// Whether the client has everything once it has asked for the rest.
     pub(crate) fn ends_well(mut self) -> bool {
         self.tell();
-        let (updater, screen) = (&mut self.updater, &mut self.screen);
-        self.client.catch_up(updater, screen, 5000);
-        self.client.agrees_with(screen)
+        let (updater, framebuffer) = (&mut self.updater, &mut self.framebuffer);
+        self.client.catch_up(updater, framebuffer, 5000);
+        self.client.agrees_with(framebuffer)
     }
 }
 

@@ -8,7 +8,7 @@
 
 pub(crate) mod desk;
 
-use etatuki_picture::{Screen, Updater};
+use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{
     CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
@@ -190,14 +190,19 @@ impl Client {
     }
 
     /// Everything that there is to get, with requests for the whole, a second apart.
-    pub(crate) fn catch_up(&mut self, updater: &mut Updater, screen: &mut Screen, piece: usize) {
+    pub(crate) fn catch_up(
+        &mut self,
+        updater: &mut Updater,
+        framebuffer: &mut Framebuffer,
+        piece: usize,
+    ) {
         for step in 0..100 {
             let now = Duration::from_secs(10_000 + step);
             for (flags, payload) in std::mem::take(&mut self.asked) {
                 updater.client_fence(flags, &payload, now).unwrap();
             }
             updater.request(true, self.bounds());
-            let Some(block) = updater.next(screen, now) else {
+            let Some(block) = updater.next(framebuffer, now) else {
                 assert_eq!(updater.due(), None);
                 return;
             };
@@ -207,15 +212,15 @@ impl Client {
     }
 
     /// Whether the client shows what the screen shows, where both have pixels.
-    pub(crate) fn agrees_with(&self, screen: &Screen) -> bool {
+    pub(crate) fn agrees_with(&self, framebuffer: &Framebuffer) -> bool {
         let both = self
             .bounds()
-            .intersection(&screen.bounds())
+            .intersection(&framebuffer.bounds())
             .unwrap_or_default();
-        let theirs = places(both, screen.width());
+        let theirs = places(both, framebuffer.width());
         places(both, self.width).zip(theirs).all(|(mine, theirs)| {
             self.pixels[mine].as_ref().map(|pixel| &pixel[..])
-                == Some(&screen.pixels()[theirs * 4..theirs * 4 + 4])
+                == Some(&framebuffer.pixels()[theirs * 4..theirs * 4 + 4])
         })
     }
 }

@@ -8,7 +8,7 @@ use etatuki_link::{
     AgentEndpoint, AgentStreams, Ask, DialError, LinkError, Permissions, RelayAccess, ToAgent,
     ToCustomer,
 };
-use etatuki_picture::Screen;
+use etatuki_picture::Framebuffer;
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, ServerMessage, ServerParser, encode,
 };
@@ -23,7 +23,7 @@ use crate::display::PATIENCE;
 pub(crate) struct Agent {
     endpoint: AgentEndpoint,
     streams: AgentStreams,
-    viewer: Option<(ServerParser, Screen)>,
+    viewer: Option<(ServerParser, Framebuffer)>,
 }
 
 /// What the agent types.
@@ -125,7 +125,7 @@ impl Agent {
             init.width,
             init.height,
         );
-        self.viewer = Some((parser, Screen::new(init.width, init.height)));
+        self.viewer = Some((parser, Framebuffer::new(init.width, init.height)));
         self.say(&[ClientMessage::SetEncodings(vec![
             1, 0, -239, -223, -224, -308,
         ])])

@@ -10,7 +10,7 @@ use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 pub enum PictureError {
     /// It reaches beyond the framebuffer.
     #[error("the tool sent a rectangle outside the screen: {0:?}")]
-    OutsideScreen(Rect),
+    OutsideFramebuffer(Rect),
     /// It brings another number of bytes than its size says.
     #[error("the tool sent {got} bytes for a rectangle of {wanted}")]
     WrongLength {
@@ -36,7 +36,7 @@ const MAX_SCREENS: usize = 16;
 /// What the client has is known by one rule: its picture, after the pending moves in their order, is
 /// equal to this one everywhere outside the damage.
 #[derive(Debug)]
-pub struct Screen {
+pub struct Framebuffer {
     bounds: Rect,
     pixels: Vec<u8>,
     damage: Damage,
@@ -63,7 +63,7 @@ pub(crate) struct Move {
     pub(crate) from: (u16, u16),
 }
 
-impl Screen {
+impl Framebuffer {
     /// A black screen. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes a good
     /// 4 bytes a pixel.
     #[must_use]
@@ -369,7 +369,7 @@ impl Screen {
         if self.bounds.contains(&rect) {
             return Ok(());
         }
-        Err(PictureError::OutsideScreen(rect))
+        Err(PictureError::OutsideFramebuffer(rect))
     }
 }
 
