@@ -119,11 +119,11 @@ impl World {
     }
 
     fn next(&mut self) {
-        if let Some(block) = self.updater.next(&mut self.framebuffer, self.now) {
-            assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
-            self.client.take(&block, 1 << 16);
-            // A line that takes a second for each block, whatever is in it.
-            self.updater.left(block.len(), None, self.now);
+        if let Some(chunk) = self.updater.next(&mut self.framebuffer, self.now) {
+            assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
+            self.client.take(&chunk, 1 << 16);
+            // A line that takes a second for each chunk, whatever is in it.
+            self.updater.left(chunk.len(), None, self.now);
             self.now += Duration::from_secs(1);
         }
     }

@@ -63,13 +63,13 @@ fn replay(file: &str, moves: bool) -> Cost {
         }
         let applied = Instant::now();
         updater.request(true, framebuffer.bounds());
-        let block = updater
+        let chunk = updater
             .next(&mut framebuffer, Duration::ZERO)
             .unwrap_or_default();
         let made = Instant::now();
-        let sent = line.send(&block);
+        let sent = line.send(&chunk);
         cost.updates += 1;
-        cost.plain += block.len();
+        cost.plain += chunk.len();
         cost.link += sent;
         cost.apply += applied - start;
         cost.update += made - applied;

@@ -73,18 +73,18 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
             updater.client_fence(flags, &payload, now).unwrap();
         }
         let started = Instant::now();
-        let block = updater.next(&mut framebuffer, now);
+        let chunk = updater.next(&mut framebuffer, now);
         let took = started.elapsed();
-        let Some(block) = block else {
+        let Some(chunk) = chunk else {
             now += Duration::from_micros(200);
             continue;
         };
         now += took;
         (updates, seconds) = (updates + 1, seconds + took.as_secs_f64());
-        let wire = block.len() - block.packed_from + block.packed_from / RATIO;
+        let wire = chunk.len() - chunk.incompressible_from + chunk.incompressible_from / RATIO;
         updater.left(wire, Some(ROUND_TRIP), now);
         line_free = line_free.max(now) + Duration::from_secs_f64(wire as f64 / bytes_a_second);
-        parser.push(&block);
+        parser.push(&chunk);
         while let Some(message) = parser.next().unwrap() {
             if let ServerMessage::Fence { flags, payload } = message {
                 // The answer is the same without its highest bit.

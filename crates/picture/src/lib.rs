@@ -6,6 +6,7 @@
 
 mod control;
 mod damage;
+mod encoded_chunk;
 mod film;
 mod framebuffer;
 mod jpeg;
@@ -18,7 +19,8 @@ mod photo;
 mod seen;
 mod updater;
 
+pub use encoded_chunk::EncodedChunk;
 pub use framebuffer::{Framebuffer, Framebuffer as Screen, PictureError};
 pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
 pub use photo::looks_like_a_photo;
-pub use updater::{Block, MAX_UPDATE_PIXELS, UpdateError, Updater};
+pub use updater::{MAX_UPDATE_PIXELS, UpdateError, Updater};

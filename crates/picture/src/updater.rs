@@ -1,6 +1,7 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
+use crate::encoded_chunk::EncodedChunk;
 use crate::film::Film;
 use crate::framebuffer::{Framebuffer, Move};
 use crate::jpeg::JpegEncoder;
@@ -18,7 +19,7 @@ mod ahead;
 mod hurry;
 mod layout;
 
-/// Bytes of pixels that one update holds at most; what is left comes with the next one. A block that
+/// Bytes of pixels that one update holds at most; what is left comes with the next one. A chunk that
 /// [`Updater::next`] returns is at most 64 KiB longer.
 pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
 /// The client asked for more than it may.
@@ -27,23 +28,6 @@ pub enum UpdateError {
     /// Too many fences or sizes without taking in the answers.
     #[error("the client asked {MAX_WAITING} times without reading an answer")]
     TooManyUnanswered,
-}
-
-/// Whole server messages for a client, or an update's next rectangles; what they are is read by dereferencing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Block {
-    /// The messages.
-    pub bytes: Vec<u8>,
-    /// From here on they are hardly more than JPEG files: there is nothing left to compress.
-    pub packed_from: usize,
-}
-
-impl std::ops::Deref for Block {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 /// One client's state. It paints no pointer: a client without Cursor support sees none.
@@ -86,12 +70,12 @@ pub struct Updater {
     /// The screen's changes that were there before.
     unhurried: u64,
     jpeg: JpegEncoder,
-    /// The update that the last block didn't end.
+    /// The update that the last chunk didn't end.
     begun: Option<Begun>,
     /// The update that has begun while the tool's own isn't whole.
     ahead: Option<Begun>,
-    /// Where JPEG files begin in the block that is being made.
-    packed_from: Option<usize>,
+    /// Where JPEG files begin in the chunk that is being made.
+    incompressible_from: Option<usize>,
 }
 
 /// What the client understands, and what it has been told of ours.
@@ -141,7 +125,7 @@ impl Updater {
             jpeg: JpegEncoder::default(),
             begun: None,
             ahead: None,
-            packed_from: None,
+            incompressible_from: None,
         }
     }
 
@@ -208,7 +192,7 @@ impl Updater {
         }
     }
 
-    /// A fence from the client: a question, which the next block answers, or the answer to one of ours. `now` counts
+    /// A fence from the client: a question, which the next chunk answers, or the answer to one of ours. `now` counts
     /// from any moment that stays the same.
     ///
     /// # Errors
@@ -231,8 +215,8 @@ impl Updater {
         })
     }
 
-    /// The last block has left, as so many bytes on the line, whose round trip is known or not. From this and the answers
-    /// to our fences comes how much may be on its way; a client whose blocks' leaving is never told gets little at a time.
+    /// The last chunk has left, as so many bytes on the line, whose round trip is known or not. From this and the answers
+    /// to our fences comes how much may be on its way; a client whose chunks' leaving is never told gets little at a time.
     pub fn left(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
         if self.is_inside() || self.is_ahead() {
             self.pace.part_has_left(bytes);
@@ -268,7 +252,7 @@ impl Updater {
         self.requested.is_some() || self.streams()
     }
 
-    /// Whether the last block has begun an update that it didn't end. The screen should stay as it is until
+    /// Whether the last chunk has begun an update that it didn't end. The screen should stay as it is until
     /// [`next`](Self::next) has given the rest: or the client sees parts of two states.
     #[must_use]
     pub fn is_inside(&self) -> bool {
@@ -280,26 +264,29 @@ impl Updater {
         self.continuous.is_some() && self.pace.has_credit()
     }
 
-    /// The next block: whole server messages, the last of which may be an update whose rest comes with the blocks after
+    /// The next chunk: whole server messages, the last of which may be an update whose rest comes with the chunks after
     /// this one (see [`is_inside`](Self::is_inside)). `None` when there is nothing to say or no credit to say it (an
     /// update request, or continuous updates and room on the line).
     /// Call it when the link has credit, after every event, until it returns `None`.
-    pub fn next(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<Block> {
+    pub fn next(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<EncodedChunk> {
         let mut out = Vec::new();
         if let Some(begun) = self.begun.take() {
             self.go_on(begun, framebuffer, &mut out);
         } else {
             self.begin(framebuffer, now, &mut out);
         }
-        (!out.is_empty()).then(|| self.block(out))
+        (!out.is_empty()).then(|| self.chunk(out))
     }
 
-    fn block(&mut self, bytes: Vec<u8>) -> Block {
-        let packed_from = self.packed_from.take().unwrap_or(bytes.len());
-        Block { bytes, packed_from }
+    fn chunk(&mut self, bytes: Vec<u8>) -> EncodedChunk {
+        let incompressible_from = self.incompressible_from.take().unwrap_or(bytes.len());
+        EncodedChunk {
+            bytes,
+            incompressible_from,
+        }
     }
 
-    /// What there is to say, and as much of an update as a block may hold.
+    /// What there is to say, and as much of an update as a chunk may hold.
     fn begin(&mut self, framebuffer: &mut Framebuffer, now: Duration, out: &mut Vec<u8>) {
         if let Some(ahead) = self.ahead.take() {
             return self.catch_up(ahead, framebuffer, now, out);
@@ -565,7 +552,7 @@ impl Updater {
             .jpeg
             .encode(framebuffer.pixels(), stride, rect, quality);
         let file = file.ok().filter(|file| server::jpeg(out, rect, file))?;
-        self.packed_from.get_or_insert(start);
+        self.incompressible_from.get_or_insert(start);
         self.pace.photographed(rect.area(), file.len());
         Some(file.len())
     }

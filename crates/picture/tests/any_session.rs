@@ -177,11 +177,11 @@ impl World {
                 let _ = self.updater.desktop_size_answer(status);
             }
             Event::Next { piece } => {
-                if let Some(block) = self.updater.next(&mut self.framebuffer, self.now) {
-                    self.client.take(&block, piece);
+                if let Some(chunk) = self.updater.next(&mut self.framebuffer, self.now) {
+                    self.client.take(&chunk, piece);
                     // On a line that is as fast as the pieces are long, and compresses as little.
-                    self.now += Duration::from_millis(block.len() as u64);
-                    self.updater.left(block.len().min(piece), None, self.now);
+                    self.now += Duration::from_millis(chunk.len() as u64);
+                    self.updater.left(chunk.len().min(piece), None, self.now);
                 }
             }
         }

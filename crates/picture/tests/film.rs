@@ -5,7 +5,7 @@
 mod model;
 mod scenes;
 
-use etatuki_picture::{Block, Framebuffer, Updater};
+use etatuki_picture::{EncodedChunk, Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle, encoding};
 use model::Client;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ impl Cinema {
         Self::of_size(WIDTH, HEIGHT, Scene::film(400, 300, 0.5, 0.1))
     }
 
-    /// With a film that fills more than a block of the updater's.
+    /// With a film that fills more than a chunk of the updater's.
     fn large() -> Self {
         let (width, height) = (640, 512);
         Self::of_size(width, height, Scene::film(720, 560, 0.5, 6.0))
@@ -86,36 +86,36 @@ impl Cinema {
         self.draw(rect, pixels);
     }
 
-    /// Time passes, and everything that there is to say is said; the blocks.
-    fn passes(&mut self, time: Duration) -> Vec<Block> {
+    /// Time passes, and everything that there is to say is said; the chunks.
+    fn passes(&mut self, time: Duration) -> Vec<EncodedChunk> {
         self.now += time;
-        let mut blocks = Vec::new();
-        while let Some(block) = self.block() {
-            blocks.push(block);
-            assert!(blocks.len() < 200, "there is always more");
+        let mut chunks = Vec::new();
+        while let Some(chunk) = self.chunk() {
+            chunks.push(chunk);
+            assert!(chunks.len() < 200, "there is always more");
         }
-        blocks
+        chunks
     }
 
-    /// One block, taken in.
-    fn block(&mut self) -> Option<Block> {
-        let block = self.updater.next(&mut self.framebuffer, self.now)?;
-        self.take(&block);
-        Some(block)
+    /// One chunk, taken in.
+    fn chunk(&mut self) -> Option<EncodedChunk> {
+        let chunk = self.updater.next(&mut self.framebuffer, self.now)?;
+        self.take(&chunk);
+        Some(chunk)
     }
 
     /// The same of what can go although the tool's update isn't whole.
-    fn ahead(&mut self) -> Option<Block> {
-        let block = self.updater.ahead(&mut self.framebuffer, self.now)?;
-        self.take(&block);
-        Some(block)
+    fn ahead(&mut self) -> Option<EncodedChunk> {
+        let chunk = self.updater.ahead(&mut self.framebuffer, self.now)?;
+        self.take(&chunk);
+        Some(chunk)
     }
 
-    fn take(&mut self, block: &Block) {
-        self.client.take(block, 10_000);
-        self.updater.left(block.len(), None, self.now);
+    fn take(&mut self, chunk: &EncodedChunk) {
+        self.client.take(chunk, 10_000);
+        self.updater.left(chunk.len(), None, self.now);
         // A line of a gigabit a second.
-        self.now += Duration::from_nanos(block.len() as u64 * 8);
+        self.now += Duration::from_nanos(chunk.len() as u64 * 8);
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
             let answered = self.updater.client_fence(flags, &payload, self.now);
             answered.unwrap();
@@ -139,7 +139,7 @@ impl Cinema {
         for _ in 0..10 {
             self.play(whole);
             self.now += FRAME;
-            self.block();
+            self.chunk();
             if self.updater.is_inside() {
                 return;
             }
@@ -321,13 +321,13 @@ fn a_large_film_goes_in_parts_of_one_update() {
     let mut parts = 1;
     while cinema.updater.is_inside() {
         assert_eq!(cinema.client.answers.len(), answers);
-        cinema.block().unwrap();
+        cinema.chunk().unwrap();
         parts += 1;
     }
     assert!((2..8).contains(&parts), "{parts} parts");
     assert_eq!(cinema.client.updates, updates);
     assert!(cinema.updater.wants_update());
-    cinema.block().unwrap();
+    cinema.chunk().unwrap();
     assert_eq!(cinema.client.answers.len(), answers + 1);
     cinema.passes(Duration::from_secs(1));
     assert!(cinema.is_exact());
@@ -342,8 +342,8 @@ fn a_films_frame_sets_out_before_it_is_whole() {
     assert_eq!(cinema.ahead(), None, "nothing has changed");
     let upper = Rect { h: 200, ..whole };
     cinema.play(upper);
-    let block = cinema.ahead().unwrap();
-    assert!(block.packed_from < block.len());
+    let chunk = cinema.ahead().unwrap();
+    assert!(chunk.incompressible_from < chunk.len());
     // Three rows of blocks; the fourth isn't whole.
     assert_eq!(cinema.client.films, films + 1);
     assert_eq!(cinema.client.last_rects, [Rect { h: 192, ..whole }]);
@@ -432,7 +432,7 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
     };
     cinema.framebuffer.apply(&size).unwrap();
     assert_eq!(cinema.ahead(), None);
-    cinema.block().unwrap();
+    cinema.chunk().unwrap();
     assert!(!cinema.client.inside);
     assert_eq!(cinema.client.answers.len(), answers);
     assert_eq!(cinema.client.width, whole.w);

@@ -40,8 +40,8 @@ fn session(encodings: &[i32]) -> Session {
     // the last request of catching up is still open: answer it
     updater.request(false, Rect::default());
     fill(framebuffer, ALL, 1);
-    let block = updater.next(framebuffer, NOW).unwrap();
-    client.take(&block, 10_000);
+    let chunk = updater.next(framebuffer, NOW).unwrap();
+    client.take(&chunk, 10_000);
     assert!(client.agrees_with(framebuffer));
     session
 }
@@ -52,10 +52,10 @@ fn fill(framebuffer: &mut Framebuffer, rect: Rect, colour: u8) -> bool {
 }
 
 impl Session {
-    /// The next block's pixel rectangles; `None` when there is no block.
+    /// The next chunk's pixel rectangles; `None` when there is no chunk.
     fn next(&mut self) -> Option<Vec<Rect>> {
-        let block = self.updater.next(&mut self.framebuffer, NOW)?;
-        self.client.take(&block, 100_000);
+        let chunk = self.updater.next(&mut self.framebuffer, NOW)?;
+        self.client.take(&chunk, 100_000);
         Some(self.client.last_rects.clone())
     }
 
@@ -440,10 +440,10 @@ fn a_client_that_never_reads_answers_is_stopped() {
     for _ in 0..1000 {
         updater.continuous(false, ALL);
     }
-    let block = updater
+    let chunk = updater
         .next(&mut Framebuffer::new(WIDTH, HEIGHT), NOW)
         .unwrap();
-    assert_eq!(block.len(), 64 * 10 + 1);
+    assert_eq!(chunk.len(), 64 * 10 + 1);
 }
 
 #[test]
@@ -456,11 +456,11 @@ fn a_large_picture_comes_in_parts() {
     let mut blocks = 0;
     loop {
         updater.request(true, client.bounds());
-        let Some(block) = updater.next(&mut framebuffer, NOW) else {
+        let Some(chunk) = updater.next(&mut framebuffer, NOW) else {
             break;
         };
-        assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
-        client.take(&block, 1 << 20);
+        assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
+        client.take(&chunk, 1 << 20);
         blocks += 1;
     }
     assert_eq!(blocks, 4);
@@ -480,12 +480,12 @@ fn a_large_change_goes_in_parts_of_one_update() {
     for colour in 1..40 {
         fill(&mut framebuffer, client.bounds(), colour);
         let (updates, mut parts) = (client.updates, 0);
-        while let Some(block) = updater.next(&mut framebuffer, now) {
-            assert!(block.len() <= (512 << 10) + 65_536, "{} bytes", block.len());
-            client.take(&block, 1 << 16);
+        while let Some(chunk) = updater.next(&mut framebuffer, now) {
+            assert!(chunk.len() <= (512 << 10) + 65_536, "{} bytes", chunk.len());
+            client.take(&chunk, 1 << 16);
             assert_eq!(updater.is_inside(), client.inside);
             // It compresses well, and the line is fast.
-            updater.left(block.len() / 60, Some(Duration::ZERO), now);
+            updater.left(chunk.len() / 60, Some(Duration::ZERO), now);
             now += Duration::from_micros(10);
             parts += 1;
             if !updater.is_inside() {
@@ -514,9 +514,9 @@ fn many_small_changes_come_in_parts() {
             fill(&mut framebuffer, Rect::new(x, y, 1, 1), 3);
         }
     }
-    let block = updater.next(&mut framebuffer, NOW).unwrap();
-    assert!(block.len() <= MAX_UPDATE_PIXELS + 65_536);
-    client.take(&block, 1 << 20);
+    let chunk = updater.next(&mut framebuffer, NOW).unwrap();
+    assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
+    client.take(&chunk, 1 << 20);
     client.catch_up(&mut updater, &mut framebuffer, 1 << 20);
     assert!(client.agrees_with(&framebuffer));
 }
@@ -600,14 +600,14 @@ fn what_follows_a_key_needs_no_credit() {
     // The black screen, and some of the page.
     let mut blocks = 0;
     while blocks < 10 {
-        let Some(block) = updater.next(&mut framebuffer, now) else {
+        let Some(chunk) = updater.next(&mut framebuffer, now) else {
             fill(&mut framebuffer, Rect::new(0, 0, width, 400), 1);
             blocks = 1;
             continue;
         };
         blocks += usize::from(blocks > 0);
-        client.take(&block, 10_000);
-        let wire = block.len() / 8;
+        client.take(&chunk, 10_000);
+        let wire = chunk.len() / 8;
         updater.left(wire, Some(Duration::from_millis(100)), now);
         // 32 bytes a millisecond.
         now += Duration::from_millis(100 + wire as u64 / 32);
@@ -616,9 +616,9 @@ fn what_follows_a_key_needs_no_credit() {
         }
     }
     let mut send = |updater: &mut Updater, framebuffer: &mut Framebuffer| {
-        let block = updater.next(framebuffer, now)?;
-        client.take(&block, 10_000);
-        updater.left(block.len() / 8, None, now);
+        let chunk = updater.next(framebuffer, now)?;
+        client.take(&chunk, 10_000);
+        updater.left(chunk.len() / 8, None, now);
         Some(client.last_rects.clone())
     };
     while send(&mut updater, &mut framebuffer).is_some() {}
@@ -641,7 +641,7 @@ fn what_follows_a_key_needs_no_credit() {
     for (flags, payload) in std::mem::take(&mut client.asked) {
         updater.client_fence(flags, &payload, now).unwrap();
     }
-    let block = updater.next(&mut framebuffer, now).unwrap();
-    client.take(&block, 10_000);
+    let chunk = updater.next(&mut framebuffer, now).unwrap();
+    client.take(&chunk, 10_000);
     assert!(client.last_rects[0].y < 400);
 }

@@ -6,7 +6,7 @@ use etatuki_link::{
     AgentIdentity, Ask, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn,
     LinkConnection, LinkError, PictureOut, ToAgent, ToCustomer,
 };
-use etatuki_picture::{Block, Updater};
+use etatuki_picture::{EncodedChunk, Updater};
 use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 
@@ -253,13 +253,16 @@ impl Agent {
             && let Some(screen) = tool.screen()
         {
             self.gate.set_size(screen.width(), screen.height());
-            let block = match &mut self.updater {
+            let chunk = match &mut self.updater {
                 None => {
                     let size = (screen.width(), screen.height());
                     self.updater = Some(Updater::new(size.0, size.1));
                     let bytes = server_init(size);
-                    let packed_from = bytes.len();
-                    Some(Block { bytes, packed_from })
+                    let incompressible_from = bytes.len();
+                    Some(EncodedChunk {
+                        bytes,
+                        incompressible_from,
+                    })
                 }
                 // our own black is no picture
                 Some(_) if !painted => None,
@@ -268,9 +271,9 @@ impl Agent {
                     updater.next(screen, self.began.elapsed())
                 }
             };
-            if let Some(block) = block {
+            if let Some(chunk) = chunk {
                 // it is idle, so there is room
-                let _ = self.picture.push(block);
+                let _ = self.picture.push(chunk);
             }
         } else if painted && self.picture.is_idle() {
             self.go_ahead(tool);
@@ -292,9 +295,9 @@ impl Agent {
         let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) else {
             return;
         };
-        if let Some(block) = updater.ahead(screen, self.began.elapsed()) {
+        if let Some(chunk) = updater.ahead(screen, self.began.elapsed()) {
             // it is idle, so there is room
-            let _ = self.picture.push(block);
+            let _ = self.picture.push(chunk);
         }
     }
 

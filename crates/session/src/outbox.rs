@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 
 use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut, ToAgent};
-use etatuki_picture::Block;
+use etatuki_picture::EncodedChunk;
 
-/// Bytes of a block that are compressed and sent at a time.
+/// Bytes of a chunk that are compressed and sent at a time.
 const PIECE: usize = 1 << 20;
 
 /// A stream that sends one message after the other.
@@ -117,13 +117,13 @@ impl Sends for ControlOut<ToAgent> {
 }
 
 impl Sends for PictureOut {
-    type Message = Block;
+    type Message = EncodedChunk;
     /// Bytes on the line.
     type Receipt = usize;
 
-    async fn carry(mut self, block: Block) -> (Self, Result<usize, LinkError>) {
+    async fn carry(mut self, chunk: EncodedChunk) -> (Self, Result<usize, LinkError>) {
         let mut bytes = 0;
-        for (piece, is_packed) in pieces(&block) {
+        for (piece, is_packed) in pieces(&chunk) {
             let sent = if is_packed {
                 self.send_packed(piece).await
             } else {
@@ -138,10 +138,10 @@ impl Sends for PictureOut {
     }
 }
 
-/// What of a block is sent at a time, and whether it is packed already. What is compressed of a first picture travels, and
+/// What of a chunk is sent at a time, and whether it is packed already. What is compressed of a first picture travels, and
 /// is forgotten, while the rest is being compressed.
-fn pieces(block: &Block) -> impl Iterator<Item = (&[u8], bool)> {
-    let (plain, packed) = block.split_at(block.packed_from);
+fn pieces(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
+    let (plain, packed) = chunk.split_at(chunk.incompressible_from);
     let plain = plain.chunks(PIECE).map(|piece| (piece, false));
     plain.chain(packed.chunks(PIECE).map(|piece| (piece, true)))
 }
@@ -193,20 +193,22 @@ mod tests {
     #[test]
     fn a_large_block_goes_in_pieces() {
         let bytes: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
-        for packed_from in [0, 9, PIECE, PIECE + 9, bytes.len()] {
-            let block = Block {
+        for incompressible_from in [0, 9, PIECE, PIECE + 9, bytes.len()] {
+            let chunk = EncodedChunk {
                 bytes: bytes.clone(),
-                packed_from,
+                incompressible_from,
             };
             let (mut plain, mut packed) = (Vec::new(), Vec::new());
-            for (piece, is_packed) in pieces(&block) {
+            for (piece, is_packed) in pieces(&chunk) {
                 assert!((1..=PIECE).contains(&piece.len()));
                 let of = if is_packed { &mut packed } else { &mut plain };
                 of.extend_from_slice(piece);
             }
-            assert!(plain == bytes[..packed_from] && packed == bytes[packed_from..]);
+            assert!(
+                plain == bytes[..incompressible_from] && packed == bytes[incompressible_from..]
+            );
         }
-        assert_eq!(pieces(&Block::default()).count(), 0);
+        assert_eq!(pieces(&EncodedChunk::default()).count(), 0);
     }
 
     #[tokio::test]

@@ -57,14 +57,14 @@ impl Viewer {
         let mut took = Duration::ZERO;
         loop {
             let start = Instant::now();
-            let block = self.updater.next(&mut self.framebuffer, self.now);
+            let chunk = self.updater.next(&mut self.framebuffer, self.now);
             took += start.elapsed();
-            let Some(block) = block else {
+            let Some(chunk) = chunk else {
                 return took;
             };
-            self.updater.left(block.len(), None, self.now);
-            self.now += Duration::from_nanos(block.len() as u64 * 8);
-            self.parser.push(&block);
+            self.updater.left(chunk.len(), None, self.now);
+            self.now += Duration::from_nanos(chunk.len() as u64 * 8);
+            self.parser.push(&chunk);
             while let Some(message) = self.parser.next().unwrap() {
                 self.takes(message);
             }

@@ -1,7 +1,8 @@
 //! A film's frame that sets out while the tool still tells of it: what is complete of it is made to JPEGs, travels, and is
 //! decoded, while the rest comes. The client shows it when the update ends, which is when the tool's own has.
 
-use super::{Block, Updater, around};
+use super::{Updater, around};
+use crate::encoded_chunk::EncodedChunk;
 use crate::framebuffer::Framebuffer;
 use crate::parts::{Begun, PART};
 use etatuki_rfb::Rect;
@@ -13,7 +14,7 @@ impl Updater {
     /// that [`next`](Self::next) goes on with, and ends, once the tool's is whole. `None` when there are none, or the client
     /// or the line isn't one for it.
     /// Call it when the link has credit, from time to time while the tool's update comes.
-    pub fn ahead(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<Block> {
+    pub fn ahead(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<EncodedChunk> {
         if !self.may_go_ahead(framebuffer) {
             return None;
         }
@@ -36,7 +37,7 @@ impl Updater {
         }
         begun.bytes += out.len();
         self.ahead = Some(begun);
-        Some(self.block(out))
+        Some(self.chunk(out))
     }
 
     /// Whether an update has begun while the tool's isn't whole.

@@ -80,11 +80,11 @@ impl Desk {
     /// One request and its answer; how many pixels it brought.
     pub(crate) fn update(&mut self) -> usize {
         self.updater.request(true, self.client.bounds());
-        let Some(block) = self.updater.next(&mut self.framebuffer, Duration::ZERO) else {
+        let Some(chunk) = self.updater.next(&mut self.framebuffer, Duration::ZERO) else {
             return 0;
         };
-        self.client.take(&block, 5000);
-        block.len() / 4
+        self.client.take(&chunk, 5000);
+        chunk.len() / 4
     }
 
     /// Tells, updates, and checks that the client has everything.

@@ -36,7 +36,7 @@ pub(crate) struct Client {
     pub(crate) updates: usize,
     /// An update has begun, and hasn't ended.
     pub(crate) inside: bool,
-    /// All pixel rectangles of the last block.
+    /// All pixel rectangles of the last chunk.
     pub(crate) last_rects: Vec<Rect>,
     pub(crate) copies: usize,
     /// Rectangles that came as JPEG.
@@ -78,11 +78,11 @@ impl Client {
         Rect::new(0, 0, self.width, self.height)
     }
 
-    /// Takes in a block, split into pieces of this length.
-    pub(crate) fn take(&mut self, block: &[u8], piece: usize) {
+    /// Takes in a chunk, split into pieces of this length.
+    pub(crate) fn take(&mut self, chunk: &[u8], piece: usize) {
         self.last_rects.clear();
         let (mut sized, mut drawn) = (false, false);
-        for bytes in block.chunks(piece) {
+        for bytes in chunk.chunks(piece) {
             self.parser.push(bytes);
             while let Some(message) = self.parser.next().expect("the updater speaks RFB") {
                 match message {
@@ -202,11 +202,11 @@ impl Client {
                 updater.client_fence(flags, &payload, now).unwrap();
             }
             updater.request(true, self.bounds());
-            let Some(block) = updater.next(framebuffer, now) else {
+            let Some(chunk) = updater.next(framebuffer, now) else {
                 assert_eq!(updater.due(), None);
                 return;
             };
-            self.take(&block, piece);
+            self.take(&chunk, piece);
         }
         panic!("there is always more");
     }
