@@ -156,7 +156,7 @@ impl Film {
     /// What is known of blocks that have changed, or of all of them while the screen's size is another one.
     fn forget(&mut self, framebuffer: &mut Framebuffer) {
         if framebuffer.bounds() == self.lossy.bounds() {
-            for at in framebuffer.take_news() {
+            for at in framebuffer.take_changed_blocks() {
                 self.blocks[at].judged = Judged::default();
             }
         } else {

@@ -1,8 +1,8 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
+use crate::changed_blocks::ChangedBlocks;
+use crate::client_framebuffer::copy;
 use crate::damage::{Damage, TILE, rows, spans};
-use crate::news::News;
-use crate::seen::copy;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
@@ -40,7 +40,7 @@ pub struct Framebuffer {
     bounds: Rect,
     pixels: Vec<u8>,
     damage: Damage,
-    news: News,
+    changed_blocks: ChangedBlocks,
     /// Counts the rectangles that changed something.
     changes: u64,
     moves: Vec<Move>,
@@ -73,7 +73,7 @@ impl Framebuffer {
             bounds,
             pixels: vec![0; bounds.area() * 4],
             damage: Damage::new(width, height),
-            news: News::new(width, height),
+            changed_blocks: ChangedBlocks::new(width, height),
             changes: 0,
             moves: Vec::new(),
             layout: vec![one(bounds)],
@@ -209,7 +209,7 @@ impl Framebuffer {
             };
             if differs {
                 self.damage.mark(y, column, bits);
-                self.news.mark(y, column);
+                self.changed_blocks.mark(y, column);
                 changed = true;
             }
             at += length;
@@ -231,7 +231,7 @@ impl Framebuffer {
         }
         copy(&mut self.pixels, self.bounds.w, rect, from);
         self.damage.copy(rect, from);
-        self.news.add(rect);
+        self.changed_blocks.add(rect);
         if !self.damage.covers(rect) {
             self.moves.push(Move { rect, from });
         }
@@ -268,7 +268,7 @@ impl Framebuffer {
         }
         self.pixels = pixels;
         self.damage = Damage::new(width, height);
-        self.news = News::new(width, height);
+        self.changed_blocks = ChangedBlocks::new(width, height);
         self.damage_all();
         self.set_layout(&[]);
         true
@@ -338,8 +338,8 @@ impl Framebuffer {
     }
 
     /// The blocks that look otherwise than when this was asked last, by their places in the film's order.
-    pub(crate) fn take_news(&mut self) -> impl Iterator<Item = usize> {
-        self.news.take()
+    pub(crate) fn take_changed_blocks(&mut self) -> impl Iterator<Item = usize> {
+        self.changed_blocks.take()
     }
 
     /// The client knows nothing of what is here.

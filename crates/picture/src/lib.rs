@@ -4,6 +4,8 @@
 //! serves one [`Updater`] at a time; a client that comes later gets an `Updater` of its own and sees
 //! everything anew. `docs/picture.md` tells how it works and why.
 
+mod changed_blocks;
+mod client_framebuffer;
 mod control;
 mod damage;
 mod encoded_chunk;
@@ -11,12 +13,10 @@ mod film;
 mod framebuffer;
 mod jpeg;
 mod moves;
-mod news;
 mod order;
 mod pace;
 mod parts;
 mod photo;
-mod seen;
 mod updater;
 
 pub use encoded_chunk::EncodedChunk;

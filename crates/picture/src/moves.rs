@@ -6,9 +6,9 @@
 //! What is proposed is compared pixel by pixel, and what doesn't fit after the move stays damage, so
 //! that a wrong proposal costs bytes and never a wrong picture.
 
+use crate::client_framebuffer::ClientFramebuffer;
 use crate::damage::{TILE, rows};
 use crate::framebuffer::{Framebuffer, Move};
-use crate::seen::Seen;
 use etatuki_rfb::Rect;
 
 /// Below this many damaged pixels a search costs more than it can save: a line of text, a small menu.
@@ -38,12 +38,12 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// Moves that bring what the client has closer to what the screen shows, made in `seen` already.
+    /// Moves that bring what the client has closer to what the screen shows, made in `client` already.
     /// Only what still differs in their targets is damaged afterwards. `damaged`: the damage as whole
     /// tiles.
     pub(crate) fn find(
         &mut self,
-        seen: &mut Seen,
+        client: &mut ClientFramebuffer,
         framebuffer: &mut Framebuffer,
         damaged: &[Rect],
     ) -> Vec<Move> {
@@ -54,10 +54,10 @@ impl Finder {
             self.pause -= 1;
             return Vec::new();
         }
-        let distances = distances(seen, framebuffer, damaged);
+        let distances = distances(client, framebuffer, damaged);
         let moves: Vec<Move> = distances
             .into_iter()
-            .filter_map(|distance| try_move(distance, seen, framebuffer, damaged))
+            .filter_map(|distance| try_move(distance, client, framebuffer, damaged))
             .collect();
         if moves.is_empty() {
             self.pause = self.next_pause;
@@ -73,9 +73,13 @@ impl Finder {
 type Distance = (i32, i32);
 
 /// The distances that most pieces have moved by, the best first.
-fn distances(seen: &Seen, framebuffer: &Framebuffer, damaged: &[Rect]) -> Vec<Distance> {
+fn distances(
+    client: &ClientFramebuffer,
+    framebuffer: &Framebuffer,
+    damaged: &[Rect],
+) -> Vec<Distance> {
     let width = usize::from(framebuffer.width());
-    let before = |x: usize, y: usize, length| seen.stretch(x, y, length);
+    let before = |x: usize, y: usize, length| client.row_part(x, y, length);
     let now = |x: usize, y: usize, length| &framebuffer.pixels()[(y * width + x) * 4..][..length];
     let bounds = framebuffer.bounds();
     let old = only_once(pieces(before, bounds, damaged, 1));
@@ -107,7 +111,7 @@ type Piece = (u64, (u16, u16));
 /// The pieces that stand out inside the damage, at places which the pixels themselves decide, so that
 /// they are the same ones wherever a picture has moved to.
 fn pieces<'a>(
-    stretch: impl Fn(usize, usize, usize) -> &'a [u8],
+    row_part: impl Fn(usize, usize, usize) -> &'a [u8],
     bounds: Rect,
     damaged: &[Rect],
     sampled: usize,
@@ -124,9 +128,9 @@ fn pieces<'a>(
                 return found;
             }
             if left < right {
-                let row = stretch(left, y, (right - left) * 4).as_chunks::<4>().0;
+                let row = row_part(left, y, (right - left) * 4).as_chunks::<4>().0;
                 for at in anchors(row) {
-                    let hash = fingerprint(&stretch, left + at, y);
+                    let hash = fingerprint(&row_part, left + at, y);
                     found.push((hash, ((left + at) as u16, y as u16)));
                 }
             }
@@ -151,10 +155,10 @@ fn anchors(row: &[[u8; 4]]) -> impl Iterator<Item = usize> {
     })
 }
 
-fn fingerprint<'a>(stretch: impl Fn(usize, usize, usize) -> &'a [u8], x: usize, y: usize) -> u64 {
+fn fingerprint<'a>(row_part: impl Fn(usize, usize, usize) -> &'a [u8], x: usize, y: usize) -> u64 {
     let mut hash = 0u64;
     for row in (0..PIECE.1).step_by(2) {
-        for bytes in stretch(x, y + row, PIECE.0 * 4).as_chunks::<8>().0 {
+        for bytes in row_part(x, y + row, PIECE.0 * 4).as_chunks::<8>().0 {
             hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*bytes))
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
@@ -176,24 +180,24 @@ fn only_once(mut pieces: Vec<Piece>) -> Vec<Piece> {
 /// Makes the move by this distance, of the rectangle that gains most by it, if that is enough.
 fn try_move(
     distance: Distance,
-    seen: &mut Seen,
+    client: &mut ClientFramebuffer,
     framebuffer: &mut Framebuffer,
     damaged: &[Rect],
 ) -> Option<Move> {
     let target = target(distance, framebuffer.bounds(), damaged)?;
     let grid = Grid::new(target);
-    let gains = grid.map(|tile| gain(tile, distance, seen, framebuffer));
+    let gains = grid.map(|tile| gain(tile, distance, client, framebuffer));
     let rect = grid.best(&gains)?;
     let rect = grown(rect, target, |strip| {
-        fits(strip, distance, seen, framebuffer)
+        fits(strip, distance, client, framebuffer)
     });
     let source = moved_back(rect, distance);
     let made = Move {
         rect,
         from: (source.x, source.y),
     };
-    seen.make(made);
-    seen.compare(rect, framebuffer);
+    client.apply_copy(made);
+    client.diff_into(rect, framebuffer);
     Some(made)
 }
 
@@ -221,21 +225,31 @@ fn moved_back(rect: Rect, (dx, dy): Distance) -> Rect {
 }
 
 /// Whether what the client has at the rectangle's source is what the screen shows in it.
-fn fits(rect: Rect, distance: Distance, seen: &Seen, framebuffer: &Framebuffer) -> bool {
+fn fits(
+    rect: Rect,
+    distance: Distance,
+    client: &ClientFramebuffer,
+    framebuffer: &Framebuffer,
+) -> bool {
     let (source, width) = (moved_back(rect, distance), usize::from(framebuffer.width()));
     let length = usize::from(rect.w) * 4;
     rows(rect).zip(rows(source)).all(|(to, from)| {
         let at = (to * width + usize::from(rect.x)) * 4;
-        framebuffer.pixels()[at..at + length] == *seen.stretch(source.x.into(), from, length)
+        framebuffer.pixels()[at..at + length] == *client.row_part(source.x.into(), from, length)
     })
 }
 
 /// Tiles that needn't be sent if this one is part of the move: one that becomes right, or less one
 /// that was right and becomes wrong.
-fn gain(tile: Rect, distance: Distance, seen: &Seen, framebuffer: &mut Framebuffer) -> i32 {
+fn gain(
+    tile: Rect,
+    distance: Distance,
+    client: &ClientFramebuffer,
+    framebuffer: &mut Framebuffer,
+) -> i32 {
     match (
         framebuffer.damage().touches(tile),
-        fits(tile, distance, seen, framebuffer),
+        fits(tile, distance, client, framebuffer),
     ) {
         (true, true) => 1,
         (false, false) => -1,

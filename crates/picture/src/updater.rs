@@ -1,5 +1,6 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
+use crate::client_framebuffer::ClientFramebuffer;
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::encoded_chunk::EncodedChunk;
 use crate::film::Film;
@@ -9,7 +10,6 @@ use crate::moves::Finder;
 use crate::order::Order;
 use crate::pace::{Pace, Room};
 use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
-use crate::seen::Seen;
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
@@ -58,7 +58,7 @@ pub struct Updater {
     /// The number of the pointer's place that the client knows.
     pointer: u64,
     /// The client's picture, if it is known and the client can make moves.
-    seen: Option<Seen>,
+    client_framebuffer: Option<ClientFramebuffer>,
     finder: Finder,
     /// Where the client's picture is a JPEG's.
     film: Film,
@@ -115,7 +115,7 @@ impl Updater {
             order: Order::default(),
             cursor: 0,
             pointer: 0,
-            seen: None,
+            client_framebuffer: None,
             finder: Finder::default(),
             film: Film::new(width, height),
             film_next: false,
@@ -136,7 +136,7 @@ impl Updater {
         let known = &mut self.known;
         known.copy_rect = has(encoding::COPY_RECT);
         if !known.copy_rect {
-            self.seen = None;
+            self.client_framebuffer = None;
         }
         known.jpeg = has(encoding::TIGHT);
         known.last_rect = has(encoding::LAST_RECT);
@@ -292,7 +292,7 @@ impl Updater {
             return self.catch_up(ahead, framebuffer, now, out);
         }
         if std::mem::take(&mut self.fresh) {
-            self.seen = None;
+            self.client_framebuffer = None;
             framebuffer.damage_all();
         }
         while let Some(control) = self.controls.pop_front() {
@@ -318,7 +318,8 @@ impl Updater {
     /// More of the update, and behind the last of it a fence, if updates follow each other.
     fn go_on(&mut self, mut begun: Begun, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
         let bounds = framebuffer.bounds();
-        self.seen.take_if(|seen| seen.bounds() != bounds);
+        self.client_framebuffer
+            .take_if(|client| client.bounds() != bounds);
         // Nothing is left of it where the screen has shrunk meanwhile, but it was counted.
         let left = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
         let before = begun.packed;
@@ -338,9 +339,9 @@ impl Updater {
                 return self.stop_for_now(begun, out);
             }
         }
-        let knows = self.seen.is_some() || !(self.known.copy_rect && begun.whole);
+        let knows = self.client_framebuffer.is_some() || !(self.known.copy_rect && begun.whole);
         if !knows && framebuffer.damage().rects(bounds).is_empty() {
-            self.seen = Some(Seen::all_of(framebuffer));
+            self.client_framebuffer = Some(ClientFramebuffer::all_of(framebuffer));
         }
         if begun.open {
             server::last_rect(out);
@@ -413,12 +414,12 @@ impl Updater {
             framebuffer.give_up_moves();
             let lost = lost.intersection(&bounds).unwrap_or_default();
             framebuffer.damage().add(lost);
-            self.seen = None;
+            self.client_framebuffer = None;
         }
         let area = area.intersection(&bounds).unwrap_or_default();
         let whole = area == bounds && bounds == framebuffer.bounds();
-        self.seen
-            .take_if(|seen| seen.bounds() != framebuffer.bounds());
+        self.client_framebuffer
+            .take_if(|client| client.bounds() != framebuffer.bounds());
         self.film.changed(&framebuffer.damage().rects(area), now);
         let scenes = self.scenes(whole, framebuffer);
         let moves = self.moves(whole, framebuffer);
@@ -522,10 +523,10 @@ impl Updater {
             return 0;
         };
         self.film.blurred(rect);
-        match &mut self.seen {
-            Some(seen) if self.film.is_moving(rect) => {
+        match &mut self.client_framebuffer {
+            Some(client) if self.film.is_moving(rect) => {
                 framebuffer.damage().remove(rect);
-                seen.lose(rect);
+                client.invalidate(rect);
             }
             _ => self.has_got(rect, framebuffer),
         }
@@ -534,8 +535,8 @@ impl Updater {
 
     fn has_got(&mut self, rect: Rect, framebuffer: &mut Framebuffer) {
         framebuffer.damage().remove(rect);
-        if let Some(seen) = &mut self.seen {
-            seen.take(rect, framebuffer);
+        if let Some(client) = &mut self.client_framebuffer {
+            client.update_from(rect, framebuffer);
         }
     }
 
@@ -591,11 +592,11 @@ impl Updater {
             return Vec::new();
         }
         let mut moves = framebuffer.take_moves();
-        if let Some(seen) = &mut self.seen {
-            moves.iter().for_each(|told| seen.make(*told));
+        if let Some(client) = &mut self.client_framebuffer {
+            moves.iter().for_each(|copy| client.apply_copy(*copy));
             let bounds = framebuffer.bounds();
             let damaged = framebuffer.damage().rects(bounds);
-            moves.extend(self.finder.find(seen, framebuffer, &damaged));
+            moves.extend(self.finder.find(client, framebuffer, &damaged));
         }
         for Move { rect, from } in &moves {
             self.film.moved(*rect, *from);

@@ -44,7 +44,7 @@ impl Updater {
         let size = (framebuffer.width(), framebuffer.height());
         if self.size != size {
             self.size = size;
-            self.seen = None;
+            self.client_framebuffer = None;
             self.film = Film::new(size.0, size.1);
             framebuffer.damage_all();
         }

@@ -8,12 +8,12 @@ use etatuki_rfb::Rect;
 const TILES: usize = (SIDE / TILE) as usize;
 
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct ChangedBlocks {
     columns: usize,
     changed: Vec<bool>,
 }
 
-impl News {
+impl ChangedBlocks {
     /// Of a screen that nothing is known of.
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let columns = usize::from(width.div_ceil(SIDE));
@@ -93,7 +93,7 @@ mod tests {
         #[test]
         fn what_looks_otherwise_is_told(rounds in prop::collection::vec(prop::collection::vec(steps(), 1..4), 1..6)) {
             let mut framebuffer = Framebuffer::new(SIZE.0, SIZE.1);
-            let all: Vec<usize> = framebuffer.take_news().collect();
+            let all: Vec<usize> = framebuffer.take_changed_blocks().collect();
             prop_assert_eq!(&all, &(0..12).collect::<Vec<_>>(), "at first");
             for steps in rounds {
                 let before: Vec<_> = all.iter().map(|at| cut(&framebuffer, *at)).collect();
@@ -107,12 +107,12 @@ mod tests {
                     let whole = framebuffer.bounds();
                     framebuffer.damage().remove(whole);
                 }
-                let news: Vec<usize> = framebuffer.take_news().collect();
+                let news: Vec<usize> = framebuffer.take_changed_blocks().collect();
                 for at in &all {
                     prop_assert!(news.contains(at) || cut(&framebuffer, *at) == before[*at], "{at}");
                 }
             }
-            prop_assert_eq!(framebuffer.take_news().count(), 0);
+            prop_assert_eq!(framebuffer.take_changed_blocks().count(), 0);
         }
     }
 }

@@ -7,23 +7,23 @@ use etatuki_rfb::Rect;
 /// All of a client's picture, which has the screen's size. It is known only from a moment on at which
 /// the client had everything.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ClientFramebuffer {
     bounds: Rect,
     pixels: Vec<u8>,
-    /// Where they aren't known, and are [`NOTHING`]; none of it before the first film.
-    lost: Option<Damage>,
+    /// Where they aren't known, and are [`UNKNOWN`]; none of it before the first film.
+    unknown: Option<Damage>,
 }
 
 /// What no pixel of a screen is equal to: their fourth byte is 0.
-const NOTHING: u8 = 0xff;
+const UNKNOWN: u8 = 0xff;
 
-impl Seen {
+impl ClientFramebuffer {
     /// The client shows exactly what the screen shows.
     pub(crate) fn all_of(framebuffer: &Framebuffer) -> Self {
         Self {
             bounds: framebuffer.bounds(),
             pixels: framebuffer.pixels().to_vec(),
-            lost: None,
+            unknown: None,
         }
     }
 
@@ -32,48 +32,48 @@ impl Seen {
     }
 
     /// So many bytes from a pixel on, inside its row.
-    pub(crate) fn stretch(&self, x: usize, y: usize, length: usize) -> &[u8] {
+    pub(crate) fn row_part(&self, x: usize, y: usize, length: usize) -> &[u8] {
         &self.pixels[(y * usize::from(self.bounds.w) + x) * 4..][..length]
     }
 
     /// The client was sent these pixels of the screen.
-    pub(crate) fn take(&mut self, rect: Rect, framebuffer: &Framebuffer) {
+    pub(crate) fn update_from(&mut self, rect: Rect, framebuffer: &Framebuffer) {
         let (width, length) = (usize::from(self.bounds.w), usize::from(rect.w) * 4);
         for y in rows(rect) {
             let at = (y * width + usize::from(rect.x)) * 4;
             let row = at..at + length;
             self.pixels[row.clone()].copy_from_slice(&framebuffer.pixels()[row]);
         }
-        if let Some(lost) = &mut self.lost {
-            lost.remove(rect);
+        if let Some(unknown) = &mut self.unknown {
+            unknown.remove(rect);
         }
     }
 
     /// What the client shows there (inside the bounds) is soon something else: it isn't kept, frame by frame, and no move
     /// begins there.
-    pub(crate) fn lose(&mut self, rect: Rect) {
+    pub(crate) fn invalidate(&mut self, rect: Rect) {
         let Rect { w, h, .. } = self.bounds;
-        let lost = self.lost.get_or_insert_with(|| Damage::new(w, h));
-        if lost.covers(rect) {
+        let unknown = self.unknown.get_or_insert_with(|| Damage::new(w, h));
+        if unknown.covers(rect) {
             return;
         }
-        lost.add(rect);
+        unknown.add(rect);
         for y in rows(rect) {
             let at = (y * usize::from(w) + usize::from(rect.x)) * 4;
-            self.pixels[at..at + usize::from(rect.w) * 4].fill(NOTHING);
+            self.pixels[at..at + usize::from(rect.w) * 4].fill(UNKNOWN);
         }
     }
 
     /// The client makes a move. Both places must be inside.
-    pub(crate) fn make(&mut self, Move { rect, from }: Move) {
+    pub(crate) fn apply_copy(&mut self, Move { rect, from }: Move) {
         copy(&mut self.pixels, self.bounds.w, rect, from);
-        if let Some(lost) = &mut self.lost {
-            lost.copy(rect, from);
+        if let Some(unknown) = &mut self.unknown {
+            unknown.copy(rect, from);
         }
     }
 
     /// Marks as damaged, inside `rect` (not empty), exactly the stretches that the client sees otherwise.
-    pub(crate) fn compare(&self, rect: Rect, framebuffer: &mut Framebuffer) {
+    pub(crate) fn diff_into(&self, rect: Rect, framebuffer: &mut Framebuffer) {
         framebuffer.damage().remove(rect);
         for y in rows(rect) {
             let row = y * usize::from(self.bounds.w) * 4;
@@ -114,48 +114,48 @@ mod tests {
     const BESIDE: Rect = Rect::new(48, 32, 32, 16);
 
     /// Of a black screen, on which nothing has happened.
-    fn seen() -> (Seen, Framebuffer) {
+    fn client() -> (ClientFramebuffer, Framebuffer) {
         let mut framebuffer = Framebuffer::new(96, 64);
         let whole = framebuffer.bounds();
         framebuffer.damage().remove(whole);
-        (Seen::all_of(&framebuffer), framebuffer)
+        (ClientFramebuffer::all_of(&framebuffer), framebuffer)
     }
 
-    fn differs(seen: &Seen, framebuffer: &mut Framebuffer, rect: Rect) -> Vec<Rect> {
-        seen.compare(rect, framebuffer);
+    fn differs(client: &ClientFramebuffer, framebuffer: &mut Framebuffer, rect: Rect) -> Vec<Rect> {
+        client.diff_into(rect, framebuffer);
         framebuffer.damage().rects(rect)
     }
 
     #[test]
     fn what_is_lost_is_like_nothing_until_it_is_sent() {
-        let (mut seen, mut framebuffer) = seen();
-        assert_eq!(differs(&seen, &mut framebuffer, FILM), []);
-        // Again after it was sent, and while it is lost.
+        let (mut client, mut framebuffer) = client();
+        assert_eq!(differs(&client, &mut framebuffer, FILM), []);
+        // Again after it was sent, and while it is unknown.
         for _ in 0..2 {
-            seen.lose(FILM);
-            seen.lose(FILM);
+            client.invalidate(FILM);
+            client.invalidate(FILM);
             let whole = framebuffer.bounds();
-            assert_eq!(differs(&seen, &mut framebuffer, whole), [FILM]);
-            seen.take(FILM, &framebuffer);
-            assert_eq!(differs(&seen, &mut framebuffer, whole), []);
+            assert_eq!(differs(&client, &mut framebuffer, whole), [FILM]);
+            client.update_from(FILM, &framebuffer);
+            assert_eq!(differs(&client, &mut framebuffer, whole), []);
         }
     }
 
     #[test]
     fn it_is_lost_where_it_moves_to() {
-        let (mut seen, mut framebuffer) = seen();
-        seen.lose(FILM);
+        let (mut client, mut framebuffer) = client();
+        client.invalidate(FILM);
         let (rect, from) = (BESIDE, (FILM.x, FILM.y));
-        seen.make(Move { rect, from });
-        assert_eq!(differs(&seen, &mut framebuffer, BESIDE), [BESIDE]);
-        seen.take(BESIDE, &framebuffer);
-        seen.lose(BESIDE);
-        assert_eq!(differs(&seen, &mut framebuffer, BESIDE), [BESIDE]);
+        client.apply_copy(Move { rect, from });
+        assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
+        client.update_from(BESIDE, &framebuffer);
+        client.invalidate(BESIDE);
+        assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
         // What moves over it is known again, and can be lost again.
         let (rect, from) = (FILM, (0, 48));
-        seen.make(Move { rect, from });
-        assert_eq!(differs(&seen, &mut framebuffer, FILM), []);
-        seen.lose(FILM);
-        assert_eq!(differs(&seen, &mut framebuffer, FILM), [FILM]);
+        client.apply_copy(Move { rect, from });
+        assert_eq!(differs(&client, &mut framebuffer, FILM), []);
+        client.invalidate(FILM);
+        assert_eq!(differs(&client, &mut framebuffer, FILM), [FILM]);
     }
 }
