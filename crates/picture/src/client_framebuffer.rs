@@ -2,6 +2,7 @@
 
 use crate::damage::{Damage, rows, spans};
 use crate::framebuffer::{Framebuffer, Move};
+use crate::grid::copy_pixels;
 use etatuki_rfb::Rect;
 
 /// All of a client's picture, which has the screen's size. It is known only from a moment on at which
@@ -66,7 +67,7 @@ impl ClientFramebuffer {
 
     /// The client makes a move. Both places must be inside.
     pub(crate) fn apply_copy(&mut self, Move { rect, from }: Move) {
-        copy(&mut self.pixels, self.bounds.w, rect, from);
+        copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         if let Some(unknown) = &mut self.unknown {
             unknown.copy(rect, from);
         }
@@ -86,23 +87,6 @@ impl ClientFramebuffer {
                 }
             }
         }
-    }
-}
-
-/// Moves pixels inside a picture of this width, in the order in which no row is overwritten before it
-/// has been read.
-pub(crate) fn copy(pixels: &mut [u8], width: u16, rect: Rect, from: (u16, u16)) {
-    let length = usize::from(rect.w) * 4;
-    let offset = |x: u16, y: usize| (y * usize::from(width) + usize::from(x)) * 4;
-    for step in 0..usize::from(rect.h) {
-        let row = if rect.y <= from.1 {
-            step
-        } else {
-            usize::from(rect.h) - 1 - step
-        };
-        let source = offset(from.0, usize::from(from.1) + row);
-        let target = offset(rect.x, usize::from(rect.y) + row);
-        pixels.copy_within(source..source + length, target);
     }
 }
 

@@ -3,12 +3,11 @@
 
 use crate::damage::{Damage, TILE};
 use crate::framebuffer::Framebuffer;
+use crate::grid::BLOCK_SIZE;
 use crate::photo::looks_like_a_photo;
 use etatuki_rfb::{MAX_JPEG_WIDTH, Rect};
 use std::time::Duration;
 
-/// Pixels along the side of a block: large enough for a letter to show as one.
-pub(crate) const SIDE: u16 = 64;
 /// What changes again after less than this is moving.
 const BETWEEN: Duration = Duration::from_millis(250);
 /// Changes within this are one.
@@ -17,7 +16,7 @@ const SAME: Duration = Duration::from_millis(20);
 const MANY: u8 = 3;
 /// Pixels of one JPEG at most: two rows of blocks in full HD. Each has some 600 bytes of tables, which a few larger ones
 /// save; but the first should be on its way, and be decoded, while the next is made.
-const LARGEST: usize = 2 * 1920 * SIDE as usize;
+const LARGEST: usize = 2 * 1920 * BLOCK_SIZE as usize;
 /// What has been still for so long is sent as it is.
 const REST: Duration = Duration::from_millis(300);
 
@@ -54,10 +53,10 @@ struct Judged {
 
 impl Film {
     pub(crate) fn new(width: u16, height: u16) -> Self {
-        let columns = usize::from(width.div_ceil(SIDE));
+        let columns = usize::from(width.div_ceil(BLOCK_SIZE));
         Self {
             columns,
-            blocks: vec![Block::default(); columns * usize::from(height.div_ceil(SIDE))],
+            blocks: vec![Block::default(); columns * usize::from(height.div_ceil(BLOCK_SIZE))],
             lossy: Damage::new(width, height),
             due: None,
         }
@@ -241,7 +240,7 @@ impl Film {
     fn touched(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
         let columns = self.columns;
         let of = |start: u16, end: u32| {
-            usize::from(start / SIDE)..(end as usize).div_ceil(usize::from(SIDE))
+            usize::from(start / BLOCK_SIZE)..(end as usize).div_ceil(usize::from(BLOCK_SIZE))
         };
         let across = of(rect.x, rect.right());
         let down = of(rect.y, rect.bottom());
@@ -263,7 +262,12 @@ impl Film {
 
     fn square(&self, at: usize) -> Rect {
         let (x, y) = (at % self.columns, at / self.columns);
-        Rect::new(x as u16 * SIDE, y as u16 * SIDE, SIDE, SIDE)
+        Rect::new(
+            x as u16 * BLOCK_SIZE,
+            y as u16 * BLOCK_SIZE,
+            BLOCK_SIZE,
+            BLOCK_SIZE,
+        )
     }
 
     fn block(&self, at: usize, framebuffer: &Framebuffer) -> Rect {

@@ -1,8 +1,8 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
 use crate::changed_blocks::ChangedBlocks;
-use crate::client_framebuffer::copy;
 use crate::damage::{Damage, TILE, rows, spans};
+use crate::grid::copy_pixels;
 use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
@@ -229,7 +229,7 @@ impl Framebuffer {
         if rect.is_empty() || self.is_same(rect, source) {
             return Ok(false);
         }
-        copy(&mut self.pixels, self.bounds.w, rect, from);
+        copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         self.damage.copy(rect, from);
         self.changed_blocks.add(rect);
         if !self.damage.covers(rect) {
@@ -411,3 +411,6 @@ fn replace(old: &mut [u8], new: &[u8]) -> bool {
     }
     differs
 }
+
+#[cfg(test)]
+mod tests;

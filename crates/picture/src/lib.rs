@@ -11,6 +11,7 @@ mod damage;
 mod encoded_chunk;
 mod film;
 mod framebuffer;
+mod grid;
 mod jpeg;
 mod moves;
 mod order;
