@@ -9,7 +9,6 @@ mod client_framebuffer;
 mod control;
 mod damage;
 mod encoded_chunk;
-mod film;
 mod framebuffer;
 mod grid;
 mod jpeg;
@@ -19,6 +18,7 @@ mod pace;
 mod parts;
 mod photo;
 mod updater;
+mod video;
 
 pub use encoded_chunk::EncodedChunk;
 pub use framebuffer::{Framebuffer, Framebuffer as Screen, PictureError};

@@ -3,13 +3,13 @@
 use crate::client_framebuffer::ClientFramebuffer;
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::encoded_chunk::EncodedChunk;
-use crate::film::Film;
 use crate::framebuffer::{Framebuffer, Move};
 use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
 use crate::order::Order;
 use crate::pace::{Pace, Room};
 use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
+use crate::video::{JpegCandidates, VideoRegions};
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Rect, encoding};
 use std::collections::VecDeque;
@@ -61,7 +61,7 @@ pub struct Updater {
     client_framebuffer: Option<ClientFramebuffer>,
     finder: Finder,
     /// Where the client's picture is a JPEG's.
-    film: Film,
+    video: VideoRegions,
     /// It is the film's turn, where both film and other things have changed.
     film_next: bool,
     film_order: Order,
@@ -117,7 +117,7 @@ impl Updater {
             pointer: 0,
             client_framebuffer: None,
             finder: Finder::default(),
-            film: Film::new(width, height),
+            video: VideoRegions::new(width, height),
             film_next: false,
             film_order: Order::default(),
             hurried: 0,
@@ -362,7 +362,7 @@ impl Updater {
     /// is.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
-        self.film.due().filter(|_| self.wants_update())
+        self.video.refresh_at().filter(|_| self.wants_update())
     }
 
     fn say(&mut self, control: Control, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
@@ -420,7 +420,8 @@ impl Updater {
         let whole = area == bounds && bounds == framebuffer.bounds();
         self.client_framebuffer
             .take_if(|client| client.bounds() != framebuffer.bounds());
-        self.film.changed(&framebuffer.damage().rects(area), now);
+        self.video
+            .record_changes(&framebuffer.damage().rects(area), now);
         let scenes = self.scenes(whole, framebuffer);
         let moves = self.moves(whole, framebuffer);
         let cursor = self.known.cursor && self.cursor != framebuffer.cursor_number();
@@ -511,7 +512,7 @@ impl Updater {
         let stride = usize::from(framebuffer.width()) * 4;
         for rect in rects {
             server::raw_from(out, *rect, framebuffer.pixels(), stride);
-            self.film.exact(*rect);
+            self.video.mark_exact(*rect);
             self.has_got(*rect, framebuffer);
         }
     }
@@ -522,9 +523,9 @@ impl Updater {
             self.put(&[rect], framebuffer, out);
             return 0;
         };
-        self.film.blurred(rect);
+        self.video.mark_lossy(rect);
         match &mut self.client_framebuffer {
-            Some(client) if self.film.is_moving(rect) => {
+            Some(client) if self.video.is_all_video(rect) => {
                 framebuffer.damage().remove(rect);
                 client.invalidate(rect);
             }
@@ -563,10 +564,14 @@ impl Updater {
         if !(self.known.jpeg && whole) {
             return Vec::new();
         }
-        let slow = self.streams() && self.pace.is_slow();
+        let candidates = if self.streams() && self.pace.is_slow() {
+            JpegCandidates::VideoAndStills
+        } else {
+            JpegCandidates::Video
+        };
         let bounds = framebuffer.bounds();
         let damaged = framebuffer.damage().rects(bounds);
-        let scenes = self.film.scenes(&damaged, slow, framebuffer);
+        let scenes = self.video.jpeg_rects(&damaged, candidates, framebuffer);
         for scene in &scenes {
             framebuffer.damage().remove(*scene);
         }
@@ -576,10 +581,10 @@ impl Updater {
     /// What of a film has come to rest, inside `area`. The screen may be smaller than the client knows.
     fn rested(&mut self, area: Rect, framebuffer: &Framebuffer, now: Duration) -> Vec<Rect> {
         let area = area.intersection(&framebuffer.bounds()).unwrap_or_default();
-        let rested = self.film.rested(now).into_iter();
+        let rested = self.video.due_refresh(now).into_iter();
         let rested: Vec<Rect> = rested.filter_map(|rect| rect.intersection(&area)).collect();
         if rested.is_empty() {
-            self.film.postpone(now);
+            self.video.defer_refresh(now);
         }
         rested
     }
@@ -599,7 +604,7 @@ impl Updater {
             moves.extend(self.finder.find(client, framebuffer, &damaged));
         }
         for Move { rect, from } in &moves {
-            self.film.moved(*rect, *from);
+            self.video.apply_copy(*rect, *from);
         }
         moves
     }

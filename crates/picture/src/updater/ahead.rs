@@ -18,7 +18,7 @@ impl Updater {
         if !self.may_go_ahead(framebuffer) {
             return None;
         }
-        let ripe = self.film.ripe(framebuffer, now);
+        let ripe = self.video.complete_blocks(framebuffer, now);
         if ripe.is_empty() {
             return None;
         }
@@ -30,7 +30,7 @@ impl Updater {
         let before = begun.packed;
         for rect in ripe {
             begun.packed += self.put_film(rect, framebuffer, &mut out);
-            self.film.went_ahead(rect, now);
+            self.video.mark_sent_early(rect, now);
             if begun.packed - before >= PART {
                 break;
             }

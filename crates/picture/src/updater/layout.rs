@@ -1,8 +1,8 @@
 //! What the client is told of the screen's size and of the screens in it, and of what we understand.
 
 use super::Updater;
-use crate::film::Film;
 use crate::framebuffer::Framebuffer;
+use crate::video::VideoRegions;
 use etatuki_rfb::encode::server;
 
 impl Updater {
@@ -45,7 +45,7 @@ impl Updater {
         if self.size != size {
             self.size = size;
             self.client_framebuffer = None;
-            self.film = Film::new(size.0, size.1);
+            self.video = VideoRegions::new(size.0, size.1);
             framebuffer.damage_all();
         }
     }
