@@ -6,6 +6,7 @@
 
 mod changed_blocks;
 mod client_framebuffer;
+mod congestion;
 mod control;
 mod damage;
 mod encoded_chunk;
@@ -14,7 +15,6 @@ mod grid;
 mod jpeg;
 mod moves;
 mod order;
-mod pace;
 mod parts;
 mod photo;
 mod updater;

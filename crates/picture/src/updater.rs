@@ -1,13 +1,13 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
 use crate::client_framebuffer::ClientFramebuffer;
+use crate::congestion::{Budget, CongestionControl};
 use crate::control::{Control, MAX_WAITING, answered, our_fence};
 use crate::encoded_chunk::EncodedChunk;
 use crate::framebuffer::{Framebuffer, Move};
 use crate::jpeg::JpegEncoder;
 use crate::moves::Finder;
 use crate::order::Order;
-use crate::pace::{Pace, Room};
 use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
 use crate::video::{JpegCandidates, VideoRegions};
 use etatuki_rfb::encode::{fence_flags, server};
@@ -51,7 +51,7 @@ pub struct Updater {
     layout: u64,
     /// Continuous updates are on, of this area.
     continuous: Option<Rect>,
-    pace: Pace,
+    congestion: CongestionControl,
     order: Order,
     /// The number of the pointer shape that the client has.
     cursor: u64,
@@ -111,7 +111,7 @@ impl Updater {
             layout_due: false,
             layout: 0,
             continuous: None,
-            pace: Pace::default(),
+            congestion: CongestionControl::default(),
             order: Order::default(),
             cursor: 0,
             pointer: 0,
@@ -205,7 +205,7 @@ impl Updater {
     ) -> Result<(), UpdateError> {
         if flags & fence_flags::REQUEST == 0 {
             if let Some(number) = answered(payload) {
-                self.pace.answered(number, now);
+                self.congestion.on_ack(number, now);
             }
             return Ok(());
         }
@@ -219,9 +219,9 @@ impl Updater {
     /// to our fences comes how much may be on its way; a client whose chunks' leaving is never told gets little at a time.
     pub fn left(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
         if self.is_inside() || self.is_ahead() {
-            self.pace.part_has_left(bytes);
+            self.congestion.on_part_written(bytes);
         } else {
-            self.pace.has_left(bytes, round_trip, now);
+            self.congestion.on_written(bytes, round_trip, now);
         }
     }
 
@@ -261,7 +261,7 @@ impl Updater {
 
     /// Continuous updates are on, and the client keeps up with them.
     fn streams(&self) -> bool {
-        self.continuous.is_some() && self.pace.has_credit()
+        self.continuous.is_some() && self.congestion.has_credit()
     }
 
     /// The next chunk: whole server messages, the last of which may be an update whose rest comes with the chunks after
@@ -348,7 +348,7 @@ impl Updater {
         }
         if begun.paced {
             let whole = begun.bytes + out.len();
-            let fence = our_fence(self.pace.takes_off(whole, begun.packed, begun.cut));
+            let fence = our_fence(self.congestion.on_sent(whole, begun.packed, begun.cut));
             self.say(fence, framebuffer, out);
         }
     }
@@ -390,12 +390,12 @@ impl Updater {
     }
 
     /// What an update may hold: continuous ones keep to what the line takes.
-    fn room(&self) -> Room {
-        let most = Room {
+    fn budget(&self) -> Budget {
+        let most = Budget {
             pixels: MAX_UPDATE_PIXELS,
             jpeg: MAX_UPDATE_PIXELS,
         };
-        let paced = self.streams().then(|| self.pace.room().least(most));
+        let paced = self.streams().then(|| self.congestion.budget().min(most));
         paced.unwrap_or(most)
     }
 
@@ -429,12 +429,12 @@ impl Updater {
         let used = cursor
             .as_ref()
             .map_or(0, |cursor| cursor.pixels.len() + cursor.mask.len());
-        let room = self.room().without(used);
+        let budget = self.budget().without(used);
         let mut changed = framebuffer.damage().rects(area);
         if scenes.is_empty() && changed.is_empty() && moves.is_empty() && cursor.is_none() {
             changed = self.rested(area, framebuffer, now);
         }
-        let Chosen { rects, films, cut } = self.choose(changed, &scenes, room);
+        let Chosen { rects, films, cut } = self.choose(changed, &scenes, budget);
         let rects = if self.streams() {
             in_parts(rects)
         } else {
@@ -486,15 +486,15 @@ impl Updater {
 
     /// What of the changes and of the film has room. Both together, or the picture would be torn between them; in turns
     /// where one fills the line.
-    fn choose(&mut self, changed: Vec<Rect>, scenes: &[Rect], room: Room) -> Chosen {
+    fn choose(&mut self, changed: Vec<Rect>, scenes: &[Rect], budget: Budget) -> Chosen {
         let film_first = !scenes.is_empty() && (changed.is_empty() || self.film_next);
         let (rects, changes_wait) = if film_first {
             (Vec::new(), !changed.is_empty())
         } else {
-            self.order.choose(changed, room.pixels)
+            self.order.choose(changed, budget.pixels)
         };
         let (films, film_waits) = if film_first || !changes_wait {
-            self.film_order.choose(scenes.to_vec(), room.jpeg)
+            self.film_order.choose(scenes.to_vec(), budget.jpeg)
         } else {
             (Vec::new(), !scenes.is_empty())
         };
@@ -548,14 +548,14 @@ impl Updater {
         framebuffer: &Framebuffer,
         out: &mut Vec<u8>,
     ) -> Option<usize> {
-        let (quality, start) = (self.pace.quality(), out.len());
+        let (quality, start) = (self.congestion.jpeg_quality(), out.len());
         let stride = usize::from(framebuffer.width()) * 4;
         let file = self
             .jpeg
             .encode(framebuffer.pixels(), stride, rect, quality);
         let file = file.ok().filter(|file| server::jpeg(out, rect, file))?;
         self.incompressible_from.get_or_insert(start);
-        self.pace.photographed(rect.area(), file.len());
+        self.congestion.on_jpeg_encoded(rect.area(), file.len());
         Some(file.len())
     }
 
@@ -564,7 +564,7 @@ impl Updater {
         if !(self.known.jpeg && whole) {
             return Vec::new();
         }
-        let candidates = if self.streams() && self.pace.is_slow() {
+        let candidates = if self.streams() && self.congestion.is_slow() {
             JpegCandidates::VideoAndStills
         } else {
             JpegCandidates::Video

@@ -57,8 +57,8 @@ impl Updater {
             && !(self.is_inside() || self.fresh || self.lost.is_some() || framebuffer.has_moves())
             && self.continuous.is_some_and(whole)
             && self.stays(framebuffer)
-            && !self.pace.is_slow()
-            && self.room().jpeg >= bounds.area() * 4
+            && !self.congestion.is_slow()
+            && self.budget().jpeg >= bounds.area() * 4
     }
 
     /// Whether the client need not be told of the screen, nor of what we understand, by an update of its own.

@@ -16,11 +16,11 @@ impl Updater {
     pub fn acts(&mut self, framebuffer: &Framebuffer) {
         self.hurried = HURRIED;
         self.unhurried = framebuffer.changes();
-        self.pace.acts();
+        self.congestion.on_input();
     }
 
     pub(super) fn may_hurry(&self) -> bool {
-        self.hurried > 0 && self.continuous.is_some() && self.pace.has_credit_beyond()
+        self.hurried > 0 && self.continuous.is_some() && self.congestion.has_burst_credit()
     }
 
     /// An update with small changes alone, beyond the credit. Not where the client doesn't show what it did before.
@@ -36,8 +36,8 @@ impl Updater {
             return None;
         }
         let area = self.continuous?.intersection(&framebuffer.bounds())?;
-        let room = self.pace.room().pixels;
-        let (rects, _) = small_first(framebuffer.damage().rects(area), room);
+        let budget = self.congestion.budget().pixels;
+        let (rects, _) = small_first(framebuffer.damage().rects(area), budget);
         if rects.is_empty() {
             return None;
         }
