@@ -1,7 +1,7 @@
 //! The picture that a client has: what found moves are made from, and checked against.
 
 use crate::damage::{Damage, rows, spans};
-use crate::framebuffer::{Framebuffer, Move};
+use crate::framebuffer::{CopyRect, Framebuffer};
 use crate::grid::copy_pixels;
 use etatuki_rfb::Rect;
 
@@ -66,7 +66,7 @@ impl ClientFramebuffer {
     }
 
     /// The client makes a move. Both places must be inside.
-    pub(crate) fn apply_copy(&mut self, Move { rect, from }: Move) {
+    pub(crate) fn apply_copy(&mut self, CopyRect { rect, from }: CopyRect) {
         copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         if let Some(unknown) = &mut self.unknown {
             unknown.copy(rect, from);
@@ -130,14 +130,14 @@ mod tests {
         let (mut client, mut framebuffer) = client();
         client.invalidate(FILM);
         let (rect, from) = (BESIDE, (FILM.x, FILM.y));
-        client.apply_copy(Move { rect, from });
+        client.apply_copy(CopyRect { rect, from });
         assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
         client.update_from(BESIDE, &framebuffer);
         client.invalidate(BESIDE);
         assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
         // What moves over it is known again, and can be lost again.
         let (rect, from) = (FILM, (0, 48));
-        client.apply_copy(Move { rect, from });
+        client.apply_copy(CopyRect { rect, from });
         assert_eq!(differs(&client, &mut framebuffer, FILM), []);
         client.invalidate(FILM);
         assert_eq!(differs(&client, &mut framebuffer, FILM), [FILM]);

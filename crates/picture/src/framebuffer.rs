@@ -25,7 +25,7 @@ pub enum PictureError {
 }
 
 /// Moves that are remembered at most; with more of them, their targets are sent as pixels.
-const MAX_MOVES: usize = 16;
+const MAX_PENDING_COPIES: usize = 16;
 
 /// Screens of a layout at most; those that come after are left out.
 const MAX_SCREENS: usize = 16;
@@ -42,23 +42,23 @@ pub struct Framebuffer {
     damage: Damage,
     changed_blocks: ChangedBlocks,
     /// Counts the rectangles that changed something.
-    changes: u64,
-    moves: Vec<Move>,
+    change_count: u64,
+    pending_copies: Vec<CopyRect>,
     layout: Vec<Layout>,
     /// Counts the layouts.
-    layout_number: u64,
+    layout_version: u64,
     /// Where somebody at the tool's machine moved the pointer to last.
     pointer: Option<(u16, u16)>,
     /// Counts those places.
-    pointer_number: u64,
+    pointer_version: u64,
     cursor: Option<CursorImage>,
     /// Counts the pointer's shapes.
-    cursor_number: u64,
+    cursor_version: u64,
 }
 
 /// A CopyRect that the client has not heard of yet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Move {
+pub(crate) struct CopyRect {
     pub(crate) rect: Rect,
     pub(crate) from: (u16, u16),
 }
@@ -74,14 +74,14 @@ impl Framebuffer {
             pixels: vec![0; bounds.area() * 4],
             damage: Damage::new(width, height),
             changed_blocks: ChangedBlocks::new(width, height),
-            changes: 0,
-            moves: Vec::new(),
-            layout: vec![one(bounds)],
-            layout_number: 0,
+            change_count: 0,
+            pending_copies: Vec::new(),
+            layout: vec![whole_screen(bounds)],
+            layout_version: 0,
             pointer: None,
-            pointer_number: 0,
+            pointer_version: 0,
             cursor: None,
-            cursor_number: 0,
+            cursor_version: 0,
         }
     }
 
@@ -130,7 +130,7 @@ impl Framebuffer {
     pub fn apply(&mut self, rectangle: &Rectangle) -> Result<bool, PictureError> {
         match rectangle {
             Rectangle::Raw { rect, pixels } => {
-                expect_length(pixels.len(), rect.area() * 4)?;
+                check_length(pixels.len(), rect.area() * 4)?;
                 self.draw(*rect, pixels, usize::from(rect.w) * 4)
             }
             Rectangle::Jpeg { .. } => Err(PictureError::Jpeg),
@@ -138,9 +138,9 @@ impl Framebuffer {
             Rectangle::Cursor(cursor) => {
                 let (width, height) = (cursor.width, cursor.height);
                 let mask = CursorImage::mask_stride(width) * usize::from(height);
-                expect_length(cursor.mask.len(), mask)?;
+                check_length(cursor.mask.len(), mask)?;
                 let area = usize::from(width) * usize::from(height);
-                expect_length(cursor.pixels.len(), area * 4)?;
+                check_length(cursor.pixels.len(), area * 4)?;
                 Ok(self.set_cursor(cursor.clone()))
             }
             Rectangle::PointerPos { x, y } => Ok(self.set_pointer(*x, *y)),
@@ -160,13 +160,13 @@ impl Framebuffer {
     }
 
     /// Grows when pixels are drawn that weren't there.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes
+    pub(crate) fn change_count(&self) -> u64 {
+        self.change_count
     }
 
     /// Whether moves wait for the client.
-    pub(crate) fn has_moves(&self) -> bool {
-        !self.moves.is_empty()
+    pub(crate) fn has_pending_copies(&self) -> bool {
+        !self.pending_copies.is_empty()
     }
 
     /// Takes in BGRX pixels from a picture with `stride` bytes a row, whose first pixel is the
@@ -175,7 +175,7 @@ impl Framebuffer {
     /// # Errors
     /// The rectangle is outside, or `pixels` is too short for it; nothing was changed.
     pub fn draw(&mut self, rect: Rect, pixels: &[u8], stride: usize) -> Result<bool, PictureError> {
-        self.expect_inside(rect)?;
+        self.check_inside(rect)?;
         if rect.is_empty() {
             return Ok(false);
         }
@@ -189,7 +189,7 @@ impl Framebuffer {
         for (y, row) in rows(rect).zip(pixels.chunks(stride)) {
             changed |= self.draw_row(rect, y, &row[..row_length]);
         }
-        self.changes += u64::from(changed);
+        self.change_count += u64::from(changed);
         Ok(changed)
     }
 
@@ -202,8 +202,11 @@ impl Framebuffer {
         for (column, bits) in spans(rect) {
             let length = bits.count_ones() as usize * 4;
             // Code for this length alone takes a third of the time.
-            let differs = if length == WHOLE {
-                replace(&mut here[at..at + WHOLE], &row[at..at + WHOLE])
+            let differs = if length == TILE_ROW_BYTES {
+                replace(
+                    &mut here[at..at + TILE_ROW_BYTES],
+                    &row[at..at + TILE_ROW_BYTES],
+                )
             } else {
                 replace(&mut here[at..at + length], &row[at..at + length])
             };
@@ -224,24 +227,24 @@ impl Framebuffer {
             y: from.1,
             ..rect
         };
-        self.expect_inside(rect)?;
-        self.expect_inside(source)?;
-        if rect.is_empty() || self.is_same(rect, source) {
+        self.check_inside(rect)?;
+        self.check_inside(source)?;
+        if rect.is_empty() || self.is_equal(rect, source) {
             return Ok(false);
         }
         copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         self.damage.copy(rect, from);
         self.changed_blocks.add(rect);
         if !self.damage.covers(rect) {
-            self.moves.push(Move { rect, from });
+            self.pending_copies.push(CopyRect { rect, from });
         }
-        if self.moves.len() > MAX_MOVES {
-            self.give_up_moves();
+        if self.pending_copies.len() > MAX_PENDING_COPIES {
+            self.convert_copies_to_damage();
         }
         Ok(true)
     }
 
-    fn is_same(&self, rect: Rect, source: Rect) -> bool {
+    fn is_equal(&self, rect: Rect, source: Rect) -> bool {
         let length = usize::from(rect.w) * 4;
         rows(rect).zip(rows(source)).all(|(to, from)| {
             let to = self.offset(rect.x.into(), to);
@@ -276,9 +279,9 @@ impl Framebuffer {
 
     /// Other screens; says whether they are different. What can't be is left out: what lies outside, a number
     /// or a place that an earlier one has, and more than 16.
-    fn set_layout(&mut self, told: &[Layout]) -> bool {
+    fn set_layout(&mut self, announced: &[Layout]) -> bool {
         let mut layout: Vec<Layout> = Vec::new();
-        for screen in told {
+        for screen in announced {
             let rect = screen.rect.intersection(&self.bounds).unwrap_or_default();
             let new = |known: &Layout| known.id != screen.id && known.rect != rect;
             if !rect.is_empty() && layout.len() < MAX_SCREENS && layout.iter().all(new) {
@@ -287,11 +290,11 @@ impl Framebuffer {
             }
         }
         if layout.is_empty() {
-            layout.push(one(self.bounds));
+            layout.push(whole_screen(self.bounds));
         }
         let differs = layout != self.layout;
         self.layout = layout;
-        self.layout_number += u64::from(differs);
+        self.layout_version += u64::from(differs);
         differs
     }
 
@@ -304,7 +307,7 @@ impl Framebuffer {
             return false;
         }
         self.cursor = Some(cursor);
-        self.cursor_number += 1;
+        self.cursor_version += 1;
         true
     }
 
@@ -314,23 +317,23 @@ impl Framebuffer {
         let place = Some((x.min(right), y.min(bottom)));
         // The client may have moved it meanwhile, so the same place is news too.
         self.pointer = place;
-        self.pointer_number += 1;
+        self.pointer_version += 1;
         true
     }
 
     /// Where somebody at the tool's machine moved the pointer to last, and a number that grows with every such move.
     pub(crate) fn pointer(&self) -> (Option<(u16, u16)>, u64) {
-        (self.pointer, self.pointer_number)
+        (self.pointer, self.pointer_version)
     }
 
     /// 0 before there is a shape; grows with every new one.
-    pub(crate) fn cursor_number(&self) -> u64 {
-        self.cursor_number
+    pub(crate) fn cursor_version(&self) -> u64 {
+        self.cursor_version
     }
 
     /// Grows with every new layout.
-    pub(crate) fn layout_number(&self) -> u64 {
-        self.layout_number
+    pub(crate) fn layout_version(&self) -> u64 {
+        self.layout_version
     }
 
     pub(crate) fn damage(&mut self) -> &mut Damage {
@@ -344,19 +347,19 @@ impl Framebuffer {
 
     /// The client knows nothing of what is here.
     pub(crate) fn damage_all(&mut self) {
-        self.moves.clear();
+        self.pending_copies.clear();
         self.damage.add(self.bounds);
     }
 
     /// The moves that the client has to make before it gets the damaged pixels, in their order. It is
     /// told of them now.
-    pub(crate) fn take_moves(&mut self) -> Vec<Move> {
-        std::mem::take(&mut self.moves)
+    pub(crate) fn take_pending_copies(&mut self) -> Vec<CopyRect> {
+        std::mem::take(&mut self.pending_copies)
     }
 
     /// The client can't make the moves: it gets their targets as pixels.
-    pub(crate) fn give_up_moves(&mut self) {
-        for Move { rect, .. } in std::mem::take(&mut self.moves) {
+    pub(crate) fn convert_copies_to_damage(&mut self) {
+        for CopyRect { rect, .. } in std::mem::take(&mut self.pending_copies) {
             self.damage.add(rect);
         }
     }
@@ -365,7 +368,7 @@ impl Framebuffer {
         (y * usize::from(self.bounds.w) + x) * 4
     }
 
-    fn expect_inside(&self, rect: Rect) -> Result<(), PictureError> {
+    fn check_inside(&self, rect: Rect) -> Result<(), PictureError> {
         if self.bounds.contains(&rect) {
             return Ok(());
         }
@@ -374,7 +377,7 @@ impl Framebuffer {
 }
 
 /// A screen that is all of the framebuffer.
-fn one(bounds: Rect) -> Layout {
+fn whole_screen(bounds: Rect) -> Layout {
     Layout {
         id: 0,
         rect: bounds,
@@ -382,7 +385,7 @@ fn one(bounds: Rect) -> Layout {
     }
 }
 
-fn expect_length(got: usize, wanted: usize) -> Result<(), PictureError> {
+fn check_length(got: usize, wanted: usize) -> Result<(), PictureError> {
     if got == wanted {
         return Ok(());
     }
@@ -393,7 +396,7 @@ fn expect_length(got: usize, wanted: usize) -> Result<(), PictureError> {
 const COLOUR: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);
 
 /// Bytes of a row of a tile.
-const WHOLE: usize = TILE as usize * 4;
+const TILE_ROW_BYTES: usize = TILE as usize * 4;
 
 /// New pixels in place of old ones; whether they show different colours. The comparison has no early end, so that the
 /// compiler makes it a wide one.

@@ -21,3 +21,8 @@ pub(crate) fn copy_pixels(pixels: &mut [u8], width: u16, rect: Rect, from: (u16,
         pixels.copy_within(source..source + length, target);
     }
 }
+
+/// Bytes of the rectangle's pixels.
+pub(crate) fn raw_bytes(rect: &Rect) -> usize {
+    rect.area() * 4
+}

@@ -5,18 +5,18 @@
 //! everything anew. `docs/picture.md` tells how it works and why.
 
 mod changed_blocks;
+mod chunked_update;
 mod client_framebuffer;
 mod congestion;
-mod control;
+mod copy_detector;
 mod damage;
 mod encoded_chunk;
 mod framebuffer;
 mod grid;
 mod jpeg;
-mod moves;
-mod order;
-mod parts;
+mod out_of_band;
 mod photo;
+mod scheduler;
 mod updater;
 mod video;
 

@@ -1,14 +1,17 @@
 //! What one client gets to see: its encodings, its credit, and the next update.
 
+use crate::chunked_update::{
+    JPEG_CHUNK_BYTES, MAX_RAW_BEFORE_JPEG, PartialUpdate, RAW_CHUNK_BYTES, split_for_chunks,
+};
 use crate::client_framebuffer::ClientFramebuffer;
 use crate::congestion::{Budget, CongestionControl};
-use crate::control::{Control, MAX_WAITING, answered, our_fence};
+use crate::copy_detector::CopyDetector;
 use crate::encoded_chunk::EncodedChunk;
-use crate::framebuffer::{Framebuffer, Move};
+use crate::framebuffer::{CopyRect, Framebuffer};
+use crate::grid::raw_bytes;
 use crate::jpeg::JpegEncoder;
-use crate::moves::Finder;
-use crate::order::Order;
-use crate::parts::{Begun, MANY_PIXELS, PART, PIXELS_PART, bytes, in_parts};
+use crate::out_of_band::{MAX_PENDING, OutOfBand, own_fence, own_fence_number};
+use crate::scheduler::{Scheduler, Selection};
 use crate::video::{JpegCandidates, VideoRegions};
 use etatuki_rfb::encode::{fence_flags, server};
 use etatuki_rfb::{Rect, encoding};
@@ -26,7 +29,7 @@ pub const MAX_UPDATE_PIXELS: usize = 8 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpdateError {
     /// Too many fences or sizes without taking in the answers.
-    #[error("the client asked {MAX_WAITING} times without reading an answer")]
+    #[error("the client asked {MAX_PENDING} times without reading an answer")]
     TooManyUnanswered,
 }
 
@@ -40,7 +43,7 @@ pub struct Updater {
     known: Known,
     /// Extensions that wait to be confirmed by an empty rectangle.
     confirm: Vec<i32>,
-    controls: VecDeque<Control>,
+    out_of_band: VecDeque<OutOfBand>,
     /// An update was asked for, of this area (not clipped, perhaps empty).
     requested: Option<Rect>,
     /// The client has lost this area.
@@ -52,28 +55,28 @@ pub struct Updater {
     /// Continuous updates are on, of this area.
     continuous: Option<Rect>,
     congestion: CongestionControl,
-    order: Order,
+    scheduler: Scheduler,
     /// The number of the pointer shape that the client has.
     cursor: u64,
     /// The number of the pointer's place that the client knows.
     pointer: u64,
     /// The client's picture, if it is known and the client can make moves.
     client_framebuffer: Option<ClientFramebuffer>,
-    finder: Finder,
+    copy_detector: CopyDetector,
     /// Where the client's picture is a JPEG's.
     video: VideoRegions,
     /// It is the film's turn, where both film and other things have changed.
     film_next: bool,
-    film_order: Order,
+    jpeg_scheduler: Scheduler,
     /// So many updates may still hurry.
     hurried: u8,
     /// The screen's changes that were there before.
     unhurried: u64,
     jpeg: JpegEncoder,
     /// The update that the last chunk didn't end.
-    begun: Option<Begun>,
+    begun: Option<PartialUpdate>,
     /// The update that has begun while the tool's own isn't whole.
-    ahead: Option<Begun>,
+    ahead: Option<PartialUpdate>,
     /// Where JPEG files begin in the chunk that is being made.
     incompressible_from: Option<usize>,
 }
@@ -105,21 +108,21 @@ impl Updater {
             fresh: true,
             known: Known::default(),
             confirm: Vec::new(),
-            controls: VecDeque::new(),
+            out_of_band: VecDeque::new(),
             requested: None,
             lost: None,
             layout_due: false,
             layout: 0,
             continuous: None,
             congestion: CongestionControl::default(),
-            order: Order::default(),
+            scheduler: Scheduler::default(),
             cursor: 0,
             pointer: 0,
             client_framebuffer: None,
-            finder: Finder::default(),
+            copy_detector: CopyDetector::default(),
             video: VideoRegions::new(width, height),
             film_next: false,
-            film_order: Order::default(),
+            jpeg_scheduler: Scheduler::default(),
             hurried: 0,
             unhurried: 0,
             jpeg: JpegEncoder::default(),
@@ -158,11 +161,12 @@ impl Updater {
         }
         if has(encoding::FENCE) && !known.fence {
             known.fence = true;
-            self.controls.push_back(our_fence(0));
+            self.out_of_band.push_back(own_fence(0));
         }
         if has(encoding::CONTINUOUS_UPDATES) && known.fence && !known.continuous {
             known.continuous = true;
-            self.controls.push_back(Control::EndOfContinuousUpdates);
+            self.out_of_band
+                .push_back(OutOfBand::EndOfContinuousUpdates);
         }
     }
 
@@ -187,8 +191,9 @@ impl Updater {
             return;
         }
         self.continuous = None;
-        if self.controls.back() != Some(&Control::EndOfContinuousUpdates) {
-            self.controls.push_back(Control::EndOfContinuousUpdates);
+        if self.out_of_band.back() != Some(&OutOfBand::EndOfContinuousUpdates) {
+            self.out_of_band
+                .push_back(OutOfBand::EndOfContinuousUpdates);
         }
     }
 
@@ -204,12 +209,12 @@ impl Updater {
         now: Duration,
     ) -> Result<(), UpdateError> {
         if flags & fence_flags::REQUEST == 0 {
-            if let Some(number) = answered(payload) {
+            if let Some(number) = own_fence_number(payload) {
                 self.congestion.on_ack(number, now);
             }
             return Ok(());
         }
-        self.answer(Control::Fence {
+        self.answer(OutOfBand::Fence {
             flags: flags & fence_flags::KNOWN,
             payload: payload.to_vec(),
         })
@@ -231,14 +236,14 @@ impl Updater {
     /// # Errors
     /// Too many of them at once; end the session.
     pub fn desktop_size_answer(&mut self, status: u16) -> Result<(), UpdateError> {
-        self.answer(Control::DesktopSize { status })
+        self.answer(OutOfBand::DesktopSize { status })
     }
 
-    fn answer(&mut self, control: Control) -> Result<(), UpdateError> {
-        if self.controls.len() >= MAX_WAITING {
+    fn answer(&mut self, message: OutOfBand) -> Result<(), UpdateError> {
+        if self.out_of_band.len() >= MAX_PENDING {
             return Err(UpdateError::TooManyUnanswered);
         }
-        self.controls.push_back(control);
+        self.out_of_band.push_back(message);
         Ok(())
     }
 
@@ -270,8 +275,8 @@ impl Updater {
     /// Call it when the link has credit, after every event, until it returns `None`.
     pub fn next(&mut self, framebuffer: &mut Framebuffer, now: Duration) -> Option<EncodedChunk> {
         let mut out = Vec::new();
-        if let Some(begun) = self.begun.take() {
-            self.go_on(begun, framebuffer, &mut out);
+        if let Some(update) = self.begun.take() {
+            self.go_on(update, framebuffer, &mut out);
         } else {
             self.begin(framebuffer, now, &mut out);
         }
@@ -295,67 +300,77 @@ impl Updater {
             self.client_framebuffer = None;
             framebuffer.damage_all();
         }
-        while let Some(control) = self.controls.pop_front() {
-            self.say(control, framebuffer, out);
+        while let Some(message) = self.out_of_band.pop_front() {
+            self.say(message, framebuffer, out);
         }
-        let begun = if self.has_credit() {
-            let (area, paced) = (self.area(), self.streams());
+        let update = if self.has_credit() {
+            let (area, fenced) = (self.area(), self.streams());
             let told = self.tell_layout(framebuffer, out);
-            let begun = self.show(area, None, framebuffer, now, out);
-            let begun = begun.or(told.then(Begun::default));
-            begun.map(|begun| {
+            let update = self.show(area, None, framebuffer, now, out);
+            let update = update.or(told.then(PartialUpdate::default));
+            update.map(|update| {
                 self.requested = None;
-                Begun { paced, ..begun }
+                PartialUpdate { fenced, ..update }
             })
         } else {
             self.hurry(framebuffer, out)
         };
-        if let Some(begun) = begun {
-            self.go_on(begun, framebuffer, out);
+        if let Some(update) = update {
+            self.go_on(update, framebuffer, out);
         }
     }
 
     /// More of the update, and behind the last of it a fence, if updates follow each other.
-    fn go_on(&mut self, mut begun: Begun, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
+    fn go_on(
+        &mut self,
+        mut update: PartialUpdate,
+        framebuffer: &mut Framebuffer,
+        out: &mut Vec<u8>,
+    ) {
         let bounds = framebuffer.bounds();
         self.client_framebuffer
             .take_if(|client| client.bounds() != bounds);
         // Nothing is left of it where the screen has shrunk meanwhile, but it was counted.
         let left = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
-        let before = begun.packed;
-        while let Some(rect) = begun.films.pop_front() {
-            begun.packed += self.put_film(left(rect), framebuffer, out);
-            if begun.packed - before >= PART && !begun.films.is_empty() {
-                return self.stop_for_now(begun, out);
+        let before = update.jpeg_bytes;
+        while let Some(rect) = update.jpeg_rects.pop_front() {
+            update.jpeg_bytes += self.put_film(left(rect), framebuffer, out);
+            if update.jpeg_bytes - before >= JPEG_CHUNK_BYTES && !update.jpeg_rects.is_empty() {
+                return self.stop_for_now(update, out);
             }
         }
-        if begun.packed > before && !begun.rects.is_empty() {
-            return self.stop_for_now(begun, out);
+        if update.jpeg_bytes > before && !update.raw_rects.is_empty() {
+            return self.stop_for_now(update, out);
         }
-        while let Some(rect) = begun.rects.pop_front() {
+        while let Some(rect) = update.raw_rects.pop_front() {
             self.put(&[left(rect)], framebuffer, out);
-            let next = begun.rects.front().map_or(0, |rect| rect.area() * 4);
-            if next > 0 && out.len() + next > PIXELS_PART && begun.paced {
-                return self.stop_for_now(begun, out);
+            let next = update.raw_rects.front().map_or(0, |rect| rect.area() * 4);
+            if next > 0 && out.len() + next > RAW_CHUNK_BYTES && update.fenced {
+                return self.stop_for_now(update, out);
             }
         }
-        let knows = self.client_framebuffer.is_some() || !(self.known.copy_rect && begun.whole);
+        let knows = self.client_framebuffer.is_some()
+            || !(self.known.copy_rect && update.covers_framebuffer);
         if !knows && framebuffer.damage().rects(bounds).is_empty() {
             self.client_framebuffer = Some(ClientFramebuffer::all_of(framebuffer));
         }
-        if begun.open {
+        if update.open {
             server::last_rect(out);
         }
-        if begun.paced {
-            let whole = begun.bytes + out.len();
-            let fence = our_fence(self.congestion.on_sent(whole, begun.packed, begun.cut));
+        if update.fenced {
+            let whole = update.bytes + out.len();
+            let fence = own_fence(self.congestion.on_sent(
+                whole,
+                update.jpeg_bytes,
+                update.window_limited,
+            ));
             self.say(fence, framebuffer, out);
         }
     }
 
-    fn stop_for_now(&mut self, mut begun: Begun, out: &[u8]) {
-        begun.bytes += out.len();
-        self.begun = Some(begun);
+    fn stop_for_now(&mut self, mut update: PartialUpdate, out: &[u8]) {
+        update.bytes += out.len();
+        self.begun = Some(update);
     }
 
     /// When [`next`](Self::next) may have something although nothing happens: what stood still goes from JPEG to what it
@@ -365,20 +380,20 @@ impl Updater {
         self.video.refresh_at().filter(|_| self.wants_update())
     }
 
-    fn say(&mut self, control: Control, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
-        match control {
-            Control::Fence { flags, payload } => server::fence(out, flags, &payload),
-            Control::EndOfContinuousUpdates => server::end_of_continuous_updates(out),
-            Control::DesktopSize { status } if self.known.extended_desktop_size => {
+    fn say(&mut self, message: OutOfBand, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
+        match message {
+            OutOfBand::Fence { flags, payload } => server::fence(out, flags, &payload),
+            OutOfBand::EndOfContinuousUpdates => server::end_of_continuous_updates(out),
+            OutOfBand::DesktopSize { status } if self.known.extended_desktop_size => {
                 server::update_start(out, Some(1));
                 layout::put(out, 1, status, framebuffer);
                 // after a refusal the client ignores the size, so that a change is still to be told
                 if status == 0 {
-                    self.layout = framebuffer.layout_number();
+                    self.layout = framebuffer.layout_version();
                     self.follow_size(framebuffer);
                 }
             }
-            Control::DesktopSize { .. } => {}
+            OutOfBand::DesktopSize { .. } => {}
         }
     }
 
@@ -404,14 +419,14 @@ impl Updater {
     fn show(
         &mut self,
         area: Rect,
-        ahead: Option<Begun>,
+        ahead: Option<PartialUpdate>,
         framebuffer: &mut Framebuffer,
         now: Duration,
         out: &mut Vec<u8>,
-    ) -> Option<Begun> {
+    ) -> Option<PartialUpdate> {
         let bounds = Rect::new(0, 0, self.size.0, self.size.1);
         if let Some(lost) = self.lost.take() {
-            framebuffer.give_up_moves();
+            framebuffer.convert_copies_to_damage();
             let lost = lost.intersection(&bounds).unwrap_or_default();
             framebuffer.damage().add(lost);
             self.client_framebuffer = None;
@@ -424,7 +439,7 @@ impl Updater {
             .record_changes(&framebuffer.damage().rects(area), now);
         let scenes = self.scenes(whole, framebuffer);
         let moves = self.moves(whole, framebuffer);
-        let cursor = self.known.cursor && self.cursor != framebuffer.cursor_number();
+        let cursor = self.known.cursor && self.cursor != framebuffer.cursor_version();
         let cursor = framebuffer.cursor().filter(|_| cursor).cloned();
         let used = cursor
             .as_ref()
@@ -436,7 +451,7 @@ impl Updater {
         }
         let Chosen { rects, films, cut } = self.choose(changed, &scenes, budget);
         let rects = if self.streams() {
-            in_parts(rects)
+            split_for_chunks(rects)
         } else {
             rects
         };
@@ -449,13 +464,13 @@ impl Updater {
         if count == 0 {
             return ahead;
         }
-        let begun = ahead.unwrap_or_else(|| {
+        let update = ahead.unwrap_or_else(|| {
             server::update_start(out, Some(count as u16));
-            Begun::default()
+            PartialUpdate::default()
         });
         if let Some(cursor) = cursor {
             server::cursor(out, &cursor);
-            self.cursor = framebuffer.cursor_number();
+            self.cursor = framebuffer.cursor_version();
         }
         if let Some(place) = place {
             server::pointer_pos(out, place);
@@ -466,7 +481,7 @@ impl Updater {
         scenes
             .iter()
             .for_each(|scene| framebuffer.damage().add(*scene));
-        let (soon, rects) = if bytes(&rects) <= MANY_PIXELS {
+        let (soon, rects) = if rects.iter().map(raw_bytes).sum::<usize>() <= MAX_RAW_BEFORE_JPEG {
             (rects, Vec::new())
         } else {
             (Vec::new(), rects)
@@ -475,26 +490,27 @@ impl Updater {
         if !cut {
             self.hurried = 0;
         }
-        Some(Begun {
-            films: films.into(),
-            rects: rects.into(),
-            cut,
-            whole,
-            ..begun
+        Some(PartialUpdate {
+            jpeg_rects: films.into(),
+            raw_rects: rects.into(),
+            window_limited: cut,
+            covers_framebuffer: whole,
+            ..update
         })
     }
 
     /// What of the changes and of the film has room. Both together, or the picture would be torn between them; in turns
     /// where one fills the line.
     fn choose(&mut self, changed: Vec<Rect>, scenes: &[Rect], budget: Budget) -> Chosen {
+        let split = |selection: Selection| (selection.rects, !selection.is_complete);
         let film_first = !scenes.is_empty() && (changed.is_empty() || self.film_next);
         let (rects, changes_wait) = if film_first {
             (Vec::new(), !changed.is_empty())
         } else {
-            self.order.choose(changed, budget.pixels)
+            split(self.scheduler.select(changed, budget.pixels))
         };
         let (films, film_waits) = if film_first || !changes_wait {
-            self.film_order.choose(scenes.to_vec(), budget.jpeg)
+            split(self.jpeg_scheduler.select(scenes.to_vec(), budget.jpeg))
         } else {
             (Vec::new(), !scenes.is_empty())
         };
@@ -508,7 +524,7 @@ impl Updater {
 
     /// Pixels as they are, which the client has from now on.
     fn put(&mut self, rects: &[Rect], framebuffer: &mut Framebuffer, out: &mut Vec<u8>) {
-        out.reserve(bytes(rects) + rects.len() * 12);
+        out.reserve(rects.iter().map(raw_bytes).sum::<usize>() + rects.len() * 12);
         let stride = usize::from(framebuffer.width()) * 4;
         for rect in rects {
             server::raw_from(out, *rect, framebuffer.pixels(), stride);
@@ -591,19 +607,19 @@ impl Updater {
 
     /// The moves that the client has to make before it gets pixels, if it can make any: the tool's,
     /// then those that are found.
-    fn moves(&mut self, whole: bool, framebuffer: &mut Framebuffer) -> Vec<Move> {
+    fn moves(&mut self, whole: bool, framebuffer: &mut Framebuffer) -> Vec<CopyRect> {
         if !(self.known.copy_rect && whole) {
-            framebuffer.give_up_moves();
+            framebuffer.convert_copies_to_damage();
             return Vec::new();
         }
-        let mut moves = framebuffer.take_moves();
+        let mut moves = framebuffer.take_pending_copies();
         if let Some(client) = &mut self.client_framebuffer {
             moves.iter().for_each(|copy| client.apply_copy(*copy));
             let bounds = framebuffer.bounds();
             let damaged = framebuffer.damage().rects(bounds);
-            moves.extend(self.finder.find(client, framebuffer, &damaged));
+            moves.extend(self.copy_detector.detect(client, framebuffer, &damaged));
         }
-        for Move { rect, from } in &moves {
+        for CopyRect { rect, from } in &moves {
             self.video.apply_copy(*rect, *from);
         }
         moves

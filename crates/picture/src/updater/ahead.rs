@@ -2,9 +2,9 @@
 //! decoded, while the rest comes. The client shows it when the update ends, which is when the tool's own has.
 
 use super::{Updater, around};
+use crate::chunked_update::{JPEG_CHUNK_BYTES, PartialUpdate};
 use crate::encoded_chunk::EncodedChunk;
 use crate::framebuffer::Framebuffer;
-use crate::parts::{Begun, PART};
 use etatuki_rfb::Rect;
 use etatuki_rfb::encode::server;
 use std::time::Duration;
@@ -23,20 +23,20 @@ impl Updater {
             return None;
         }
         let mut out = Vec::new();
-        let mut begun = match self.ahead.take() {
-            Some(begun) => begun,
+        let mut update = match self.ahead.take() {
+            Some(update) => update,
             None => self.open(framebuffer, &mut out),
         };
-        let before = begun.packed;
+        let before = update.jpeg_bytes;
         for rect in ripe {
-            begun.packed += self.put_film(rect, framebuffer, &mut out);
+            update.jpeg_bytes += self.put_film(rect, framebuffer, &mut out);
             self.video.mark_sent_early(rect, now);
-            if begun.packed - before >= PART {
+            if update.jpeg_bytes - before >= JPEG_CHUNK_BYTES {
                 break;
             }
         }
-        begun.bytes += out.len();
-        self.ahead = Some(begun);
+        update.bytes += out.len();
+        self.ahead = Some(update);
         Some(self.chunk(out))
     }
 
@@ -54,7 +54,10 @@ impl Updater {
         let free = self.is_ahead() || self.streams();
         knows
             && free
-            && !(self.is_inside() || self.fresh || self.lost.is_some() || framebuffer.has_moves())
+            && !(self.is_inside()
+                || self.fresh
+                || self.lost.is_some()
+                || framebuffer.has_pending_copies())
             && self.continuous.is_some_and(whole)
             && self.stays(framebuffer)
             && !self.congestion.is_slow()
@@ -67,15 +70,15 @@ impl Updater {
         same && self.confirm.is_empty() && !self.owes_layout(framebuffer)
     }
 
-    fn open(&mut self, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) -> Begun {
-        while let Some(control) = self.controls.pop_front() {
-            self.say(control, framebuffer, out);
+    fn open(&mut self, framebuffer: &mut Framebuffer, out: &mut Vec<u8>) -> PartialUpdate {
+        while let Some(message) = self.out_of_band.pop_front() {
+            self.say(message, framebuffer, out);
         }
         server::update_start(out, None);
-        Begun {
+        PartialUpdate {
             open: true,
-            paced: true,
-            ..Begun::default()
+            fenced: true,
+            ..PartialUpdate::default()
         }
     }
 
@@ -83,7 +86,7 @@ impl Updater {
     /// else first, the update ends without it.
     pub(super) fn catch_up(
         &mut self,
-        ahead: Begun,
+        ahead: PartialUpdate,
         framebuffer: &mut Framebuffer,
         now: Duration,
         out: &mut Vec<u8>,

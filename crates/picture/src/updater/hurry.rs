@@ -1,9 +1,9 @@
 //! What needn't wait for its turn: small changes that follow a key, on a line that something large fills.
 
 use super::Updater;
+use crate::chunked_update::PartialUpdate;
 use crate::framebuffer::Framebuffer;
-use crate::order::small_first;
-use crate::parts::Begun;
+use crate::scheduler::smallest_groups;
 use etatuki_rfb::Rect;
 use etatuki_rfb::encode::server;
 
@@ -15,7 +15,7 @@ impl Updater {
     /// changes that follow may go before the rest of a page has left.
     pub fn acts(&mut self, framebuffer: &Framebuffer) {
         self.hurried = HURRIED;
-        self.unhurried = framebuffer.changes();
+        self.unhurried = framebuffer.change_count();
         self.congestion.on_input();
     }
 
@@ -28,26 +28,28 @@ impl Updater {
         &mut self,
         framebuffer: &mut Framebuffer,
         out: &mut Vec<u8>,
-    ) -> Option<Begun> {
+    ) -> Option<PartialUpdate> {
         let same = framebuffer.bounds() == Rect::new(0, 0, self.size.0, self.size.1);
-        let follows = framebuffer.changes() > self.unhurried;
-        if !(self.may_hurry() && follows && same) || self.lost.is_some() || framebuffer.has_moves()
+        let follows = framebuffer.change_count() > self.unhurried;
+        if !(self.may_hurry() && follows && same)
+            || self.lost.is_some()
+            || framebuffer.has_pending_copies()
         {
             return None;
         }
         let area = self.continuous?.intersection(&framebuffer.bounds())?;
         let budget = self.congestion.budget().pixels;
-        let (rects, _) = small_first(framebuffer.damage().rects(area), budget);
+        let (rects, _) = smallest_groups(framebuffer.damage().rects(area), budget);
         if rects.is_empty() {
             return None;
         }
         self.hurried -= 1;
-        self.unhurried = framebuffer.changes();
+        self.unhurried = framebuffer.change_count();
         server::update_start(out, Some(rects.len() as u16));
         self.put(&rects, framebuffer, out);
-        Some(Begun {
-            paced: true,
-            ..Begun::default()
+        Some(PartialUpdate {
+            fenced: true,
+            ..PartialUpdate::default()
         })
     }
 }

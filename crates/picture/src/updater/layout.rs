@@ -24,7 +24,7 @@ impl Updater {
         }
         if extended {
             put(out, 0, 0, framebuffer);
-            self.layout = framebuffer.layout_number();
+            self.layout = framebuffer.layout_version();
             self.follow_size(framebuffer);
         } else if plain {
             server::desktop_size(out, framebuffer.width(), framebuffer.height());
@@ -35,7 +35,7 @@ impl Updater {
 
     pub(super) fn owes_layout(&self, framebuffer: &Framebuffer) -> bool {
         let resized = self.size != (framebuffer.width(), framebuffer.height());
-        let due = self.layout_due || self.layout != framebuffer.layout_number();
+        let due = self.layout_due || self.layout != framebuffer.layout_version();
         self.known.extended_desktop_size && (resized || due)
     }
 

@@ -8,84 +8,92 @@
 
 use crate::client_framebuffer::ClientFramebuffer;
 use crate::damage::{TILE, rows};
-use crate::framebuffer::{Framebuffer, Move};
+use crate::framebuffer::{CopyRect, Framebuffer};
 use etatuki_rfb::Rect;
 
 /// Below this many damaged pixels a search costs more than it can save: a line of text, a small menu.
-const MIN_DAMAGE: usize = 96 * 256;
+const MIN_DAMAGED_PIXELS: usize = 96 * 256;
 /// Pieces that are looked at in one picture, at most.
-const MAX_PIECES: usize = 8192;
+const MAX_FINGERPRINTS: usize = 8192;
 /// A piece: so many pixels in a row, and the same in every second of so many rows.
-const PIECE: (usize, usize) = (32, 8);
+const PATCH_WIDTH: usize = 32;
+/// The rows of a patch; every second one counts.
+const PATCH_HEIGHT: usize = 8;
 /// Rows between the screen's pieces; those of the client's picture begin in any row.
-const SAMPLED: usize = 4;
+const FRAMEBUFFER_ROW_STEP: usize = 4;
 /// Equal pieces with the same distance that make a move worth trying.
 const MIN_VOTES: usize = 6;
 /// Moves that are tried in one update, at most.
-const MAX_TRIED: usize = 3;
+const MAX_CANDIDATES: usize = 3;
 /// Whole tiles that a move must save.
-const MIN_SAVED: i32 = 12;
+const MIN_SAVED_TILES: i32 = 12;
 /// Updates that are let pass without a search, at most, after searches that found nothing.
-const MAX_PAUSE: u8 = 4;
+const MAX_SKIPPED: u8 = 4;
 
 /// Looks for moves, less often while there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Finder {
+pub(crate) struct CopyDetector {
     /// Updates without a search, from the next one on.
-    pause: u8,
+    skips_left: u8,
     /// The pause after the next search that finds nothing.
-    next_pause: u8,
+    next_skips: u8,
 }
 
-impl Finder {
+impl CopyDetector {
     /// Moves that bring what the client has closer to what the screen shows, made in `client` already.
     /// Only what still differs in their targets is damaged afterwards. `damaged`: the damage as whole
     /// tiles.
-    pub(crate) fn find(
+    pub(crate) fn detect(
         &mut self,
         client: &mut ClientFramebuffer,
         framebuffer: &mut Framebuffer,
         damaged: &[Rect],
-    ) -> Vec<Move> {
-        if damaged.iter().map(Rect::area).sum::<usize>() < MIN_DAMAGE {
+    ) -> Vec<CopyRect> {
+        if damaged.iter().map(Rect::area).sum::<usize>() < MIN_DAMAGED_PIXELS {
             return Vec::new();
         }
-        if self.pause > 0 {
-            self.pause -= 1;
+        if self.skips_left > 0 {
+            self.skips_left -= 1;
             return Vec::new();
         }
-        let distances = distances(client, framebuffer, damaged);
-        let moves: Vec<Move> = distances
+        let candidates = candidate_offsets(client, framebuffer, damaged);
+        let copies: Vec<CopyRect> = candidates
             .into_iter()
-            .filter_map(|distance| try_move(distance, client, framebuffer, damaged))
+            .filter_map(|offset| try_offset(offset, client, framebuffer, damaged))
             .collect();
-        if moves.is_empty() {
-            self.pause = self.next_pause;
-            self.next_pause = (self.next_pause * 2).clamp(1, MAX_PAUSE);
+        if copies.is_empty() {
+            self.skips_left = self.next_skips;
+            self.next_skips = (self.next_skips * 2).clamp(1, MAX_SKIPPED);
         } else {
-            self.next_pause = 0;
+            self.next_skips = 0;
         }
-        moves
+        copies
     }
 }
 
 /// Columns and rows from a place in the client's picture to the place on the screen.
-type Distance = (i32, i32);
+type Offset = (i32, i32);
 
 /// The distances that most pieces have moved by, the best first.
-fn distances(
+fn candidate_offsets(
     client: &ClientFramebuffer,
     framebuffer: &Framebuffer,
     damaged: &[Rect],
-) -> Vec<Distance> {
+) -> Vec<Offset> {
     let width = usize::from(framebuffer.width());
-    let before = |x: usize, y: usize, length| client.row_part(x, y, length);
-    let now = |x: usize, y: usize, length| &framebuffer.pixels()[(y * width + x) * 4..][..length];
+    let client_row = |x: usize, y: usize, length| client.row_part(x, y, length);
+    let framebuffer_row =
+        |x: usize, y: usize, length| &framebuffer.pixels()[(y * width + x) * 4..][..length];
     let bounds = framebuffer.bounds();
-    let old = only_once(pieces(before, bounds, damaged, 1));
-    let new = only_once(pieces(now, bounds, damaged, SAMPLED));
+    let old = unique(fingerprints(client_row, bounds, damaged, 1));
+    let new = unique(fingerprints(
+        framebuffer_row,
+        bounds,
+        damaged,
+        FRAMEBUFFER_ROW_STEP,
+    ));
     let mut old = old.iter().peekable();
-    let mut votes: Vec<Distance> = Vec::new();
+    let mut votes: Vec<Offset> = Vec::new();
     for (hash, (x, y)) in &new {
         while old.next_if(|(other, _)| other < hash).is_some() {}
         if let Some((_, (from_x, from_y))) = old.next_if(|(other, _)| other == hash) {
@@ -96,35 +104,35 @@ fn distances(
         }
     }
     votes.sort_unstable();
-    let mut counted: Vec<(usize, Distance)> = votes
+    let mut counted: Vec<(usize, Offset)> = votes
         .chunk_by(|one, other| one == other)
         .map(|equal| (equal.len(), equal[0]))
-        .filter(|(count, distance)| *count >= MIN_VOTES && *distance != (0, 0))
+        .filter(|(count, offset)| *count >= MIN_VOTES && *offset != (0, 0))
         .collect();
     counted.sort_unstable_by(|one, other| other.cmp(one));
-    counted.truncate(MAX_TRIED);
-    counted.into_iter().map(|(_, distance)| distance).collect()
+    counted.truncate(MAX_CANDIDATES);
+    counted.into_iter().map(|(_, offset)| offset).collect()
 }
 
-type Piece = (u64, (u16, u16));
+type Fingerprint = (u64, (u16, u16));
 
 /// The pieces that stand out inside the damage, at places which the pixels themselves decide, so that
 /// they are the same ones wherever a picture has moved to.
-fn pieces<'a>(
+fn fingerprints<'a>(
     row_part: impl Fn(usize, usize, usize) -> &'a [u8],
     bounds: Rect,
     damaged: &[Rect],
-    sampled: usize,
-) -> Vec<Piece> {
+    row_step: usize,
+) -> Vec<Fingerprint> {
     let mut found = Vec::new();
     for rect in damaged {
         let right =
-            (rect.right() as usize).min((usize::from(bounds.w) + 1).saturating_sub(PIECE.0));
+            (rect.right() as usize).min((usize::from(bounds.w) + 1).saturating_sub(PATCH_WIDTH));
         let bottom =
-            (rect.bottom() as usize).min((usize::from(bounds.h) + 1).saturating_sub(PIECE.1));
+            (rect.bottom() as usize).min((usize::from(bounds.h) + 1).saturating_sub(PATCH_HEIGHT));
         let left = usize::from(rect.x);
-        for y in (usize::from(rect.y)..bottom).step_by(sampled) {
-            if found.len() >= MAX_PIECES {
+        for y in (usize::from(rect.y)..bottom).step_by(row_step) {
+            if found.len() >= MAX_FINGERPRINTS {
                 return found;
             }
             if left < right {
@@ -143,7 +151,7 @@ fn pieces<'a>(
 /// around it.
 fn anchors(row: &[[u8; 4]]) -> impl Iterator<Item = usize> {
     /// Pixels that are still felt in the hash: each shifts those before it by 2 of its 32 bits.
-    const FELT: usize = 16;
+    const HASH_WINDOW: usize = 16;
     let mut hash = 0u32;
     let mut before = 0;
     row.iter().enumerate().filter_map(move |(x, pixel)| {
@@ -151,14 +159,15 @@ fn anchors(row: &[[u8; 4]]) -> impl Iterator<Item = usize> {
         hash = (hash << 2).wrapping_add(pixel.wrapping_mul(0x9e37_79b1));
         let edge = pixel != before;
         before = pixel;
-        (edge && x >= FELT && hash.wrapping_mul(0x85eb_ca6b) >> 27 == 0).then(|| x - FELT + 1)
+        (edge && x >= HASH_WINDOW && hash.wrapping_mul(0x85eb_ca6b) >> 27 == 0)
+            .then(|| x - HASH_WINDOW + 1)
     })
 }
 
 fn fingerprint<'a>(row_part: impl Fn(usize, usize, usize) -> &'a [u8], x: usize, y: usize) -> u64 {
     let mut hash = 0u64;
-    for row in (0..PIECE.1).step_by(2) {
-        for bytes in row_part(x, y + row, PIECE.0 * 4).as_chunks::<8>().0 {
+    for row in (0..PATCH_HEIGHT).step_by(2) {
+        for bytes in row_part(x, y + row, PATCH_WIDTH * 4).as_chunks::<8>().0 {
             hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*bytes))
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
@@ -168,55 +177,55 @@ fn fingerprint<'a>(row_part: impl Fn(usize, usize, usize) -> &'a [u8], x: usize,
 
 /// In the order of their hashes, those whose hash comes up once: a piece that is there twice doesn't
 /// tell where it went.
-fn only_once(mut pieces: Vec<Piece>) -> Vec<Piece> {
-    pieces.sort_unstable();
-    let single = |equal: &[Piece]| (equal.len() == 1).then(|| equal[0]);
-    pieces
+fn unique(mut fingerprints: Vec<Fingerprint>) -> Vec<Fingerprint> {
+    fingerprints.sort_unstable();
+    let single = |equal: &[Fingerprint]| (equal.len() == 1).then(|| equal[0]);
+    fingerprints
         .chunk_by(|one, other| one.0 == other.0)
         .filter_map(single)
         .collect()
 }
 
 /// Makes the move by this distance, of the rectangle that gains most by it, if that is enough.
-fn try_move(
-    distance: Distance,
+fn try_offset(
+    offset: Offset,
     client: &mut ClientFramebuffer,
     framebuffer: &mut Framebuffer,
     damaged: &[Rect],
-) -> Option<Move> {
-    let target = target(distance, framebuffer.bounds(), damaged)?;
-    let grid = Grid::new(target);
-    let gains = grid.map(|tile| gain(tile, distance, client, framebuffer));
-    let rect = grid.best(&gains)?;
-    let rect = grown(rect, target, |strip| {
-        fits(strip, distance, client, framebuffer)
+) -> Option<CopyRect> {
+    let target = target_area(offset, framebuffer.bounds(), damaged)?;
+    let grid = TileGrid::new(target);
+    let gains = grid.map(|tile| tile_gain(tile, offset, client, framebuffer));
+    let rect = grid.best_rect(&gains)?;
+    let rect = grow(rect, target, |strip| {
+        matches(strip, offset, client, framebuffer)
     });
-    let source = moved_back(rect, distance);
-    let made = Move {
+    let source = source_of(rect, offset);
+    let copy = CopyRect {
         rect,
         from: (source.x, source.y),
     };
-    client.apply_copy(made);
+    client.apply_copy(copy);
     client.diff_into(rect, framebuffer);
-    Some(made)
+    Some(copy)
 }
 
 /// Where something can have come to: around the damage, and from inside the picture.
-fn target(distance: Distance, bounds: Rect, damaged: &[Rect]) -> Option<Rect> {
+fn target_area(offset: Offset, bounds: Rect, damaged: &[Rect]) -> Option<Rect> {
     let around = damaged
         .iter()
         .copied()
         .reduce(|all, rect| all.around(&rect))?;
-    let edge = |distance: i32, length: u16| {
-        let first = distance.clamp(0, length.into());
-        let end = (i32::from(length) + distance).clamp(first, length.into());
+    let edge = |offset: i32, length: u16| {
+        let first = offset.clamp(0, length.into());
+        let end = (i32::from(length) + offset).clamp(first, length.into());
         (first as u16, (end - first) as u16)
     };
-    let ((x, w), (y, h)) = (edge(distance.0, bounds.w), edge(distance.1, bounds.h));
+    let ((x, w), (y, h)) = (edge(offset.0, bounds.w), edge(offset.1, bounds.h));
     Rect { x, y, w, h }.intersection(&around)
 }
 
-fn moved_back(rect: Rect, (dx, dy): Distance) -> Rect {
+fn source_of(rect: Rect, (dx, dy): Offset) -> Rect {
     Rect {
         x: (i32::from(rect.x) - dx) as u16,
         y: (i32::from(rect.y) - dy) as u16,
@@ -225,13 +234,13 @@ fn moved_back(rect: Rect, (dx, dy): Distance) -> Rect {
 }
 
 /// Whether what the client has at the rectangle's source is what the screen shows in it.
-fn fits(
+fn matches(
     rect: Rect,
-    distance: Distance,
+    offset: Offset,
     client: &ClientFramebuffer,
     framebuffer: &Framebuffer,
 ) -> bool {
-    let (source, width) = (moved_back(rect, distance), usize::from(framebuffer.width()));
+    let (source, width) = (source_of(rect, offset), usize::from(framebuffer.width()));
     let length = usize::from(rect.w) * 4;
     rows(rect).zip(rows(source)).all(|(to, from)| {
         let at = (to * width + usize::from(rect.x)) * 4;
@@ -241,15 +250,15 @@ fn fits(
 
 /// Tiles that needn't be sent if this one is part of the move: one that becomes right, or less one
 /// that was right and becomes wrong.
-fn gain(
+fn tile_gain(
     tile: Rect,
-    distance: Distance,
+    offset: Offset,
     client: &ClientFramebuffer,
     framebuffer: &mut Framebuffer,
 ) -> i32 {
     match (
         framebuffer.damage().touches(tile),
-        fits(tile, distance, client, framebuffer),
+        matches(tile, offset, client, framebuffer),
     ) {
         (true, true) => 1,
         (false, false) => -1,
@@ -258,10 +267,10 @@ fn gain(
 }
 
 /// Adds rows and columns of pixels that fit as well, less than a tile on each side.
-fn grown(mut rect: Rect, target: Rect, fits: impl Fn(Rect) -> bool) -> Rect {
+fn grow(mut rect: Rect, target: Rect, matches: impl Fn(Rect) -> bool) -> Rect {
     for _ in 1..TILE {
         if rect.y > target.y
-            && fits(Rect {
+            && matches(Rect {
                 y: rect.y - 1,
                 h: 1,
                 ..rect
@@ -274,13 +283,13 @@ fn grown(mut rect: Rect, target: Rect, fits: impl Fn(Rect) -> bool) -> Rect {
             h: 1,
             ..rect
         };
-        if target.contains(&below) && fits(below) {
+        if target.contains(&below) && matches(below) {
             rect.h += 1;
         }
     }
     for _ in 1..TILE {
         if rect.x > target.x
-            && fits(Rect {
+            && matches(Rect {
                 x: rect.x - 1,
                 w: 1,
                 ..rect
@@ -293,7 +302,7 @@ fn grown(mut rect: Rect, target: Rect, fits: impl Fn(Rect) -> bool) -> Rect {
             w: 1,
             ..rect
         };
-        if target.contains(&beside) && fits(beside) {
+        if target.contains(&beside) && matches(beside) {
             rect.w += 1;
         }
     }
@@ -301,13 +310,13 @@ fn grown(mut rect: Rect, target: Rect, fits: impl Fn(Rect) -> bool) -> Rect {
 }
 
 /// The tiles of the screen that a rectangle touches.
-struct Grid {
+struct TileGrid {
     target: Rect,
     columns: usize,
     rows: usize,
 }
 
-impl Grid {
+impl TileGrid {
     fn new(target: Rect) -> Self {
         let tiles = |start: u16, end: u32| (end.div_ceil(16) - u32::from(start) / 16) as usize;
         Self {
@@ -334,7 +343,7 @@ impl Grid {
 
     /// The rectangle with the greatest sum, if that is worth a move (Kadane's search for each span of
     /// the shorter side).
-    fn best(&self, gains: &[i32]) -> Option<Rect> {
+    fn best_rect(&self, gains: &[i32]) -> Option<Rect> {
         let wide = self.columns >= self.rows;
         let (across, along) = if wide {
             (self.rows, self.columns)
@@ -345,14 +354,14 @@ impl Grid {
             let (x, y) = if wide { (j, i) } else { (i, j) };
             gains[y * self.columns + x]
         };
-        let mut best = (MIN_SAVED - 1, None);
+        let mut best = (MIN_SAVED_TILES - 1, None);
         for first in 0..across {
             let mut sums = vec![0; along];
             for last in first..across {
                 sums.iter_mut()
                     .enumerate()
                     .for_each(|(j, sum)| *sum += gain(last, j));
-                let (sum, start, end) = best_run(&sums);
+                let (sum, start, end) = max_subarray(&sums);
                 if sum > best.0 {
                     best = (sum, Some(((first, start), (last, end))));
                 }
@@ -365,7 +374,7 @@ impl Grid {
 }
 
 /// The greatest sum of neighbours, and the first and last of them.
-fn best_run(sums: &[i32]) -> (i32, usize, usize) {
+fn max_subarray(sums: &[i32]) -> (i32, usize, usize) {
     let mut best = (0, 0, 0);
     let (mut sum, mut start) = (0, 0);
     for (at, value) in sums.iter().enumerate() {
