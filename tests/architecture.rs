@@ -12,6 +12,7 @@ use serde_json::Value;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("rfb", &[]),
     ("picture", &["rfb"]),
+    ("protocol", &[]),
     ("trust", &[]),
     ("backend-api", &[]),
     ("screen", &[]),
@@ -20,20 +21,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("own-tool", &["backend-api", "legacy-tool"]),
     ("tool", &["backend-api", "legacy-tool"]),
     ("plugin-host", &["backend-api", "rfb"]),
-    ("link", &["trust"]),
+    ("link", &["protocol", "trust"]),
     (
         "session",
-        &["link", "picture", "plugin-host", "rfb", "trust"],
+        &["link", "picture", "plugin-host", "protocol", "rfb", "trust"],
     ),
     ("service", &["trust"]),
-    ("console", &["link", "rfb", "trust"]),
+    ("console", &["link", "protocol", "rfb", "trust"]),
     ("vendor", &["trust"]),
     ("demo", &["ecom"]),
     ("etatuki", &["plugin-host", "screen", "session", "trust"]),
 ];
 
 /// Bytes and time in, bytes and actions out.
-const PURE: &[&str] = &["rfb", "picture", "trust"];
+const PURE: &[&str] = &["rfb", "picture", "protocol", "trust"];
 /// Pure modules of crates that are not pure as a whole.
 const PURE_FOLDERS: &[&str] = &["crates/session/src/machine", "crates/session/src/gate"];
 /// What no pure source may mention.

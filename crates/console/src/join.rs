@@ -9,7 +9,8 @@ use std::{
     sync::Arc,
 };
 
-use etatuki_link::{Ask, LinkStats, PathKind};
+use etatuki_link::{LinkStats, PathKind};
+use etatuki_protocol::Ask;
 use etatuki_rfb::Security;
 use etatuki_trust::CodeError;
 use serde_json::{Value, json};

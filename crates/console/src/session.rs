@@ -4,10 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{
-    AgentEndpoint, AgentStreams, Ask, ClipboardIn, ClipboardOut, ControlOut, CustomerInfo,
-    InputOut, LinkConnection, LinkError, LinkStats, PathKind, Permissions, PictureIn, ToAgent,
-    ToCustomer,
+    AgentEndpoint, AgentStreams, ClipboardIn, ClipboardOut, ControlOut, InputOut, LinkConnection,
+    LinkError, LinkStats, PathKind, PictureIn,
 };
+use etatuki_protocol::{Ask, CustomerInfo, EncodeError, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::Rect;
 use etatuki_trust::AgentFile;
 use tokio::{
@@ -371,7 +371,7 @@ async fn carry_clipboard_out(
 ) -> Result<(), PictureError> {
     while let Some(text) = texts.recv().await {
         match link.send(&text).await {
-            Ok(()) | Err(LinkError::TooLarge { .. }) => {}
+            Ok(()) | Err(LinkError::Encode(EncodeError::TooLarge { .. })) => {}
             Err(_) => break,
         }
     }

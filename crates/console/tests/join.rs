@@ -8,7 +8,8 @@ mod common;
 use std::process::Stdio;
 
 use common::{Customer, DAY, World, console, info, now};
-use etatuki_link::{Ask, Attempt, Permissions, ToAgent, ToCustomer};
+use etatuki_link::Attempt;
+use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::ClientMessage;
 use etatuki_trust::CodeForm;
 use serde_json::{Value, json};

@@ -1,14 +1,14 @@
 //! The clipboard streams: text that was copied at one end, for the other. What is copied later replaces
 //! what was copied before; what may pass at all is the customer's gate's to say.
 
-use crate::{
-    error::{LinkError, Violation},
-    frame::{self, Frames},
-    stream::{Inlet, Outlet},
+use etatuki_protocol::{
+    EncodeError, LengthPrefixedDecoder, MAX_CLIPBOARD, Violation, append_frame,
 };
 
-/// The most bytes of UTF-8 that one text may have: 1 MiB.
-pub const MAX_CLIPBOARD: usize = 1 << 20;
+use crate::{
+    error::LinkError,
+    stream::{Inlet, Outlet},
+};
 
 /// The sending end.
 #[derive(Debug)]
@@ -23,17 +23,18 @@ impl ClipboardOut {
     /// before the next.
     ///
     /// # Errors
-    /// [`LinkError::TooLarge`] above [`MAX_CLIPBOARD`], and the stream goes on; or the link is down.
+    /// [`EncodeError::TooLarge`] above [`MAX_CLIPBOARD`], and the stream goes on; or the link is down.
     pub async fn send(&mut self, text: &str) -> Result<(), LinkError> {
         if text.len() > MAX_CLIPBOARD {
-            return Err(LinkError::TooLarge {
+            return Err(EncodeError::TooLarge {
                 length: text.len(),
                 limit: MAX_CLIPBOARD,
-            });
+            }
+            .into());
         }
         self.0
             .send(|out| {
-                frame::append(out, text.as_bytes());
+                append_frame(out, text.as_bytes());
                 Ok(())
             })
             .await
@@ -42,11 +43,14 @@ impl ClipboardOut {
 
 /// The receiving end.
 #[derive(Debug)]
-pub struct ClipboardIn(Inlet<Frames>);
+pub struct ClipboardIn(Inlet<LengthPrefixedDecoder>);
 
 impl ClipboardIn {
     pub(crate) fn new(stream: iroh::endpoint::RecvStream) -> Self {
-        Self(Inlet::new(stream, Frames::new(MAX_CLIPBOARD)))
+        Self(Inlet::new(
+            stream,
+            LengthPrefixedDecoder::new(MAX_CLIPBOARD),
+        ))
     }
 
     /// The next text; `None` once the other end has finished. Cancel safe.

@@ -1,5 +1,6 @@
 //! The connection under a link: how much it has carried, which way it goes, and its end.
 
+use etatuki_protocol::Violation;
 use iroh::{
     Endpoint,
     endpoint::{Connection, ConnectionError, VarInt},
@@ -7,7 +8,7 @@ use iroh::{
 use serde::Serialize;
 
 use crate::{
-    error::{DialError, LinkError, Violation, reason_text},
+    error::{DialError, LinkError, reason_text},
     stats::LinkStats,
 };
 

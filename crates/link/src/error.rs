@@ -1,5 +1,6 @@
 //! What can go wrong on a link, and who is at fault.
 
+use etatuki_protocol::{EncodeError, Violation};
 use iroh::endpoint::{ConnectionError, ReadError, WriteError};
 
 /// Why something on the link failed.
@@ -31,17 +32,9 @@ pub enum LinkError {
     /// The other end sent something that the protocol doesn't allow.
     #[error("the other end broke the protocol: {0}")]
     Violation(#[from] Violation),
-    /// The caller wants to send more than one message may hold.
-    #[error("a message of {length} bytes was given to a stream that takes {limit}")]
-    TooLarge {
-        /// The message's bytes.
-        length: usize,
-        /// What the stream takes.
-        limit: usize,
-    },
-    /// Our own compressor failed; only a lack of memory does that.
-    #[error("the picture can't be compressed on this machine")]
-    Compressor,
+    /// The caller gave a stream something that can't be sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
 }
 
 impl LinkError {
@@ -50,65 +43,10 @@ impl LinkError {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Bind(_) | Self::Relay | Self::Address => "link-failed",
-            Self::Compressor | Self::TooLarge { .. } => "internal",
+            Self::Encode(_) => "internal",
             Self::Lost => "link-lost",
             Self::Ended(_) | Self::Closed | Self::Stopped => "link-ended",
             Self::Violation(_) => "peer-misbehaved",
-        }
-    }
-}
-
-/// A rule of the protocol that the other end broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Violation {
-    /// A message's length is beyond the stream's bound.
-    #[error("a message is too long")]
-    TooLong,
-    /// A stream ended in the middle of a message.
-    #[error("a stream ended inside a message")]
-    Truncated,
-    /// A control message that we don't know, or that isn't JSON of its shape.
-    #[error("a message is not one of those that exist")]
-    UnknownMessage,
-    /// Clipboard text that isn't UTF-8.
-    #[error("text is not UTF-8")]
-    NotText,
-    /// A stream of a kind that has no place here, or a second one of its kind.
-    #[error("a stream of the wrong kind")]
-    WrongStream,
-    /// A handshake message that isn't the one whose turn it is, or not of its shape.
-    #[error("a handshake message is out of turn")]
-    OutOfTurn,
-    /// A phase of the handshake took longer than it may.
-    #[error("a handshake phase took too long")]
-    TooSlow,
-    /// A picture block whose header makes no sense.
-    #[error("a picture block has an impossible header")]
-    BlockHeader,
-    /// A picture block that isn't padded with zeros.
-    #[error("a picture block is wrongly padded")]
-    BlockPadding,
-    /// A picture block that doesn't decompress, or to another length than it said.
-    #[error("a picture block doesn't hold what it says")]
-    BlockContent,
-}
-
-impl Violation {
-    /// The stable name, which also goes to the other end when we close because of it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TooLong => "too-long",
-            Self::Truncated => "truncated",
-            Self::UnknownMessage => "unknown-message",
-            Self::NotText => "not-text",
-            Self::WrongStream => "wrong-stream",
-            Self::OutOfTurn => "out-of-turn",
-            Self::TooSlow => "too-slow",
-            Self::BlockHeader => "block-header",
-            Self::BlockPadding => "block-padding",
-            Self::BlockContent => "block-content",
         }
     }
 }

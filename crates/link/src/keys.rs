@@ -10,6 +10,7 @@
 //! The exporter ties the keys to this one TLS connection: whoever ends TLS in the middle has two
 //! exporters, and so two sets of keys.
 
+use etatuki_protocol::CONFIRMATION_LENGTH;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -17,9 +18,6 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::pake::{Parties, Role};
-
-/// Bytes of a confirmation.
-pub(crate) const CONFIRMATION: usize = 32;
 
 /// The key by which an interrupted link will resume without a new code, for two minutes (a later
 /// version of the protocol). Both ends hold the same one; it never goes over the wire.
@@ -90,7 +88,11 @@ impl LinkKeys {
     }
 
     /// What `role` sends to prove that it has these keys.
-    pub(crate) fn confirmation(&self, role: Role, transcript: &Transcript) -> [u8; CONFIRMATION] {
+    pub(crate) fn confirmation(
+        &self,
+        role: Role,
+        transcript: &Transcript,
+    ) -> [u8; CONFIRMATION_LENGTH] {
         let key = match role {
             Role::Agent => &self.agent,
             Role::Customer => &self.customer,

@@ -10,20 +10,17 @@
 //!
 //! Layers, each knowing only those above it in this list:
 //!
-//! 1. pure: [`error`](LinkError), `frame`, `block`, `hello`, `keys`, `pake`
+//! 1. [`error`](LinkError), `keys`, `pake`; the messages themselves are the crate `etatuki-protocol`
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`, `picture`
 //! 3. on one connection: `connection`, `stats`, `link`, `handshake`
 //! 4. `endpoint`, `relay`, and the `lobby` where those wait who dial a customer
 
-mod block;
 mod clipboard;
 mod connection;
 mod control;
 mod endpoint;
 mod error;
-mod frame;
 mod handshake;
-mod hello;
 mod input;
 mod keys;
 mod link;
@@ -37,23 +34,15 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use clipboard::{ClipboardIn, ClipboardOut, MAX_CLIPBOARD};
+pub use clipboard::{ClipboardIn, ClipboardOut};
 pub use connection::{LinkConnection, PathKind};
-pub use control::{
-    Ask, ControlIn, ControlOut, CustomerInfo, MAX_CONTROL, Permissions, ToAgent, ToCustomer,
-    UsableBackend,
-};
+pub use control::{ControlIn, ControlOut};
 pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
-pub use error::{DialError, LinkError, Violation};
-pub use handshake::{AgentIdentity, Attempt, Offer};
+pub use error::{DialError, LinkError};
+pub use handshake::{Attempt, Offer};
 pub use input::{InputIn, InputOut};
 pub use keys::ResumeKey;
 pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};
-pub use picture::{MAX_PICTURE, PictureIn, PictureOut};
+pub use picture::{PictureIn, PictureOut};
 pub use relay::{RelayAccess, RelayToken};
 pub use stats::LinkStats;
-
-/// The block coder without the stream, for fuzzing and for measuring what a picture weighs.
-pub mod coder {
-    pub use crate::block::{Decoder, Encoder};
-}

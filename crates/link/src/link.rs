@@ -12,23 +12,24 @@
 
 use std::fmt;
 
+use etatuki_protocol::{
+    AgentIdentity, BlockDecoder, BlockEncoder, LengthPrefixedDecoder, StreamKind, ToAgent,
+    ToCustomer, Violation,
+};
 use iroh::{
     Endpoint,
     endpoint::{Connection, RecvStream, VarInt},
 };
 
 use crate::{
-    block::{Decoder, Encoder},
     clipboard::{ClipboardIn, ClipboardOut},
     connection::LinkConnection,
-    control::{ControlIn, ControlOut, ToAgent, ToCustomer},
-    error::{LinkError, Violation},
-    frame::Frames,
-    handshake::AgentIdentity,
+    control::{ControlIn, ControlOut},
+    error::LinkError,
     input::{InputIn, InputOut},
     keys::ResumeKey,
     picture::{PictureIn, PictureOut},
-    stream::{Inlet, Kind, Outlet, read_kind},
+    stream::{Inlet, Outlet, read_kind},
 };
 
 /// How many streams each end opens towards the other once both are authenticated; none before.
@@ -88,10 +89,10 @@ impl CustomerLink {
     ) -> Result<Self, LinkError> {
         let connection = &raw.connection;
         connection.set_max_concurrent_uni_streams(UNI_STREAMS);
-        let encoder = Encoder::new()?;
-        let picture = open(connection, Kind::Picture).await?;
-        let clipboard = open(connection, Kind::Clipboard).await?;
-        let (input, clipboard_in) = accept(connection, Kind::Input).await?;
+        let encoder = BlockEncoder::new()?;
+        let picture = open(connection, StreamKind::Picture).await?;
+        let clipboard = open(connection, StreamKind::Clipboard).await?;
+        let (input, clipboard_in) = accept(connection, StreamKind::Input).await?;
         let streams = CustomerStreams {
             control_out: ControlOut::new(raw.out),
             control_in: ControlIn::after(raw.inlet),
@@ -164,10 +165,10 @@ impl AgentLink {
     pub(crate) async fn open(raw: RawLink, resume: ResumeKey) -> Result<Self, LinkError> {
         let connection = &raw.connection;
         connection.set_max_concurrent_uni_streams(UNI_STREAMS);
-        let decoder = Decoder::new()?;
-        let input = open(connection, Kind::Input).await?;
-        let clipboard = open(connection, Kind::Clipboard).await?;
-        let (picture, clipboard_in) = accept(connection, Kind::Picture).await?;
+        let decoder = BlockDecoder::new()?;
+        let input = open(connection, StreamKind::Input).await?;
+        let clipboard = open(connection, StreamKind::Clipboard).await?;
+        let (picture, clipboard_in) = accept(connection, StreamKind::Picture).await?;
         let streams = AgentStreams {
             control_out: ControlOut::new(raw.out),
             control_in: ControlIn::after(raw.inlet),
@@ -192,10 +193,10 @@ pub(crate) struct RawLink {
     pub(crate) connection: Connection,
     pub(crate) endpoint: Endpoint,
     pub(crate) out: Outlet,
-    pub(crate) inlet: Inlet<Frames>,
+    pub(crate) inlet: Inlet<LengthPrefixedDecoder>,
 }
 
-async fn open(connection: &Connection, kind: Kind) -> Result<Outlet, LinkError> {
+async fn open(connection: &Connection, kind: StreamKind) -> Result<Outlet, LinkError> {
     let mut outlet = Outlet::new(connection.open_uni().await?, kind);
     outlet.flush().await?;
     Ok(outlet)
@@ -204,15 +205,15 @@ async fn open(connection: &Connection, kind: Kind) -> Result<Outlet, LinkError> 
 /// The other end's two streams: the one of kind `main`, and the clipboard.
 async fn accept(
     connection: &Connection,
-    main: Kind,
+    main: StreamKind,
 ) -> Result<(RecvStream, RecvStream), LinkError> {
     let mut first = connection.accept_uni().await?;
     let first_kind = read_kind(&mut first).await?;
     let mut second = connection.accept_uni().await?;
     let second_kind = read_kind(&mut second).await?;
     match (first_kind, second_kind) {
-        (kind, Kind::Clipboard) if kind == main => Ok((first, second)),
-        (Kind::Clipboard, kind) if kind == main => Ok((second, first)),
+        (kind, StreamKind::Clipboard) if kind == main => Ok((first, second)),
+        (StreamKind::Clipboard, kind) if kind == main => Ok((second, first)),
         _ => Err(Violation::WrongStream.into()),
     }
 }

@@ -8,12 +8,13 @@
 //! The tasks are kept here and not in the future that waits for them. Whoever stops waiting loses
 //! nothing: what a guess came to is there for the next one who asks.
 
+use etatuki_protocol::AgentIdentity;
 use iroh::Endpoint;
 use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
 use crate::handshake::{
-    AgentIdentity, Attempt, Offer,
+    Attempt, Offer,
     customer::{Checks, Visitor, guess, receive, verify},
 };
 

@@ -1,24 +1,22 @@
 //! The picture stream: RFB server messages from the customer to the agent, compressed and padded.
-//! See [`block`](crate::coder) for the form of the bytes.
+//! See [`BlockEncoder`] for the form of the bytes.
+
+use etatuki_protocol::{BlockDecoder, BlockEncoder, EncodeError};
 
 use crate::{
-    block::{Decoder, Encoder, MAX_PLAIN},
     error::LinkError,
     stream::{Inlet, Outlet},
 };
-
-/// The most bytes that one piece of picture may have before compression: 64 MiB.
-pub const MAX_PICTURE: usize = MAX_PLAIN;
 
 /// The customer's end.
 #[derive(Debug)]
 pub struct PictureOut {
     outlet: Outlet,
-    encoder: Encoder,
+    encoder: BlockEncoder,
 }
 
 impl PictureOut {
-    pub(crate) const fn new(outlet: Outlet, encoder: Encoder) -> Self {
+    pub(crate) const fn new(outlet: Outlet, encoder: BlockEncoder) -> Self {
         Self { outlet, encoder }
     }
 
@@ -29,7 +27,7 @@ impl PictureOut {
     /// If this is dropped before it is done, the block is either not made or sent whole, before the next.
     ///
     /// # Errors
-    /// [`LinkError::TooLarge`] above [`MAX_PICTURE`], and the stream goes on; or the link is down.
+    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE), and the stream goes on; or the link is down.
     pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
         self.append(|encoder, out| encoder.encode(messages, out))
             .await
@@ -46,7 +44,7 @@ impl PictureOut {
 
     async fn append(
         &mut self,
-        encode: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> Result<(), LinkError>,
+        encode: impl FnOnce(&mut BlockEncoder, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<usize, LinkError> {
         let encoder = &mut self.encoder;
         let mut length = 0;
@@ -70,14 +68,14 @@ impl PictureOut {
 
 /// The agent's end.
 #[derive(Debug)]
-pub struct PictureIn(Inlet<Decoder>);
+pub struct PictureIn(Inlet<BlockDecoder>);
 
 impl PictureIn {
-    pub(crate) const fn new(inlet: Inlet<Decoder>) -> Self {
+    pub(crate) const fn new(inlet: Inlet<BlockDecoder>) -> Self {
         Self(inlet)
     }
 
-    /// The next block's part of the RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`] bytes;
+    /// The next block's part of the RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE) bytes;
     /// `None` once the customer has finished. Cancel safe.
     ///
     /// # Errors

@@ -3,54 +3,16 @@
 //! A stream exists for the other end only once bytes have come, so each one starts with a byte that says
 //! what it is, sent at once.
 
+use etatuki_protocol::{FrameDecoder, StreamKind, Violation};
 use iroh::endpoint::{RecvStream, SendStream};
 
-use crate::{
-    error::{LinkError, Violation},
-    frame::Collect,
-};
+use crate::error::LinkError;
 
 /// The most that is taken from a stream at a time.
 const PIECE: usize = 64 << 10;
 
 /// What a send buffer may keep of its room between messages.
 const KEEP: usize = 256 << 10;
-
-/// What a stream carries: its first byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Both ways; the agent opens it. The handshake, then control messages.
-    Control = 1,
-    /// Agent to customer.
-    Input = 2,
-    /// Customer to agent.
-    Picture = 3,
-    /// One each way.
-    Clipboard = 4,
-}
-
-impl Kind {
-    /// The kind of this first byte.
-    pub(crate) const fn from_byte(byte: u8) -> Result<Self, Violation> {
-        match byte {
-            1 => Ok(Self::Control),
-            2 => Ok(Self::Input),
-            3 => Ok(Self::Picture),
-            4 => Ok(Self::Clipboard),
-            _ => Err(Violation::WrongStream),
-        }
-    }
-
-    /// Among what waits to be sent, the higher goes first: a withdrawn permission overtakes a picture.
-    const fn priority(self) -> i32 {
-        match self {
-            Self::Control => 3,
-            Self::Input => 2,
-            Self::Clipboard => 1,
-            Self::Picture => 0,
-        }
-    }
-}
 
 /// The sending end of a stream.
 ///
@@ -66,14 +28,14 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     /// Takes over a stream that this end has opened; its kind goes out with the first flush.
-    pub(crate) fn new(stream: SendStream, kind: Kind) -> Self {
+    pub(crate) fn new(stream: SendStream, kind: StreamKind) -> Self {
         let mut outlet = Self::answering(stream, kind);
         outlet.queue.push(kind as u8);
         outlet
     }
 
     /// Takes over the sending half of a stream that the other end has opened.
-    pub(crate) fn answering(stream: SendStream, kind: Kind) -> Self {
+    pub(crate) fn answering(stream: SendStream, kind: StreamKind) -> Self {
         // Fails only for a stream that is closed already, and then so does the first message.
         let _ = stream.set_priority(kind.priority());
         Self {
@@ -119,7 +81,7 @@ pub(crate) struct Inlet<C> {
     collect: C,
 }
 
-impl<C: Collect> Inlet<C> {
+impl<C: FrameDecoder> Inlet<C> {
     pub(crate) const fn new(stream: RecvStream, collect: C) -> Self {
         Self { stream, collect }
     }
@@ -151,10 +113,10 @@ impl<C: Collect> Inlet<C> {
 }
 
 /// Reads a new stream's first byte.
-pub(crate) async fn read_kind(stream: &mut RecvStream) -> Result<Kind, LinkError> {
+pub(crate) async fn read_kind(stream: &mut RecvStream) -> Result<StreamKind, LinkError> {
     let byte = stream
         .read_chunk(1)
         .await?
         .and_then(|bytes| bytes.first().copied());
-    Ok(Kind::from_byte(byte.ok_or(Violation::Truncated)?)?)
+    Ok(StreamKind::from_byte(byte.ok_or(Violation::Truncated)?)?)
 }

@@ -126,7 +126,7 @@ fn bytes<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
     }
 }
 
-/// The link's compression (`crates/link/src/block.rs`), without the link.
+/// The link's compression (`crates/protocol/src/block.rs`), without the link.
 struct Line(Encoder<'static>);
 
 impl Line {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use etatuki_link::{
-    AgentIdentity, Ask, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn,
-    LinkConnection, LinkError, PictureOut, ToAgent, ToCustomer,
+    ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn, LinkConnection,
+    LinkError, PictureOut,
 };
 use etatuki_picture::{EncodedChunk, Updater};
+use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
 use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use etatuki_link::UsableBackend;
 use etatuki_plugin_host::PluginSpec;
+use etatuki_protocol::UsableBackend;
 use etatuki_trust::{CodeForm, VendorPublicKey};
 
 /// Everything one session needs to know. Plain data: nothing is opened or read before

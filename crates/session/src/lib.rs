@@ -28,7 +28,7 @@ mod tool_link;
 mod view;
 
 pub use config::{Backend, Program, SessionConfig, Transport, Vendor};
-pub use etatuki_link::{AgentIdentity, Ask, Permissions, UsableBackend};
+pub use etatuki_protocol::{AgentIdentity, Ask, Permissions, UsableBackend};
 pub use run::{Commander, SessionHandle, start};
 pub use view::{
     Command, FailureName, FailureView, Fault, Notice, Question, Receipt, Sharing, State, View,

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 
-use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut, ToAgent};
+use etatuki_link::{ClipboardOut, ControlOut, LinkError, PictureOut};
 use etatuki_picture::EncodedChunk;
+use etatuki_protocol::ToAgent;
 
 /// Bytes of a chunk that are compressed and sent at a time.
 const PIECE: usize = 1 << 20;

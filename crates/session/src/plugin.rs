@@ -5,11 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etatuki_link::Permissions;
 use etatuki_plugin_host::State;
 use etatuki_plugin_host::{
     FailureReport, HostError, HostEvent, HostEvents, LogLevel, PluginHost, PluginSpec, ProbeReport,
 };
+use etatuki_protocol::Permissions;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

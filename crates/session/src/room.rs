@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::time::Duration;
 
-use etatuki_link::{Attempt, CustomerInfo, Permissions, ToAgent, UsableBackend};
+use etatuki_link::Attempt;
 use etatuki_plugin_host::State as PluginState;
+use etatuki_protocol::{CustomerInfo, Permissions, ToAgent, UsableBackend};
 use etatuki_trust::CodeForm;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;

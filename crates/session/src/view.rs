@@ -1,7 +1,7 @@
 //! What a session looks like from outside: the states, the questions and the receipt that a window or
 //! the JSON-lines front shows. Plain data, made anew by the machine after every change.
 
-use etatuki_link::{AgentIdentity, Ask, Permissions, UsableBackend};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, UsableBackend};
 use etatuki_trust::ShownCode;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! The picture's compression.
 
 use criterion::{BatchSize, Criterion};
-use etatuki_link::coder::{Decoder, Encoder};
+use etatuki_protocol::{BlockDecoder, BlockEncoder};
 use etatuki_rfb::encode::server;
 use std::hint::black_box;
 use std::time::Instant;
@@ -20,24 +20,24 @@ pub(crate) fn blocks(criterion: &mut Criterion, text: &Scene) {
             update
         })
         .collect();
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = BlockEncoder::new().unwrap();
     let mut next = updates.iter().cycle();
     criterion.bench_function("link: 64 KiB of text compressed", |bencher| {
         bencher.iter(|| encoded(&mut encoder, next.next().unwrap()));
     });
 
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = BlockEncoder::new().unwrap();
     let blocks: Vec<Vec<u8>> = updates
         .iter()
         .map(|update| encoded(&mut encoder, update))
         .collect();
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = BlockDecoder::new().unwrap();
     let mut step = 0;
     let mut decode = || {
         let at = step % blocks.len();
         step += 1;
         if at == 0 {
-            decoder = Decoder::new().unwrap();
+            decoder = BlockDecoder::new().unwrap();
         }
         let start = Instant::now();
         black_box(decoded(&mut decoder, &blocks[at]));
@@ -50,8 +50,8 @@ pub(crate) fn blocks(criterion: &mut Criterion, text: &Scene) {
 
 /// A whole frame, by coders that are new: they touch their memory for the first time.
 pub(crate) fn first_picture(criterion: &mut Criterion, text: &Scene) {
-    let encoder = || Encoder::new().unwrap();
-    let decoder = || Decoder::new().unwrap();
+    let encoder = || BlockEncoder::new().unwrap();
+    let decoder = || BlockDecoder::new().unwrap();
     let picture = frame(text, 0);
     let block = encoded(&mut encoder(), picture);
     let once = BatchSize::PerIteration;
@@ -63,13 +63,13 @@ pub(crate) fn first_picture(criterion: &mut Criterion, text: &Scene) {
     });
 }
 
-fn encoded(encoder: &mut Encoder, plain: &[u8]) -> Vec<u8> {
+fn encoded(encoder: &mut BlockEncoder, plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     encoder.encode(plain, &mut out).unwrap();
     out
 }
 
-fn decoded(decoder: &mut Decoder, block: &[u8]) -> Vec<Vec<u8>> {
+fn decoded(decoder: &mut BlockDecoder, block: &[u8]) -> Vec<Vec<u8>> {
     let mut plain = Vec::new();
     decoder.decode(block, &mut plain).unwrap();
     plain

@@ -1,6 +1,6 @@
 //! The log's sentences: what was asked and given, as an agent would note it down.
 
-use etatuki_link::{Ask, CustomerInfo, Permissions};
+use etatuki_protocol::{Ask, CustomerInfo, Permissions};
 use etatuki_trust::CodeForm;
 
 pub(super) fn code_typed(form: CodeForm, caption: &str) -> String {

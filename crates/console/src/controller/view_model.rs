@@ -1,7 +1,8 @@
 //! What the page shows, folded from a session's events: pure, time comes in. `web/src/protocol.ts` is the
 //! other side of its JSON.
 
-use etatuki_link::{Ask, CustomerInfo, PathKind, Permissions};
+use etatuki_link::PathKind;
+use etatuki_protocol::{Ask, CustomerInfo, Permissions};
 use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
@@ -388,7 +389,7 @@ impl From<Ask> for Asking {
 
 #[cfg(test)]
 mod tests {
-    use etatuki_link::UsableBackend;
+    use etatuki_protocol::UsableBackend;
     use etatuki_trust::{
         AgentCard, AgentFile, AgentKey, CardData, SessionCode, UnixTime, VendorKey,
     };

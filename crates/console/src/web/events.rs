@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use etatuki_link::{Ask, MAX_CLIPBOARD};
+use etatuki_protocol::{Ask, MAX_CLIPBOARD};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;

@@ -10,10 +10,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use etatuki_link::{
-    Attempt, CustomerEndpoint, CustomerInfo, CustomerStreams, Offer, RelayAccess, ToAgent,
-    UsableBackend,
-};
+use etatuki_link::{Attempt, CustomerEndpoint, CustomerStreams, Offer, RelayAccess};
+use etatuki_protocol::{CustomerInfo, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, Running};
 use etatuki_trust::{

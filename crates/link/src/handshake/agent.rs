@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use etatuki_protocol::{HandshakeMessage, Hello, Violation};
 use etatuki_trust::{AgentFile, LinkProof, Nameplate, Secret};
 use iroh::{Endpoint, endpoint::Connection};
 
 use super::{PAKE_LIMIT, STREAMS_LIMIT, Talk, exporter, opening, within};
 use crate::{
     connection::{CloseCode, close, close_for, dial_error},
-    error::{DialError, LinkError, Violation},
-    hello::{Hello, Message},
+    error::{DialError, LinkError},
     keys::{LinkKeys, Transcript},
     link::AgentLink,
     pake::{Pake, Parties, Role, Spake},
@@ -75,8 +75,11 @@ async fn exchange(
     let (send, recv) = connection.open_bi().await.map_err(LinkError::from)?;
     let mut talk = Talk::new(connection.clone(), endpoint, opening(send), recv);
     let theirs = within(TURN_LIMIT, async {
-        talk.send(&[Message::Hello(hello), Message::Pake(ours.clone())])
-            .await?;
+        talk.send(&[
+            HandshakeMessage::Hello(hello),
+            HandshakeMessage::Pake(ours.clone()),
+        ])
+        .await?;
         talk.recv_pake().await
     })
     .await?;
@@ -88,7 +91,8 @@ async fn exchange(
     let transcript = Transcript::new(&parties, &agent.card.hash(), [&ours, &theirs]);
     let confirmation = keys.confirmation(Role::Agent, &transcript);
     let theirs = within(PAKE_LIMIT, async {
-        talk.send(&[Message::Confirm(confirmation)]).await?;
+        talk.send(&[HandshakeMessage::Confirm(confirmation)])
+            .await?;
         talk.recv_confirmation().await
     })
     .await?;

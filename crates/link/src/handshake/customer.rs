@@ -8,23 +8,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use etatuki_protocol::{AgentIdentity, HandshakeMessage, Hello, StreamKind, Violation};
 use etatuki_trust::{AgentCard, CardData, CardError, LinkProof, Secret, UnixTime};
 use iroh::{Endpoint, endpoint::Incoming};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    AgentIdentity, Attempt, CARD_LIMIT, Offer, PAKE_LIMIT, STREAMS_LIMIT, TLS_LIMIT, Talk,
-    answering, by, exporter, within,
+    Attempt, CARD_LIMIT, Offer, PAKE_LIMIT, STREAMS_LIMIT, TLS_LIMIT, Talk, answering, by,
+    exporter, within,
 };
 use crate::{
     connection::{CloseCode, close, close_for},
-    error::{LinkError, Violation},
-    hello::{Hello, Message},
+    error::LinkError,
     keys::{LinkKeys, Transcript},
     link::CustomerLink,
     pake::{Pake, Parties, Role, Spake},
-    stream::{Kind, read_kind},
+    stream::read_kind,
 };
 
 /// Somebody who has sent a hello. Nothing in it is believed yet.
@@ -69,11 +69,11 @@ pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Vi
         .ok()?;
     let visit = async {
         let (send, mut recv) = connection.accept_bi().await?;
-        if read_kind(&mut recv).await? != Kind::Control {
+        if read_kind(&mut recv).await? != StreamKind::Control {
             return Err(Violation::WrongStream.into());
         }
         let mut talk = Talk::new(connection.clone(), endpoint, answering(send), recv);
-        let Message::Hello(hello) = talk.recv().await? else {
+        let HandshakeMessage::Hello(hello) = talk.recv().await? else {
             return Err(Violation::OutOfTurn.into());
         };
         let exporter = exporter(&connection)?;
@@ -193,7 +193,7 @@ pub(crate) async fn guess(caller: Caller, secret: Secret) -> Attempt {
     // From here on the guess is used up.
     let linked = async {
         let theirs = by(deadline, async {
-            talk.send(&[Message::Pake(ours)]).await?;
+            talk.send(&[HandshakeMessage::Pake(ours)]).await?;
             talk.recv_confirmation().await
         })
         .await?;
@@ -203,7 +203,7 @@ pub(crate) async fn guess(caller: Caller, secret: Secret) -> Attempt {
         }
         let ours = keys.confirmation(Role::Customer, &transcript);
         within(STREAMS_LIMIT, async {
-            talk.send(&[Message::Confirm(ours)]).await?;
+            talk.send(&[HandshakeMessage::Confirm(ours)]).await?;
             CustomerLink::open(talk.into_link(), identity.clone(), keys.resume_key()).await
         })
         .await

@@ -15,20 +15,21 @@
 
 use std::time::Duration;
 
+use etatuki_protocol::{
+    AgentIdentity, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE, StreamKind,
+    Violation,
+};
 use etatuki_trust::{Revocations, SessionCode, VendorPublicKey};
 use iroh::{
     Endpoint,
     endpoint::{Connection, RecvStream, SendStream},
 };
-use serde::Serialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    error::{LinkError, Violation},
-    frame::Frames,
-    hello::{MAX_MESSAGE, Message},
+    error::LinkError,
     link::{CustomerLink, RawLink},
-    stream::{Inlet, Kind, Outlet},
+    stream::{Inlet, Outlet},
 };
 
 pub(crate) mod agent;
@@ -83,21 +84,12 @@ pub enum Attempt {
     Closed,
 }
 
-/// Who an agent is, from his verified card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AgentIdentity {
-    /// His name, at most 80 characters, as the vendor has signed it.
-    pub name: String,
-    /// Whom he works for.
-    pub organisation: String,
-}
-
 /// A conversation of handshake messages on the connection's first stream.
 pub(crate) struct Talk {
     connection: Connection,
     endpoint: Endpoint,
     out: Outlet,
-    inlet: Inlet<Frames>,
+    inlet: Inlet<LengthPrefixedDecoder>,
 }
 
 impl Talk {
@@ -107,11 +99,11 @@ impl Talk {
             connection,
             endpoint,
             out,
-            inlet: Inlet::new(inlet, Frames::new(MAX_MESSAGE)),
+            inlet: Inlet::new(inlet, LengthPrefixedDecoder::new(MAX_HANDSHAKE_MESSAGE)),
         }
     }
 
-    async fn send(&mut self, messages: &[Message]) -> Result<(), LinkError> {
+    async fn send(&mut self, messages: &[HandshakeMessage]) -> Result<(), LinkError> {
         self.out
             .send(|out| {
                 messages.iter().for_each(|message| message.append_to(out));
@@ -120,21 +112,21 @@ impl Talk {
             .await
     }
 
-    async fn recv(&mut self) -> Result<Message, LinkError> {
+    async fn recv(&mut self) -> Result<HandshakeMessage, LinkError> {
         let body = self.inlet.recv().await?.ok_or(Violation::Truncated)?;
-        Ok(Message::parse(&body)?)
+        Ok(HandshakeMessage::parse(&body)?)
     }
 
     async fn recv_pake(&mut self) -> Result<Vec<u8>, LinkError> {
         match self.recv().await? {
-            Message::Pake(message) => Ok(message),
+            HandshakeMessage::Pake(message) => Ok(message),
             _ => Err(Violation::OutOfTurn.into()),
         }
     }
 
     async fn recv_confirmation(&mut self) -> Result<[u8; 32], LinkError> {
         match self.recv().await? {
-            Message::Confirm(confirmation) => Ok(confirmation),
+            HandshakeMessage::Confirm(confirmation) => Ok(confirmation),
             _ => Err(Violation::OutOfTurn.into()),
         }
     }
@@ -157,12 +149,12 @@ impl Talk {
 
 /// The sending half of the stream that the agent opens.
 fn opening(stream: SendStream) -> Outlet {
-    Outlet::new(stream, Kind::Control)
+    Outlet::new(stream, StreamKind::Control)
 }
 
 /// The sending half of the stream that the customer answers on.
 fn answering(stream: SendStream) -> Outlet {
-    Outlet::answering(stream, Kind::Control)
+    Outlet::answering(stream, StreamKind::Control)
 }
 
 /// The value that only this TLS connection's two ends know.

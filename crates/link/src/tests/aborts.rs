@@ -89,11 +89,11 @@ async fn leaving_with_a_valid_confirmation_is_a_guess() {
     check(
         |mut raw, offer| async move {
             let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-            raw.say(&Message::Confirm(
+            raw.say(&HandshakeMessage::Confirm(
                 keys.confirmation(Role::Agent, &transcript),
             ))
             .await;
-            let Some(Message::Confirm(theirs)) = raw.hear().await else {
+            let Some(HandshakeMessage::Confirm(theirs)) = raw.hear().await else {
                 panic!("no answer")
             };
             assert!(keys.confirms(Role::Customer, &transcript, &theirs));
@@ -135,7 +135,10 @@ async fn an_oversized_hello_is_noise_before_it_comes() {
 
 #[tokio::test]
 async fn a_message_that_is_no_hello_is_noise() {
-    for first in [Message::Pake(vec![1; 33]), Message::Confirm([1; 32])] {
+    for first in [
+        HandshakeMessage::Pake(vec![1; 33]),
+        HandshakeMessage::Confirm([1; 32]),
+    ] {
         check(
             |mut raw, _| async move {
                 raw.kind().await;
@@ -166,7 +169,7 @@ async fn garbage_instead_of_a_pake_message_is_no_guess() {
                 let hello = raw.hello(&agent(), offer.code.nameplate);
                 raw.say(&hello).await;
                 let message = garbage.unwrap_or_else(|| reflected(&raw, &offer));
-                raw.say(&Message::Pake(message)).await;
+                raw.say(&HandshakeMessage::Pake(message)).await;
                 assert_eq!(raw.hear().await, None);
                 assert_eq!(raw.closed().await, name("out-of-turn"));
             },
@@ -224,7 +227,7 @@ async fn streams_of_the_wrong_kind_are_a_guess() {
         check(
             |mut raw, offer| async move {
                 let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-                raw.say(&Message::Confirm(
+                raw.say(&HandshakeMessage::Confirm(
                     keys.confirmation(Role::Agent, &transcript),
                 ))
                 .await;
@@ -317,7 +320,7 @@ async fn stalling_before_the_streams_is_a_guess() {
     check(
         |mut raw, offer| async move {
             let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-            raw.say(&Message::Confirm(
+            raw.say(&HandshakeMessage::Confirm(
                 keys.confirmation(Role::Agent, &transcript),
             ))
             .await;
@@ -408,7 +411,10 @@ async fn one_guess_at_a_time() {
         () = tokio::time::sleep(Duration::from_millis(500)) => {}
     }
     let turn = async {
-        assert!(matches!(second.hear().await, Some(Message::Pake(_))));
+        assert!(matches!(
+            second.hear().await,
+            Some(HandshakeMessage::Pake(_))
+        ));
         second.connection.close(0_u32.into(), b"bye");
     };
     let (attempt, ()) = soon(async { tokio::join!(customer.accept(&offer), turn) }).await;
@@ -444,13 +450,12 @@ async fn check_agent<F: Future<Output = ()>>(act: impl FnOnce(Raw) -> F, expecte
     assert_eq!(dialled.unwrap_err(), expected);
 }
 
-fn protocol(violation: crate::Violation) -> DialError {
+fn protocol(violation: Violation) -> DialError {
     DialError::Protocol(LinkError::Violation(violation))
 }
 
 #[tokio::test]
 async fn the_agent_says_what_the_customers_end_did() {
-    use crate::Violation;
     check_agent(
         |mut raw| async move {
             raw.send.finish().unwrap();
@@ -469,7 +474,7 @@ async fn the_agent_says_what_the_customers_end_did() {
     .await;
     check_agent(
         |mut raw| async move {
-            raw.say(&Message::Pake(vec![0; 33])).await;
+            raw.say(&HandshakeMessage::Pake(vec![0; 33])).await;
             assert_eq!(raw.closed().await, name("out-of-turn"));
         },
         protocol(Violation::OutOfTurn),

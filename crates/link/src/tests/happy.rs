@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::*;
-use crate::{Ask, LinkError, LinkStats, PathKind, ToAgent, ToCustomer};
+use crate::{LinkError, LinkStats, PathKind};
+use etatuki_protocol::{Ask, ToAgent, ToCustomer};
 
 async fn check_form(form: CodeForm) {
     let customer = customer().await;

@@ -1,7 +1,7 @@
 //! Peers that got through the handshake and then send what the streams don't allow.
 
 use super::*;
-use crate::{CustomerStreams, LinkError, Violation};
+use crate::{CustomerStreams, LinkError};
 
 /// A customer's link whose other end is driven by hand: the control stream, and input and clipboard.
 async fn against_raw() -> (CustomerStreams, Raw, SendStream, SendStream) {
@@ -11,7 +11,7 @@ async fn against_raw() -> (CustomerStreams, Raw, SendStream, SendStream) {
     let peer = async {
         let mut raw = Raw::dial(&address).await;
         let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-        raw.say(&Message::Confirm(
+        raw.say(&HandshakeMessage::Confirm(
             keys.confirmation(Role::Agent, &transcript),
         ))
         .await;
@@ -19,7 +19,7 @@ async fn against_raw() -> (CustomerStreams, Raw, SendStream, SendStream) {
         raw.connection.set_max_concurrent_uni_streams(2_u32.into());
         let mut streams = Vec::new();
         // The clipboard first: the order is free.
-        for kind in [Kind::Clipboard, Kind::Input] {
+        for kind in [StreamKind::Clipboard, StreamKind::Input] {
             let mut stream = raw.connection.open_uni().await.unwrap();
             stream.write_all(&[kind as u8]).await.unwrap();
             streams.push(stream);
@@ -149,24 +149,30 @@ async fn against_raw_customer() -> (crate::AgentStreams, Raw, SendStream) {
         let mut raw = Raw::answer(&endpoint).await;
         raw.recv.read_exact(&mut [0]).await.unwrap();
         raw.hear().await.unwrap();
-        let Some(Message::Pake(theirs)) = raw.hear().await else {
+        let Some(HandshakeMessage::Pake(theirs)) = raw.hear().await else {
             panic!("no PAKE message")
         };
         let parties = raw.parties(Role::Customer, code.nameplate);
         let (pake, ours) = Spake::start(Role::Customer, &code.secret, &parties);
         let keys = LinkKeys::derive(&pake.finish(&theirs).unwrap(), &raw.exporter());
         let transcript = Transcript::new(&parties, &file.card.hash(), [&theirs, &ours]);
-        raw.say(&Message::Pake(ours)).await;
+        raw.say(&HandshakeMessage::Pake(ours)).await;
         raw.hear().await.unwrap();
-        raw.say(&Message::Confirm(
+        raw.say(&HandshakeMessage::Confirm(
             keys.confirmation(Role::Customer, &transcript),
         ))
         .await;
         raw.connection.set_max_concurrent_uni_streams(2_u32.into());
         let mut clipboard = raw.connection.open_uni().await.unwrap();
-        clipboard.write_all(&[Kind::Clipboard as u8]).await.unwrap();
+        clipboard
+            .write_all(&[StreamKind::Clipboard as u8])
+            .await
+            .unwrap();
         let mut picture = raw.connection.open_uni().await.unwrap();
-        picture.write_all(&[Kind::Picture as u8]).await.unwrap();
+        picture
+            .write_all(&[StreamKind::Picture as u8])
+            .await
+            .unwrap();
         (raw, picture)
     };
     let dialling = AgentEndpoint::bind(None).await.unwrap();

@@ -191,13 +191,16 @@ async fn a_customer_who_doesnt_know_the_code_is_noticed() {
     let impostor = async {
         let mut raw = Raw::answer(&endpoint).await;
         raw.recv.read_exact(&mut [0]).await.unwrap();
-        assert!(matches!(raw.hear().await, Some(Message::Hello(_))));
-        assert!(matches!(raw.hear().await, Some(Message::Pake(_))));
+        assert!(matches!(raw.hear().await, Some(HandshakeMessage::Hello(_))));
+        assert!(matches!(raw.hear().await, Some(HandshakeMessage::Pake(_))));
         let parties = raw.parties(Role::Customer, nameplate);
         let (_, ours) = Spake::start(Role::Customer, &wrong_secret(), &parties);
-        raw.say(&Message::Pake(ours)).await;
-        assert!(matches!(raw.hear().await, Some(Message::Confirm(_))));
-        raw.say(&Message::Confirm([0; 32])).await;
+        raw.say(&HandshakeMessage::Pake(ours)).await;
+        assert!(matches!(
+            raw.hear().await,
+            Some(HandshakeMessage::Confirm(_))
+        ));
+        raw.say(&HandshakeMessage::Confirm([0; 32])).await;
         raw.closed().await
     };
     let dialling = AgentEndpoint::bind(None).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use etatuki_protocol::{HandshakeMessage, Hello, StreamKind, Violation};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, CodeForm, LinkProof, Nameplate, Revocations, Secret,
     SessionCode, UnixTime, VendorKey,
@@ -17,10 +18,8 @@ use crate::{
     ALPN, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, CustomerLink, DialError, Offer,
     endpoint::bind,
     handshake,
-    hello::{Hello, Message},
     keys::{LinkKeys, Transcript},
     pake::{Pake, Parties, Role, Spake},
-    stream::Kind,
 };
 
 mod aborts;
@@ -187,7 +186,7 @@ impl Raw {
     }
 
     /// An honest hello of `agent`'s for this very connection.
-    fn hello(&self, agent: &AgentFile, nameplate: Nameplate) -> Message {
+    fn hello(&self, agent: &AgentFile, nameplate: Nameplate) -> HandshakeMessage {
         let parties = self.parties(Role::Agent, nameplate);
         let proof = LinkProof {
             exporter: &self.exporter(),
@@ -196,7 +195,7 @@ impl Raw {
             customer: &parties.customer,
         };
         let proof = agent.key.prove_link(&agent.card, &proof);
-        Message::Hello(Hello {
+        HandshakeMessage::Hello(Hello {
             proof,
             card: agent.card.to_text(),
         })
@@ -208,10 +207,10 @@ impl Raw {
     }
 
     async fn kind(&mut self) {
-        self.bytes(&[Kind::Control as u8]).await;
+        self.bytes(&[StreamKind::Control as u8]).await;
     }
 
-    async fn say(&mut self, message: &Message) {
+    async fn say(&mut self, message: &HandshakeMessage) {
         let mut frame = Vec::new();
         message.append_to(&mut frame);
         self.bytes(&frame).await;
@@ -226,9 +225,9 @@ impl Raw {
         Some([&header[..], &body].concat())
     }
 
-    async fn hear(&mut self) -> Option<Message> {
+    async fn hear(&mut self) -> Option<HandshakeMessage> {
         let frame = self.frame().await?;
-        Some(Message::parse(&frame[4..]).unwrap())
+        Some(HandshakeMessage::parse(&frame[4..]).unwrap())
     }
 
     /// Says kind, hello and PAKE message, and hears the customer's: from then on a guess is counted.
@@ -240,8 +239,8 @@ impl Raw {
         self.kind().await;
         let hello = self.hello(&agent, nameplate);
         self.say(&hello).await;
-        self.say(&Message::Pake(ours.clone())).await;
-        let Some(Message::Pake(theirs)) = self.hear().await else {
+        self.say(&HandshakeMessage::Pake(ours.clone())).await;
+        let Some(HandshakeMessage::Pake(theirs)) = self.hear().await else {
             panic!("no PAKE message")
         };
         let key = pake.finish(&theirs).unwrap();

@@ -1,7 +1,8 @@
 //! Agents who are not let in.
 
 use super::*;
-use crate::{LinkError, handshake::AgentIdentity};
+use crate::LinkError;
+use etatuki_protocol::AgentIdentity;
 
 /// Nobody without a good card reaches the PAKE: the customer never says a word on the stream.
 async fn check_stranger(offer: Offer, agent: AgentFile, name: &str) {
@@ -98,12 +99,12 @@ async fn check_card_text(card: String, name: &str) {
             &raw.parties(Role::Agent, offer.code.nameplate),
         );
         raw.kind().await;
-        raw.say(&Message::Hello(Hello {
+        raw.say(&HandshakeMessage::Hello(Hello {
             proof: [0; 64],
             card,
         }))
         .await;
-        raw.say(&Message::Pake(ours)).await;
+        raw.say(&HandshakeMessage::Pake(ours)).await;
         assert_eq!(raw.hear().await, None);
         assert_eq!(raw.closed().await, (1, name.to_owned()));
     };

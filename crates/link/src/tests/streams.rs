@@ -1,7 +1,10 @@
 //! Links that stand: bounds, cancel safety, and the end of a line.
 
 use super::*;
-use crate::{Ask, LinkError, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer};
+use crate::LinkError;
+use etatuki_protocol::{
+    Ask, EncodeError, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer,
+};
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
@@ -12,10 +15,10 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
     let sent = customer.control_out.send(&ToAgent::Ended { reason }).await;
     assert!(matches!(
         sent,
-        Err(LinkError::TooLarge {
+        Err(LinkError::Encode(EncodeError::TooLarge {
             limit: MAX_CONTROL,
             ..
-        })
+        }))
     ));
     let sent = customer
         .clipboard_out
@@ -23,18 +26,18 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
         .await;
     assert!(matches!(
         sent,
-        Err(LinkError::TooLarge {
+        Err(LinkError::Encode(EncodeError::TooLarge {
             limit: MAX_CLIPBOARD,
             ..
-        })
+        }))
     ));
     let sent = customer.picture_out.send(&vec![0; MAX_PICTURE + 1]).await;
     assert!(matches!(
         sent,
-        Err(LinkError::TooLarge {
+        Err(LinkError::Encode(EncodeError::TooLarge {
             limit: MAX_PICTURE,
             ..
-        })
+        }))
     ));
 
     let text = "ä".repeat(MAX_CLIPBOARD / 2);

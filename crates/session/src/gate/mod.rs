@@ -9,7 +9,7 @@ mod held;
 #[cfg(test)]
 mod tests;
 
-use etatuki_link::{MAX_CLIPBOARD, Permissions};
+use etatuki_protocol::{MAX_CLIPBOARD, Permissions};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding,
 };

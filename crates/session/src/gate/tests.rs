@@ -1,6 +1,6 @@
 //! What passes the gate, message by message; and that nothing else ever does.
 
-use etatuki_link::Permissions;
+use etatuki_protocol::Permissions;
 use etatuki_rfb::{ClientMessage, Layout, PixelFormat, Rect, encode, encoding};
 use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use etatuki_link::{AgentIdentity, Ask};
+use etatuki_protocol::{AgentIdentity, Ask};
 use etatuki_trust::ShownField;
 use serde::Serialize;
 use serde_json::{Value, json};

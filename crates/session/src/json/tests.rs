@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use etatuki_link::{AgentIdentity, Ask, Permissions};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions};
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ mod visit;
 
 use std::time::Duration;
 
-use etatuki_link::{AgentIdentity, Ask, Permissions, ToAgent, UsableBackend};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, ToAgent, UsableBackend};
 use etatuki_trust::ShownCode;
 
 use crate::view::{Command, FailureName, FailureView, Notice, Sharing, State, View};

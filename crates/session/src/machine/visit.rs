@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etatuki_link::{AgentIdentity, Ask, Permissions, ToAgent};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, ToAgent};
 
 use super::deadline::{next_second, seconds_left};
 use super::{Action, Actions};

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use etatuki_link::{
-    AgentEndpoint, AgentStreams, Ask, DialError, LinkError, Permissions, RelayAccess, ToAgent,
-    ToCustomer,
-};
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError, LinkError, RelayAccess};
 use etatuki_picture::Framebuffer;
+use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, ServerMessage, ServerParser, encode,
 };

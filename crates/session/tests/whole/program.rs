@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command as Process, Stdio};
 
-use etatuki_link::{Ask, Permissions, ToAgent};
+use etatuki_protocol::{Ask, Permissions, ToAgent};
 use etatuki_session::{Command, Program, Sharing};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use etatuki_link::Ask;
+use etatuki_protocol::Ask;
 use etatuki_rfb::{ClientMessage, Rect};
 use etatuki_screen::{Clipboard, Stop};
 use x11rb::connection::Connection;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use etatuki_link::{Ask, UsableBackend};
 use etatuki_plugin_host::{Origin, PluginSpec};
+use etatuki_protocol::{Ask, UsableBackend};
 use etatuki_service::{Config, Running};
 use etatuki_session::{
     Backend, Command, SessionConfig, SessionHandle, State, Transport, Vendor, View, start,

@@ -13,13 +13,10 @@
 
 use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
 
-use crate::{
-    error::{LinkError, Violation},
-    frame::Collect,
-};
+use crate::{frame::FrameDecoder, violation::Violation};
 
 /// The most that one block may hold before compression.
-pub(crate) const MAX_PLAIN: usize = 64 << 20;
+pub const MAX_PICTURE: usize = 64 << 20;
 
 /// Blocks are padded to multiples of this.
 const UNIT: usize = 512;
@@ -46,20 +43,36 @@ const BETWEEN_BLOCKS: usize = 3;
 /// How much room is made for output at a time.
 const STEP: usize = 64 << 10;
 
+/// The reason why something can't be sent: the sender's own fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The message is larger than its stream allows.
+    #[error("a message of {length} bytes was given to a stream that takes {limit}")]
+    TooLarge {
+        /// The message's bytes.
+        length: usize,
+        /// The most bytes that the stream allows.
+        limit: usize,
+    },
+    /// The compressor failed; only a lack of memory does that.
+    #[error("the picture can't be compressed on this machine")]
+    Compressor,
+}
+
 /// Turns plain bytes into blocks. About 25 MiB of memory once it has compressed something.
-pub struct Encoder {
+pub struct BlockEncoder {
     zstd: raw::Encoder<'static>,
     /// A failure inside a block leaves the two histories different for good.
     broken: bool,
 }
 
-impl Encoder {
+impl BlockEncoder {
     /// A fresh stream.
     ///
     /// # Errors
-    /// [`LinkError::Compressor`] if zstd finds no memory.
-    pub fn new() -> Result<Self, LinkError> {
-        let mut zstd = raw::Encoder::new(LEVEL).map_err(|_| LinkError::Compressor)?;
+    /// [`EncodeError::Compressor`] if zstd finds no memory.
+    pub fn new() -> Result<Self, EncodeError> {
+        let mut zstd = raw::Encoder::new(LEVEL).map_err(|_| EncodeError::Compressor)?;
         for parameter in [
             CParameter::EnableLongDistanceMatching(true),
             CParameter::WindowLog(WINDOW_LOG),
@@ -68,7 +81,7 @@ impl Encoder {
             CParameter::LdmBucketSizeLog(LONG_TRIED_LOG),
         ] {
             zstd.set_parameter(parameter)
-                .map_err(|_| LinkError::Compressor)?;
+                .map_err(|_| EncodeError::Compressor)?;
         }
         Ok(Self {
             zstd,
@@ -80,9 +93,9 @@ impl Encoder {
     /// 100 to 300 kB.
     ///
     /// # Errors
-    /// [`LinkError::TooLarge`] above 64 MiB, and the stream goes on; [`LinkError::Compressor`], and it
+    /// [`EncodeError::TooLarge`] above 64 MiB, and the stream goes on; [`EncodeError::Compressor`], and it
     /// doesn't.
-    pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+    pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let stored = HEADER + plain.len() <= UNIT;
         self.append(plain, stored, out)
     }
@@ -91,19 +104,19 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn store(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+    pub fn store(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.append(plain, true, out)
     }
 
-    fn append(&mut self, plain: &[u8], stored: bool, out: &mut Vec<u8>) -> Result<(), LinkError> {
-        if plain.len() > MAX_PLAIN {
-            return Err(LinkError::TooLarge {
+    fn append(&mut self, plain: &[u8], stored: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if plain.len() > MAX_PICTURE {
+            return Err(EncodeError::TooLarge {
                 length: plain.len(),
-                limit: MAX_PLAIN,
+                limit: MAX_PICTURE,
             });
         }
         if self.broken {
-            return Err(LinkError::Compressor);
+            return Err(EncodeError::Compressor);
         }
         if plain.is_empty() {
             return Ok(());
@@ -124,7 +137,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LinkError> {
+    fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let mut input = InBuffer::around(plain);
         let mut unflushed = 1;
         while input.pos() < plain.len() || unflushed > 0 {
@@ -136,22 +149,22 @@ impl Encoder {
             } else {
                 self.zstd.flush(&mut output)
             };
-            unflushed = result.map_err(|_| LinkError::Compressor)?;
+            unflushed = result.map_err(|_| EncodeError::Compressor)?;
         }
         Ok(())
     }
 }
 
-impl std::fmt::Debug for Encoder {
+impl std::fmt::Debug for BlockEncoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encoder")
+        f.debug_struct("BlockEncoder")
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
 }
 
 /// Turns blocks back into plain bytes. At most 16 MiB of history, and one block's payload and plain bytes.
-pub struct Decoder {
+pub struct BlockDecoder {
     zstd: raw::Decoder<'static>,
     /// One block so far: header, payload, padding. Grows as bytes come.
     buffer: Vec<u8>,
@@ -159,15 +172,15 @@ pub struct Decoder {
     broken: Option<Violation>,
 }
 
-impl Decoder {
+impl BlockDecoder {
     /// A fresh stream.
     ///
     /// # Errors
-    /// [`LinkError::Compressor`] if zstd finds no memory.
-    pub fn new() -> Result<Self, LinkError> {
-        let mut zstd = raw::Decoder::new().map_err(|_| LinkError::Compressor)?;
+    /// [`EncodeError::Compressor`] if zstd finds no memory.
+    pub fn new() -> Result<Self, EncodeError> {
+        let mut zstd = raw::Decoder::new().map_err(|_| EncodeError::Compressor)?;
         zstd.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
-            .map_err(|_| LinkError::Compressor)?;
+            .map_err(|_| EncodeError::Compressor)?;
         Ok(Self {
             zstd,
             buffer: Vec::new(),
@@ -208,7 +221,7 @@ impl Decoder {
     }
 }
 
-impl Collect for Decoder {
+impl FrameDecoder for BlockDecoder {
     type Message = Vec<u8>;
 
     fn missing(&self) -> Result<usize, Violation> {
@@ -240,9 +253,9 @@ impl Collect for Decoder {
     }
 }
 
-impl std::fmt::Debug for Decoder {
+impl std::fmt::Debug for BlockDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder")
+        f.debug_struct("BlockDecoder")
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
@@ -265,7 +278,7 @@ impl Header {
             ZSTD => (1..=most_compressed(plain)).contains(&payload),
             _ => false,
         };
-        if (1..=MAX_PLAIN).contains(&plain) && fits {
+        if (1..=MAX_PICTURE).contains(&plain) && fits {
             Ok(Self {
                 kind,
                 plain,

@@ -4,13 +4,13 @@
 //! whoever reads never takes more from a stream than belongs to the message at hand; that is what makes
 //! reading cancel safe.
 
-use crate::error::Violation;
+use crate::violation::Violation;
 
 /// Bytes of a frame's length.
 const HEADER: usize = 4;
 
 /// Collects one message at a time from bytes that come in pieces.
-pub(crate) trait Collect {
+pub trait FrameDecoder {
     /// What a finished message is.
     type Message;
 
@@ -27,16 +27,18 @@ pub(crate) trait Collect {
     fn take(&mut self) -> Result<Self::Message, Violation>;
 }
 
-/// A [`Collect`] of frames of at most `limit` bytes.
+/// A [`FrameDecoder`] of frames of at most `limit` bytes.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub struct LengthPrefixedDecoder {
     limit: usize,
     /// Header and body so far; grows as bytes come, never on the strength of a length alone.
     buffer: Vec<u8>,
 }
 
-impl Frames {
-    pub(crate) const fn new(limit: usize) -> Self {
+impl LengthPrefixedDecoder {
+    /// A decoder of messages of at most `limit` bytes.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
         Self {
             limit,
             buffer: Vec::new(),
@@ -55,7 +57,7 @@ impl Frames {
     }
 }
 
-impl Collect for Frames {
+impl FrameDecoder for LengthPrefixedDecoder {
     type Message = Vec<u8>;
 
     fn missing(&self) -> Result<usize, Violation> {
@@ -81,7 +83,7 @@ impl Collect for Frames {
 }
 
 /// Appends `body` as a frame. The caller has checked its length against the stream's limit.
-pub(crate) fn append(out: &mut Vec<u8>, body: &[u8]) {
+pub fn append_frame(out: &mut Vec<u8>, body: &[u8]) {
     let length = u32::try_from(body.len()).expect("every stream's limit is below 4 GiB");
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(body);
@@ -95,7 +97,7 @@ mod tests {
 
     /// Feeds `bytes` in pieces of at most `piece` and gives back the messages and what ended it.
     fn collect(bytes: &[u8], piece: usize, limit: usize) -> (Vec<Vec<u8>>, Result<(), Violation>) {
-        let mut frames = Frames::new(limit);
+        let mut frames = LengthPrefixedDecoder::new(limit);
         let mut messages = Vec::new();
         let mut rest = bytes;
         loop {
@@ -143,7 +145,7 @@ mod tests {
         fn round_trip(bodies: Vec<Vec<u8>>, piece in 1usize..40) {
             let mut bytes = Vec::new();
             for body in &bodies {
-                append(&mut bytes, body);
+                append_frame(&mut bytes, body);
             }
             let (messages, end) = collect(&bytes, piece, 1 << 20);
             prop_assert_eq!(messages, bodies);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn blocks(messages: &[Vec<u8>]) -> Vec<u8> {
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = BlockEncoder::new().unwrap();
     let mut out = Vec::new();
     for message in messages {
         encoder.encode(message, &mut out).unwrap();
@@ -15,7 +15,7 @@ fn blocks(messages: &[Vec<u8>]) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Violation> {
     let mut plain = Vec::new();
-    Decoder::new()
+    BlockDecoder::new()
         .unwrap()
         .decode(bytes, &mut plain)
         .map(|()| plain)
@@ -78,9 +78,9 @@ fn a_header_out_of_bounds_is_refused_before_its_payload_comes() {
     check(&header(STORED, 0, 0), Violation::BlockHeader);
     check(&header(ZSTD, 5, 0), Violation::BlockHeader);
     check(&header(ZSTD, 0, 5), Violation::BlockHeader);
-    check(&header(ZSTD, MAX_PLAIN + 1, 100), Violation::BlockHeader);
+    check(&header(ZSTD, MAX_PICTURE + 1, 100), Violation::BlockHeader);
     check(
-        &header(STORED, MAX_PLAIN + 1, MAX_PLAIN + 1),
+        &header(STORED, MAX_PICTURE + 1, MAX_PICTURE + 1),
         Violation::BlockHeader,
     );
     check(
@@ -142,7 +142,7 @@ fn a_bomb_stops_at_the_length_it_declared() {
     let bomb = zstd::encode_all(&vec![0; 200 << 20][..], 3).unwrap();
     assert!(bomb.len() < 20 << 10);
     check(&block(ZSTD, 20 << 10, &bomb), Violation::BlockContent);
-    check(&block(ZSTD, MAX_PLAIN, &bomb), Violation::BlockContent);
+    check(&block(ZSTD, MAX_PICTURE, &bomb), Violation::BlockContent);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_larger_window_than_ours_is_refused() {
 
 #[test]
 fn nothing_follows_a_violation() {
-    let mut decoder = Decoder::new().unwrap();
+    let mut decoder = BlockDecoder::new().unwrap();
     let mut plain = Vec::new();
     let bad = block(ZSTD, 5000, b"not zstd at all");
     assert_eq!(
@@ -178,20 +178,20 @@ fn nothing_follows_a_violation() {
 
 #[test]
 fn too_much_is_the_callers_fault_and_harms_nothing() {
-    let mut encoder = Encoder::new().unwrap();
+    let mut encoder = BlockEncoder::new().unwrap();
     let mut out = Vec::new();
     let error = encoder
-        .encode(&vec![0; MAX_PLAIN + 1], &mut out)
+        .encode(&vec![0; MAX_PICTURE + 1], &mut out)
         .unwrap_err();
     assert_eq!(
         error,
-        LinkError::TooLarge {
-            length: MAX_PLAIN + 1,
-            limit: MAX_PLAIN
+        EncodeError::TooLarge {
+            length: MAX_PICTURE + 1,
+            limit: MAX_PICTURE
         }
     );
-    encoder.encode(&vec![0; MAX_PLAIN], &mut out).unwrap();
-    assert_eq!(decode(&out).unwrap()[0].len(), MAX_PLAIN);
+    encoder.encode(&vec![0; MAX_PICTURE], &mut out).unwrap();
+    assert_eq!(decode(&out).unwrap()[0].len(), MAX_PICTURE);
 }
 
 fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -207,7 +207,7 @@ proptest! {
     fn round_trip(messages in messages(), pieces in prop::collection::vec(1usize..5000, 1..20)) {
         let bytes = blocks(&messages);
         prop_assert_eq!(bytes.len() % UNIT, 0);
-        let mut decoder = Decoder::new().unwrap();
+        let mut decoder = BlockDecoder::new().unwrap();
         let mut plain = Vec::new();
         let mut rest = &bytes[..];
         for piece in pieces.iter().cycle() {
@@ -233,7 +233,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             if let Ok(plain) = decode(&bytes) {
-                prop_assert!(plain.iter().all(|message| message.len() <= MAX_PLAIN));
+                prop_assert!(plain.iter().all(|message| message.len() <= MAX_PICTURE));
             }
         }
     }

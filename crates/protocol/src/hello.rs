@@ -8,10 +8,13 @@
 //! 3 confirm  HMAC (32 bytes)                                     agent, then customer
 //! ```
 
-use crate::{error::Violation, frame, keys::CONFIRMATION};
+use crate::{frame::append_frame, violation::Violation};
 
 /// The longest handshake message. A card's text is at most 4096 bytes.
-pub(crate) const MAX_MESSAGE: usize = 5 << 10;
+pub const MAX_HANDSHAKE_MESSAGE: usize = 5 << 10;
+
+/// Bytes of a confirmation: an HMAC-SHA-256.
+pub const CONFIRMATION_LENGTH: usize = 32;
 
 const HELLO: u8 = 1;
 const PAKE: u8 = 2;
@@ -21,24 +24,27 @@ const PROOF: usize = 64;
 
 /// Who the agent says to be. Nothing in it has been checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hello {
+pub struct Hello {
     /// The signature by the card's key over this link.
-    pub(crate) proof: [u8; PROOF],
+    pub proof: [u8; PROOF],
     /// The card as text; perhaps not even a card.
-    pub(crate) card: String,
+    pub card: String,
 }
 
 /// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
+pub enum HandshakeMessage {
+    /// The agent's card, and the proof that it is theirs.
     Hello(Hello),
+    /// The PAKE's message, opaque here.
     Pake(Vec<u8>),
-    Confirm([u8; CONFIRMATION]),
+    /// The sender's key confirmation.
+    Confirm([u8; CONFIRMATION_LENGTH]),
 }
 
-impl Message {
+impl HandshakeMessage {
     /// Reads a frame's body.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Violation> {
+    pub fn parse(body: &[u8]) -> Result<Self, Violation> {
         let (&kind, rest) = body.split_first().ok_or(Violation::OutOfTurn)?;
         match kind {
             HELLO => parse_hello(rest).map(Self::Hello),
@@ -52,13 +58,13 @@ impl Message {
     }
 
     /// Appends this message as a frame.
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>) {
+    pub fn append_to(&self, out: &mut Vec<u8>) {
         let body = match self {
             Self::Hello(hello) => [&[HELLO], &hello.proof[..], hello.card.as_bytes()].concat(),
             Self::Pake(message) => [&[PAKE], &message[..]].concat(),
             Self::Confirm(mac) => [&[CONFIRM], &mac[..]].concat(),
         };
-        frame::append(out, &body);
+        append_frame(out, &body);
     }
 }
 
@@ -79,7 +85,7 @@ mod tests {
 
     #[track_caller]
     fn check(body: &[u8], expected: Violation) {
-        assert_eq!(Message::parse(body), Err(expected));
+        assert_eq!(HandshakeMessage::parse(body), Err(expected));
     }
 
     #[test]
@@ -89,14 +95,14 @@ mod tests {
             card: "a card".into(),
         };
         for message in [
-            Message::Hello(hello),
-            Message::Pake(vec![1, 2]),
-            Message::Pake(vec![]),
-            Message::Confirm([3; 32]),
+            HandshakeMessage::Hello(hello),
+            HandshakeMessage::Pake(vec![1, 2]),
+            HandshakeMessage::Pake(vec![]),
+            HandshakeMessage::Confirm([3; 32]),
         ] {
             let mut frame = Vec::new();
             message.append_to(&mut frame);
-            assert_eq!(Message::parse(&frame[4..]), Ok(message));
+            assert_eq!(HandshakeMessage::parse(&frame[4..]), Ok(message));
         }
     }
 
@@ -117,7 +123,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_fine(body: Vec<u8>) {
-            let _ = Message::parse(&body);
+            let _ = HandshakeMessage::parse(&body);
         }
     }
 }
