@@ -38,7 +38,7 @@ impl PictureOut {
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_packed(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
-        self.append(|encoder, out| encoder.store(messages, out))
+        self.append(|encoder, out| encoder.encode_stored(messages, out))
             .await
     }
 

@@ -90,9 +90,9 @@ impl<C: FrameDecoder> Inlet<C> {
     /// come of a message stays here.
     pub(crate) async fn recv(&mut self) -> Result<Option<C::Message>, LinkError> {
         loop {
-            let missing = self.collect.missing()?;
+            let missing = self.collect.missing_bytes()?;
             if missing == 0 {
-                return Ok(Some(self.collect.take()?));
+                return Ok(Some(self.collect.take_message()?));
             }
             match self.stream.read_chunk(missing.min(PIECE)).await? {
                 Some(bytes) => self.collect.push(&bytes),

@@ -1,6 +1,7 @@
 //! What the picture's compression costs and saves, by its parameters, on a recorded session:
-//! `tuning RECORD...`, where a record is what `chain --record` of tools/demo wrote (a length, u32 little-endian, then so
-//! many bytes; again and again). One line per set of parameters: MB behind the first picture, and CPU seconds.
+//! `tuning RECORD...`, where a record is what `chain --record` of tools/demo wrote (a length, u32
+//! little-endian, then so many bytes; again and again). One line per set of parameters: MB behind
+//! the first picture, and CPU seconds.
 
 use std::io::Write;
 use std::time::Instant;

@@ -1,84 +1,81 @@
-//! Picture blocks: one zstd stream with a long memory, cut into padded blocks. Bytes in, bytes out.
+//! Picture blocks: plain bytes, compressed as one zstd stream with a long history, cut into blocks
+//! and padded.
 //!
 //! ```text
-//! kind u8 (0 stored, 1 zstd) | plain length u32 | payload length u32 | payload | zeros to 512 bytes
+//! kind u8 (0, 1) | plain length u32 | payload length u32 | payload | zeros up to 512 bytes
 //! ```
 //!
-//! All zstd blocks of a stream are one zstd frame that is flushed at each block's end and never ends
-//! itself, so that a block can repeat what the last 16 MiB of plain bytes held. A stored block isn't part
-//! of that history; it is used where a block takes one unit of 512 bytes anyway, and for JPEG.
+//! The zstd blocks of a stream are together one zstd frame (RFC 8878). It is flushed at the end of
+//! each block and never ends, so that a block can repeat anything within the last 16 MiB of plain
+//! bytes. A stored block isn't part of that history. Blocks are stored if they fit into one unit of
+//! 512 bytes anyway, and if they are JPEG.
 //!
-//! Padding: with a shared history the length of what follows tells how well it repeats what came before.
-//! What is left of that leak is in the threat model.
+//! Padding: with a shared history the length of a block tells how well it repeats earlier blocks,
+//! as in the CRIME attack on TLS. The threat model has what is left of that leak.
 
 use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
 
-use crate::{frame::FrameDecoder, violation::Violation};
+use crate::{
+    error::{EncodeError, Violation},
+    frame::FrameDecoder,
+};
 
-/// The most that one block may hold before compression.
+/// The most plain bytes in one block: 64 MiB.
 pub const MAX_PICTURE: usize = 64 << 20;
 
-/// Blocks are padded to multiples of this.
-const UNIT: usize = 512;
+/// Blocks are padded to multiples of this many bytes.
+const PADDING_UNIT: usize = 512;
 
-const HEADER: usize = 9;
-const STORED: u8 = 0;
-const ZSTD: u8 = 1;
+/// Bytes of a block's header.
+const HEADER_LENGTH: usize = 9;
 
-/// 16 MiB of history; each step up costs both ends as much memory again for a tenth fewer bytes.
+/// Compression level of zstd.
+const COMPRESSION_LEVEL: i32 = 3;
+
+/// Binary logarithm of zstd's window: 16 MiB of history. Each step up costs both ends twice the
+/// memory and saves a tenth of the bytes.
 const WINDOW_LOG: u32 = 24;
-const LEVEL: i32 = 3;
-/// How many bytes must repeat, and at every how many places (a power of two) it is looked for what repeats. zstd's own
-/// choice looks at fewer places, and finds a fifth less in a session in a spreadsheet; docs/performance.md has the figures.
-const LONG_MATCH: u32 = 96;
-const LONG_RATE_LOG: u32 = 5;
-/// How many earlier places with the same bytes are tried (a power of two). zstd's own choice tries twice as many, which
-/// saves 2 % of the bytes and costs a third more time.
-const LONG_TRIED_LOG: u32 = 3;
 
-/// What the decoder asks for next between two zstd blocks: a block's header (RFC 8878, 3.1.1.2). Anything
-/// less, and it holds the beginning of one already.
-const BETWEEN_BLOCKS: usize = 3;
+/// Shortest match of zstd's long-distance matching (LDM), in bytes. With this and
+/// [`LDM_HASH_RATE_LOG`] it finds a fifth more than with zstd's defaults in a spreadsheet session;
+/// `docs/performance.md` has the figures.
+const LDM_MIN_MATCH: u32 = 96;
 
-/// How much room is made for output at a time.
-const STEP: usize = 64 << 10;
+/// Binary logarithm of the distance between the positions that LDM hashes: every 32nd. zstd's
+/// default hashes fewer.
+const LDM_HASH_RATE_LOG: u32 = 5;
 
-/// The reason why something can't be sent: the sender's own fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
-    /// The message is larger than its stream allows.
-    #[error("a message of {length} bytes was given to a stream that takes {limit}")]
-    TooLarge {
-        /// The message's bytes.
-        length: usize,
-        /// The most bytes that the stream allows.
-        limit: usize,
-    },
-    /// The compressor failed; only a lack of memory does that.
-    #[error("the picture can't be compressed on this machine")]
-    Compressor,
-}
+/// Binary logarithm of the number of candidates that LDM tries per hash. zstd's default tries twice
+/// as many, which saves 2 % of the bytes and costs a third more time.
+const LDM_BUCKET_SIZE_LOG: u32 = 3;
 
-/// Turns plain bytes into blocks. About 25 MiB of memory once it has compressed something.
+/// Bytes of the header of a zstd block (RFC 8878, section 3.1.1.2): the decoder's next request when
+/// it is exactly between two blocks. If it asks for less, it already has the beginning of a block.
+const ZSTD_BLOCK_HEADER_LENGTH: usize = 3;
+
+/// Bytes by which output buffers grow.
+const OUTPUT_STEP: usize = 64 << 10;
+
+/// The encoder of a picture stream. Takes about 25 MiB of memory once it has compressed something.
 pub struct BlockEncoder {
     zstd: raw::Encoder<'static>,
-    /// A failure inside a block leaves the two histories different for good.
+    /// Whether compression has failed inside a block: the two histories differ for good.
     broken: bool,
 }
 
 impl BlockEncoder {
-    /// A fresh stream.
+    /// Starts a stream.
     ///
     /// # Errors
-    /// [`EncodeError::Compressor`] if zstd finds no memory.
+    /// [`EncodeError::Compressor`] if zstd gets no memory.
     pub fn new() -> Result<Self, EncodeError> {
-        let mut zstd = raw::Encoder::new(LEVEL).map_err(|_| EncodeError::Compressor)?;
+        let mut zstd = raw::Encoder::new(COMPRESSION_LEVEL).map_err(|_| EncodeError::Compressor)?;
         for parameter in [
             CParameter::EnableLongDistanceMatching(true),
             CParameter::WindowLog(WINDOW_LOG),
-            CParameter::LdmMinMatch(LONG_MATCH),
-            CParameter::LdmHashRateLog(LONG_RATE_LOG),
-            CParameter::LdmBucketSizeLog(LONG_TRIED_LOG),
+            CParameter::LdmMinMatch(LDM_MIN_MATCH),
+            CParameter::LdmHashRateLog(LDM_HASH_RATE_LOG),
+            CParameter::LdmBucketSizeLog(LDM_BUCKET_SIZE_LOG),
         ] {
             zstd.set_parameter(parameter)
                 .map_err(|_| EncodeError::Compressor)?;
@@ -89,26 +86,35 @@ impl BlockEncoder {
         })
     }
 
-    /// Appends `plain` as one block to `out`; nothing for empty `plain`. Takes about a millisecond per
-    /// 100 to 300 kB.
+    /// Appends `plain` to `out` as one block; appends nothing if `plain` is empty. Takes about a
+    /// millisecond per 100 to 300 kB.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above 64 MiB, and the stream goes on; [`EncodeError::Compressor`], and it
-    /// doesn't.
+    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`]: the stream stays usable.
+    /// [`EncodeError::Compressor`]: it is broken for good.
     pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let stored = HEADER + plain.len() <= UNIT;
-        self.append(plain, stored, out)
+        let kind = if HEADER_LENGTH + plain.len() <= PADDING_UNIT {
+            BlockKind::Stored
+        } else {
+            BlockKind::Zstd
+        };
+        self.append(kind, plain, out)
     }
 
-    /// The same for bytes that are compressed already: stored as they are.
+    /// Appends `plain` to `out` as one stored block, for bytes that are compressed already.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn store(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.append(plain, true, out)
+    pub fn encode_stored(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.append(BlockKind::Stored, plain, out)
     }
 
-    fn append(&mut self, plain: &[u8], stored: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn append(
+        &mut self,
+        kind: BlockKind,
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         if plain.len() > MAX_PICTURE {
             return Err(EncodeError::TooLarge {
                 length: plain.len(),
@@ -122,18 +128,20 @@ impl BlockEncoder {
             return Ok(());
         }
         let start = out.len();
-        out.extend_from_slice(&[0; HEADER]);
-        let kind = if stored {
-            out.extend_from_slice(plain);
-            STORED
-        } else {
-            self.compress(plain, out)
-                .inspect_err(|_| self.broken = true)?;
-            ZSTD
-        };
-        let payload = out.len() - start - HEADER;
-        out[start..start + HEADER].copy_from_slice(&header(kind, plain.len(), payload));
-        out.resize(start + HEADER + payload + padding(payload), 0);
+        out.extend_from_slice(&[0; HEADER_LENGTH]);
+        match kind {
+            BlockKind::Stored => out.extend_from_slice(plain),
+            BlockKind::Zstd => self
+                .compress(plain, out)
+                .inspect_err(|_| self.broken = true)?,
+        }
+        let payload = out.len() - start - HEADER_LENGTH;
+        out[start..start + HEADER_LENGTH].copy_from_slice(&header(
+            kind as u8,
+            plain.len(),
+            payload,
+        ));
+        out.resize(start + HEADER_LENGTH + payload + padding(payload), 0);
         Ok(())
     }
 
@@ -141,7 +149,7 @@ impl BlockEncoder {
         let mut input = InBuffer::around(plain);
         let mut unflushed = 1;
         while input.pos() < plain.len() || unflushed > 0 {
-            out.reserve(STEP);
+            out.reserve(OUTPUT_STEP);
             let written = out.len();
             let mut output = OutBuffer::around_pos(out, written);
             let result = if input.pos() < plain.len() {
@@ -163,20 +171,21 @@ impl std::fmt::Debug for BlockEncoder {
     }
 }
 
-/// Turns blocks back into plain bytes. At most 16 MiB of history, and one block's payload and plain bytes.
+/// The decoder of a picture stream. Holds at most 16 MiB of history, and one block's payload and
+/// plain bytes.
 pub struct BlockDecoder {
     zstd: raw::Decoder<'static>,
-    /// One block so far: header, payload, padding. Grows as bytes come.
+    /// The received bytes of the current block: header, payload, padding. Grows with them.
     buffer: Vec<u8>,
-    /// The first violation; a stream never recovers from one.
+    /// The first violation; the stream never recovers from one.
     broken: Option<Violation>,
 }
 
 impl BlockDecoder {
-    /// A fresh stream.
+    /// Starts a stream.
     ///
     /// # Errors
-    /// [`EncodeError::Compressor`] if zstd finds no memory.
+    /// [`EncodeError::Compressor`] if zstd gets no memory.
     pub fn new() -> Result<Self, EncodeError> {
         let mut zstd = raw::Decoder::new().map_err(|_| EncodeError::Compressor)?;
         zstd.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
@@ -188,16 +197,16 @@ impl BlockDecoder {
         })
     }
 
-    /// Takes a piece of the stream of any length and appends to `plain` what it makes whole. For those
-    /// who have the bytes at hand, as a fuzzer has.
+    /// Decodes the next part of the stream, of any length, and appends the blocks that it completes
+    /// to `plain`. For callers that have the bytes at hand, as a fuzzer has.
     ///
     /// # Errors
-    /// The rule that the bytes break; the stream is of no use afterwards.
+    /// The rule that the bytes break; the stream is unusable afterwards.
     pub fn decode(&mut self, mut bytes: &[u8], plain: &mut Vec<Vec<u8>>) -> Result<(), Violation> {
         loop {
-            let missing = self.missing()?;
+            let missing = self.missing_bytes()?;
             if missing == 0 {
-                plain.push(self.take()?);
+                plain.push(self.take_message()?);
                 continue;
             }
             if bytes.is_empty() {
@@ -209,14 +218,15 @@ impl BlockDecoder {
         }
     }
 
-    fn open(&mut self, header: Header) -> Result<Vec<u8>, Violation> {
-        let (payload, padding) = self.buffer[HEADER..].split_at(header.payload);
+    /// Decodes the complete block in the buffer.
+    fn decode_block(&mut self, header: Header) -> Result<Vec<u8>, Violation> {
+        let (payload, padding) = self.buffer[HEADER_LENGTH..].split_at(header.payload);
         if padding.iter().any(|&byte| byte != 0) {
             return Err(Violation::BlockPadding);
         }
         match header.kind {
-            STORED => Ok(payload.to_vec()),
-            _ => decompress(&mut self.zstd, payload, header.plain),
+            BlockKind::Stored => Ok(payload.to_vec()),
+            BlockKind::Zstd => decompress(&mut self.zstd, payload, header.plain),
         }
     }
 }
@@ -224,15 +234,15 @@ impl BlockDecoder {
 impl FrameDecoder for BlockDecoder {
     type Message = Vec<u8>;
 
-    fn missing(&self) -> Result<usize, Violation> {
+    fn missing_bytes(&self) -> Result<usize, Violation> {
         if let Some(violation) = self.broken {
             return Err(violation);
         }
-        let whole = match self.buffer.first_chunk::<HEADER>() {
-            None => HEADER,
-            Some(bytes) => Header::parse(bytes)?.block(),
+        let length = match self.buffer.first_chunk::<HEADER_LENGTH>() {
+            None => HEADER_LENGTH,
+            Some(bytes) => Header::parse(bytes)?.wire_length(),
         };
-        Ok(whole - self.buffer.len())
+        Ok(length - self.buffer.len())
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -243,12 +253,12 @@ impl FrameDecoder for BlockDecoder {
         self.buffer.is_empty()
     }
 
-    fn take(&mut self) -> Result<Vec<u8>, Violation> {
+    fn take_message(&mut self) -> Result<Vec<u8>, Violation> {
         let bytes = self.buffer.first_chunk().ok_or(Violation::Truncated)?;
-        let plain = Header::parse(bytes).and_then(|header| self.open(header));
+        let plain = Header::parse(bytes).and_then(|header| self.decode_block(header));
         self.broken = plain.as_ref().err().copied();
         self.buffer.clear();
-        self.buffer.shrink_to(STEP);
+        self.buffer.shrink_to(OUTPUT_STEP);
         plain
     }
 }
@@ -261,22 +271,39 @@ impl std::fmt::Debug for BlockDecoder {
     }
 }
 
-/// A header whose lengths are within bounds.
+/// The encoding of a block's payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BlockKind {
+    /// Plain bytes.
+    Stored = 0,
+    /// The next part of the zstd frame.
+    Zstd = 1,
+}
+
+/// The header of a block, with lengths within bounds.
 #[derive(Clone, Copy)]
 struct Header {
-    kind: u8,
+    kind: BlockKind,
+    /// Plain bytes.
     plain: usize,
+    /// Bytes of the payload.
     payload: usize,
 }
 
 impl Header {
-    fn parse(&[kind, p0, p1, p2, p3, c0, c1, c2, c3]: &[u8; HEADER]) -> Result<Self, Violation> {
+    fn parse(
+        &[kind, p0, p1, p2, p3, c0, c1, c2, c3]: &[u8; HEADER_LENGTH],
+    ) -> Result<Self, Violation> {
         let plain = u32::from_be_bytes([p0, p1, p2, p3]) as usize;
         let payload = u32::from_be_bytes([c0, c1, c2, c3]) as usize;
+        let kind = match kind {
+            0 => BlockKind::Stored,
+            1 => BlockKind::Zstd,
+            _ => return Err(Violation::BlockHeader),
+        };
         let fits = match kind {
-            STORED => payload == plain,
-            ZSTD => (1..=most_compressed(plain)).contains(&payload),
-            _ => false,
+            BlockKind::Stored => payload == plain,
+            BlockKind::Zstd => (1..=max_compressed_length(plain)).contains(&payload),
         };
         if (1..=MAX_PICTURE).contains(&plain) && fits {
             Ok(Self {
@@ -289,64 +316,69 @@ impl Header {
         }
     }
 
-    /// The block's bytes on the wire.
-    const fn block(self) -> usize {
-        HEADER + self.payload + padding(self.payload)
+    /// Returns the block's length on the wire.
+    const fn wire_length(self) -> usize {
+        HEADER_LENGTH + self.payload + padding(self.payload)
     }
 }
 
-fn header(kind: u8, plain: usize, payload: usize) -> [u8; HEADER] {
-    let [p0, p1, p2, p3] = length(plain);
-    let [c0, c1, c2, c3] = length(payload);
+/// Encodes a header.
+fn header(kind: u8, plain: usize, payload: usize) -> [u8; HEADER_LENGTH] {
+    let [p0, p1, p2, p3] = length_field(plain);
+    let [c0, c1, c2, c3] = length_field(payload);
     [kind, p0, p1, p2, p3, c0, c1, c2, c3]
 }
 
-fn length(bytes: usize) -> [u8; 4] {
+fn length_field(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes)
         .expect("a block is at most a little over 64 MiB")
         .to_be_bytes()
 }
 
+/// Returns the number of zeros after a payload.
 const fn padding(payload: usize) -> usize {
-    (UNIT - (HEADER + payload) % UNIT) % UNIT
+    (PADDING_UNIT - (HEADER_LENGTH + payload) % PADDING_UNIT) % PADDING_UNIT
 }
 
-/// No honest payload is longer: zstd adds 3 bytes per 128 KiB at worst, and a frame header once.
-const fn most_compressed(plain: usize) -> usize {
-    plain.saturating_add(plain >> 8).saturating_add(UNIT)
+/// Returns the longest honest payload: zstd adds at most 3 bytes per 128 KiB, and a frame header
+/// once.
+const fn max_compressed_length(plain: usize) -> usize {
+    plain
+        .saturating_add(plain >> 8)
+        .saturating_add(PADDING_UNIT)
 }
 
-/// Exactly `length` plain bytes from `payload`, with all of the payload used up and nothing left inside
-/// the decoder.
+/// Decompresses `payload` to exactly `length` bytes. All of the payload must be used up, with
+/// nothing left inside the decoder.
 fn decompress(
     zstd: &mut raw::Decoder<'static>,
     payload: &[u8],
     length: usize,
 ) -> Result<Vec<u8>, Violation> {
     let mut plain = vec![0; length];
-    let mut beyond = [0; 1];
+    let mut excess = [0; 1];
     let mut input = InBuffer::around(payload);
     let mut filled = 0;
     loop {
         let consumed = input.pos();
         let full = filled == length;
-        let room = if full {
-            &mut beyond[..]
+        let target = if full {
+            &mut excess[..]
         } else {
             &mut plain[filled..]
         };
-        let mut output = OutBuffer::around(room);
+        let mut output = OutBuffer::around(target);
         let expects = zstd
             .run(&mut input, &mut output)
             .map_err(|_| Violation::BlockContent)?;
         let written = output.pos();
-        // 0 is the end of the zstd frame, which never comes in this stream.
+        // 0 is the end of the zstd frame, which never ends in this stream.
         if expects == 0 || (full && written > 0) {
             return Err(Violation::BlockContent);
         }
         filled += written;
         if written == 0 && input.pos() == consumed {
-            let exact = full && consumed == payload.len() && expects == BETWEEN_BLOCKS;
+            let exact = full && consumed == payload.len() && expects == ZSTD_BLOCK_HEADER_LENGTH;
             return if exact {
                 Ok(plain)
             } else {

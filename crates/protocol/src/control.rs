@@ -1,14 +1,15 @@
-//! Control messages: what the two ends tell each other besides picture and input. JSON in frames of at
-//! most 64 KiB; whatever isn't exactly one of these ends the link.
+//! Control messages: everything that the two ends say to each other besides picture, input and
+//! clipboard. JSON in frames of at most 64 KiB; anything else than exactly one of these messages
+//! ends the link.
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-use crate::{block::EncodeError, violation::Violation};
+use crate::error::{EncodeError, Violation};
 
-/// The most bytes of JSON that one message may have: 64 KiB.
+/// The most bytes of JSON in one control message: 64 KiB.
 pub const MAX_CONTROL: usize = 64 << 10;
 
-/// From the customer's machine to the console.
+/// A message from the customer's machine to the console.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(
@@ -16,42 +17,42 @@ pub const MAX_CONTROL: usize = 64 << 10;
     reason = "there is one at a time, and none is kept"
 )]
 pub enum ToAgent {
-    /// What is at the customer's end; first of all, and again when something of it has changed.
+    /// The description of the customer's end: the first message, and again after each change.
     Info(Box<CustomerInfo>),
-    /// What the customer allows now; sent whenever it changes.
+    /// The permissions that the customer gives now; sent after each change.
     Permissions(Permissions),
-    /// The customer has answered, or the question was answered for him (time ran out).
+    /// The answer to a question: the customer's, or a refusal because time ran out.
     Answer {
-        /// What was asked.
+        /// The question.
         ask: Ask,
-        /// Whether it was allowed.
+        /// Whether the answer is yes.
         allowed: bool,
-        /// How often the agent may still ask for this.
+        /// The number of times that the agent may still ask this.
         asks_left: u8,
     },
-    /// The question is on the customer's screen.
+    /// A question is on the customer's screen.
     Asking {
-        /// What is asked.
+        /// The question.
         ask: Ask,
     },
-    /// The session is over; the link closes after this.
+    /// The end of the session; the link closes after this.
     Ended {
-        /// A stable name.
+        /// A stable name of the reason.
         reason: String,
     },
 }
 
-/// From the console to the customer's machine.
+/// A message from the console to the customer's machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ToCustomer {
-    /// The agent would like the customer to be asked.
+    /// A request to ask the customer something.
     Ask(Ask),
-    /// The agent ends the session.
+    /// The end of the session, by the agent.
     End,
 }
 
-/// What a customer can be asked.
+/// A question to the customer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
@@ -67,29 +68,30 @@ pub enum Ask {
     },
 }
 
-/// No backend's id is longer.
-const MAX_ID: usize = 40;
+/// The most bytes of a backend's id.
+const MAX_BACKEND_ID: usize = 40;
 
-/// It comes back in answers, so it has to be short.
+/// Deserializes a backend's id and bounds its length: it comes back in answers, so it has to be
+/// short.
 fn backend_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let id = String::deserialize(deserializer)?;
-    if id.len() > MAX_ID {
+    if id.len() > MAX_BACKEND_ID {
         return Err(serde::de::Error::custom("no backend has such a long id"));
     }
     Ok(id)
 }
 
-/// What the customer has allowed.
+/// The permissions that the customer has given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
-    /// The agent sees the screen.
+    /// Whether the agent sees the screen.
     pub view: bool,
-    /// The agent has mouse and keyboard; never without `view`.
+    /// Whether the agent has mouse and keyboard; never without `view`.
     pub control: bool,
 }
 
-/// What is at the customer's end, for the agent to know what to expect.
+/// A description of the customer's end, so that the agent knows what to expect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerInfo {
@@ -99,38 +101,38 @@ pub struct CustomerInfo {
     pub label: String,
     /// The legacy tool that serves the picture, if one does.
     pub tool: Option<String>,
-    /// Its version, as it says itself.
+    /// The legacy tool's version, as reported by itself.
     pub tool_version: Option<String>,
     /// The plugin's version.
     pub plugin_version: String,
     /// The operating system.
     pub system: String,
-    /// The accounting program's version, if it told.
+    /// The accounting program's version, if known.
     pub app_version: Option<String>,
-    /// All backends of this machine, this one too.
+    /// All backends of the customer's machine, the current one included.
     pub usable: Vec<UsableBackend>,
     /// The launcher's version.
     pub launcher_version: String,
-    /// The name of the program that alone is shared, when the customer chose that.
+    /// The name of the only program that is shared, if the customer chose one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_program: Option<String>,
 }
 
-/// A backend of the customer's machine, and whether it would work there.
+/// A backend of the customer's machine, and whether it would work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsableBackend {
     /// The backend's id.
     pub id: String,
-    /// Its name in the customer's menu.
+    /// The backend's name in the customer's menu.
     pub label: String,
     /// Whether it would work.
     pub usable: bool,
-    /// Why not, by a stable name.
+    /// A stable name of the reason why not.
     pub reason: Option<String>,
 }
 
-/// Returns `message` as the body of a frame.
+/// Encodes `message` as the body of a frame.
 ///
 /// # Errors
 /// [`EncodeError::TooLarge`] above [`MAX_CONTROL`].
@@ -145,10 +147,10 @@ pub fn encode_control<M: Serialize>(message: &M) -> Result<Vec<u8>, EncodeError>
     Ok(json)
 }
 
-/// Reads the body of a frame as a message.
+/// Parses the body of a frame.
 ///
 /// # Errors
-/// [`Violation::UnknownMessage`] if it is anything but exactly one message.
+/// [`Violation::UnknownMessage`] if it isn't exactly one message.
 pub fn parse_control<M: DeserializeOwned>(json: &[u8]) -> Result<M, Violation> {
     serde_json::from_slice(json).map_err(|_| Violation::UnknownMessage)
 }

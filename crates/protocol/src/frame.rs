@@ -1,42 +1,50 @@
-//! Length-prefixed messages: bytes in, bytes out.
+//! Frames: messages behind a length prefix, `u32` big-endian.
 //!
-//! `u32` big-endian length, then that many bytes. A collector says how many bytes it still wants, so that
-//! whoever reads never takes more from a stream than belongs to the message at hand; that is what makes
-//! reading cancel safe.
+//! Decoding is incremental. A decoder says how many bytes of the current message are missing, so
+//! that its reader never takes bytes of a later message from a stream. That makes reading cancel
+//! safe.
 
-use crate::violation::Violation;
+use crate::error::Violation;
 
-/// Bytes of a frame's length.
-const HEADER: usize = 4;
+/// Bytes of the length prefix.
+const HEADER_LENGTH: usize = 4;
 
-/// Collects one message at a time from bytes that come in pieces.
+/// An incremental decoder of one message at a time.
 pub trait FrameDecoder {
-    /// What a finished message is.
+    /// A decoded message.
     type Message;
 
-    /// How many more bytes are certain to belong to this message: 0 means that it is whole.
-    fn missing(&self) -> Result<usize, Violation>;
+    /// Returns the number of further bytes that are certain to belong to this message; 0 if it is
+    /// complete.
+    ///
+    /// # Errors
+    /// The rule that the bytes so far break.
+    fn missing_bytes(&self) -> Result<usize, Violation>;
 
-    /// Takes at most [`missing`](Self::missing) bytes.
+    /// Appends bytes of this message, at most [`missing_bytes`](Self::missing_bytes).
     fn push(&mut self, bytes: &[u8]);
 
-    /// Whether no byte of a next message has come yet.
+    /// Whether no byte of the next message has been pushed yet.
     fn is_empty(&self) -> bool;
 
-    /// The whole message; call it when nothing is missing. The next one starts afterwards.
-    fn take(&mut self) -> Result<Self::Message, Violation>;
+    /// Removes and returns the complete message; to be called when no byte is missing.
+    ///
+    /// # Errors
+    /// The rule that the message breaks.
+    fn take_message(&mut self) -> Result<Self::Message, Violation>;
 }
 
-/// A [`FrameDecoder`] of frames of at most `limit` bytes.
+/// A decoder of frames with bodies of at most `limit` bytes.
 #[derive(Debug)]
 pub struct LengthPrefixedDecoder {
     limit: usize,
-    /// Header and body so far; grows as bytes come, never on the strength of a length alone.
+    /// The received bytes, header included. Grows with them, never on the strength of a length
+    /// alone.
     buffer: Vec<u8>,
 }
 
 impl LengthPrefixedDecoder {
-    /// A decoder of messages of at most `limit` bytes.
+    /// Returns a decoder of bodies of at most `limit` bytes.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self {
@@ -45,9 +53,9 @@ impl LengthPrefixedDecoder {
         }
     }
 
-    /// The body's length once its header is there.
-    fn length(&self) -> Result<Option<usize>, Violation> {
-        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+    /// Returns the body's length, once the header is complete.
+    fn body_length(&self) -> Result<Option<usize>, Violation> {
+        let Some(header) = self.buffer.first_chunk::<HEADER_LENGTH>() else {
             return Ok(None);
         };
         match usize::try_from(u32::from_be_bytes(*header)) {
@@ -60,10 +68,10 @@ impl LengthPrefixedDecoder {
 impl FrameDecoder for LengthPrefixedDecoder {
     type Message = Vec<u8>;
 
-    fn missing(&self) -> Result<usize, Violation> {
-        Ok(match self.length()? {
-            None => HEADER - self.buffer.len(),
-            Some(length) => HEADER + length - self.buffer.len(),
+    fn missing_bytes(&self) -> Result<usize, Violation> {
+        Ok(match self.body_length()? {
+            None => HEADER_LENGTH - self.buffer.len(),
+            Some(length) => HEADER_LENGTH + length - self.buffer.len(),
         })
     }
 
@@ -75,14 +83,17 @@ impl FrameDecoder for LengthPrefixedDecoder {
         self.buffer.is_empty()
     }
 
-    fn take(&mut self) -> Result<Vec<u8>, Violation> {
+    fn take_message(&mut self) -> Result<Vec<u8>, Violation> {
         let mut frame = std::mem::take(&mut self.buffer);
-        frame.drain(..HEADER);
+        frame.drain(..HEADER_LENGTH);
         Ok(frame)
     }
 }
 
-/// Appends `body` as a frame. The caller has checked its length against the stream's limit.
+/// Appends `body` to `out` as a frame.
+///
+/// # Panics
+/// If `body` has 4 GiB or more. The caller checks its length against the stream's limit.
 pub fn append_frame(out: &mut Vec<u8>, body: &[u8]) {
     let length = u32::try_from(body.len()).expect("every stream's limit is below 4 GiB");
     out.extend_from_slice(&length.to_be_bytes());
@@ -95,17 +106,17 @@ mod tests {
 
     use super::*;
 
-    /// Feeds `bytes` in pieces of at most `piece` and gives back the messages and what ended it.
-    fn collect(bytes: &[u8], piece: usize, limit: usize) -> (Vec<Vec<u8>>, Result<(), Violation>) {
-        let mut frames = LengthPrefixedDecoder::new(limit);
+    /// Feeds `bytes` in pieces of at most `piece`. Returns the messages and the first violation.
+    fn decode(bytes: &[u8], piece: usize, limit: usize) -> (Vec<Vec<u8>>, Result<(), Violation>) {
+        let mut decoder = LengthPrefixedDecoder::new(limit);
         let mut messages = Vec::new();
         let mut rest = bytes;
         loop {
-            match frames.missing() {
+            match decoder.missing_bytes() {
                 Err(violation) => return (messages, Err(violation)),
-                Ok(0) => messages.push(frames.take().unwrap()),
+                Ok(0) => messages.push(decoder.take_message().unwrap()),
                 Ok(_) if rest.is_empty() => {
-                    let end = if frames.is_empty() {
+                    let end = if decoder.is_empty() {
                         Ok(())
                     } else {
                         Err(Violation::Truncated)
@@ -114,7 +125,7 @@ mod tests {
                 }
                 Ok(missing) => {
                     let (now, later) = rest.split_at(missing.min(piece).min(rest.len()));
-                    frames.push(now);
+                    decoder.push(now);
                     rest = later;
                 }
             }
@@ -123,7 +134,7 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: &[&[u8]], end: Result<(), Violation>) {
-        let (messages, actual) = collect(bytes, 3, 8);
+        let (messages, actual) = decode(bytes, 3, 8);
         assert_eq!(messages, expected);
         assert_eq!(actual, end);
     }
@@ -147,14 +158,14 @@ mod tests {
             for body in &bodies {
                 append_frame(&mut bytes, body);
             }
-            let (messages, end) = collect(&bytes, piece, 1 << 20);
+            let (messages, end) = decode(&bytes, piece, 1 << 20);
             prop_assert_eq!(messages, bodies);
             prop_assert_eq!(end, Ok(()));
         }
 
         #[test]
         fn any_bytes_are_fine(bytes: Vec<u8>, piece in 1usize..9) {
-            let (messages, _) = collect(&bytes, piece, 64);
+            let (messages, _) = decode(&bytes, piece, 64);
             prop_assert!(messages.iter().all(|message| message.len() <= 64));
         }
     }

@@ -1,26 +1,28 @@
 //! The language of the link: what launcher and console say to each other, bytes in, bytes out.
 //!
 //! `docs/link-protocol.md` is the specification. The `link` crate carries these messages over QUIC;
-//! here are only their types, their bounds, their coding and the rules that the other end can break.
+//! here are only their types, their bounds, their coding and the rules that the other end can
+//! break.
 //!
-//! What belongs here: whatever both ends must agree on. What does not: sockets, time limits and keys
-//! (`link`), the shape of cards and codes (`trust`), and the meaning of the picture's bytes (`rfb`).
+//! What belongs here: whatever both ends must agree on. What does not: sockets, time limits and
+//! keys (`link`), the shape of cards and codes (`trust`), and the meaning of the picture's bytes
+//! (`rfb`).
 
 mod block;
 mod control;
+mod error;
 mod frame;
-mod hello;
+mod handshake;
 mod identity;
 mod stream;
-mod violation;
 
-pub use block::{BlockDecoder, BlockEncoder, EncodeError, MAX_PICTURE};
+pub use block::{BlockDecoder, BlockEncoder, MAX_PICTURE};
 pub use control::{
     Ask, CustomerInfo, MAX_CONTROL, Permissions, ToAgent, ToCustomer, UsableBackend,
     encode_control, parse_control,
 };
+pub use error::{EncodeError, Violation};
 pub use frame::{FrameDecoder, LengthPrefixedDecoder, append_frame};
-pub use hello::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
+pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
 pub use identity::AgentIdentity;
 pub use stream::{MAX_CLIPBOARD, StreamKind};
-pub use violation::Violation;

@@ -1,6 +1,6 @@
 //! The kinds of streams on a link.
 
-use crate::violation::Violation;
+use crate::error::Violation;
 
 /// The most bytes of UTF-8 in one text of a clipboard stream: 1 MiB.
 pub const MAX_CLIPBOARD: usize = 1 << 20;

@@ -1,8 +1,11 @@
-//! Blocks that are good, and all the ways in which they are not.
+//! Good blocks, and every kind of bad ones.
 
 use proptest::prelude::*;
 
 use super::*;
+
+const STORED: u8 = BlockKind::Stored as u8;
+const ZSTD: u8 = BlockKind::Zstd as u8;
 
 fn blocks(messages: &[Vec<u8>]) -> Vec<u8> {
     let mut encoder = BlockEncoder::new().unwrap();
@@ -30,15 +33,15 @@ fn check(bytes: &[u8], expected: Violation) {
     );
 }
 
-/// A block with these three fields and this payload, rightly padded.
+/// A block with this header and payload, correctly padded.
 fn block(kind: u8, plain: usize, payload: &[u8]) -> Vec<u8> {
     let mut block = header(kind, plain, payload.len()).to_vec();
     block.extend_from_slice(payload);
-    block.resize(HEADER + payload.len() + padding(payload.len()), 0);
+    block.resize(HEADER_LENGTH + payload.len() + padding(payload.len()), 0);
     block
 }
 
-/// Bytes that don't compress, the same on every run.
+/// Incompressible bytes, identical on every run.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     std::iter::repeat_with(|| {
@@ -54,9 +57,12 @@ fn noise(length: usize) -> Vec<u8> {
 #[test]
 fn a_small_message_is_stored_in_one_unit() {
     let bytes = blocks(&[b"bell".to_vec()]);
-    assert_eq!(bytes.len(), UNIT);
+    assert_eq!(bytes.len(), PADDING_UNIT);
     assert_eq!(bytes[0], STORED);
-    assert_eq!(blocks(&[noise(UNIT - HEADER)]).len(), UNIT);
+    assert_eq!(
+        blocks(&[noise(PADDING_UNIT - HEADER_LENGTH)]).len(),
+        PADDING_UNIT
+    );
     assert_eq!(blocks(&[Vec::new()]), b"");
 }
 
@@ -84,7 +90,7 @@ fn a_header_out_of_bounds_is_refused_before_its_payload_comes() {
         Violation::BlockHeader,
     );
     check(
-        &header(ZSTD, 1000, 1000 + 3 + UNIT + 1),
+        &header(ZSTD, 1000, 1000 + 3 + PADDING_UNIT + 1),
         Violation::BlockHeader,
     );
     check(
@@ -105,7 +111,7 @@ fn padding_is_zero() {
 fn a_block_holds_exactly_what_it_says() {
     let whole = blocks(&[vec![7; 5000]]);
     let payload = u32::from_be_bytes(whole[5..9].try_into().unwrap()) as usize;
-    let payload = &whole[HEADER..HEADER + payload];
+    let payload = &whole[HEADER_LENGTH..HEADER_LENGTH + payload];
     assert_eq!(
         decode(&block(ZSTD, 5000, payload)).unwrap(),
         [vec![7; 5000]]
@@ -150,7 +156,7 @@ fn a_larger_window_than_ours_is_refused() {
     let mut wide = raw::Encoder::new(3).unwrap();
     wide.set_parameter(CParameter::WindowLog(WINDOW_LOG + 1))
         .unwrap();
-    let mut payload = Vec::with_capacity(STEP);
+    let mut payload = Vec::with_capacity(OUTPUT_STEP);
     let plain = vec![1; 5000];
     let mut output = OutBuffer::around(&mut payload);
     wide.run(&mut InBuffer::around(&plain), &mut output)
@@ -206,7 +212,7 @@ proptest! {
     #[test]
     fn round_trip(messages in messages(), pieces in prop::collection::vec(1usize..5000, 1..20)) {
         let bytes = blocks(&messages);
-        prop_assert_eq!(bytes.len() % UNIT, 0);
+        prop_assert_eq!(bytes.len() % PADDING_UNIT, 0);
         let mut decoder = BlockDecoder::new().unwrap();
         let mut plain = Vec::new();
         let mut rest = &bytes[..];

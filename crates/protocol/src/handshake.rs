@@ -1,6 +1,6 @@
-//! The handshake's messages: bytes in, bytes out.
+//! The messages of the handshake.
 //!
-//! Each is a frame whose first byte says what it is:
+//! Each is the body of a frame; its first byte is the message's kind:
 //!
 //! ```text
 //! 1 hello    proof (64 bytes), agent card (its text, UTF-8)      agent
@@ -8,26 +8,27 @@
 //! 3 confirm  HMAC (32 bytes)                                     agent, then customer
 //! ```
 
-use crate::{frame::append_frame, violation::Violation};
+use crate::{error::Violation, frame::append_frame};
 
-/// The longest handshake message. A card's text is at most 4096 bytes.
+/// The most bytes of a handshake message: 5 KiB. A card's text has at most 4096 bytes.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 5 << 10;
 
-/// Bytes of a confirmation: an HMAC-SHA-256.
+/// Bytes of a key confirmation: an HMAC-SHA-256.
 pub const CONFIRMATION_LENGTH: usize = 32;
 
 const HELLO: u8 = 1;
 const PAKE: u8 = 2;
 const CONFIRM: u8 = 3;
 
-const PROOF: usize = 64;
+/// Bytes of a proof: an Ed25519 signature.
+const PROOF_LENGTH: usize = 64;
 
-/// Who the agent says to be. Nothing in it has been checked yet.
+/// The agent's claim of who they are, unverified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The signature by the card's key over this link.
-    pub proof: [u8; PROOF],
-    /// The card as text; perhaps not even a card.
+    /// The signature by the card's key over this very link.
+    pub proof: [u8; PROOF_LENGTH],
+    /// The text of the agent's card; may be anything.
     pub card: String,
 }
 
@@ -36,14 +37,18 @@ pub struct Hello {
 pub enum HandshakeMessage {
     /// The agent's card, and the proof that it is theirs.
     Hello(Hello),
-    /// The PAKE's message, opaque here.
+    /// The sender's PAKE message; opaque here.
     Pake(Vec<u8>),
     /// The sender's key confirmation.
     Confirm([u8; CONFIRMATION_LENGTH]),
 }
 
 impl HandshakeMessage {
-    /// Reads a frame's body.
+    /// Parses the body of a frame.
+    ///
+    /// # Errors
+    /// [`Violation::OutOfTurn`] if it has no message's shape, [`Violation::NotText`] if the card
+    /// isn't UTF-8.
     pub fn parse(body: &[u8]) -> Result<Self, Violation> {
         let (&kind, rest) = body.split_first().ok_or(Violation::OutOfTurn)?;
         match kind {
@@ -57,7 +62,7 @@ impl HandshakeMessage {
         }
     }
 
-    /// Appends this message as a frame.
+    /// Appends this message to `out` as a frame.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let body = match self {
             Self::Hello(hello) => [&[HELLO], &hello.proof[..], hello.card.as_bytes()].concat(),
