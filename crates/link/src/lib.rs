@@ -38,7 +38,10 @@ pub use clipboard::{ClipboardIn, ClipboardOut};
 pub use connection::{LinkConnection, PathKind};
 pub use control::{ControlIn, ControlOut};
 pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
+// For a test of session, until it can be changed.
 pub use error::{DialError, LinkError};
+#[doc(hidden)]
+pub use etatuki_protocol::{Ask, Permissions, ToAgent};
 pub use handshake::{Attempt, Offer};
 pub use input::{InputIn, InputOut};
 pub use keys::ResumeKey;
