@@ -8,7 +8,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use etatuki_link::{
     AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, Offer, RelayAccess,
 };
-use etatuki_service::{Config, Running, start};
+use etatuki_service::{Config, ServiceHandle, start};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, Nameplate, Revocations, SessionCode, UnixTime,
     VendorKey, service_origin,
@@ -37,7 +37,7 @@ fn agent() -> AgentFile {
 }
 
 struct Service {
-    running: Running,
+    running: ServiceHandle,
     client: Client,
 }
 

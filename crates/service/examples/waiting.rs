@@ -44,7 +44,7 @@ async fn serve(count: &str, tls: bool) -> Result<()> {
     let sessions: usize = count.parse()?;
     let vendor = VendorKey::from_seed([1; 32]).public();
     let mut config = Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), vec![vendor]);
-    config.limits = Limits::without_rates();
+    config.limits = Limits::without_rate_limits();
     config.tls = tls.then_some(files);
     let running = start(config).await?;
     let url = running.url.replace("127.0.0.1", "localhost");

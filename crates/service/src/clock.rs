@@ -13,10 +13,10 @@ use etatuki_trust::UnixTime;
 
 /// Where the time comes from.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock(ClockSource);
 
 #[derive(Clone, Debug)]
-enum Source {
+enum ClockSource {
     System {
         started: Instant,
     },
@@ -31,7 +31,7 @@ impl Clock {
     /// The machine's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System {
+        Self(ClockSource::System {
             started: Instant::now(),
         })
     }
@@ -39,7 +39,7 @@ impl Clock {
     /// A clock that stands still until it is [advanced](Self::advance); its clones go with it.
     #[must_use]
     pub fn manual(started: UnixTime) -> Self {
-        Self(Source::Manual {
+        Self(ClockSource::Manual {
             passed: Arc::default(),
             started,
         })
@@ -47,7 +47,7 @@ impl Clock {
 
     /// Lets time pass on a manual clock; does nothing on the machine's.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { passed, .. } = &self.0 {
+        if let ClockSource::Manual { passed, .. } = &self.0 {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
             passed.fetch_add(by, Ordering::SeqCst);
         }
@@ -57,8 +57,10 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Duration {
         match &self.0 {
-            Source::System { started } => started.elapsed(),
-            Source::Manual { passed, .. } => Duration::from_millis(passed.load(Ordering::SeqCst)),
+            ClockSource::System { started } => started.elapsed(),
+            ClockSource::Manual { passed, .. } => {
+                Duration::from_millis(passed.load(Ordering::SeqCst))
+            }
         }
     }
 
@@ -66,11 +68,11 @@ impl Clock {
     #[must_use]
     pub fn unix(&self) -> UnixTime {
         match &self.0 {
-            Source::System { .. } => {
+            ClockSource::System { .. } => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);
                 UnixTime(since.map_or(0, |since| since.as_secs()))
             }
-            Source::Manual { started, .. } => started.plus(self.now().as_secs()),
+            ClockSource::Manual { started, .. } => started.plus(self.now().as_secs()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use etatuki_trust::{OriginError, RevocationError, VendorPublicKey};
 
-use crate::{clock::Clock, rate::Rate};
+use crate::{clock::Clock, rate_limit::Quota};
 
 /// How a service is to run.
 #[derive(Clone, Debug)]
@@ -56,28 +56,28 @@ pub struct TlsFiles {
 pub struct Limits {
     /// Sessions that wait at a time.
     pub sessions: usize,
-    /// Connections at a time.
+    /// ConnectionLimiter at a time.
     pub connections: usize,
-    /// Connections of one address at a time.
-    pub connections_an_address: u32,
+    /// ConnectionLimiter of one address at a time.
+    pub connections_per_address: u32,
     /// Requests of any kind, per address.
-    pub requests: Rate,
+    pub requests: Quota,
     /// Sessions opened, per address.
-    pub opening: Rate,
+    pub opening: Quota,
     /// Challenges and agents' tokens asked for, per address.
-    pub proving: Rate,
+    pub proving: Quota,
     /// Look-ups, per address.
-    pub lookups_an_address: Rate,
+    pub lookups_per_address: Quota,
     /// Look-ups, per agent's card.
-    pub lookups_an_agent: Rate,
+    pub lookups_per_agent: Quota,
     /// Look-ups, per nameplate.
-    pub lookups_a_nameplate: Rate,
+    pub lookups_per_nameplate: Quota,
     /// Tokens given out, per agent's card.
-    pub tokens_an_agent: Rate,
+    pub tokens_per_agent: Quota,
     /// Changes of the customer's address, per session.
-    pub address_changes: Rate,
+    pub address_changes: Quota,
     /// Bytes a second that one relayed connection may send; twice as many at once.
-    pub relay_bytes_a_second: u32,
+    pub relay_bytes_per_second: u32,
 }
 
 impl Default for Limits {
@@ -85,16 +85,16 @@ impl Default for Limits {
         Self {
             sessions: 20_000,
             connections: 50_000,
-            connections_an_address: 1_000,
-            requests: Rate::new(300, Duration::from_millis(20)),
-            opening: Rate::new(30, Duration::from_secs(2)),
-            proving: Rate::new(40, Duration::from_secs(1)),
-            lookups_an_address: Rate::new(60, Duration::from_secs(1)),
-            lookups_an_agent: Rate::new(20, Duration::from_secs(2)),
-            lookups_a_nameplate: Rate::new(20, Duration::from_secs(3)),
-            tokens_an_agent: Rate::new(10, Duration::from_secs(6)),
-            address_changes: Rate::new(20, Duration::from_secs(1)),
-            relay_bytes_a_second: 16 * 1024 * 1024,
+            connections_per_address: 1_000,
+            requests: Quota::new(300, Duration::from_millis(20)),
+            opening: Quota::new(30, Duration::from_secs(2)),
+            proving: Quota::new(40, Duration::from_secs(1)),
+            lookups_per_address: Quota::new(60, Duration::from_secs(1)),
+            lookups_per_agent: Quota::new(20, Duration::from_secs(2)),
+            lookups_per_nameplate: Quota::new(20, Duration::from_secs(3)),
+            tokens_per_agent: Quota::new(10, Duration::from_secs(6)),
+            address_changes: Quota::new(20, Duration::from_secs(1)),
+            relay_bytes_per_second: 16 * 1024 * 1024,
         }
     }
 }
@@ -102,17 +102,17 @@ impl Default for Limits {
 impl Limits {
     /// The same bounds on memory, but as often as anybody likes: for load tests.
     #[must_use]
-    pub fn without_rates() -> Self {
+    pub fn without_rate_limits() -> Self {
         Self {
-            connections_an_address: u32::MAX,
-            requests: Rate::UNLIMITED,
-            opening: Rate::UNLIMITED,
-            proving: Rate::UNLIMITED,
-            lookups_an_address: Rate::UNLIMITED,
-            lookups_an_agent: Rate::UNLIMITED,
-            lookups_a_nameplate: Rate::UNLIMITED,
-            tokens_an_agent: Rate::UNLIMITED,
-            address_changes: Rate::UNLIMITED,
+            connections_per_address: u32::MAX,
+            requests: Quota::UNLIMITED,
+            opening: Quota::UNLIMITED,
+            proving: Quota::UNLIMITED,
+            lookups_per_address: Quota::UNLIMITED,
+            lookups_per_agent: Quota::UNLIMITED,
+            lookups_per_nameplate: Quota::UNLIMITED,
+            tokens_per_agent: Quota::UNLIMITED,
+            address_changes: Quota::UNLIMITED,
             ..Self::default()
         }
     }

@@ -14,26 +14,26 @@ use std::{
 
 use etatuki_trust::{CodeForm, Nameplate};
 
-use crate::rate::{Meter, Rate, TooMany};
+use crate::rate_limit::{Gcra, Quota, RateLimited};
 
 /// How long a session may wait, in seconds: ten minutes on the customer's screen, and one to spare.
 pub(crate) const LIFETIME_SECONDS: u64 = 660;
 const LIFETIME: Duration = Duration::from_secs(LIFETIME_SECONDS);
 
 /// How long a nameplate isn't handed out again.
-const HOLD_BACK: Duration = Duration::from_secs(60 * 60);
+const QUARANTINE: Duration = Duration::from_secs(60 * 60);
 
 /// One nameplate in so many may be live: who tries one at random meets a session in 2 % of cases.
-const ONE_LIVE_IN: u32 = 50;
+const NAMEPLATES_PER_LIVE: u32 = 50;
 
 /// One nameplate in so many may be held back. Reached only by a flood of short sessions.
-const ONE_HELD_IN: u32 = 5;
+const NAMEPLATES_PER_QUARANTINED: u32 = 5;
 
 /// How often a free nameplate is looked for. With a fifth of them taken, all tries fail once in 10^40.
-const TRIES: usize = 64;
+const MAX_PICK_ATTEMPTS: usize = 64;
 
 /// What proves that a session is one's own: a number that only its opener and the service know.
-pub(crate) type Owner = [u8; 16];
+pub(crate) type OwnerId = [u8; 16];
 
 /// No nameplate is free, or none may be given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +41,26 @@ pub(crate) struct NoNameplate;
 
 /// Why a session couldn't be reached or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missed {
+pub(crate) enum LookupError {
     /// No such session, or not any more.
     Unknown,
     /// The session is there, but its customer's address isn't known yet.
     NotReady,
     /// Looked up or changed too often.
-    TooMany(TooMany),
+    RateLimited(RateLimited),
 }
 
-impl From<TooMany> for Missed {
-    fn from(too_many: TooMany) -> Self {
-        Self::TooMany(too_many)
+impl From<RateLimited> for LookupError {
+    fn from(limited: RateLimited) -> Self {
+        Self::RateLimited(limited)
     }
 }
 
 /// How often one session may be looked up, and have its address changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SessionRates {
-    pub(crate) lookups: Rate,
-    pub(crate) addresses: Rate,
+pub(crate) struct SessionQuotas {
+    pub(crate) lookups: Quota,
+    pub(crate) addresses: Quota,
 }
 
 /// Every session that waits.
@@ -71,10 +71,10 @@ pub(crate) struct Directory {
     expiring: VecDeque<(Duration, Nameplate)>,
     /// When each nameplate that is held back is free again, oldest first.
     held: VecDeque<(Duration, Nameplate)>,
-    remoteus: Count,
-    ecom: Count,
-    most_sessions: usize,
-    rates: SessionRates,
+    remoteus: SlotCount,
+    ecom: SlotCount,
+    max_sessions: usize,
+    rates: SessionQuotas,
 }
 
 #[derive(Debug)]
@@ -85,30 +85,30 @@ enum Slot {
 
 #[derive(Debug)]
 struct Session {
-    owner: Owner,
+    owner: OwnerId,
     expires: Duration,
     /// JSON, checked by whoever brought it.
     address: Option<Box<str>>,
-    lookups: Meter,
-    addresses: Meter,
+    lookups: Gcra,
+    addresses: Gcra,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Count {
+struct SlotCount {
     live: u32,
     held: u32,
 }
 
 impl Directory {
-    /// An empty directory that takes at most `most_sessions` at a time.
-    pub(crate) fn new(most_sessions: usize, rates: SessionRates) -> Self {
+    /// An empty directory that takes at most `max_sessions` at a time.
+    pub(crate) fn new(max_sessions: usize, rates: SessionQuotas) -> Self {
         Self {
             slots: HashMap::new(),
             expiring: VecDeque::new(),
             held: VecDeque::new(),
-            remoteus: Count::default(),
-            ecom: Count::default(),
-            most_sessions,
+            remoteus: SlotCount::default(),
+            ecom: SlotCount::default(),
+            max_sessions,
             rates,
         }
     }
@@ -117,21 +117,21 @@ impl Directory {
     pub(crate) fn open(
         &mut self,
         form: CodeForm,
-        owner: Owner,
+        owner: OwnerId,
         now: Duration,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Nameplate, NoNameplate> {
         self.expire(now);
         let count = self.count(form);
-        if count.live >= form.nameplates() / ONE_LIVE_IN
-            || count.held >= form.nameplates() / ONE_HELD_IN
-            || self.len() >= self.most_sessions
+        if count.live >= form.nameplates() / NAMEPLATES_PER_LIVE
+            || count.held >= form.nameplates() / NAMEPLATES_PER_QUARANTINED
+            || self.len() >= self.max_sessions
         {
             return Err(NoNameplate);
         }
         let nameplate = self.pick(form, random).ok_or(NoNameplate)?;
         let expires = now + LIFETIME;
-        let (lookups, addresses) = (Meter::default(), Meter::default());
+        let (lookups, addresses) = (Gcra::default(), Gcra::default());
         let session = Session {
             owner,
             expires,
@@ -149,14 +149,14 @@ impl Directory {
     pub(crate) fn set_address(
         &mut self,
         nameplate: Nameplate,
-        owner: &Owner,
+        owner: &OwnerId,
         address: Box<str>,
         now: Duration,
-    ) -> Result<(), Missed> {
+    ) -> Result<(), LookupError> {
         let rate = self.rates.addresses;
-        let session = self.session(nameplate, now).ok_or(Missed::Unknown)?;
+        let session = self.session(nameplate, now).ok_or(LookupError::Unknown)?;
         if session.owner != *owner {
-            return Err(Missed::Unknown);
+            return Err(LookupError::Unknown);
         }
         session.addresses.count(rate, now)?;
         session.address = Some(address);
@@ -164,21 +164,25 @@ impl Directory {
     }
 
     /// Closes `owner`'s session; does nothing if it is closed already.
-    pub(crate) fn close(&mut self, nameplate: Nameplate, owner: &Owner, now: Duration) {
+    pub(crate) fn close(&mut self, nameplate: Nameplate, owner: &OwnerId, now: Duration) {
         if self
             .session(nameplate, now)
             .is_some_and(|session| session.owner == *owner)
         {
-            self.hold_back(nameplate, now);
+            self.quarantine(nameplate, now);
         }
     }
 
     /// Where the customer of a session can be reached: JSON.
-    pub(crate) fn look_up(&mut self, nameplate: Nameplate, now: Duration) -> Result<&str, Missed> {
+    pub(crate) fn look_up(
+        &mut self,
+        nameplate: Nameplate,
+        now: Duration,
+    ) -> Result<&str, LookupError> {
         let rate = self.rates.lookups;
-        let session = self.session(nameplate, now).ok_or(Missed::Unknown)?;
+        let session = self.session(nameplate, now).ok_or(LookupError::Unknown)?;
         session.lookups.count(rate, now)?;
-        session.address.as_deref().ok_or(Missed::NotReady)
+        session.address.as_deref().ok_or(LookupError::NotReady)
     }
 
     /// Forgets what is over by `now`.
@@ -187,7 +191,7 @@ impl Directory {
             // A slot that was closed and opened again belongs to a later session.
             let is_this = matches!(self.slots.get(&nameplate), Some(Slot::Live(session)) if session.expires == expires);
             if is_this {
-                self.hold_back(nameplate, expires);
+                self.quarantine(nameplate, expires);
             }
         }
         while let Some((_, nameplate)) = self.held.pop_front_if(|entry| entry.0 <= now) {
@@ -209,30 +213,30 @@ impl Directory {
         }
     }
 
-    fn hold_back(&mut self, nameplate: Nameplate, from: Duration) {
-        self.slots.insert(nameplate, Slot::Held);
-        self.held.push_back((from + HOLD_BACK, nameplate));
+    fn quarantine(&mut self, nameplate: Nameplate, from: Duration) {
+        self.slots.insert(nameplate, Slot::Quarantined);
+        self.held.push_back((from + QUARANTINE, nameplate));
         let count = self.count_mut(nameplate.form());
         count.live -= 1;
         count.held += 1;
     }
 
     fn pick(&self, form: CodeForm, random: &mut dyn FnMut() -> u64) -> Option<Nameplate> {
-        let mut candidates = (0..TRIES).filter_map(|_| {
+        let mut candidates = (0..MAX_PICK_ATTEMPTS).filter_map(|_| {
             let number = u32::try_from(random() % u64::from(form.nameplates())).ok()?;
             Nameplate::from_number(form, number)
         });
         candidates.find(|nameplate| !self.slots.contains_key(nameplate))
     }
 
-    const fn count(&self, form: CodeForm) -> Count {
+    const fn count(&self, form: CodeForm) -> SlotCount {
         match form {
             CodeForm::Remoteus => self.remoteus,
             CodeForm::Ecom => self.ecom,
         }
     }
 
-    const fn count_mut(&mut self, form: CodeForm) -> &mut Count {
+    const fn count_mut(&mut self, form: CodeForm) -> &mut SlotCount {
         match form {
             CodeForm::Remoteus => &mut self.remoteus,
             CodeForm::Ecom => &mut self.ecom,
@@ -246,14 +250,14 @@ mod tests {
 
     use super::*;
 
-    const OWNER: Owner = [1; 16];
-    const THIEF: Owner = [2; 16];
+    const OWNER: OwnerId = [1; 16];
+    const THIEF: OwnerId = [2; 16];
     const FORM: CodeForm = CodeForm::Remoteus;
 
     fn directory() -> Directory {
-        let rates = SessionRates {
-            lookups: Rate::UNLIMITED,
-            addresses: Rate::UNLIMITED,
+        let rates = SessionQuotas {
+            lookups: Quota::UNLIMITED,
+            addresses: Quota::UNLIMITED,
         };
         Directory::new(100_000, rates)
     }
@@ -287,7 +291,10 @@ mod tests {
         let mut directory = directory();
         let nameplate = open(&mut directory, at(0), 7).unwrap();
         assert_eq!(nameplate.as_str(), "000007");
-        assert_eq!(directory.look_up(nameplate, at(1)), Err(Missed::NotReady));
+        assert_eq!(
+            directory.look_up(nameplate, at(1)),
+            Err(LookupError::NotReady)
+        );
         directory
             .set_address(nameplate, &OWNER, "{}".into(), at(2))
             .unwrap();
@@ -303,7 +310,7 @@ mod tests {
         let mut directory = directory();
         let nameplate = reachable(&mut directory, at(0));
         let stolen = directory.set_address(nameplate, &THIEF, "evil".into(), at(1));
-        assert_eq!(stolen, Err(Missed::Unknown));
+        assert_eq!(stolen, Err(LookupError::Unknown));
         directory.close(nameplate, &THIEF, at(1));
         assert_eq!(directory.look_up(nameplate, at(1)), Ok("{}"));
     }
@@ -318,10 +325,13 @@ mod tests {
                 .is_ok()
         );
         let later = at(100 + LIFETIME_SECONDS);
-        assert_eq!(directory.look_up(nameplate, later), Err(Missed::Unknown));
+        assert_eq!(
+            directory.look_up(nameplate, later),
+            Err(LookupError::Unknown)
+        );
         assert_eq!(
             directory.set_address(nameplate, &OWNER, "{}".into(), later),
-            Err(Missed::Unknown)
+            Err(LookupError::Unknown)
         );
     }
 
@@ -331,7 +341,10 @@ mod tests {
         let nameplate = reachable(&mut directory, at(0));
         directory.close(nameplate, &OWNER, at(1));
         directory.close(nameplate, &OWNER, at(2));
-        assert_eq!(directory.look_up(nameplate, at(2)), Err(Missed::Unknown));
+        assert_eq!(
+            directory.look_up(nameplate, at(2)),
+            Err(LookupError::Unknown)
+        );
         assert_eq!(directory.len(), 0);
     }
 
@@ -402,9 +415,9 @@ mod tests {
 
     #[test]
     fn the_node_has_a_limit_of_its_own() {
-        let rates = SessionRates {
-            lookups: Rate::UNLIMITED,
-            addresses: Rate::UNLIMITED,
+        let rates = SessionQuotas {
+            lookups: Quota::UNLIMITED,
+            addresses: Quota::UNLIMITED,
         };
         let mut directory = Directory::new(2, rates);
         assert!(open(&mut directory, at(0), 1).is_ok());
@@ -424,10 +437,10 @@ mod tests {
 
     #[test]
     fn one_session_is_looked_up_and_changed_only_so_often() {
-        let rate = Rate::new(2, at(10));
+        let rate = Quota::new(2, at(10));
         let mut directory = Directory::new(
             10,
-            SessionRates {
+            SessionQuotas {
                 lookups: rate,
                 addresses: rate,
             },
@@ -439,12 +452,12 @@ mod tests {
                 .is_ok()
         );
         let missed = directory.set_address(nameplate, &OWNER, "{}".into(), at(0));
-        assert_eq!(missed, Err(Missed::TooMany(TooMany(at(10)))));
+        assert_eq!(missed, Err(LookupError::RateLimited(RateLimited(at(10)))));
         assert!(directory.look_up(nameplate, at(0)).is_ok());
         assert!(directory.look_up(nameplate, at(0)).is_ok());
         assert_eq!(
             directory.look_up(nameplate, at(0)),
-            Err(Missed::TooMany(TooMany(at(10))))
+            Err(LookupError::RateLimited(RateLimited(at(10))))
         );
         assert!(directory.look_up(nameplate, at(10)).is_ok());
     }

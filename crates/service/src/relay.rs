@@ -38,44 +38,44 @@ use iroh_relay::{
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
-use crate::{api::ApiError, server::Peer, state::Shared, tokens::TokenHash};
+use crate::{api::ApiError, server::Peer, state::SharedState, tokens::TokenHash};
 
 /// How long a client may take to say who it is.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest message; iroh's own are at most 64 KiB and a few bytes.
-const MAX_MESSAGE: usize = 128 * 1024;
+const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
 /// What is read at once, in bytes. Small, since most connections only wait, and each has such a buffer;
 /// longer messages make room for themselves.
-const READ_BUFFER: usize = 2 * 1024;
+const READ_BUFFER_BYTES: usize = 2 * 1024;
 
 /// How many bytes are gathered before they are written, unless there is nothing more to gather.
-const WRITE_BUFFER: usize = 16 * 1024;
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// How many messages wait for one client. Fewer than iroh's 512: an old picture is of no use.
-const QUEUE: usize = 128;
+const SEND_QUEUE_MESSAGES: usize = 128;
 
 /// How many endpoints' keys are kept ready-made.
-const KEY_CACHE: usize = 16 * 1024;
+const KEY_CACHE_ENTRIES: usize = 16 * 1024;
 
 /// The relay of one service.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct RelayServer {
     door: Arc<dyn DynAccessControl>,
-    bytes_a_second: u32,
+    bytes_per_second: u32,
     clients: Clients,
     key_cache: KeyCache,
     metrics: Arc<Metrics>,
 }
 
-impl Hub {
-    pub(crate) fn new(state: Shared) -> Arc<Self> {
+impl RelayServer {
+    pub(crate) fn new(state: SharedState) -> Arc<Self> {
         Arc::new(Self {
-            bytes_a_second: state.limits.relay_bytes_a_second,
-            door: Arc::new(Door(state)),
+            bytes_per_second: state.limits.relay_bytes_per_second,
+            door: Arc::new(RelayAuth(state)),
             clients: Clients::default(),
-            key_cache: KeyCache::new(KEY_CACHE),
+            key_cache: KeyCache::new(KEY_CACHE_ENTRIES),
             metrics: Arc::default(),
         })
     }
@@ -87,7 +87,7 @@ impl Hub {
 }
 
 /// The paths where iroh's clients look for a relay.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(hub: Arc<Hub>) -> Router<S> {
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(hub: Arc<RelayServer>) -> Router<S> {
     Router::new()
         .route(RELAY_PATH, get(connect))
         .route(RELAY_PROBE_PATH, get(probe))
@@ -100,7 +100,7 @@ async fn probe() -> impl IntoResponse {
 }
 
 async fn connect(
-    Extension(hub): Extension<Arc<Hub>>,
+    Extension(hub): Extension<Arc<RelayServer>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
@@ -110,24 +110,24 @@ async fn connect(
     };
     upgrade
         .protocols([ProtocolVersion::V2.to_str()])
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_MESSAGE * 4)
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_MESSAGE_BYTES * 4)
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| hub.admit(socket, parts, peer))
 }
 
-impl Hub {
+impl RelayServer {
     async fn admit(self: Arc<Self>, socket: WebSocket, parts: Parts, peer: Peer) {
-        let Some(mut socket) = Framed::new(socket, self.bytes_a_second, peer) else {
+        let Some(mut socket) = RelaySocket::new(socket, self.bytes_per_second, peer) else {
             return;
         };
-        match timeout(HANDSHAKE_TIME, self.greet(&mut socket, parts)).await {
+        match timeout(HANDSHAKE_TIMEOUT, self.authenticate(&mut socket, parts)).await {
             Ok(Ok(guard)) => {
                 let stream = RelayedStream::new(socket, self.key_cache.clone());
                 let mut config = Config::new(guard, stream, ProtocolVersion::V2);
-                config.channel_capacity = QUEUE;
+                config.channel_capacity = SEND_QUEUE_MESSAGES;
                 self.clients.register(config, self.metrics.clone());
             }
             // What went wrong in detail may quote the client's proof: it stays out of the log.
@@ -136,9 +136,9 @@ impl Hub {
         }
     }
 
-    async fn greet(
+    async fn authenticate(
         &self,
-        socket: &mut Framed,
+        socket: &mut RelaySocket,
         parts: Parts,
     ) -> Result<OnDisconnectGuard, handshake::Error> {
         let proof = parts.headers.get(CLIENT_AUTH_HEADER).cloned();
@@ -150,9 +150,9 @@ impl Hub {
 
 /// Lets in who has a pass.
 #[derive(Debug)]
-struct Door(Shared);
+struct RelayAuth(SharedState);
 
-impl AccessControl for Door {
+impl AccessControl for RelayAuth {
     async fn on_connect(&self, request: &ClientRequest) -> Access {
         let now = self.0.clock.now();
         let token = request.auth_token().map(|token| TokenHash::of(&token));
@@ -173,7 +173,7 @@ impl AccessControl for Door {
 
 /// A WebSocket as iroh's relay wants it: whole binary messages, both ways, and no more of them than the
 /// client may send.
-struct Framed {
+struct RelaySocket {
     socket: WebSocket,
     allowance: Bucket,
     pause: Option<Pin<Box<Sleep>>>,
@@ -181,9 +181,9 @@ struct Framed {
     _peer: Peer,
 }
 
-impl Framed {
-    fn new(socket: WebSocket, bytes_a_second: u32, peer: Peer) -> Option<Self> {
-        let rate = i64::from(bytes_a_second);
+impl RelaySocket {
+    fn new(socket: WebSocket, bytes_per_second: u32, peer: Peer) -> Option<Self> {
+        let rate = i64::from(bytes_per_second);
         let allowance = Bucket::new(rate * 2, rate, Duration::from_millis(100)).ok()?;
         Some(Self {
             socket,
@@ -207,7 +207,7 @@ impl Framed {
     }
 }
 
-impl Stream for Framed {
+impl Stream for RelaySocket {
     type Item = Result<axum::body::Bytes, StreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -230,7 +230,7 @@ impl Stream for Framed {
     }
 }
 
-impl Sink<axum::body::Bytes> for Framed {
+impl Sink<axum::body::Bytes> for RelaySocket {
     type Error = StreamError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
@@ -254,7 +254,7 @@ impl Sink<axum::body::Bytes> for Framed {
 
 /// The WebSocket's TLS session is out of reach; clients prove their key by a challenge instead, which
 /// costs one round trip when they connect.
-impl ExportKeyingMaterial for Framed {
+impl ExportKeyingMaterial for RelaySocket {
     fn export_keying_material<T: AsMut<[u8]>>(
         &self,
         _: T,

@@ -12,10 +12,10 @@ use tracing::{info, warn};
 use crate::config::StartError;
 
 /// How often the file is looked at, at most.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longer than any list, in bytes.
-const MAX_FILE: u64 = 512 * 1024;
+const MAX_FILE_BYTES: u64 = 512 * 1024;
 
 /// The newest good list.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ pub(crate) struct RevocationFile {
     vendors: Vec<VendorPublicKey>,
     changed: Option<SystemTime>,
     looked: Duration,
-    newest: Newest,
+    newest: RevocationSnapshot,
 }
 
 /// A list and the text that proves it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Newest {
+pub(crate) struct RevocationSnapshot {
     pub(crate) list: Arc<Revocations>,
     pub(crate) text: Option<Arc<str>>,
 }
@@ -41,7 +41,7 @@ impl RevocationFile {
         vendors: Vec<VendorPublicKey>,
     ) -> Result<Self, StartError> {
         let looked = Duration::ZERO;
-        let newest = Newest::default();
+        let newest = RevocationSnapshot::default();
         let mut file = Self {
             path,
             vendors,
@@ -62,8 +62,8 @@ impl RevocationFile {
     }
 
     /// The newest good list; a changed file is read again. A bad or older one is left aside, loudly.
-    pub(crate) fn newest(&mut self, now: Duration) -> Newest {
-        if now >= self.looked + LOOK_EVERY
+    pub(crate) fn newest(&mut self, now: Duration) -> RevocationSnapshot {
+        if now >= self.looked + CHECK_INTERVAL
             && let Some(path) = self.path.clone()
         {
             self.looked = now;
@@ -92,7 +92,7 @@ impl RevocationFile {
         let found = signed.verify(&self.vendors).map_err(bad)?;
         let mut list = (*self.newest.list).clone();
         list.advance(found).map_err(bad)?;
-        self.newest = Newest {
+        self.newest = RevocationSnapshot {
             list: Arc::new(list),
             text: Some(signed.to_text().into()),
         };
@@ -110,7 +110,7 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     std::fs::File::open(path)?
-        .take(MAX_FILE)
+        .take(MAX_FILE_BYTES)
         .read_to_string(&mut text)?;
     Ok(text)
 }

@@ -27,33 +27,33 @@ use tracing::{debug, info, warn};
 use crate::{
     api,
     config::{Config, Limits, StartError},
-    rate::Caller,
-    relay::Hub,
-    state::{Shared, State},
+    rate_limit::ClientNetwork,
+    relay::RelayServer,
+    state::{SharedState, State},
     tls,
 };
 
 /// How long a request's head may take, and how long an idle connection is kept.
-const HEAD_TIME: Duration = Duration::from_secs(15);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long TLS may take to begin.
-const TLS_TIME: Duration = Duration::from_secs(10);
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection for requests may last; then a request that is under way is still answered.
-const CONNECTION_TIME: Duration = Duration::from_secs(5 * 60);
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// The longest head of a request, in bytes.
-const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// How often what is over is forgotten.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long requests and relayed connections have to end in good order, each.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// A running service. Dropping it stops it in good order, if the runtime goes on.
 #[derive(Debug)]
-pub struct Running {
+pub struct ServiceHandle {
     /// What it listens on.
     pub addr: SocketAddr,
     /// What it listens on, as a URL.
@@ -64,7 +64,7 @@ pub struct Running {
     task: JoinHandle<()>,
 }
 
-impl Running {
+impl ServiceHandle {
     /// Stops in good order, within five seconds: takes nothing new, lets requests finish, ends relayed
     /// connections.
     pub async fn shutdown(self) {
@@ -79,7 +79,7 @@ impl Running {
 ///
 /// # Errors
 /// The address, the URL, the certificate or the revocation list can't be used.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let scheme = if acceptor.is_some() { "https" } else { "http" };
     let listen_error = |error| StartError::Listen {
@@ -98,10 +98,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
         );
     }
-    let hub = Hub::new(state.clone());
+    let hub = RelayServer::new(state.clone());
     let router = api::router(state.clone(), hub.clone());
     let (stop, stopped) = watch::channel(());
-    let connections = Connections::new(&state.limits);
+    let connections = ConnectionLimiter::new(&state.limits);
     let server = Server {
         state,
         hub,
@@ -112,7 +112,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
     info!(%listening, %url, "service started");
     let task = tokio::spawn(server.run(listener));
-    Ok(Running {
+    Ok(ServiceHandle {
         addr,
         listening,
         url,
@@ -135,18 +135,18 @@ fn public_url(config: &Config, addr: SocketAddr, listening: &str) -> Result<Stri
 
 /// What every connection needs.
 struct Server {
-    state: Shared,
-    hub: Arc<Hub>,
+    state: SharedState,
+    hub: Arc<RelayServer>,
     router: Router,
     acceptor: Option<TlsAcceptor>,
-    connections: Arc<Connections>,
+    connections: Arc<ConnectionLimiter>,
     stopped: watch::Receiver<()>,
 }
 
 impl Server {
     async fn run(self, listener: TcpListener) {
         let mut tasks = JoinSet::new();
-        let mut sweep = interval(SWEEP_EVERY);
+        let mut sweep = interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopped = self.stopped.clone();
         loop {
@@ -170,8 +170,8 @@ impl Server {
     }
 
     fn take(&self, stream: TcpStream, address: SocketAddr, tasks: &mut JoinSet<()>) {
-        let caller = Caller::of(address.ip());
-        let Some(peer) = Connections::enter(&self.connections, caller) else {
+        let network = ClientNetwork::of(address.ip());
+        let Some(peer) = ConnectionLimiter::enter(&self.connections, network) else {
             debug!("too many connections: one was closed at once");
             return;
         };
@@ -185,10 +185,10 @@ impl Server {
 
     async fn finish(self, mut tasks: JoinSet<()>) {
         let done = async { while tasks.join_next().await.is_some() {} };
-        if timeout(GRACE, done).await.is_err() {
+        if timeout(SHUTDOWN_GRACE, done).await.is_err() {
             tasks.shutdown().await;
         }
-        if timeout(GRACE, self.hub.shutdown()).await.is_err() {
+        if timeout(SHUTDOWN_GRACE, self.hub.shutdown()).await.is_err() {
             warn!("some relayed connections didn't end in time");
         }
         info!("service stopped");
@@ -211,7 +211,7 @@ impl Connection {
         let Some(acceptor) = acceptor else {
             return self.serve_http(stream).await;
         };
-        match timeout(TLS_TIME, acceptor.accept(stream)).await {
+        match timeout(TLS_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_http(stream).await,
             Ok(Err(error)) => debug!(%error, "TLS failed"),
             Err(_) => debug!("TLS took too long"),
@@ -227,16 +227,16 @@ impl Connection {
         let service = service_fn(move |request| answer(router.clone(), peer.clone(), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIME)
-            .max_buf_size(MAX_HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => Ok(ended),
-            () = until_over(&mut stopped) => {
+            () = stopped_or_expired(&mut stopped) => {
                 connection.as_mut().graceful_shutdown();
-                timeout(GRACE, connection).await
+                timeout(SHUTDOWN_GRACE, connection).await
             }
         };
         if !matches!(ended, Ok(Ok(()))) {
@@ -246,9 +246,9 @@ impl Connection {
 }
 
 /// Until the service stops, or the connection has lasted long enough.
-async fn until_over(stopped: &mut watch::Receiver<()>) {
+async fn stopped_or_expired(stopped: &mut watch::Receiver<()>) {
     // An error means that the service's handle was dropped, which stops it too.
-    let _ = timeout(CONNECTION_TIME, stopped.changed()).await;
+    let _ = timeout(MAX_CONNECTION_AGE, stopped.changed()).await;
 }
 
 async fn answer(
@@ -262,28 +262,28 @@ async fn answer(
 
 /// Who is at the other end. As long as one of its clones lives, it counts as one connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer(Arc<Place>);
+pub(crate) struct Peer(Arc<ConnectionPermit>);
 
 impl Peer {
-    pub(crate) fn caller(&self) -> Caller {
-        self.0.caller
+    pub(crate) fn network(&self) -> ClientNetwork {
+        self.0.network
     }
 }
 
 #[derive(Debug)]
-struct Place {
-    caller: Caller,
-    connections: Arc<Connections>,
+struct ConnectionPermit {
+    network: ClientNetwork,
+    connections: Arc<ConnectionLimiter>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.connections.open();
         open.all -= 1;
-        if let Some(count) = open.by_caller.get_mut(&self.caller) {
+        if let Some(count) = open.by_caller.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                open.by_caller.remove(&self.caller);
+                open.by_caller.remove(&self.network);
             }
         }
     }
@@ -291,7 +291,7 @@ impl Drop for Place {
 
 /// How many connections there are.
 #[derive(Debug)]
-struct Connections {
+struct ConnectionLimiter {
     most: usize,
     most_a_caller: u32,
     open: Mutex<Open>,
@@ -300,32 +300,32 @@ struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    by_caller: HashMap<Caller, u32>,
+    by_caller: HashMap<ClientNetwork, u32>,
 }
 
-impl Connections {
+impl ConnectionLimiter {
     fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             most: limits.connections,
-            most_a_caller: limits.connections_an_address,
+            most_a_caller: limits.connections_per_address,
             open: Mutex::default(),
         })
     }
 
     /// A place for one more connection, if there is one.
-    fn enter(connections: &Arc<Self>, caller: Caller) -> Option<Peer> {
+    fn enter(connections: &Arc<Self>, network: ClientNetwork) -> Option<Peer> {
         let mut open = connections.open();
         if open.all >= connections.most {
             return None;
         }
-        let count = open.by_caller.entry(caller).or_default();
+        let count = open.by_caller.entry(network).or_default();
         if *count >= connections.most_a_caller {
             return None;
         }
         *count += 1;
         open.all += 1;
-        Some(Peer(Arc::new(Place {
-            caller,
+        Some(Peer(Arc::new(ConnectionPermit {
+            network,
             connections: connections.clone(),
         })))
     }
@@ -343,13 +343,13 @@ mod tests {
     fn connections_are_counted_while_they_live() {
         let limits = Limits {
             connections: 3,
-            connections_an_address: 2,
+            connections_per_address: 2,
             ..Limits::default()
         };
-        let connections = Connections::new(&limits);
+        let connections = ConnectionLimiter::new(&limits);
         let [first, second] =
-            ["192.0.2.1", "192.0.2.2"].map(|address| Caller::of(address.parse().unwrap()));
-        let enter = |caller| Connections::enter(&connections, caller);
+            ["192.0.2.1", "192.0.2.2"].map(|address| ClientNetwork::of(address.parse().unwrap()));
+        let enter = |network| ConnectionLimiter::enter(&connections, network);
         let one = enter(first).unwrap();
         let two = enter(first).unwrap();
         assert!(enter(first).is_none(), "two of one address");

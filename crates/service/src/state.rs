@@ -12,24 +12,24 @@ use iroh_relay::server::ConnectionId;
 use tracing::debug;
 
 use crate::{
-    agents::{AgentRates, Agents, Answered},
+    agents::{AgentQuotas, Agents, UsedChallenges},
     clock::Clock,
     config::{Config, Limits, StartError},
-    directory::{Directory, LIFETIME_SECONDS, SessionRates},
-    passes::Passes,
-    rate::{Caller, Meters},
-    revocations::{Newest, RevocationFile},
+    directory::{Directory, LIFETIME_SECONDS, SessionQuotas},
+    rate_limit::{ClientNetwork, KeyedRateLimiter},
+    relay_tokens::RelayTokens,
+    revocations::{RevocationFile, RevocationSnapshot},
     tokens::{TokenHash, TokenKey, opaque},
 };
 
 /// How many addresses each limit remembers.
-const ADDRESSES: usize = 65_536;
+const MAX_TRACKED_NETWORKS: usize = 65_536;
 
 /// How long a relay token given with a look-up waits for its first connection.
-const AGENT_PASS: Duration = Duration::from_secs(2 * 60);
+const AGENT_RELAY_TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
 
 /// How many passes there may be for each session that may wait: the customer's, and some agents'.
-const PASSES_A_SESSION: usize = 4;
+const RELAY_TOKENS_PER_SESSION: usize = 4;
 
 /// What the parts of a service share.
 #[derive(Debug)]
@@ -44,19 +44,19 @@ pub(crate) struct State {
     pub(crate) key: TokenKey,
     directory: Mutex<Directory>,
     agents: Mutex<Agents>,
-    answered: Mutex<Answered>,
-    passes: Mutex<Passes<ConnectionId>>,
+    answered: Mutex<UsedChallenges>,
+    passes: Mutex<RelayTokens<ConnectionId>>,
     revocations: Mutex<RevocationFile>,
-    callers: Mutex<Callers>,
+    client_limiters: Mutex<ClientLimiters>,
 }
 
 /// What is counted per address.
 #[derive(Debug)]
-pub(crate) struct Callers {
-    pub(crate) requests: Meters<Caller>,
-    pub(crate) opening: Meters<Caller>,
-    pub(crate) proving: Meters<Caller>,
-    pub(crate) lookups: Meters<Caller>,
+pub(crate) struct ClientLimiters {
+    pub(crate) requests: KeyedRateLimiter<ClientNetwork>,
+    pub(crate) opening: KeyedRateLimiter<ClientNetwork>,
+    pub(crate) proving: KeyedRateLimiter<ClientNetwork>,
+    pub(crate) lookups: KeyedRateLimiter<ClientNetwork>,
 }
 
 impl State {
@@ -73,23 +73,23 @@ impl State {
         }
         let relay_url = origin.parse().expect("an origin is a URL");
         let key = TokenKey::new(random().map_err(StartError::Randomness)?);
-        let rates = SessionRates {
-            lookups: limits.lookups_a_nameplate,
+        let rates = SessionQuotas {
+            lookups: limits.lookups_per_nameplate,
             addresses: limits.address_changes,
         };
-        let agent_rates = AgentRates {
-            tokens: limits.tokens_an_agent,
-            lookups: limits.lookups_an_agent,
+        let agent_rates = AgentQuotas {
+            tokens: limits.tokens_per_agent,
+            lookups: limits.lookups_per_agent,
         };
         Ok(Self {
             directory: Mutex::new(Directory::new(limits.sessions, rates)),
             agents: Mutex::new(Agents::new(agent_rates)),
             answered: Mutex::default(),
-            passes: Mutex::new(Passes::new(
-                limits.sessions.saturating_mul(PASSES_A_SESSION),
+            passes: Mutex::new(RelayTokens::new(
+                limits.sessions.saturating_mul(RELAY_TOKENS_PER_SESSION),
             )),
             revocations: Mutex::new(RevocationFile::open(revocations, vendors.clone())?),
-            callers: Mutex::new(Callers::new(&limits)),
+            client_limiters: Mutex::new(ClientLimiters::new(&limits)),
             clock,
             limits,
             origin,
@@ -107,20 +107,20 @@ impl State {
         lock(&self.agents)
     }
 
-    pub(crate) fn answered(&self) -> MutexGuard<'_, Answered> {
+    pub(crate) fn answered(&self) -> MutexGuard<'_, UsedChallenges> {
         lock(&self.answered)
     }
 
-    pub(crate) fn passes(&self) -> MutexGuard<'_, Passes<ConnectionId>> {
+    pub(crate) fn passes(&self) -> MutexGuard<'_, RelayTokens<ConnectionId>> {
         lock(&self.passes)
     }
 
-    pub(crate) fn callers(&self) -> MutexGuard<'_, Callers> {
-        lock(&self.callers)
+    pub(crate) fn client_limiters(&self) -> MutexGuard<'_, ClientLimiters> {
+        lock(&self.client_limiters)
     }
 
     /// The newest revocation list; agents whom it revokes lose their tokens with it.
-    pub(crate) fn revocations(&self) -> Newest {
+    pub(crate) fn revocations(&self) -> RevocationSnapshot {
         let now = self.clock.now();
         let (newest, is_new) = {
             let mut file = lock(&self.revocations);
@@ -136,13 +136,13 @@ impl State {
     }
 
     /// A relay token for a customer: good as long as the session may wait.
-    pub(crate) fn customer_pass(&self) -> Option<String> {
+    pub(crate) fn issue_customer_relay_token(&self) -> Option<String> {
         self.pass(Duration::from_secs(LIFETIME_SECONDS))
     }
 
     /// A relay token for an agent who is about to dial.
-    pub(crate) fn agent_pass(&self) -> Option<String> {
-        self.pass(AGENT_PASS)
+    pub(crate) fn issue_agent_relay_token(&self) -> Option<String> {
+        self.pass(AGENT_RELAY_TOKEN_LIFETIME)
     }
 
     fn pass(&self, good_for: Duration) -> Option<String> {
@@ -172,13 +172,13 @@ impl State {
     }
 }
 
-impl Callers {
+impl ClientLimiters {
     fn new(limits: &Limits) -> Self {
         Self {
-            requests: Meters::new(limits.requests, ADDRESSES),
-            opening: Meters::new(limits.opening, ADDRESSES),
-            proving: Meters::new(limits.proving, ADDRESSES),
-            lookups: Meters::new(limits.lookups_an_address, ADDRESSES),
+            requests: KeyedRateLimiter::new(limits.requests, MAX_TRACKED_NETWORKS),
+            opening: KeyedRateLimiter::new(limits.opening, MAX_TRACKED_NETWORKS),
+            proving: KeyedRateLimiter::new(limits.proving, MAX_TRACKED_NETWORKS),
+            lookups: KeyedRateLimiter::new(limits.lookups_per_address, MAX_TRACKED_NETWORKS),
         }
     }
 }
@@ -196,4 +196,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What handlers hold.
-pub(crate) type Shared = Arc<State>;
+pub(crate) type SharedState = Arc<State>;

@@ -12,7 +12,7 @@ use etatuki_trust::Nameplate;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::directory::Owner;
+use crate::directory::OwnerId;
 
 const OWNER_CONTEXT: &[u8] = b"etatuki owner token v1\0";
 const CHALLENGE_CONTEXT: &[u8] = b"etatuki challenge v1\0";
@@ -30,13 +30,13 @@ impl TokenKey {
     }
 
     /// The text that proves that `nameplate`'s session is `owner`'s.
-    pub(crate) fn owner_token(&self, nameplate: Nameplate, owner: &Owner) -> String {
+    pub(crate) fn owner_token(&self, nameplate: Nameplate, owner: &OwnerId) -> String {
         let tag = self.tag(OWNER_CONTEXT, &[owner, nameplate.as_str().as_bytes()]);
         URL_SAFE_NO_PAD.encode([*owner, tag].concat())
     }
 
     /// Whose token `text` is, if the service gave it out for `nameplate`.
-    pub(crate) fn owner(&self, nameplate: Nameplate, text: &str) -> Option<Owner> {
+    pub(crate) fn owner(&self, nameplate: Nameplate, text: &str) -> Option<OwnerId> {
         let (owner, tag) = halves(&decode::<32>(text)?);
         let parts = [owner.as_slice(), nameplate.as_str().as_bytes()];
         self.is_tag(OWNER_CONTEXT, &parts, &tag).then_some(owner)

@@ -13,7 +13,7 @@ use std::{
 use etatuki_link::{Attempt, CustomerEndpoint, CustomerStreams, Offer, RelayAccess};
 use etatuki_protocol::{CustomerInfo, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
-use etatuki_service::{Config, Running};
+use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, Revocations, SessionCode,
     UnixTime, VendorKey,
@@ -24,7 +24,7 @@ pub(crate) const DAY: u64 = 86_400;
 
 /// A service, and a folder with the agent's file.
 pub(crate) struct World {
-    pub(crate) service: Running,
+    pub(crate) service: ServiceHandle,
     pub(crate) folder: tempfile::TempDir,
     vendor: VendorKey,
 }

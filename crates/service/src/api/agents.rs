@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     server::Peer,
-    state::{Shared, State as Service, random},
+    state::{SharedState, State as Service, random},
     tokens::{TokenHash, decode, opaque},
 };
 
@@ -28,11 +28,11 @@ const TOKEN_SECONDS: u64 = 3600;
 
 /// `GET /v1/challenge`
 pub(super) async fn challenge(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.callers().proving.count(peer.caller(), now)?;
+    state.client_limiters().proving.count(peer.network(), now)?;
     let random = random().map_err(|_| ApiError::Internal)?;
     let challenge = URL_SAFE_NO_PAD.encode(state.key.challenge(now, random));
     Ok(Json(Challenge { challenge }).into_response())
@@ -45,7 +45,7 @@ struct Challenge {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenBody {
+pub(super) struct TokenRequest {
     card: String,
     challenge: String,
     proof: String,
@@ -53,12 +53,12 @@ pub(super) struct TokenBody {
 
 /// `POST /v1/agents/token`
 pub(super) async fn token(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
-    Body(body): Body<TokenBody>,
+    Body(body): Body<TokenRequest>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.callers().proving.count(peer.caller(), now)?;
+    state.client_limiters().proving.count(peer.network(), now)?;
     let (serial, good_for) = verify(&state, &body, now)?;
     let token = opaque(random().map_err(|_| ApiError::Internal)?);
     let expires = now + Duration::from_secs(good_for);
@@ -82,7 +82,7 @@ struct Token {
 /// The card's serial, and for how many seconds a token may be good.
 ///
 /// A challenge is used up only by a good proof, so that who saw a card can't spend others' challenges.
-fn verify(state: &Service, body: &TokenBody, now: Duration) -> ApiResult<(u64, u64)> {
+fn verify(state: &Service, body: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
     let refused = |error| ApiError::Card(error, state.origin.clone());
     let today: UnixTime = state.clock.unix();
     let card = AgentCard::from_text(&body.card).map_err(refused)?;
@@ -107,7 +107,7 @@ fn verify(state: &Service, body: &TokenBody, now: Duration) -> ApiResult<(u64, u
 }
 
 /// `GET /v1/revocations`
-pub(super) async fn revocations(State(state): State<Shared>) -> Response {
+pub(super) async fn revocations(State(state): State<SharedState>) -> Response {
     match state.revocations().text {
         Some(text) => text.to_string().into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 
 /// The longest body, in bytes.
-const MAX_BODY: usize = 16 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that was read and understood.
 pub(super) struct Body<T>(pub(super) T);
@@ -23,8 +23,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let body = to_bytes(request.into_body(), MAX_BODY);
-        let bytes = tokio::time::timeout(BODY_TIME, body)
+        let body = to_bytes(request.into_body(), MAX_BODY_BYTES);
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, body)
             .await
             .map_err(|_| ApiError::Timeout)?
             // A broken connection ends here too; then nobody reads the answer.

@@ -11,7 +11,9 @@ use etatuki_trust::CardError;
 use serde_json::json;
 use tracing::debug;
 
-use crate::{agents::Refused, directory::Missed, directory::NoNameplate, rate::TooMany};
+use crate::{
+    agents::AuthError, directory::LookupError, directory::NoNameplate, rate_limit::RateLimited,
+};
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
@@ -41,7 +43,7 @@ pub(crate) enum ApiError {
     /// The session has no address yet.
     NotReady,
     /// Too often; may be tried again after this long.
-    TooMany(Duration),
+    RateLimited(Duration),
     /// No nameplate is free, or the service is full.
     NoNameplate,
     /// Our own fault.
@@ -59,7 +61,7 @@ impl ApiError {
             Self::Unauthorised => StatusCode::UNAUTHORIZED,
             Self::BadChallenge | Self::Card(..) => StatusCode::FORBIDDEN,
             Self::NotReady => StatusCode::CONFLICT,
-            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoNameplate => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -78,7 +80,7 @@ impl ApiError {
             Self::Card(error, _) => error.name(),
             Self::UnknownNameplate => "unknown-nameplate",
             Self::NotReady => "not-ready",
-            Self::TooMany(_) => "too-many",
+            Self::RateLimited(_) => "too-many",
             Self::NoNameplate => "no-nameplate",
             Self::Internal => "internal",
         }
@@ -100,7 +102,7 @@ impl ApiError {
             Self::Card(error, _) => return sentence(&error.to_string()),
             Self::UnknownNameplate => "No session has this nameplate, or not any more.",
             Self::NotReady => "The session is there, but its customer can't be reached yet.",
-            Self::TooMany(wait) => {
+            Self::RateLimited(wait) => {
                 return format!("Too often: try again in {} seconds.", whole_seconds(*wait));
             }
             Self::NoNameplate => "Too many sessions are waiting: try again in a minute.",
@@ -116,7 +118,7 @@ impl IntoResponse for ApiError {
         let body = Json(json!({ "error": self.name(), "message": self.message() }));
         let mut response = (self.status(), body).into_response();
         match self {
-            Self::TooMany(wait) => {
+            Self::RateLimited(wait) => {
                 let seconds = HeaderValue::from(whole_seconds(wait));
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
@@ -132,27 +134,27 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<TooMany> for ApiError {
-    fn from(TooMany(wait): TooMany) -> Self {
-        Self::TooMany(wait)
+impl From<RateLimited> for ApiError {
+    fn from(RateLimited(wait): RateLimited) -> Self {
+        Self::RateLimited(wait)
     }
 }
 
-impl From<Missed> for ApiError {
-    fn from(missed: Missed) -> Self {
+impl From<LookupError> for ApiError {
+    fn from(missed: LookupError) -> Self {
         match missed {
-            Missed::Unknown => Self::UnknownNameplate,
-            Missed::NotReady => Self::NotReady,
-            Missed::TooMany(too_many) => too_many.into(),
+            LookupError::Unknown => Self::UnknownNameplate,
+            LookupError::NotReady => Self::NotReady,
+            LookupError::RateLimited(limited) => limited.into(),
         }
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
+impl From<AuthError> for ApiError {
+    fn from(refused: AuthError) -> Self {
         match refused {
-            Refused::Unauthorised => Self::Unauthorised,
-            Refused::TooMany(too_many) => too_many.into(),
+            AuthError::Unauthorised => Self::Unauthorised,
+            AuthError::RateLimited(limited) => limited.into(),
         }
     }
 }

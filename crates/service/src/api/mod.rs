@@ -18,16 +18,16 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    relay::{self, Hub},
+    relay::{self, RelayServer},
     server::Peer,
-    state::Shared,
+    state::SharedState,
 };
 use error::ApiResult;
 
 pub(crate) use error::ApiError;
 
 /// Every route of the service, the relay's included.
-pub(crate) fn router(state: Shared, hub: Arc<Hub>) -> Router {
+pub(crate) fn router(state: SharedState, hub: Arc<RelayServer>) -> Router {
     Router::new()
         .route("/v1/sessions", post(sessions::open))
         .route(
@@ -65,18 +65,18 @@ async fn health() -> &'static str {
 
 /// Counts every request of an address, whatever it asks for.
 async fn limit(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     let counted = state
-        .callers()
+        .client_limiters()
         .requests
-        .count(peer.caller(), state.clock.now());
+        .count(peer.network(), state.clock.now());
     match counted {
         Ok(()) => next.run(request).await,
-        Err(too_many) => ApiError::from(too_many).into_response(),
+        Err(limited) => ApiError::from(limited).into_response(),
     }
 }
 

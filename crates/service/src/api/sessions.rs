@@ -19,36 +19,36 @@ use super::{
     error::{ApiError, ApiResult},
 };
 use crate::{
-    directory::{LIFETIME_SECONDS, Owner},
+    directory::{LIFETIME_SECONDS, OwnerId},
     server::Peer,
-    state::{Shared, State as Service, random},
+    state::{SharedState, State as Service, random},
     tokens::TokenHash,
 };
 
 /// How many ways to one endpoint an address may name.
-const MAX_WAYS: usize = 32;
+const MAX_TRANSPORT_ADDRS: usize = 32;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OpenBody {
+pub(super) struct OpenRequest {
     form: CodeForm,
 }
 
 /// `POST /v1/sessions`
 pub(super) async fn open(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
-    Body(OpenBody { form }): Body<OpenBody>,
+    Body(OpenRequest { form }): Body<OpenRequest>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.callers().opening.count(peer.caller(), now)?;
-    let owner: Owner = random().map_err(|_| ApiError::Internal)?;
-    let token = state.customer_pass().ok_or(ApiError::NoNameplate)?;
-    let nameplate = state
-        .directory()
-        .open(form, owner, now, &mut random_number)?;
+    state.client_limiters().opening.count(peer.network(), now)?;
+    let owner: OwnerId = random().map_err(|_| ApiError::Internal)?;
+    let token = state
+        .issue_customer_relay_token()
+        .ok_or(ApiError::NoNameplate)?;
+    let nameplate = state.directory().open(form, owner, now, &mut random_u64)?;
     info!(%nameplate, %form, "session opened");
-    Ok(created(Opened {
+    Ok(created(OpenResponse {
         nameplate,
         owner: state.key.owner_token(nameplate, &owner),
         expires_in: LIFETIME_SECONDS,
@@ -60,7 +60,7 @@ pub(super) async fn open(
 }
 
 #[derive(Serialize)]
-struct Opened<'a> {
+struct OpenResponse<'a> {
     nameplate: Nameplate,
     owner: String,
     expires_in: u64,
@@ -69,20 +69,20 @@ struct Opened<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AddressBody {
+pub(super) struct AddressRequest {
     address: Value,
 }
 
 /// `PUT /v1/sessions/{nameplate}/address`
 pub(super) async fn set_address(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    Body(AddressBody { address }): Body<AddressBody>,
+    Body(AddressRequest { address }): Body<AddressRequest>,
 ) -> ApiResult<StatusCode> {
     let nameplate = nameplate(path)?;
     let owner = owner(&state, nameplate, &headers)?;
-    let address = check_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
+    let address = normalize_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
     state
         .directory()
         .set_address(nameplate, &owner, address, state.clock.now())?;
@@ -92,7 +92,7 @@ pub(super) async fn set_address(
 
 /// `DELETE /v1/sessions/{nameplate}`
 pub(super) async fn close(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
@@ -107,13 +107,13 @@ pub(super) async fn close(
 
 /// `GET /v1/sessions/{nameplate}`
 pub(super) async fn look_up(
-    State(state): State<Shared>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.callers().lookups.count(peer.caller(), now)?;
+    state.client_limiters().lookups.count(peer.network(), now)?;
     // Looked at first, so that a card that was just revoked is refused here.
     state.revocations();
     let serial = state
@@ -122,13 +122,15 @@ pub(super) async fn look_up(
     let nameplate = nameplate(path)?;
     let address = state.directory().look_up(nameplate, now)?.to_owned();
     let address = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
-    let token = state.agent_pass().ok_or(ApiError::NoNameplate)?;
+    let token = state
+        .issue_agent_relay_token()
+        .ok_or(ApiError::NoNameplate)?;
     info!(%nameplate, serial, "looked up");
     let relay = RelayAccess {
         url: &state.origin,
         token,
     };
-    Ok(Json(LookedUp {
+    Ok(Json(LookupResponse {
         form: nameplate.form(),
         address,
         relay,
@@ -137,7 +139,7 @@ pub(super) async fn look_up(
 }
 
 #[derive(Serialize)]
-struct LookedUp<'a> {
+struct LookupResponse<'a> {
     form: CodeForm,
     address: Value,
     relay: RelayAccess<'a>,
@@ -149,14 +151,14 @@ fn nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Nameplate> 
     text.parse().map_err(|_| ApiError::UnknownNameplate)
 }
 
-fn owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<Owner> {
+fn owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<OwnerId> {
     state
         .key
         .owner(nameplate, bearer(headers)?)
         .ok_or(ApiError::Unauthorised)
 }
 
-fn random_number() -> u64 {
+fn random_u64() -> u64 {
     // Without randomness the same nameplate is picked again and again, and found to be taken.
     random().map_or(0, u64::from_le_bytes)
 }
@@ -164,14 +166,14 @@ fn random_number() -> u64 {
 /// The address as it is kept and handed on: understood and written anew, so that what reaches an agent
 /// is well-formed; and through our own relay if through any, so that nobody makes an agent's console
 /// call a server of his choice.
-fn check_address(address: Value, relay: &RelayUrl) -> Option<Box<str>> {
+fn normalize_address(address: Value, relay: &RelayUrl) -> Option<Box<str>> {
     let address: EndpointAddr = serde_json::from_value(address).ok()?;
     let is_ours = |way: &TransportAddr| match way {
         TransportAddr::Relay(url) => url == relay,
         TransportAddr::Ip(_) => true,
         _ => false,
     };
-    if address.addrs.len() > MAX_WAYS || !address.addrs.iter().all(is_ours) {
+    if address.addrs.len() > MAX_TRANSPORT_ADDRS || !address.addrs.iter().all(is_ours) {
         return None;
     }
     serde_json::to_string(&address)
@@ -191,7 +193,7 @@ mod tests {
     fn check(addrs: Value, accepted: bool) {
         let relay = "https://tuki.example:443".parse().unwrap();
         let address = json!({ "id": ID, "addrs": addrs });
-        let found = check_address(address.clone(), &relay);
+        let found = normalize_address(address.clone(), &relay);
         assert_eq!(found.is_some(), accepted, "{address}");
         if let Some(found) = found {
             assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), address);
@@ -222,7 +224,7 @@ mod tests {
         };
         let relay = "https://tuki.example:443".parse().unwrap();
         let address = |count| json!({ "id": ID, "addrs": ways(count) });
-        assert!(check_address(address(32), &relay).is_some());
-        assert!(check_address(address(33), &relay).is_none());
+        assert!(normalize_address(address(32), &relay).is_some());
+        assert!(normalize_address(address(33), &relay).is_none());
     }
 }

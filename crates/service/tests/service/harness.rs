@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Once, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use etatuki_service::{Clock, Config, Running, start};
+use etatuki_service::{Clock, Config, ServiceHandle, start};
 use etatuki_trust::{AgentCard, AgentKey, CardData, UnixTime, VendorKey};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub(crate) const ENDPOINT: &str =
     "ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6";
 
 pub(crate) struct Service {
-    pub(crate) running: Running,
+    pub(crate) running: ServiceHandle,
     pub(crate) clock: Clock,
     client: reqwest::Client,
 }

@@ -138,7 +138,7 @@ async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
 
 #[tokio::test]
 async fn one_address_gets_only_so_many_connections() {
-    let service = Service::start_with(|config| config.limits.connections_an_address = 3).await;
+    let service = Service::start_with(|config| config.limits.connections_per_address = 3).await;
     let mut open = Vec::new();
     for _ in 0..3 {
         open.push(TcpStream::connect(service.running.addr).await.unwrap());

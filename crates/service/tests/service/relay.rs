@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::harness::{Service, text};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn key(seed: u8) -> SecretKey {
     SecretKey::from_bytes(&[seed; 32])
@@ -35,7 +35,7 @@ async fn connect(url: &str, seed: u8, token: Option<&str>) -> Result<Client, Con
     if let Some(token) = token {
         builder = builder.auth_token(token);
     }
-    timeout(PATIENCE, builder.connect())
+    timeout(TIMEOUT, builder.connect())
         .await
         .expect("an answer in time")
 }
@@ -63,16 +63,13 @@ async fn send(from: &mut Client, to: EndpointId, bytes: &[u8]) {
         dst_endpoint_id: to,
         datagrams: bytes.into(),
     };
-    timeout(PATIENCE, from.send(message))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(TIMEOUT, from.send(message)).await.unwrap().unwrap();
 }
 
 /// The next datagram, and whose it is.
 async fn receive(client: &mut Client) -> (EndpointId, Vec<u8>) {
     loop {
-        let message = timeout(PATIENCE, client.next())
+        let message = timeout(TIMEOUT, client.next())
             .await
             .unwrap()
             .unwrap()
@@ -142,7 +139,7 @@ async fn a_relay_token_that_was_used_expires_after_the_last_connection() {
             }
         }
     };
-    timeout(PATIENCE, expired).await.expect("an end in time");
+    timeout(TIMEOUT, expired).await.expect("an end in time");
 }
 
 #[tokio::test]
@@ -174,7 +171,7 @@ async fn one_token_is_not_for_everybody() {
 async fn a_client_sends_no_faster_than_it_may() {
     let service = Service::start_with(|config| {
         config.limits = Limits {
-            relay_bytes_a_second: 400_000,
+            relay_bytes_per_second: 400_000,
             ..Limits::default()
         };
     })
@@ -211,11 +208,11 @@ async fn stopping_ends_relayed_connections() {
     let session = service.open("ecom").await;
     let mut client = admitted(&service, 1, &session["relay"]["token"]).await;
     let addr = service.running.addr;
-    timeout(PATIENCE, service.running.shutdown())
+    timeout(TIMEOUT, service.running.shutdown())
         .await
         .expect("an end in time");
     let end = async { while let Some(Ok(_)) = client.next().await {} };
-    timeout(PATIENCE, end)
+    timeout(TIMEOUT, end)
         .await
         .expect("the client sees the end");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etatuki_service::{Limits, Rate};
+use etatuki_service::{Limits, Quota};
 use etatuki_trust::{CodeForm, Nameplate};
 use reqwest::Method;
 use serde_json::json;
@@ -183,11 +183,11 @@ async fn one_address_opens_only_so_many() {
 
 #[tokio::test]
 async fn look_ups_are_limited_in_each_way() {
-    let rate = Rate::new(2, Duration::from_secs(60));
-    let limits: [fn(&mut Limits) -> &mut Rate; 3] = [
-        |limits| &mut limits.lookups_an_address,
-        |limits| &mut limits.lookups_an_agent,
-        |limits| &mut limits.lookups_a_nameplate,
+    let rate = Quota::new(2, Duration::from_secs(60));
+    let limits: [fn(&mut Limits) -> &mut Quota; 3] = [
+        |limits| &mut limits.lookups_per_address,
+        |limits| &mut limits.lookups_per_agent,
+        |limits| &mut limits.lookups_per_nameplate,
     ];
     for limit in limits {
         let service = Service::start_with(|config| *limit(&mut config.limits) = rate).await;
@@ -204,7 +204,7 @@ async fn look_ups_are_limited_in_each_way() {
 
 #[tokio::test]
 async fn the_other_things_are_limited_too() {
-    let once = Rate::new(1, Duration::from_secs(60));
+    let once = Quota::new(1, Duration::from_secs(60));
     let service = Service::start_with(|config| config.limits.address_changes = once).await;
     let session = service.reachable().await;
     service
@@ -230,7 +230,7 @@ async fn the_other_things_are_limited_too() {
 
 #[tokio::test]
 async fn a_nameplate_that_was_used_does_not_come_back_within_the_hour() {
-    let service = Service::start_with(|config| config.limits = Limits::without_rates()).await;
+    let service = Service::start_with(|config| config.limits = Limits::without_rate_limits()).await;
     let mut seen = std::collections::HashSet::new();
     for _ in 0..200 {
         let session = service.open("remoteus").await;

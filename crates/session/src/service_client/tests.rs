@@ -1,6 +1,6 @@
 //! The client against the real service, and against servers that answer nonsense.
 
-use etatuki_service::{Config, Running};
+use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::VendorKey;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-async fn service() -> Running {
+async fn service() -> ServiceHandle {
     let listen = "127.0.0.1:0".parse().expect("an address");
     let config = Config::new(listen, vec![VendorKey::from_seed([1; 32]).public()]);
     etatuki_service::start(config)

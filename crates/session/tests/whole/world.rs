@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_protocol::{Ask, UsableBackend};
-use etatuki_service::{Config, Running};
+use etatuki_service::{Config, ServiceHandle};
 use etatuki_session::{
     Backend, Command, SessionConfig, SessionHandle, State, Transport, Vendor, View, start,
 };
@@ -24,7 +24,7 @@ static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Everything around a session.
 pub(crate) struct World {
     pub(crate) display: Display,
-    pub(crate) service: Running,
+    pub(crate) service: ServiceHandle,
     pub(crate) vendor: VendorKey,
     pub(crate) state: tempfile::TempDir,
     _one: tokio::sync::MutexGuard<'static, ()>,
@@ -45,7 +45,7 @@ impl World {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let mut config = Config::new(listen, vec![vendor.public()]);
         config.revocations = Some(list);
-        config.limits = etatuki_service::Limits::without_rates();
+        config.limits = etatuki_service::Limits::without_rate_limits();
         let service = etatuki_service::start(config)
             .await
             .expect("a service on loopback");

@@ -9,36 +9,36 @@ use std::{collections::HashMap, hash::Hash, time::Duration};
 use crate::tokens::TokenHash;
 
 /// How long a pass is good after the last connection with it ended.
-const COME_BACK: Duration = Duration::from_secs(5 * 60);
+const RECONNECT_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// How long a pass is good at most.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TOKEN_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many connections one pass admits at a time: one, and those that a broken network left behind.
-const CONNECTIONS_A_PASS: u8 = 4;
+const MAX_CONNECTIONS_PER_TOKEN: u8 = 4;
 
 /// Every pass; `C` names a connection.
 #[derive(Debug)]
-pub(crate) struct Passes<C> {
-    passes: HashMap<TokenHash, Pass>,
+pub(crate) struct RelayTokens<C> {
+    passes: HashMap<TokenHash, RelayToken>,
     connections: HashMap<C, TokenHash>,
     most: usize,
 }
 
 #[derive(Debug)]
-struct Pass {
+struct RelayToken {
     good_until: Duration,
     at_most_until: Duration,
     connected: u8,
 }
 
-impl Pass {
+impl RelayToken {
     fn is_good(&self, now: Duration) -> bool {
         (now < self.good_until || self.connected > 0) && now < self.at_most_until
     }
 }
 
-impl<C: Eq + Hash> Passes<C> {
+impl<C: Eq + Hash> RelayTokens<C> {
     /// Room for `most` passes.
     pub(crate) fn new(most: usize) -> Self {
         Self {
@@ -54,9 +54,9 @@ impl<C: Eq + Hash> Passes<C> {
         if self.passes.len() >= self.most {
             return false;
         }
-        let pass = Pass {
+        let pass = RelayToken {
             good_until: now + good_for,
-            at_most_until: now + DAY,
+            at_most_until: now + MAX_TOKEN_AGE,
             connected: 0,
         };
         self.passes.insert(token, pass);
@@ -66,7 +66,7 @@ impl<C: Eq + Hash> Passes<C> {
     /// Whether the bearer of `token` may connect; if so, `connection` counts until it [ends](Self::end).
     pub(crate) fn admit(&mut self, token: TokenHash, connection: C, now: Duration) -> bool {
         let pass = self.passes.get_mut(&token).filter(|pass| pass.is_good(now));
-        let Some(pass) = pass.filter(|pass| pass.connected < CONNECTIONS_A_PASS) else {
+        let Some(pass) = pass.filter(|pass| pass.connected < MAX_CONNECTIONS_PER_TOKEN) else {
             return false;
         };
         pass.connected += 1;
@@ -79,7 +79,7 @@ impl<C: Eq + Hash> Passes<C> {
         let token = self.connections.remove(connection);
         if let Some(pass) = token.and_then(|token| self.passes.get_mut(&token)) {
             pass.connected = pass.connected.saturating_sub(1);
-            pass.good_until = pass.good_until.max(now + COME_BACK);
+            pass.good_until = pass.good_until.max(now + RECONNECT_WINDOW);
         }
     }
 
@@ -102,8 +102,8 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn passes() -> (Passes<u32>, TokenHash) {
-        let mut passes = Passes::new(10);
+    fn passes() -> (RelayTokens<u32>, TokenHash) {
+        let mut passes = RelayTokens::new(10);
         let token = TokenHash::of("token");
         assert!(passes.give(token, at(120), at(0)));
         (passes, token)
@@ -137,17 +137,17 @@ mod tests {
     fn no_pass_is_good_for_longer_than_a_day() {
         let (mut passes, token) = passes();
         assert!(passes.admit(token, 1, at(0)));
-        assert!(!passes.admit(token, 2, DAY));
-        passes.sweep(DAY);
+        assert!(!passes.admit(token, 2, MAX_TOKEN_AGE));
+        passes.sweep(MAX_TOKEN_AGE);
         // The connection that is up stays up, and its end does no harm.
-        passes.end(&1, DAY + at(1));
+        passes.end(&1, MAX_TOKEN_AGE + at(1));
         assert_eq!(passes.connected(), 0);
     }
 
     #[test]
     fn one_pass_is_not_for_everybody() {
         let (mut passes, token) = passes();
-        for connection in 0..u32::from(CONNECTIONS_A_PASS) {
+        for connection in 0..u32::from(MAX_CONNECTIONS_PER_TOKEN) {
             assert!(passes.admit(token, connection, at(0)));
         }
         assert!(!passes.admit(token, 100, at(0)));
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_many() {
-        let mut passes = Passes::<u32>::new(2);
+        let mut passes = RelayTokens::<u32>::new(2);
         assert!(passes.give(TokenHash::of("1"), at(10), at(0)));
         assert!(passes.give(TokenHash::of("2"), at(10), at(0)));
         assert!(!passes.give(TokenHash::of("3"), at(10), at(0)));

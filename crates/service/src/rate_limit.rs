@@ -7,14 +7,14 @@ use std::{collections::HashMap, hash::Hash, net::IpAddr, time::Duration};
 
 /// So many at once, and from then on one every so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub struct Quota {
     /// How many may come at once.
     pub burst: u32,
     /// How long it takes until one more may come.
     pub every: Duration,
 }
 
-impl Rate {
+impl Quota {
     /// `burst` at once, and one more `every` so often.
     #[must_use]
     pub const fn new(burst: u32, every: Duration) -> Self {
@@ -27,19 +27,19 @@ impl Rate {
 
 /// It came too often; it may come again after this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooMany(pub(crate) Duration);
+pub(crate) struct RateLimited(pub(crate) Duration);
 
 /// What is remembered of the past: when the meter will be as good as new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Meter(Duration);
+pub(crate) struct Gcra(Duration);
 
-impl Meter {
+impl Gcra {
     /// Counts one more at `now`, unless that were too many.
-    pub(crate) fn count(&mut self, rate: Rate, now: Duration) -> Result<(), TooMany> {
+    pub(crate) fn count(&mut self, rate: Quota, now: Duration) -> Result<(), RateLimited> {
         let next = self.0.max(now).saturating_add(rate.every);
         let latest = now.saturating_add(rate.every.saturating_mul(rate.burst));
         if next > latest {
-            return Err(TooMany(next - latest));
+            return Err(RateLimited(next - latest));
         }
         self.0 = next;
         Ok(())
@@ -52,32 +52,32 @@ impl Meter {
 
 /// One meter for every key, in bounded memory.
 #[derive(Debug)]
-pub(crate) struct Meters<K> {
-    rate: Rate,
-    meters: HashMap<K, Meter>,
+pub(crate) struct KeyedRateLimiter<K> {
+    rate: Quota,
+    meters: HashMap<K, Gcra>,
     most: usize,
-    /// Shared by all keys that found no room.
-    rest: Meter,
+    /// SharedState by all keys that found no room.
+    rest: Gcra,
     swept: Duration,
 }
 
 /// How often old meters are looked for, so that a full table isn't searched at every call.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-impl<K: Eq + Hash> Meters<K> {
-    pub(crate) fn new(rate: Rate, most: usize) -> Self {
+impl<K: Eq + Hash> KeyedRateLimiter<K> {
+    pub(crate) fn new(rate: Quota, most: usize) -> Self {
         Self {
             rate,
             meters: HashMap::new(),
             most,
-            rest: Meter::default(),
+            rest: Gcra::default(),
             swept: Duration::ZERO,
         }
     }
 
     /// Counts one more of `key` at `now`, unless that were too many.
-    pub(crate) fn count(&mut self, key: K, now: Duration) -> Result<(), TooMany> {
-        if self.rate == Rate::UNLIMITED {
+    pub(crate) fn count(&mut self, key: K, now: Duration) -> Result<(), RateLimited> {
+        if self.rate == Quota::UNLIMITED {
             return Ok(());
         }
         let rate = self.rate;
@@ -92,7 +92,7 @@ impl<K: Eq + Hash> Meters<K> {
     }
 
     fn sweep(&mut self, now: Duration) {
-        if self.meters.len() >= self.most / 2 && now >= self.swept + SWEEP_EVERY {
+        if self.meters.len() >= self.most / 2 && now >= self.swept + SWEEP_INTERVAL {
             self.meters.retain(|_, meter| !meter.is_new(now));
             self.swept = now;
         }
@@ -102,9 +102,9 @@ impl<K: Eq + Hash> Meters<K> {
 /// Who is calling, as far as limits go: an IPv4 address, or an IPv6 network of 56 bits, since that is what one household
 /// or one office gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Caller(u64, bool);
+pub(crate) struct ClientNetwork(u64, bool);
 
-impl Caller {
+impl ClientNetwork {
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(u64::from(address.to_bits()), false),
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    const RATE: Rate = Rate::new(3, Duration::from_secs(2));
+    const RATE: Quota = Quota::new(3, Duration::from_secs(2));
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_one_every_so_often() {
-        let mut meter = Meter::default();
+        let mut meter = Gcra::default();
         for _ in 0..3 {
             assert_eq!(meter.count(RATE, at(10)), Ok(()));
         }
-        assert_eq!(meter.count(RATE, at(10)), Err(TooMany(at(2))));
-        assert_eq!(meter.count(RATE, at(11)), Err(TooMany(at(1))));
+        assert_eq!(meter.count(RATE, at(10)), Err(RateLimited(at(2))));
+        assert_eq!(meter.count(RATE, at(11)), Err(RateLimited(at(1))));
         assert_eq!(meter.count(RATE, at(12)), Ok(()));
-        assert_eq!(meter.count(RATE, at(12)), Err(TooMany(at(2))));
+        assert_eq!(meter.count(RATE, at(12)), Err(RateLimited(at(2))));
         for _ in 0..3 {
             assert_eq!(meter.count(RATE, at(100)), Ok(()));
         }
@@ -143,15 +143,15 @@ mod tests {
 
     #[test]
     fn unlimited_is_unlimited() {
-        let mut meter = Meter::default();
+        let mut meter = Gcra::default();
         for _ in 0..10_000 {
-            assert_eq!(meter.count(Rate::UNLIMITED, at(1)), Ok(()));
+            assert_eq!(meter.count(Quota::UNLIMITED, at(1)), Ok(()));
         }
     }
 
     #[test]
     fn a_full_table_lets_the_rest_share_one_meter() {
-        let mut meters = Meters::new(RATE, 100);
+        let mut meters = KeyedRateLimiter::new(RATE, 100);
         for key in 0..100 {
             assert_eq!(meters.count(key, at(10)), Ok(()));
         }
@@ -168,18 +168,18 @@ mod tests {
 
     #[test]
     fn callers_are_told_apart_by_what_one_household_has() {
-        let caller = |text: &str| Caller::of(text.parse().unwrap());
-        assert_ne!(caller("192.0.2.1"), caller("192.0.2.2"));
-        assert_eq!(caller("192.0.2.1"), caller("::ffff:192.0.2.1"));
-        assert_eq!(caller("2001:db8:1:2::1"), caller("2001:db8:1:ff:ffff::2"));
-        assert_ne!(caller("2001:db8:1:2::1"), caller("2001:db8:1:102::1"));
-        assert_ne!(caller("0.0.0.1"), caller("0:0:0:100::"));
+        let network = |text: &str| ClientNetwork::of(text.parse().unwrap());
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:ff:ffff::2"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:102::1"));
+        assert_ne!(network("0.0.0.1"), network("0:0:0:100::"));
     }
 
     proptest! {
         #[test]
         fn never_more_than_the_rate(gaps in proptest::collection::vec(0u64..3000, 1..200)) {
-            let (mut meter, mut now, mut passed) = (Meter::default(), Duration::ZERO, 0u128);
+            let (mut meter, mut now, mut passed) = (Gcra::default(), Duration::ZERO, 0u128);
             for gap in gaps {
                 now += Duration::from_millis(gap);
                 passed += u128::from(meter.count(RATE, now).is_ok());
