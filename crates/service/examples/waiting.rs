@@ -1,8 +1,8 @@
-//! How much memory a waiting session costs the service: `cargo run --example waiting -- 10000`, and with
-//! `tls` after it, over TLS.
+//! Measures the memory that a waiting session costs the service:
+//! `cargo run --example waiting -- 10000`, or with `tls` after it over TLS.
 //!
-//! This process is the service; a child opens the sessions, each with an address and a connection to the
-//! relay, as launchers do. Printed is what the service's memory grew by, for each session.
+//! This process is the service. A child opens the sessions, each with an address and a connection
+//! to the relay, as launchers do. The service then prints the growth of its memory per session.
 #![allow(clippy::print_stdout)]
 
 use std::{
@@ -27,10 +27,10 @@ use serde_json::{Value, json};
 #[tokio::main]
 async fn main() -> Result<()> {
     raise_descriptor_limit()?;
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["wait", url, count, certificate] => wait(url, count.parse()?, certificate).await,
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["wait", url, count, certificate] => open_sessions(url, count.parse()?, certificate).await,
         [count] => serve(count, false).await,
         [count, "tls"] => serve(count, true).await,
         _ => anyhow::bail!("how many sessions?"),
@@ -48,16 +48,16 @@ async fn serve(count: &str, tls: bool) -> Result<()> {
     config.tls = tls.then_some(files);
     let running = start(config).await?;
     let url = running.url.replace("127.0.0.1", "localhost");
-    let before = memory()?;
+    let before = resident_kib()?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(["wait", &url, count, &trusted])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let said = child.stdout.take().context("the child's stdout")?;
-    tokio::task::spawn_blocking(move || BufReader::new(said).read_line(&mut String::new()))
+    let stdout = child.stdout.take().context("the child's stdout")?;
+    tokio::task::spawn_blocking(move || BufReader::new(stdout).read_line(&mut String::new()))
         .await??;
-    let after = memory()?;
+    let after = resident_kib()?;
     println!("{sessions} waiting sessions: {before} KiB before, {after} KiB with them");
     println!(
         "{:.1} KiB a session",
@@ -69,7 +69,7 @@ async fn serve(count: &str, tls: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes a certificate for this run.
+/// Writes a certificate for this run into `folder`.
 fn certificate(folder: &Path) -> Result<TlsFiles> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -78,7 +78,8 @@ fn certificate(folder: &Path) -> Result<TlsFiles> {
     Ok(TlsFiles { certificate, key })
 }
 
-async fn wait(url: &str, count: usize, certificate: &str) -> Result<()> {
+/// Opens `count` sessions and keeps them until stdin ends.
+async fn open_sessions(url: &str, count: usize, certificate: &str) -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let pem = std::fs::read(certificate)?;
     let http = reqwest::Client::builder()
@@ -97,36 +98,36 @@ async fn wait(url: &str, count: usize, certificate: &str) -> Result<()> {
             .post(format!("{url}/v1/sessions"))
             .json(&json!({ "form": "ecom" }));
         let session: Value = opened.send().await?.error_for_status()?.json().await?;
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&number.to_le_bytes());
         let key = SecretKey::from_bytes(&seed);
-        let ways: Vec<Value> = (0..6)
-            .map(|way| json!({ "Ip": format!("192.0.2.{way}:40000") }))
+        let addrs: Vec<Value> = (0..6)
+            .map(|host| json!({ "Ip": format!("192.0.2.{host}:40000") }))
             .collect();
-        let address = json!({ "address": { "id": key.public(), "addrs": ways } });
-        let path = format!("{url}/v1/sessions/{}/address", word(&session["nameplate"]));
+        let address = json!({ "address": { "id": key.public(), "addrs": addrs } });
+        let path = format!("{url}/v1/sessions/{}/address", text(&session["nameplate"]));
         let put = http
             .put(path)
-            .bearer_auth(word(&session["owner"]))
+            .bearer_auth(text(&session["owner"]))
             .json(&address);
         put.send().await?.error_for_status()?;
         let client = ClientBuilder::new(relay.clone(), key, DnsResolver::builder().build())
             .tls_client_config(tls.clone())
-            .auth_token(word(&session["relay"]["token"]))
+            .auth_token(text(&session["relay"]["token"]))
             .key_cache_capacity(0)
             .connect()
             .await;
         clients.push(client.map_err(|error| anyhow::anyhow!("{error:#}"))?);
     }
     println!("ready");
-    // Until the parent lets go.
+    // Stdin ends when the parent closes it.
     tokio::task::spawn_blocking(|| std::io::stdin().lines().for_each(drop)).await?;
     Ok(())
 }
 
-/// Resident memory in KiB.
-fn memory() -> Result<u64> {
+/// Returns this process's resident memory in KiB.
+fn resident_kib() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()

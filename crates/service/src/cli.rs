@@ -1,4 +1,4 @@
-//! The command line: `etatuki-service --help` is made of this.
+//! The command line. The comments on its fields are the text of `etatuki-service --help`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -7,12 +7,12 @@ use etatuki_trust::{KeyError, VendorKey, VendorPublicKey};
 
 use crate::config::{Config, TlsFiles};
 
-/// Rendezvous and relay for Etätuki: gives out nameplates, leads agents to customers, relays what is
-/// encrypted from end to end.
+/// Rendezvous and relay for Etätuki: gives out nameplates, leads agents to customers, relays what
+/// is encrypted from end to end.
 #[derive(Debug, Parser)]
 #[command(name = "etatuki-service", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
     /// Log more, to stderr
@@ -20,14 +20,14 @@ pub struct Cli {
     pub verbose: bool,
 }
 
-/// What the program can do.
+/// The program's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the service until Ctrl-C or SIGTERM
     Serve(ServeArgs),
 }
 
-/// How to run it.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen; port 0 picks a free one, which is printed
@@ -51,15 +51,16 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// What these words ask for.
+    /// Returns the configuration that these arguments ask for.
     ///
     /// # Errors
-    /// A vendor's key that is none. Not left to clap, which would print what was given.
+    /// A `--vendor-key` isn't a vendor's public key. Not left to clap, which would print the
+    /// argument.
     pub fn into_config(self) -> Result<Config, KeyArgError> {
         let vendors = self
             .vendor_keys
             .iter()
-            .map(|text| vendor_key(text))
+            .map(|text| parse_vendor_key(text))
             .collect::<Result<_, _>>()?;
         let tls = self.tls_cert.zip(self.tls_key);
         Ok(Config {
@@ -71,33 +72,33 @@ impl ServeArgs {
     }
 }
 
-/// Why `--vendor-key` wasn't taken. Never carries what was given, which may be a secret.
+/// The reason why `--vendor-key` was refused. Never carries the argument, which may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyArgError {
-    /// Neither of the two.
+    /// The argument is neither a public key nor a readable file.
     #[error(
         "--vendor-key takes a public key (etv1-…) or a file that holds one, which can't be read: {0}"
     )]
-    Neither(std::io::Error),
-    /// A file with something else in it.
+    Unreadable(std::io::Error),
+    /// The file holds no public key.
     #[error("the file given as --vendor-key holds no vendor's public key: {0}")]
     Content(KeyError),
-    /// The one thing that a service must not have.
+    /// The argument is, or the file holds, the private key, which a service must not have.
     #[error(
         "that is the vendor's private key, which must not be on this machine: `etatuki-vendor key show` prints the public one"
     )]
     Private,
 }
 
-/// A public key, or the one in a file whose other lines are comments.
-fn vendor_key(text: &str) -> Result<VendorPublicKey, KeyArgError> {
+/// Parses a public key, or the one in a file whose other lines are comments.
+fn parse_vendor_key(text: &str) -> Result<VendorPublicKey, KeyArgError> {
     if VendorKey::from_text(text).is_ok() {
         return Err(KeyArgError::Private);
     }
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
-    let content = read_bounded(text).map_err(KeyArgError::Neither)?;
+    let content = read_bounded(text).map_err(KeyArgError::Unreadable)?;
     let line = content
         .lines()
         .map(str::trim)

@@ -1,5 +1,5 @@
-//! The service's two clocks: one that never goes back, for limits and expiry, and the time of day, for
-//! agents' cards. Both come from here, so that a test can set them.
+//! The service's two clocks: a monotonic one for limits and expiry, and the time of day for agents'
+//! cards. A test can set both.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 
 use etatuki_trust::UnixTime;
 
-/// Where the time comes from.
+/// The source of time.
 #[derive(Clone, Debug)]
 pub struct Clock(ClockSource);
 
@@ -20,15 +20,15 @@ enum ClockSource {
     System {
         started: Instant,
     },
-    /// Milliseconds since the start, and the time of day then.
     Manual {
-        passed: Arc<AtomicU64>,
+        /// Milliseconds since `started`.
+        elapsed: Arc<AtomicU64>,
         started: UnixTime,
     },
 }
 
 impl Clock {
-    /// The machine's clocks.
+    /// Returns the machine's clocks.
     #[must_use]
     pub fn system() -> Self {
         Self(ClockSource::System {
@@ -36,37 +36,39 @@ impl Clock {
         })
     }
 
-    /// A clock that stands still until it is [advanced](Self::advance); its clones go with it.
+    /// Returns a clock that stands still until it is [advanced](Self::advance), together with its
+    /// clones.
     #[must_use]
     pub fn manual(started: UnixTime) -> Self {
         Self(ClockSource::Manual {
-            passed: Arc::default(),
+            elapsed: Arc::default(),
             started,
         })
     }
 
-    /// Lets time pass on a manual clock; does nothing on the machine's.
+    /// Advances a manual clock; does nothing on the machine's.
     pub fn advance(&self, by: Duration) {
-        if let ClockSource::Manual { passed, .. } = &self.0 {
+        if let ClockSource::Manual { elapsed, .. } = &self.0 {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-            passed.fetch_add(by, Ordering::SeqCst);
+            elapsed.fetch_add(by, Ordering::SeqCst);
         }
     }
 
-    /// How long the service has been running.
+    /// Returns the time since the start of the service.
     #[must_use]
     pub fn now(&self) -> Duration {
         match &self.0 {
             ClockSource::System { started } => started.elapsed(),
-            ClockSource::Manual { passed, .. } => {
-                Duration::from_millis(passed.load(Ordering::SeqCst))
+            ClockSource::Manual { elapsed, .. } => {
+                Duration::from_millis(elapsed.load(Ordering::SeqCst))
             }
         }
     }
 
-    /// The time of day. A machine whose clock is before 1970 finds every card not yet valid.
+    /// Returns the time of day. A machine whose clock is before 1970 finds every card not yet
+    /// valid.
     #[must_use]
-    pub fn unix(&self) -> UnixTime {
+    pub fn unix_time(&self) -> UnixTime {
         match &self.0 {
             ClockSource::System { .. } => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);

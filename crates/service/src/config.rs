@@ -1,4 +1,4 @@
-//! How a service is to run, and why it may not start.
+//! The configuration of a service, and the errors that stop its start.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,27 +6,27 @@ use etatuki_trust::{OriginError, RevocationError, VendorPublicKey};
 
 use crate::{clock::Clock, rate_limit::Quota};
 
-/// How a service is to run.
+/// The configuration of a service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 picks a free one.
+    /// The address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
     /// The vendor's public keys; at least one.
     pub vendors: Vec<VendorPublicKey>,
-    /// Where the vendor's signed revocation list is. Looked at again when it changes.
+    /// The vendor's signed revocation list; read again when it changes.
     pub revocations: Option<PathBuf>,
-    /// The URL by which clients reach the service; `None` if it is what it listens on.
+    /// The URL by which clients reach the service; `None` if it is the address listened on.
     pub public_url: Option<String>,
     /// The certificate, if the service ends TLS itself.
     pub tls: Option<TlsFiles>,
-    /// How much and how often.
+    /// The limits on resources and rates.
     pub limits: Limits,
-    /// Where the time comes from.
+    /// The source of time.
     pub clock: Clock,
 }
 
 impl Config {
-    /// A plain HTTP service at `listen`, with every limit at its usual value.
+    /// Returns the configuration of a plain HTTP service at `listen`, with default limits.
     #[must_use]
     pub fn new(listen: SocketAddr, vendors: Vec<VendorPublicKey>) -> Self {
         Self {
@@ -44,17 +44,16 @@ impl Config {
 /// The files of a certificate, both PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The chain, the service's own certificate first.
+    /// The certificate chain, the service's own first.
     pub certificate: PathBuf,
     /// Its private key: PKCS #8, SEC 1 or PKCS #1.
     pub key: PathBuf,
 }
 
-/// How much the service takes on, and how often anybody may do what. "Address" is an IPv4 address or an
-/// IPv6 network of 64 bits.
+/// The limits on resources and rates. "Address" is an IPv4 address or an IPv6 /56.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Sessions that wait at a time.
+    /// Waiting sessions at a time.
     pub sessions: usize,
     /// ConnectionLimiter at a time.
     pub connections: usize,
@@ -63,16 +62,16 @@ pub struct Limits {
     /// Requests of any kind, per address.
     pub requests: Quota,
     /// Sessions opened, per address.
-    pub opening: Quota,
+    pub session_opens: Quota,
     /// Challenges and agents' tokens asked for, per address.
-    pub proving: Quota,
+    pub agent_auth: Quota,
     /// Look-ups, per address.
     pub lookups_per_address: Quota,
     /// Look-ups, per agent's card.
     pub lookups_per_agent: Quota,
     /// Look-ups, per nameplate.
     pub lookups_per_nameplate: Quota,
-    /// Tokens given out, per agent's card.
+    /// Tokens issued, per agent's card.
     pub tokens_per_agent: Quota,
     /// Changes of the customer's address, per session.
     pub address_changes: Quota,
@@ -87,8 +86,8 @@ impl Default for Limits {
             connections: 50_000,
             connections_per_address: 1_000,
             requests: Quota::new(300, Duration::from_millis(20)),
-            opening: Quota::new(30, Duration::from_secs(2)),
-            proving: Quota::new(40, Duration::from_secs(1)),
+            session_opens: Quota::new(30, Duration::from_secs(2)),
+            agent_auth: Quota::new(40, Duration::from_secs(1)),
             lookups_per_address: Quota::new(60, Duration::from_secs(1)),
             lookups_per_agent: Quota::new(20, Duration::from_secs(2)),
             lookups_per_nameplate: Quota::new(20, Duration::from_secs(3)),
@@ -100,14 +99,14 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same bounds on memory, but as often as anybody likes: for load tests.
+    /// Returns the default bounds on memory without any rate limit: for load tests.
     #[must_use]
     pub fn without_rate_limits() -> Self {
         Self {
             connections_per_address: u32::MAX,
             requests: Quota::UNLIMITED,
-            opening: Quota::UNLIMITED,
-            proving: Quota::UNLIMITED,
+            session_opens: Quota::UNLIMITED,
+            agent_auth: Quota::UNLIMITED,
             lookups_per_address: Quota::UNLIMITED,
             lookups_per_agent: Quota::UNLIMITED,
             lookups_per_nameplate: Quota::UNLIMITED,
@@ -118,11 +117,11 @@ impl Limits {
     }
 }
 
-/// Why a service didn't start.
+/// The reason why a service didn't start.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum StartError {
-    /// No card could ever be good.
+    /// No vendor key was given, so no card could ever be good.
     #[error("no vendor's key was given, so no agent could ever be let in: use --vendor-key")]
     NoVendor,
     /// The address can't be listened on.
@@ -131,10 +130,10 @@ pub enum StartError {
         address: SocketAddr,
         error: std::io::Error,
     },
-    /// The URL that clients are to be given isn't one.
+    /// The public URL isn't one.
     #[error("{url:?} can't be the public URL: {error}")]
     PublicUrl { url: String, error: OriginError },
-    /// Listening everywhere says nothing about where clients find the service.
+    /// The service listens on all addresses, which tells clients no URL.
     #[error("listening on {0} says nothing about where clients find the service: use --public-url")]
     NoPublicUrl(SocketAddr),
     /// The revocation list can't be read.
@@ -143,7 +142,7 @@ pub enum StartError {
         path: PathBuf,
         error: std::io::Error,
     },
-    /// The revocation list isn't the vendor's.
+    /// The revocation list is malformed, not the vendor's, or older than the current one.
     #[error("{path}: {error}")]
     Revocations {
         path: PathBuf,

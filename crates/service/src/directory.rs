@@ -1,11 +1,11 @@
-//! The directory of sessions: which nameplates are taken, whose they are, and where their customers can
-//! be reached. Pure: time and randomness are passed in, and nothing waits.
+//! The directory of sessions: the nameplates in use, their owners, and the addresses at which their
+//! customers can be reached. Pure: time and randomness are passed in, and nothing waits.
 //!
 //! ```text
-//!  free ──open──▶ live ──close, or 11 minutes──▶ held back ──an hour──▶ free
+//!  free ──open──▶ live ──close, or 11 minutes──▶ quarantined ──an hour──▶ free
 //! ```
-//! A nameplate is live for one session only. Held back means that nobody gets it, so that a code that
-//! was misheard or written down yesterday leads nowhere.
+//! A nameplate is live for one session only. Nobody gets one that is quarantined, so that a code
+//! that was misheard or written down yesterday leads nowhere.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,37 +16,41 @@ use etatuki_trust::{CodeForm, Nameplate};
 
 use crate::rate_limit::{Gcra, Quota, RateLimited};
 
-/// How long a session may wait, in seconds: ten minutes on the customer's screen, and one to spare.
+/// Longest life of a waiting session, in seconds: ten minutes on the customer's screen, and one to
+/// spare.
 pub(crate) const LIFETIME_SECONDS: u64 = 660;
 const LIFETIME: Duration = Duration::from_secs(LIFETIME_SECONDS);
 
-/// How long a nameplate isn't handed out again.
+/// Time for which a used nameplate isn't handed out again.
 const QUARANTINE: Duration = Duration::from_secs(60 * 60);
 
-/// One nameplate in so many may be live: who tries one at random meets a session in 2 % of cases.
+/// Nameplates of a form for each one that may be live: a nameplate tried at random meets a session
+/// in 2 % of cases.
 const NAMEPLATES_PER_LIVE: u32 = 50;
 
-/// One nameplate in so many may be held back. Reached only by a flood of short sessions.
+/// Nameplates of a form for each one that may be quarantined. Reached only by a flood of short
+/// sessions.
 const NAMEPLATES_PER_QUARANTINED: u32 = 5;
 
-/// How often a free nameplate is looked for. With a fifth of them taken, all tries fail once in 10^40.
+/// Random picks before a form counts as full. With a fifth of the nameplates in use, all picks fail
+/// once in 10^40.
 const MAX_PICK_ATTEMPTS: usize = 64;
 
-/// What proves that a session is one's own: a number that only its opener and the service know.
+/// The proof of a session's ownership: a number that only its opener and the service know.
 pub(crate) type OwnerId = [u8; 16];
 
 /// No nameplate is free, or none may be given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoNameplate;
 
-/// Why a session couldn't be reached or changed.
+/// The reason why a session couldn't be reached or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookupError {
-    /// No such session, or not any more.
+    /// The session doesn't exist, or has ended.
     Unknown,
     /// The session is there, but its customer's address isn't known yet.
     NotReady,
-    /// Looked up or changed too often.
+    /// The session was looked up or changed too often.
     RateLimited(RateLimited),
 }
 
@@ -56,60 +60,62 @@ impl From<RateLimited> for LookupError {
     }
 }
 
-/// How often one session may be looked up, and have its address changed.
+/// The quotas of each session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionQuotas {
     pub(crate) lookups: Quota,
-    pub(crate) addresses: Quota,
+    pub(crate) address_changes: Quota,
 }
 
-/// Every session that waits.
+/// Every waiting session.
 #[derive(Debug)]
 pub(crate) struct Directory {
     slots: HashMap<Nameplate, Slot>,
-    /// When each session that was opened expires, oldest first; closed ones stay in until then.
+    /// Expiry of each session that was opened, oldest first; closed ones stay in until then.
     expiring: VecDeque<(Duration, Nameplate)>,
-    /// When each nameplate that is held back is free again, oldest first.
-    held: VecDeque<(Duration, Nameplate)>,
+    /// End of each nameplate's quarantine, oldest first.
+    quarantined: VecDeque<(Duration, Nameplate)>,
     remoteus: SlotCount,
     ecom: SlotCount,
     max_sessions: usize,
-    rates: SessionQuotas,
+    quotas: SessionQuotas,
 }
 
+/// The state of a nameplate that isn't free.
 #[derive(Debug)]
 enum Slot {
     Live(Session),
-    Held,
+    Quarantined,
 }
 
 #[derive(Debug)]
 struct Session {
     owner: OwnerId,
     expires: Duration,
-    /// JSON, checked by whoever brought it.
+    /// JSON, checked by the caller of [`Directory::set_address`].
     address: Option<Box<str>>,
     lookups: Gcra,
-    addresses: Gcra,
+    address_changes: Gcra,
 }
 
+/// The slots of one form, by state.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlotCount {
     live: u32,
-    held: u32,
+    quarantined: u32,
 }
 
 impl Directory {
-    /// An empty directory that takes at most `max_sessions` at a time.
-    pub(crate) fn new(max_sessions: usize, rates: SessionQuotas) -> Self {
+    /// Returns an empty directory of at most `max_sessions` sessions at a time.
+    pub(crate) fn new(max_sessions: usize, quotas: SessionQuotas) -> Self {
         Self {
             slots: HashMap::new(),
             expiring: VecDeque::new(),
-            held: VecDeque::new(),
+            quarantined: VecDeque::new(),
             remoteus: SlotCount::default(),
             ecom: SlotCount::default(),
             max_sessions,
-            rates,
+            quotas,
         }
     }
 
@@ -124,20 +130,19 @@ impl Directory {
         self.expire(now);
         let count = self.count(form);
         if count.live >= form.nameplates() / NAMEPLATES_PER_LIVE
-            || count.held >= form.nameplates() / NAMEPLATES_PER_QUARANTINED
+            || count.quarantined >= form.nameplates() / NAMEPLATES_PER_QUARANTINED
             || self.len() >= self.max_sessions
         {
             return Err(NoNameplate);
         }
-        let nameplate = self.pick(form, random).ok_or(NoNameplate)?;
+        let nameplate = self.pick_free(form, random).ok_or(NoNameplate)?;
         let expires = now + LIFETIME;
-        let (lookups, addresses) = (Gcra::default(), Gcra::default());
         let session = Session {
             owner,
             expires,
             address: None,
-            lookups,
-            addresses,
+            lookups: Gcra::default(),
+            address_changes: Gcra::default(),
         };
         self.slots.insert(nameplate, Slot::Live(session));
         self.expiring.push_back((expires, nameplate));
@@ -145,7 +150,7 @@ impl Directory {
         Ok(nameplate)
     }
 
-    /// Writes down where the customer of `owner`'s session can be reached.
+    /// Sets the address at which the customer of `owner`'s session can be reached.
     pub(crate) fn set_address(
         &mut self,
         nameplate: Nameplate,
@@ -153,12 +158,12 @@ impl Directory {
         address: Box<str>,
         now: Duration,
     ) -> Result<(), LookupError> {
-        let rate = self.rates.addresses;
+        let quota = self.quotas.address_changes;
         let session = self.session(nameplate, now).ok_or(LookupError::Unknown)?;
         if session.owner != *owner {
             return Err(LookupError::Unknown);
         }
-        session.addresses.count(rate, now)?;
+        session.address_changes.try_acquire(quota, now)?;
         session.address = Some(address);
         Ok(())
     }
@@ -173,34 +178,36 @@ impl Directory {
         }
     }
 
-    /// Where the customer of a session can be reached: JSON.
+    /// Returns the address of a session's customer: JSON.
     pub(crate) fn look_up(
         &mut self,
         nameplate: Nameplate,
         now: Duration,
     ) -> Result<&str, LookupError> {
-        let rate = self.rates.lookups;
+        let quota = self.quotas.lookups;
         let session = self.session(nameplate, now).ok_or(LookupError::Unknown)?;
-        session.lookups.count(rate, now)?;
+        session.lookups.try_acquire(quota, now)?;
         session.address.as_deref().ok_or(LookupError::NotReady)
     }
 
-    /// Forgets what is over by `now`.
+    /// Quarantines sessions that have expired by `now`, and frees nameplates whose quarantine is
+    /// over.
     pub(crate) fn expire(&mut self, now: Duration) {
         while let Some((expires, nameplate)) = self.expiring.pop_front_if(|entry| entry.0 <= now) {
             // A slot that was closed and opened again belongs to a later session.
-            let is_this = matches!(self.slots.get(&nameplate), Some(Slot::Live(session)) if session.expires == expires);
-            if is_this {
+            if let Some(Slot::Live(session)) = self.slots.get(&nameplate)
+                && session.expires == expires
+            {
                 self.quarantine(nameplate, expires);
             }
         }
-        while let Some((_, nameplate)) = self.held.pop_front_if(|entry| entry.0 <= now) {
+        while let Some((_, nameplate)) = self.quarantined.pop_front_if(|entry| entry.0 <= now) {
             self.slots.remove(&nameplate);
-            self.count_mut(nameplate.form()).held -= 1;
+            self.count_mut(nameplate.form()).quarantined -= 1;
         }
     }
 
-    /// How many sessions wait.
+    /// Returns the number of waiting sessions.
     pub(crate) fn len(&self) -> usize {
         self.remoteus.live as usize + self.ecom.live as usize
     }
@@ -215,13 +222,13 @@ impl Directory {
 
     fn quarantine(&mut self, nameplate: Nameplate, from: Duration) {
         self.slots.insert(nameplate, Slot::Quarantined);
-        self.held.push_back((from + QUARANTINE, nameplate));
+        self.quarantined.push_back((from + QUARANTINE, nameplate));
         let count = self.count_mut(nameplate.form());
         count.live -= 1;
-        count.held += 1;
+        count.quarantined += 1;
     }
 
-    fn pick(&self, form: CodeForm, random: &mut dyn FnMut() -> u64) -> Option<Nameplate> {
+    fn pick_free(&self, form: CodeForm, random: &mut dyn FnMut() -> u64) -> Option<Nameplate> {
         let mut candidates = (0..MAX_PICK_ATTEMPTS).filter_map(|_| {
             let number = u32::try_from(random() % u64::from(form.nameplates())).ok()?;
             Nameplate::from_number(form, number)
@@ -255,11 +262,11 @@ mod tests {
     const FORM: CodeForm = CodeForm::Remoteus;
 
     fn directory() -> Directory {
-        let rates = SessionQuotas {
+        let quotas = SessionQuotas {
             lookups: Quota::UNLIMITED,
-            addresses: Quota::UNLIMITED,
+            address_changes: Quota::UNLIMITED,
         };
-        Directory::new(100_000, rates)
+        Directory::new(100_000, quotas)
     }
 
     fn at(seconds: u64) -> Duration {
@@ -349,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nameplate_is_held_back_for_an_hour() {
+    fn a_nameplate_is_quarantined_for_an_hour() {
         let mut directory = directory();
         let first = open(&mut directory, at(0), 7).unwrap();
         directory.close(first, &OWNER, at(10));
@@ -360,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_nameplate_is_held_back_from_its_expiry() {
+    fn an_expired_nameplate_is_quarantined_from_its_expiry() {
         let mut directory = directory();
         let first = open(&mut directory, at(0), 7).unwrap();
         let free = LIFETIME_SECONDS + 3600;
@@ -415,11 +422,11 @@ mod tests {
 
     #[test]
     fn the_node_has_a_limit_of_its_own() {
-        let rates = SessionQuotas {
+        let quotas = SessionQuotas {
             lookups: Quota::UNLIMITED,
-            addresses: Quota::UNLIMITED,
+            address_changes: Quota::UNLIMITED,
         };
-        let mut directory = Directory::new(2, rates);
+        let mut directory = Directory::new(2, quotas);
         assert!(open(&mut directory, at(0), 1).is_ok());
         assert!(open(&mut directory, at(0), 2).is_ok());
         assert_eq!(open(&mut directory, at(0), 3), Err(NoNameplate));
@@ -437,12 +444,12 @@ mod tests {
 
     #[test]
     fn one_session_is_looked_up_and_changed_only_so_often() {
-        let rate = Quota::new(2, at(10));
+        let quota = Quota::new(2, at(10));
         let mut directory = Directory::new(
             10,
             SessionQuotas {
-                lookups: rate,
-                addresses: rate,
+                lookups: quota,
+                address_changes: quota,
             },
         );
         let nameplate = reachable(&mut directory, at(0));
@@ -451,8 +458,8 @@ mod tests {
                 .set_address(nameplate, &OWNER, "{}".into(), at(0))
                 .is_ok()
         );
-        let missed = directory.set_address(nameplate, &OWNER, "{}".into(), at(0));
-        assert_eq!(missed, Err(LookupError::RateLimited(RateLimited(at(10)))));
+        let refused = directory.set_address(nameplate, &OWNER, "{}".into(), at(0));
+        assert_eq!(refused, Err(LookupError::RateLimited(RateLimited(at(10)))));
         assert!(directory.look_up(nameplate, at(0)).is_ok());
         assert!(directory.look_up(nameplate, at(0)).is_ok());
         assert_eq!(
@@ -469,24 +476,24 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in whatever order, the counts are right and no nameplate is live twice.
+        /// In any order of events, the counts are right and no nameplate is live twice.
         #[test]
         fn the_books_balance(steps in proptest::collection::vec((0u8..3, 0u64..2000, 0u64..8), 1..200)) {
             let mut directory = directory();
             let (mut now, mut opened) = (at(0), Vec::new());
-            for (what, pass, number) in steps {
-                match what {
+            for (step, seconds, number) in steps {
+                match step {
                     0 => opened.extend(open(&mut directory, now, number)),
                     1 => if let Some(nameplate) = opened.get(number as usize) {
                         directory.close(*nameplate, &OWNER, now);
                     },
-                    _ => now += at(pass),
+                    _ => now += at(seconds),
                 }
                 directory.expire(now);
                 let live = directory.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count();
                 prop_assert_eq!(live, directory.len());
-                prop_assert_eq!(directory.slots.len() - live, directory.held.len());
-                prop_assert_eq!(directory.remoteus.held as usize, directory.held.len());
+                prop_assert_eq!(directory.slots.len() - live, directory.quarantined.len());
+                prop_assert_eq!(directory.remoteus.quarantined as usize, directory.quarantined.len());
             }
             directory.expire(now + at(LIFETIME_SECONDS + 3600));
             prop_assert!(directory.slots.is_empty());

@@ -1,12 +1,13 @@
-//! Rendezvous and relay, in one process: gives out nameplates, hands a customer's address to an agent
-//! with a card, and relays the encrypted link where there is no direct way.
+//! Rendezvous and relay, in one process: gives out nameplates, hands a customer's address to an
+//! agent with a card, and relays the encrypted link where there is no direct way.
 //!
-//! It never sees the secret half of a code, and can't read a session. What it holds is in memory and
-//! small; a restart loses the codes that are waiting, and nothing else.
+//! It never sees the secret half of a code, and can't read a session. It keeps little, and all of
+//! it in memory: a restart loses the codes that are waiting, and nothing else.
 //!
-//! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`, `passes`
-//! (the relay's tokens), `tokens`, `rate`. Around them `state` (locks, clock, randomness), `api` (HTTP),
-//! `relay` (iroh's, behind our door) and `server` (the listener).
+//! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`,
+//! `used_challenges`, `relay_tokens`, `tokens`, `rate_limit`. Around them are `state` (locks,
+//! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `peer`
+//! (connection limits) and `server` (the listener), which mounts the API and the relay.
 
 mod agents;
 mod api;
@@ -14,6 +15,7 @@ mod cli;
 mod clock;
 mod config;
 mod directory;
+mod peer;
 mod rate_limit;
 mod relay;
 mod relay_tokens;
@@ -22,6 +24,7 @@ mod server;
 mod state;
 mod tls;
 mod tokens;
+mod used_challenges;
 
 pub use cli::{Cli, Command, KeyArgError, ServeArgs};
 pub use clock::Clock;

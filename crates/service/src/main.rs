@@ -1,5 +1,5 @@
-//! `etatuki-service`: reads the command line, starts the service, says where it listens, and stops it on
-//! Ctrl-C or SIGTERM.
+//! `etatuki-service`: reads the command line, starts the service, prints where it listens, and
+//! stops it on Ctrl-C or SIGTERM.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -10,13 +10,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(cli.verbose);
+    init_logging(cli.verbose);
     let Command::Serve(args) = cli.command;
-    let ended = match args.into_config() {
+    let result = match args.into_config() {
         Ok(config) => serve(config).map_err(|error| (1, error)),
         Err(error) => Err((2, error.into())),
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
             eprintln!("etatuki-service: {error:#}");
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Our own words only: what libraries would log in detail may quote headers, and so tokens. For the
-/// same reason there is no RUST_LOG.
-fn log(verbose: bool) {
-    let ours = if verbose { "debug" } else { "info" };
-    let filter = EnvFilter::new(format!("error,etatuki_service={ours}"));
+/// Logs to stderr, below errors only from this crate: libraries' details may quote headers, and so
+/// tokens. There is no RUST_LOG for the same reason.
+fn init_logging(verbose: bool) {
+    let level = if verbose { "debug" } else { "info" };
+    let filter = EnvFilter::new(format!("error,etatuki_service={level}"));
     fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -40,21 +40,21 @@ fn log(verbose: bool) {
 async fn serve(config: Config) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let running = start(config).await?;
-    say(&running.listening).context("can't say where the service listens")?;
-    wait_for_the_end().await.context("can't wait for signals")?;
+    print_listening(&running.listening).context("can't say where the service listens")?;
+    wait_for_signal().await.context("can't wait for signals")?;
     running.shutdown().await;
     Ok(())
 }
 
-/// The one line on stdout.
-fn say(listening: &str) -> std::io::Result<()> {
+/// Prints the only line on stdout.
+fn print_listening(listening: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::json!({ "listening": listening }))?;
     stdout.flush()
 }
 
 #[cfg(unix)]
-async fn wait_for_the_end() -> std::io::Result<()> {
+async fn wait_for_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -64,11 +64,12 @@ async fn wait_for_the_end() -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn wait_for_the_end() -> std::io::Result<()> {
+async fn wait_for_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Every waiting session holds a connection, and most systems allow 1024 to begin with.
+/// Raises the limit of open files: every waiting session holds a connection, and most systems allow
+/// 1024 by default.
 #[cfg(unix)]
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

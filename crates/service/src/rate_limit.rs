@@ -1,43 +1,43 @@
-//! How often something may happen: pure, with the time passed in.
+//! Rate limits: the generic cell rate algorithm (GCRA) of ITU-T I.371, in its virtual scheduling
+//! form. Pure: the time is passed in.
 //!
-//! The algorithm is the generic cell rate algorithm of ITU-T I.371 in its virtual scheduling form: one
-//! point in time per meter is all that has to be kept.
+//! The algorithm keeps one point in time for each limiter, the theoretical arrival time.
 
 use std::{collections::HashMap, hash::Hash, net::IpAddr, time::Duration};
 
-/// So many at once, and from then on one every so often.
+/// A burst, and the interval at which one more event is allowed after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// How many may come at once.
+    /// Events allowed at once.
     pub burst: u32,
-    /// How long it takes until one more may come.
-    pub every: Duration,
+    /// Time until one more event is allowed.
+    pub interval: Duration,
 }
 
 impl Quota {
-    /// `burst` at once, and one more `every` so often.
+    /// Returns a quota of `burst` events at once and one more every `interval`.
     #[must_use]
-    pub const fn new(burst: u32, every: Duration) -> Self {
-        Self { burst, every }
+    pub const fn new(burst: u32, interval: Duration) -> Self {
+        Self { burst, interval }
     }
 
-    /// As often as anybody likes.
+    /// No limit.
     pub const UNLIMITED: Self = Self::new(u32::MAX, Duration::ZERO);
 }
 
-/// It came too often; it may come again after this long.
+/// A refused event; one is allowed again after this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateLimited(pub(crate) Duration);
 
-/// What is remembered of the past: when the meter will be as good as new.
+/// One limiter's state: the theoretical arrival time (TAT) of I.371, at which it is idle again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gcra(Duration);
 
 impl Gcra {
-    /// Counts one more at `now`, unless that were too many.
-    pub(crate) fn count(&mut self, rate: Quota, now: Duration) -> Result<(), RateLimited> {
-        let next = self.0.max(now).saturating_add(rate.every);
-        let latest = now.saturating_add(rate.every.saturating_mul(rate.burst));
+    /// Counts an event at `now`, or refuses it if it exceeds `quota`.
+    pub(crate) fn try_acquire(&mut self, quota: Quota, now: Duration) -> Result<(), RateLimited> {
+        let next = self.0.max(now).saturating_add(quota.interval);
+        let latest = now.saturating_add(quota.interval.saturating_mul(quota.burst));
         if next > latest {
             return Err(RateLimited(next - latest));
         }
@@ -45,70 +45,83 @@ impl Gcra {
         Ok(())
     }
 
-    fn is_new(&self, now: Duration) -> bool {
+    fn is_idle(&self, now: Duration) -> bool {
         self.0 <= now
     }
 }
 
-/// One meter for every key, in bounded memory.
+/// A limiter for each key, in bounded memory.
 #[derive(Debug)]
 pub(crate) struct KeyedRateLimiter<K> {
-    rate: Quota,
-    meters: HashMap<K, Gcra>,
-    most: usize,
-    /// SharedState by all keys that found no room.
-    rest: Gcra,
-    swept: Duration,
+    quota: Quota,
+    limiters: HashMap<K, Gcra>,
+    capacity: usize,
+    /// Shared by all keys that exceed `capacity`.
+    overflow: Gcra,
+    last_sweep: Duration,
 }
 
-/// How often old meters are looked for, so that a full table isn't searched at every call.
+/// Shortest time between two searches for idle limiters: a full table isn't searched at every call.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<K: Eq + Hash> KeyedRateLimiter<K> {
-    pub(crate) fn new(rate: Quota, most: usize) -> Self {
+    pub(crate) fn new(quota: Quota, capacity: usize) -> Self {
         Self {
-            rate,
-            meters: HashMap::new(),
-            most,
-            rest: Gcra::default(),
-            swept: Duration::ZERO,
+            quota,
+            limiters: HashMap::new(),
+            capacity,
+            overflow: Gcra::default(),
+            last_sweep: Duration::ZERO,
         }
     }
 
-    /// Counts one more of `key` at `now`, unless that were too many.
-    pub(crate) fn count(&mut self, key: K, now: Duration) -> Result<(), RateLimited> {
-        if self.rate == Quota::UNLIMITED {
+    /// Counts an event of `key` at `now`, or refuses it if it exceeds the quota.
+    pub(crate) fn try_acquire(&mut self, key: K, now: Duration) -> Result<(), RateLimited> {
+        if self.quota == Quota::UNLIMITED {
             return Ok(());
         }
-        let rate = self.rate;
-        if let Some(meter) = self.meters.get_mut(&key) {
-            return meter.count(rate, now);
+        let quota = self.quota;
+        if let Some(limiter) = self.limiters.get_mut(&key) {
+            return limiter.try_acquire(quota, now);
         }
         self.sweep(now);
-        if self.meters.len() >= self.most {
-            return self.rest.count(rate, now);
+        if self.limiters.len() >= self.capacity {
+            return self.overflow.try_acquire(quota, now);
         }
-        self.meters.entry(key).or_default().count(rate, now)
+        self.limiters
+            .entry(key)
+            .or_default()
+            .try_acquire(quota, now)
     }
 
     fn sweep(&mut self, now: Duration) {
-        if self.meters.len() >= self.most / 2 && now >= self.swept + SWEEP_INTERVAL {
-            self.meters.retain(|_, meter| !meter.is_new(now));
-            self.swept = now;
+        if self.limiters.len() >= self.capacity / 2 && now >= self.last_sweep + SWEEP_INTERVAL {
+            self.limiters.retain(|_, limiter| !limiter.is_idle(now));
+            self.last_sweep = now;
         }
     }
 }
 
-/// Who is calling, as far as limits go: an IPv4 address, or an IPv6 network of 56 bits, since that is what one household
+/// The client that limits count for: an IPv4 address or an IPv6 /56, the network that one household
 /// or one office gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ClientNetwork(u64, bool);
+pub(crate) struct ClientNetwork {
+    bits: u64,
+    is_ipv6: bool,
+}
 
 impl ClientNetwork {
+    /// Returns the network of `address`; an IPv4-mapped IPv6 address counts as IPv4.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(u64::from(address.to_bits()), false),
-            IpAddr::V6(address) => Self((address.to_bits() >> 72) as u64, true),
+            IpAddr::V4(address) => Self {
+                bits: u64::from(address.to_bits()),
+                is_ipv6: false,
+            },
+            IpAddr::V6(address) => Self {
+                bits: (address.to_bits() >> 72) as u64,
+                is_ipv6: true,
+            },
         }
     }
 }
@@ -119,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    const RATE: Quota = Quota::new(3, Duration::from_secs(2));
+    const QUOTA: Quota = Quota::new(3, Duration::from_secs(2));
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -127,47 +140,47 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_one_every_so_often() {
-        let mut meter = Gcra::default();
+        let mut limiter = Gcra::default();
         for _ in 0..3 {
-            assert_eq!(meter.count(RATE, at(10)), Ok(()));
+            assert_eq!(limiter.try_acquire(QUOTA, at(10)), Ok(()));
         }
-        assert_eq!(meter.count(RATE, at(10)), Err(RateLimited(at(2))));
-        assert_eq!(meter.count(RATE, at(11)), Err(RateLimited(at(1))));
-        assert_eq!(meter.count(RATE, at(12)), Ok(()));
-        assert_eq!(meter.count(RATE, at(12)), Err(RateLimited(at(2))));
+        assert_eq!(limiter.try_acquire(QUOTA, at(10)), Err(RateLimited(at(2))));
+        assert_eq!(limiter.try_acquire(QUOTA, at(11)), Err(RateLimited(at(1))));
+        assert_eq!(limiter.try_acquire(QUOTA, at(12)), Ok(()));
+        assert_eq!(limiter.try_acquire(QUOTA, at(12)), Err(RateLimited(at(2))));
         for _ in 0..3 {
-            assert_eq!(meter.count(RATE, at(100)), Ok(()));
+            assert_eq!(limiter.try_acquire(QUOTA, at(100)), Ok(()));
         }
-        assert!(meter.count(RATE, at(100)).is_err());
+        assert!(limiter.try_acquire(QUOTA, at(100)).is_err());
     }
 
     #[test]
     fn unlimited_is_unlimited() {
-        let mut meter = Gcra::default();
+        let mut limiter = Gcra::default();
         for _ in 0..10_000 {
-            assert_eq!(meter.count(Quota::UNLIMITED, at(1)), Ok(()));
+            assert_eq!(limiter.try_acquire(Quota::UNLIMITED, at(1)), Ok(()));
         }
     }
 
     #[test]
-    fn a_full_table_lets_the_rest_share_one_meter() {
-        let mut meters = KeyedRateLimiter::new(RATE, 100);
+    fn a_full_table_lets_the_rest_share_one_limiter() {
+        let mut limiters = KeyedRateLimiter::new(QUOTA, 100);
         for key in 0..100 {
-            assert_eq!(meters.count(key, at(10)), Ok(()));
+            assert_eq!(limiters.try_acquire(key, at(10)), Ok(()));
         }
-        let passed = (100..200)
-            .filter(|key| meters.count(*key, at(10)).is_ok())
+        let allowed = (100..200)
+            .filter(|key| limiters.try_acquire(*key, at(10)).is_ok())
             .count();
-        assert_eq!(passed, 3);
-        assert_eq!(meters.meters.len(), 100);
-        // Who has a meter keeps it, and old ones make room.
-        assert_eq!(meters.count(5, at(10)), Ok(()));
-        assert_eq!(meters.count(500, at(20)), Ok(()));
-        assert_eq!(meters.meters.len(), 1);
+        assert_eq!(allowed, 3);
+        assert_eq!(limiters.limiters.len(), 100);
+        // A key with a limiter keeps it, and idle ones make room.
+        assert_eq!(limiters.try_acquire(5, at(10)), Ok(()));
+        assert_eq!(limiters.try_acquire(500, at(20)), Ok(()));
+        assert_eq!(limiters.limiters.len(), 1);
     }
 
     #[test]
-    fn callers_are_told_apart_by_what_one_household_has() {
+    fn networks_are_told_apart_by_what_one_household_has() {
         let network = |text: &str| ClientNetwork::of(text.parse().unwrap());
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
         assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
@@ -179,11 +192,11 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_the_rate(gaps in proptest::collection::vec(0u64..3000, 1..200)) {
-            let (mut meter, mut now, mut passed) = (Gcra::default(), Duration::ZERO, 0u128);
+            let (mut limiter, mut now, mut allowed) = (Gcra::default(), Duration::ZERO, 0u128);
             for gap in gaps {
                 now += Duration::from_millis(gap);
-                passed += u128::from(meter.count(RATE, now).is_ok());
-                prop_assert!(passed <= 3 + now.as_millis() / 2000);
+                allowed += u128::from(limiter.try_acquire(QUOTA, now).is_ok());
+                prop_assert!(allowed <= 3 + now.as_millis() / 2000);
             }
         }
     }

@@ -1,8 +1,9 @@
-//! The relay: iroh's, behind our own listener and our own door.
+//! The relay: iroh's, behind our own listener and our own access control.
 //!
-//! It moves encrypted packets between endpoints that can't reach each other directly. It doesn't pair
-//! them: who may talk to whom is for the endpoints to say. The door asks for a relay token, counts what
-//! comes in, and bounds the handshake in time; iroh's own server would do the first of these only.
+//! It moves encrypted packets between endpoints that can't reach each other directly. It doesn't
+//! pair them: an endpoint decides itself whom it talks to. The relay asks for a token, limits the
+//! rate of what comes in, and bounds the handshake in time; iroh's own server would do the first of
+//! these only.
 
 use std::{
     pin::Pin,
@@ -38,31 +39,31 @@ use iroh_relay::{
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
-use crate::{api::ApiError, server::Peer, state::SharedState, tokens::TokenHash};
+use crate::{api::ApiError, peer::Peer, state::SharedState, tokens::TokenHash};
 
-/// How long a client may take to say who it is.
+/// Time limit for the relay's handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest message; iroh's own are at most 64 KiB and a few bytes.
+/// Longest message; iroh's own are at most 64 KiB and a few bytes.
 const MAX_MESSAGE_BYTES: usize = 128 * 1024;
 
-/// What is read at once, in bytes. Small, since most connections only wait, and each has such a buffer;
-/// longer messages make room for themselves.
+/// Initial read buffer of a connection. Small, since most connections only wait; it grows with
+/// longer messages.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 
-/// How many bytes are gathered before they are written, unless there is nothing more to gather.
+/// Bytes gathered before a write, unless there is nothing more to gather.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 
-/// How many messages wait for one client. Fewer than iroh's 512: an old picture is of no use.
+/// Messages queued for one client. Fewer than iroh's 512: an old picture is of no use.
 const SEND_QUEUE_MESSAGES: usize = 128;
 
-/// How many endpoints' keys are kept ready-made.
+/// Endpoints whose decoded public keys are cached.
 const KEY_CACHE_ENTRIES: usize = 16 * 1024;
 
 /// The relay of one service.
 #[derive(Debug)]
 pub(crate) struct RelayServer {
-    door: Arc<dyn DynAccessControl>,
+    auth: Arc<dyn DynAccessControl>,
     bytes_per_second: u32,
     clients: Clients,
     key_cache: KeyCache,
@@ -73,7 +74,7 @@ impl RelayServer {
     pub(crate) fn new(state: SharedState) -> Arc<Self> {
         Arc::new(Self {
             bytes_per_second: state.limits.relay_bytes_per_second,
-            door: Arc::new(RelayAuth(state)),
+            auth: Arc::new(RelayAuth(state)),
             clients: Clients::default(),
             key_cache: KeyCache::new(KEY_CACHE_ENTRIES),
             metrics: Arc::default(),
@@ -86,21 +87,21 @@ impl RelayServer {
     }
 }
 
-/// The paths where iroh's clients look for a relay.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(hub: Arc<RelayServer>) -> Router<S> {
+/// Returns the routes at which iroh's clients look for a relay.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(relay: Arc<RelayServer>) -> Router<S> {
     Router::new()
-        .route(RELAY_PATH, get(connect))
+        .route(RELAY_PATH, get(upgrade_to_relay))
         .route(RELAY_PROBE_PATH, get(probe))
-        .layer(Extension(hub))
+        .layer(Extension(relay))
 }
 
-/// Clients measure how far away the relay is with this.
+/// Answers the request with which clients measure the latency to the relay.
 async fn probe() -> impl IntoResponse {
     (StatusCode::OK, [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")])
 }
 
-async fn connect(
-    Extension(hub): Extension<Arc<RelayServer>>,
+async fn upgrade_to_relay(
+    Extension(relay): Extension<Arc<RelayServer>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
@@ -115,11 +116,11 @@ async fn connect(
         .max_write_buffer_size(MAX_MESSAGE_BYTES * 4)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
-        .on_upgrade(move |socket| hub.admit(socket, parts, peer))
+        .on_upgrade(move |socket| relay.accept(socket, parts, peer))
 }
 
 impl RelayServer {
-    async fn admit(self: Arc<Self>, socket: WebSocket, parts: Parts, peer: Peer) {
+    async fn accept(self: Arc<Self>, socket: WebSocket, parts: Parts, peer: Peer) {
         let Some(mut socket) = RelaySocket::new(socket, self.bytes_per_second, peer) else {
             return;
         };
@@ -130,7 +131,7 @@ impl RelayServer {
                 config.channel_capacity = SEND_QUEUE_MESSAGES;
                 self.clients.register(config, self.metrics.clone());
             }
-            // What went wrong in detail may quote the client's proof: it stays out of the log.
+            // The details may quote the client's proof: they stay out of the log.
             Ok(Err(_)) => debug!("a relay client was refused"),
             Err(_) => debug!("a relay client took too long to say who it is"),
         }
@@ -144,11 +145,11 @@ impl RelayServer {
         let proof = parts.headers.get(CLIENT_AUTH_HEADER).cloned();
         let client = handshake::serverside(socket, proof).await?;
         let request = ClientRequest::new(client.client_key, ProtocolVersion::V2, parts);
-        client.authorize_with(&request, &self.door, socket).await
+        client.authorize_with(&request, &self.auth, socket).await
     }
 }
 
-/// Lets in who has a pass.
+/// Access control by relay token.
 #[derive(Debug)]
 struct RelayAuth(SharedState);
 
@@ -157,7 +158,7 @@ impl AccessControl for RelayAuth {
         let now = self.0.clock.now();
         let token = request.auth_token().map(|token| TokenHash::of(&token));
         let connection = request.connection_id();
-        if token.is_some_and(|token| self.0.passes().admit(token, connection, now)) {
+        if token.is_some_and(|token| self.0.relay_tokens().connect(token, connection, now)) {
             Access::Allow
         } else {
             Access::Deny {
@@ -167,36 +168,39 @@ impl AccessControl for RelayAuth {
     }
 
     fn on_disconnect(&self, _: EndpointId, connection: ConnectionId) {
-        self.0.passes().end(&connection, self.0.clock.now());
+        self.0
+            .relay_tokens()
+            .disconnect(&connection, self.0.clock.now());
     }
 }
 
-/// A WebSocket as iroh's relay wants it: whole binary messages, both ways, and no more of them than the
-/// client may send.
+/// A WebSocket as iroh's relay wants it: whole binary messages in both directions. What the client
+/// sends is limited by a token bucket.
 struct RelaySocket {
     socket: WebSocket,
-    allowance: Bucket,
+    bucket: Bucket,
+    /// Reading pauses until this ends.
     pause: Option<Pin<Box<Sleep>>>,
-    /// Counts as a connection of its address for as long as it lives.
+    /// Counts as a connection of its address while it lives.
     _peer: Peer,
 }
 
 impl RelaySocket {
     fn new(socket: WebSocket, bytes_per_second: u32, peer: Peer) -> Option<Self> {
         let rate = i64::from(bytes_per_second);
-        let allowance = Bucket::new(rate * 2, rate, Duration::from_millis(100)).ok()?;
+        let bucket = Bucket::new(rate * 2, rate, Duration::from_millis(100)).ok()?;
         Some(Self {
             socket,
-            allowance,
+            bucket,
             pause: None,
             _peer: peer,
         })
     }
 
-    /// Counts a message; if that was too much, the next one waits.
-    fn count(&mut self, bytes: usize) {
-        // A message costs something even if there is nothing in it.
-        if let Err(until) = self.allowance.consume(bytes.max(64)) {
+    /// Charges a message to the bucket; if that overdraws it, reading pauses.
+    fn charge(&mut self, bytes: usize) {
+        // An empty message has a cost too.
+        if let Err(until) = self.bucket.consume(bytes.max(64)) {
             let until: Instant = until;
             self.pause = Some(Box::pin(sleep_until(until)));
         }
@@ -218,12 +222,12 @@ impl Stream for RelaySocket {
             }
             match ready!(self.as_mut().socket().poll_next(cx)) {
                 Some(Ok(Message::Binary(bytes))) => {
-                    self.count(bytes.len());
+                    self.charge(bytes.len());
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(None),
-                // Pings are answered below us, and text means nothing here.
-                Some(Ok(other)) => self.count(other.into_data().len()),
+                // Pings are answered by the WebSocket layer, and text means nothing here.
+                Some(Ok(other)) => self.charge(other.into_data().len()),
                 Some(Err(error)) => return Poll::Ready(Some(Err(StreamError::from_std(error)))),
             }
         }
@@ -252,8 +256,8 @@ impl Sink<axum::body::Bytes> for RelaySocket {
     }
 }
 
-/// The WebSocket's TLS session is out of reach; clients prove their key by a challenge instead, which
-/// costs one round trip when they connect.
+/// No keying material: the WebSocket's TLS session is out of reach. Clients prove their key by a
+/// challenge instead, which costs one round trip when they connect.
 impl ExportKeyingMaterial for RelaySocket {
     fn export_keying_material<T: AsMut<[u8]>>(
         &self,

@@ -1,4 +1,4 @@
-//! The vendor's revocation list, as the file says it now.
+//! The vendor's revocation list, reloaded when its file changes.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,23 +11,23 @@ use tracing::{info, warn};
 
 use crate::config::StartError;
 
-/// How often the file is looked at, at most.
+/// Shortest time between two checks of the file.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longer than any list, in bytes.
+/// Bytes of the file that are read; no list is as long.
 const MAX_FILE_BYTES: u64 = 512 * 1024;
 
-/// The newest good list.
+/// The file, and the newest good list from it.
 #[derive(Debug)]
 pub(crate) struct RevocationFile {
     path: Option<PathBuf>,
     vendors: Vec<VendorPublicKey>,
-    changed: Option<SystemTime>,
-    looked: Duration,
-    newest: RevocationSnapshot,
+    modified: Option<SystemTime>,
+    last_check: Duration,
+    current: RevocationSnapshot,
 }
 
-/// A list and the text that proves it.
+/// A list, and the vendor's signed text of it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RevocationSnapshot {
     pub(crate) list: Arc<Revocations>,
@@ -35,48 +35,47 @@ pub(crate) struct RevocationSnapshot {
 }
 
 impl RevocationFile {
-    /// Reads the list for the first time; without a path there is none, and nobody is revoked.
+    /// Reads the list for the first time. Without a path there is none, and nobody is revoked.
     pub(crate) fn open(
         path: Option<PathBuf>,
         vendors: Vec<VendorPublicKey>,
     ) -> Result<Self, StartError> {
-        let looked = Duration::ZERO;
-        let newest = RevocationSnapshot::default();
         let mut file = Self {
             path,
             vendors,
-            changed: None,
-            looked,
-            newest,
+            modified: None,
+            last_check: Duration::ZERO,
+            current: RevocationSnapshot::default(),
         };
         if let Some(path) = file.path.clone() {
-            file.changed = changed(&path);
+            file.modified = modified(&path);
             file.read(&path)?;
         }
         Ok(file)
     }
 
-    /// The number of the newest good list.
+    /// Returns the number of the newest good list.
     pub(crate) fn number(&self) -> u64 {
-        self.newest.list.number
+        self.current.list.number
     }
 
-    /// The newest good list; a changed file is read again. A bad or older one is left aside, loudly.
-    pub(crate) fn newest(&mut self, now: Duration) -> RevocationSnapshot {
-        if now >= self.looked + CHECK_INTERVAL
+    /// Returns the newest good list, after reading the file again if it has changed. A bad or older
+    /// list is ignored, with a warning in the log.
+    pub(crate) fn current(&mut self, now: Duration) -> RevocationSnapshot {
+        if now >= self.last_check + CHECK_INTERVAL
             && let Some(path) = self.path.clone()
         {
-            self.looked = now;
-            let changed = changed(&path);
-            if changed != self.changed {
-                self.changed = changed;
+            self.last_check = now;
+            let modified = modified(&path);
+            if modified != self.modified {
+                self.modified = modified;
                 match self.read(&path) {
-                    Ok(()) => info!(number = self.newest.list.number, "a new revocation list"),
+                    Ok(()) => info!(number = self.current.list.number, "a new revocation list"),
                     Err(error) => warn!(%error, "the old revocation list stays"),
                 }
             }
         }
-        self.newest.clone()
+        self.current.clone()
     }
 
     fn read(&mut self, path: &Path) -> Result<(), StartError> {
@@ -89,10 +88,10 @@ impl RevocationFile {
             error,
         })?;
         let signed = SignedRevocations::from_text(&text).map_err(bad)?;
-        let found = signed.verify(&self.vendors).map_err(bad)?;
-        let mut list = (*self.newest.list).clone();
-        list.advance(found).map_err(bad)?;
-        self.newest = RevocationSnapshot {
+        let verified = signed.verify(&self.vendors).map_err(bad)?;
+        let mut list = (*self.current.list).clone();
+        list.advance(verified).map_err(bad)?;
+        self.current = RevocationSnapshot {
             list: Arc::new(list),
             text: Some(signed.to_text().into()),
         };
@@ -100,7 +99,7 @@ impl RevocationFile {
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
+fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path)
         .and_then(|metadata| metadata.modified())
         .ok()

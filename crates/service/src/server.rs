@@ -1,15 +1,14 @@
-//! The listener: takes connections, bounds their number and their time, ends TLS, and hands requests to
-//! the API and the relay.
+//! The listener: accepts connections, bounds their number and their time, ends TLS, and hands
+//! requests to the API and the relay.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State as AxumState},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
 };
-
-use axum::{Router, response::Response};
 use etatuki_trust::service_origin;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,48 +24,49 @@ use tower_service::Service as _;
 use tracing::{debug, info, warn};
 
 use crate::{
-    api,
-    config::{Config, Limits, StartError},
+    api::{self, ApiError},
+    config::{Config, StartError},
+    peer::{Connections, Peer},
     rate_limit::ClientNetwork,
-    relay::RelayServer,
+    relay::{self, RelayServer},
     state::{SharedState, State},
     tls,
 };
 
-/// How long a request's head may take, and how long an idle connection is kept.
+/// Time limit for a request's head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long TLS may take to begin.
+/// Time limit for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection for requests may last; then a request that is under way is still answered.
+/// Longest life of a connection for requests; a request that is under way then is still answered.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// The longest head of a request, in bytes.
+/// Longest head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// How often what is over is forgotten.
+/// Time between two removals of expired state.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long requests and relayed connections have to end in good order, each.
+/// Time that requests, and then relayed connections, have to end in good order.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// A running service. Dropping it stops it in good order, if the runtime goes on.
 #[derive(Debug)]
 pub struct ServiceHandle {
-    /// What it listens on.
+    /// The address that it listens on.
     pub addr: SocketAddr,
-    /// What it listens on, as a URL.
+    /// `addr` as a URL.
     pub listening: String,
-    /// The URL that clients are to be given: the public one, or what it listens on.
+    /// The URL that clients are to be given: the public one, or `listening`.
     pub url: String,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl ServiceHandle {
-    /// Stops in good order, within five seconds: takes nothing new, lets requests finish, ends relayed
-    /// connections.
+    /// Stops in good order, within five seconds: accepts no more connections, lets requests finish,
+    /// ends relayed connections.
     pub async fn shutdown(self) {
         self.stop.send_replace(());
         if self.task.await.is_err() {
@@ -98,13 +98,13 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
         );
     }
-    let hub = RelayServer::new(state.clone());
-    let router = api::router(state.clone(), hub.clone());
+    let relay = RelayServer::new(state.clone());
+    let router = router(state.clone(), relay.clone());
     let (stop, stopped) = watch::channel(());
-    let connections = ConnectionLimiter::new(&state.limits);
+    let connections = Connections::new(&state.limits);
     let server = Server {
         state,
-        hub,
+        relay,
         router,
         acceptor,
         connections,
@@ -133,13 +133,41 @@ fn public_url(config: &Config, addr: SocketAddr, listening: &str) -> Result<Stri
     })
 }
 
-/// What every connection needs.
+/// Returns every route of the service: the API's and the relay's.
+fn router(state: SharedState, relay: Arc<RelayServer>) -> Router {
+    api::routes()
+        .merge(relay::routes(relay))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            limit_requests,
+        ))
+        .with_state(state)
+}
+
+/// Counts every request of a client, whatever it asks for.
+async fn limit_requests(
+    AxumState(state): AxumState<SharedState>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let counted = state
+        .client_limiters()
+        .requests
+        .try_acquire(peer.network(), state.clock.now());
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(limited) => ApiError::from(limited).into_response(),
+    }
+}
+
+/// The listener's loop, and all that a connection needs.
 struct Server {
     state: SharedState,
-    hub: Arc<RelayServer>,
+    relay: Arc<RelayServer>,
     router: Router,
     acceptor: Option<TlsAcceptor>,
-    connections: Arc<ConnectionLimiter>,
+    connections: Arc<Connections>,
     stopped: watch::Receiver<()>,
 }
 
@@ -151,10 +179,10 @@ impl Server {
         let mut stopped = self.stopped.clone();
         loop {
             tokio::select! {
-                // Also when the handle was dropped.
+                // Completes also when the handle was dropped.
                 _ = stopped.changed() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, address)) => self.take(stream, address, &mut tasks),
+                    Ok((stream, address)) => self.spawn_connection(stream, address, &mut tasks),
                     Err(error) => {
                         warn!(%error, "no connection could be taken");
                         // Out of descriptors, most likely: trying at once again helps nobody.
@@ -169,9 +197,9 @@ impl Server {
         self.finish(tasks).await;
     }
 
-    fn take(&self, stream: TcpStream, address: SocketAddr, tasks: &mut JoinSet<()>) {
+    fn spawn_connection(&self, stream: TcpStream, address: SocketAddr, tasks: &mut JoinSet<()>) {
         let network = ClientNetwork::of(address.ip());
-        let Some(peer) = ConnectionLimiter::enter(&self.connections, network) else {
+        let Some(peer) = Connections::try_acquire(&self.connections, network) else {
             debug!("too many connections: one was closed at once");
             return;
         };
@@ -188,7 +216,10 @@ impl Server {
         if timeout(SHUTDOWN_GRACE, done).await.is_err() {
             tasks.shutdown().await;
         }
-        if timeout(SHUTDOWN_GRACE, self.hub.shutdown()).await.is_err() {
+        if timeout(SHUTDOWN_GRACE, self.relay.shutdown())
+            .await
+            .is_err()
+        {
             warn!("some relayed connections didn't end in time");
         }
         info!("service stopped");
@@ -224,7 +255,7 @@ impl Connection {
             peer,
             mut stopped,
         } = self;
-        let service = service_fn(move |request| answer(router.clone(), peer.clone(), request));
+        let service = service_fn(move |request| dispatch(router.clone(), peer.clone(), request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -245,123 +276,17 @@ impl Connection {
     }
 }
 
-/// Until the service stops, or the connection has lasted long enough.
+/// Waits until the service stops, or the connection reaches its longest life.
 async fn stopped_or_expired(stopped: &mut watch::Receiver<()>) {
     // An error means that the service's handle was dropped, which stops it too.
     let _ = timeout(MAX_CONNECTION_AGE, stopped.changed()).await;
 }
 
-async fn answer(
+async fn dispatch(
     mut router: Router,
     peer: Peer,
     mut request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(peer);
     router.call(request).await
-}
-
-/// Who is at the other end. As long as one of its clones lives, it counts as one connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer(Arc<ConnectionPermit>);
-
-impl Peer {
-    pub(crate) fn network(&self) -> ClientNetwork {
-        self.0.network
-    }
-}
-
-#[derive(Debug)]
-struct ConnectionPermit {
-    network: ClientNetwork,
-    connections: Arc<ConnectionLimiter>,
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let mut open = self.connections.open();
-        open.all -= 1;
-        if let Some(count) = open.by_caller.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_caller.remove(&self.network);
-            }
-        }
-    }
-}
-
-/// How many connections there are.
-#[derive(Debug)]
-struct ConnectionLimiter {
-    most: usize,
-    most_a_caller: u32,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    by_caller: HashMap<ClientNetwork, u32>,
-}
-
-impl ConnectionLimiter {
-    fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            most: limits.connections,
-            most_a_caller: limits.connections_per_address,
-            open: Mutex::default(),
-        })
-    }
-
-    /// A place for one more connection, if there is one.
-    fn enter(connections: &Arc<Self>, network: ClientNetwork) -> Option<Peer> {
-        let mut open = connections.open();
-        if open.all >= connections.most {
-            return None;
-        }
-        let count = open.by_caller.entry(network).or_default();
-        if *count >= connections.most_a_caller {
-            return None;
-        }
-        *count += 1;
-        open.all += 1;
-        Some(Peer(Arc::new(ConnectionPermit {
-            network,
-            connections: connections.clone(),
-        })))
-    }
-
-    fn open(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_are_counted_while_they_live() {
-        let limits = Limits {
-            connections: 3,
-            connections_per_address: 2,
-            ..Limits::default()
-        };
-        let connections = ConnectionLimiter::new(&limits);
-        let [first, second] =
-            ["192.0.2.1", "192.0.2.2"].map(|address| ClientNetwork::of(address.parse().unwrap()));
-        let enter = |network| ConnectionLimiter::enter(&connections, network);
-        let one = enter(first).unwrap();
-        let two = enter(first).unwrap();
-        assert!(enter(first).is_none(), "two of one address");
-        let three = enter(second).unwrap();
-        assert!(enter(second).is_none(), "three of all");
-        let copy = one.clone();
-        drop(one);
-        assert!(enter(second).is_none(), "a clone still lives");
-        drop(copy);
-        assert!(enter(first).is_some());
-        drop((two, three));
-        assert_eq!(connections.open().all, 0);
-        assert!(connections.open().by_caller.is_empty());
-    }
 }

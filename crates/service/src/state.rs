@@ -1,5 +1,5 @@
-//! Everything that the parts of a running service share: the pure pieces, each behind its own lock, and
-//! the clock and randomness that they are fed with. No lock is held over anything that waits.
+//! The state that all parts of a running service share: the pure parts, each behind its own lock,
+//! and the clock and the randomness for them. No lock is held across an await.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,50 +12,51 @@ use iroh_relay::server::ConnectionId;
 use tracing::debug;
 
 use crate::{
-    agents::{AgentQuotas, Agents, UsedChallenges},
+    agents::{AgentQuotas, Agents},
     clock::Clock,
     config::{Config, Limits, StartError},
     directory::{Directory, LIFETIME_SECONDS, SessionQuotas},
     rate_limit::{ClientNetwork, KeyedRateLimiter},
     relay_tokens::RelayTokens,
     revocations::{RevocationFile, RevocationSnapshot},
-    tokens::{TokenHash, TokenKey, opaque},
+    tokens::{TokenHash, TokenKey, opaque_token},
+    used_challenges::UsedChallenges,
 };
 
-/// How many addresses each limit remembers.
+/// Networks that each limiter remembers.
 const MAX_TRACKED_NETWORKS: usize = 65_536;
 
-/// How long a relay token given with a look-up waits for its first connection.
+/// Time within which an agent must connect with a relay token that came with a look-up.
 const AGENT_RELAY_TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
 
-/// How many passes there may be for each session that may wait: the customer's, and some agents'.
+/// Relay tokens for each session that may wait: the customer's, and some agents'.
 const RELAY_TOKENS_PER_SESSION: usize = 4;
 
-/// What the parts of a service share.
+/// The shared state of a service.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
-    /// What agents' proofs are bound to.
+    /// The service's own origin, to which agents' proofs are bound.
     pub(crate) origin: String,
-    /// Where clients find the relay: the origin, as iroh writes it.
+    /// The relay's URL: the origin, as iroh writes it.
     pub(crate) relay_url: RelayUrl,
     pub(crate) vendors: Vec<VendorPublicKey>,
     pub(crate) key: TokenKey,
     directory: Mutex<Directory>,
     agents: Mutex<Agents>,
-    answered: Mutex<UsedChallenges>,
-    passes: Mutex<RelayTokens<ConnectionId>>,
+    used_challenges: Mutex<UsedChallenges>,
+    relay_tokens: Mutex<RelayTokens<ConnectionId>>,
     revocations: Mutex<RevocationFile>,
     client_limiters: Mutex<ClientLimiters>,
 }
 
-/// What is counted per address.
+/// The limiters that count per client network.
 #[derive(Debug)]
 pub(crate) struct ClientLimiters {
     pub(crate) requests: KeyedRateLimiter<ClientNetwork>,
-    pub(crate) opening: KeyedRateLimiter<ClientNetwork>,
-    pub(crate) proving: KeyedRateLimiter<ClientNetwork>,
+    pub(crate) session_opens: KeyedRateLimiter<ClientNetwork>,
+    pub(crate) agent_auth: KeyedRateLimiter<ClientNetwork>,
     pub(crate) lookups: KeyedRateLimiter<ClientNetwork>,
 }
 
@@ -73,19 +74,19 @@ impl State {
         }
         let relay_url = origin.parse().expect("an origin is a URL");
         let key = TokenKey::new(random().map_err(StartError::Randomness)?);
-        let rates = SessionQuotas {
+        let session_quotas = SessionQuotas {
             lookups: limits.lookups_per_nameplate,
-            addresses: limits.address_changes,
+            address_changes: limits.address_changes,
         };
-        let agent_rates = AgentQuotas {
+        let agent_quotas = AgentQuotas {
             tokens: limits.tokens_per_agent,
             lookups: limits.lookups_per_agent,
         };
         Ok(Self {
-            directory: Mutex::new(Directory::new(limits.sessions, rates)),
-            agents: Mutex::new(Agents::new(agent_rates)),
-            answered: Mutex::default(),
-            passes: Mutex::new(RelayTokens::new(
+            directory: Mutex::new(Directory::new(limits.sessions, session_quotas)),
+            agents: Mutex::new(Agents::new(agent_quotas)),
+            used_challenges: Mutex::default(),
+            relay_tokens: Mutex::new(RelayTokens::new(
                 limits.sessions.saturating_mul(RELAY_TOKENS_PER_SESSION),
             )),
             revocations: Mutex::new(RevocationFile::open(revocations, vendors.clone())?),
@@ -107,53 +108,55 @@ impl State {
         lock(&self.agents)
     }
 
-    pub(crate) fn answered(&self) -> MutexGuard<'_, UsedChallenges> {
-        lock(&self.answered)
+    pub(crate) fn used_challenges(&self) -> MutexGuard<'_, UsedChallenges> {
+        lock(&self.used_challenges)
     }
 
-    pub(crate) fn passes(&self) -> MutexGuard<'_, RelayTokens<ConnectionId>> {
-        lock(&self.passes)
+    pub(crate) fn relay_tokens(&self) -> MutexGuard<'_, RelayTokens<ConnectionId>> {
+        lock(&self.relay_tokens)
     }
 
     pub(crate) fn client_limiters(&self) -> MutexGuard<'_, ClientLimiters> {
         lock(&self.client_limiters)
     }
 
-    /// The newest revocation list; agents whom it revokes lose their tokens with it.
+    /// Returns the newest revocation list. When a new one is there, agents whom it revokes lose
+    /// their tokens.
     pub(crate) fn revocations(&self) -> RevocationSnapshot {
         let now = self.clock.now();
-        let (newest, is_new) = {
+        let (current, is_new) = {
             let mut file = lock(&self.revocations);
             let before = file.number();
-            let newest = file.newest(now);
-            let is_new = newest.list.number != before;
-            (newest, is_new)
+            let current = file.current(now);
+            let is_new = current.list.number != before;
+            (current, is_new)
         };
         if is_new {
-            self.agents().sweep(&newest.list, now);
+            self.agents().sweep(&current.list, now);
         }
-        newest
+        current
     }
 
-    /// A relay token for a customer: good as long as the session may wait.
+    /// Issues a relay token for a customer, good as long as the session may wait. `None` if there
+    /// are too many.
     pub(crate) fn issue_customer_relay_token(&self) -> Option<String> {
-        self.pass(Duration::from_secs(LIFETIME_SECONDS))
+        self.issue_relay_token(Duration::from_secs(LIFETIME_SECONDS))
     }
 
-    /// A relay token for an agent who is about to dial.
+    /// Issues a relay token for an agent who is about to dial. `None` if there are too many.
     pub(crate) fn issue_agent_relay_token(&self) -> Option<String> {
-        self.pass(AGENT_RELAY_TOKEN_LIFETIME)
+        self.issue_relay_token(AGENT_RELAY_TOKEN_LIFETIME)
     }
 
-    fn pass(&self, good_for: Duration) -> Option<String> {
-        let token = opaque(random().ok()?);
-        let given = self
-            .passes()
-            .give(TokenHash::of(&token), good_for, self.clock.now());
-        given.then_some(token)
+    fn issue_relay_token(&self, lifetime: Duration) -> Option<String> {
+        let token = opaque_token(random().ok()?);
+        let issued = self
+            .relay_tokens()
+            .issue(TokenHash::of(&token), lifetime, self.clock.now());
+        issued.then_some(token)
     }
 
-    /// Forgets what is over: every few seconds is often enough.
+    /// Removes expired state; to be called every few seconds.
     pub(crate) fn sweep(&self) {
         let now = self.clock.now();
         let waiting = {
@@ -162,9 +165,9 @@ impl State {
             directory.len()
         };
         let relayed = {
-            let mut passes = self.passes();
-            passes.sweep(now);
-            passes.connected()
+            let mut tokens = self.relay_tokens();
+            tokens.sweep(now);
+            tokens.connection_count()
         };
         let revoked = self.revocations().list;
         self.agents().sweep(&revoked, now);
@@ -176,24 +179,25 @@ impl ClientLimiters {
     fn new(limits: &Limits) -> Self {
         Self {
             requests: KeyedRateLimiter::new(limits.requests, MAX_TRACKED_NETWORKS),
-            opening: KeyedRateLimiter::new(limits.opening, MAX_TRACKED_NETWORKS),
-            proving: KeyedRateLimiter::new(limits.proving, MAX_TRACKED_NETWORKS),
+            session_opens: KeyedRateLimiter::new(limits.session_opens, MAX_TRACKED_NETWORKS),
+            agent_auth: KeyedRateLimiter::new(limits.agent_auth, MAX_TRACKED_NETWORKS),
             lookups: KeyedRateLimiter::new(limits.lookups_per_address, MAX_TRACKED_NETWORKS),
         }
     }
 }
 
-/// Good randomness from the system.
+/// Returns randomness from the system, good enough for keys.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
-/// A panic while a lock was held leaves whole values behind: every change is made at once.
+/// Locks `mutex`, also after a panic while it was held: every change is made at once, so the value
+/// is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What handlers hold.
+/// The state as request handlers hold it.
 pub(crate) type SharedState = Arc<State>;

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{StartError, TlsFiles};
 
-/// Reads chain and key, and checks that they belong together.
+/// Returns an acceptor for `files`, after checking that key and chain belong together.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     let bad = |path: &Path, reason: String| StartError::Certificate {
         path: path.to_owned(),

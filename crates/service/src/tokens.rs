@@ -1,9 +1,10 @@
-//! The texts that the service gives out and takes back: owner tokens, agent tokens, relay tokens and
+//! The texts that the service issues and gets back: owner tokens, agent tokens, relay tokens and
 //! challenges. Pure: randomness and keys are passed in.
 //!
-//! Owner tokens and challenges carry their own proof, made with a key that lives as long as the service:
-//! so an owner's token is known for what it is after its session is gone, and a stranger who asks for
-//! challenges all day costs no memory. Of the others only a hash is kept.
+//! Owner tokens and challenges carry their own proof, an HMAC-SHA256 with a key that lives as long
+//! as the service. So the service recognises an owner's token after its session is gone, and a
+//! stranger who asks for challenges all day costs no memory. Agent and relay tokens are kept as
+//! hashes only.
 
 use std::{fmt, time::Duration};
 
@@ -18,7 +19,7 @@ const OWNER_CONTEXT: &[u8] = b"etatuki owner token v1\0";
 const CHALLENGE_CONTEXT: &[u8] = b"etatuki challenge v1\0";
 const HASH_CONTEXT: &[u8] = b"etatuki token hash v1\0";
 
-/// How long a challenge is good.
+/// Time for which a challenge is good.
 pub(crate) const CHALLENGE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The key of one run of the service.
@@ -29,20 +30,22 @@ impl TokenKey {
         Self(random)
     }
 
-    /// The text that proves that `nameplate`'s session is `owner`'s.
+    /// Returns the text that proves that `nameplate`'s session is `owner`'s.
     pub(crate) fn owner_token(&self, nameplate: Nameplate, owner: &OwnerId) -> String {
         let tag = self.tag(OWNER_CONTEXT, &[owner, nameplate.as_str().as_bytes()]);
         URL_SAFE_NO_PAD.encode([*owner, tag].concat())
     }
 
-    /// Whose token `text` is, if the service gave it out for `nameplate`.
-    pub(crate) fn owner(&self, nameplate: Nameplate, text: &str) -> Option<OwnerId> {
-        let (owner, tag) = halves(&decode::<32>(text)?);
+    /// Returns the owner whose token `text` is, if the service issued it for `nameplate`.
+    pub(crate) fn verify_owner_token(&self, nameplate: Nameplate, text: &str) -> Option<OwnerId> {
+        let (owner, tag) = halves(&decode_base64url::<32>(text)?);
         let parts = [owner.as_slice(), nameplate.as_str().as_bytes()];
-        self.is_tag(OWNER_CONTEXT, &parts, &tag).then_some(owner)
+        self.verify_tag(OWNER_CONTEXT, &parts, &tag)
+            .then_some(owner)
     }
 
-    /// A challenge that is good from `now` on.
+    /// Returns a challenge that is good from `now` on: 8 bytes of time, 8 of randomness, 16 of
+    /// HMAC.
     pub(crate) fn challenge(&self, now: Duration, random: [u8; 8]) -> [u8; 32] {
         let head = [milliseconds(now).to_be_bytes(), random].concat();
         let mut challenge = [0; 32];
@@ -51,10 +54,10 @@ impl TokenKey {
         challenge
     }
 
-    /// Until when `challenge` is good, if it is one of ours and still good at `now`.
+    /// Returns the expiry of `challenge`, if the service made it and it is still good at `now`.
     pub(crate) fn challenge_expiry(&self, challenge: &[u8; 32], now: Duration) -> Option<Duration> {
         let (head, tag) = halves(challenge);
-        if !self.is_tag(CHALLENGE_CONTEXT, &[&head], &tag) {
+        if !self.verify_tag(CHALLENGE_CONTEXT, &[&head], &tag) {
             return None;
         }
         let (made, _) = head.split_first_chunk().expect("a half has 16 bytes");
@@ -67,7 +70,7 @@ impl TokenKey {
         *tag.first_chunk().expect("an HMAC-SHA256 has 32 bytes")
     }
 
-    fn is_tag(&self, context: &[u8], parts: &[&[u8]], tag: &[u8; 16]) -> bool {
+    fn verify_tag(&self, context: &[u8], parts: &[&[u8]], tag: &[u8; 16]) -> bool {
         self.mac(context, parts).verify_truncated_left(tag).is_ok()
     }
 
@@ -86,12 +89,12 @@ impl fmt::Debug for TokenKey {
     }
 }
 
-/// What is kept of an agent's or a relay token.
+/// The hash of an agent's or a relay token, which is kept instead of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TokenHash([u8; 16]);
 
 impl TokenHash {
-    /// Of the text as it comes in; any text has one.
+    /// Hashes the text as it comes in; any text has a hash.
     pub(crate) fn of(text: &str) -> Self {
         let hash = Sha256::new()
             .chain_update(HASH_CONTEXT)
@@ -101,14 +104,14 @@ impl TokenHash {
     }
 }
 
-/// The text of a token that is nothing but randomness.
-pub(crate) fn opaque(random: [u8; 32]) -> String {
+/// Returns the text of a token that is nothing but randomness.
+pub(crate) fn opaque_token(random: [u8; 32]) -> String {
     URL_SAFE_NO_PAD.encode(random)
 }
 
-/// `text` as `N` bytes, if it is base64url of as many.
-pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    // Nothing longer is even looked at.
+/// Decodes `text` if it is base64url (RFC 4648, section 5) of `N` bytes.
+pub(crate) fn decode_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // A longer text isn't worth the decoding.
     if text.len() > N * 2 {
         return None;
     }
@@ -140,10 +143,13 @@ mod tests {
     #[test]
     fn an_owner_token_is_for_one_nameplate() {
         let token = key().owner_token(nameplate("123456"), &[7; 16]);
-        assert_eq!(key().owner(nameplate("123456"), &token), Some([7; 16]));
-        assert_eq!(key().owner(nameplate("123457"), &token), None);
         assert_eq!(
-            TokenKey::new([4; 32]).owner(nameplate("123456"), &token),
+            key().verify_owner_token(nameplate("123456"), &token),
+            Some([7; 16])
+        );
+        assert_eq!(key().verify_owner_token(nameplate("123457"), &token), None);
+        assert_eq!(
+            TokenKey::new([4; 32]).verify_owner_token(nameplate("123456"), &token),
             None
         );
         for bad in [
@@ -153,7 +159,7 @@ mod tests {
             &token.replace('B', "C"),
             &"A".repeat(10_000),
         ] {
-            assert_eq!(key().owner(nameplate("123456"), bad), None);
+            assert_eq!(key().verify_owner_token(nameplate("123456"), bad), None);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Agents: a challenge, a token for who answers it with a good card, and the list of revoked cards.
+//! Agents: a challenge, a token for an agent who answers it with a good card, and the list of
+//! revoked cards.
 
 use std::time::Duration;
 
@@ -14,32 +15,35 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::{
-    body::Body,
+    body::JsonBody,
     error::{ApiError, ApiResult},
 };
 use crate::{
-    server::Peer,
+    peer::Peer,
     state::{SharedState, State as Service, random},
-    tokens::{TokenHash, decode, opaque},
+    tokens::{TokenHash, decode_base64url, opaque_token},
 };
 
-/// How long an agent's token is good, in seconds.
+/// Longest life of an agent's token.
 const TOKEN_SECONDS: u64 = 3600;
 
-/// `GET /v1/challenge`
+/// Handles `GET /v1/challenge`.
 pub(super) async fn challenge(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.client_limiters().proving.count(peer.network(), now)?;
+    state
+        .client_limiters()
+        .agent_auth
+        .try_acquire(peer.network(), now)?;
     let random = random().map_err(|_| ApiError::Internal)?;
     let challenge = URL_SAFE_NO_PAD.encode(state.key.challenge(now, random));
-    Ok(Json(Challenge { challenge }).into_response())
+    Ok(Json(ChallengeResponse { challenge }).into_response())
 }
 
 #[derive(Serialize)]
-struct Challenge {
+struct ChallengeResponse {
     challenge: String,
 }
 
@@ -51,53 +55,54 @@ pub(super) struct TokenRequest {
     proof: String,
 }
 
-/// `POST /v1/agents/token`
+/// Handles `POST /v1/agents/token`.
 pub(super) async fn token(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
-    Body(body): Body<TokenRequest>,
+    JsonBody(request): JsonBody<TokenRequest>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.client_limiters().proving.count(peer.network(), now)?;
-    let (serial, good_for) = verify(&state, &body, now)?;
-    let token = opaque(random().map_err(|_| ApiError::Internal)?);
-    let expires = now + Duration::from_secs(good_for);
+    state
+        .client_limiters()
+        .agent_auth
+        .try_acquire(peer.network(), now)?;
+    let (serial, expires_in) = verify(&state, &request, now)?;
+    let token = opaque_token(random().map_err(|_| ApiError::Internal)?);
+    let expires = now + Duration::from_secs(expires_in);
     state
         .agents()
-        .admit(serial, TokenHash::of(&token), expires, now)?;
+        .issue_token(serial, TokenHash::of(&token), expires, now)?;
     info!(serial, "agent's token given out");
-    Ok(Json(Token {
-        token,
-        expires_in: good_for,
-    })
-    .into_response())
+    Ok(Json(TokenResponse { token, expires_in }).into_response())
 }
 
 #[derive(Serialize)]
-struct Token {
+struct TokenResponse {
     token: String,
     expires_in: u64,
 }
 
-/// The card's serial, and for how many seconds a token may be good.
+/// Verifies card, challenge and proof. Returns the card's serial, and the token's lifetime in
+/// seconds.
 ///
-/// A challenge is used up only by a good proof, so that who saw a card can't spend others' challenges.
-fn verify(state: &Service, body: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
+/// Only a good proof uses a challenge up, so that a stranger who saw a card can't spend others'
+/// challenges.
+fn verify(state: &Service, request: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
     let refused = |error| ApiError::Card(error, state.origin.clone());
-    let today: UnixTime = state.clock.unix();
-    let card = AgentCard::from_text(&body.card).map_err(refused)?;
+    let today: UnixTime = state.clock.unix_time();
+    let card = AgentCard::from_text(&request.card).map_err(refused)?;
     let data = card
         .verify(&state.vendors, &state.revocations().list, today)
         .map_err(refused)?;
-    let challenge = decode(&body.challenge).ok_or(ApiError::BadChallenge)?;
+    let challenge = decode_base64url(&request.challenge).ok_or(ApiError::BadChallenge)?;
     let expires = state
         .key
         .challenge_expiry(&challenge, now)
         .ok_or(ApiError::BadChallenge)?;
-    let proof = decode(&body.proof).ok_or_else(|| refused(CardError::BadProof))?;
+    let proof = decode_base64url(&request.proof).ok_or_else(|| refused(CardError::BadProof))?;
     card.verify_service(&state.origin, &challenge, &proof)
         .map_err(refused)?;
-    if !state.answered().first(challenge, expires, now) {
+    if !state.used_challenges().mark_used(challenge, expires, now) {
         return Err(ApiError::BadChallenge);
     }
     Ok((
@@ -106,7 +111,7 @@ fn verify(state: &Service, body: &TokenRequest, now: Duration) -> ApiResult<(u64
     ))
 }
 
-/// `GET /v1/revocations`
+/// Handles `GET /v1/revocations`.
 pub(super) async fn revocations(State(state): State<SharedState>) -> Response {
     match state.revocations().text {
         Some(text) => text.to_string().into_response(),

@@ -10,16 +10,16 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// The longest body, in bytes.
+/// Longest body.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// How long a body may take.
+/// Time limit for a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that was read and understood.
-pub(super) struct Body<T>(pub(super) T);
+/// A parsed request body.
+pub(super) struct JsonBody<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {

@@ -1,4 +1,4 @@
-//! Every error of the API: a status, a stable name, a sentence.
+//! Every error of the API: a status, a stable name and a sentence.
 
 use std::time::Duration;
 
@@ -12,41 +12,43 @@ use serde_json::json;
 use tracing::debug;
 
 use crate::{
-    agents::AuthError, directory::LookupError, directory::NoNameplate, rate_limit::RateLimited,
+    agents::AuthError,
+    directory::{LookupError, NoNameplate},
+    rate_limit::RateLimited,
 };
 
 pub(super) type ApiResult<T> = Result<T, ApiError>;
 
-/// What can be wrong with a request.
+/// The reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ApiError {
-    /// The body isn't the JSON that is wanted.
+    /// The body isn't the JSON that the path wants.
     BadRequest,
-    /// Not an endpoint's address, or one through somebody else's relay.
+    /// The address isn't an endpoint's, or leads through somebody else's relay.
     BadAddress,
     /// The body is longer than 16 KiB.
     TooLarge,
     /// The body didn't come in time.
     Timeout,
-    /// No such path.
+    /// The path doesn't exist.
     NotFound,
-    /// The path is there, the method isn't.
+    /// The path exists, but doesn't know the method.
     MethodNotAllowed,
-    /// No token, or none that is good for this.
+    /// The bearer token is missing, or isn't good for the request.
     Unauthorised,
-    /// Not a challenge of this service, or too old, or answered before.
+    /// The challenge isn't this service's, or has expired, or was answered before.
     BadChallenge,
-    /// The agent's card or its proof is refused; the origin that a proof must name.
+    /// The agent's card or its proof is refused; the string is the origin that a proof must name.
     Card(CardError, String),
-    /// No such session.
+    /// No session has the nameplate.
     UnknownNameplate,
     /// The session has no address yet.
     NotReady,
-    /// Too often; may be tried again after this long.
+    /// The request came too often; it may be tried again after this time.
     RateLimited(Duration),
     /// No nameplate is free, or the service is full.
     NoNameplate,
-    /// Our own fault.
+    /// The service failed.
     Internal,
 }
 
@@ -165,11 +167,12 @@ impl From<NoNameplate> for ApiError {
     }
 }
 
-/// Rounded up, so that who waits that long has waited long enough.
+/// Rounds up, so that a client that waits for as many seconds has waited long enough.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
+/// Returns `text` with a capital letter and a full stop.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters

@@ -1,33 +1,26 @@
-//! The HTTP API, version 1: routes, and what is the same for all of them.
+//! The HTTP API, version 1: its routes, and what all of them share.
 
 mod agents;
 mod body;
 mod error;
 mod sessions;
 
-use std::sync::Arc;
-
 use axum::{
-    Extension, Router,
-    extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
-    middleware::{self, Next},
+    Router,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
 use serde::Serialize;
 
-use crate::{
-    relay::{self, RelayServer},
-    server::Peer,
-    state::SharedState,
-};
+use crate::state::SharedState;
 use error::ApiResult;
 
 pub(crate) use error::ApiError;
 
-/// Every route of the service, the relay's included.
-pub(crate) fn router(state: SharedState, hub: Arc<RelayServer>) -> Router {
+/// Returns the API's routes.
+pub(crate) fn routes() -> Router<SharedState> {
     Router::new()
         .route("/v1/sessions", post(sessions::open))
         .route(
@@ -46,41 +39,22 @@ pub(crate) fn router(state: SharedState, hub: Arc<RelayServer>) -> Router {
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(middleware::map_response(harden))
-        .merge(relay::routes(hub))
-        .layer(middleware::from_fn_with_state(state.clone(), limit))
-        .with_state(state)
 }
 
-/// Where clients find the relay, and what lets them in.
+/// The relay's URL and a token for it.
 #[derive(Serialize)]
 struct RelayAccess<'a> {
     url: &'a str,
     token: String,
 }
 
-/// The service holds no connection to anything else, so it is ready as soon as it answers.
+/// Answers `GET /health` and `GET /ready`: the service holds no connection to anything else, so it
+/// is ready as soon as it answers.
 async fn health() -> &'static str {
     "ok\n"
 }
 
-/// Counts every request of an address, whatever it asks for.
-async fn limit(
-    State(state): State<SharedState>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let counted = state
-        .client_limiters()
-        .requests
-        .count(peer.network(), state.clock.now());
-    match counted {
-        Ok(()) => next.run(request).await,
-        Err(limited) => ApiError::from(limited).into_response(),
-    }
-}
-
-/// Answers hold tokens: nobody is to keep them, or to take them for a page.
+/// Forbids caching and content sniffing: responses hold tokens.
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -91,8 +65,8 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
-/// The bearer token of a request.
-fn bearer(headers: &axum::http::HeaderMap) -> ApiResult<&str> {
+/// Returns the bearer token of a request (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> ApiResult<&str> {
     let value = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
@@ -106,7 +80,7 @@ fn bearer(headers: &axum::http::HeaderMap) -> ApiResult<&str> {
     }
 }
 
-/// 201 with JSON.
+/// Returns a 201 response with a JSON body.
 fn created(body: impl Serialize) -> Response {
     (StatusCode::CREATED, axum::Json(body)).into_response()
 }

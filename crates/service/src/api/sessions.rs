@@ -1,4 +1,5 @@
-//! Sessions: opened, changed and closed by the customer's launcher, looked up by an agent's console.
+//! Sessions: opened, changed and closed by the customer's launcher, looked up by an agent's
+//! console.
 
 use axum::{
     Extension, Json,
@@ -14,18 +15,18 @@ use tracing::info;
 
 use super::{
     RelayAccess, bearer,
-    body::Body,
+    body::JsonBody,
     created,
     error::{ApiError, ApiResult},
 };
 use crate::{
     directory::{LIFETIME_SECONDS, OwnerId},
-    server::Peer,
+    peer::Peer,
     state::{SharedState, State as Service, random},
     tokens::TokenHash,
 };
 
-/// How many ways to one endpoint an address may name.
+/// Transport addresses that one endpoint's address may have.
 const MAX_TRANSPORT_ADDRS: usize = 32;
 
 #[derive(Deserialize)]
@@ -34,14 +35,17 @@ pub(super) struct OpenRequest {
     form: CodeForm,
 }
 
-/// `POST /v1/sessions`
+/// Handles `POST /v1/sessions`.
 pub(super) async fn open(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
-    Body(OpenRequest { form }): Body<OpenRequest>,
+    JsonBody(OpenRequest { form }): JsonBody<OpenRequest>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.client_limiters().opening.count(peer.network(), now)?;
+    state
+        .client_limiters()
+        .session_opens
+        .try_acquire(peer.network(), now)?;
     let owner: OwnerId = random().map_err(|_| ApiError::Internal)?;
     let token = state
         .issue_customer_relay_token()
@@ -73,15 +77,15 @@ pub(super) struct AddressRequest {
     address: Value,
 }
 
-/// `PUT /v1/sessions/{nameplate}/address`
+/// Handles `PUT /v1/sessions/{nameplate}/address`.
 pub(super) async fn set_address(
     State(state): State<SharedState>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    Body(AddressRequest { address }): Body<AddressRequest>,
+    JsonBody(AddressRequest { address }): JsonBody<AddressRequest>,
 ) -> ApiResult<StatusCode> {
-    let nameplate = nameplate(path)?;
-    let owner = owner(&state, nameplate, &headers)?;
+    let nameplate = parse_nameplate(path)?;
+    let owner = verify_owner(&state, nameplate, &headers)?;
     let address = normalize_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
     state
         .directory()
@@ -90,14 +94,14 @@ pub(super) async fn set_address(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /v1/sessions/{nameplate}`
+/// Handles `DELETE /v1/sessions/{nameplate}`.
 pub(super) async fn close(
     State(state): State<SharedState>,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    let nameplate = nameplate(path)?;
-    let owner = owner(&state, nameplate, &headers)?;
+    let nameplate = parse_nameplate(path)?;
+    let owner = verify_owner(&state, nameplate, &headers)?;
     state
         .directory()
         .close(nameplate, &owner, state.clock.now());
@@ -105,7 +109,7 @@ pub(super) async fn close(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/sessions/{nameplate}`
+/// Handles `GET /v1/sessions/{nameplate}`.
 pub(super) async fn look_up(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
@@ -113,13 +117,16 @@ pub(super) async fn look_up(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
-    state.client_limiters().lookups.count(peer.network(), now)?;
-    // Looked at first, so that a card that was just revoked is refused here.
+    state
+        .client_limiters()
+        .lookups
+        .try_acquire(peer.network(), now)?;
+    // Reloads the list first, so that a card that was just revoked is refused here.
     state.revocations();
     let serial = state
         .agents()
-        .count_lookup(TokenHash::of(bearer(&headers)?), now)?;
-    let nameplate = nameplate(path)?;
+        .authorize_lookup(TokenHash::of(bearer(&headers)?), now)?;
+    let nameplate = parse_nameplate(path)?;
     let address = state.directory().look_up(nameplate, now)?.to_owned();
     let address = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
     let token = state
@@ -145,35 +152,37 @@ struct LookupResponse<'a> {
     relay: RelayAccess<'a>,
 }
 
-/// What isn't even a nameplate's shape is unknown like any other.
-fn nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Nameplate> {
+/// Parses the nameplate in the path; a text of another shape counts as an unknown nameplate.
+fn parse_nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Nameplate> {
     let Path(text) = path.map_err(|_| ApiError::UnknownNameplate)?;
     text.parse().map_err(|_| ApiError::UnknownNameplate)
 }
 
-fn owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<OwnerId> {
+fn verify_owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<OwnerId> {
     state
         .key
-        .owner(nameplate, bearer(headers)?)
+        .verify_owner_token(nameplate, bearer(headers)?)
         .ok_or(ApiError::Unauthorised)
 }
 
 fn random_u64() -> u64 {
-    // Without randomness the same nameplate is picked again and again, and found to be taken.
+    // Without randomness the same nameplate is picked every time, and found to be in use.
     random().map_or(0, u64::from_le_bytes)
 }
 
-/// The address as it is kept and handed on: understood and written anew, so that what reaches an agent
-/// is well-formed; and through our own relay if through any, so that nobody makes an agent's console
-/// call a server of his choice.
+/// Returns the address as it is kept and handed on, or `None` if it is refused.
+///
+/// It is parsed and serialized again, so that what reaches an agent is well-formed. It may name no
+/// relay but this service's, so that no customer makes an agent's console call a server of their
+/// choice.
 fn normalize_address(address: Value, relay: &RelayUrl) -> Option<Box<str>> {
     let address: EndpointAddr = serde_json::from_value(address).ok()?;
-    let is_ours = |way: &TransportAddr| match way {
+    let is_allowed = |addr: &TransportAddr| match addr {
         TransportAddr::Relay(url) => url == relay,
         TransportAddr::Ip(_) => true,
         _ => false,
     };
-    if address.addrs.len() > MAX_TRANSPORT_ADDRS || !address.addrs.iter().all(is_ours) {
+    if address.addrs.len() > MAX_TRANSPORT_ADDRS || !address.addrs.iter().all(is_allowed) {
         return None;
     }
     serde_json::to_string(&address)
@@ -193,10 +202,10 @@ mod tests {
     fn check(addrs: Value, accepted: bool) {
         let relay = "https://tuki.example:443".parse().unwrap();
         let address = json!({ "id": ID, "addrs": addrs });
-        let found = normalize_address(address.clone(), &relay);
-        assert_eq!(found.is_some(), accepted, "{address}");
-        if let Some(found) = found {
-            assert_eq!(serde_json::from_str::<Value>(&found).unwrap(), address);
+        let normalized = normalize_address(address.clone(), &relay);
+        assert_eq!(normalized.is_some(), accepted, "{address}");
+        if let Some(normalized) = normalized {
+            assert_eq!(serde_json::from_str::<Value>(&normalized).unwrap(), address);
         }
     }
 

@@ -14,18 +14,18 @@ use crate::harness::{Service, TODAY, agent, card, card_data, loopback, text, ven
 async fn a_good_card_gets_a_token_for_an_hour() {
     let service = Service::start().await;
     let session = service.reachable().await;
-    let answer = service.show(&card()).await.is(200);
-    assert_eq!(answer["expires_in"], 3600);
-    let token = text(&answer["token"]);
-    service.look_up(&session, token).await.is(200);
-    service.pass(600);
+    let response = service.authenticate(&card()).await.expect_status(200);
+    assert_eq!(response["expires_in"], 3600);
+    let token = text(&response["token"]);
+    service.look_up(&session, token).await.expect_status(200);
+    service.advance(600);
     let session = service.reachable().await;
-    service.look_up(&session, token).await.is(200);
-    service.pass(3000);
+    service.look_up(&session, token).await.expect_status(200);
+    service.advance(3000);
     service
         .look_up(&session, token)
         .await
-        .is_error(401, "unauthorised");
+        .expect_error(401, "unauthorised");
 }
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn a_token_is_good_no_longer_than_its_card() {
         expires: TODAY.plus(90),
         ..card_data()
     };
-    let answer = service
-        .show(&AgentCard::issue(&vendor(), data).unwrap())
+    let response = service
+        .authenticate(&AgentCard::issue(&vendor(), data).unwrap())
         .await
-        .is(200);
-    assert_eq!(answer["expires_in"], 90);
+        .expect_status(200);
+    assert_eq!(response["expires_in"], 90);
 }
 
 #[tokio::test]
@@ -69,18 +69,18 @@ async fn bad_cards_are_refused_by_name() {
         (forged(), "card-bad-signature"),
     ];
     for (card, name) in cases {
-        service.show(&card).await.is_error(403, name);
+        service.authenticate(&card).await.expect_error(403, name);
     }
     for text in ["", "etcard1-AAAA.AAAA", &card().to_text()[1..]] {
         let body = json!({ "card": text, "challenge": "", "proof": "" });
         service
             .post("/v1/agents/token", body)
             .await
-            .is_error(403, "card-malformed");
+            .expect_error(403, "card-malformed");
     }
 }
 
-/// A card whose text says another serial than what was signed.
+/// Returns a card whose serial was changed after it was signed.
 fn forged() -> AgentCard {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     let text = card().to_text();
@@ -107,16 +107,19 @@ async fn bad_proofs_are_refused() {
         agent().prove_service(&card, url, &[0; 32]),
         [0; 64],
     ] {
-        let answer = service.token_for(&card, &challenge, &proof).await;
-        answer.is_error(403, "card-bad-proof");
+        let response = service.token_for(&card, &challenge, &proof).await;
+        response.expect_error(403, "card-bad-proof");
         assert!(
-            text(&answer.json()["message"]).contains(url.as_str()),
+            text(&response.json()["message"]).contains(url.as_str()),
             "names the right origin"
         );
     }
     // A stranger's bad proofs didn't use the challenge up.
     let proof = agent().prove_service(&card, url, &challenge);
-    service.token_for(&card, &challenge, &proof).await.is(200);
+    service
+        .token_for(&card, &challenge, &proof)
+        .await
+        .expect_status(200);
 }
 
 #[tokio::test]
@@ -130,21 +133,21 @@ async fn a_challenge_is_good_once_and_for_a_minute() {
     service
         .token_for(&card, &challenge, &prove(&challenge))
         .await
-        .is(200);
+        .expect_status(200);
     let replayed = service
         .token_for(&card, &challenge, &prove(&challenge))
         .await;
-    replayed.is_error(403, "bad-challenge");
+    replayed.expect_error(403, "bad-challenge");
 
     let challenge = service.challenge().await;
-    service.pass(60);
+    service.advance(60);
     let late = service
         .token_for(&card, &challenge, &prove(&challenge))
         .await;
-    late.is_error(403, "bad-challenge");
+    late.expect_error(403, "bad-challenge");
 
     let made_up = service.token_for(&card, &[7; 32], &prove(&[7; 32])).await;
-    made_up.is_error(403, "bad-challenge");
+    made_up.expect_error(403, "bad-challenge");
 }
 
 #[tokio::test]
@@ -155,14 +158,17 @@ async fn a_challenge_of_another_service_is_none() {
     service
         .token_for(&card(), &challenge, &proof)
         .await
-        .is_error(403, "bad-challenge");
+        .expect_error(403, "bad-challenge");
 }
 
 #[tokio::test]
 async fn without_a_list_nobody_is_revoked() {
     let service = Service::start().await;
-    let answer = service.get("/v1/revocations", None).await;
-    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""));
+    let response = service.get("/v1/revocations", None).await;
+    assert_eq!(
+        (response.status.as_u16(), response.text.as_str()),
+        (204, "")
+    );
 }
 
 #[tokio::test]
@@ -172,27 +178,33 @@ async fn a_revoked_agent_is_out_as_soon_as_the_list_is_there() {
     write_list(&file, 1, &[99]);
     let service = Service::start_with(|config| config.revocations = Some(file.clone())).await;
     let (session, token) = (service.reachable().await, service.token().await);
-    service.look_up(&session, &token).await.is(200);
+    service.look_up(&session, &token).await.expect_status(200);
 
     let listed = write_list(&file, 2, &[7]);
-    service.pass(1);
+    service.advance(1);
     service
         .look_up(&session, &token)
         .await
-        .is_error(401, "unauthorised");
-    service.show(&card()).await.is_error(403, "card-revoked");
+        .expect_error(401, "unauthorised");
+    service
+        .authenticate(&card())
+        .await
+        .expect_error(403, "card-revoked");
     assert_eq!(service.get("/v1/revocations", None).await.text, listed);
 
     // An older list, or one that isn't the vendor's, changes nothing.
     write_list(&file, 1, &[99]);
-    service.pass(1);
+    service.advance(1);
     assert_eq!(service.get("/v1/revocations", None).await.text, listed);
     fs::write(&file, "rubbish").unwrap();
-    service.pass(1);
+    service.advance(1);
     assert_eq!(service.get("/v1/revocations", None).await.text, listed);
     fs::remove_file(&file).unwrap();
-    service.pass(1);
-    service.show(&card()).await.is_error(403, "card-revoked");
+    service.advance(1);
+    service
+        .authenticate(&card())
+        .await
+        .expect_error(403, "card-revoked");
 }
 
 #[tokio::test]
@@ -220,7 +232,7 @@ fn write_list(file: &Path, number: u64, serials: &[u64]) -> String {
     let text = SignedRevocations::sign(&vendor(), revoked)
         .unwrap()
         .to_text();
-    // A new file each time, so that its time of change is another one whatever the clock's steps are.
+    // A new file each time, with a time of change of its own however coarse the clock is.
     let fresh = file.with_extension(format!("{number}.{}", serials.len()));
     fs::write(&fresh, &text).unwrap();
     let time =

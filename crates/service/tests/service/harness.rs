@@ -18,22 +18,22 @@ pub(crate) struct Service {
     client: reqwest::Client,
 }
 
-/// What came back.
+/// An HTTP response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// Asserts that this is the error `name`, as every error of the API looks.
+    /// Asserts that this is the error `name`, in the form that all errors of the API have.
     #[track_caller]
-    pub(crate) fn is_error(&self, status: u16, name: &str) {
+    pub(crate) fn expect_error(&self, status: u16, name: &str) {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         let json = self.json();
         assert_eq!(json["error"], name, "{self:?}");
@@ -45,7 +45,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub(crate) fn is(&self, status: u16) -> Value {
+    pub(crate) fn expect_status(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         if self.text.is_empty() {
             Value::Null
@@ -114,7 +114,7 @@ impl Service {
         }
     }
 
-    pub(crate) fn pass(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
@@ -124,7 +124,7 @@ impl Service {
         path: &str,
         bearer: Option<&str>,
         body: impl Into<reqwest::Body>,
-    ) -> Answer {
+    ) -> Response {
         let url = format!("{}{path}", self.running.url);
         let mut request = self.client.request(method, url).body(body);
         if let Some(token) = bearer {
@@ -132,49 +132,51 @@ impl Service {
         }
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer {
+        Response {
             status,
             headers,
             text: response.text().await.unwrap(),
         }
     }
 
-    pub(crate) async fn get(&self, path: &str, bearer: Option<&str>) -> Answer {
+    pub(crate) async fn get(&self, path: &str, bearer: Option<&str>) -> Response {
         self.send(Method::GET, path, bearer, "").await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, path, None, body.to_string()).await
     }
 
-    /// Opens a session; the answer's JSON.
+    /// Opens a session and returns the response's JSON.
     pub(crate) async fn open(&self, form: &str) -> Value {
         self.post("/v1/sessions", json!({ "form": form }))
             .await
-            .is(201)
+            .expect_status(201)
     }
 
-    pub(crate) async fn put_address(&self, session: &Value, address: Value) -> Answer {
+    pub(crate) async fn put_address(&self, session: &Value, address: Value) -> Response {
         let path = format!("/v1/sessions/{}/address", text(&session["nameplate"]));
         let body = json!({ "address": address }).to_string();
         self.send(Method::PUT, &path, Some(text(&session["owner"])), body)
             .await
     }
 
-    /// Opens a session that can be reached.
+    /// Opens a session and sets its address.
     pub(crate) async fn reachable(&self) -> Value {
         let session = self.open("remoteus").await;
-        self.put_address(&session, address()).await.is(204);
+        self.put_address(&session, address())
+            .await
+            .expect_status(204);
         session
     }
 
-    pub(crate) async fn close(&self, session: &Value) -> Answer {
+    pub(crate) async fn close(&self, session: &Value) -> Response {
         let path = format!("/v1/sessions/{}", text(&session["nameplate"]));
         self.send(Method::DELETE, &path, Some(text(&session["owner"])), "")
             .await
     }
 
-    pub(crate) async fn look_up(&self, session: &Value, token: &str) -> Answer {
+    pub(crate) async fn look_up(&self, session: &Value, token: &str) -> Response {
         self.get(
             &format!("/v1/sessions/{}", text(&session["nameplate"])),
             Some(token),
@@ -183,9 +185,9 @@ impl Service {
     }
 
     pub(crate) async fn challenge(&self) -> [u8; 32] {
-        let answer = self.get("/v1/challenge", None).await.is(200);
+        let response = self.get("/v1/challenge", None).await.expect_status(200);
         URL_SAFE_NO_PAD
-            .decode(text(&answer["challenge"]))
+            .decode(text(&response["challenge"]))
             .unwrap()
             .try_into()
             .unwrap()
@@ -196,7 +198,7 @@ impl Service {
         card: &AgentCard,
         challenge: &[u8; 32],
         proof: &[u8; 64],
-    ) -> Answer {
+    ) -> Response {
         let body = json!({
             "card": card.to_text(),
             "challenge": URL_SAFE_NO_PAD.encode(challenge),
@@ -205,16 +207,16 @@ impl Service {
         self.post("/v1/agents/token", body).await
     }
 
-    /// Shows `card` with an honest proof.
-    pub(crate) async fn show(&self, card: &AgentCard) -> Answer {
+    /// Asks for a token with `card` and a good proof.
+    pub(crate) async fn authenticate(&self, card: &AgentCard) -> Response {
         let challenge = self.challenge().await;
         let proof = agent().prove_service(card, &self.running.url, &challenge);
         self.token_for(card, &challenge, &proof).await
     }
 
-    /// A good agent's token.
+    /// Returns a good agent's token.
     pub(crate) async fn token(&self) -> String {
-        text(&self.show(&card()).await.is(200)["token"]).to_owned()
+        text(&self.authenticate(&card()).await.expect_status(200)["token"]).to_owned()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What doesn't belong on the wire: a clear error, and the service goes on.
+//! Malformed input: each gets a clear error, and the service goes on.
 
 use reqwest::Method;
 use serde_json::json;
@@ -24,19 +24,19 @@ async fn junk_bodies_are_refused_by_name() {
         "\u{0}\u{1}",
         &"[".repeat(10_000),
     ] {
-        let answer = service
+        let response = service
             .send(Method::POST, "/v1/sessions", None, body.to_owned())
             .await;
-        answer.is_error(400, "bad-request");
+        response.expect_error(400, "bad-request");
     }
-    let answer = service
+    let response = service
         .send(Method::POST, "/v1/sessions", None, vec![0xff; 100])
         .await;
-    answer.is_error(400, "bad-request");
+    response.expect_error(400, "bad-request");
     service
         .post("/v1/agents/token", json!({ "card": 1 }))
         .await
-        .is_error(400, "bad-request");
+        .expect_error(400, "bad-request");
 }
 
 #[tokio::test]
@@ -46,11 +46,11 @@ async fn bodies_are_bounded() {
     let fits = service
         .send(Method::POST, "/v1/sessions", None, padded(16 * 1024))
         .await;
-    fits.is(201);
+    fits.expect_status(201);
     let over = service
         .send(Method::POST, "/v1/sessions", None, padded(16 * 1024 + 1))
         .await;
-    over.is_error(413, "too-large");
+    over.expect_error(413, "too-large");
 }
 
 #[tokio::test]
@@ -64,16 +64,16 @@ async fn junk_paths_and_methods_are_refused_by_name() {
         "/v1/sessions/123456/more",
         "/%00",
     ] {
-        service.get(path, None).await.is_error(404, "not-found");
+        service.get(path, None).await.expect_error(404, "not-found");
     }
     service
         .send(Method::PUT, "/v1/sessions", None, "")
         .await
-        .is_error(405, "method-not-allowed");
+        .expect_error(405, "method-not-allowed");
     service
         .send(Method::POST, "/health", None, "")
         .await
-        .is_error(405, "method-not-allowed");
+        .expect_error(405, "method-not-allowed");
     let token = service.token().await;
     for nameplate in [
         "1",
@@ -88,7 +88,7 @@ async fn junk_paths_and_methods_are_refused_by_name() {
         service
             .get(&path, Some(&token))
             .await
-            .is_error(404, "unknown-nameplate");
+            .expect_error(404, "unknown-nameplate");
     }
 }
 
@@ -113,7 +113,7 @@ async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
         .concat(),
         b"GET /relay HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
     ];
-    // A little of every byte, the same every time.
+    // Pseudorandom bytes, equal in every run.
     junk.push(
         (0..20_000u32)
             .map(|step| (step.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -121,7 +121,7 @@ async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
     );
     for bytes in junk {
         let mut stream = TcpStream::connect(service.running.addr).await.unwrap();
-        // The service may hang up in the middle.
+        // The service may close the connection at any point.
         let _ = stream.write_all(&bytes).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();
@@ -133,7 +133,7 @@ async fn bytes_that_are_no_http_end_their_connection_and_nothing_else() {
         );
     }
     let token = service.token().await;
-    service.look_up(&session, &token).await.is(200);
+    service.look_up(&session, &token).await.expect_status(200);
 }
 
 #[tokio::test]
@@ -143,13 +143,13 @@ async fn one_address_gets_only_so_many_connections() {
     for _ in 0..3 {
         open.push(TcpStream::connect(service.running.addr).await.unwrap());
     }
-    // Each is counted once it was taken, which an answer proves.
+    // A connection is counted once it is accepted; a response proves that it was.
     for stream in &mut open {
         ask_health(stream).await.expect("an answer");
     }
     let mut fourth = TcpStream::connect(service.running.addr).await.unwrap();
     assert!(ask_health(&mut fourth).await.is_none());
-    // One that ends makes room; how soon is the scheduler's business.
+    // A connection that ends makes room; when it does is up to the scheduler.
     open.pop();
     let room = async {
         loop {
@@ -164,7 +164,7 @@ async fn one_address_gets_only_so_many_connections() {
         .expect("room in the end");
 }
 
-/// `None` if the connection was closed instead of answered.
+/// Sends a request; returns `None` if the connection was closed instead.
 async fn ask_health(stream: &mut TcpStream) -> Option<()> {
     stream
         .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

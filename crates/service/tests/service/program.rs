@@ -11,7 +11,7 @@ use crate::harness::{client, text, vendor};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_etatuki-service");
 
-/// A running program that is killed with its test.
+/// A running program, killed when its test ends.
 struct Program(Child);
 
 impl Drop for Program {
@@ -30,7 +30,7 @@ fn run(words: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn fails(words: &[&str], code: i32, sentence: &str) {
+fn check_failure(words: &[&str], code: i32, sentence: &str) {
     let output = run(words);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -103,29 +103,29 @@ async fn it_says_where_it_listens_and_ends_when_told() {
 #[test]
 fn mistakes_on_the_command_line_are_explained() {
     let public = vendor().public().to_string();
-    fails(&["serve"], 2, "--vendor-key");
-    fails(
+    check_failure(&["serve"], 2, "--vendor-key");
+    check_failure(
         &["serve", "--vendor-key", "nothing-here"],
         2,
         "takes a public key",
     );
     let private = vendor().to_text();
-    fails(
+    check_failure(
         &["serve", "--vendor-key", &private],
         2,
         "must not be on this machine",
     );
-    fails(
+    check_failure(
         &["serve", "--vendor-key", &public, "--tls-cert", "x"],
         2,
         "--tls-key",
     );
-    fails(
+    check_failure(
         &["serve", "--vendor-key", &public, "--listen", "192.0.2.1:1"],
         1,
         "can't listen on",
     );
-    fails(
+    check_failure(
         &["serve", "--vendor-key", &public, "--revocations", "none"],
         1,
         "can't read the revocation list",
@@ -137,12 +137,12 @@ fn a_vendors_key_may_come_from_a_file() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("key.txt");
     let path = file.to_str().unwrap();
-    // What tells that the key was taken is that the next mistake is found.
+    // The key was accepted if the next mistake is reported.
     let words = ["serve", "--vendor-key", path, "--listen", "192.0.2.1:1"];
     std::fs::write(&file, format!("# ours\n{}\n", vendor().public())).unwrap();
-    fails(&words, 1, "can't listen on");
+    check_failure(&words, 1, "can't listen on");
     std::fs::write(&file, &*vendor().to_text()).unwrap();
-    fails(&words, 2, "must not be on this machine");
+    check_failure(&words, 2, "must not be on this machine");
     std::fs::write(&file, "rubbish").unwrap();
-    fails(&words, 2, "holds no vendor's public key");
+    check_failure(&words, 2, "holds no vendor's public key");
 }

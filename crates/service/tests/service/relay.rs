@@ -1,4 +1,4 @@
-//! The relay: who gets in, and that it relays.
+//! The relay: admission and relaying.
 
 use std::time::Duration;
 
@@ -40,13 +40,13 @@ async fn connect(url: &str, seed: u8, token: Option<&str>) -> Result<Client, Con
         .expect("an answer in time")
 }
 
-async fn admitted(service: &Service, seed: u8, token: &Value) -> Client {
+async fn connect_admitted(service: &Service, seed: u8, token: &Value) -> Client {
     connect(&service.running.url, seed, Some(text(token)))
         .await
         .expect("a way in")
 }
 
-async fn refused(service: &Service, token: Option<&str>) {
+async fn check_refused(service: &Service, token: Option<&str>) {
     match connect(&service.running.url, 3, token).await {
         Err(ConnectError::Handshake {
             source: handshake::Error::ServerDeniedAuth { reason, .. },
@@ -66,7 +66,7 @@ async fn send(from: &mut Client, to: EndpointId, bytes: &[u8]) {
     timeout(TIMEOUT, from.send(message)).await.unwrap().unwrap();
 }
 
-/// The next datagram, and whose it is.
+/// Returns the next datagram and its sender.
 async fn receive(client: &mut Client) -> (EndpointId, Vec<u8>) {
     loop {
         let message = timeout(TIMEOUT, client.next())
@@ -88,9 +88,9 @@ async fn receive(client: &mut Client) -> (EndpointId, Vec<u8>) {
 async fn customer_and_agent_reach_each_other() {
     let service = Service::start().await;
     let (session, token) = (service.reachable().await, service.token().await);
-    let found = service.look_up(&session, &token).await.is(200);
-    let mut customer = admitted(&service, 1, &session["relay"]["token"]).await;
-    let mut agent = admitted(&service, 2, &found["relay"]["token"]).await;
+    let found = service.look_up(&session, &token).await.expect_status(200);
+    let mut customer = connect_admitted(&service, 1, &session["relay"]["token"]).await;
+    let mut agent = connect_admitted(&service, 2, &found["relay"]["token"]).await;
     send(&mut agent, key(1).public(), b"hello").await;
     assert_eq!(
         receive(&mut customer).await,
@@ -105,18 +105,18 @@ async fn customer_and_agent_reach_each_other() {
 async fn nobody_gets_in_without_a_relay_token() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
-    refused(&service, None).await;
-    refused(&service, Some("x")).await;
-    refused(&service, Some(text(&session["owner"]))).await;
-    refused(&service, Some(&service.token().await)).await;
+    check_refused(&service, None).await;
+    check_refused(&service, Some("x")).await;
+    check_refused(&service, Some(text(&session["owner"]))).await;
+    check_refused(&service, Some(&service.token().await)).await;
 }
 
 #[tokio::test]
 async fn a_relay_token_that_was_never_used_expires() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
-    service.pass(660);
-    refused(&service, Some(text(&session["relay"]["token"]))).await;
+    service.advance(660);
+    check_refused(&service, Some(text(&session["relay"]["token"]))).await;
 }
 
 #[tokio::test]
@@ -124,16 +124,16 @@ async fn a_relay_token_that_was_used_expires_after_the_last_connection() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
     let token = text(&session["relay"]["token"]);
-    service.pass(659);
+    service.advance(659);
     drop(
         connect(&service.running.url, 1, Some(token))
             .await
             .expect("a way in"),
     );
-    // Each try's own connection is over, and known to be, within a few tries at the latest.
+    // The connection of each try has ended, and is known to have, within a few tries.
     let expired = async {
         loop {
-            service.pass(300);
+            service.advance(300);
             if connect(&service.running.url, 1, Some(token)).await.is_err() {
                 break;
             }
@@ -147,10 +147,10 @@ async fn a_link_that_dropped_comes_back_after_the_session_expired() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
     let token = &session["relay"]["token"];
-    let mut first = admitted(&service, 1, token).await;
-    service.pass(3600);
-    // Still connected, so the token is good for the one that takes over.
-    let mut second = admitted(&service, 1, token).await;
+    let mut first = connect_admitted(&service, 1, token).await;
+    service.advance(3600);
+    // The first is still connected, so the token is good for its successor.
+    let mut second = connect_admitted(&service, 1, token).await;
     send(&mut second, key(1).public(), b"echo").await;
     assert_eq!(receive(&mut second).await.1, b"echo");
     first.close().await.unwrap();
@@ -162,9 +162,9 @@ async fn one_token_is_not_for_everybody() {
     let session = service.open("ecom").await;
     let mut clients = Vec::new();
     for seed in 10..14 {
-        clients.push(admitted(&service, seed, &session["relay"]["token"]).await);
+        clients.push(connect_admitted(&service, seed, &session["relay"]["token"]).await);
     }
-    refused(&service, Some(text(&session["relay"]["token"]))).await;
+    check_refused(&service, Some(text(&session["relay"]["token"]))).await;
 }
 
 #[tokio::test]
@@ -177,8 +177,8 @@ async fn a_client_sends_no_faster_than_it_may() {
     })
     .await;
     let session = service.open("ecom").await;
-    let mut sender = admitted(&service, 1, &session["relay"]["token"]).await;
-    let mut receiver = admitted(&service, 2, &session["relay"]["token"]).await;
+    let mut sender = connect_admitted(&service, 1, &session["relay"]["token"]).await;
+    let mut receiver = connect_admitted(&service, 2, &session["relay"]["token"]).await;
     let started = std::time::Instant::now();
     // 1.2 MB, of which 0.8 MB may come at once.
     for _ in 0..20 {
@@ -197,16 +197,16 @@ async fn a_client_sends_no_faster_than_it_may() {
 #[tokio::test]
 async fn iroh_can_measure_how_far_the_relay_is() {
     let service = Service::start().await;
-    let answer = service.get("/ping", None).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    let response = service.get("/ping", None).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.headers["access-control-allow-origin"], "*");
 }
 
 #[tokio::test]
 async fn stopping_ends_relayed_connections() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
-    let mut client = admitted(&service, 1, &session["relay"]["token"]).await;
+    let mut client = connect_admitted(&service, 1, &session["relay"]["token"]).await;
     let addr = service.running.addr;
     timeout(TIMEOUT, service.running.shutdown())
         .await

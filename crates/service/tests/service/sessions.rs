@@ -22,35 +22,38 @@ async fn one_session_from_open_to_close() {
     service
         .look_up(&session, &token)
         .await
-        .is_error(409, "not-ready");
+        .expect_error(409, "not-ready");
 
-    service.put_address(&session, address()).await.is(204);
-    let found = service.look_up(&session, &token).await.is(200);
+    service
+        .put_address(&session, address())
+        .await
+        .expect_status(204);
+    let found = service.look_up(&session, &token).await.expect_status(200);
     assert_eq!(found["form"], "ecom");
     assert_eq!(found["address"], address());
     assert_eq!(found["relay"]["url"], service.running.url);
     assert_ne!(found["relay"]["token"], session["relay"]["token"]);
 
-    service.close(&session).await.is(204);
+    service.close(&session).await.expect_status(204);
     service
         .look_up(&session, &token)
         .await
-        .is_error(404, "unknown-nameplate");
-    service.close(&session).await.is(204);
+        .expect_error(404, "unknown-nameplate");
+    service.close(&session).await.expect_status(204);
     service
         .put_address(&session, address())
         .await
-        .is_error(404, "unknown-nameplate");
+        .expect_error(404, "unknown-nameplate");
 }
 
 #[tokio::test]
 async fn answers_are_for_nobodys_cache() {
     let service = Service::start().await;
-    let answer = service
+    let response = service
         .post("/v1/sessions", json!({ "form": "remoteus" }))
         .await;
-    assert_eq!(answer.headers["cache-control"], "no-store");
-    assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    assert_eq!(response.headers["cache-control"], "no-store");
+    assert_eq!(response.headers["x-content-type-options"], "nosniff");
 }
 
 #[tokio::test]
@@ -58,18 +61,18 @@ async fn a_session_expires() {
     let service = Service::start().await;
     let session = service.reachable().await;
     let token = service.token().await;
-    service.pass(659);
-    service.look_up(&session, &token).await.is(200);
-    service.pass(1);
+    service.advance(659);
+    service.look_up(&session, &token).await.expect_status(200);
+    service.advance(1);
     service
         .look_up(&session, &token)
         .await
-        .is_error(404, "unknown-nameplate");
+        .expect_error(404, "unknown-nameplate");
     service
         .put_address(&session, address())
         .await
-        .is_error(404, "unknown-nameplate");
-    service.close(&session).await.is(204);
+        .expect_error(404, "unknown-nameplate");
+    service.close(&session).await.expect_status(204);
 }
 
 #[tokio::test]
@@ -87,20 +90,23 @@ async fn only_the_owner_changes_a_session() {
         service
             .put_address(&stolen, address())
             .await
-            .is_error(401, "unauthorised");
-        service.close(&stolen).await.is_error(401, "unauthorised");
+            .expect_error(401, "unauthorised");
+        service
+            .close(&stolen)
+            .await
+            .expect_error(401, "unauthorised");
     }
     let path = format!("/v1/sessions/{}", text(&session["nameplate"]));
-    let answer = service.send(Method::DELETE, &path, None, "").await;
-    answer.is_error(401, "unauthorised");
-    assert_eq!(answer.headers["www-authenticate"], "Bearer");
-    // A stranger can't tell a nameplate that is taken from one that isn't.
+    let response = service.send(Method::DELETE, &path, None, "").await;
+    response.expect_error(401, "unauthorised");
+    assert_eq!(response.headers["www-authenticate"], "Bearer");
+    // A stranger can't tell a nameplate in use from a free one.
     let nobodys = service
         .send(Method::DELETE, "/v1/sessions/000000", Some("x"), "")
         .await;
-    nobodys.is_error(401, "unauthorised");
+    nobodys.expect_error(401, "unauthorised");
     let token = service.token().await;
-    service.look_up(&session, &token).await.is(200);
+    service.look_up(&session, &token).await.expect_status(200);
 }
 
 #[tokio::test]
@@ -116,10 +122,13 @@ async fn only_agents_look_up() {
         service
             .look_up(&session, token)
             .await
-            .is_error(401, "unauthorised");
+            .expect_error(401, "unauthorised");
     }
     let path = format!("/v1/sessions/{}", text(&session["nameplate"]));
-    service.get(&path, None).await.is_error(401, "unauthorised");
+    service
+        .get(&path, None)
+        .await
+        .expect_error(401, "unauthorised");
 }
 
 #[tokio::test]
@@ -128,7 +137,7 @@ async fn an_address_leads_through_our_relay_or_directly() {
     let session = service.open("remoteus").await;
     let ours =
         json!({ "id": ENDPOINT, "addrs": [{ "Relay": format!("{}/", service.running.url) }] });
-    service.put_address(&session, ours).await.is(204);
+    service.put_address(&session, ours).await.expect_status(204);
     for bad in [
         json!(null),
         json!("x"),
@@ -139,7 +148,7 @@ async fn an_address_leads_through_our_relay_or_directly() {
         service
             .put_address(&session, bad)
             .await
-            .is_error(400, "bad-address");
+            .expect_error(400, "bad-address");
     }
 }
 
@@ -158,9 +167,9 @@ async fn a_full_service_says_so() {
     service
         .post("/v1/sessions", form.clone())
         .await
-        .is_error(503, "no-nameplate");
-    service.close(&second).await.is(204);
-    service.post("/v1/sessions", form).await.is(201);
+        .expect_error(503, "no-nameplate");
+    service.close(&second).await.expect_status(204);
+    service.post("/v1/sessions", form).await.expect_status(201);
 }
 
 #[tokio::test]
@@ -170,15 +179,18 @@ async fn one_address_opens_only_so_many() {
         service.open("remoteus").await;
     }
     let form = json!({ "form": "remoteus" });
-    let answer = service.post("/v1/sessions", form.clone()).await;
-    answer.is_error(429, "too-many");
-    assert_eq!(answer.headers["retry-after"], "2");
-    service.pass(2);
-    service.post("/v1/sessions", form.clone()).await.is(201);
+    let response = service.post("/v1/sessions", form.clone()).await;
+    response.expect_error(429, "too-many");
+    assert_eq!(response.headers["retry-after"], "2");
+    service.advance(2);
+    service
+        .post("/v1/sessions", form.clone())
+        .await
+        .expect_status(201);
     service
         .post("/v1/sessions", form)
         .await
-        .is_error(429, "too-many");
+        .expect_error(429, "too-many");
 }
 
 #[tokio::test]
@@ -192,13 +204,13 @@ async fn look_ups_are_limited_in_each_way() {
     for limit in limits {
         let service = Service::start_with(|config| *limit(&mut config.limits) = rate).await;
         let (session, token) = (service.reachable().await, service.token().await);
-        service.look_up(&session, &token).await.is(200);
-        service.look_up(&session, &token).await.is(200);
-        let answer = service.look_up(&session, &token).await;
-        answer.is_error(429, "too-many");
-        assert_eq!(answer.headers["retry-after"], "60");
-        service.pass(60);
-        service.look_up(&session, &token).await.is(200);
+        service.look_up(&session, &token).await.expect_status(200);
+        service.look_up(&session, &token).await.expect_status(200);
+        let response = service.look_up(&session, &token).await;
+        response.expect_error(429, "too-many");
+        assert_eq!(response.headers["retry-after"], "60");
+        service.advance(60);
+        service.look_up(&session, &token).await.expect_status(200);
     }
 }
 
@@ -210,22 +222,25 @@ async fn the_other_things_are_limited_too() {
     service
         .put_address(&session, address())
         .await
-        .is_error(429, "too-many");
+        .expect_error(429, "too-many");
 
-    let service = Service::start_with(|config| config.limits.proving = once).await;
+    let service = Service::start_with(|config| config.limits.agent_auth = once).await;
     service.challenge().await;
     service
         .get("/v1/challenge", None)
         .await
-        .is_error(429, "too-many");
+        .expect_error(429, "too-many");
 
     let service = Service::start_with(|config| config.limits.requests = once).await;
     assert_eq!(service.get("/health", None).await.status, 200);
-    service.get("/health", None).await.is_error(429, "too-many");
+    service
+        .get("/health", None)
+        .await
+        .expect_error(429, "too-many");
     service
         .get("/nothing", None)
         .await
-        .is_error(429, "too-many");
+        .expect_error(429, "too-many");
 }
 
 #[tokio::test]
@@ -235,6 +250,6 @@ async fn a_nameplate_that_was_used_does_not_come_back_within_the_hour() {
     for _ in 0..200 {
         let session = service.open("remoteus").await;
         assert!(seen.insert(text(&session["nameplate"]).to_owned()));
-        service.close(&session).await.is(204);
+        service.close(&session).await.expect_status(204);
     }
 }

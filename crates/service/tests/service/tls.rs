@@ -1,4 +1,4 @@
-//! The same over TLS that the service ends itself.
+//! Requests over TLS, which the service ends itself.
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
@@ -61,10 +61,10 @@ async fn requests_come_through_tls() {
     assert_eq!(trusting.get(&url).send().await.unwrap().status(), 200);
     assert!(
         client().get(&url).send().await.is_err(),
-        "nobody trusts that certificate by himself"
+        "nobody trusts that certificate unasked"
     );
 
-    // Plain HTTP gets nothing, and hurts nobody.
+    // Plain HTTP gets no response, and does no harm.
     let mut plain = TcpStream::connect(running.addr).await.unwrap();
     plain
         .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
