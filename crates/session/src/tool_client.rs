@@ -36,6 +36,9 @@ pub(crate) enum ToolEvent {
     SizeAnswer(u16),
     /// Inside an update, after much work: others have their turn.
     Busy,
+    /// The queue of input for the tool was full and has room again. Without this event, a caller that
+    /// stopped reading the agent's input would wait for the next pixel.
+    InputDrained,
 }
 
 /// Pixels that are taken in at one go, roughly: an eighth of a screen of 1920x1080, so that a film's frame can set out

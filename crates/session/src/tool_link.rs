@@ -131,6 +131,7 @@ impl ToolLink {
     }
 
     async fn listen(&mut self) -> Result<Option<ToolEvent>, ToolError> {
+        let was_full = self.is_full();
         loop {
             let event = self.client.next();
             self.write();
@@ -139,6 +140,9 @@ impl ToolLink {
                     self.greeted_by = None;
                 }
                 return Ok(Some(event));
+            }
+            if was_full && !self.is_full() {
+                return Ok(Some(ToolEvent::InputDrained));
             }
             if !self.wait().await? {
                 return Ok(None);

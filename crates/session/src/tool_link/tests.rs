@@ -101,6 +101,28 @@ async fn what_a_tool_hasnt_read_when_control_ends_is_never_done() {
     assert_eq!(last, up);
 }
 
+/// A full queue that drains over a still screen is an event: nothing else would wake the loop that stopped taking input.
+#[tokio::test]
+async fn a_full_queue_that_drains_is_told() {
+    let (mut link, mut tool, _) = greeted().await;
+    for x in 0..5000 {
+        link.input(pointer(0, x));
+        if link.is_full() {
+            break;
+        }
+    }
+    assert!(link.is_full(), "the tool reads nothing");
+    let reader = std::thread::spawn(move || {
+        let mut bytes = [0; 1 << 16];
+        while tool.read(&mut bytes).is_ok_and(|count| count > 0) {}
+    });
+    let event = tokio::time::timeout(Duration::from_secs(20), link.next()).await;
+    assert_eq!(event.expect("told"), Ok(Some(ToolEvent::InputDrained)));
+    assert!(!link.is_full());
+    drop(link);
+    reader.join().expect("no panic");
+}
+
 #[tokio::test]
 async fn a_release_that_waits_is_not_dropped() {
     let (mut link, tool, heard) = greeted().await;

@@ -222,6 +222,54 @@ async fn the_agent_ends() {
     agent.close().await;
 }
 
+/// A burst that fills the tool's queue while nothing on the screen changes, as after a gap in the agent's Wi-Fi.
+async fn a_burst_of_input(backend: &str) {
+    let world = World::new().await;
+    let (customer, mut agent) = controlling(&world, backend).await;
+    let moves = |from: u16| {
+        (from..from + 100).map(|x| ClientMessage::Pointer {
+            buttons: 0,
+            x: 400 + x % 50,
+            y: 300,
+        })
+    };
+    let key = |down| ClientMessage::Key {
+        down,
+        keysym: letter('g'),
+    };
+    agent
+        .say(&moves(0).chain([key(true)]).collect::<Vec<_>>())
+        .await;
+    assert_eq!(world.display.typed(), letter('g'));
+    agent
+        .say(&[key(false)].into_iter().chain(moves(7)).collect::<Vec<_>>())
+        .await;
+    world
+        .display
+        .until("the key is up", |display| display.held().is_empty());
+    agent.press(letter('h')).await;
+    world.display.until("another key is typed", |display| {
+        display.typed() == letter('h')
+    });
+    agent.close().await;
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_input_reaches_ecom() {
+    a_burst_of_input("ecom").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_input_reaches_remoteus_2008() {
+    a_burst_of_input("remoteus-2008").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_input_reaches_remoteus_2010() {
+    a_burst_of_input("remoteus-2010").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_agent_vanishes() {
     let world = World::new().await;
