@@ -116,6 +116,7 @@ fn remedy_of_key(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or_default() {
         "version" | "for_app" => "write a semver requirement such as \">=1.2, <2\"",
         "keys" => "copy the whole public key that `etatuki-vendor key new` printed",
+        "connect" => "write \"at-once\" or \"on-click\", or leave the key out",
         "form" => "write \"ecom\", \"remoteus\" or \"own\"",
         "language" => "write \"fi\", \"sv\" or \"en\", or leave the key out",
         "order" => "write a whole number",

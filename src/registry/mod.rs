@@ -72,12 +72,25 @@ pub struct Backend {
     pub minisign: Option<String>,
     /// How this entry's code is formed; `None` when its tool brings its own transport, and its own code.
     pub form: Option<CodeForm>,
+    /// When the entry's window opens the connection.
+    pub connect: Connect,
     /// The versions of the accounting program for which this entry is the fitting one.
     pub for_app: Option<VersionReq>,
     /// Whether the plugin may use the network itself.
     pub network: bool,
     /// Handed to the plugin as it stands.
     pub options: serde_json::Value,
+}
+
+/// When an entry's window opens the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connect {
+    /// As soon as the window is there.
+    AtOnce,
+    /// When the customer presses 'Open the connection'.
+    #[default]
+    OnClick,
 }
 
 /// Where in the registry a plugin is named, which version it must have, and its options (the plugin's own line without
@@ -187,6 +200,8 @@ struct RawBackend {
     minisign: Option<Spanned<String>>,
     plugin_id: Option<Spanned<String>>,
     form: Form,
+    #[serde(default)]
+    connect: Connect,
     #[serde(default = "yes")]
     enabled: bool,
     for_app: Option<VersionReq>,
@@ -354,6 +369,7 @@ impl Source<'_> {
             sha256,
             minisign,
             form: raw.form.ours(),
+            connect: raw.connect,
             for_app: raw.for_app,
             network: raw.network,
             options: raw

@@ -18,6 +18,7 @@ id = "one"
 plugin = "libone.so"
 version = ">=1.2, <2"
 form = "ecom"
+connect = "at-once"
 order = 2
 label = {{ fi = "Yksi", sv = "Ett", en = "One" }}
 [[backend]]
@@ -67,6 +68,8 @@ fn everything_is_read() {
     assert_eq!(two.sha256, Some([0x0f; 32]));
     assert_eq!(two.form, Some(CodeForm::Remoteus));
     assert_eq!(two.plugin_id, "two");
+    assert_eq!(two.connect, Connect::OnClick);
+    assert_eq!(registry.backend("one").unwrap().connect, Connect::AtOnce);
     assert_eq!(two.options["paths"][0], "/usr/bin/x11vnc");
     assert_eq!(
         two.lines,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use etatuki_session::{Command, SessionHandle, State, UsableBackend, View};
-use etatuki_trust::CodeForm;
 use fltk::app;
 use fltk::prelude::*;
 
@@ -25,6 +24,7 @@ use crate::last_words;
 use crate::launcher::Launcher;
 use crate::mend;
 use crate::probe::{self, Probed};
+use crate::registry::Connect;
 use crate::texts::Texts;
 
 /// Seconds between two looks at the bar and at what the customer has copied.
@@ -219,7 +219,7 @@ impl Shell {
         let Some(backend) = self.launcher.backend(id) else {
             return;
         };
-        let at_once = now || backend.form == Some(CodeForm::Ecom);
+        let at_once = now || backend.connect == Connect::AtOnce;
         self.sessions += 1;
         let number = self.sessions;
         let others = self

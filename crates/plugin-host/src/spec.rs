@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use etatuki_backend_api::raw;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,27 @@ pub struct LoadedPlugin {
     /// Whether it can share one program alone: it has the extension `etatuki.scope/1`.
     #[serde(default)]
     pub limits: bool,
+}
+
+impl LoadedPlugin {
+    /// Whether it declares that it takes keys and pointer.
+    pub fn takes_input(&self) -> bool {
+        self.declares(raw::CAP_INPUT)
+    }
+
+    /// Whether it declares that it carries clipboard text.
+    pub fn carries_clipboard(&self) -> bool {
+        self.declares(raw::CAP_CLIPBOARD)
+    }
+
+    /// Whether it declares that it obeys SetDesktopSize.
+    pub fn resizes(&self) -> bool {
+        self.declares(raw::CAP_RESIZE)
+    }
+
+    fn declares(&self, capability: u64) -> bool {
+        self.capabilities & capability != 0
+    }
 }
 
 /// What a probe found.

@@ -11,7 +11,7 @@ use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
 use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 
-use crate::gate::{Abilities, Gate, Passed, ToolInput, Violation};
+use crate::gate::{Gate, Passed, ServerCapabilities, ToolInput, Violation};
 use crate::outbox::Outbox;
 use crate::tool_link::ToolLink;
 use crate::view::{FailureName, FailureView};
@@ -81,11 +81,11 @@ impl Hold {
 }
 
 impl Agent {
-    pub(crate) fn new(link: CustomerLink, abilities: Abilities) -> (AgentIdentity, Self) {
+    pub(crate) fn new(link: CustomerLink, server: ServerCapabilities) -> (AgentIdentity, Self) {
         let identity = link.agent.clone();
         let streams = link.split();
         let agent = Self {
-            gate: Gate::new(abilities),
+            gate: Gate::new(server),
             connection: streams.connection,
             control: Outbox::new(streams.control_out, MAX_CONTROL_WAITING),
             picture: Outbox::new(streams.picture_out, 1),
@@ -204,6 +204,14 @@ impl Agent {
         };
         done.map(|()| None)
             .map_err(|error| misbehaved(&error.to_string()))
+    }
+
+    /// Records what the plugin's server can do now; the agent's viewer is told of it.
+    pub(crate) fn set_server(&mut self, server: ServerCapabilities) -> Result<(), FailureView> {
+        match self.gate.set_server(server) {
+            Some(encodings) => self.look(encodings).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// The tool is to be given what he did.

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::gate::BackendCapabilities;
 use crate::view::{FailureName, FailureView};
 
 /// A plugin that was told to open or to close has done so after this long, or it hangs.
@@ -56,6 +57,7 @@ pub(crate) struct Facts {
     pub(crate) tool_version: Option<String>,
     /// It can share one program alone.
     pub(crate) limits: bool,
+    pub(crate) capabilities: BackendCapabilities,
 }
 
 /// A plugin host that is starting or running. Dropping it kills the host and all that it started.
@@ -232,12 +234,18 @@ impl Keeper {
 }
 
 async fn probed(host: &PluginHost) -> Result<Facts, FailureView> {
+    let plugin = host.descriptor();
     match host.probe().await.map_err(failure)? {
         ProbeReport::Usable { tool, version } => Ok(Facts {
-            version: host.descriptor().version.to_string(),
+            version: plugin.version.to_string(),
             tool,
             tool_version: version,
-            limits: host.descriptor().limits,
+            limits: plugin.limits,
+            capabilities: BackendCapabilities {
+                input: plugin.takes_input(),
+                clipboard: plugin.carries_clipboard(),
+                resize: plugin.resizes(),
+            },
         }),
         ProbeReport::Unusable { name, text } => Err(named(&name, text)),
     }

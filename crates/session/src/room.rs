@@ -9,7 +9,6 @@ use std::time::Duration;
 use etatuki_link::Attempt;
 use etatuki_plugin_host::State as PluginState;
 use etatuki_protocol::{CustomerInfo, Permissions, ToAgent, UsableBackend};
-use etatuki_trust::CodeForm;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,8 +16,8 @@ use tokio::time::Instant;
 use crate::agent::{Agent, AgentEvent, MAX_CONTROL_WAITING, misbehaved};
 use crate::config::{SessionConfig, Transport};
 use crate::door::{Door, DoorEvent, DoorPlan};
-use crate::gate::Abilities;
-use crate::machine::{Action, Event, Machine, Settings};
+use crate::gate::{BackendCapabilities, ServerCapabilities};
+use crate::machine::{Action, Event, Machine, Probed, Settings};
 use crate::own::OwnDoor;
 use crate::plugin::{Facts, News, Plugin};
 use crate::reach::ServiceChange;
@@ -89,7 +88,6 @@ impl<'a> Room<'a> {
             switchable: usable.map(|other| other.id.clone()).collect(),
             resume: None,
             program: config.program.as_ref().map(|program| program.name.clone()),
-            tool_gone: picture_fault(&config, FailureName::ToolDied),
             own_transport: config.backend.transport == Transport::Own,
         };
         Self {
@@ -218,7 +216,8 @@ impl<'a> Room<'a> {
         self.accepting = false;
         let event = match attempt {
             Attempt::Authenticated(link) => {
-                let (identity, agent) = Agent::new(*link, abilities(&self.config));
+                let (identity, agent) =
+                    Agent::new(*link, ServerCapabilities::declared(self.backend()));
                 self.agent = Some(agent);
                 Event::Authenticated(identity)
             }
@@ -246,9 +245,11 @@ impl<'a> Room<'a> {
     fn heard(&mut self, news: News) {
         match news {
             News::Started(facts) => {
-                if facts.limits {
-                    self.happened(Event::CanLimit);
-                }
+                self.happened(Event::Probed(Probed {
+                    tool: facts.tool.is_some(),
+                    input: facts.capabilities.input,
+                    limits: facts.limits,
+                }));
                 self.facts = Some(facts);
             }
             News::Failed(failure) => self.failed(failure),
@@ -335,6 +336,11 @@ impl<'a> Room<'a> {
     }
 
     fn tool_did(&mut self, event: Result<Option<ToolEvent>, ToolError>) {
+        if let (Some(agent), Some(tool)) = (&mut self.agent, &self.tool)
+            && let Err(failure) = agent.set_server(tool.server())
+        {
+            return self.failed(failure);
+        }
         let done = match (event, &mut self.agent) {
             (Ok(Some(ToolEvent::Updated { changed: true })), Some(agent)) => {
                 agent.changed();
@@ -350,13 +356,10 @@ impl<'a> Room<'a> {
                 self.happened(Event::ToolGone);
                 Ok(())
             }
-            (Err(error), _) => {
-                let name = picture_fault(&self.config, FailureName::ToolFailed);
-                Err(FailureView {
-                    name,
-                    detail: error.to_string(),
-                })
-            }
+            (Err(error), _) => Err(FailureView {
+                name: self.machine.picture_fault(FailureName::ToolFailed),
+                detail: error.to_string(),
+            }),
         };
         if let Err(failure) = done {
             self.failed(failure);
@@ -510,9 +513,9 @@ impl<'a> Room<'a> {
     }
 
     fn attach(&mut self) {
-        let abilities = abilities(&self.config);
+        let backend = self.backend();
         let attached = UnixStream::pair().and_then(|(ours, theirs)| {
-            let tool = ToolLink::new(ours, abilities)?;
+            let tool = ToolLink::new(ours, backend)?;
             Ok((tool, theirs))
         });
         match (attached, &self.plugin) {
@@ -563,6 +566,14 @@ impl<'a> Room<'a> {
         }));
     }
 
+    /// The descriptor's capabilities; none before the plugin is loaded.
+    fn backend(&self) -> BackendCapabilities {
+        self.facts
+            .as_ref()
+            .map(|facts| facts.capabilities)
+            .unwrap_or_default()
+    }
+
     fn info(&self) -> CustomerInfo {
         let backend = &self.config.backend;
         let facts = self.facts.clone().unwrap_or_default();
@@ -602,19 +613,5 @@ async fn of<T>(job: Option<impl Future<Output = T>>) -> T {
     match job {
         Some(job) => job.await,
         None => std::future::pending().await,
-    }
-}
-
-fn abilities(config: &SessionConfig) -> Abilities {
-    Abilities {
-        extended: config.backend.transport == Transport::Link(CodeForm::Ecom),
-    }
-}
-
-/// Our own module has no tool: there it is the plugin that failed.
-fn picture_fault(config: &SessionConfig, tool: FailureName) -> FailureName {
-    match config.backend.transport {
-        Transport::Link(CodeForm::Ecom) => FailureName::PluginFailed,
-        Transport::Link(CodeForm::Remoteus) | Transport::Own => tool,
     }
 }

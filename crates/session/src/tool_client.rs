@@ -1,5 +1,6 @@
-//! The RFB client towards a plugin: bytes in, events and bytes out. It asks for nothing that a tool of
-//! 2008 doesn't know, takes in everything that comes, and keeps the screen. Pure.
+//! The RFB client towards a plugin: bytes in, events and bytes out. It announces every extension that it
+//! could use (a server passes over the numbers that it doesn't know, RFC 6143 section 7.5.2), uses those
+//! that the server confirms, takes in everything that comes, and keeps the screen. Pure.
 
 use etatuki_picture::{PictureError, Screen};
 use etatuki_rfb::{
@@ -7,10 +8,10 @@ use etatuki_rfb::{
     ServerInit, ServerMessage, ServerParser, encode, encoding,
 };
 
-use crate::gate::{Abilities, ToolInput, from_latin1};
+use crate::gate::{BackendCapabilities, ServerCapabilities, ToolInput, from_latin1};
 
 /// What we say that we understand.
-const ENCODINGS: [i32; 7] = [
+const ENCODINGS: [i32; 10] = [
     encoding::COPY_RECT,
     encoding::RAW,
     encoding::CURSOR,
@@ -18,6 +19,9 @@ const ENCODINGS: [i32; 7] = [
     encoding::EXTENDED_DESKTOP_SIZE,
     encoding::DESKTOP_SIZE,
     encoding::LAST_RECT,
+    encoding::UTF8_CUT_TEXT,
+    encoding::QEMU_EXTENDED_KEY,
+    encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 
 /// What came of the tool's bytes.
@@ -63,7 +67,7 @@ pub(crate) enum ToolError {
 /// A tool's client.
 #[derive(Debug)]
 pub(crate) struct ToolClient {
-    abilities: Abilities,
+    server: ServerCapabilities,
     /// Bytes for the tool.
     out: Vec<u8>,
     stage: Stage,
@@ -90,20 +94,23 @@ struct Open {
     /// Pixels have come since the screen got its size: what it shows is the tool's, not our own black.
     painted: bool,
     changed: bool,
-    /// Cut text is UTF-8.
-    utf8: bool,
     /// Pixels taken in since others had their turn.
     worked: u64,
 }
 
 impl ToolClient {
-    pub(crate) fn new(abilities: Abilities) -> Self {
+    pub(crate) fn new(backend: BackendCapabilities) -> Self {
         let handshake = ClientHandshake::new(Limits::default());
         Self {
-            abilities,
+            server: ServerCapabilities::declared(backend),
             out: Vec::new(),
             stage: Stage::Greeting(Some(handshake)),
         }
+    }
+
+    /// Declared capabilities, and what the server has confirmed so far.
+    pub(crate) fn server(&self) -> ServerCapabilities {
+        self.server
     }
 
     /// The screen, once there is one.
@@ -149,8 +156,8 @@ impl ToolClient {
 
     /// Gives the tool what came through the gate.
     pub(crate) fn input(&mut self, input: &ToolInput) {
-        if let Stage::Open(open) = &self.stage {
-            input.encode(self.abilities, open.utf8, &mut self.out);
+        if matches!(self.stage, Stage::Open(_)) {
+            input.encode(&self.server, &mut self.out);
         }
     }
 
@@ -185,19 +192,15 @@ impl ToolClient {
                 self.open(&init, &rest);
                 Ok(Some(ToolEvent::Opened))
             }
-            Stage::Open(open) => open.next(),
+            Stage::Open(open) => open.next(&mut self.server),
         }
     }
 
     /// The whole of what a client says first; one pixel format for everybody.
     fn open(&mut self, init: &ServerInit, rest: &[u8]) {
-        let mut encodings = ENCODINGS.to_vec();
-        if self.abilities.extended {
-            encodings.push(encoding::UTF8_CUT_TEXT);
-        }
         let first = [
             ClientMessage::SetPixelFormat(PixelFormat::BGRX),
-            ClientMessage::SetEncodings(encodings),
+            ClientMessage::SetEncodings(ENCODINGS.to_vec()),
         ];
         for message in first {
             encode::client::message(&mut self.out, &message, false);
@@ -218,7 +221,6 @@ impl ToolClient {
             pixels: false,
             painted: false,
             changed: false,
-            utf8: false,
             worked: 0,
         }));
         self.ask();
@@ -226,11 +228,12 @@ impl ToolClient {
 }
 
 impl Open {
-    fn next(&mut self) -> Result<Option<ToolEvent>, ToolError> {
+    fn next(&mut self, server: &mut ServerCapabilities) -> Result<Option<ToolEvent>, ToolError> {
         while let Some(message) = self.parser.next()? {
             match message {
                 ServerMessage::UpdateStart => self.inside = true,
                 ServerMessage::Rectangle(rectangle) => {
+                    server.confirm(&rectangle);
                     if let Some(event) = self.apply(&rectangle)? {
                         return Ok(Some(event));
                     }
@@ -249,7 +252,7 @@ impl Open {
                     return Ok(Some(ToolEvent::Updated { changed }));
                 }
                 ServerMessage::CutText(text) => {
-                    if let Some(text) = self.text(text) {
+                    if let Some(text) = to_text(text, server.utf8_cut_text) {
                         return Ok(Some(ToolEvent::CutText(text)));
                     }
                 }
@@ -264,14 +267,6 @@ impl Open {
         Ok(None)
     }
 
-    /// `None` for what is no text.
-    fn text(&self, bytes: Vec<u8>) -> Option<String> {
-        if self.utf8 {
-            return String::from_utf8(bytes).ok();
-        }
-        Some(from_latin1(&bytes))
-    }
-
     fn apply(&mut self, rectangle: &Rectangle) -> Result<Option<ToolEvent>, ToolError> {
         if let Rectangle::ExtendedDesktopSize {
             reason: 1, status, ..
@@ -280,7 +275,6 @@ impl Open {
         {
             return Ok(Some(ToolEvent::SizeAnswer(status)));
         }
-        self.utf8 |= is_utf8(rectangle);
         let before = (self.screen.width(), self.screen.height());
         self.changed |= self.screen.apply(rectangle)?;
         let resized = before != (self.screen.width(), self.screen.height());
@@ -292,9 +286,12 @@ impl Open {
     }
 }
 
-fn is_utf8(rectangle: &Rectangle) -> bool {
-    let number = encoding::UTF8_CUT_TEXT;
-    *rectangle == Rectangle::Supports { encoding: number }
+/// Cut text as a string; `None` for bytes that aren't UTF-8 where that was agreed on.
+fn to_text(bytes: Vec<u8>, utf8: bool) -> Option<String> {
+    if utf8 {
+        return String::from_utf8(bytes).ok();
+    }
+    Some(from_latin1(&bytes))
 }
 
 /// The pixels that a rectangle has us touch.

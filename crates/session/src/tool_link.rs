@@ -13,7 +13,7 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use crate::gate::{Abilities, ToolInput};
+use crate::gate::{BackendCapabilities, ServerCapabilities, ToolInput};
 use crate::tool_client::{ToolClient, ToolError, ToolEvent};
 
 /// From attaching to the end of the handshake; an old tool is started in this time.
@@ -50,13 +50,13 @@ impl ToolLink {
     /// Our end of the pair whose other end the plugin has got.
     pub(crate) fn new(
         stream: std::os::unix::net::UnixStream,
-        abilities: Abilities,
+        backend: BackendCapabilities,
     ) -> std::io::Result<Self> {
         stream.set_nonblocking(true)?;
         set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
         Ok(Self {
             stream: UnixStream::from_std(stream)?,
-            client: ToolClient::new(abilities),
+            client: ToolClient::new(backend),
             waiting: VecDeque::new(),
             pointer: (0, 0),
             buttons: 0,
@@ -66,6 +66,11 @@ impl ToolLink {
             gone: false,
             failed: false,
         })
+    }
+
+    /// Declared capabilities, and what the server has confirmed so far.
+    pub(crate) fn server(&self) -> ServerCapabilities {
+        self.client.server()
     }
 
     /// The screen, once there is one.

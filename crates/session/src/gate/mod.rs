@@ -5,6 +5,7 @@
 //! the tool ([`ToolInput`]) and needs control. A viewer sends pointer events whether it may or not,
 //! so those are dropped without control; a message that isn't in the list ends the session.
 
+mod capabilities;
 mod held;
 #[cfg(test)]
 mod tests;
@@ -14,9 +15,10 @@ use etatuki_rfb::{
     ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding,
 };
 
+pub use capabilities::{BackendCapabilities, ServerCapabilities};
 use held::Held;
 
-/// What an agent's list of encodings is cut down to, besides [`PLACE_ENCODINGS`].
+/// Encodings of an agent's list that pass whatever the backend can do.
 const ENCODINGS: [i32; 10] = [
     encoding::RAW,
     encoding::TIGHT,
@@ -30,22 +32,14 @@ const ENCODINGS: [i32; 10] = [
     encoding::CONTINUOUS_UPDATES,
 ];
 
-/// Extensions that change what the tool receives; old tools die of them.
-const PLACE_ENCODINGS: [i32; 2] = [
+/// Extensions of the input: scan codes, and nine buttons. They pass once the backend's server has confirmed them.
+const EXTENDED_INPUT_ENCODINGS: [i32; 2] = [
     encoding::QEMU_EXTENDED_KEY,
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 
 /// A fence's payload, at most (the extension's own bound).
 const MAX_FENCE: usize = 64;
-
-/// What the backend behind the gate understands beyond RFC 6143.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Abilities {
-    /// QEMU key events, nine mouse buttons, and a change of the screen's size. Our own module does;
-    /// an old tool dies of such messages.
-    pub extended: bool,
-}
 
 /// What came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +67,7 @@ pub enum Passed {
         /// At most 64 bytes.
         payload: Vec<u8>,
     },
-    /// A change of size was asked for without control: to be answered with 'forbidden'.
+    /// A change of size that isn't allowed, or that the backend can't make: to be answered with 'prohibited'.
     SizeForbidden,
     /// For the tool; only with control, and while no question is open.
     Tool(ToolInput),
@@ -89,7 +83,7 @@ pub enum ToolInput {
         /// X11 keysym.
         keysym: u32,
     },
-    /// A key by its place; for backends that are [`Abilities::extended`].
+    /// A physical key, by scan code; needs [`ServerCapabilities::qemu_keys`].
     QemuKey {
         /// Down or up.
         down: bool,
@@ -100,7 +94,7 @@ pub enum ToolInput {
     },
     /// The pointer; inside the screen.
     Pointer {
-        /// Held buttons; above bit 7 only for backends that are [`Abilities::extended`].
+        /// Held buttons; above bit 7 only with [`ServerCapabilities::extended_buttons`].
         buttons: u16,
         /// Column.
         x: u16,
@@ -109,7 +103,7 @@ pub enum ToolInput {
     },
     /// Clipboard text.
     CutText(String),
-    /// Another size of the screen; for backends that are [`Abilities::extended`].
+    /// Another size of the screen; needs [`ServerCapabilities::can_resize`].
     DesktopSize {
         /// Columns.
         width: u16,
@@ -121,9 +115,9 @@ pub enum ToolInput {
 }
 
 impl ToolInput {
-    /// Appends it as an RFB client message. Text is Latin-1 unless the tool agreed on UTF-8; what Latin-1 lacks
-    /// becomes `?`.
-    pub fn encode(&self, abilities: Abilities, utf8: bool, out: &mut Vec<u8>) {
+    /// Appends it as an RFB client message. Text is Latin-1 unless the server has confirmed UTF-8; what Latin-1
+    /// lacks becomes `?`.
+    pub fn encode(&self, server: &ServerCapabilities, out: &mut Vec<u8>) {
         let message = match self.clone() {
             ToolInput::Key { down, keysym } => ClientMessage::Key { down, keysym },
             ToolInput::QemuKey {
@@ -136,7 +130,9 @@ impl ToolInput {
                 keycode,
             },
             ToolInput::Pointer { buttons, x, y } => ClientMessage::Pointer { buttons, x, y },
-            ToolInput::CutText(text) if utf8 => ClientMessage::CutText(text.into_bytes()),
+            ToolInput::CutText(text) if server.utf8_cut_text => {
+                ClientMessage::CutText(text.into_bytes())
+            }
             ToolInput::CutText(text) => ClientMessage::CutText(to_latin1(&text)),
             ToolInput::DesktopSize {
                 width,
@@ -148,7 +144,7 @@ impl ToolInput {
                 screens,
             },
         };
-        encode::client::message(out, &message, abilities.extended);
+        encode::client::message(out, &message, server.extended_buttons);
     }
 }
 
@@ -164,9 +160,6 @@ pub enum Violation {
     /// The pixel format is fixed.
     #[error("the agent's program asked for another pixel format")]
     PixelFormat,
-    /// Only the built-in module's screen can be asked to change its size.
-    #[error("the agent's program asked an old tool for another screen size")]
-    DesktopSize,
     /// A fence that is longer than the extension lets it be.
     #[error("the agent's program sent a fence of {0} bytes")]
     FenceTooLong(usize),
@@ -179,7 +172,6 @@ impl Violation {
             Violation::UnknownMessage(_) => "unknown-message",
             Violation::BrokenMessage(_) => "broken-message",
             Violation::PixelFormat => "pixel-format",
-            Violation::DesktopSize => "desktop-size",
             Violation::FenceTooLong(_) => "fence-too-long",
         }
     }
@@ -197,8 +189,10 @@ impl From<ProtocolError> for Violation {
 /// One agent's gate.
 #[derive(Debug)]
 pub struct Gate {
-    abilities: Abilities,
+    server: ServerCapabilities,
     parser: ClientParser,
+    /// The agent's list, cut down to what some backend can do.
+    encodings: Vec<i32>,
     permissions: Permissions,
     muted: bool,
     size: (u16, u16),
@@ -208,10 +202,11 @@ pub struct Gate {
 
 impl Gate {
     /// A gate that lets nothing through to the tool.
-    pub fn new(abilities: Abilities) -> Self {
+    pub fn new(server: ServerCapabilities) -> Self {
         Self {
-            abilities,
+            server,
             parser: ClientParser::new(Limits::default()),
+            encodings: Vec::new(),
             permissions: Permissions::default(),
             muted: false,
             size: (0, 0),
@@ -228,6 +223,14 @@ impl Gate {
     /// Whether a question is on the customer's screen: then nothing reaches the tool.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
+    }
+
+    /// Records what the backend's server can do now. Returns the agent's encodings anew if other ones pass since.
+    pub fn set_server(&mut self, server: ServerCapabilities) -> Option<Passed> {
+        let before = self.passing();
+        self.server = server;
+        let after = self.passing();
+        (after != before).then(|| self.announce(after))
     }
 
     /// The screen's size, for clipping; (0, 0) while there is no screen.
@@ -261,14 +264,17 @@ impl Gate {
 
     /// Clipboard text from the agent, as it may reach the tool.
     pub fn clipboard_in(&self, text: String) -> Option<ToolInput> {
-        let fits = text.len() <= MAX_CLIPBOARD;
-        (self.acts() && fits).then_some(ToolInput::CutText(text))
+        self.carries(&text).then_some(ToolInput::CutText(text))
     }
 
     /// Clipboard text of the tool's, as it may reach the agent.
     pub fn clipboard_out(&self, text: String) -> Option<String> {
-        let fits = text.len() <= MAX_CLIPBOARD;
-        (self.acts() && fits).then_some(text)
+        self.carries(&text).then_some(text)
+    }
+
+    /// Whether clipboard text may go either way.
+    fn carries(&self, text: &str) -> bool {
+        self.acts() && self.server.backend.clipboard && text.len() <= MAX_CLIPBOARD
     }
 
     /// What releases everything that the agent holds down, latest first. Nothing is held afterwards.
@@ -293,7 +299,7 @@ impl Gate {
     fn judge(&mut self, message: ClientMessage) -> Result<Option<Passed>, Violation> {
         Ok(match message {
             ClientMessage::SetPixelFormat(_) => return Err(Violation::PixelFormat),
-            ClientMessage::SetEncodings(list) => Some(Passed::Encodings(self.cut(&list))),
+            ClientMessage::SetEncodings(list) => Some(self.set_encodings(&list)),
             ClientMessage::UpdateRequest { incremental, rect } => self
                 .clip(rect)
                 .map(|rect| Passed::Request { incremental, rect }),
@@ -308,10 +314,9 @@ impl Gate {
                 return Err(Violation::FenceTooLong(payload.len()));
             }
             ClientMessage::Fence { flags, payload } => Some(Passed::Fence { flags, payload }),
-            ClientMessage::SetDesktopSize { .. } if !self.abilities.extended => {
-                return Err(Violation::DesktopSize);
+            ClientMessage::SetDesktopSize { .. } if !(self.acts() && self.server.can_resize()) => {
+                Some(Passed::SizeForbidden)
             }
-            ClientMessage::SetDesktopSize { .. } if !self.acts() => Some(Passed::SizeForbidden),
             _ if !self.acts() => None,
             message => self.act(message).map(Passed::Tool),
         })
@@ -320,13 +325,20 @@ impl Gate {
     /// With control: what it becomes for the tool.
     fn act(&mut self, message: ClientMessage) -> Option<ToolInput> {
         let input = match message {
+            ClientMessage::Key { .. }
+            | ClientMessage::QemuKey { .. }
+            | ClientMessage::Pointer { .. }
+                if !self.server.backend.input =>
+            {
+                return None;
+            }
             ClientMessage::Key { down, keysym } => ToolInput::Key { down, keysym },
             ClientMessage::QemuKey {
                 down,
                 keysym,
                 keycode,
             } => {
-                if self.abilities.extended && keycode <= 0xff {
+                if self.server.qemu_keys && keycode <= 0xff {
                     ToolInput::QemuKey {
                         down,
                         keysym,
@@ -362,7 +374,11 @@ impl Gate {
     fn pointer(&self, buttons: u16, x: u16, y: u16) -> Option<ToolInput> {
         let (width, height) = self.size;
         let (right, bottom) = (width.checked_sub(1)?, height.checked_sub(1)?);
-        let known = if self.abilities.extended { 0x1ff } else { 0xff };
+        let known = if self.server.extended_buttons {
+            0x1ff
+        } else {
+            0xff
+        };
         Some(ToolInput::Pointer {
             buttons: buttons & known,
             x: x.min(right),
@@ -370,20 +386,32 @@ impl Gate {
         })
     }
 
-    fn cut(&mut self, list: &[i32]) -> Vec<i32> {
-        let known = |encoding: &i32| {
-            ENCODINGS.contains(encoding)
-                || (self.abilities.extended && PLACE_ENCODINGS.contains(encoding))
+    fn set_encodings(&mut self, list: &[i32]) -> Passed {
+        self.encodings.clear();
+        let known = |encoding: &&i32| {
+            ENCODINGS.contains(encoding) || EXTENDED_INPUT_ENCODINGS.contains(encoding)
         };
-        let mut cut: Vec<i32> = Vec::new();
-        for encoding in list.iter().copied().filter(known) {
-            if !cut.contains(&encoding) {
-                cut.push(encoding);
+        for encoding in list.iter().filter(known) {
+            if !self.encodings.contains(encoding) {
+                self.encodings.push(*encoding);
             }
         }
+        self.announce(self.passing())
+    }
+
+    /// The agent's encodings that the backend's server can serve.
+    fn passing(&self) -> Vec<i32> {
+        let passes = |encoding: &i32| {
+            !EXTENDED_INPUT_ENCODINGS.contains(encoding) || self.server.takes(*encoding)
+        };
+        self.encodings.iter().copied().filter(passes).collect()
+    }
+
+    /// Hands `passing` on; from here on the agent's pointer events may have the long form if it is among them.
+    fn announce(&mut self, passing: Vec<i32>) -> Passed {
         self.parser
-            .set_extended_pointer(cut.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
-        cut
+            .set_extended_pointer(passing.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
+        Passed::Encodings(passing)
     }
 
     fn clip(&self, rect: Rect) -> Option<Rect> {

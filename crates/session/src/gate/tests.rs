@@ -6,8 +6,30 @@ use proptest::prelude::*;
 
 use super::*;
 
-const OLD_TOOL: Abilities = Abilities { extended: false };
-const OURS: Abilities = Abilities { extended: true };
+/// x11vnc: it confirms no extension of the input, and runs without a clipboard.
+const OLD_TOOL: ServerCapabilities = ServerCapabilities {
+    backend: BackendCapabilities {
+        input: true,
+        clipboard: false,
+        resize: false,
+    },
+    qemu_keys: false,
+    extended_buttons: false,
+    utf8_cut_text: false,
+    extended_desktop_size: true,
+};
+/// All there is.
+const FULL: ServerCapabilities = ServerCapabilities {
+    backend: BackendCapabilities {
+        input: true,
+        clipboard: true,
+        resize: true,
+    },
+    qemu_keys: true,
+    extended_buttons: true,
+    utf8_cut_text: true,
+    extended_desktop_size: true,
+};
 const NONE: Permissions = Permissions {
     view: false,
     control: false,
@@ -21,8 +43,8 @@ const BOTH: Permissions = Permissions {
     control: true,
 };
 
-fn gate(abilities: Abilities, permissions: Permissions) -> Gate {
-    let mut gate = Gate::new(abilities);
+fn gate(server: ServerCapabilities, permissions: Permissions) -> Gate {
+    let mut gate = Gate::new(server);
     gate.permit(permissions);
     gate.set_size(1280, 800);
     gate
@@ -52,21 +74,21 @@ fn give(gate: &mut Gate, messages: &[ClientMessage]) -> Result<Vec<Passed>, Viol
 /// One message through a fresh gate.
 #[track_caller]
 fn check(
-    abilities: Abilities,
+    server: ServerCapabilities,
     permissions: Permissions,
     message: ClientMessage,
     expected: &[Passed],
 ) {
     assert_eq!(
-        give(&mut gate(abilities, permissions), &[message]).as_deref(),
+        give(&mut gate(server, permissions), &[message]).as_deref(),
         Ok(expected)
     );
 }
 
 /// One message that ends the session, and what it is called.
 #[track_caller]
-fn check_violation(abilities: Abilities, sent: &[u8], name: &str) {
-    let mut gate = gate(abilities, BOTH);
+fn check_violation(server: ServerCapabilities, sent: &[u8], name: &str) {
+    let mut gate = gate(server, BOTH);
     gate.push(sent);
     let violation = all(&mut gate).expect_err("it must not pass");
     assert_eq!(violation.name(), name, "{violation}");
@@ -120,14 +142,14 @@ fn encodings_are_cut_to_our_list() {
             message.clone(),
             &expected(plain.clone()),
         );
-        check(OURS, permissions, message, &expected(with_place.clone()));
+        check(FULL, permissions, message, &expected(with_place.clone()));
     }
 }
 
 #[test]
 fn encodings_are_named_once() {
     let message = ClientMessage::SetEncodings(vec![0, 1, 0, 1, 0]);
-    check(OURS, VIEW, message, &[Passed::Encodings(vec![0, 1])]);
+    check(FULL, VIEW, message, &[Passed::Encodings(vec![0, 1])]);
 }
 
 #[test]
@@ -141,24 +163,24 @@ fn update_requests_are_clipped() {
         rect,
     };
     check(
-        OURS,
+        FULL,
         VIEW,
         request(Rect::new(0, 0, 1280, 800)),
         &[expected(Rect::new(0, 0, 1280, 800))],
     );
     check(
-        OURS,
+        FULL,
         VIEW,
         request(Rect::new(1000, 700, 65535, 65535)),
         &[expected(Rect::new(1000, 700, 280, 100))],
     );
-    check(OURS, VIEW, request(Rect::new(1280, 0, 10, 10)), &[]);
-    check(OURS, VIEW, request(Rect::new(0, 0, 0, 0)), &[]);
+    check(FULL, VIEW, request(Rect::new(1280, 0, 10, 10)), &[]);
+    check(FULL, VIEW, request(Rect::new(0, 0, 0, 0)), &[]);
 }
 
 #[test]
 fn without_a_screen_no_update_can_be_asked_for() {
-    let mut gate = Gate::new(OURS);
+    let mut gate = Gate::new(FULL);
     let rect = Rect::new(0, 0, 100, 100);
     let messages = [
         ClientMessage::UpdateRequest {
@@ -176,13 +198,13 @@ fn continuous_updates_are_clipped_and_can_be_turned_off() {
     let expected = |enable, rect| [Passed::Continuous { enable, rect }];
     let everything = Rect::new(0, 0, 65535, 65535);
     check(
-        OURS,
+        FULL,
         VIEW,
         message(true, everything),
         &expected(true, Rect::new(0, 0, 1280, 800)),
     );
     check(
-        OURS,
+        FULL,
         VIEW,
         message(false, Rect::default()),
         &expected(false, Rect::default()),
@@ -209,9 +231,9 @@ fn a_fence_passes_up_to_64_bytes() {
 #[test]
 fn keys_need_control() {
     for permissions in [NONE, VIEW] {
-        check(OURS, permissions, key(true, 0x61), &[]);
+        check(FULL, permissions, key(true, 0x61), &[]);
         check(
-            OURS,
+            FULL,
             permissions,
             ClientMessage::QemuKey {
                 down: true,
@@ -221,21 +243,21 @@ fn keys_need_control() {
             &[],
         );
     }
-    check(OURS, BOTH, key(true, 0x61), &[key_in(true, 0x61)]);
+    check(FULL, BOTH, key(true, 0x61), &[key_in(true, 0x61)]);
 }
 
 #[test]
 fn the_pointer_needs_control() {
     for permissions in [NONE, VIEW] {
-        check(OURS, permissions, pointer(1, 3, 4), &[]);
+        check(FULL, permissions, pointer(1, 3, 4), &[]);
     }
-    check(OURS, BOTH, pointer(1, 3, 4), &[pointer_in(1, 3, 4)]);
+    check(FULL, BOTH, pointer(1, 3, 4), &[pointer_in(1, 3, 4)]);
 }
 
 #[test]
 fn the_pointer_stays_on_the_screen() {
     check(
-        OURS,
+        FULL,
         BOTH,
         pointer(0, 65535, 65535),
         &[pointer_in(0, 1279, 799)],
@@ -244,15 +266,15 @@ fn the_pointer_stays_on_the_screen() {
 
 #[test]
 fn more_buttons_only_where_they_are_understood() {
-    let send = |abilities, announced: Vec<i32>| {
-        let mut gate = gate(abilities, BOTH);
+    let send = |server, announced: Vec<i32>| {
+        let mut gate = gate(server, BOTH);
         give(&mut gate, &[ClientMessage::SetEncodings(announced)]).expect("a list");
-        gate.push(&bytes(&[pointer(0x101, 3, 4)], abilities.extended));
+        gate.push(&bytes(&[pointer(0x101, 3, 4)], server.extended_buttons));
         all(&mut gate)
     };
     let announced = vec![encoding::RAW, encoding::EXTENDED_MOUSE_BUTTONS];
     assert_eq!(
-        send(OURS, announced.clone()),
+        send(FULL, announced.clone()),
         Ok(vec![pointer_in(0x101, 3, 4)])
     );
     assert_eq!(send(OLD_TOOL, announced), Ok(vec![pointer_in(1, 3, 4)]));
@@ -270,38 +292,42 @@ fn a_key_by_its_place_becomes_a_plain_one_for_old_tools() {
         keysym: 0x61,
         keycode: 30,
     });
-    check(OURS, BOTH, message(0x61, 30), &[qemu]);
+    check(FULL, BOTH, message(0x61, 30), &[qemu]);
     check(OLD_TOOL, BOTH, message(0x61, 30), &[key_in(true, 0x61)]);
     check(OLD_TOOL, BOTH, message(0, 30), &[]);
-    check(OURS, BOTH, message(0x61, 0x1000), &[key_in(true, 0x61)]);
+    check(FULL, BOTH, message(0x61, 0x1000), &[key_in(true, 0x61)]);
 }
 
 #[test]
 fn clipboard_needs_control() {
     let message = ClientMessage::CutText(b"12,50".to_vec());
-    check(OURS, VIEW, message.clone(), &[]);
+    check(FULL, VIEW, message.clone(), &[]);
     check(
-        OURS,
+        FULL,
         BOTH,
         message,
         &[Passed::Tool(ToolInput::CutText("12,50".into()))],
     );
     for permissions in [NONE, VIEW] {
-        assert_eq!(gate(OURS, permissions).clipboard_in("12,50".into()), None);
-        assert_eq!(gate(OURS, permissions).clipboard_out("12,50".into()), None);
+        assert_eq!(gate(FULL, permissions).clipboard_in("12,50".into()), None);
+        assert_eq!(gate(FULL, permissions).clipboard_out("12,50".into()), None);
     }
 }
 
 #[test]
 fn clipboard_is_latin_1_unless_the_tool_agreed_on_more() {
-    let text = gate(OURS, BOTH).clipboard_in("Määrä 5 €".into());
+    let text = gate(FULL, BOTH).clipboard_in("Määrä 5 €".into());
     let text = text.expect("it may");
     for (utf8, bytes) in [
         (false, b"M\xe4\xe4r\xe4 5 ?".as_slice()),
         (true, "Määrä 5 €".as_bytes()),
     ] {
         let (mut encoded, mut expected) = (vec![], vec![]);
-        text.encode(OURS, utf8, &mut encoded);
+        let server = ServerCapabilities {
+            utf8_cut_text: utf8,
+            ..FULL
+        };
+        text.encode(&server, &mut encoded);
         let message = ClientMessage::CutText(bytes.to_vec());
         encode::client::message(&mut expected, &message, false);
         assert_eq!(encoded, expected);
@@ -310,18 +336,18 @@ fn clipboard_is_latin_1_unless_the_tool_agreed_on_more() {
 
 #[test]
 fn clipboard_is_bounded() {
-    let open = gate(OURS, BOTH);
+    let open = gate(FULL, BOTH);
     let (most, more) = (MAX_CLIPBOARD, MAX_CLIPBOARD + 1);
     assert!(open.clipboard_in("x".repeat(most)).is_some());
     assert_eq!(open.clipboard_in("x".repeat(more)), None);
     assert_eq!(open.clipboard_out("x".repeat(more)), None);
     // In UTF-8 it would be too long for the tool.
-    check(OURS, BOTH, ClientMessage::CutText(vec![0xe4; most]), &[]);
+    check(FULL, BOTH, ClientMessage::CutText(vec![0xe4; most]), &[]);
 }
 
 #[test]
-fn only_our_module_changes_its_size_and_only_with_control() {
-    check(OURS, VIEW, size_message(), &[Passed::SizeForbidden]);
+fn only_a_backend_that_can_changes_its_size_and_only_with_control() {
+    check(FULL, VIEW, size_message(), &[Passed::SizeForbidden]);
     let ClientMessage::SetDesktopSize {
         width,
         height,
@@ -331,7 +357,7 @@ fn only_our_module_changes_its_size_and_only_with_control() {
         unreachable!()
     };
     check(
-        OURS,
+        FULL,
         BOTH,
         size_message(),
         &[Passed::Tool(ToolInput::DesktopSize {
@@ -340,12 +366,62 @@ fn only_our_module_changes_its_size_and_only_with_control() {
             screens,
         })],
     );
-    check_violation(OLD_TOOL, &bytes(&[size_message()], false), "desktop-size");
+    check(OLD_TOOL, BOTH, size_message(), &[Passed::SizeForbidden]);
+    let unconfirmed = ServerCapabilities {
+        extended_desktop_size: false,
+        ..FULL
+    };
+    check(unconfirmed, BOTH, size_message(), &[Passed::SizeForbidden]);
+}
+
+/// An extension that the plugin's server confirms later is announced to the agent's viewer then, and used from there on.
+#[test]
+fn what_is_confirmed_later_passes_from_then_on() {
+    let declared = ServerCapabilities::declared(FULL.backend);
+    let mut gate = gate(declared, BOTH);
+    let list = vec![
+        encoding::RAW,
+        encoding::QEMU_EXTENDED_KEY,
+        encoding::EXTENDED_MOUSE_BUTTONS,
+    ];
+    let passed = give(&mut gate, &[ClientMessage::SetEncodings(list.clone())]);
+    assert_eq!(passed, Ok(vec![Passed::Encodings(vec![encoding::RAW])]));
+    let message = ClientMessage::QemuKey {
+        down: true,
+        keysym: 0x61,
+        keycode: 30,
+    };
+    let plain = give(&mut gate, &[message.clone()]);
+    assert_eq!(plain, Ok(vec![key_in(true, 0x61)]));
+    assert_eq!(gate.set_server(declared), None);
+    assert_eq!(gate.set_server(FULL), Some(Passed::Encodings(list)));
+    let qemu = ToolInput::QemuKey {
+        down: true,
+        keysym: 0x61,
+        keycode: 30,
+    };
+    assert_eq!(give(&mut gate, &[message]), Ok(vec![Passed::Tool(qemu)]));
+    gate.push(&bytes(&[pointer(0x101, 3, 4)], true));
+    assert_eq!(all(&mut gate), Ok(vec![pointer_in(0x101, 3, 4)]));
+}
+
+#[test]
+fn a_backend_gets_nothing_that_it_doesnt_declare() {
+    let nothing = ServerCapabilities {
+        backend: BackendCapabilities::default(),
+        ..FULL
+    };
+    check(nothing, BOTH, key(true, 0x61), &[]);
+    check(nothing, BOTH, pointer(1, 3, 4), &[]);
+    check(nothing, BOTH, size_message(), &[Passed::SizeForbidden]);
+    let gate = gate(nothing, BOTH);
+    assert_eq!(gate.clipboard_in("12,50".into()), None);
+    assert_eq!(gate.clipboard_out("12,50".into()), None);
 }
 
 #[test]
 fn nothing_acts_while_a_question_is_open() {
-    let mut gate = gate(OURS, BOTH);
+    let mut gate = gate(FULL, BOTH);
     gate.mute(true);
     let acts = [
         key(true, 0xff0d),
@@ -373,7 +449,7 @@ fn nothing_acts_while_a_question_is_open() {
 #[test]
 fn another_pixel_format_ends_it() {
     check_violation(
-        OURS,
+        FULL,
         &bytes(&[ClientMessage::SetPixelFormat(PixelFormat::BGRX)], false),
         "pixel-format",
     );
@@ -383,13 +459,13 @@ fn another_pixel_format_ends_it() {
 fn a_long_fence_ends_it() {
     let mut sent = vec![248, 0, 0, 0, 0, 0, 0, 1, 65];
     sent.extend([0; 65]);
-    check_violation(OURS, &sent, "broken-message");
+    check_violation(FULL, &sent, "broken-message");
 }
 
 #[test]
 fn a_long_clipboard_ends_it() {
     check_violation(
-        OURS,
+        FULL,
         &[6, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff],
         "broken-message",
     );
@@ -398,7 +474,7 @@ fn a_long_clipboard_ends_it() {
 #[test]
 fn the_extended_clipboard_ends_it() {
     check_violation(
-        OURS,
+        FULL,
         &[6, 0, 0, 0, 0xff, 0xff, 0xff, 0xf0],
         "unknown-message",
     );
@@ -413,7 +489,7 @@ fn every_unknown_type_ends_it() {
     for kind in (0..=255).filter(|kind| !KNOWN.contains(kind)) {
         let mut sent = vec![kind];
         sent.extend([0; 64]);
-        check_violation(OURS, &sent, "unknown-message");
+        check_violation(FULL, &sent, "unknown-message");
     }
 }
 
@@ -421,7 +497,7 @@ fn every_unknown_type_ends_it() {
 #[test]
 fn qemu_audio_ends_it() {
     for operation in 0..3_u8 {
-        let mut gate = gate(OURS, BOTH);
+        let mut gate = gate(FULL, BOTH);
         gate.push(&[255, 1, 0, operation, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!(all(&mut gate).is_err());
     }
@@ -429,7 +505,7 @@ fn qemu_audio_ends_it() {
 
 #[test]
 fn what_came_before_the_breach_has_passed() {
-    let mut gate = gate(OURS, BOTH);
+    let mut gate = gate(FULL, BOTH);
     let mut sent = bytes(&[key(true, 0x61)], false);
     sent.push(99);
     gate.push(&sent);
@@ -442,7 +518,7 @@ mod held {
 
     #[test]
     fn everything_is_released_latest_first() {
-        let mut gate = gate(OURS, BOTH);
+        let mut gate = gate(FULL, BOTH);
         let qemu = ClientMessage::QemuKey {
             down: true,
             keysym: 0xffe1,
@@ -479,7 +555,7 @@ mod held {
 
     #[test]
     fn what_was_let_go_is_not_released_again() {
-        let mut gate = gate(OURS, BOTH);
+        let mut gate = gate(FULL, BOTH);
         let messages = [
             key(true, 0x61),
             key(true, 0x61),
@@ -493,14 +569,14 @@ mod held {
 
     #[test]
     fn what_never_passed_is_not_released() {
-        let mut gate = gate(OURS, VIEW);
+        let mut gate = gate(FULL, VIEW);
         give(&mut gate, &[key(true, 0x61), pointer(1, 1, 1)]).expect("dropped");
         assert_eq!(gate.release(), []);
     }
 
     #[test]
     fn a_thousand_keys_at_once_are_not_held() {
-        let mut gate = gate(OURS, BOTH);
+        let mut gate = gate(FULL, BOTH);
         let presses: Vec<_> = (1..=1000).map(|keysym| key(true, keysym)).collect();
         assert_eq!(give(&mut gate, &presses).expect("allowed").len(), 64);
         assert_eq!(gate.release().len(), 64);
@@ -572,8 +648,8 @@ proptest! {
         extended in any::<bool>(),
         steps in prop::collection::vec((any::<(bool, bool)>(), prop::collection::vec(any_message(), 0..20)), 1..10),
     ) {
-        let abilities = Abilities { extended };
-        let mut gate = gate(abilities, NONE);
+        let server = if extended { FULL } else { OLD_TOOL };
+        let mut gate = gate(server, NONE);
         let mut tool = Tool::default();
         for ((control, muted), messages) in steps {
             for input in gate.release() {
@@ -588,7 +664,7 @@ proptest! {
                     let Passed::Tool(input) = passed else { continue };
                     prop_assert!(control && !muted);
                     let mut bytes = vec![];
-                    input.encode(abilities, false, &mut bytes);
+                    input.encode(&server, &mut bytes);
                     prop_assert!(extended || (4..=6).contains(&bytes[0]), "{:?}", bytes);
                     if let ToolInput::Pointer { x, y, .. } = input {
                         prop_assert!(x < 1280 && y < 800);
@@ -602,7 +678,7 @@ proptest! {
     /// Hostile bytes, split anywhere: no panic, and nothing for a tool without control.
     #[test]
     fn hostile_bytes(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..20)) {
-        let mut gate = gate(OURS, VIEW);
+        let mut gate = gate(FULL, VIEW);
         for chunk in chunks {
             gate.push(&chunk);
             while let Ok(Some(passed)) = gate.next() {

@@ -44,10 +44,19 @@ pub struct Settings {
     pub resume: Option<Duration>,
     /// The name of the program that might be shared alone.
     pub program: Option<String>,
-    /// What it is called when the picture's socket ends and nobody says why.
-    pub tool_gone: FailureName,
     /// The tool brings its own transport: no link, no agent of ours, no question.
     pub own_transport: bool,
+}
+
+/// What the loaded plugin has said of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// It drives a tool. Without one, whatever breaks is the plugin's own fault.
+    pub tool: bool,
+    /// It takes keys and pointer. Without them, control is refused and nobody is asked.
+    pub input: bool,
+    /// It can share one program alone.
+    pub limits: bool,
 }
 
 /// What happened.
@@ -57,8 +66,8 @@ pub enum Event {
     Command(Command),
     /// The plugin is open, and the code is registered: it can be read aloud.
     Ready,
-    /// The plugin can share one program alone.
-    CanLimit,
+    /// The plugin is loaded and usable.
+    Probed(Probed),
     /// An attempt came to nothing before it counted.
     Noise,
     /// Somebody without a valid card tried.
@@ -141,8 +150,8 @@ pub struct Machine {
     notices: Vec<Notice>,
     failure: Option<FailureView>,
     questions: u32,
-    /// The plugin can share one program alone.
-    can_limit: bool,
+    /// `None` until the plugin is loaded.
+    probed: Option<Probed>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -194,7 +203,7 @@ impl Machine {
             notices: Vec::new(),
             failure: None,
             questions: 0,
-            can_limit: false,
+            probed: None,
         }
     }
 
@@ -221,8 +230,8 @@ impl Machine {
         match event {
             Event::Command(command) => self.command(command, now),
             Event::Ready => self.ready(now),
-            Event::CanLimit => {
-                self.can_limit = true;
+            Event::Probed(probed) => {
+                self.probed = Some(probed);
                 vec![]
             }
             Event::Noise => self.noise(),
@@ -290,7 +299,7 @@ impl Machine {
                 self.visit = None;
                 self.notices.clear();
                 self.failure = None;
-                self.can_limit = false;
+                self.probed = None;
                 self.phase = Phase::Opening { since: now };
                 vec![Action::Prepare]
             }
@@ -418,9 +427,12 @@ impl Machine {
         let (Phase::Connected { .. }, Some(visit)) = (&self.phase, &mut self.visit) else {
             return vec![];
         };
-        if let Ask::Switch { backend } = &ask
-            && !self.settings.switchable.contains(backend)
-        {
+        let possible = match &ask {
+            Ask::View => true,
+            Ask::Control => self.probed.is_none_or(|probed| probed.input),
+            Ask::Switch { backend } => self.settings.switchable.contains(backend),
+        };
+        if !possible {
             return vec![visit.refusal(ask)];
         }
         self.questions += 1;
@@ -443,7 +455,8 @@ impl Machine {
 
     /// The program that can be shared alone, and whether it is.
     pub fn program(&self) -> Option<Sharing> {
-        let name = self.settings.program.as_ref().filter(|_| self.can_limit)?;
+        let limits = self.probed.is_some_and(|probed| probed.limits);
+        let name = self.settings.program.as_ref().filter(|_| limits)?;
         Some(Sharing {
             name: name.clone(),
             alone: self.visit.as_ref().is_some_and(|visit| visit.alone),
@@ -510,6 +523,14 @@ impl Machine {
             tool_gone.get_or_insert(now + TOOL_GONE_GRACE);
         }
         vec![]
+    }
+
+    /// The name of a failure of the picture's socket: `tool` where a tool serves it, else the plugin's own.
+    pub fn picture_fault(&self, tool: FailureName) -> FailureName {
+        match self.probed {
+            Some(Probed { tool: false, .. }) => FailureName::PluginFailed,
+            _ => tool,
+        }
     }
 
     fn own_connected(&mut self, now_connected: bool) -> Actions {
@@ -592,7 +613,7 @@ impl Machine {
                 let detail = "its end of the picture's socket was closed".to_owned();
                 self.fail(
                     FailureView {
-                        name: self.settings.tool_gone,
+                        name: self.picture_fault(FailureName::ToolDied),
                         detail,
                     },
                     now,

@@ -68,12 +68,18 @@ fn shutdown(reason: &str) -> Action {
     }
 }
 
+/// The built-in module: no tool.
+const OURS: Probed = Probed {
+    tool: false,
+    input: true,
+    limits: true,
+};
+
 fn settings(resume: Option<Duration>) -> Settings {
     Settings {
         switchable: vec!["remoteus-2008".into()],
         resume,
         program: Some("Tilitin".into()),
-        tool_gone: FailureName::ToolDied,
         own_transport: false,
     }
 }
@@ -476,7 +482,8 @@ mod questions {
 
     /// Connected, with a plugin that can share one program alone; and what allows that.
     fn offered() -> (Bench, Event) {
-        let mut bench = Bench::waiting().after([Event::CanLimit, Event::Authenticated(agent())]);
+        let mut bench =
+            Bench::waiting().after([Event::Probed(OURS), Event::Authenticated(agent())]);
         bench.wait(QUESTION_HOLD);
         let question = bench.question().expect("the first question").id;
         (bench, Event::Command(Command::AllowProgram { question }))
@@ -506,7 +513,7 @@ mod questions {
         let closed = bench.after([Event::Command(Command::Close), Event::Released]);
         let mut again = closed.after([Event::Command(Command::Open)]);
         assert_eq!(again.view().program, None);
-        again.give(Event::CanLimit);
+        again.give(Event::Probed(OURS));
         assert_eq!(again.view().program, sharing(false));
     }
 
@@ -533,7 +540,7 @@ mod questions {
     fn the_program_alone_stays_alone_when_the_link_comes_back() {
         let mut bench = Bench::with(settings(Some(Duration::from_secs(120)))).after([
             Event::Command(Command::Open),
-            Event::CanLimit,
+            Event::Probed(OURS),
             Event::Ready,
             Event::Authenticated(agent()),
         ]);
@@ -954,6 +961,37 @@ mod ending {
         );
         assert_eq!(bench.tick_after(TOOL_GONE_GRACE), stop_order("tool-died"));
         assert_eq!(bench.machine.state(), State::Failed);
+    }
+
+    /// Where no tool serves the picture, the plugin is to blame, however its code is printed.
+    #[test]
+    fn a_plugin_without_a_tool_has_failed() {
+        let mut bench = Bench::viewing().after([Event::Probed(OURS), Event::ToolGone]);
+        assert_eq!(
+            bench.tick_after(TOOL_GONE_GRACE),
+            stop_order("plugin-failed")
+        );
+        let driven = Probed { tool: true, ..OURS };
+        let mut bench = Bench::viewing().after([Event::Probed(driven), Event::ToolGone]);
+        assert_eq!(bench.tick_after(TOOL_GONE_GRACE), stop_order("tool-died"));
+    }
+
+    /// Nobody is asked for what the backend can't do.
+    #[test]
+    fn control_of_a_backend_without_input_is_refused() {
+        let view_only = Probed {
+            input: false,
+            ..OURS
+        };
+        let mut bench = Bench::viewing().after([Event::Probed(view_only)]);
+        let actions = bench.give(Event::Asked(Ask::Control));
+        assert!(
+            matches!(
+                &actions[..],
+                [Action::Tell(ToAgent::Answer { allowed: false, .. })]
+            ),
+            "{actions:?}"
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Tool {
             format: PixelFormat::BGRX,
             name: "a user's name".into(),
         };
-        let mut client = ToolClient::new(Abilities::default());
+        let mut client = ToolClient::new(BackendCapabilities::default());
         let mut server = ServerHandshake::new(init, Security::None);
         loop {
             let shared = server.step().expect("our client is a good one");
@@ -77,12 +77,24 @@ fn request(incremental: bool, w: u16, h: u16) -> ClientMessage {
     }
 }
 
+/// Message types of RFC 6143 alone; the encodings that only newer servers know stand last.
 #[test]
-fn the_first_words_are_ones_that_every_tool_knows() {
+fn the_first_words_are_ones_that_every_tool_takes() {
     let (_, first) = Tool::open();
     let expected = [
         ClientMessage::SetPixelFormat(PixelFormat::BGRX),
-        ClientMessage::SetEncodings(vec![1, 0, -239, -232, -308, -223, -224]),
+        ClientMessage::SetEncodings(vec![
+            1,
+            0,
+            -239,
+            -232,
+            -308,
+            -223,
+            -224,
+            -1163154689,
+            -258,
+            -316,
+        ]),
         request(false, SIZE.0, SIZE.1),
     ];
     assert_eq!(first, expected);
@@ -164,6 +176,26 @@ fn cut_text_is_latin_1_until_the_tool_says_otherwise() {
     assert_eq!(tool.hear(), [sent]);
 }
 
+/// Extensions of the input are used once the server has confirmed them, and not before.
+#[test]
+fn a_server_confirms_what_it_takes() {
+    let (mut tool, first) = Tool::open();
+    let announced = |message: &ClientMessage| matches!(message, ClientMessage::SetEncodings(list) if list.contains(&encoding::QEMU_EXTENDED_KEY));
+    assert!(first.iter().any(announced));
+    assert_eq!(tool.client.server(), ServerCapabilities::default());
+    let mut bytes = vec![];
+    server::update_start(&mut bytes, Some(2));
+    server::supports(&mut bytes, encoding::QEMU_EXTENDED_KEY);
+    server::supports(&mut bytes, encoding::EXTENDED_MOUSE_BUTTONS);
+    tool.say(&bytes);
+    let confirmed = ServerCapabilities {
+        qemu_keys: true,
+        extended_buttons: true,
+        ..ServerCapabilities::default()
+    };
+    assert_eq!(tool.client.server(), confirmed);
+}
+
 #[test]
 fn what_was_never_announced_gets_no_answer() {
     let (mut tool, _) = Tool::open();
@@ -181,7 +213,7 @@ fn input_waits_for_a_screen() {
         down: true,
         keysym: 0x61,
     };
-    let mut client = ToolClient::new(Abilities::default());
+    let mut client = ToolClient::new(BackendCapabilities::default());
     client.input(&key);
     assert!(client.out().is_empty());
     let (mut tool, _) = Tool::open();
@@ -199,7 +231,7 @@ proptest! {
     /// A hostile plugin: an error or nothing, never a panic, and no end of memory.
     #[test]
     fn hostile_bytes(greet in any::<bool>(), chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
-        let mut client = if greet { Tool::open().0.client } else { ToolClient::new(Abilities::default()) };
+        let mut client = if greet { Tool::open().0.client } else { ToolClient::new(BackendCapabilities::default()) };
         for chunk in chunks {
             client.push(&chunk);
             while let Ok(Some(_)) = client.next() {}

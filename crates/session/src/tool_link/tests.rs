@@ -15,7 +15,7 @@ const CONTROL: u32 = 0xffe3;
 /// A link whose tool has greeted and reads nothing from then on.
 async fn greeted() -> (ToolLink, Tool, ClientParser) {
     let (ours, mut tool) = Tool::pair().expect("a pair");
-    let mut link = ToolLink::new(ours, Abilities::default()).expect("a link");
+    let mut link = ToolLink::new(ours, BackendCapabilities::default()).expect("a link");
     let init = ServerInit {
         width: 640,
         height: 480,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use etatuki_link::{Ask, DialError, LinkError, Permissions, ToAgent};
-use etatuki_rfb::ClientMessage;
-use etatuki_session::{Command, FailureName, Notice, State};
+use etatuki_rfb::{ClientMessage, encoding};
+use etatuki_session::{Command, FailureName, Notice, State, Transport};
 
 use crate::agent::{Agent, typed};
 use crate::display::Display;
@@ -27,11 +27,16 @@ fn letter(letter: char) -> u32 {
 /// A customer who has opened, and an agent who dialled with the right code.
 async fn connected(world: &World, backend: &str) -> (Customer, Agent) {
     let customer = world.customer(backend);
-    let code = typed(&customer.opens().code.expect("it is shown"));
-    let agent = Agent::dial(&world.service.url, &world.agent(1), code)
-        .await
-        .expect("let in");
+    let agent = dials(world, &customer).await;
     (customer, agent)
+}
+
+/// The customer opens, and an agent dials with the right code.
+async fn dials(world: &World, customer: &Customer) -> Agent {
+    let code = typed(&customer.opens().code.expect("it is shown"));
+    Agent::dial(&world.service.url, &world.agent(1), code)
+        .await
+        .expect("let in")
 }
 
 /// The same with view allowed and a picture.
@@ -396,6 +401,68 @@ async fn a_killed_plugin_host_is_named() {
     assert_eq!(agent.closed().await, LinkError::Ended("plugin-died".into()));
     customer.give(Command::Open);
     customer.sees("it can be tried again", |view| view.code.is_some());
+    customer.leaves();
+}
+
+/// How a code is printed says nothing of the backend: x11vnc behind an ID and a password gets no message that it doesn't
+/// know, and its death is a tool's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_with_an_id_and_a_password_stays_a_tool() {
+    let world = World::new().await;
+    let mut config = world.config("remoteus-2008");
+    config.backend.transport = Transport::Link(etatuki_trust::CodeForm::Ecom);
+    let customer = Customer::new(config);
+    let mut agent = dials(&world, &customer).await;
+    customer.answers(&Ask::View, true);
+    agent.greet().await;
+    agent.permitted(VIEW).await;
+    agent.ask(Ask::Control).await;
+    customer.answers(&Ask::Control, true);
+    agent.permitted(BOTH).await;
+    let display = &world.display;
+    display.paint(0x0012_3456, 350, 200, 300, 300);
+    agent.sees(|| display.picture()).await;
+
+    agent
+        .say(&[
+            ClientMessage::SetEncodings(vec![
+                encoding::RAW,
+                encoding::EXTENDED_DESKTOP_SIZE,
+                encoding::QEMU_EXTENDED_KEY,
+                encoding::EXTENDED_MOUSE_BUTTONS,
+            ]),
+            ClientMessage::SetDesktopSize {
+                width: 640,
+                height: 480,
+                screens: vec![],
+            },
+        ])
+        .await;
+    for down in [true, false] {
+        let keysym = letter('q');
+        let keycode = 0x10;
+        let key = ClientMessage::QemuKey {
+            down,
+            keysym,
+            keycode,
+        };
+        agent.say(&[key]).await;
+    }
+    assert_eq!(display.typed(), letter('q'));
+    agent.press(letter('w')).await;
+    assert_eq!(display.typed(), letter('w'), "the tool still listens");
+
+    crate::world::end_tools_on(&display.name);
+    let failure = customer
+        .reaches(State::Failed)
+        .failure
+        .expect("it says why");
+    assert!(
+        failure.name.as_str().starts_with("tool-"),
+        "{:?}",
+        failure.name
+    );
+    agent.close().await;
     customer.leaves();
 }
 

@@ -303,6 +303,21 @@ pub(crate) fn hosts() -> Vec<u32> {
 
 /// Tools of anybody that were started for this display.
 pub(crate) fn tools_on(display: &str) -> usize {
+    tool_processes(display).len()
+}
+
+/// Kills the tools that serve that display.
+pub(crate) fn end_tools_on(display: &str) {
+    let ids = tool_processes(display);
+    assert!(!ids.is_empty(), "a tool runs");
+    let sent = std::process::Command::new("kill")
+        .args(["-s", "KILL"])
+        .args(ids.iter().map(u32::to_string))
+        .status();
+    assert!(sent.expect("kill is installed").success());
+}
+
+fn tool_processes(display: &str) -> Vec<u32> {
     let is_tool = |process: &Process| {
         let mut words = process.command.iter();
         words
@@ -310,10 +325,8 @@ pub(crate) fn tools_on(display: &str) -> usize {
             .is_some_and(|program| program.ends_with("x11vnc"))
             && words.any(|word| word == display)
     };
-    processes()
-        .iter()
-        .filter(|process| is_tool(process))
-        .count()
+    let tools = processes().into_iter().filter(is_tool);
+    tools.map(|process| process.id).collect()
 }
 
 struct Process {

@@ -1,0 +1,69 @@
+//! What a backend can do: what its descriptor declares, and which RFB extensions its server confirms.
+
+use etatuki_rfb::{Rectangle, encoding};
+
+/// A backend's capability bits, from its descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendCapabilities {
+    /// Keys and pointer.
+    pub input: bool,
+    /// Clipboard text, both ways.
+    pub clipboard: bool,
+    /// SetDesktopSize.
+    pub resize: bool,
+}
+
+/// The messages that a plugin's RFB server may be sent. An extension counts once the server has
+/// confirmed it by a pseudo-rectangle: old tools close the connection at a message type that they
+/// don't know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerCapabilities {
+    /// Declared in the descriptor.
+    pub backend: BackendCapabilities,
+    /// QEMU extended key events, which carry scan codes.
+    pub qemu_keys: bool,
+    /// Nine mouse buttons.
+    pub extended_buttons: bool,
+    /// Cut text in UTF-8 instead of Latin-1.
+    pub utf8_cut_text: bool,
+    /// ExtendedDesktopSize, and so SetDesktopSize.
+    pub extended_desktop_size: bool,
+}
+
+impl ServerCapabilities {
+    /// The capabilities of a server that hasn't confirmed any extension yet.
+    pub fn declared(backend: BackendCapabilities) -> Self {
+        Self {
+            backend,
+            ..Self::default()
+        }
+    }
+
+    /// Records the extension that `rectangle` confirms, if it confirms one.
+    pub fn confirm(&mut self, rectangle: &Rectangle) {
+        match *rectangle {
+            Rectangle::ExtendedDesktopSize { .. } => self.extended_desktop_size = true,
+            Rectangle::Supports { encoding } => match encoding {
+                encoding::QEMU_EXTENDED_KEY => self.qemu_keys = true,
+                encoding::EXTENDED_MOUSE_BUTTONS => self.extended_buttons = true,
+                encoding::UTF8_CUT_TEXT => self.utf8_cut_text = true,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    /// Whether the server may be sent SetDesktopSize.
+    pub fn can_resize(&self) -> bool {
+        self.backend.resize && self.extended_desktop_size
+    }
+
+    /// Whether an agent's viewer may be told that `encoding`, an extension of the input, works.
+    pub(super) fn takes(&self, encoding: i32) -> bool {
+        match encoding {
+            encoding::QEMU_EXTENDED_KEY => self.qemu_keys,
+            encoding::EXTENDED_MOUSE_BUTTONS => self.extended_buttons,
+            _ => false,
+        }
+    }
+}
