@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use etatuki_screen::{EscapeKey, Stop};
+use etatuki_screen::{CancelToken, EscapeKey};
 use serde::Serialize;
 
 use crate::check;
@@ -59,8 +59,8 @@ fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
 /// A display that answers; FLTK ends the program when there is none. To be kept until FLTK has a
 /// connection of its own, for an X server that loses its last client starts afresh, which takes time.
 pub(crate) fn display() -> Option<EscapeKey> {
-    let stop = Stop::new().ok()?;
-    EscapeKey::open(None, &stop).ok()
+    let cancel = CancelToken::new().ok()?;
+    EscapeKey::open(None, &cancel).ok()
 }
 
 fn on_display(launcher: Launcher, show: impl FnOnce(Launcher) -> Exit) -> Exit {

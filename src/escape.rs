@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use etatuki_screen::{EscapeKey, ScreenError, Stop};
+use etatuki_screen::{CancelToken, EscapeKey, ScreenError};
 
 /// How often the keyboard is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -12,14 +12,14 @@ const HOLD: Duration = Duration::from_secs(1);
 
 /// Watches Esc until it is dropped.
 pub(crate) struct EscapeWatch {
-    stop: Option<Stop>,
+    stop: Option<CancelToken>,
 }
 
 impl EscapeWatch {
     /// Calls `held` on a thread of its own every time that Esc has been held long enough. Where that
     /// can't be had (no display answers any more), the bar's button remains.
     pub(crate) fn start(held: impl Fn() + Send + 'static) -> Self {
-        let stop = Stop::new().and_then(|stop| {
+        let stop = CancelToken::new().and_then(|stop| {
             let watched = stop.clone();
             let watch = move || {
                 if let Err(error) = watch(&watched, held) {
@@ -37,15 +37,15 @@ impl EscapeWatch {
 impl Drop for EscapeWatch {
     fn drop(&mut self) {
         if let Some(stop) = &self.stop {
-            stop.stop();
+            stop.cancel();
         }
     }
 }
 
-fn watch(stop: &Stop, held: impl Fn()) -> Result<(), ScreenError> {
+fn watch(stop: &CancelToken, held: impl Fn()) -> Result<(), ScreenError> {
     let key = EscapeKey::open(None, stop)?;
     let mut since = None;
-    while !stop.is_stopped() {
+    while !stop.is_cancelled() {
         if !key.is_down()? {
             since = None;
         } else if since.get_or_insert_with(Instant::now).elapsed() >= HOLD {

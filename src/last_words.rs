@@ -17,7 +17,7 @@ static SESSION: Mutex<Option<Commander>> = Mutex::new(None);
 /// From now on these are this session's; one that is over has none.
 pub(crate) fn of(session: Commander) {
     *SESSION.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
-    etatuki_screen::at_exit(speak);
+    etatuki_screen::set_exit_hook(speak);
 }
 
 fn speak() -> Option<u8> {

@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use etatuki_screen::Stop;
+use etatuki_screen::CancelToken;
 use etatuki_session::{FailureName, State, View};
 
 /// Nobody is kept waiting longer, whatever the X server does.
@@ -18,7 +18,7 @@ pub(crate) fn after(view: &View) {
     if view.state != State::Failed || name != Some(FailureName::PluginDied) {
         return;
     }
-    let Ok(stop) = Stop::new() else { return };
+    let Ok(stop) = CancelToken::new() else { return };
     let (done, awaited) = mpsc::channel();
     let until = stop.clone();
     let thread = std::thread::Builder::new().name("etatuki-mend".into());
@@ -30,12 +30,12 @@ pub(crate) fn after(view: &View) {
     if !matches!(mended, Ok(Ok(()))) {
         tracing::warn!("what the plugin held down may be held still");
     }
-    stop.stop();
+    stop.cancel();
 }
 
-fn mend(stop: &Stop) {
-    while !stop.is_stopped() {
-        match etatuki_screen::mend(None, stop) {
+fn mend(stop: &CancelToken) {
+    while !stop.is_cancelled() {
+        match etatuki_screen::release_stale_input(None, stop) {
             Ok(true) => return,
             Ok(false) => std::thread::sleep(PAUSE),
             Err(error) => return tracing::warn!("nothing could be put right: {error}"),

@@ -10,7 +10,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// The rectangle that covers all of it.
+    /// Returns the rectangle of the whole screen.
     #[must_use]
     pub fn rect(self) -> Rect {
         Rect {
@@ -36,7 +36,8 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// A rectangle from its edges, the right and bottom ones exclusive; empty when they are crossed.
+    /// Builds a rectangle from its edges, right and bottom exclusive. Crossed edges give an empty
+    /// one.
     fn from_edges(left: u32, top: u32, right: u32, bottom: u32) -> Self {
         let clamp = |v: u32| u16::try_from(v).unwrap_or(u16::MAX);
         Self {
@@ -47,18 +48,19 @@ impl Rect {
         }
     }
 
+    /// Returns left, top, right and bottom; the last two exclusive.
     fn edges(&self) -> (u32, u32, u32, u32) {
         let (x, y) = (u32::from(self.x), u32::from(self.y));
         (x, y, x + u32::from(self.w), y + u32::from(self.h))
     }
 
-    /// Whether it holds no pixel.
+    /// Whether it contains no pixel.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.w == 0 || self.h == 0
     }
 
-    /// Number of pixels.
+    /// Returns the number of pixels.
     #[must_use]
     pub fn area(&self) -> u64 {
         u64::from(self.w) * u64::from(self.h)
@@ -72,18 +74,22 @@ impl Rect {
         other.is_empty() || (l <= ol && t <= ot && or <= r && ob <= b)
     }
 
-    /// The part that both share; empty when there is none.
+    /// Returns the shared part, empty when there is none.
     #[must_use]
     pub fn intersection(&self, other: &Rect) -> Rect {
         let (l, t, r, b) = self.edges();
         let (ol, ot, or, ob) = other.edges();
-        let cut = Self::from_edges(l.max(ol), t.max(ot), r.min(or), b.min(ob));
-        if cut.is_empty() { Rect::default() } else { cut }
+        let shared = Self::from_edges(l.max(ol), t.max(ot), r.min(or), b.min(ob));
+        if shared.is_empty() {
+            Rect::default()
+        } else {
+            shared
+        }
     }
 
-    /// The smallest rectangle around both; an empty one counts for nothing.
+    /// Returns the bounding box of both. An empty rectangle doesn't count.
     #[must_use]
-    pub fn around(&self, other: &Rect) -> Rect {
+    pub fn union(&self, other: &Rect) -> Rect {
         if self.is_empty() {
             return *other;
         }
@@ -122,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn around_ignores_empty_ones() {
-        assert_eq!(rect(1, 2, 3, 4).around(&rect(9, 9, 0, 3)), rect(1, 2, 3, 4));
-        assert_eq!(rect(1, 2, 3, 4).around(&rect(9, 0, 1, 1)), rect(1, 0, 9, 6));
+    fn union_ignores_empty_ones() {
+        assert_eq!(rect(1, 2, 3, 4).union(&rect(9, 9, 0, 3)), rect(1, 2, 3, 4));
+        assert_eq!(rect(1, 2, 3, 4).union(&rect(9, 0, 1, 1)), rect(1, 0, 9, 6));
     }
 
     #[test]

@@ -1,37 +1,39 @@
-//! Keysyms: which two of them mean the same character.
+//! X keysyms: their classes, and which of them are equivalent.
 
 use xkeysym::Keysym;
 
-/// Keysyms that stand for a Unicode character directly.
+/// Keysyms that encode a Unicode character directly.
 const UNICODE: std::ops::RangeInclusive<u32> = 0x0100_0000..=0x0110_ffff;
-/// Function, keypad and modifier keys: never the same as a character, even where they type one.
+/// Function, keypad and modifier keys: never equivalent to a character, even where they type one.
 const FUNCTION: std::ops::RangeInclusive<u32> = 0xfd00..=0xffff;
 
-/// The character that a keysym types, if it is one that types a character.
-pub(crate) fn character(keysym: u32) -> Option<char> {
+/// Returns the character that a keysym types, if any.
+pub(crate) fn to_char(keysym: u32) -> Option<char> {
     if FUNCTION.contains(&keysym) {
         return None;
     }
     Keysym::new(keysym).key_char()
 }
 
-/// Whether both type the same character, however they are written (`EuroSign`, `U20AC`), or are the same key.
-pub(crate) fn same(a: u32, b: u32) -> bool {
-    a == b || (character(a).is_some() && character(a) == character(b))
+/// Whether both are one keysym or type the same character, in whatever encoding (`EuroSign`,
+/// `U20AC`).
+pub(crate) fn are_equivalent(a: u32, b: u32) -> bool {
+    a == b || (to_char(a).is_some() && to_char(a) == to_char(b))
 }
 
-/// Whether it stands for a key rather than for what a key types: no character, and not on the keypad,
-/// where Num Lock decides.
-pub(crate) fn is_function(keysym: u32) -> bool {
+/// Whether the keysym means a key, not a character that a key types. Keypad keysyms don't count:
+/// there Num Lock decides.
+pub(crate) fn is_function_key(keysym: u32) -> bool {
     FUNCTION.contains(&keysym) && !KEYPAD.contains(&keysym) || VENDOR.contains(&keysym)
 }
 
-/// Whether it stands for a key that is held while others are pressed: Shift to Hyper, the locks, the ISO shifts.
+/// Whether the keysym is a modifier key: Shift to Hyper, the locks, the ISO shifts.
 pub(crate) fn is_modifier(keysym: u32) -> bool {
     matches!(keysym, 0xffe1..=0xffee | 0xfe01..=0xfe13 | 0xff7e..=0xff7f)
 }
 
-/// The same modifier on the other side of the keyboard, or what most layouts have in its place.
+/// Returns the modifier on the other side of the keyboard, or the one that most layouts have in its
+/// place.
 pub(crate) fn counterpart(modifier: u32) -> Option<u32> {
     match modifier {
         0xffea => Some(0xfe03),          // right Alt: AltGr
@@ -43,14 +45,14 @@ pub(crate) fn counterpart(modifier: u32) -> Option<u32> {
     }
 }
 
-/// Whether a peer may ask for it: what X would accept as a keysym.
+/// Whether X accepts the number as a keysym; a peer may ask for no other.
 pub(crate) fn is_valid(keysym: u32) -> bool {
     (0x20..0x0100_0000).contains(&keysym) || UNICODE.contains(&keysym) || VENDOR.contains(&keysym)
 }
 
 /// Keysyms of the keypad's keys.
 const KEYPAD: std::ops::RangeInclusive<u32> = 0xff80..=0xffbd;
-/// Keysyms of vendors, among them the multimedia keys (XF86AudioMute and its kin).
+/// Keysyms of vendors, among them the multimedia keys (`XF86AudioMute` and others).
 const VENDOR: std::ops::RangeInclusive<u32> = 0x1000_0000..=0x1fff_ffff;
 
 #[cfg(test)]
@@ -59,11 +61,11 @@ mod tests {
 
     #[test]
     fn two_spellings_of_one_character() {
-        assert!(same(0x20ac, 0x0100_20ac)); // €
-        assert!(same(0xe4, 0x0100_00e4)); // ä
-        assert!(!same(0xe4, 0xc4)); // ä, Ä
-        assert!(!same(0xffb1, 0x31)); // KP_1, 1
-        assert!(!same(0xfe50, 0x60)); // dead grave, grave
+        assert!(are_equivalent(0x20ac, 0x0100_20ac)); // €
+        assert!(are_equivalent(0xe4, 0x0100_00e4)); // ä
+        assert!(!are_equivalent(0xe4, 0xc4)); // ä, Ä
+        assert!(!are_equivalent(0xffb1, 0x31)); // KP_1, 1
+        assert!(!are_equivalent(0xfe50, 0x60)); // dead grave, grave
     }
 
     #[test]

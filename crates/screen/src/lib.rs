@@ -1,44 +1,48 @@
-//! What the screen shows, and input into it.
+//! The customer's screen: capture of its pixels, and keyboard, pointer and clipboard input into it.
 //!
-//! [`Capture`] reads the screen: which parts changed, their pixels, the pointer's shape, the size,
-//! the monitors.
-//! [`Input`] types and points: keysyms through whatever keyboard layout the machine has. [`Clipboard`]
-//! exchanges text. Each has a connection of its own to the window system and is used by one thread;
-//! nothing here starts a thread, reads a clock for pacing, or polls on a timer: the caller waits on
-//! the `as_fd()` of each and then calls `pump()`.
+//! [`Capture`] reads the screen: damage, pixels, the pointer's shape and position, the size and the
+//! monitors. [`Input`] types and points: keysyms go through whatever keyboard layout the machine
+//! has. [`Clipboard`] exchanges text. Each has its own connection to the window system and is used
+//! by one thread. Nothing here starts a thread, reads a clock for pacing, or polls on a timer: the
+//! caller waits on the `as_fd()` of each and then calls `pump()`.
 //!
-//! Every wait for the window system has a limit and is cut short by [`Stop`]. A window system that
-//! dies gives [`ScreenError::Lost`], never an exit. The program's own window library may be less kind: [`at_exit`].
+//! Every wait for the window system has a time limit, and a [`CancelToken`] cuts it short. A window
+//! system that dies gives [`ScreenError::Lost`], never an exit. A program's own window library may
+//! call `exit` instead; [`set_exit_hook`] is for that case.
 //!
-//! What doesn't belong here: RFB, consent, and who is on the other end.
+//! The regions, rectangles and pixel formats in this folder are pure. Everything that speaks X11 is
+//! in `x11`; a module for another window system would stand beside it.
+//!
+//! Not here: RFB, consent, and who is on the other end.
 
-mod area;
-#[cfg(unix)]
-mod at_exit;
-mod cursor;
+mod cancel;
+mod coalesced_region;
+mod cursor_image;
 mod error;
+mod exact_region;
+#[cfg(unix)]
+mod exit_hook;
 mod geometry;
 mod keysym;
 mod monitor;
-mod pixels;
-#[cfg(unix)]
-mod program;
-mod region;
+mod pixel_layout;
 mod scancode;
-mod stop;
+#[cfg(unix)]
+mod shared_app;
+mod signed_rect;
 #[cfg(unix)]
 mod x11;
 
-#[cfg(unix)]
-pub use at_exit::{LastWords, at_exit};
-pub use cursor::CursorImage;
+pub use cancel::CancelToken;
+pub use coalesced_region::CoalescedRegion;
+pub use cursor_image::CursorImage;
 pub use error::ScreenError;
+#[cfg(unix)]
+pub use exit_hook::{ExitHook, set_exit_hook};
 pub use geometry::{Rect, Size};
 pub use monitor::Monitor;
-pub use pixels::PixelLayout;
+pub use pixel_layout::PixelLayout;
 #[cfg(unix)]
-pub use program::Program;
-pub use region::Region;
-pub use stop::Stop;
+pub use shared_app::SharedApp;
 #[cfg(unix)]
-pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, Piece, mend};
+pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, PixelRect, release_stale_input};

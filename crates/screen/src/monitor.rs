@@ -1,22 +1,23 @@
-//! The monitors that the screen is spread over.
+//! The monitors that show the screen.
 
 use crate::geometry::{Rect, Size};
 
-/// More than these are left out; nobody has so many, and a choice among more is none.
-const MOST: usize = 16;
+/// Maximum number of monitors; further ones are left out. Nobody has so many, or could choose among
+/// them.
+const MAX_MONITORS: usize = 16;
 
 /// One monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Monitor {
-    /// The same for the same monitor as long as the window system lives; 0 where it knows of none.
+    /// Identifier, stable while the window system runs; 0 where it knows no monitors.
     pub id: u32,
-    /// Which part of the screen it shows; never empty.
+    /// The part of the screen that it shows; never empty.
     pub rect: Rect,
 }
 
 impl Monitor {
-    /// What there is when nothing is known of monitors: one that shows all of the screen.
-    pub(crate) fn all_of(size: Size) -> Self {
+    /// Creates the monitor that stands for an unknown layout: it shows the whole screen.
+    pub(crate) fn covering(size: Size) -> Self {
         Self {
             id: 0,
             rect: size.rect(),
@@ -24,23 +25,24 @@ impl Monitor {
     }
 }
 
-/// What of `told` shows a part of the screen of its own: cut to the screen, each part once (a projector that
-/// mirrors the laptop is no second one), sixteen at most. One that shows all of it when none is left.
-pub(crate) fn tidied(told: impl IntoIterator<Item = Monitor>, size: Size) -> Vec<Monitor> {
-    let mut kept: Vec<Monitor> = Vec::new();
-    for Monitor { id, rect } in told {
+/// Returns the monitors that show a part of the screen of their own: clipped to the screen, mirrors
+/// once (a projector that repeats the laptop), at most [`MAX_MONITORS`]. With none left, one that
+/// shows the whole screen.
+pub(crate) fn normalize(reported: impl IntoIterator<Item = Monitor>, size: Size) -> Vec<Monitor> {
+    let mut monitors: Vec<Monitor> = Vec::new();
+    for Monitor { id, rect } in reported {
         let rect = rect.intersection(&size.rect());
-        let is_new = kept
+        let is_new = monitors
             .iter()
-            .all(|known| known.id != id && known.rect != rect);
-        if !rect.is_empty() && is_new && kept.len() < MOST {
-            kept.push(Monitor { id, rect });
+            .all(|kept| kept.id != id && kept.rect != rect);
+        if !rect.is_empty() && is_new && monitors.len() < MAX_MONITORS {
+            monitors.push(Monitor { id, rect });
         }
     }
-    if kept.is_empty() {
-        kept.push(Monitor::all_of(size));
+    if monitors.is_empty() {
+        monitors.push(Monitor::covering(size));
     }
-    kept
+    monitors
 }
 
 #[cfg(test)]
@@ -60,16 +62,16 @@ mod tests {
     #[test]
     fn only_parts_of_the_screen_count_and_each_once() {
         #[track_caller]
-        fn check(told: &[Monitor], expected: &[Monitor]) {
-            assert_eq!(tidied(told.iter().copied(), SIZE), expected);
+        fn check(reported: &[Monitor], expected: &[Monitor]) {
+            assert_eq!(normalize(reported.iter().copied(), SIZE), expected);
         }
         let (left, right) = (monitor(7, 0, 100), monitor(9, 100, 100));
         check(&[left, right], &[left, right]);
         check(&[left, monitor(9, 100, 5000)], &[left, right]);
         check(&[left, monitor(9, 0, 100)], &[left]); // mirrored
         check(&[left, monitor(9, 300, 100), monitor(8, 0, 0)], &[left]);
-        check(&[], &[Monitor::all_of(SIZE)]);
+        check(&[], &[Monitor::covering(SIZE)]);
         let many: Vec<_> = (0..40).map(|n| monitor(n, n as u16, 1)).collect();
-        check(&many, &many[..MOST]);
+        check(&many, &many[..MAX_MONITORS]);
     }
 }

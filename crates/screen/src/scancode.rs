@@ -1,29 +1,30 @@
-//! Physical keys: from the code that RFB carries to the kernel's key numbers.
+//! Physical keys: from RFB's scancodes to Linux key codes.
 //!
-//! The QEMU extended key event carries the PC's 'set 1' scancode of one byte, those with the prefix E0
-//! with their highest bit set (rfbproto, section 'QEMU Extended Key Event Message'). The numbers on the
-//! right are Linux's `KEY_*` (include/uapi/linux/input-event-codes.h).
+//! The QEMU extended key event carries the PC's 'set 1' scancode in one byte; those with the prefix
+//! E0 have the highest bit set (rfbproto, section 'QEMU Extended Key Event Message'). The numbers
+//! on the right are Linux's `KEY_*` (include/uapi/linux/input-event-codes.h).
 
-/// The kernel's key number; `None` for a code that no PC keyboard sends.
+/// Returns Linux's key code; `None` for a scancode that no PC keyboard sends.
 #[must_use]
 pub(crate) fn to_evdev(scancode: u32) -> Option<u8> {
     match scancode {
-        // The plain codes of the original PC keyboard are what the kernel numbered its keys by.
+        // Linux numbers its keys by the plain scancodes of the original PC keyboard.
         0x01..=0x53 | 0x56..=0x58 => Some(scancode as u8),
         0x54 => Some(99), // SysRq (Alt+PrtSc)
-        0x80.. => EXTENDED
+        0x80.. => E0_PREFIXED
             .iter()
             .find(|(code, _)| *code == scancode)
             .map(|(_, key)| *key),
-        _ => OTHERS
+        _ => UNPREFIXED
             .iter()
             .find(|(code, _)| *code == scancode)
             .map(|(_, key)| *key),
     }
 }
 
-/// Codes above the original ones: Japanese and Brazilian keys, F13 to F24, keypad extras.
-const OTHERS: &[(u32, u8)] = &[
+/// Scancodes without prefix above the original ones: Japanese and Brazilian keys, F13 to F24,
+/// keypad extras.
+const UNPREFIXED: &[(u32, u8)] = &[
     (0x59, 117), // KP =
     (0x5d, 183), // F13
     (0x5e, 184), // F14
@@ -38,8 +39,8 @@ const OTHERS: &[(u32, u8)] = &[
     (0x7e, 121), // KP comma
 ];
 
-/// Codes with the prefix E0.
-const EXTENDED: &[(u32, u8)] = &[
+/// Scancodes with the prefix E0.
+const E0_PREFIXED: &[(u32, u8)] = &[
     (0x90, 165), // previous track
     (0x99, 163), // next track
     (0x9c, 96),  // KP Enter

@@ -1,11 +1,11 @@
-//! What is captured equals what the X server shows, whatever is drawn.
+//! Captured pixels equal those that the X server shows, whatever is drawn.
 
 mod common;
 
 use std::time::Duration;
 
 use common::Xvfb;
-use etatuki_screen::{Capture, Rect, ScreenError, Size, Stop};
+use etatuki_screen::{CancelToken, Capture, Rect, ScreenError, Size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
@@ -15,8 +15,8 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
-/// A program that draws, and a copy of the screen kept up to date by capturing.
-struct Stage {
+/// A program that draws, and a copy of the screen that captures keep up to date.
+struct Fixture {
     x: Xvfb,
     painter: RustConnection,
     root: Window,
@@ -24,44 +24,44 @@ struct Stage {
     copy: Vec<u8>,
 }
 
-impl Stage {
+impl Fixture {
     fn new(screen: &str, more: &[&str]) -> Self {
         let x = Xvfb::start(screen, more);
         let (painter, number) =
             RustConnection::connect(Some(&x.display)).expect("the painter connects");
         let root = painter.setup().roots[number].root;
-        let stop = Stop::new().expect("a pipe");
-        let mut capture = Capture::open(Some(&x.display), &stop).expect("the capture opens");
+        let cancel = CancelToken::new().expect("a pipe");
+        let mut capture = Capture::open(Some(&x.display), &cancel).expect("the capture opens");
         let copy = vec![0xee; capture.size().rect().area() as usize * 4];
-        refresh(&mut capture, &mut copy.clone());
-        let mut stage = Self {
+        update_copy(&mut capture, &mut copy.clone());
+        let mut fixture = Self {
             x,
             painter,
             root,
             capture,
             copy,
         };
-        stage.capture.spoil(stage.capture.size().rect());
-        stage
+        fixture.capture.mark_damaged(fixture.capture.size().rect());
+        fixture
     }
 
-    /// Everything that was drawn is on the screen now, and reported.
-    fn settle(&mut self) {
+    /// Waits until everything drawn is on the screen and reported, and brings the copy up to date.
+    fn wait_until_captured(&mut self) {
         self.painter.sync().expect("sync");
-        // A round trip of our own, after which all reports of earlier drawing have arrived.
-        self.capture.spoil(Rect {
+        // A round trip: all reports of earlier drawing have arrived after it.
+        self.capture.mark_damaged(Rect {
             x: 0,
             y: 0,
             w: 1,
             h: 1,
         });
         for _ in 0..2 {
-            refresh(&mut self.capture, &mut self.copy);
+            update_copy(&mut self.capture, &mut self.copy);
         }
     }
 
-    /// What the server itself says is on the screen, as BGRX.
-    fn truth(&self) -> Vec<u8> {
+    /// Returns the screen's pixels as the server itself gives them, as BGRX.
+    fn server_pixels(&self) -> Vec<u8> {
         let Size { width, height } = self.capture.size();
         let image = self
             .painter
@@ -76,16 +76,21 @@ impl Stage {
 
     #[track_caller]
     fn check(&mut self) {
-        self.settle();
-        let truth = self.truth();
-        assert_eq!(self.copy.len(), truth.len(), "size");
-        let wrong = self.copy.iter().zip(&truth).filter(|(a, b)| a != b).count();
-        assert_eq!(wrong, 0, "bytes that differ, of {}", truth.len());
+        self.wait_until_captured();
+        let server_pixels = self.server_pixels();
+        assert_eq!(self.copy.len(), server_pixels.len(), "size");
+        let wrong = self
+            .copy
+            .iter()
+            .zip(&server_pixels)
+            .filter(|(a, b)| a != b)
+            .count();
+        assert_eq!(wrong, 0, "bytes that differ, of {}", server_pixels.len());
     }
 }
 
-/// Brings a copy of the screen up to date with all that is reported so far.
-fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
+/// Brings a copy of the screen up to date with the damage reported so far.
+fn update_copy(capture: &mut Capture, copy: &mut Vec<u8>) {
     loop {
         capture.pump().expect("the server lives");
         let size = capture.size();
@@ -99,7 +104,7 @@ fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
             continue;
         };
         let mut pixels = Vec::new();
-        for piece in frame.pieces() {
+        for piece in frame.rects() {
             pixels.clear();
             piece.append_bgrx(&mut pixels);
             assert_eq!(pixels.len() as u64, piece.rect.area() * 4);
@@ -114,7 +119,7 @@ fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
             pixels.clear();
             piece.inside(part).append_bgrx(&mut pixels);
             assert!(
-                pixels == cut(copy, size, part),
+                pixels == pixels_of(copy, size, part),
                 "{part:?} of {:?}",
                 piece.rect
             );
@@ -122,7 +127,7 @@ fn refresh(capture: &mut Capture, copy: &mut Vec<u8>) {
     }
 }
 
-fn cut(copy: &[u8], size: Size, rect: Rect) -> Vec<u8> {
+fn pixels_of(copy: &[u8], size: Size, rect: Rect) -> Vec<u8> {
     let rows = usize::from(rect.y)..usize::from(rect.y) + usize::from(rect.h);
     let start = |y: usize| (y * usize::from(size.width) + usize::from(rect.x)) * 4;
     rows.flat_map(|y| copy[start(y)..start(y) + usize::from(rect.w) * 4].to_vec())
@@ -140,16 +145,16 @@ fn draw(copy: &mut [u8], size: Size, rect: Rect, pixels: &[u8]) {
     }
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
+/// A linear congruential generator: the same numbers in every run.
+struct Lcg(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
+impl Lcg {
+    fn next_below(&mut self, limit: u32) -> u32 {
         self.0 = self
             .0
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) % u64::from(sides)) as u32
+        ((self.0 >> 33) % u64::from(limit)) as u32
     }
 }
 
@@ -163,29 +168,35 @@ fn wait_readable(fd: &impl std::os::fd::AsFd) -> bool {
 
 #[test]
 fn random_drawing_is_captured_exactly() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    let mut dice = Dice(1);
-    let painter = RustConnection::connect(Some(&stage.x.display))
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    let mut dice = Lcg(1);
+    let painter = RustConnection::connect(Some(&fixture.x.display))
         .expect("connects")
         .0;
     let gc = painter.generate_id().expect("id");
     let inferiors = CreateGCAux::new()
         .subwindow_mode(SubwindowMode::INCLUDE_INFERIORS)
         .graphics_exposures(0);
-    painter.create_gc(gc, stage.root, &inferiors).expect("gc");
+    painter.create_gc(gc, fixture.root, &inferiors).expect("gc");
     let mut windows = Vec::new();
     for round in 0..400 {
-        let (x, y) = (dice.roll(700) as i16 - 30, dice.roll(540) as i16 - 30);
-        let (w, h) = (1 + dice.roll(200) as u16, 1 + dice.roll(150) as u16);
-        match dice.roll(6) {
+        let (x, y) = (
+            dice.next_below(700) as i16 - 30,
+            dice.next_below(540) as i16 - 30,
+        );
+        let (w, h) = (
+            1 + dice.next_below(200) as u16,
+            1 + dice.next_below(150) as u16,
+        );
+        match dice.next_below(6) {
             0..=2 => {
-                let colour = dice.roll(0x0100_0000);
+                let colour = dice.next_below(0x0100_0000);
                 painter
                     .change_gc(gc, &ChangeGCAux::new().foreground(colour))
                     .expect("colour");
                 painter
                     .poly_fill_rectangle(
-                        stage.root,
+                        fixture.root,
                         gc,
                         &[Rectangle {
                             x,
@@ -197,21 +208,21 @@ fn random_drawing_is_captured_exactly() {
                     .expect("fill");
             }
             3 => {
-                let (to_x, to_y) = (dice.roll(640) as i16, dice.roll(480) as i16);
+                let (to_x, to_y) = (dice.next_below(640) as i16, dice.next_below(480) as i16);
                 painter
-                    .copy_area(stage.root, stage.root, gc, x, y, to_x, to_y, w, h)
+                    .copy_area(fixture.root, fixture.root, gc, x, y, to_x, to_y, w, h)
                     .expect("copy");
             }
             4 => {
                 let window = painter.generate_id().expect("id");
                 let look = CreateWindowAux::new()
-                    .background_pixel(dice.roll(0x0100_0000))
+                    .background_pixel(dice.next_below(0x0100_0000))
                     .override_redirect(1);
                 painter
                     .create_window(
                         0,
                         window,
-                        stage.root,
+                        fixture.root,
                         x,
                         y,
                         w,
@@ -226,7 +237,9 @@ fn random_drawing_is_captured_exactly() {
                 windows.push(window);
             }
             _ => {
-                if let Some(window) = windows.get(dice.roll(1 + windows.len() as u32) as usize) {
+                if let Some(window) =
+                    windows.get(dice.next_below(1 + windows.len() as u32) as usize)
+                {
                     let moved = ConfigureWindowAux::new()
                         .x(i32::from(x))
                         .y(i32::from(y))
@@ -240,28 +253,28 @@ fn random_drawing_is_captured_exactly() {
         }
         painter.flush().expect("flush");
         if round % 3 == 0 {
-            refresh(&mut stage.capture, &mut stage.copy);
+            update_copy(&mut fixture.capture, &mut fixture.copy);
         }
         if round % 40 == 0 {
             painter.sync().expect("sync");
-            stage.check();
+            fixture.check();
         }
     }
     painter.sync().expect("sync");
-    stage.check();
+    fixture.check();
     assert!(
-        stage.capture.is_shared(),
+        fixture.capture.uses_shared_memory(),
         "a local display gives shared memory"
     );
 }
 
 #[test]
 fn without_shared_memory_the_connection_carries_the_pixels() {
-    let mut stage = Stage::new("640x480x24", &["-extension", "MIT-SHM"]);
-    let gc = stage.painter.generate_id().expect("id");
-    stage
+    let mut fixture = Fixture::new("640x480x24", &["-extension", "MIT-SHM"]);
+    let gc = fixture.painter.generate_id().expect("id");
+    fixture
         .painter
-        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0x12_3456))
+        .create_gc(gc, fixture.root, &CreateGCAux::new().foreground(0x12_3456))
         .expect("gc");
     let spot = Rectangle {
         x: 11,
@@ -269,22 +282,22 @@ fn without_shared_memory_the_connection_carries_the_pixels() {
         width: 101,
         height: 57,
     };
-    stage
+    fixture
         .painter
-        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .poly_fill_rectangle(fixture.root, gc, &[spot])
         .expect("fill");
-    stage.check();
-    assert!(!stage.capture.is_shared());
+    fixture.check();
+    assert!(!fixture.capture.uses_shared_memory());
 }
 
 #[test]
 fn only_what_changed_is_grabbed() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.check();
-    let gc = stage.painter.generate_id().expect("id");
-    stage
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.check();
+    let gc = fixture.painter.generate_id().expect("id");
+    fixture
         .painter
-        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0xff_0000))
+        .create_gc(gc, fixture.root, &CreateGCAux::new().foreground(0xff_0000))
         .expect("gc");
     let spot = Rectangle {
         x: 100,
@@ -292,15 +305,15 @@ fn only_what_changed_is_grabbed() {
         width: 30,
         height: 20,
     };
-    stage
+    fixture
         .painter
-        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .poly_fill_rectangle(fixture.root, gc, &[spot])
         .expect("fill");
-    stage.painter.flush().expect("flush");
-    assert!(wait_readable(&stage.capture), "the change is reported");
-    stage.capture.pump().expect("the server lives");
+    fixture.painter.flush().expect("flush");
+    assert!(wait_readable(&fixture.capture), "the change is reported");
+    fixture.capture.pump().expect("the server lives");
     assert_eq!(
-        stage.capture.damage().rects(),
+        fixture.capture.damage().rects(),
         [Rect {
             x: 100,
             y: 200,
@@ -314,23 +327,23 @@ fn only_what_changed_is_grabbed() {
         w: 50,
         h: 50,
     };
-    assert!(stage.capture.grab(elsewhere).expect("no frame").is_none());
+    assert!(fixture.capture.grab(elsewhere).expect("no frame").is_none());
     assert!(
-        !stage.capture.damage().is_empty(),
+        !fixture.capture.damage().is_empty(),
         "what was not asked for still counts as changed"
     );
-    stage.check();
+    fixture.check();
 }
 
 #[test]
 fn the_screen_may_change_its_size() {
-    let mut stage = Stage::new("800x600x24", &[]);
-    stage.check();
+    let mut fixture = Fixture::new("800x600x24", &[]);
+    fixture.check();
     for (width, height) in [(640, 480), (800, 600), (320, 240)] {
-        resize(&stage.painter, stage.root, width, height);
-        stage.settle();
-        assert_eq!(stage.capture.size(), Size { width, height });
-        stage.check();
+        resize(&fixture.painter, fixture.root, width, height);
+        fixture.wait_until_captured();
+        assert_eq!(fixture.capture.size(), Size { width, height });
+        fixture.check();
     }
 }
 
@@ -370,17 +383,17 @@ fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {
 
 #[test]
 fn the_pointers_shape_is_told() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.capture.take_cursor().expect("a shape");
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.capture.take_cursor().expect("a shape");
     assert_eq!(
-        stage.capture.take_cursor().expect("none"),
+        fixture.capture.take_cursor().expect("none"),
         None,
         "told once only"
     );
-    set_cursor(&stage.painter, stage.root);
-    assert!(wait_readable(&stage.capture), "the change is reported");
-    stage.settle();
-    let shape = stage
+    set_cursor(&fixture.painter, fixture.root);
+    assert!(wait_readable(&fixture.capture), "the change is reported");
+    fixture.wait_until_captured();
+    let shape = fixture
         .capture
         .take_cursor()
         .expect("a shape")
@@ -443,11 +456,11 @@ fn set_cursor(connection: &RustConnection, root: Window) {
 
 #[test]
 fn sixteen_bit_screens_are_converted() {
-    let mut stage = Stage::new("321x200x16", &[]);
-    let gc = stage.painter.generate_id().expect("id");
-    stage
+    let mut fixture = Fixture::new("321x200x16", &[]);
+    let gc = fixture.painter.generate_id().expect("id");
+    fixture
         .painter
-        .create_gc(gc, stage.root, &CreateGCAux::new().foreground(0xf81f))
+        .create_gc(gc, fixture.root, &CreateGCAux::new().foreground(0xf81f))
         .expect("gc");
     let spot = Rectangle {
         x: 3,
@@ -455,12 +468,12 @@ fn sixteen_bit_screens_are_converted() {
         width: 7,
         height: 5,
     };
-    stage
+    fixture
         .painter
-        .poly_fill_rectangle(stage.root, gc, &[spot])
+        .poly_fill_rectangle(fixture.root, gc, &[spot])
         .expect("fill");
-    stage.settle();
-    let pixel = |x: usize, y: usize| &stage.copy[(y * 321 + x) * 4..][..4];
+    fixture.wait_until_captured();
+    let pixel = |x: usize, y: usize| &fixture.copy[(y * 321 + x) * 4..][..4];
     assert_eq!(pixel(3, 2), [255, 0, 255, 0]);
     assert_eq!(pixel(9, 6), [255, 0, 255, 0]);
     assert_eq!(pixel(10, 6), [0; 4]);
@@ -468,9 +481,9 @@ fn sixteen_bit_screens_are_converted() {
 
 #[test]
 fn what_cannot_be_shared_is_refused_by_name() {
-    let stop = Stop::new().expect("a pipe");
+    let cancel = CancelToken::new().expect("a pipe");
     let name = |display: &str| {
-        Capture::open(Some(display), &stop)
+        Capture::open(Some(display), &cancel)
             .expect_err("refused")
             .name()
     };
@@ -486,18 +499,18 @@ fn what_cannot_be_shared_is_refused_by_name() {
 
 #[test]
 fn a_server_that_dies_is_an_error() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.x.kill();
-    assert!(wait_readable(&stage.capture));
-    let error = stage.capture.pump().expect_err("it is gone");
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.x.kill();
+    assert!(wait_readable(&fixture.capture));
+    let error = fixture.capture.pump().expect_err("it is gone");
     assert_eq!(error.name(), "display-lost");
-    stage.capture.spoil(Rect {
+    fixture.capture.mark_damaged(Rect {
         x: 0,
         y: 0,
         w: 9,
         h: 9,
     });
-    let error = stage
+    let error = fixture
         .capture
         .grab(Rect {
             x: 0,
@@ -512,8 +525,8 @@ fn a_server_that_dies_is_an_error() {
 #[test]
 fn a_wait_for_a_silent_server_can_be_stopped() {
     let x = Xvfb::start("640x480x24", &[]);
-    let stop = Stop::new().expect("a pipe");
-    let mut capture = Capture::open(Some(&x.display), &stop).expect("opens");
+    let cancel = CancelToken::new().expect("a pipe");
+    let mut capture = Capture::open(Some(&x.display), &cancel).expect("opens");
     let holder = RustConnection::connect(Some(&x.display))
         .expect("connects")
         .0;
@@ -522,18 +535,18 @@ fn a_wait_for_a_silent_server_can_be_stopped() {
         .expect("sent")
         .check()
         .expect("grabbed");
-    let other = stop.clone();
+    let other = cancel.clone();
     let waiting = std::thread::spawn(move || {
         let all = capture.size().rect();
         capture.grab(all).map(|_| ())
     });
     std::thread::sleep(Duration::from_millis(100));
-    other.stop();
+    other.cancel();
     let result = waiting.join().expect("no panic");
-    assert!(matches!(result, Err(ScreenError::Stopped)), "{result:?}");
+    assert!(matches!(result, Err(ScreenError::Cancelled)), "{result:?}");
 }
 
-/// The customer's desktop says how many monitors there are, by whatever tool.
+/// Defines the monitors, as the customer's desktop does by whatever tool.
 fn xrandr(x: &Xvfb, arguments: &[&str]) {
     let mut xrandr = std::process::Command::new("xrandr");
     let done = xrandr.args(["-display", &x.display]).args(arguments);
@@ -543,25 +556,29 @@ fn xrandr(x: &Xvfb, arguments: &[&str]) {
 
 #[test]
 fn monitors_are_told_and_followed() {
-    let mut stage = Stage::new("800x600x24", &[]);
-    let whole = stage.capture.size().rect();
-    let rects = |stage: &mut Stage| -> Vec<Rect> {
-        stage.capture.pump().expect("the server lives");
-        let mut rects: Vec<_> = stage.capture.monitors().iter().map(|m| m.rect).collect();
+    let mut fixture = Fixture::new("800x600x24", &[]);
+    let whole = fixture.capture.size().rect();
+    let rects = |fixture: &mut Fixture| -> Vec<Rect> {
+        fixture.capture.pump().expect("the server lives");
+        let mut rects: Vec<_> = fixture.capture.monitors().iter().map(|m| m.rect).collect();
         rects.sort_by_key(|rect| rect.x);
         rects
     };
-    // The news comes by itself: nothing is drawn, and nothing asked for.
-    let until = |stage: &mut Stage, wanted: &[Rect]| {
-        while rects(stage) != wanted {
-            assert!(wait_readable(&stage.capture), "still {:?}", rects(stage));
+    // The event comes by itself: nothing is drawn or requested.
+    let until = |fixture: &mut Fixture, wanted: &[Rect]| {
+        while rects(fixture) != wanted {
+            assert!(
+                wait_readable(&fixture.capture),
+                "still {:?}",
+                rects(fixture)
+            );
         }
     };
-    until(&mut stage, &[whole]);
+    until(&mut fixture, &[whole]);
     let output = ["--setmonitor", "left", "500/100x600/100+0+0", "screen"];
-    xrandr(&stage.x, &output);
+    xrandr(&fixture.x, &output);
     xrandr(
-        &stage.x,
+        &fixture.x,
         &["--setmonitor", "right", "300/100x400/100+500+200", "none"],
     );
     let left = Rect { w: 500, ..whole };
@@ -571,60 +588,60 @@ fn monitors_are_told_and_followed() {
         w: 300,
         h: 400,
     };
-    until(&mut stage, &[left, right]);
-    let ids: Vec<_> = stage.capture.monitors().iter().map(|m| m.id).collect();
+    until(&mut fixture, &[left, right]);
+    let ids: Vec<_> = fixture.capture.monitors().iter().map(|m| m.id).collect();
     assert_ne!(ids[0], ids[1]);
-    xrandr(&stage.x, &["--delmonitor", "right"]);
-    until(&mut stage, &[left]);
+    xrandr(&fixture.x, &["--delmonitor", "right"]);
+    until(&mut fixture, &[left]);
     assert!(
-        ids.contains(&stage.capture.monitors()[0].id),
+        ids.contains(&fixture.capture.monitors()[0].id),
         "it is the same one"
     );
-    xrandr(&stage.x, &["--delmonitor", "left"]);
-    until(&mut stage, &[whole]);
-    stage.check();
+    xrandr(&fixture.x, &["--delmonitor", "left"]);
+    until(&mut fixture, &[whole]);
+    fixture.check();
 }
 
 #[test]
 fn the_pointers_place_is_known_whoever_moves_it() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    let capture = &mut stage.capture;
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    let capture = &mut fixture.capture;
     assert!(capture.has_pointer_moved(), "nobody knows it at first");
-    capture.look_at_pointer().expect("the server lives");
+    capture.query_pointer().expect("the server lives");
     capture.pump().expect("the server lives");
     assert!(!capture.has_pointer_moved());
     for place in [(12, 34), (600, 400)] {
         let (x, y) = (place.0 as i16, place.1 as i16);
-        stage
+        fixture
             .painter
-            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, stage.root, x, y, 0)
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, fixture.root, x, y, 0)
             .expect("sent");
-        stage.painter.sync().expect("sync");
-        while !stage.capture.has_pointer_moved() {
-            assert!(wait_readable(&stage.capture), "nothing is told");
-            stage.capture.pump().expect("the server lives");
+        fixture.painter.sync().expect("sync");
+        while !fixture.capture.has_pointer_moved() {
+            assert!(wait_readable(&fixture.capture), "nothing is told");
+            fixture.capture.pump().expect("the server lives");
         }
-        let now = stage.capture.look_at_pointer().expect("the server lives");
+        let now = fixture.capture.query_pointer().expect("the server lives");
         assert_eq!(now, Some(place));
     }
 }
 
 #[test]
 fn without_randr_there_is_one_monitor() {
-    let stage = Stage::new("640x480x24", &["-extension", "RANDR"]);
-    let rects: Vec<_> = stage.capture.monitors().iter().map(|m| m.rect).collect();
-    assert_eq!(rects, [stage.capture.size().rect()]);
+    let fixture = Fixture::new("640x480x24", &["-extension", "RANDR"]);
+    let rects: Vec<_> = fixture.capture.monitors().iter().map(|m| m.rect).collect();
+    assert_eq!(rects, [fixture.capture.size().rect()]);
 }
 
-/// The X server tells of what was drawn around a window piece by piece.
+/// The X server reports a drawing around a window in several rectangles.
 #[test]
 fn a_frame_behind_a_bar_is_never_seen_in_parts() {
-    let mut stage = Stage::new("640x480x24", &[]);
+    let mut fixture = Fixture::new("640x480x24", &[]);
     let window = |x, y, width, height| {
-        let window = stage.painter.generate_id().expect("id");
+        let window = fixture.painter.generate_id().expect("id");
         let look = CreateWindowAux::new().override_redirect(1);
-        let (root, kind) = (stage.root, WindowClass::INPUT_OUTPUT);
-        let painter = &stage.painter;
+        let (root, kind) = (fixture.root, WindowClass::INPUT_OUTPUT);
+        let painter = &fixture.painter;
         painter
             .create_window(0, window, root, x, y, width, height, 0, kind, 0, &look)
             .expect("window");
@@ -633,10 +650,10 @@ fn a_frame_behind_a_bar_is_never_seen_in_parts() {
     };
     let film = window(0, 0, 640, 480);
     window(200, 0, 240, 40);
-    let gc = stage.painter.generate_id().expect("id");
+    let gc = fixture.painter.generate_id().expect("id");
     let plain = CreateGCAux::new();
-    stage.painter.create_gc(gc, film, &plain).expect("gc");
-    stage.settle();
+    fixture.painter.create_gc(gc, film, &plain).expect("gc");
+    fixture.wait_until_captured();
     let whole = Rectangle {
         x: 0,
         y: 0,
@@ -645,14 +662,14 @@ fn a_frame_behind_a_bar_is_never_seen_in_parts() {
     };
     for frame in 1..=300 {
         let colour = ChangeGCAux::new().foreground(frame);
-        stage.painter.change_gc(gc, &colour).expect("colour");
-        let fill = stage.painter.poly_fill_rectangle(film, gc, &[whole]);
+        fixture.painter.change_gc(gc, &colour).expect("colour");
+        let fill = fixture.painter.poly_fill_rectangle(film, gc, &[whole]);
         fill.expect("fill");
-        stage.painter.flush().expect("flush");
-        assert!(wait_readable(&stage.capture), "nothing of frame {frame}");
-        stage.capture.pump().expect("the server lives");
-        let told = stage.capture.damage().bounds();
-        assert_eq!(told, stage.capture.size().rect(), "frame {frame}");
-        refresh(&mut stage.capture, &mut stage.copy);
+        fixture.painter.flush().expect("flush");
+        assert!(wait_readable(&fixture.capture), "nothing of frame {frame}");
+        fixture.capture.pump().expect("the server lives");
+        let told = fixture.capture.damage().bounds();
+        assert_eq!(told, fixture.capture.size().rect(), "frame {frame}");
+        update_copy(&mut fixture.capture, &mut fixture.copy);
     }
 }

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Xvfb;
-use etatuki_screen::{Clipboard, Stop};
+use etatuki_screen::{CancelToken, Clipboard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::protocol::xproto::ConnectionExt as _;
 
 fn open(x: &Xvfb) -> Clipboard {
-    Clipboard::open(Some(&x.display), &Stop::new().expect("a pipe")).expect("the clipboard opens")
+    Clipboard::open(Some(&x.display), &CancelToken::new().expect("a pipe"))
+        .expect("the clipboard opens")
 }
 
 fn xclip(x: &Xvfb) -> Command {
@@ -23,8 +24,8 @@ fn xclip(x: &Xvfb) -> Command {
     xclip
 }
 
-/// Has a program copy a text, and stay to hand it out. xclip's own end says nothing: it leaves a child behind that
-/// may not have taken the selection yet. So the server is asked who owns it.
+/// Has a program copy a text, and stay to hand it out. xclip's exit says nothing: it leaves a child
+/// behind that may not have taken the selection yet. So this asks the server who owns it.
 fn copy(x: &Xvfb, text: &str) {
     let (server, _) = x11rb::connect(Some(&x.display)).expect("the display answers");
     let atom = server.intern_atom(false, b"CLIPBOARD").expect("sent");
@@ -34,7 +35,7 @@ fn copy(x: &Xvfb, text: &str) {
         owner.reply().expect("an owner").owner
     };
     let before = owner();
-    // Its child keeps on; it ends with the X server.
+    // Its child goes on; it ends with the X server.
     let mut child = xclip(x)
         .arg("-in")
         .stdin(Stdio::piped())
@@ -55,7 +56,7 @@ fn copy(x: &Xvfb, text: &str) {
     }
 }
 
-/// What comes next.
+/// Waits for the next text.
 fn await_text(clipboard: &mut Clipboard) -> String {
     loop {
         if let Some(text) = clipboard.pump().expect("the server lives") {

@@ -1,4 +1,5 @@
-//! What is typed and pointed arrives in a real program, whatever the keyboard's layout, and nothing stays pressed.
+//! Keys and pointer events arrive in a real program, whatever the layout, and nothing stays
+//! pressed.
 
 mod common;
 
@@ -6,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::Xvfb;
-use etatuki_screen::{Input, Stop};
+use etatuki_screen::{CancelToken, Input};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xkb::{BoolCtrl, ConnectionExt as _};
 use x11rb::protocol::xproto::*;
@@ -23,21 +24,21 @@ const HYPER: u32 = 0xffed;
 const LEFT_TAB: u32 = 0xfe20;
 
 /// A display with a layout, `xev` with the keyboard's focus, and our input.
-struct Desk {
+struct Fixture {
     x: Xvfb,
     watcher: RustConnection,
     root: Window,
     input: Input,
 }
 
-impl Desk {
+impl Fixture {
     fn new(layout: &str) -> Self {
         let x = Xvfb::start("640x480x24", &[]);
         let (watcher, number) = RustConnection::connect(Some(&x.display)).expect("connects");
         let root = watcher.setup().roots[number].root;
         set_layout(&x, layout);
-        let stop = Stop::new().expect("a pipe");
-        let input = Input::open(Some(&x.display), &stop).expect("the input opens");
+        let cancel = CancelToken::new().expect("a pipe");
+        let input = Input::open(Some(&x.display), &cancel).expect("the input opens");
         Self {
             x,
             watcher,
@@ -46,10 +47,10 @@ impl Desk {
         }
     }
 
-    /// All that was given so far has been carried out.
-    fn settle(&mut self) {
+    /// Waits until the input given so far has been carried out.
+    fn wait_until_done(&mut self) {
         self.input.flush().expect("flushed");
-        // To press a key is to ask the server first, and it answers in order.
+        // A key press begins with a query, and the server replies in order.
         for _ in 0..2 {
             self.tap(HYPER);
             self.input.flush().expect("flushed");
@@ -57,16 +58,16 @@ impl Desk {
     }
 
     fn tap(&mut self, keysym: u32) {
-        self.input.key(keysym, true).expect("pressed");
-        self.input.key(keysym, false).expect("let go of");
+        self.input.send_keysym(keysym, true).expect("pressed");
+        self.input.send_keysym(keysym, false).expect("let go of");
     }
 
-    /// Types characters as a viewer does that only knows what was typed.
+    /// Types characters as a viewer does that knows no scancodes.
     fn type_text(&mut self, text: &str) {
         text.chars().for_each(|c| self.tap(keysym_of(c)));
     }
 
-    /// Keys that the server holds to be down, and the modifiers and buttons in effect.
+    /// Returns the keys that are down at the server, and the modifiers and buttons in effect.
     fn pressed(&self) -> (Vec<u8>, u16) {
         let keys = self
             .watcher
@@ -88,7 +89,7 @@ impl Desk {
         (down, u16::from(state))
     }
 
-    /// Whether the server repeats held keys: of the customer's keyboard, and of the one for faked keys.
+    /// Whether held keys repeat: on the core keyboard, and on the XTEST keyboard.
     fn repeats(&self) -> (bool, bool) {
         let of = |device: u16| {
             let controls = self.watcher.xkb_get_controls(device).expect("sent");
@@ -104,8 +105,8 @@ impl Desk {
         (of(3), of(5))
     }
 
-    /// Every symbol of every key.
-    fn symbols(&self) -> Vec<u32> {
+    /// Returns every keysym of every key.
+    fn keysyms(&self) -> Vec<u32> {
         let setup = self.watcher.setup();
         let count = setup.max_keycode - setup.min_keycode + 1;
         let map = self
@@ -115,7 +116,7 @@ impl Desk {
             .reply()
             .expect("a map");
         let width = usize::from(map.keysyms_per_keycode);
-        // Its width may differ from one time to the next; what counts is what each key has.
+        // The width may differ from one query to the next; each key's keysyms count.
         map.keysyms
             .chunks(width)
             .flat_map(|key| key.iter().copied().chain(std::iter::repeat(0)).take(8))
@@ -132,7 +133,7 @@ fn set_layout(x: &Xvfb, layout: &str) {
     assert!(done.expect("setxkbmap is installed").success());
 }
 
-/// As viewers send it: Latin-1 as it is, the rest as Unicode keysyms.
+/// Returns the keysym that viewers send: Latin-1 as it is, the rest as Unicode keysyms.
 fn keysym_of(c: char) -> u32 {
     match u32::from(c) {
         latin1 @ 0x20..=0xff => latin1,
@@ -140,7 +141,7 @@ fn keysym_of(c: char) -> u32 {
     }
 }
 
-/// A program that writes down what its window is told, in Xlib's own understanding.
+/// `xev`: prints its window's events as Xlib understands them.
 struct Xev {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -148,9 +149,9 @@ struct Xev {
 }
 
 impl Xev {
-    fn start(desk: &mut Desk) -> Self {
+    fn start(fixture: &mut Fixture) -> Self {
         let mut child = Command::new("stdbuf")
-            .args(["-oL", "xev", "-display", &desk.x.display])
+            .args(["-oL", "xev", "-display", &fixture.x.display])
             .args(["-event", "keyboard", "-event", "button"])
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null())
@@ -158,18 +159,19 @@ impl Xev {
             .stderr(Stdio::null())
             .spawn()
             .expect("xev is installed");
-        let window = await_window(&desk.watcher, desk.root);
+        let window = await_window(&fixture.watcher, fixture.root);
         let (revert, now) = (InputFocus::PARENT, x11rb::CURRENT_TIME);
-        desk.watcher
+        fixture
+            .watcher
             .set_input_focus(revert, window, now)
             .expect("sent")
             .check()
             .expect("focused");
-        // Xlib reads the layout at the first key, and asks to be told of changes when it is next at leisure.
+        // Xlib reads the layout at the first key, and subscribes to changes some time later.
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
         for _ in 0..3 {
-            desk.tap(ESCAPE);
-            desk.input.flush().expect("flushed");
+            fixture.tap(ESCAPE);
+            fixture.input.flush().expect("flushed");
             let mut told = 0;
             while told < 2 {
                 let mut line = String::new();
@@ -177,7 +179,7 @@ impl Xev {
                 told += usize::from(line.contains("Escape"));
             }
         }
-        desk.settle();
+        fixture.wait_until_done();
         Self {
             child,
             output,
@@ -185,11 +187,12 @@ impl Xev {
         }
     }
 
-    /// Closes its window and gives what it wrote.
-    fn end(mut self, desk: &mut Desk) -> Vec<Pressed> {
-        desk.settle();
+    /// Closes its window and returns the presses that it printed.
+    fn end(mut self, fixture: &mut Fixture) -> Vec<XevPress> {
+        fixture.wait_until_done();
         let atom = |name: &[u8]| {
-            desk.watcher
+            fixture
+                .watcher
                 .intern_atom(false, name)
                 .expect("sent")
                 .reply()
@@ -198,10 +201,11 @@ impl Xev {
         };
         let data = [atom(b"WM_DELETE_WINDOW"), 0, 0, 0, 0];
         let event = ClientMessageEvent::new(32, self.window, atom(b"WM_PROTOCOLS"), data);
-        desk.watcher
+        fixture
+            .watcher
             .send_event(false, self.window, EventMask::NO_EVENT, event)
             .expect("sent");
-        desk.watcher.sync().expect("sync");
+        fixture.watcher.sync().expect("sync");
         let mut text = String::new();
         self.output.read_to_string(&mut text).expect("text");
         self.child.wait().expect("xev ends");
@@ -216,16 +220,16 @@ impl Drop for Xev {
     }
 }
 
-/// A press of a key as xev tells it.
+/// A key press as xev prints it.
 #[derive(Debug, PartialEq)]
-struct Pressed {
+struct XevPress {
     keysym: u32,
     state: u32,
     text: String,
 }
 
-/// Reads xev's blocks: a head line, then indented ones.
-fn parse(text: &str) -> Vec<Pressed> {
+/// Parses xev's blocks: a head line, then indented ones.
+fn parse(text: &str) -> Vec<XevPress> {
     let mut all = Vec::new();
     let number = |line: &str, before: &str| {
         let from = line.split(before).nth(1)?.trim_start_matches("0x");
@@ -238,7 +242,7 @@ fn parse(text: &str) -> Vec<Pressed> {
             in_press = line.starts_with("KeyPress");
         } else if in_press && line.contains("keysym") {
             let keysym = number(line, "keysym ").expect("a keysym");
-            all.push(Pressed {
+            all.push(XevPress {
                 keysym,
                 state: number(line, "state ").expect("a state"),
                 text: String::new(),
@@ -282,17 +286,17 @@ fn await_window(connection: &RustConnection, root: Window) -> Window {
 /// Types a text under a layout and reads it in xev.
 #[track_caller]
 fn check_text(layout: &str, text: &str) {
-    let mut desk = Desk::new(layout);
-    let (symbols, calm) = (desk.symbols(), desk.pressed());
-    let xev = Xev::start(&mut desk);
-    desk.type_text(text);
-    let pressed = xev.end(&mut desk);
+    let mut fixture = Fixture::new(layout);
+    let (symbols, calm) = (fixture.keysyms(), fixture.pressed());
+    let xev = Xev::start(&mut fixture);
+    fixture.type_text(text);
+    let pressed = xev.end(&mut fixture);
     let got: String = pressed.iter().map(|p| p.text.as_str()).collect();
     assert_eq!(got, text, "under {layout}: {pressed:x?}");
-    desk.input.release_all().expect("released");
-    desk.settle();
-    assert_eq!(desk.pressed(), calm, "something stayed pressed");
-    assert_eq!(desk.symbols(), symbols, "the layout is not as it was");
+    fixture.input.release_all().expect("released");
+    fixture.wait_until_done();
+    assert_eq!(fixture.pressed(), calm, "something stayed pressed");
+    assert_eq!(fixture.keysyms(), symbols, "the layout is not as it was");
 }
 
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 !\"#%&/()=?+-.,:;_*'<>|{}[]\\~^`@$";
@@ -307,44 +311,55 @@ fn every_character_under_every_layout() {
 
 #[test]
 fn modifiers_that_are_held_are_put_right_and_put_back() {
-    let mut desk = Desk::new("fi");
-    let xev = Xev::start(&mut desk);
-    desk.input.key(SHIFT, true).expect("pressed");
-    desk.tap(keysym_of('@')); // AltGr+2 here, without Shift
-    desk.tap(keysym_of('A'));
-    desk.tap(keysym_of('b')); // the peer's Caps Lock, perhaps
-    desk.input.key(SHIFT, false).expect("let go of");
-    desk.input.key(ALT_GR, true).expect("pressed");
-    desk.tap(keysym_of('@'));
-    desk.input.key(ALT_GR, false).expect("let go of");
-    desk.tap(keysym_of('c'));
-    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    let mut fixture = Fixture::new("fi");
+    let xev = Xev::start(&mut fixture);
+    fixture.input.send_keysym(SHIFT, true).expect("pressed");
+    fixture.tap(keysym_of('@')); // AltGr+2 here, without Shift
+    fixture.tap(keysym_of('A'));
+    fixture.tap(keysym_of('b')); // the peer's Caps Lock, perhaps
+    fixture.input.send_keysym(SHIFT, false).expect("let go of");
+    fixture.input.send_keysym(ALT_GR, true).expect("pressed");
+    fixture.tap(keysym_of('@'));
+    fixture.input.send_keysym(ALT_GR, false).expect("let go of");
+    fixture.tap(keysym_of('c'));
+    let text: String = xev
+        .end(&mut fixture)
+        .iter()
+        .map(|p| p.text.clone())
+        .collect();
     assert_eq!(text, "@Ab@c");
 }
 
 #[test]
 fn caps_lock_is_reckoned_with() {
-    let mut desk = Desk::new("us");
-    let xev = Xev::start(&mut desk);
-    desk.tap(CAPS_LOCK);
-    desk.type_text("aB1!");
-    desk.tap(CAPS_LOCK);
-    desk.type_text("aB");
-    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    let mut fixture = Fixture::new("us");
+    let xev = Xev::start(&mut fixture);
+    fixture.tap(CAPS_LOCK);
+    fixture.type_text("aB1!");
+    fixture.tap(CAPS_LOCK);
+    fixture.type_text("aB");
+    let text: String = xev
+        .end(&mut fixture)
+        .iter()
+        .map(|p| p.text.clone())
+        .collect();
     assert_eq!(text, "aB1!aB");
 }
 
 #[test]
 fn shortcuts_keep_their_modifiers() {
-    let mut desk = Desk::new("us");
-    let xev = Xev::start(&mut desk);
-    desk.input.key(CONTROL, true).expect("pressed");
-    desk.tap(keysym_of('c'));
-    desk.input.key(CONTROL, false).expect("let go of");
-    desk.input.key(SHIFT, true).expect("pressed");
-    desk.tap(TAB);
-    desk.input.key(SHIFT, false).expect("let go of");
-    let pressed = xev.end(&mut desk);
+    let mut fixture = Fixture::new("us");
+    let xev = Xev::start(&mut fixture);
+    fixture.input.send_keysym(CONTROL, true).expect("pressed");
+    fixture.tap(keysym_of('c'));
+    fixture
+        .input
+        .send_keysym(CONTROL, false)
+        .expect("let go of");
+    fixture.input.send_keysym(SHIFT, true).expect("pressed");
+    fixture.tap(TAB);
+    fixture.input.send_keysym(SHIFT, false).expect("let go of");
+    let pressed = xev.end(&mut fixture);
     let find = |keysym: u32| pressed.iter().find(|p| p.keysym == keysym).map(|p| p.state);
     assert_eq!(find(0x63), Some(u32::from(u16::from(ModMask::CONTROL))));
     assert_eq!(find(LEFT_TAB), Some(u32::from(u16::from(ModMask::SHIFT))));
@@ -352,25 +367,31 @@ fn shortcuts_keep_their_modifiers() {
 
 #[test]
 fn a_new_layout_is_noticed() {
-    let mut desk = Desk::new("us");
-    let xev = Xev::start(&mut desk);
-    desk.type_text("z@☃");
-    set_layout(&desk.x, "de");
-    desk.type_text("z@ö☃");
-    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    let mut fixture = Fixture::new("us");
+    let xev = Xev::start(&mut fixture);
+    fixture.type_text("z@☃");
+    set_layout(&fixture.x, "de");
+    fixture.type_text("z@ö☃");
+    let text: String = xev
+        .end(&mut fixture)
+        .iter()
+        .map(|p| p.text.clone())
+        .collect();
     assert_eq!(text, "z@☃z@ö☃");
 }
 
 #[test]
 fn physical_keys_count_where_they_type_the_same() {
-    let mut desk = Desk::new("de");
-    let xev = Xev::start(&mut desk);
+    let mut fixture = Fixture::new("de");
+    let xev = Xev::start(&mut fixture);
     let mut strike = |scancode, keysym| {
-        desk.input
-            .scancode(scancode, keysym, true)
+        fixture
+            .input
+            .send_scancode(scancode, keysym, true)
             .expect("pressed");
-        desk.input
-            .scancode(scancode, keysym, false)
+        fixture
+            .input
+            .send_scancode(scancode, keysym, false)
             .expect("let go of");
     };
     strike(0x1e, keysym_of('a')); // the same place on both
@@ -378,7 +399,7 @@ fn physical_keys_count_where_they_type_the_same() {
     strike(0xc7, 0xff50); // Home
     strike(0x4f, 0xffb1); // KP_1: this place is KP_End here, Num Lock being off
     strike(0x29, 0); // a dead key: the peer doesn't know what it is
-    let pressed = xev.end(&mut desk);
+    let pressed = xev.end(&mut fixture);
     let keysyms: Vec<u32> = pressed
         .iter()
         .map(|p| p.keysym)
@@ -387,10 +408,11 @@ fn physical_keys_count_where_they_type_the_same() {
     assert_eq!(keysyms, [0x61, 0x79, 0xff50, 0xffb1, 0xfe52]);
 }
 
-/// As a viewer sends AltGr: the key itself, and then the place of the other key with what the two of them type.
+/// The way a viewer sends AltGr: the key itself, then the other key's scancode with the keysym of
+/// both.
 #[test]
 fn alt_gr_and_a_place_type_what_they_type_here() {
-    const ALT_GR_PLACE: u32 = 0xb8;
+    const ALT_GR_SCANCODE: u32 = 0xb8;
     const ON_DIGITS: [(u32, char); 6] = [
         (0x03, '@'),
         (0x04, '£'),
@@ -400,84 +422,105 @@ fn alt_gr_and_a_place_type_what_they_type_here() {
         (0x0b, '}'),
     ];
     for layout in ["fi", "se"] {
-        let mut desk = Desk::new(layout);
-        let calm = desk.pressed();
-        let xev = Xev::start(&mut desk);
+        let mut fixture = Fixture::new(layout);
+        let calm = fixture.pressed();
+        let xev = Xev::start(&mut fixture);
         let mut put = |scancode, keysym, down| {
-            let done = desk.input.scancode(scancode, keysym, down);
+            let done = fixture.input.send_scancode(scancode, keysym, down);
             done.expect("given");
         };
         for (place, typed) in ON_DIGITS {
-            put(ALT_GR_PLACE, ALT_GR, true);
+            put(ALT_GR_SCANCODE, ALT_GR, true);
             put(place, keysym_of(typed), true);
             put(place, keysym_of(typed), false);
-            put(ALT_GR_PLACE, ALT_GR, false);
+            put(ALT_GR_SCANCODE, ALT_GR, false);
         }
         put(0x12, keysym_of('e'), true);
         put(0x12, keysym_of('e'), false);
-        let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+        let text: String = xev
+            .end(&mut fixture)
+            .iter()
+            .map(|p| p.text.clone())
+            .collect();
         assert_eq!(text, "@£{[]}e", "under {layout}");
-        assert_eq!(desk.pressed(), calm, "something stayed pressed");
+        assert_eq!(fixture.pressed(), calm, "something stayed pressed");
     }
 }
 
-/// A dead key and a letter make one character in the customer's program, whether the viewer knows the dead key's name
-/// or only its place.
+/// A dead key and a letter make one character in the customer's program, whether the viewer sends
+/// the dead key's keysym or only its scancode.
 #[test]
 fn dead_keys_wait_for_their_letter() {
     const DEAD_ACUTE: u32 = 0xfe51;
     const DEAD_DIAERESIS: u32 = 0xfe57;
-    let mut desk = Desk::new("fi");
-    let symbols = desk.symbols();
-    let xev = Xev::start(&mut desk);
-    desk.tap(DEAD_ACUTE);
-    desk.tap(keysym_of('e'));
-    desk.tap(DEAD_DIAERESIS);
-    desk.tap(keysym_of('u'));
+    let mut fixture = Fixture::new("fi");
+    let symbols = fixture.keysyms();
+    let xev = Xev::start(&mut fixture);
+    fixture.tap(DEAD_ACUTE);
+    fixture.tap(keysym_of('e'));
+    fixture.tap(DEAD_DIAERESIS);
+    fixture.tap(keysym_of('u'));
     for (place, keysym) in [(0x0d, 0), (0x1e, keysym_of('a'))] {
-        desk.input.scancode(place, keysym, true).expect("given");
-        desk.input.scancode(place, keysym, false).expect("given");
+        fixture
+            .input
+            .send_scancode(place, keysym, true)
+            .expect("given");
+        fixture
+            .input
+            .send_scancode(place, keysym, false)
+            .expect("given");
     }
-    // xev looks up the letter too, which the character replaces that Xlib makes of the two.
-    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    // xev looks up the letter too; Xlib replaces it by the composed character.
+    let text: String = xev
+        .end(&mut fixture)
+        .iter()
+        .map(|p| p.text.clone())
+        .collect();
     assert_eq!(text, "eéuüaá");
-    assert_eq!(desk.symbols(), symbols, "nothing was lent");
+    assert_eq!(fixture.keysyms(), symbols, "nothing was lent");
 }
 
 /// Two layouts at once, as many desktops have them, and the customer switches to the second.
 #[test]
 fn the_layout_in_use_counts() {
-    let mut desk = Desk::new("fi,ru");
-    desk.watcher
+    let mut fixture = Fixture::new("fi,ru");
+    fixture
+        .watcher
         .xkb_use_extension(1, 0)
         .expect("sent")
         .reply()
         .expect("xkb");
-    let xev = Xev::start(&mut desk);
-    desk.type_text("ö@Ж");
+    let xev = Xev::start(&mut fixture);
+    fixture.type_text("ö@Ж");
     let (none, core) = (ModMask::from(0u16), 0x100);
-    desk.watcher
+    fixture
+        .watcher
         .xkb_latch_lock_state(core, none, none, true, 1u8.into(), none, false, 0)
         .expect("sent")
         .check()
         .expect("switched");
-    desk.type_text("Жц ö@");
-    let text: String = xev.end(&mut desk).iter().map(|p| p.text.clone()).collect();
+    fixture.type_text("Жц ö@");
+    let text: String = xev
+        .end(&mut fixture)
+        .iter()
+        .map(|p| p.text.clone())
+        .collect();
     assert_eq!(text, "ö@ЖЖц ö@");
 }
 
 #[test]
 fn what_is_held_is_let_go_of() {
-    let mut desk = Desk::new("us");
-    let calm = desk.pressed();
+    let mut fixture = Fixture::new("us");
+    let calm = fixture.pressed();
     for keysym in [SHIFT, CONTROL, keysym_of('a'), keysym_of('☃'), 0xff0d] {
-        desk.input.key(keysym, true).expect("pressed");
+        fixture.input.send_keysym(keysym, true).expect("pressed");
     }
-    desk.input
-        .pointer(100, 100, 0b1_0000_0101)
+    fixture
+        .input
+        .send_pointer(100, 100, 0b1_0000_0101)
         .expect("pressed");
-    desk.settle();
-    let (keys, state) = desk.pressed();
+    fixture.wait_until_done();
+    let (keys, state) = fixture.pressed();
     assert_eq!(keys.len(), 5, "{keys:?}");
     assert_eq!(
         state,
@@ -485,57 +528,57 @@ fn what_is_held_is_let_go_of() {
             KeyButMask::SHIFT | KeyButMask::CONTROL | KeyButMask::BUTTON1 | KeyButMask::BUTTON3
         )
     );
-    let stop = Stop::new().expect("a pipe");
-    let other = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
-    drop(std::mem::replace(&mut desk.input, other));
-    assert_eq!(desk.pressed(), calm);
+    let cancel = CancelToken::new().expect("a pipe");
+    let other = Input::open(Some(&fixture.x.display), &cancel).expect("the input opens");
+    drop(std::mem::replace(&mut fixture.input, other));
+    assert_eq!(fixture.pressed(), calm);
 }
 
-/// Gives input, in a process of its own, until it is killed: see the test below.
+/// Gives input in a separate process until it is killed; see the test below.
 #[test]
 fn the_input_that_is_killed() {
     let Ok(display) = std::env::var("ETATUKI_TEST_DISPLAY") else {
         return;
     };
-    let stop = Stop::new().expect("a pipe");
-    let mut input = Input::open(Some(&display), &stop).expect("the input opens");
+    let cancel = CancelToken::new().expect("a pipe");
+    let mut input = Input::open(Some(&display), &cancel).expect("the input opens");
     for keysym in [CONTROL, keysym_of('☃'), keysym_of('漢')] {
-        input.key(keysym, true).expect("pressed");
+        input.send_keysym(keysym, true).expect("pressed");
     }
-    input.pointer(100, 100, 0b101).expect("pressed");
+    input.send_pointer(100, 100, 0b101).expect("pressed");
     input.flush().expect("flushed");
     std::thread::sleep(std::time::Duration::from_secs(100));
 }
 
 #[test]
 fn what_a_killed_one_left_is_put_right() {
-    let Desk {
+    let Fixture {
         x,
         watcher,
         root,
         input,
-    } = Desk::new("fi");
+    } = Fixture::new("fi");
     drop(input);
-    let stop = Stop::new().expect("a pipe");
-    // A key that another program fakes, and one input at work, are none of anybody's business.
-    let mut desk = Desk {
-        input: Input::open(Some(&x.display), &stop).expect("the input opens"),
+    let cancel = CancelToken::new().expect("a pipe");
+    // A key that another program fakes, and a living input, are left alone.
+    let mut fixture = Fixture {
+        input: Input::open(Some(&x.display), &cancel).expect("the input opens"),
         x,
         watcher,
         root,
     };
-    let (calm, symbols) = (desk.pressed(), desk.symbols());
-    desk.input.key(SHIFT, true).expect("pressed");
-    desk.settle();
-    let held = desk.pressed();
-    etatuki_screen::mend(Some(&desk.x.display), &stop).expect("looked");
-    assert_eq!(desk.pressed(), held, "nobody was killed");
-    let Desk {
+    let (calm, symbols) = (fixture.pressed(), fixture.keysyms());
+    fixture.input.send_keysym(SHIFT, true).expect("pressed");
+    fixture.wait_until_done();
+    let held = fixture.pressed();
+    etatuki_screen::release_stale_input(Some(&fixture.x.display), &cancel).expect("looked");
+    assert_eq!(fixture.pressed(), held, "nobody was killed");
+    let Fixture {
         x,
         watcher,
         root,
         input,
-    } = desk;
+    } = fixture;
     drop(input);
 
     let mut killed = Command::new(std::env::current_exe().expect("this test"))
@@ -555,87 +598,103 @@ fn what_a_killed_one_left_is_put_right() {
     killed.kill().expect("killed");
     killed.wait().expect("it ends");
     let display = x.display.clone();
-    // The server learns of the death in its own time.
-    while !etatuki_screen::mend(Some(&display), &stop).expect("looked") {
+    // The server may notice the death later.
+    while !etatuki_screen::release_stale_input(Some(&display), &cancel).expect("looked") {
         std::thread::yield_now();
     }
-    let input = Input::open(Some(&display), &stop).expect("the input opens");
-    let desk = Desk {
+    let input = Input::open(Some(&display), &cancel).expect("the input opens");
+    let fixture = Fixture {
         x,
         watcher,
         root,
         input,
     };
-    assert_eq!(desk.pressed(), calm, "something stayed pressed");
-    assert_eq!(desk.symbols(), symbols, "the layout is not as it was");
+    assert_eq!(fixture.pressed(), calm, "something stayed pressed");
+    assert_eq!(fixture.keysyms(), symbols, "the layout is not as it was");
 }
 
 #[test]
 fn also_when_stopped() {
-    let mut desk = Desk::new("us");
-    let calm = desk.pressed();
-    let stop = Stop::new().expect("a pipe");
-    desk.input = Input::open(Some(&desk.x.display), &stop).expect("the input opens");
-    desk.input.key(SHIFT, true).expect("pressed");
-    desk.input.flush().expect("flushed");
-    stop.stop();
+    let mut fixture = Fixture::new("us");
+    let calm = fixture.pressed();
+    let cancel = CancelToken::new().expect("a pipe");
+    fixture.input = Input::open(Some(&fixture.x.display), &cancel).expect("the input opens");
+    fixture.input.send_keysym(SHIFT, true).expect("pressed");
+    fixture.input.flush().expect("flushed");
+    cancel.cancel();
     assert_eq!(
-        desk.input.key(CONTROL, true).expect_err("stopped").name(),
+        fixture
+            .input
+            .send_keysym(CONTROL, true)
+            .expect_err("stopped")
+            .name(),
         "stopped"
     );
-    desk.input.release_all().expect("released");
-    assert_eq!(desk.pressed(), calm);
+    fixture.input.release_all().expect("released");
+    assert_eq!(fixture.pressed(), calm);
 }
 
 #[test]
 fn let_go_under_another_name() {
-    let mut desk = Desk::new("us");
-    let calm = desk.pressed();
-    desk.input.key(keysym_of('a'), true).expect("pressed");
-    desk.input.key(SHIFT, true).expect("pressed");
-    desk.input.key(keysym_of('A'), false).expect("let go of");
-    desk.input.key(SHIFT, false).expect("let go of");
-    desk.settle();
-    assert_eq!(desk.pressed(), calm);
+    let mut fixture = Fixture::new("us");
+    let calm = fixture.pressed();
+    fixture
+        .input
+        .send_keysym(keysym_of('a'), true)
+        .expect("pressed");
+    fixture.input.send_keysym(SHIFT, true).expect("pressed");
+    fixture
+        .input
+        .send_keysym(keysym_of('A'), false)
+        .expect("let go of");
+    fixture.input.send_keysym(SHIFT, false).expect("let go of");
+    fixture.wait_until_done();
+    assert_eq!(fixture.pressed(), calm);
 }
 
 #[test]
 fn a_held_key_repeats_only_when_told() {
-    let mut desk = Desk::new("us");
-    desk.input.release_all().expect("done");
-    assert_eq!(desk.repeats(), (true, false), "only ours is turned off");
-    let xev = Xev::start(&mut desk);
+    let mut fixture = Fixture::new("us");
+    fixture.input.release_all().expect("done");
+    assert_eq!(fixture.repeats(), (true, false), "only ours is turned off");
+    let xev = Xev::start(&mut fixture);
     for _ in 0..3 {
-        desk.input.key(keysym_of('a'), true).expect("pressed");
+        fixture
+            .input
+            .send_keysym(keysym_of('a'), true)
+            .expect("pressed");
     }
-    desk.input.key(keysym_of('a'), false).expect("let go of");
-    let pressed = xev.end(&mut desk);
+    fixture
+        .input
+        .send_keysym(keysym_of('a'), false)
+        .expect("let go of");
+    let pressed = xev.end(&mut fixture);
     assert_eq!(pressed.iter().filter(|p| p.keysym == 0x61).count(), 3);
-    let Desk {
+    let Fixture {
         x,
         watcher,
         root,
         input,
-    } = desk;
+    } = fixture;
     drop(input);
-    let stop = Stop::new().expect("a pipe");
-    let input = Input::open(Some(&x.display), &stop).expect("the input opens");
-    let desk = Desk {
+    let cancel = CancelToken::new().expect("a pipe");
+    let input = Input::open(Some(&x.display), &cancel).expect("the input opens");
+    let fixture = Fixture {
         x,
         watcher,
         root,
         input,
     };
-    assert!(desk.repeats().0, "given back");
+    assert!(fixture.repeats().0, "given back");
 }
 
 #[test]
 fn the_pointer_stays_on_the_screen() {
-    let mut desk = Desk::new("us");
-    let at = |desk: &Desk| {
-        let reply = desk
+    let mut fixture = Fixture::new("us");
+    let at = |fixture: &Fixture| {
+        let reply = fixture
             .watcher
-            .query_pointer(desk.root)
+            .query_pointer(fixture.root)
             .expect("sent")
             .reply()
             .expect("a place");
@@ -646,31 +705,38 @@ fn the_pointer_stays_on_the_screen() {
         ((700, 9), (639, 9)),
         ((u16::MAX, u16::MAX), (639, 479)),
     ] {
-        desk.input.pointer(given.0, given.1, 0).expect("moved");
-        desk.settle();
-        assert_eq!(at(&desk), expected);
+        fixture
+            .input
+            .send_pointer(given.0, given.1, 0)
+            .expect("moved");
+        fixture.wait_until_done();
+        assert_eq!(at(&fixture), expected);
     }
 }
 
 #[test]
 fn nine_buttons_and_the_wheel() {
-    let mut desk = Desk::new("us");
+    let mut fixture = Fixture::new("us");
     let mask = ChangeWindowAttributesAux::new()
         .event_mask(EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE);
-    desk.watcher
-        .change_window_attributes(desk.root, &mask)
+    fixture
+        .watcher
+        .change_window_attributes(fixture.root, &mask)
         .expect("sent")
         .check()
         .expect("listening");
     for button in 0..9 {
-        desk.input.pointer(5, 5, 1 << button).expect("pressed");
-        desk.input.pointer(5, 5, 0).expect("let go of");
+        fixture
+            .input
+            .send_pointer(5, 5, 1 << button)
+            .expect("pressed");
+        fixture.input.send_pointer(5, 5, 0).expect("let go of");
     }
-    desk.input.pointer(5, 5, 0xfe00).expect("ignored");
-    desk.settle();
-    desk.watcher.sync().expect("sync");
+    fixture.input.send_pointer(5, 5, 0xfe00).expect("ignored");
+    fixture.wait_until_done();
+    fixture.watcher.sync().expect("sync");
     let mut presses = Vec::new();
-    while let Some(event) = desk.watcher.poll_for_event().expect("events") {
+    while let Some(event) = fixture.watcher.poll_for_event().expect("events") {
         if let x11rb::protocol::Event::ButtonPress(e) = event {
             presses.push(e.detail);
         }
@@ -680,27 +746,36 @@ fn nine_buttons_and_the_wheel() {
 
 #[test]
 fn a_display_without_xtest_or_without_life_is_an_error() {
-    let stop = Stop::new().expect("a pipe");
+    let cancel = CancelToken::new().expect("a pipe");
     let bare = Xvfb::start("640x480x24", &["-extension", "XTEST"]);
-    let error = Input::open(Some(&bare.display), &stop).expect_err("refused");
+    let error = Input::open(Some(&bare.display), &cancel).expect_err("refused");
     assert_eq!(error.name(), "display-unsupported");
-    let mut desk = Desk::new("us");
-    desk.x.kill();
-    let error = desk.input.key(0x61, true).expect_err("it is gone");
+    let mut fixture = Fixture::new("us");
+    fixture.x.kill();
+    let error = fixture
+        .input
+        .send_keysym(0x61, true)
+        .expect_err("it is gone");
     assert_eq!(error.name(), "display-lost");
 }
 
 #[test]
 fn nonsense_is_ignored() {
-    let mut desk = Desk::new("us");
-    let calm = desk.pressed();
+    let mut fixture = Fixture::new("us");
+    let calm = fixture.pressed();
     for keysym in [0, 1, 0x0200_0000, u32::MAX] {
-        desk.tap(keysym);
+        fixture.tap(keysym);
     }
     for scancode in [0, 0x55, 0xff, u32::MAX] {
-        desk.input.scancode(scancode, 0, true).expect("ignored");
-        desk.input.scancode(scancode, 0, false).expect("ignored");
+        fixture
+            .input
+            .send_scancode(scancode, 0, true)
+            .expect("ignored");
+        fixture
+            .input
+            .send_scancode(scancode, 0, false)
+            .expect("ignored");
     }
-    desk.settle();
-    assert_eq!(desk.pressed(), calm);
+    fixture.wait_until_done();
+    assert_eq!(fixture.pressed(), calm);
 }

@@ -1,5 +1,5 @@
-//! Only one program is shared: not one pixel of another is in any frame while windows of both come and
-//! go, and at rest all of its own that can be seen is there.
+//! App sharing: no frame has a pixel of another program while windows of both come and go, and at
+//! rest every visible pixel of the shared program is there.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::Xvfb;
-use etatuki_screen::{Capture, Clipboard, Input, Program, Stop};
+use etatuki_screen::{CancelToken, Capture, Clipboard, Input, SharedApp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
@@ -21,7 +21,7 @@ use x11rb::wrapper::ConnectionExt as _;
 const WIDTH: u16 = 320;
 const HEIGHT: u16 = 240;
 const GREY: [u8; 4] = [0x80, 0x80, 0x80, 0];
-/// Every colour of the program's has no red and no blue in it, every one of the other's no green.
+/// The shared program's colours have no red and no blue, the other program's no green.
 const OURS: [u32; 4] = [0x00_ff00, 0x00_e000, 0x00_c000, 0x00_a000];
 const THEIRS: [u32; 4] = [0xff_0000, 0xe0_0000, 0xc0_0000, 0xa0_0000];
 const ROOT: u32 = 0x00_00ff;
@@ -30,34 +30,34 @@ fn is_ours(pixel: &[u8]) -> bool {
     matches!(pixel, [0, green, 0, 0] if *green >= 0xa0)
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
+/// A linear congruential generator: the same numbers in every run.
+struct Lcg(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
+impl Lcg {
+    fn next_below(&mut self, limit: u32) -> u32 {
         self.0 = self
             .0
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) % u64::from(sides)) as u32
+        ((self.0 >> 33) % u64::from(limit)) as u32
     }
 }
 
-/// Whose windows somebody makes.
+/// The program that a player's windows belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Ours,
     Theirs,
 }
 
-/// Somebody who makes windows, moves, stacks, shows, hides and closes them as the dice fall.
+/// Creates, moves, stacks, shows, hides and closes windows at random.
 struct Player {
     server: RustConnection,
     root: Window,
-    dice: Dice,
+    dice: Lcg,
     side: Side,
     windows: Vec<Window>,
-    /// Windows without a background, which are drawn when the server asks for it, and their colours.
+    /// Windows without a background, drawn on Expose, and their colours.
     lazy: Vec<(Window, u32)>,
 }
 
@@ -68,7 +68,7 @@ impl Player {
         Self {
             server,
             root,
-            dice: Dice(seed),
+            dice: Lcg(seed),
             side,
             windows: Vec::new(),
             lazy: Vec::new(),
@@ -76,32 +76,32 @@ impl Player {
     }
 
     fn colour(&mut self) -> u32 {
-        let n = self.dice.roll(4) as usize;
+        let n = self.dice.next_below(4) as usize;
         match self.side {
             Side::Ours => OURS[n],
             Side::Theirs => THEIRS[n],
         }
     }
 
-    fn place(&mut self) -> (i16, i16, u16, u16) {
+    fn random_rect(&mut self) -> (i16, i16, u16, u16) {
         let (x, y) = (
-            self.dice.roll(360) as i16 - 60,
-            self.dice.roll(280) as i16 - 60,
+            self.dice.next_below(360) as i16 - 60,
+            self.dice.next_below(280) as i16 - 60,
         );
         (
             x,
             y,
-            20 + self.dice.roll(160) as u16,
-            20 + self.dice.roll(120) as u16,
+            20 + self.dice.next_below(160) as u16,
+            20 + self.dice.next_below(120) as u16,
         )
     }
 
     fn make(&mut self, parent: Window, (x, y, w, h): (i16, i16, u16, u16)) -> Window {
         let window = self.server.generate_id().expect("an id");
         let colour = self.colour();
-        // Borders belong to what is around a window, and that isn't always the program's.
+        // A border belongs to the parent, which isn't always the program's.
         let may_have_border = self.side == Side::Theirs || parent != self.root;
-        let border = if may_have_border && self.dice.roll(3) == 0 {
+        let border = if may_have_border && self.dice.next_below(3) == 0 {
             3
         } else {
             0
@@ -111,7 +111,7 @@ impl Player {
             .override_redirect(1)
             .border_pixel(border_colour)
             .event_mask(EventMask::EXPOSURE);
-        if self.dice.roll(2) == 0 {
+        if self.dice.next_below(2) == 0 {
             aux = aux.background_pixel(colour);
         } else {
             self.lazy.push((window, colour));
@@ -123,11 +123,11 @@ impl Player {
         window
     }
 
-    /// One thing happens.
+    /// Makes one random change.
     fn play(&mut self) {
         let known = self.windows.len() as u32;
-        let some = (known > 0).then(|| self.windows[self.dice.roll(known.max(1)) as usize]);
-        match (self.dice.roll(15), some) {
+        let some = (known > 0).then(|| self.windows[self.dice.next_below(known.max(1)) as usize]);
+        match (self.dice.next_below(15), some) {
             (0, _) if known < 5 => self.open(),
             (_, None) => self.open(),
             (1, Some(window)) => {
@@ -142,22 +142,23 @@ impl Player {
                 self.server.map_window(window).expect("sent");
             }
             (6 | 7, Some(window)) => {
-                let (x, y, w, h) = self.place();
+                let (x, y, w, h) = self.random_rect();
                 let mut aux = ConfigureWindowAux::new().x(i32::from(x)).y(i32::from(y));
-                if self.dice.roll(3) == 0 {
+                if self.dice.next_below(3) == 0 {
                     aux = aux.width(u32::from(w)).height(u32::from(h));
                 }
                 self.server.configure_window(window, &aux).expect("sent");
             }
             (8, Some(window)) => {
-                // There and back: what was covered for a moment only is another's all the same.
+                // There and back: pixels that were covered for a moment are the other program's all
+                // the same.
                 for x in [-400, 20] {
                     let aux = ConfigureWindowAux::new().x(x).stack_mode(StackMode::ABOVE);
                     self.server.configure_window(window, &aux).expect("sent");
                 }
             }
             (9 | 10, Some(window)) => {
-                let up = self.dice.roll(2) == 0;
+                let up = self.dice.next_below(2) == 0;
                 let mode = if up {
                     StackMode::ABOVE
                 } else {
@@ -166,13 +167,14 @@ impl Player {
                 let aux = ConfigureWindowAux::new().stack_mode(mode);
                 self.server.configure_window(window, &aux).expect("sent");
             }
-            // What lies under another's hole is grey too: that would be wrong in this test's eyes only.
+            // Pixels under another program's hole are grey too; only this test would call that
+            // wrong.
             (11, Some(window)) if self.side == Side::Ours => self.shape(window),
             (12, Some(window)) => self.nest(window),
             (13, Some(window)) => self.scroll(window),
             (_, Some(_)) => {
                 let direction = [Circulate::RAISE_LOWEST, Circulate::LOWER_HIGHEST];
-                let direction = direction[self.dice.roll(2) as usize];
+                let direction = direction[self.dice.next_below(2) as usize];
                 self.server
                     .circulate_window(direction, self.root)
                     .expect("sent");
@@ -181,10 +183,10 @@ impl Player {
     }
 
     fn open(&mut self) {
-        let place = self.place();
+        let place = self.random_rect();
         let window = self.make(self.root, place);
-        for _ in 0..self.dice.roll(3) {
-            let (x, y, w, h) = self.place();
+        for _ in 0..self.dice.next_below(3) {
+            let (x, y, w, h) = self.random_rect();
             let child = self.make(window, (x / 3, y / 3, w / 2, h / 2));
             self.server.map_window(child).expect("sent");
         }
@@ -192,15 +194,15 @@ impl Player {
         self.windows.push(window);
     }
 
-    /// Windows inside of a window move.
+    /// Moves the windows inside of a window.
     fn scroll(&mut self, window: Window) {
         let inside = self.server.query_tree(window).expect("sent").reply();
         let bits = !self.server.setup().resource_id_mask;
         for child in inside.map(|inside| inside.children).unwrap_or_default() {
             if child & bits == window & bits {
                 let (x, y) = (
-                    self.dice.roll(60) as i32 - 20,
-                    self.dice.roll(60) as i32 - 20,
+                    self.dice.next_below(60) as i32 - 20,
+                    self.dice.next_below(60) as i32 - 20,
                 );
                 let aux = ConfigureWindowAux::new().x(x).y(y);
                 self.server.configure_window(child, &aux).expect("sent");
@@ -209,14 +211,14 @@ impl Player {
     }
 
     fn shape(&mut self, window: Window) {
-        let (x, y, width, height) = self.place();
+        let (x, y, width, height) = self.random_rect();
         let hole = [Rectangle {
             x,
             y,
             width,
             height,
         }];
-        if self.dice.roll(2) == 0 {
+        if self.dice.next_below(2) == 0 {
             let order = ClipOrdering::UNSORTED;
             self.server
                 .shape_rectangles(SO::SET, SK::BOUNDING, order, window, 0, 0, &hole)
@@ -228,7 +230,8 @@ impl Player {
         }
     }
 
-    /// A window manager's frame comes around one of ours; or another's window comes into one of ours.
+    /// Puts a window manager's frame around one of ours, or another program's window into one of
+    /// ours.
     fn nest(&mut self, window: Window) {
         let bits = !self.server.setup().resource_id_mask;
         let all = self.server.query_tree(self.root).expect("sent");
@@ -237,7 +240,10 @@ impl Player {
         let Some(other) = others.next_back().copied() else {
             return;
         };
-        let place = (self.dice.roll(40) as i16, self.dice.roll(40) as i16);
+        let place = (
+            self.dice.next_below(40) as i16,
+            self.dice.next_below(40) as i16,
+        );
         match self.side {
             Side::Ours => {
                 self.server
@@ -251,7 +257,7 @@ impl Player {
         }
     }
 
-    /// Draws what the server asks for, after a while.
+    /// Draws exposed windows, after a while.
     fn draw(&mut self) {
         while let Some(event) = self.server.poll_for_event().expect("the server lives") {
             let Event::Expose(e) = event else { continue };
@@ -276,20 +282,20 @@ impl Player {
         }
     }
 
-    fn play_on(&mut self, go_on: impl Fn() -> bool) {
+    fn play_while(&mut self, go_on: impl Fn() -> bool) {
         while go_on() {
-            for _ in 0..1 + self.dice.roll(3) {
+            for _ in 0..1 + self.dice.next_below(3) {
                 self.play();
             }
             self.server.sync().expect("sync");
-            if self.dice.roll(3) > 0 {
+            if self.dice.next_below(3) > 0 {
                 self.draw();
             }
-            std::thread::sleep(Duration::from_micros(u64::from(self.dice.roll(1500))));
+            std::thread::sleep(Duration::from_micros(u64::from(self.dice.next_below(1500))));
         }
     }
 
-    /// Everything that is asked for is drawn.
+    /// Draws everything exposed.
     fn rest(&mut self) {
         for _ in 0..5 {
             self.server.sync().expect("sync");
@@ -300,8 +306,8 @@ impl Player {
     }
 }
 
-/// The other program, a process of its own: this test's executable once more.
-struct Other {
+/// The other program, a separate process: this test's executable once more.
+struct OtherProgram {
     child: Child,
     said: BufReader<std::process::ChildStdout>,
     window: Window,
@@ -310,7 +316,7 @@ struct Other {
 const DISPLAY: &str = "ETATUKI_TEST_DISPLAY";
 const SEED: &str = "ETATUKI_TEST_SEED";
 
-impl Other {
+impl OtherProgram {
     fn start(test: &str, display: &str, seed: u64) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args([test, "--exact", "--nocapture", "--test-threads=1"])
@@ -333,7 +339,7 @@ impl Other {
         other
     }
 
-    fn tell(&mut self, what: &str) {
+    fn send_line(&mut self, what: &str) {
         let input = self.child.stdin.as_mut().expect("piped");
         writeln!(input, "{what}").expect("it reads");
     }
@@ -349,16 +355,16 @@ impl Other {
     }
 }
 
-impl Drop for Other {
+impl Drop for OtherProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where the other program's window lies in the tests of input, over ours in part.
-const OTHERS: (i16, i16, u16, u16) = (80, 20, 100, 100);
-const OURS_AT: (i16, i16, u16, u16) = (20, 20, 100, 100);
+/// The other program's window in the tests of input: it covers a part of ours.
+const OTHER_WINDOW: (i16, i16, u16, u16) = (80, 20, 100, 100);
+const OUR_WINDOW: (i16, i16, u16, u16) = (20, 20, 100, 100);
 
 fn window_with_input(server: &RustConnection, at: (i16, i16, u16, u16)) -> Window {
     let window = server.generate_id().expect("an id");
@@ -378,8 +384,8 @@ fn window_with_input(server: &RustConnection, at: (i16, i16, u16, u16)) -> Windo
     window
 }
 
-/// What came to a window, in a word each.
-fn told(event: &Event) -> Option<String> {
+/// Returns one word for an event that came to a window.
+fn event_word(event: &Event) -> Option<String> {
     match event {
         Event::ButtonPress(e) => Some(format!("press {}", e.detail)),
         Event::ButtonRelease(e) => Some(format!("release {}", e.detail)),
@@ -390,20 +396,20 @@ fn told(event: &Event) -> Option<String> {
     }
 }
 
-/// Not a test by itself: the other program, which says what comes to its window.
+/// Not a test by itself: the other program, which prints its window's events.
 #[test]
 fn the_other_program_listens() {
     let Ok(display) = std::env::var(DISPLAY) else {
         return;
     };
     let (server, _) = RustConnection::connect(Some(&display)).expect("connects");
-    let window = window_with_input(&server, OTHERS);
+    let window = window_with_input(&server, OTHER_WINDOW);
     println!("\nbegun {window}");
     loop {
         let Ok(event) = server.wait_for_event() else {
             std::process::exit(0);
         };
-        if let Some(told) = told(&event) {
+        if let Some(told) = event_word(&event) {
             println!("\ngot {told}");
         }
     }
@@ -415,8 +421,8 @@ fn the_other_program_copies() {
     let Ok(display) = std::env::var(DISPLAY) else {
         return;
     };
-    let stop = Stop::new().expect("a pipe");
-    let mut clipboard = Clipboard::open(Some(&display), &stop).expect("it opens");
+    let cancel = CancelToken::new().expect("a pipe");
+    let mut clipboard = Clipboard::open(Some(&display), &cancel).expect("it opens");
     println!("\nbegun");
     for _line in std::io::stdin().lines() {
         clipboard.offer("a secret".into()).expect("offered");
@@ -434,7 +440,7 @@ fn the_other_program_copies() {
     std::process::exit(0);
 }
 
-/// Not a test by itself: the other program, when it was started as such. Each line makes it rest or play.
+/// Not a test by itself: the other program. Each line on its stdin makes it rest or play.
 #[test]
 fn the_other_program_plays() {
     let (Ok(display), Ok(seed)) = (std::env::var(DISPLAY), std::env::var(SEED)) else {
@@ -454,7 +460,7 @@ fn the_other_program_plays() {
             std::process::exit(0);
         });
         loop {
-            player.play_on(|| playing.load(Ordering::SeqCst));
+            player.play_while(|| playing.load(Ordering::SeqCst));
             told.1.recv().expect("told");
             player.rest();
             println!("\nresting");
@@ -463,7 +469,7 @@ fn the_other_program_plays() {
     });
 }
 
-/// The picture as the agent gets it.
+/// The picture that the agent gets.
 struct Watcher {
     capture: Capture,
     copy: Vec<u8>,
@@ -473,9 +479,9 @@ struct Watcher {
 
 impl Watcher {
     fn new(display: &str) -> Self {
-        let stop = Stop::new().expect("a pipe");
-        let program = Program::of(&[std::process::id()]);
-        let capture = Capture::of_program(Some(display), &program, &stop).expect("it opens");
+        let cancel = CancelToken::new().expect("a pipe");
+        let app = SharedApp::from_pids(&[std::process::id()]);
+        let capture = Capture::open_filtered(Some(display), Some(&app), &cancel).expect("it opens");
         let copy = vec![0xee; usize::from(WIDTH) * usize::from(HEIGHT) * 4];
         Self {
             capture,
@@ -485,8 +491,9 @@ impl Watcher {
         }
     }
 
-    /// Takes one frame in; says whether there was one. No pixel of it may be another's.
-    fn look(&mut self) -> bool {
+    /// Captures one frame, none of whose pixels may be another program's. Returns whether there was
+    /// one.
+    fn grab_frame(&mut self) -> bool {
         self.capture.pump().expect("the server lives");
         let whole = self.capture.size().rect();
         let Some(frame) = self.capture.grab(whole).expect("a frame") else {
@@ -494,7 +501,7 @@ impl Watcher {
         };
         self.frames += 1;
         let mut pixels = Vec::new();
-        for piece in frame.pieces() {
+        for piece in frame.rects() {
             pixels.clear();
             piece.append_bgrx(&mut pixels);
             assert_eq!(pixels.len() as u64, piece.rect.area() * 4);
@@ -516,8 +523,9 @@ impl Watcher {
         true
     }
 
-    /// What is wrong now, compared with the screen: its own pixels shall be there, and grey for all others.
-    fn wrong(&self, server: &RustConnection, root: Window) -> usize {
+    /// Counts the pixels that differ from the screen: the program's own must be there, all others
+    /// grey.
+    fn count_wrong_pixels(&self, server: &RustConnection, root: Window) -> usize {
         let format = ImageFormat::Z_PIXMAP;
         let image = server.get_image(format, root, 0, 0, WIDTH, HEIGHT, !0);
         let truth = image.expect("sent").reply().expect("an image").data;
@@ -526,7 +534,7 @@ impl Watcher {
             if is_ours(&pixel) { pixel } else { GREY }
         });
         let mut boxes = Vec::new();
-        strangers(server, root, (0, 0), false, &mut boxes);
+        foreign_boxes(server, root, (0, 0), false, &mut boxes);
         let may_be_grey = |at: usize| {
             let (x, y) = (
                 (at % usize::from(WIDTH)) as i32,
@@ -543,9 +551,9 @@ impl Watcher {
     }
 }
 
-/// The boxes of the other's windows inside of windows of ours that have a shape: all of a box is grey, also where the
-/// shape leaves nothing of the stranger to be seen.
-fn strangers(
+/// Returns the boxes of the other program's windows inside of shaped windows of ours: a box is grey
+/// as a whole, also where the shape hides the other's window.
+fn foreign_boxes(
     server: &RustConnection,
     window: Window,
     (x, y): (i32, i32),
@@ -568,15 +576,15 @@ fn strangers(
             boxes.push((left, top, left + w + 2 * border, top + h + 2 * border));
         } else {
             let shaped = shaped || is_ours && shape.bounding_shaped;
-            strangers(server, child, (left + border, top + border), shaped, boxes);
+            foreign_boxes(server, child, (left + border, top + border), shaped, boxes);
         }
     }
 }
 
-/// Ends the playing also when a check fails, or nobody would ever learn of that.
-struct AtTheEnd<'a>(&'a AtomicBool);
+/// Ends the playing on drop: also when a check fails, or the test would never end.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for AtTheEnd<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
@@ -593,41 +601,42 @@ fn play(seed: u64, rounds: u32) {
         .clear_area(false, own.root, 0, 0, 0, 0)
         .expect("sent");
     own.server.sync().expect("sync");
-    let mut other = Other::start("the_other_program_plays", &x.display, !seed);
+    let mut other = OtherProgram::start("the_other_program_plays", &x.display, !seed);
     let mut watcher = Watcher::new(&x.display);
     for round in 0..rounds {
         let playing = AtomicBool::new(true);
         std::thread::scope(|scope| {
             let player = scope.spawn(|| {
-                own.play_on(|| playing.load(Ordering::SeqCst));
+                own.play_while(|| playing.load(Ordering::SeqCst));
             });
-            let _end = AtTheEnd(&playing);
+            let _end = StopOnDrop(&playing);
             let until = watcher.frames + 100;
             while watcher.frames < until && !player.is_finished() {
-                watcher.look();
+                watcher.grab_frame();
             }
         });
-        // First all that ours did is done: what it uncovers of a window of the other one's that has no background shows our
-        // own old pixels until that one has drawn, and at rest it doesn't.
+        // First wait until all of ours is done: an uncovered window of the other program without
+        // background shows our old pixels until that program has drawn, and at rest it doesn't
+        // draw.
         own.server.sync().expect("sync");
-        other.tell("rest");
+        other.send_line("rest");
         other.wait_for("resting");
-        // What the watcher asks for is drawn, and seen; never by a clock, but within reason.
+        // What the watcher exposes is drawn and captured; the limit only ends a failed test.
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
-            while watcher.look() {}
+            while watcher.grab_frame() {}
             own.rest();
-            if !watcher.look() && watcher.wrong(&own.server, own.root) == 0 {
+            if !watcher.grab_frame() && watcher.count_wrong_pixels(&own.server, own.root) == 0 {
                 break;
             }
-            let wrong = watcher.wrong(&own.server, own.root);
+            let wrong = watcher.count_wrong_pixels(&own.server, own.root);
             let late = Instant::now() > limit;
             assert!(
                 !late,
                 "seed {seed}, round {round}: {wrong} pixels are wrong at rest"
             );
         }
-        other.tell("play");
+        other.send_line("play");
     }
     assert!(watcher.own_pixels > 0, "nothing was ever shown");
 }
@@ -664,9 +673,9 @@ fn through_a_hole_in_the_programs_window_its_other_one_shows() {
     let mut watcher = Watcher::new(&x.display);
     let limit = Instant::now() + Duration::from_secs(10);
     loop {
-        watcher.look();
+        watcher.grab_frame();
         server.sync().expect("sync");
-        let wrong = watcher.wrong(&server, root);
+        let wrong = watcher.count_wrong_pixels(&server, root);
         if wrong == 0 {
             break;
         }
@@ -683,24 +692,24 @@ fn no_pixel_of_another_program_is_shown() {
     }
 }
 
-/// A display with a window of ours and one of another's, which lies over it in part; and our input.
-struct Desk {
+/// A display with a window of ours, one of another program that covers a part of it, and our input.
+struct Fixture {
     x: Xvfb,
     server: RustConnection,
     window: Window,
-    other: Other,
+    other: OtherProgram,
     input: Input,
 }
 
-impl Desk {
+impl Fixture {
     fn new() -> Self {
         let x = Xvfb::start("640x480x24", &[]);
         let (server, _) = RustConnection::connect(Some(&x.display)).expect("connects");
-        let window = window_with_input(&server, OURS_AT);
-        let other = Other::start("the_other_program_listens", &x.display, 0);
-        let program = Program::of(&[std::process::id()]);
-        let stop = Stop::new().expect("a pipe");
-        let input = Input::of_program(Some(&x.display), &program, &stop).expect("it opens");
+        let window = window_with_input(&server, OUR_WINDOW);
+        let other = OtherProgram::start("the_other_program_listens", &x.display, 0);
+        let app = SharedApp::from_pids(&[std::process::id()]);
+        let cancel = CancelToken::new().expect("a pipe");
+        let input = Input::open_filtered(Some(&x.display), Some(&app), &cancel).expect("it opens");
         Self {
             x,
             server,
@@ -711,12 +720,12 @@ impl Desk {
     }
 
     fn point(&mut self, x: u16, y: u16, buttons: u16) {
-        self.input.pointer(x, y, buttons).expect("pointed");
+        self.input.send_pointer(x, y, buttons).expect("pointed");
     }
 
     fn tap(&mut self, keysym: u32) {
-        self.input.key(keysym, true).expect("pressed");
-        self.input.key(keysym, false).expect("let go of");
+        self.input.send_keysym(keysym, true).expect("pressed");
+        self.input.send_keysym(keysym, false).expect("let go of");
         self.input.flush().expect("flushed");
     }
 
@@ -729,20 +738,21 @@ impl Desk {
             .expect("focused");
     }
 
-    /// What our window was told since this was asked last.
-    fn told(&mut self) -> Vec<String> {
+    /// Returns our window's events since the last call.
+    fn take_events(&mut self) -> Vec<String> {
         self.input.flush().expect("flushed");
-        // An answer comes after all that was asked for before.
-        self.input.key(0xffed, true).expect("pressed");
-        self.input.key(0xffed, false).expect("let go of");
-        // No key, and so nothing but the wait for the server: else the release may come after the focus has moved on.
-        self.input.scancode(0, 0, true).expect("ignored");
+        // The server replies after all earlier requests.
+        self.input.send_keysym(0xffed, true).expect("pressed");
+        self.input.send_keysym(0xffed, false).expect("let go of");
+        // 0 is no key: this only waits for the server. Else the release may come after the focus
+        // has moved.
+        self.input.send_scancode(0, 0, true).expect("ignored");
         self.server.sync().expect("sync");
         let mut all = Vec::new();
         while let Some(event) = self.server.poll_for_event().expect("the server lives") {
-            all.extend(told(&event));
+            all.extend(event_word(&event));
         }
-        // A pointer that is put where it is moves too.
+        // A pointer moved to its own position sends an event too.
         all.retain(|told| told != "move");
         all
     }
@@ -754,12 +764,12 @@ impl Desk {
         (at.root_x, at.root_y)
     }
 
-    /// The first thing that the other program was ever told, after something that surely reaches it.
+    /// Checks that the first event the other program ever got is one that surely reaches it.
     #[track_caller]
     fn check_other_was_told_nothing(&mut self) {
-        let stop = Stop::new().expect("a pipe");
-        let mut free = Input::open(Some(&self.x.display), &stop).expect("it opens");
-        free.pointer(150, 100, 4).expect("pointed");
+        let cancel = CancelToken::new().expect("a pipe");
+        let mut free = Input::open(Some(&self.x.display), &cancel).expect("it opens");
+        free.send_pointer(150, 100, 4).expect("pointed");
         free.release_all().expect("let go of");
         let first = self.other.wait_for("got");
         assert_eq!(first.trim(), "got move");
@@ -769,99 +779,102 @@ impl Desk {
 
 #[test]
 fn clicks_reach_the_program_alone() {
-    let mut desk = Desk::new();
-    desk.focus(desk.other.window);
-    desk.point(50, 50, 0);
-    desk.point(50, 50, 1);
-    desk.point(50, 50, 0);
-    assert_eq!(desk.told(), ["press 1", "release 1"]);
-    // The other's window, the part of it that lies over ours, and the bare desktop.
+    let mut fixture = Fixture::new();
+    fixture.focus(fixture.other.window);
+    fixture.point(50, 50, 0);
+    fixture.point(50, 50, 1);
+    fixture.point(50, 50, 0);
+    assert_eq!(fixture.take_events(), ["press 1", "release 1"]);
+    // The other's window, the part of it that covers ours, and the bare desktop.
     for (x, y) in [(150, 50), (100, 50), (400, 300)] {
-        desk.point(x, y, 0);
-        desk.point(x, y, 1);
-        desk.point(x, y, 0);
+        fixture.point(x, y, 0);
+        fixture.point(x, y, 1);
+        fixture.point(x, y, 0);
     }
-    assert_eq!(desk.told(), [""; 0]);
-    assert_eq!(desk.pointer(), (50, 50));
+    assert_eq!(fixture.take_events(), [""; 0]);
+    assert_eq!(fixture.pointer(), (50, 50));
     // Pressed outside and dragged in: not a press.
-    desk.point(150, 50, 1);
-    desk.point(60, 60, 1);
-    desk.point(60, 60, 0);
-    assert_eq!(desk.told(), [""; 0]);
-    assert_eq!(desk.pointer(), (60, 60));
-    // Pressed inside and dragged out: let go of, and the pointer stays.
-    desk.point(60, 60, 1);
-    desk.point(150, 50, 1);
-    desk.point(150, 50, 0);
-    assert_eq!(desk.told(), ["press 1", "release 1"]);
-    assert_eq!(desk.pointer(), (60, 60));
-    // Closed, ours is there no more.
-    desk.server.unmap_window(desk.window).expect("sent");
-    desk.server.sync().expect("sync");
-    desk.point(50, 50, 1);
-    desk.point(50, 50, 0);
-    desk.check_other_was_told_nothing();
+    fixture.point(150, 50, 1);
+    fixture.point(60, 60, 1);
+    fixture.point(60, 60, 0);
+    assert_eq!(fixture.take_events(), [""; 0]);
+    assert_eq!(fixture.pointer(), (60, 60));
+    // Pressed inside and dragged out: released, and the pointer stays.
+    fixture.point(60, 60, 1);
+    fixture.point(150, 50, 1);
+    fixture.point(150, 50, 0);
+    assert_eq!(fixture.take_events(), ["press 1", "release 1"]);
+    assert_eq!(fixture.pointer(), (60, 60));
+    // Our window is closed.
+    fixture.server.unmap_window(fixture.window).expect("sent");
+    fixture.server.sync().expect("sync");
+    fixture.point(50, 50, 1);
+    fixture.point(50, 50, 0);
+    fixture.check_other_was_told_nothing();
 }
 
 #[test]
 fn the_pointers_place_is_told_over_the_program_alone() {
-    let desk = Desk::new();
-    let mut watcher = Watcher::new(&desk.x.display);
-    let stop = Stop::new().expect("a pipe");
-    let mut free = Input::open(Some(&desk.x.display), &stop).expect("it opens");
+    let fixture = Fixture::new();
+    let mut watcher = Watcher::new(&fixture.x.display);
+    let cancel = CancelToken::new().expect("a pipe");
+    let mut free = Input::open(Some(&fixture.x.display), &cancel).expect("it opens");
     let whole = watcher.capture.size().rect();
     let monitors = watcher.capture.monitors();
     assert_eq!(monitors.iter().map(|m| m.rect).collect::<Vec<_>>(), [whole]);
-    // Ours; the other's window, the part of it that lies over ours, and the bare desktop.
+    // Ours; the other's window, the part of it that covers ours, and the bare desktop.
     for (place, told) in [
         ((50, 50), true),
         ((150, 50), false),
         ((100, 50), false),
         ((400, 300), false),
     ] {
-        free.pointer(place.0, place.1, 0).expect("moved");
+        free.send_pointer(place.0, place.1, 0).expect("moved");
         free.flush().expect("flushed");
-        while desk.pointer() != (place.0 as i16, place.1 as i16) {
+        while fixture.pointer() != (place.0 as i16, place.1 as i16) {
             std::thread::yield_now();
         }
-        let seen = watcher.capture.look_at_pointer().expect("an answer");
+        let seen = watcher.capture.query_pointer().expect("an answer");
         assert_eq!(seen, told.then_some(place));
     }
 }
 
 #[test]
 fn keys_reach_the_program_alone() {
-    let mut desk = Desk::new();
-    desk.focus(desk.other.window);
-    desk.tap(u32::from('a'));
-    desk.input
-        .scancode(0x1e, u32::from('a'), true)
+    let mut fixture = Fixture::new();
+    fixture.focus(fixture.other.window);
+    fixture.tap(u32::from('a'));
+    fixture
+        .input
+        .send_scancode(0x1e, u32::from('a'), true)
         .expect("pressed");
-    desk.input
-        .scancode(0x1e, u32::from('a'), false)
+    fixture
+        .input
+        .send_scancode(0x1e, u32::from('a'), false)
         .expect("let go of");
-    assert_eq!(desk.told(), [""; 0]);
-    desk.focus(desk.window);
-    desk.tap(u32::from('a'));
-    assert_eq!(desk.told()[..2], ["key", "key up"]);
-    // Where the focus follows the pointer.
-    desk.focus(1);
-    desk.point(50, 50, 0);
-    desk.tap(u32::from('b'));
-    assert_eq!(desk.told()[..2], ["key", "key up"]);
-    desk.focus(desk.other.window);
-    desk.check_other_was_told_nothing();
+    assert_eq!(fixture.take_events(), [""; 0]);
+    fixture.focus(fixture.window);
+    fixture.tap(u32::from('a'));
+    assert_eq!(fixture.take_events()[..2], ["key", "key up"]);
+    // The focus follows the pointer.
+    fixture.focus(1);
+    fixture.point(50, 50, 0);
+    fixture.tap(u32::from('b'));
+    assert_eq!(fixture.take_events()[..2], ["key", "key up"]);
+    fixture.focus(fixture.other.window);
+    fixture.check_other_was_told_nothing();
 }
 
 #[test]
 fn what_the_program_copies_is_taken_and_no_more() {
     let x = Xvfb::start("640x480x24", &[]);
-    let stop = Stop::new().expect("a pipe");
-    let program = Program::of(&[std::process::id()]);
-    let mut watched = Clipboard::of_program(Some(&x.display), &program, &stop).expect("it opens");
-    let mut own = Clipboard::open(Some(&x.display), &stop).expect("it opens");
-    let mut other = Other::start("the_other_program_copies", &x.display, 0);
-    other.tell("copy");
+    let cancel = CancelToken::new().expect("a pipe");
+    let app = SharedApp::from_pids(&[std::process::id()]);
+    let mut watched =
+        Clipboard::open_filtered(Some(&x.display), Some(&app), &cancel).expect("it opens");
+    let mut own = Clipboard::open(Some(&x.display), &cancel).expect("it opens");
+    let mut other = OtherProgram::start("the_other_program_copies", &x.display, 0);
+    other.send_line("copy");
     other.wait_for("copied");
     assert_eq!(watched.pump().expect("the server lives"), None);
     other.wait_for("answered");

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use etatuki_backend_api::{
     Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
 };
-use etatuki_screen::{Capture, Input, Program, ScreenError, Stop};
+use etatuki_screen::{CancelToken, Capture, Input, ScreenError, SharedApp};
 
 use crate::server::{ServeError, serve};
 use crate::share::Share;
@@ -40,9 +40,9 @@ impl Backend for Ecom {
 
     fn probe(&self) -> Result<Probe, Unusable> {
         let look = || {
-            let stop = Stop::new()?;
-            Capture::open(self.display(), &stop)?;
-            Input::open(self.display(), &stop)
+            let cancel = CancelToken::new()?;
+            Capture::open(self.display(), &cancel)?;
+            Input::open(self.display(), &cancel)
         };
         match look() {
             Ok(_) => Ok(Probe {
@@ -94,7 +94,7 @@ impl Backend for Ecom {
         let Some(share) = self.share().clone() else {
             return Err(Failure::caller("not-open", "limit before open"));
         };
-        share.limit(Program::of(pids));
+        share.restrict_to_app(SharedApp::from_pids(pids));
         Ok(())
     }
 

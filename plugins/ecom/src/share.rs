@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use etatuki_screen::{Program, Stop};
+use etatuki_screen::{CancelToken, SharedApp};
 
 /// One shared screen. Clones are the same one; any thread may use them.
 #[derive(Clone, Debug)]
@@ -16,9 +16,9 @@ struct Inner {
     display: Option<String>,
     view: AtomicBool,
     control: AtomicBool,
-    /// What alone is shared; everything when there is none.
-    program: OnceLock<Program>,
-    stop: Stop,
+    /// The only program that is shared; empty for the whole screen.
+    app: OnceLock<SharedApp>,
+    cancel: CancelToken,
     /// A byte in this pipe says: look at the permissions again.
     wake: (PipeReader, PipeWriter),
 }
@@ -38,8 +38,8 @@ impl Share {
             display: display.map(str::to_owned),
             view: AtomicBool::new(false),
             control: AtomicBool::new(false),
-            program: OnceLock::new(),
-            stop: Stop::new()?,
+            app: OnceLock::new(),
+            cancel: CancelToken::new()?,
             wake,
         })))
     }
@@ -52,15 +52,16 @@ impl Share {
         let _ = (&self.0.wake.1).write(&[0]);
     }
 
-    /// Shares nothing but this program, with every client that is served from now on, for good.
-    pub fn limit(&self, program: Program) {
-        // A second one could only widen it.
-        let _ = self.0.program.set(program);
+    /// Restricts the share to one program, for every client that is served from now on. Further calls
+    /// change nothing.
+    pub fn restrict_to_app(&self, app: SharedApp) {
+        // A second app could only show more.
+        let _ = self.0.app.set(app);
     }
 
     /// Ends [`serve`](crate::serve), now and for good.
     pub fn stop(&self) {
-        self.0.stop.stop();
+        self.0.cancel.cancel();
     }
 
     pub(crate) fn display(&self) -> Option<&str> {
@@ -75,12 +76,12 @@ impl Share {
         self.0.control.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn program(&self) -> Option<&Program> {
-        self.0.program.get()
+    pub(crate) fn app(&self) -> Option<&SharedApp> {
+        self.0.app.get()
     }
 
-    pub(crate) fn stop_switch(&self) -> &Stop {
-        &self.0.stop
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.0.cancel
     }
 
     /// Readable when the permissions have changed.

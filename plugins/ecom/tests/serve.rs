@@ -16,7 +16,7 @@ use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, Rectangle, ServerMessage,
     ServerParser, encoding,
 };
-use etatuki_screen::{Clipboard, Stop};
+use etatuki_screen::{CancelToken, Clipboard};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::xproto::*;
@@ -677,7 +677,7 @@ fn the_clipboard_goes_both_ways_with_control_only() {
 /// For a client with these encodings: what it sends, what is pasted then, and what it hears of "där €".
 fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
     let mut stage = Stage::new("640x480x24", encodings);
-    let stop = Stop::new().expect("a pipe");
+    let stop = CancelToken::new().expect("a pipe");
     let mut desk = Clipboard::open(Some(&stage.x.display), &stop).expect("a clipboard");
     stage
         .viewer

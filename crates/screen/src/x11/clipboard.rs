@@ -1,7 +1,7 @@
 //! The CLIPBOARD selection: text that the customer copied, and text that is offered for pasting.
 //!
-//! ICCCM sections 2.2 to 2.7: who owns a selection hands its content out on request, in the form that
-//! is asked for; large content comes in pieces (INCR). XFIXES tells of new owners.
+//! ICCCM sections 2.2 to 2.7: the owner of a selection converts its content to the requested
+//! target; large content comes in chunks (INCR). XFIXES reports new owners.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,14 +17,14 @@ use x11rb::protocol::xproto::{
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_FROM_PARENT, CURRENT_TIME, NONE};
 
+use super::app_filter::AppFilter;
 use super::connection::{Connection, Server};
-use super::scope::Scope;
+use crate::cancel::CancelToken;
 use crate::error::ScreenError;
-use crate::program::Program;
-use crate::stop::Stop;
+use crate::shared_app::SharedApp;
 
-/// Bytes of text that are taken from other programs or offered to them; more is left alone.
-const MOST: usize = 1 << 20;
+/// Maximum length of a text in bytes, copied or offered; longer ones are ignored.
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 x11rb::atom_manager! {
     Atoms: AtomsCookie {
@@ -33,7 +33,7 @@ x11rb::atom_manager! {
         UTF8_STRING,
         INCR,
         PLAIN: b"text/plain;charset=utf-8",
-        // Where other programs put what we asked for.
+        // Our window's properties into which other programs write the requested text.
         PASTE_A: b"ETATUKI_PASTE_A",
         PASTE_B: b"ETATUKI_PASTE_B",
         PASTE_C: b"ETATUKI_PASTE_C",
@@ -41,64 +41,63 @@ x11rb::atom_manager! {
     }
 }
 
-/// The clipboard of an X display, from the moment on when it is opened: what was copied before stays private.
+/// The clipboard of an X display, from the moment it is opened: text that was copied before stays
+/// private.
 #[derive(Debug)]
 pub struct Clipboard {
     connection: Connection,
+    /// Our window, which owns the selection while we offer a text.
     window: Window,
     atoms: Atoms,
-    /// What we offer, while we own the selection.
+    /// The text that we offer, while we own the selection.
     offered: Option<String>,
-    /// How often we have asked.
-    asked: u8,
-    /// What has come of a text that is sent in pieces; `None` in it when it became too long.
-    pieces: Option<Option<Vec<u8>>>,
-    /// What everybody copies is taken when there is none.
-    limit: Option<Scope>,
+    /// The number of requests for a text so far, wrapping; selects the property.
+    request_count: u8,
+    /// The text that is arriving in chunks.
+    incoming: Option<IncrTransfer>,
+    /// The only program whose text is read; `None` for any.
+    filter: Option<AppFilter>,
+}
+
+/// An INCR transfer under way.
+#[derive(Debug)]
+enum IncrTransfer {
+    Collecting(Vec<u8>),
+    /// The text is too long or malformed; further chunks are dropped.
+    Rejected,
 }
 
 impl Clipboard {
     /// Starts to watch the clipboard of `display` (`$DISPLAY` when `None`).
     ///
     /// # Errors
-    /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XFIXES, or what ended the wait.
-    pub fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
-        Self::open_limited(display, None, stop)
+    /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XFIXES, or the error that
+    /// ended the wait.
+    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
+        Self::open_filtered(display, None, cancel)
     }
 
-    /// As [`open`](Self::open), but what is copied is taken from `program` alone. What is offered can be
-    /// pasted by whoever the customer pastes it into.
+    /// As [`open`](Self::open). With an `app`, text is read from that program alone. Offered text
+    /// can be pasted into any program.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
-    pub fn of_program(
+    pub fn open_filtered(
         display: Option<&str>,
-        program: &Program,
-        stop: &Stop,
+        app: Option<&SharedApp>,
+        cancel: &CancelToken,
     ) -> Result<Self, ScreenError> {
-        Self::open_limited(display, Some(program), stop)
-    }
-
-    fn open_limited(
-        display: Option<&str>,
-        program: Option<&Program>,
-        stop: &Stop,
-    ) -> Result<Self, ScreenError> {
-        let connection = Connection::open(display, stop)?;
-        if !connection.has("XFIXES")? {
-            return Err(ScreenError::Unsupported(
-                "the X server has no XFIXES extension".into(),
-            ));
-        }
+        let connection = Connection::open(display, cancel)?;
+        connection.require_extensions(&["XFIXES"])?;
         let server = &connection.server;
         server.xfixes_query_version(5, 0)?.reply()?;
         let atoms = Atoms::new(server)?.reply()?;
-        let window = make_window(server, connection.screen().root)?;
+        let window = create_selection_window(server, connection.screen().root)?;
         let new_owners = SelectionEventMask::SET_SELECTION_OWNER;
         server.xfixes_select_selection_input(window, atoms.CLIPBOARD, new_owners)?;
         server.flush()?;
-        let limit = match program {
-            Some(program) => Some(Scope::new(&connection, program, HashMap::new())?),
+        let filter = match app {
+            Some(app) => Some(AppFilter::new(&connection, app, HashMap::new())?),
             None => None,
         };
         Ok(Self {
@@ -106,18 +105,18 @@ impl Clipboard {
             window,
             atoms,
             offered: None,
-            asked: 0,
-            pieces: None,
-            limit,
+            request_count: 0,
+            incoming: None,
+            filter,
         })
     }
 
-    /// Offers a text to whoever pastes. One above 1 MiB is not offered.
+    /// Offers a text for pasting. One above 1 MiB is not offered.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn offer(&mut self, text: String) -> Result<(), ScreenError> {
-        if text.len() > MOST {
+        if text.len() > MAX_TEXT_BYTES {
             return Ok(());
         }
         self.offered = Some(text);
@@ -129,15 +128,15 @@ impl Clipboard {
         Ok(self.connection.server.flush()?)
     }
 
-    /// Takes in what the server has said; gives the text that somebody copied, the latest only. Never
-    /// waits for news.
+    /// Processes the events that have arrived. Returns the latest text that was copied. Never waits
+    /// for another program.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn pump(&mut self) -> Result<Option<String>, ScreenError> {
         let mut copied = None;
         while let Some(event) = self.connection.server.poll_for_event()? {
-            if let Some(bytes) = self.take_in(event)? {
+            if let Some(bytes) = self.on_event(event)? {
                 copied = String::from_utf8(bytes).ok().or(copied);
             }
         }
@@ -145,51 +144,55 @@ impl Clipboard {
         Ok(copied)
     }
 
-    fn take_in(&mut self, event: Event) -> Result<Option<Vec<u8>>, ScreenError> {
+    /// Returns a text that has arrived completely.
+    fn on_event(&mut self, event: Event) -> Result<Option<Vec<u8>>, ScreenError> {
         match event {
             Event::XfixesSelectionNotify(e) if e.owner != self.window && e.owner != NONE => {
-                self.ask_if_allowed(e.timestamp)?
+                self.request_text_if_allowed(e.timestamp)?
             }
-            Event::SelectionNotify(e) if e.property == self.property() => return self.receive(),
+            Event::SelectionNotify(e) if e.property == self.text_property() => {
+                return self.on_text_ready();
+            }
             Event::PropertyNotify(e)
                 if e.state == Property::NEW_VALUE
-                    && e.atom == self.property()
-                    && self.pieces.is_some() =>
+                    && e.atom == self.text_property()
+                    && self.incoming.is_some() =>
             {
-                return self.receive_piece();
+                return self.on_incr_chunk();
             }
-            Event::SelectionRequest(e) => self.answer(&e)?,
+            Event::SelectionRequest(e) => self.serve_request(&e)?,
             Event::SelectionClear(_) => self.offered = None,
             _ => {}
         }
         Ok(None)
     }
 
-    /// Asks whoever owns the selection at that very moment, if that is the program, or anybody may be asked.
-    fn ask_if_allowed(&mut self, time: u32) -> Result<(), ScreenError> {
-        if self.limit.is_none() {
-            return self.ask(time);
+    /// Requests the text from the selection's owner. With app sharing, only if the program owns it
+    /// at that moment.
+    fn request_text_if_allowed(&mut self, time: u32) -> Result<(), ScreenError> {
+        if self.filter.is_none() {
+            return self.request_text(time);
         }
-        self.connection.hold()?;
+        self.connection.grab_server()?;
         let selection = self.atoms.CLIPBOARD;
-        let asked = self.connection.server.get_selection_owner(selection)?;
-        let owner = asked.reply()?.owner;
-        let owns = match &mut self.limit {
-            Some(scope) if owner != NONE => scope.owns(&self.connection.server, owner)?,
+        let query = self.connection.server.get_selection_owner(selection)?;
+        let owner = query.reply()?.owner;
+        let is_app = match &mut self.filter {
+            Some(filter) if owner != NONE => filter.owns_window(&self.connection.server, owner)?,
             _ => false,
         };
-        if owns {
-            self.ask(time)?;
+        if is_app {
+            self.request_text(time)?;
         }
-        self.connection.let_go()
+        self.connection.ungrab_server()
     }
 
-    /// Asks for the text, in another place than the last few times: what is still on its way there is
-    /// no longer wanted.
-    fn ask(&mut self, time: u32) -> Result<(), ScreenError> {
-        self.pieces = None;
-        self.asked = self.asked.wrapping_add(1);
-        let (window, property) = (self.window, self.property());
+    /// Requests the text, in another property than the last three times: text that is still
+    /// arriving there is no longer wanted.
+    fn request_text(&mut self, time: u32) -> Result<(), ScreenError> {
+        self.incoming = None;
+        self.request_count = self.request_count.wrapping_add(1);
+        let (window, property) = (self.window, self.text_property());
         let Atoms {
             CLIPBOARD,
             UTF8_STRING,
@@ -201,8 +204,8 @@ impl Clipboard {
         Ok(())
     }
 
-    /// Where the text that was asked for last comes.
-    fn property(&self) -> Atom {
+    /// Returns the property of the latest request.
+    fn text_property(&self) -> Atom {
         let Atoms {
             PASTE_A,
             PASTE_B,
@@ -210,38 +213,42 @@ impl Clipboard {
             PASTE_D,
             ..
         } = self.atoms;
-        [PASTE_A, PASTE_B, PASTE_C, PASTE_D][usize::from(self.asked % 4)]
+        [PASTE_A, PASTE_B, PASTE_C, PASTE_D][usize::from(self.request_count % 4)]
     }
 
-    /// The text has come, or is about to come in pieces.
-    fn receive(&mut self) -> Result<Option<Vec<u8>>, ScreenError> {
+    /// Reads the requested text, or begins an INCR transfer.
+    fn on_text_ready(&mut self) -> Result<Option<Vec<u8>>, ScreenError> {
         let property = self.take_property()?;
         if property.type_ == self.atoms.INCR {
-            self.pieces = Some(Some(Vec::new()));
+            self.incoming = Some(IncrTransfer::Collecting(Vec::new()));
             return Ok(None);
         }
-        Ok(whole(&property).then_some(property.value))
+        Ok(is_whole_text(&property).then_some(property.value))
     }
 
-    /// Another piece; an empty one is the end.
-    fn receive_piece(&mut self) -> Result<Option<Vec<u8>>, ScreenError> {
+    /// Reads another chunk; an empty one ends the transfer.
+    fn on_incr_chunk(&mut self) -> Result<Option<Vec<u8>>, ScreenError> {
         let property = self.take_property()?;
         if property.value.is_empty() {
-            return Ok(self.pieces.take().flatten());
-        }
-        let fits = |text: &Vec<u8>| whole(&property) && text.len() + property.value.len() <= MOST;
-        if let Some(pieces) = &mut self.pieces {
-            *pieces = pieces.take().filter(fits).map(|mut text| {
-                text.extend_from_slice(&property.value);
-                text
+            return Ok(match self.incoming.take() {
+                Some(IncrTransfer::Collecting(text)) => Some(text),
+                Some(IncrTransfer::Rejected) | None => None,
             });
+        }
+        if let Some(IncrTransfer::Collecting(text)) = &mut self.incoming {
+            let fits = text.len() + property.value.len() <= MAX_TEXT_BYTES;
+            if is_whole_text(&property) && fits {
+                text.extend_from_slice(&property.value);
+            } else {
+                self.incoming = Some(IncrTransfer::Rejected);
+            }
         }
         Ok(None)
     }
 
-    /// Reads our property and deletes it, which tells the other program to go on.
+    /// Reads and deletes our property; the deletion tells the other program to continue.
     fn take_property(&self) -> Result<GetPropertyReply, ScreenError> {
-        let (server, property) = (&self.connection.server, self.property());
+        let (server, property) = (&self.connection.server, self.text_property());
         let reply = server
             .get_property(
                 false,
@@ -249,23 +256,23 @@ impl Clipboard {
                 property,
                 AtomEnum::ANY,
                 0,
-                (MOST / 4) as u32,
+                (MAX_TEXT_BYTES / 4) as u32,
             )?
             .reply()?;
         server.delete_property(self.window, property)?;
         Ok(reply)
     }
 
-    /// Another program pastes what we offer.
-    fn answer(&self, request: &SelectionRequestEvent) -> Result<(), ScreenError> {
+    /// Hands the offered text to a program that pastes it.
+    fn serve_request(&self, request: &SelectionRequestEvent) -> Result<(), ScreenError> {
         // ICCCM 2.2: an obsolete requestor gives no property, and means the target's name.
         let property = if request.property == NONE {
             request.target
         } else {
             request.property
         };
-        let given = match &self.offered {
-            Some(text) => self.give(request, property, text)?,
+        let is_written = match &self.offered {
+            Some(text) => self.write_target(request, property, text)?,
             None => false,
         };
         let event = SelectionNotifyEvent {
@@ -275,7 +282,7 @@ impl Clipboard {
             requestor: request.requestor,
             selection: request.selection,
             target: request.target,
-            property: if given { property } else { NONE },
+            property: if is_written { property } else { NONE },
         };
         self.connection
             .server
@@ -283,7 +290,9 @@ impl Clipboard {
         Ok(())
     }
 
-    fn give(
+    /// Writes the text, converted to the requested target, to the requestor's property. Returns
+    /// false for an unknown target.
+    fn write_target(
         &self,
         request: &SelectionRequestEvent,
         property: Atom,
@@ -322,13 +331,13 @@ impl AsFd for Clipboard {
     }
 }
 
-/// Text, and all of it.
-fn whole(property: &GetPropertyReply) -> bool {
+/// Whether the property is text, and was read to its end.
+fn is_whole_text(property: &GetPropertyReply) -> bool {
     property.format == 8 && property.bytes_after == 0
 }
 
-/// A window that is never shown: selections belong to windows.
-fn make_window(server: &Server, root: Window) -> Result<Window, ScreenError> {
+/// Creates a window that is never shown: selections belong to windows.
+fn create_selection_window(server: &Server, root: Window) -> Result<Window, ScreenError> {
     let window = server.generate_id()?;
     let events = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
     let (class, visual) = (WindowClass::INPUT_ONLY, COPY_FROM_PARENT);

@@ -1,4 +1,4 @@
-//! A connection to an X server on which no wait is endless.
+//! A connection to an X server whose waits all end: by reply, cancellation or time-out.
 
 use std::cell::Cell;
 use std::io;
@@ -20,107 +20,131 @@ use x11rb::rust_connection::{DefaultStream, PollMode, RustConnection, Stream};
 use x11rb::utils::RawFdContainer;
 use x11rb::wrapper::ConnectionExt as _;
 
+use crate::cancel::CancelToken;
 use crate::error::ScreenError;
-use crate::stop::Stop;
 
-/// How long the X server may take to answer. Programs that grab the whole server (a window manager
-/// while a window is dragged) make everybody else wait, and are no reason to end a session.
-const PATIENCE: Timespec = Timespec {
+/// The time-out of a reply. It is long because a program that grabs the server (a window manager
+/// while a window is dragged) makes everybody else wait, which is no reason to end a session.
+const REPLY_TIMEOUT: Timespec = Timespec {
     tv_sec: 20,
     tv_nsec: 0,
 };
 
-/// How long a server may take to hear our last words, during which [`Stop`] doesn't count.
-const LAST_WORDS: Timespec = Timespec {
+/// The time-out of [`Connection::run_cleanup`], during which the [`CancelToken`] doesn't count.
+const CLEANUP_TIMEOUT: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
 
-/// How long a host may take to accept a connection.
-const FAR_AWAY: Duration = Duration::from_secs(5);
+/// The time-out of a TCP connection to a display on another machine.
+const TCP_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What requests are made on.
-pub(super) type Server = RustConnection<Watched>;
+/// The connection on which x11rb makes requests.
+pub(super) type Server = RustConnection<CancellableStream>;
 
-/// A connection and the screen on it that is shared.
+/// A connection, and the screen on it that is shared.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) server: Server,
     screen: usize,
-    /// How often the server was grabbed and not let go of yet.
-    grabs: Cell<u32>,
+    /// Server grabs that are not released yet.
+    grab_depth: Cell<u32>,
 }
 
 impl Connection {
     /// Connects to `display`, or to `$DISPLAY`.
-    pub(super) fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
+    ///
+    /// # Errors
+    /// [`ScreenError::NoDisplay`] or [`ScreenError::Cancelled`].
+    pub(super) fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
         let missing = |reason: String| ScreenError::NoDisplay {
-            display: name_of(display),
+            display: display_name(display),
             reason,
         };
         let parsed = parse_display(display).map_err(|e| missing(e.to_string()))?;
         let screen = usize::from(parsed.screen);
-        let server = connect(&parsed, stop).map_err(|error| match error {
-            ConnectError::IoError(e) if stop.is_stopped() || is_stop(&e) => ScreenError::Stopped,
+        let server = connect(&parsed, cancel).map_err(|error| match error {
+            ConnectError::IoError(e) if cancel.is_cancelled() || is_cancellation(&e) => {
+                ScreenError::Cancelled
+            }
             error => missing(error.to_string()),
         })?;
         Ok(Self {
             server,
             screen,
-            grabs: Cell::new(0),
+            grab_depth: Cell::new(0),
         })
     }
 
-    /// The number of the screen that is shared.
-    pub(super) fn number(&self) -> usize {
+    /// Returns the number of the shared screen.
+    pub(super) fn screen_number(&self) -> usize {
         self.screen
     }
 
-    /// Nobody but us changes anything on the server until [`let_go`](Self::let_go), once for each of these.
-    /// A connection that ends lets go too.
-    pub(super) fn hold(&self) -> Result<(), ScreenError> {
-        if self.grabs.get() == 0 {
+    /// Grabs the server: no other client changes anything until
+    /// [`ungrab_server`](Self::ungrab_server). Grabs nest. The end of the connection ends the grab.
+    pub(super) fn grab_server(&self) -> Result<(), ScreenError> {
+        if self.grab_depth.get() == 0 {
             self.server.grab_server()?;
         }
-        self.grabs.set(self.grabs.get() + 1);
+        self.grab_depth.set(self.grab_depth.get() + 1);
         Ok(())
     }
 
-    /// See [`hold`](Self::hold).
-    pub(super) fn let_go(&self) -> Result<(), ScreenError> {
-        self.grabs.set(self.grabs.get().saturating_sub(1));
-        if self.grabs.get() == 0 {
+    /// Ends one [`grab_server`](Self::grab_server).
+    pub(super) fn ungrab_server(&self) -> Result<(), ScreenError> {
+        self.grab_depth.set(self.grab_depth.get().saturating_sub(1));
+        if self.grab_depth.get() == 0 {
             self.server.ungrab_server()?;
             self.server.flush()?;
         }
         Ok(())
     }
 
-    /// The screen that is shared, as it was when the connection was made.
+    /// Returns the shared screen, as it was when the connection was made.
     pub(super) fn screen(&self) -> &Screen {
         &self.server.setup().roots[self.screen]
     }
 
-    /// Has everything that `say` asks for carried out, also when stopped: the answer to one more request
-    /// is awaited, for what still lies in a connection's buffer when it is closed may never be read.
-    pub(super) fn last_words(
+    /// Makes `requests` and waits until the server has carried them out, also when cancelled. The
+    /// wait is a round trip: a server may never read the bytes that lie in its buffer when a
+    /// connection is closed.
+    pub(super) fn run_cleanup(
         &self,
-        say: impl FnOnce(&Server) -> Result<(), ScreenError>,
+        requests: impl FnOnce(&Server) -> Result<(), ScreenError>,
     ) -> Result<(), ScreenError> {
-        let hurried = &self.server.stream().hurried;
-        hurried.store(true, Ordering::Relaxed);
-        let heard = say(&self.server).and_then(|()| Ok(self.server.sync()?));
-        hurried.store(false, Ordering::Relaxed);
-        heard
+        let in_cleanup = &self.server.stream().in_cleanup;
+        in_cleanup.store(true, Ordering::Relaxed);
+        let result = requests(&self.server).and_then(|()| Ok(self.server.sync()?));
+        in_cleanup.store(false, Ordering::Relaxed);
+        result
     }
 
-    /// What the server told about itself.
+    /// Returns the server's description of itself.
     pub(super) fn setup(&self) -> &Setup {
         self.server.setup()
     }
 
+    /// Checks that the server has all of these extensions.
+    ///
+    /// # Errors
+    /// [`ScreenError::Unsupported`] names the first that is missing.
+    pub(super) fn require_extensions(
+        &self,
+        extensions: &[&'static str],
+    ) -> Result<(), ScreenError> {
+        for extension in extensions {
+            if !self.has_extension(extension)? {
+                return Err(ScreenError::Unsupported(format!(
+                    "the X server has no {extension} extension"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the server has an extension.
-    pub(super) fn has(&self, extension: &'static str) -> Result<bool, ScreenError> {
+    pub(super) fn has_extension(&self, extension: &'static str) -> Result<bool, ScreenError> {
         Ok(self.server.extension_information(extension)?.is_some())
     }
 }
@@ -131,89 +155,95 @@ impl AsFd for Connection {
     }
 }
 
-fn name_of(display: Option<&str>) -> String {
+fn display_name(display: Option<&str>) -> String {
     display.map_or_else(
         || std::env::var("DISPLAY").unwrap_or_else(|_| "(DISPLAY is not set)".into()),
         str::to_owned,
     )
 }
 
-/// Tries the addresses that the display's name stands for, one after the other.
-fn connect(display: &ParsedDisplay, stop: &Stop) -> Result<Server, ConnectError> {
-    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+/// Connects to the first address of the display that accepts.
+fn connect(display: &ParsedDisplay, cancel: &CancelToken) -> Result<Server, ConnectError> {
+    let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for address in display.connect_instruction() {
-        match reach(&address) {
+        match connect_address(&address) {
             Ok((inner, (family, peer))) => {
                 let (name, data) = get_auth(family, &peer, display.display)
                     .ok()
                     .flatten()
                     .unwrap_or_default();
-                let watched = Watched {
+                let stream = CancellableStream {
                     inner,
-                    stop: stop.clone(),
-                    hurried: AtomicBool::new(false),
+                    cancel: cancel.clone(),
+                    in_cleanup: AtomicBool::new(false),
                 };
                 return RustConnection::connect_to_stream_with_auth_info(
-                    watched,
+                    stream,
                     display.screen.into(),
                     name,
                     data,
                 );
             }
-            Err(error) => refused = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(refused.into())
+    Err(last_error.into())
 }
 
-/// Connects to one address. A name may stand for several; a host that doesn't answer is given up.
-fn reach(address: &ConnectAddress<'_>) -> io::Result<(DefaultStream, (Family, Vec<u8>))> {
+/// Connects to one address. A host name may have several IP addresses; each has a time-out.
+fn connect_address(address: &ConnectAddress<'_>) -> io::Result<(DefaultStream, (Family, Vec<u8>))> {
     let ConnectAddress::Hostname(host, port) = address else {
         return DefaultStream::connect(address);
     };
-    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for address in (*host, *port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, FAR_AWAY) {
+        match TcpStream::connect_timeout(&address, TCP_CONNECT_TIMEOUT) {
             Ok(stream) => return DefaultStream::from_tcp_stream(stream),
-            Err(error) => refused = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(refused)
+    Err(last_error)
 }
 
-/// The stream of a connection, which gives up when stopped or when the server is silent for too long.
+/// The stream of a connection. Its waits fail when cancelled, or when the server is silent for too
+/// long.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct CancellableStream {
     inner: DefaultStream,
-    stop: Stop,
-    /// Whether these are [`Connection::last_words`].
-    hurried: AtomicBool,
+    cancel: CancelToken,
+    /// Whether [`Connection::run_cleanup`] is under way.
+    in_cleanup: AtomicBool,
 }
 
-impl Stream for Watched {
+impl Stream for CancellableStream {
     fn poll(&self, mode: PollMode) -> io::Result<()> {
         let mut wanted = PollFlags::empty();
         wanted.set(PollFlags::IN, mode.readable());
         wanted.set(PollFlags::OUT, mode.writable());
-        let mut hurried = self.hurried.load(Ordering::Relaxed);
+        let mut in_cleanup = self.in_cleanup.load(Ordering::Relaxed);
         loop {
             let mut fds = [
                 PollFd::new(&self.inner, wanted),
-                PollFd::new(&self.stop, PollFlags::IN),
+                PollFd::new(&self.cancel, PollFlags::IN),
             ];
-            let (fds, limit) = if hurried {
-                (&mut fds[..1], &LAST_WORDS)
+            let (fds, limit) = if in_cleanup {
+                (&mut fds[..1], &CLEANUP_TIMEOUT)
             } else {
-                (&mut fds[..], &PATIENCE)
+                (&mut fds[..], &REPLY_TIMEOUT)
             };
             match poll(fds, Some(limit)) {
                 Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(_) if fds.get(1).is_some_and(|stop| !stop.revents().is_empty()) => {
-                    // A request that is cut off would confuse all that come after it, last words too.
+                Ok(_)
+                    if fds
+                        .get(1)
+                        .is_some_and(|cancel| !cancel.revents().is_empty()) =>
+                {
+                    // A request that is cut off would garble all later ones, those of the cleanup
+                    // too.
                     if !mode.writable() {
-                        return Err(io::Error::other(StoppedWhileWaiting));
+                        return Err(io::Error::other(CancelledWhileWaiting));
                     }
-                    hurried = true;
+                    in_cleanup = true;
                 }
                 Ok(_) | Err(Errno::INTR) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -238,21 +268,21 @@ impl Stream for Watched {
     }
 }
 
-/// What an `io::Error` carries when a wait was cut short by [`Stop`].
+/// The source of an `io::Error` when a [`CancelToken`] ended the wait.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped")]
-struct StoppedWhileWaiting;
+struct CancelledWhileWaiting;
 
-fn is_stop(error: &io::Error) -> bool {
+fn is_cancellation(error: &io::Error) -> bool {
     error
         .get_ref()
-        .is_some_and(|inner| inner.is::<StoppedWhileWaiting>())
+        .is_some_and(|inner| inner.is::<CancelledWhileWaiting>())
 }
 
 impl From<ConnectionError> for ScreenError {
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::IoError(e) if is_stop(&e) => Self::Stopped,
+            ConnectionError::IoError(e) if is_cancellation(&e) => Self::Cancelled,
             ConnectionError::IoError(e) if e.kind() == io::ErrorKind::TimedOut => {
                 Self::Lost("it doesn't answer any more".into())
             }

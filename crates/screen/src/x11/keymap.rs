@@ -1,8 +1,8 @@
-//! The keyboard's layout: which key, with which modifiers, gives a keysym.
+//! The keyboard layout: which key, with which modifiers, gives a keysym.
 //!
-//! A copy of the server's XKB map ("The X Keyboard Extension: Protocol Specification", section 12):
-//! each key has groups (layouts), each group a type, and the type says which modifiers choose which of
-//! the key's symbols. [`Keymap::stroke`] searches it; asking the server is all in [`Keymap::read`].
+//! A copy of the server's XKB map ("The X Keyboard Extension: Protocol Specification", section 12).
+//! Each key has groups (layouts), each group a type, and the type says which modifiers select which
+//! of the key's keysyms. [`Keymap::read`] fetches the map, [`Keymap::find_stroke`] searches it.
 
 use x11rb::protocol::xkb::{ConnectionExt as _, GetMapReply, KeySymMap, KeyType, MapPart};
 
@@ -10,60 +10,75 @@ use super::connection::Server;
 use crate::error::ScreenError;
 use crate::keysym;
 
-/// The eight modifiers of the core protocol, one bit each.
-pub(super) type Mods = u8;
+/// A set of the core protocol's eight modifiers, one bit each.
+pub(super) type Modifiers = u8;
 
-const SHIFT: u32 = 0xffe1;
-const SHIFT_RIGHT: u32 = 0xffe2;
-const LEVEL3: u32 = 0xfe03;
-const LEVEL5: u32 = 0xfe11;
+const XK_SHIFT_L: u32 = 0xffe1;
+const XK_SHIFT_R: u32 = 0xffe2;
+const XK_ISO_LEVEL3_SHIFT: u32 = 0xfe03;
+const XK_ISO_LEVEL5_SHIFT: u32 = 0xfe11;
 
-/// A layout, as the server had it when it was read.
+/// The server's keyboard layout at the time it was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keymap {
-    first: u8,
-    keys: Vec<Key>,
-    types: Vec<Type>,
-    /// What each keycode modifies, from `first` on.
-    modifies: Vec<Mods>,
-    /// A modifier that chooses symbols, and a key that gives it.
-    shifts: Vec<(Mods, u8)>,
+    min_keycode: u8,
+    keys: Vec<XkbKey>,
+    types: Vec<XkbType>,
+    /// The modifiers that each keycode gives, from `min_keycode` on.
+    modifier_map: Vec<Modifiers>,
+    /// The modifiers that select a level (Shift, ISO level 3 and 5), each with a key that gives it.
+    level_shifts: Vec<(Modifiers, u8)>,
 }
 
+/// One key's keysyms.
 #[derive(Clone, Debug, Default)]
-struct Key {
+struct XkbKey {
     groups: usize,
+    /// XKB's groupInfo, which says how groups beyond the key's own are mapped.
     out_of_range: u8,
     types: [u8; 4],
+    /// Keysyms of each group.
     width: usize,
-    symbols: Vec<u32>,
+    keysyms: Vec<u32>,
 }
 
+/// XKB's key type: the level that each set of modifiers selects.
 #[derive(Clone, Debug, Default)]
-struct Type {
-    mask: Mods,
-    levels: Vec<(Mods, usize)>,
+struct XkbType {
+    mask: Modifiers,
+    levels: Vec<(Modifiers, usize)>,
 }
 
-/// How the keyboard stands at this moment.
+/// The keyboard's group and modifiers at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// The layout in use, from 0.
+pub(super) struct KeyboardState {
+    /// The group (layout) in use, from 0.
     pub(super) group: u8,
     /// Modifiers in effect.
-    pub(super) mods: Mods,
-    /// Those of them that we could let go of, since only keys that we hold give them.
-    pub(super) ours: Mods,
+    pub(super) mods: Modifiers,
+    /// The modifiers in effect that only keys held by us give, so that we could release them.
+    pub(super) releasable: Modifiers,
 }
 
-/// What to press for a keysym.
+/// The key press that gives a keysym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stroke {
+pub(super) struct KeyStroke {
     pub(super) keycode: u8,
-    /// Modifiers to add while it is pressed.
-    pub(super) add: Mods,
-    /// Modifiers to take away while it is pressed.
-    pub(super) remove: Mods,
+    /// Modifiers to press for the stroke.
+    pub(super) add: Modifiers,
+    /// Modifiers to release for the stroke.
+    pub(super) remove: Modifiers,
+}
+
+impl KeyStroke {
+    /// Creates a stroke with the modifiers as they are.
+    pub(super) fn plain(keycode: u8) -> Self {
+        Self {
+            keycode,
+            add: 0,
+            remove: 0,
+        }
+    }
 }
 
 impl Keymap {
@@ -96,16 +111,18 @@ impl Keymap {
     }
 
     fn from_reply(reply: GetMapReply) -> Self {
-        let first = reply.min_key_code;
-        let keys = placed(
-            first,
+        let min_keycode = reply.min_key_code;
+        let keys = keys_from(
+            min_keycode,
             reply.first_key_sym,
             reply.map.syms_rtrn.unwrap_or_default(),
         );
-        let mut modifies = vec![0; keys.len()];
+        let mut modifier_map = vec![0; keys.len()];
         for entry in reply.map.modmap_rtrn.unwrap_or_default() {
-            if let Some(slot) = modifies.get_mut(usize::from(entry.keycode.wrapping_sub(first))) {
-                *slot = u16::from(entry.mods) as Mods;
+            if let Some(slot) =
+                modifier_map.get_mut(usize::from(entry.keycode.wrapping_sub(min_keycode)))
+            {
+                *slot = u16::from(entry.mods) as Modifiers;
             }
         }
         let types = reply
@@ -113,124 +130,127 @@ impl Keymap {
             .types_rtrn
             .unwrap_or_default()
             .iter()
-            .map(Type::from)
+            .map(XkbType::from)
             .collect();
         let mut map = Self {
-            first,
+            min_keycode,
             keys,
             types,
-            modifies,
-            shifts: Vec::new(),
+            modifier_map,
+            level_shifts: Vec::new(),
         };
-        map.shifts = map.find_shifts();
+        map.level_shifts = map.find_level_shifts();
         map
     }
 
-    /// How to type `keysym` with the fewest modifiers changed; `None` when the keyboard hasn't got it.
+    /// Returns the stroke that types `keysym` with the fewest modifiers changed; `None` when the
+    /// layout lacks it.
     ///
-    /// Keys that type no character (Tab, F1, Shift) are pressed as they are: Shift with Tab means just
-    /// that, although the layout has a symbol of its own for the two together.
-    pub(super) fn stroke(&self, keysym: u32, now: Standing) -> Option<Stroke> {
-        if keysym::is_function(keysym)
-            && let Some(keycode) = self.key_with_first(keysym, now.group)
+    /// Keys that type no character (Tab, F1, Shift) are pressed without a change of modifiers:
+    /// Shift with Tab means just that, although the layout has its own keysym for the two together.
+    pub(super) fn find_stroke(&self, keysym: u32, state: KeyboardState) -> Option<KeyStroke> {
+        if keysym::is_function_key(keysym)
+            && let Some(keycode) = self.key_with_base_keysym(keysym, state.group)
         {
-            return Some(Stroke {
-                keycode,
-                add: 0,
-                remove: 0,
-            });
+            return Some(KeyStroke::plain(keycode));
         }
-        let exactly = |symbol: u32| symbol == keysym;
-        self.search(exactly, now)
-            .or_else(|| self.search(|symbol| keysym::same(symbol, keysym), now))
+        let exactly = |candidate: u32| candidate == keysym;
+        self.search(exactly, state)
+            .or_else(|| self.search(|candidate| keysym::are_equivalent(candidate, keysym), state))
     }
 
-    /// What `keycode` gives as the keyboard stands.
-    fn symbol(&self, keycode: u8, now: Standing) -> Option<u32> {
-        self.symbol_at(self.key(keycode)?, now.group, now.mods)
+    /// Returns the keysym that `keycode` gives in this state.
+    fn keysym(&self, keycode: u8, state: KeyboardState) -> Option<u32> {
+        self.keysym_at(self.key(keycode)?, state.group, state.mods)
     }
 
-    /// Whether pressing `keycode` as the keyboard stands is pressing `keysym`.
-    pub(super) fn types(&self, keycode: u8, keysym: u32, now: Standing) -> bool {
+    /// Whether pressing `keycode` in this state types `keysym`.
+    pub(super) fn types_keysym(&self, keycode: u8, keysym: u32, state: KeyboardState) -> bool {
         let first = || {
             self.key(keycode)
-                .and_then(|key| self.symbol_at(key, now.group, 0))
+                .and_then(|key| self.keysym_at(key, state.group, 0))
         };
-        self.symbol(keycode, now)
-            .is_some_and(|s| keysym::same(s, keysym))
-            || keysym::is_function(keysym) && first() == Some(keysym)
+        self.keysym(keycode, state)
+            .is_some_and(|s| keysym::are_equivalent(s, keysym))
+            || keysym::is_function_key(keysym) && first() == Some(keysym)
     }
 
-    /// Whether a key gives `keysym` with whatever modifiers.
-    pub(super) fn gives(&self, keycode: u8, keysym: u32) -> bool {
-        self.key(keycode)
-            .is_some_and(|key| key.symbols.iter().any(|s| keysym::same(*s, keysym)))
+    /// Whether a key gives `keysym` on any level.
+    pub(super) fn has_keysym(&self, keycode: u8, keysym: u32) -> bool {
+        self.key(keycode).is_some_and(|key| {
+            key.keysyms
+                .iter()
+                .any(|s| keysym::are_equivalent(*s, keysym))
+        })
     }
 
-    /// The modifiers that a key gives while it is held.
-    pub(super) fn modifies(&self, keycode: u8) -> Mods {
-        self.modifies
-            .get(usize::from(keycode.wrapping_sub(self.first)))
+    /// Returns the modifiers that a key gives while it is held.
+    pub(super) fn modifiers_of(&self, keycode: u8) -> Modifiers {
+        self.modifier_map
+            .get(usize::from(keycode.wrapping_sub(self.min_keycode)))
             .copied()
             .unwrap_or(0)
     }
 
-    /// Whether a key is one that is held while others are pressed.
+    /// Whether a key is a modifier key.
     pub(super) fn is_modifier(&self, keycode: u8) -> bool {
-        self.modifies(keycode) != 0
+        self.modifiers_of(keycode) != 0
             || self
                 .key(keycode)
-                .and_then(|k| k.symbols.first())
+                .and_then(|k| k.keysyms.first())
                 .is_some_and(|s| keysym::is_modifier(*s))
     }
 
-    /// A key that gives `modifier` (one bit).
-    pub(super) fn key_for(&self, modifier: Mods) -> Option<u8> {
-        self.shifts
+    /// Returns a key that gives `modifier` (one bit).
+    pub(super) fn key_for_modifier(&self, modifier: Modifiers) -> Option<u8> {
+        self.level_shifts
             .iter()
             .find(|(mods, _)| *mods == modifier)
             .map(|(_, keycode)| *keycode)
     }
 
-    /// Whether the server has this keycode at all.
-    pub(super) fn has(&self, keycode: u8) -> bool {
+    /// Whether the server has this keycode.
+    pub(super) fn has_keycode(&self, keycode: u8) -> bool {
         self.key(keycode).is_some()
     }
 
-    /// Keys without any symbol or meaning, the last first: those are the least likely to be looked at.
-    pub(super) fn spare(&self) -> impl Iterator<Item = u8> + '_ {
-        let is_free = |keycode: &u8| {
-            self.modifies(*keycode) == 0
+    /// Returns the keycodes without keysyms and modifiers, the highest first: programs are least
+    /// likely to use those.
+    pub(super) fn unused_keycodes(&self) -> impl Iterator<Item = u8> + '_ {
+        let is_unused = |keycode: &u8| {
+            self.modifiers_of(*keycode) == 0
                 && self
                     .key(*keycode)
-                    .is_some_and(|key| key.symbols.iter().all(|s| *s == 0))
+                    .is_some_and(|key| key.keysyms.iter().all(|s| *s == 0))
         };
-        (self.first..=u8::MAX).rev().filter(is_free)
+        (self.min_keycode..=u8::MAX).rev().filter(is_unused)
     }
 
-    fn key_with_first(&self, keysym: u32, group: u8) -> Option<u8> {
-        let keys = self.keys.iter().zip(self.first..=u8::MAX);
+    /// Returns the keycode that gives `keysym` without modifiers.
+    fn key_with_base_keysym(&self, keysym: u32, group: u8) -> Option<u8> {
+        let keys = self.keys.iter().zip(self.min_keycode..=u8::MAX);
         keys.into_iter()
-            .find(|(key, _)| self.symbol_at(key, group, 0) == Some(keysym))
+            .find(|(key, _)| self.keysym_at(key, group, 0) == Some(keysym))
             .map(|(_, keycode)| keycode)
     }
 
-    fn search(&self, wanted: impl Fn(u32) -> bool, now: Standing) -> Option<Stroke> {
-        let mut best: Option<(u32, Stroke)> = None;
-        for (key, keycode) in self.keys.iter().zip(self.first..=u8::MAX) {
-            if !key.symbols.iter().any(|s| wanted(*s)) {
+    /// Returns the stroke with the fewest modifiers changed whose keysym is `wanted`.
+    fn search(&self, wanted: impl Fn(u32) -> bool, state: KeyboardState) -> Option<KeyStroke> {
+        let mut best: Option<(u32, KeyStroke)> = None;
+        for (key, keycode) in self.keys.iter().zip(self.min_keycode..=u8::MAX) {
+            if !key.keysyms.iter().any(|s| wanted(*s)) {
                 continue;
             }
-            for mods in self.reachable(now) {
-                if !self.symbol_at(key, now.group, mods).is_some_and(&wanted) {
+            for mods in self.reachable_modifiers(state) {
+                if !self.keysym_at(key, state.group, mods).is_some_and(&wanted) {
                     continue;
                 }
-                let (add, remove) = (mods & !now.mods, now.mods & !mods);
+                let (add, remove) = (mods & !state.mods, state.mods & !mods);
                 let cost = add.count_ones() + remove.count_ones();
                 if best.is_none_or(|(least, _)| cost < least) {
                     best = Some((
                         cost,
-                        Stroke {
+                        KeyStroke {
                             keycode,
                             add,
                             remove,
@@ -242,55 +262,61 @@ impl Keymap {
         best.map(|(_, stroke)| stroke)
     }
 
-    /// Every set of modifiers that can be had by pressing and letting go of shifts.
-    fn reachable(&self, now: Standing) -> impl Iterator<Item = Mods> {
+    /// Returns every set of modifiers that pressing and releasing level shifts can reach.
+    fn reachable_modifiers(&self, state: KeyboardState) -> impl Iterator<Item = Modifiers> {
         let changeable = self
-            .shifts
+            .level_shifts
             .iter()
             .map(|(mods, _)| *mods)
-            .filter(|m| now.mods & m & !now.ours == 0);
+            .filter(|m| state.mods & m & !state.releasable == 0);
         let all = changeable.fold(0, |all, m| all | m);
-        let kept = now.mods & !all;
-        (0..=Mods::MAX)
+        let kept = state.mods & !all;
+        (0..=Modifiers::MAX)
             .filter(move |mods| mods & !all == 0)
             .map(move |mods| kept | mods)
     }
 
-    fn key(&self, keycode: u8) -> Option<&Key> {
-        self.keys.get(usize::from(keycode.checked_sub(self.first)?))
+    fn key(&self, keycode: u8) -> Option<&XkbKey> {
+        self.keys
+            .get(usize::from(keycode.checked_sub(self.min_keycode)?))
     }
 
-    fn symbol_at(&self, key: &Key, group: u8, mods: Mods) -> Option<u32> {
+    fn keysym_at(&self, key: &XkbKey, group: u8, mods: Modifiers) -> Option<u32> {
         let group = key.group(group)?;
-        let kind = self.types.get(usize::from(key.types[group]));
-        let level = kind.map_or(0, |t| t.level(mods));
-        let symbol = if level < key.width {
-            key.symbols.get(group * key.width + level)
+        let key_type = self.types.get(usize::from(key.types[group]));
+        let level = key_type.map_or(0, |t| t.level(mods));
+        let keysym = if level < key.width {
+            key.keysyms.get(group * key.width + level)
         } else {
             None
         };
-        symbol.copied().filter(|s| *s != 0)
+        keysym.copied().filter(|s| *s != 0)
     }
 
-    /// For Shift and the third and fifth level's shifts, the modifier that they give and the key.
-    fn find_shifts(&self) -> Vec<(Mods, u8)> {
-        let mut found: Vec<(Mods, u8)> = Vec::new();
-        for wanted in [SHIFT, SHIFT_RIGHT, LEVEL3, LEVEL5] {
-            for (key, keycode) in self.keys.iter().zip(self.first..=u8::MAX) {
-                let mods = self.modifies(keycode);
-                let is_new = mods.count_ones() == 1 && found.iter().all(|(m, _)| *m != mods);
-                if key.symbols.first() == Some(&wanted) && is_new {
-                    found.push((mods, keycode));
+    /// Returns the modifier and the key of Shift and of the level 3 and level 5 shifts.
+    fn find_level_shifts(&self) -> Vec<(Modifiers, u8)> {
+        let mut shifts: Vec<(Modifiers, u8)> = Vec::new();
+        for wanted in [
+            XK_SHIFT_L,
+            XK_SHIFT_R,
+            XK_ISO_LEVEL3_SHIFT,
+            XK_ISO_LEVEL5_SHIFT,
+        ] {
+            for (key, keycode) in self.keys.iter().zip(self.min_keycode..=u8::MAX) {
+                let mods = self.modifiers_of(keycode);
+                let is_new = mods.count_ones() == 1 && shifts.iter().all(|(m, _)| *m != mods);
+                if key.keysyms.first() == Some(&wanted) && is_new {
+                    shifts.push((mods, keycode));
                 }
             }
         }
-        found
+        shifts
     }
 }
 
-impl Key {
-    /// The group that applies when `group` is in use, for keys with fewer groups than the keyboard
-    /// (Protocol Specification, 'Computing Effective Group').
+impl XkbKey {
+    /// Returns the key's effective group when `group` is in use: a key may have fewer groups than
+    /// the keyboard (Protocol Specification, 'Computing Effective Group').
     fn group(&self, group: u8) -> Option<usize> {
         const CLAMP: u8 = 0x40;
         const REDIRECT: u8 = 0x80;
@@ -307,20 +333,20 @@ impl Key {
     }
 }
 
-impl From<KeySymMap> for Key {
+impl From<KeySymMap> for XkbKey {
     fn from(map: KeySymMap) -> Self {
         Self {
             groups: usize::from(map.group_info & 0x0f).min(4),
             out_of_range: map.group_info,
             types: map.kt_index,
             width: usize::from(map.width),
-            symbols: map.syms,
+            keysyms: map.syms,
         }
     }
 }
 
-impl Type {
-    fn level(&self, mods: Mods) -> usize {
+impl XkbType {
+    fn level(&self, mods: Modifiers) -> usize {
         let relevant = mods & self.mask;
         self.levels
             .iter()
@@ -329,21 +355,21 @@ impl Type {
     }
 }
 
-impl From<&KeyType> for Type {
+impl From<&KeyType> for XkbType {
     fn from(of: &KeyType) -> Self {
         let active = of.map.iter().filter(|entry| entry.active);
         Self {
-            mask: u16::from(of.mods_mask) as Mods,
+            mask: u16::from(of.mods_mask) as Modifiers,
             levels: active
-                .map(|e| (u16::from(e.mods_mask) as Mods, usize::from(e.level)))
+                .map(|e| (u16::from(e.mods_mask) as Modifiers, usize::from(e.level)))
                 .collect(),
         }
     }
 }
 
-/// The keys from keycode `first` on, where the list begins at `from`.
-fn placed(first: u8, from: u8, list: Vec<KeySymMap>) -> Vec<Key> {
-    let missing = usize::from(from.saturating_sub(first));
-    let padding = std::iter::repeat_with(Key::default).take(missing);
-    padding.chain(list.into_iter().map(Key::from)).collect()
+/// Returns the keys from `min_keycode` on; `list` begins at `first`.
+fn keys_from(min_keycode: u8, first: u8, list: Vec<KeySymMap>) -> Vec<XkbKey> {
+    let missing = usize::from(first.saturating_sub(min_keycode));
+    let padding = std::iter::repeat_with(XkbKey::default).take(missing);
+    padding.chain(list.into_iter().map(XkbKey::from)).collect()
 }

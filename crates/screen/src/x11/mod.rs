@@ -1,26 +1,28 @@
 //! The X Window System, spoken by x11rb: one connection per concern, nothing shared between them.
 
+mod app_filter;
+mod auto_repeat;
+mod borrowed_keycodes;
 mod capture;
 mod clipboard;
 mod connection;
-mod escape;
-mod grab;
-mod held;
+mod escape_key;
+mod frame;
+mod grabber;
 mod input;
+mod input_lease;
 mod keymap;
 mod monitors;
-mod pointer;
-mod repeat;
-mod scope;
-mod segment;
-mod shown;
-mod spare;
-mod traces;
-mod tree;
+mod pointer_tracker;
+mod pressed_keycodes;
+mod shm_segment;
+mod visible_app_region;
+mod window_query;
+mod window_tree;
 
 pub use capture::Capture;
 pub use clipboard::Clipboard;
-pub use escape::EscapeKey;
-pub use grab::{Frame, Piece};
+pub use escape_key::EscapeKey;
+pub use frame::{Frame, PixelRect};
 pub use input::Input;
-pub use traces::mend;
+pub use input_lease::release_stale_input;

@@ -1,5 +1,5 @@
-//! The monitors, as RandR 1.5 tells them: real ones, and those that the customer's desktop makes up (one panel
-//! that counts as two, two that count as one).
+//! The monitors of RandR 1.5: real ones, and those that the desktop defines (one panel that counts
+//! as two, two that count as one).
 
 use x11rb::protocol::randr::{ConnectionExt as _, MonitorInfo, NotifyMask};
 use x11rb::protocol::xproto::Window;
@@ -7,39 +7,39 @@ use x11rb::protocol::xproto::Window;
 use super::connection::Connection;
 use crate::error::ScreenError;
 use crate::geometry::{Rect, Size};
-use crate::monitor::{Monitor, tidied};
+use crate::monitor::{Monitor, normalize};
 
-/// What is known of the monitors.
+/// The list of monitors, refreshed when the server reports a change.
 #[derive(Debug, Default)]
 pub(super) struct Monitors {
-    /// Whether the server can be asked.
-    known: bool,
+    /// Whether the server has RandR 1.5.
+    supported: bool,
     list: Vec<Monitor>,
-    /// They may have changed since they were asked for.
+    /// Whether they may have changed since the last query.
     stale: bool,
 }
 
 impl Monitors {
-    /// Has the server tell of changes. One older than RandR 1.5 is not asked: then there is one monitor.
-    pub(super) fn watch(connection: &Connection, root: Window) -> Result<Self, ScreenError> {
-        let mut known = connection.has("RANDR")?;
-        if known {
+    /// Subscribes to changes. A server older than RandR 1.5 isn't queried: it has one monitor.
+    pub(super) fn subscribe(connection: &Connection, root: Window) -> Result<Self, ScreenError> {
+        let mut supported = connection.has_extension("RANDR")?;
+        if supported {
             let server = &connection.server;
             let version = server.randr_query_version(1, 5)?.reply()?;
-            known = (version.major_version, version.minor_version) >= (1, 5);
-            let news =
+            supported = (version.major_version, version.minor_version) >= (1, 5);
+            let changes =
                 NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE | NotifyMask::OUTPUT_CHANGE;
-            server.randr_select_input(root, news)?;
+            server.randr_select_input(root, changes)?;
         }
         Ok(Self {
-            known,
+            supported,
             list: Vec::new(),
             stale: true,
         })
     }
 
-    /// One that is all of the screen, and stays so.
-    pub(super) fn one() -> Self {
+    /// Creates a list of one monitor that always covers the whole screen.
+    pub(super) fn single() -> Self {
         Self {
             stale: true,
             ..Self::default()
@@ -50,11 +50,12 @@ impl Monitors {
         &self.list
     }
 
-    pub(super) fn spoil(&mut self) {
+    pub(super) fn mark_stale(&mut self) {
         self.stale = true;
     }
 
-    /// Asks the server, if there is a reason to. Says whether it asked, for then more news may have come.
+    /// Queries the server if the list is stale. Returns whether it did: more events may have
+    /// arrived then.
     pub(super) fn refresh(
         &mut self,
         connection: &Connection,
@@ -64,27 +65,27 @@ impl Monitors {
         if !std::mem::take(&mut self.stale) {
             return Ok(false);
         }
-        let told = if self.known {
-            let asked = connection.server.randr_get_monitors(root, true)?;
-            asked.reply()?.monitors
+        let reported = if self.supported {
+            let cookie = connection.server.randr_get_monitors(root, true)?;
+            cookie.reply()?.monitors
         } else {
             Vec::new()
         };
-        self.list = tidied(told.iter().map(monitor), size);
-        Ok(self.known)
+        self.list = normalize(reported.iter().map(from_info), size);
+        Ok(self.supported)
     }
 }
 
-/// A monitor's name is an atom, which stays its own until the server ends.
-fn monitor(told: &MonitorInfo) -> Monitor {
+/// Converts RandR's monitor. Its name is an atom, which stays the same until the server ends.
+fn from_info(info: &MonitorInfo) -> Monitor {
     let edge = |at: i16, len: u16| {
         let end = i32::from(at) + i32::from(len);
         let start = i32::from(at).max(0);
         (start as u16, (end - start).clamp(0, u16::MAX.into()) as u16)
     };
-    let ((x, w), (y, h)) = (edge(told.x, told.width), edge(told.y, told.height));
+    let ((x, w), (y, h)) = (edge(info.x, info.width), edge(info.y, info.height));
     Monitor {
-        id: told.name,
+        id: info.name,
         rect: Rect { x, y, w, h },
     }
 }

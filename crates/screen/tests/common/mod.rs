@@ -1,12 +1,12 @@
-//! A real X server for each test, ended by its handle.
+//! A real X server for each test; dropping the handle ends it.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// An Xvfb of its own, on whatever display number was free.
+/// An Xvfb on a free display number.
 pub(crate) struct Xvfb {
     child: Child,
-    /// Its name, such as `:7`.
+    /// The display's name, such as `:7`.
     pub(crate) display: String,
 }
 
@@ -40,7 +40,7 @@ impl Xvfb {
         }
     }
 
-    /// Kills it, as a crash would.
+    /// Kills it, like a crash.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_protocol::Ask;
 use etatuki_rfb::{ClientMessage, Rect};
-use etatuki_screen::{Clipboard, Stop};
+use etatuki_screen::{Clipboard, CancelToken};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
@@ -162,8 +162,8 @@ async fn the_clipboard_is_of_any_script() {
     let world = World::new().await;
     let display = &world.display;
     let (customer, mut agent) = viewing(&world, "ecom").await;
-    let stop = Stop::new().expect("a pipe");
-    let mut desk = Clipboard::open(Some(&display.name), &stop).expect("a clipboard");
+    let cancel = CancelToken::new().expect("a pipe");
+    let mut desk = Clipboard::open(Some(&display.name), &cancel).expect("a clipboard");
     desk.offer("salaisuus".into()).expect("offered");
     agent.copies("ei vielä").await;
     display.paint(0x0012_3456, 450, 100, 100, 100);

@@ -67,14 +67,14 @@ impl<'a> Hands<'a> {
             return Ok(());
         };
         match message {
-            ClientMessage::Key { down, keysym } => input.key(*keysym, *down)?,
+            ClientMessage::Key { down, keysym } => input.send_keysym(*keysym, *down)?,
             ClientMessage::QemuKey {
                 down,
                 keysym,
                 keycode,
-            } => input.scancode(*keycode, *keysym, *down)?,
+            } => input.send_scancode(*keycode, *keysym, *down)?,
             ClientMessage::Pointer { buttons, x, y } => {
-                input.pointer(*x, *y, *buttons)?;
+                input.send_pointer(*x, *y, *buttons)?;
                 self.pointed = Some((*x, *y));
             }
             ClientMessage::CutText(text) => clipboard.offer(to_text(text, utf8))?,
@@ -96,16 +96,11 @@ impl<'a> Hands<'a> {
         if !self.share.may_control() {
             self.open = None;
         } else if self.open.is_none() {
-            let (display, stop) = (self.share.display(), self.share.stop_switch());
-            self.open = Some(match self.share.program() {
-                Some(program) => Open {
-                    input: Input::of_program(display, program, stop)?,
-                    clipboard: Clipboard::of_program(display, program, stop)?,
-                },
-                None => Open {
-                    input: Input::open(display, stop)?,
-                    clipboard: Clipboard::open(display, stop)?,
-                },
+            let (display, app) = (self.share.display(), self.share.app());
+            let cancel = self.share.cancel_token();
+            self.open = Some(Open {
+                input: Input::open_filtered(display, app, cancel)?,
+                clipboard: Clipboard::open_filtered(display, app, cancel)?,
             });
         }
         Ok(self.open.as_mut())

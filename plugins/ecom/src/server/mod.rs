@@ -76,7 +76,7 @@ pub fn serve(share: &Share, stream: impl Into<OwnedFd>) -> Result<(), ServeError
         None => Ok(()),
     });
     match ended {
-        Err(ServeError::Screen(ScreenError::Stopped)) => Ok(()),
+        Err(ServeError::Screen(ScreenError::Cancelled)) => Ok(()),
         ended => ended,
     }
 }
@@ -105,11 +105,7 @@ enum Going {
 impl<'a> Session<'a> {
     /// Opens the screen and takes the client through the handshake; `None` when it hung up meanwhile.
     fn open(share: &'a Share, socket: OwnedFd) -> Result<Option<Self>, ServeError> {
-        let (display, stop) = (share.display(), share.stop_switch());
-        let capture = match share.program() {
-            Some(program) => Capture::of_program(display, program, stop)?,
-            None => Capture::open(display, stop)?,
-        };
+        let capture = Capture::open_filtered(share.display(), share.app(), share.cancel_token())?;
         let size = (capture.size().width, capture.size().height);
         let mut parser = ClientParser::new(Limits::default());
         let Some(rest) = shake_hands(share, &socket, size)? else {
@@ -173,7 +169,7 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         let lost = std::mem::take(&mut self.lost);
-        self.capture.spoil(picture::on_screen(lost));
+        self.capture.mark_damaged(picture::on_screen(lost));
         self.sent.forget(lost);
         let pointed = self.hands.pointed();
         picture::compose(
@@ -193,7 +189,7 @@ impl<'a> Session<'a> {
         let wake = self.share.wake();
         let mut fds = vec![
             PollFd::new(&self.socket, wanted),
-            PollFd::new(self.share.stop_switch(), PollFlags::IN),
+            PollFd::new(self.share.cancel_token(), PollFlags::IN),
             PollFd::from_borrowed_fd(wake, PollFlags::IN),
             PollFd::new(&self.capture, PollFlags::IN),
         ];
@@ -307,7 +303,7 @@ fn shake_hands(
         };
         let mut fds = [
             PollFd::new(socket, wanted),
-            PollFd::new(share.stop_switch(), PollFlags::IN),
+            PollFd::new(share.cancel_token(), PollFlags::IN),
         ];
         let left = deadline.saturating_duration_since(Instant::now());
         match poll(&mut fds, Some(&limit(left))) {

@@ -131,7 +131,7 @@ fn cursor(
         return Ok(0);
     }
     if viewer.take_cursor_due() {
-        capture.forget_cursor();
+        capture.invalidate_cursor();
     }
     let Some(image) = capture.take_cursor()? else {
         return Ok(0);
@@ -159,7 +159,7 @@ fn place(
     if place_due_in(capture, viewer) != Some(Duration::ZERO) {
         return Ok(0);
     }
-    let now = capture.look_at_pointer()?;
+    let now = capture.query_pointer()?;
     let news = viewer.places.news(now, pointed, Instant::now());
     if let Some(place) = news {
         server::pointer_pos(out, place);
@@ -174,7 +174,7 @@ fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Part
         return Ok(Vec::new());
     };
     let (mut new, mut rects) = (Vec::new(), Vec::new());
-    for (piece, pixels) in frame.pieces().enumerate() {
+    for (piece, pixels) in frame.rects().enumerate() {
         for band in pixels.bands(TILE) {
             let read = |out: &mut Vec<u8>| band.append_bgrx(out);
             sent.take(in_rfb(band.rect), read, &mut rects);
@@ -182,7 +182,7 @@ fn pixels(capture: &mut Capture, sent: &mut Sent, area: Rect) -> Result<Vec<Part
         new.extend(rects.drain(..).map(|rect| Part { piece, rect }));
     }
     if new.len() > MOST {
-        let all = frame.pieces().map(|piece| in_rfb(piece.rect)).enumerate();
+        let all = frame.rects().map(|piece| in_rfb(piece.rect)).enumerate();
         let shown = all.filter(|(_, rect)| sent.has(*rect));
         new = shown.map(|(piece, rect)| Part { piece, rect }).collect();
     }

@@ -1,5 +1,5 @@
-//! Memory that the X server writes pictures into (MIT-SHM 1.2: the server makes it and passes its
-//! descriptor).
+//! Shared memory that the X server writes pixels into. MIT-SHM 1.2: the server creates it and
+//! passes its descriptor.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,20 +11,21 @@ use x11rb::protocol::shm::ConnectionExt as _;
 
 use super::connection::Server;
 
-/// A mapped segment. Dropping it unmaps it; the server's half ends with the connection or [`Segment::detach`].
+/// A mapped segment. Dropping it unmaps it; the server's mapping ends with the connection or
+/// [`ShmSegment::detach`].
 #[derive(Debug)]
-pub(super) struct Segment {
+pub(super) struct ShmSegment {
     id: u32,
     start: NonNull<u8>,
     len: usize,
 }
 
 // SAFETY: the mapping belongs to this value alone and isn't tied to a thread.
-unsafe impl Send for Segment {}
+unsafe impl Send for ShmSegment {}
 
-impl Segment {
-    /// Asks the server for `len` bytes; `None` where it has no shared memory for us (it is far away,
-    /// or older than MIT-SHM 1.2).
+impl ShmSegment {
+    /// Asks the server for `len` bytes. Returns `None` where it has no shared memory for us: it is
+    /// on another machine, or older than MIT-SHM 1.2.
     pub(super) fn create(server: &Server, len: usize) -> Option<Self> {
         let version = server.shm_query_version().ok()?.reply().ok()?;
         if (version.major_version, version.minor_version) < (1, 2) {
@@ -37,7 +38,7 @@ impl Segment {
             .ok()?
             .reply()
             .ok()?;
-        match map(&reply.shm_fd, len) {
+        match map_readable(&reply.shm_fd, len) {
             Ok(start) => Some(Self { id, start, len }),
             Err(_) => {
                 let _ = server.shm_detach(id);
@@ -46,43 +47,46 @@ impl Segment {
         }
     }
 
-    /// The server's name for it.
+    /// Returns the X resource id.
     pub(super) fn id(&self) -> u32 {
         self.id
     }
 
-    /// How many bytes it has.
+    /// Returns the size in bytes.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Tells the server that no more pictures will be asked for.
+    /// Unmaps the segment at the server.
     pub(super) fn detach(self, server: &Server) {
-        // When the server is gone the next request will say so.
+        // If the server is gone, the next request fails with it.
         let _ = server.shm_detach(self.id);
     }
 
-    /// What the server has written. To be read only while no picture is being asked for.
+    /// Returns the bytes that the server has written. Valid only while no request for pixels is
+    /// open.
     pub(super) fn bytes(&self) -> &[u8] {
-        // SAFETY: `map` mapped `len` readable bytes, which stay mapped as long as `self`. Only the server
-        // writes there, and only between a request of ours and its reply; `Grabber::grab` waits for every
-        // reply before it lends the bytes out, and can't ask again while they are lent (`&mut self`).
+        // SAFETY: `map_readable` mapped `len` readable bytes, which stay mapped as long as `self`.
+        // Only the server writes there, and only between a request of ours and its reply;
+        // `Grabber::grab` waits for every reply before it lends the bytes out, and can't ask again
+        // while they are lent (`&mut self`).
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }
 
-impl Drop for Segment {
+impl Drop for ShmSegment {
     fn drop(&mut self) {
-        // SAFETY: exactly what `map` mapped, and nothing borrows from it any more.
+        // SAFETY: exactly the mapping that `map_readable` made; nothing borrows from it any more.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
         debug_assert!(unmapped.is_ok());
     }
 }
 
-/// Maps what the server passed, if it is as large as was asked for (reading beyond its end would kill us).
-fn map(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
-    let held = usize::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
-    if held < len || len == 0 {
+/// Maps the server's descriptor, if it is as large as requested: reading beyond its end would be
+/// SIGBUS.
+fn map_readable(fd: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
+    let actual = usize::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
+    if actual < len || len == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     // SAFETY: a fresh mapping at an address of the system's choice; it touches nothing that exists.

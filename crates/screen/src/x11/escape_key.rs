@@ -1,17 +1,17 @@
-//! Whether the Esc key is held down, in whichever window.
+//! The state of the Esc key, in whichever window.
 
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::ConnectionExt as _;
 
 use super::connection::Connection;
+use crate::cancel::CancelToken;
 use crate::error::ScreenError;
-use crate::stop::Stop;
 
-/// The keysym of Esc (X11's keysymdef.h, `XK_Escape`).
-const ESCAPE: u32 = 0xff1b;
+/// The keysym of Esc (X11's keysymdef.h).
+const XK_ESCAPE: u32 = 0xff1b;
 
-/// Asks whether Esc is held down. Looks at the keyboard alone and grabs nothing: the key reaches the
-/// program that it was meant for as well.
+/// Queries whether Esc is held down. Grabs nothing: the key still reaches the program that has the
+/// focus.
 #[derive(Debug)]
 pub struct EscapeKey {
     connection: Connection,
@@ -22,10 +22,10 @@ impl EscapeKey {
     /// Connects to `display`, or to `$DISPLAY`, and finds the key on the keyboard.
     ///
     /// # Errors
-    /// There is no display that answers.
-    pub fn open(display: Option<&str>, stop: &Stop) -> Result<Self, ScreenError> {
-        let connection = Connection::open(display, stop)?;
-        let keycodes = keycodes_of(&connection, ESCAPE)?;
+    /// No display answers.
+    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
+        let connection = Connection::open(display, cancel)?;
+        let keycodes = keycodes_of(&connection, XK_ESCAPE)?;
         Ok(Self {
             connection,
             keycodes,
@@ -37,13 +37,13 @@ impl EscapeKey {
     /// # Errors
     /// The display is gone.
     pub fn is_down(&self) -> Result<bool, ScreenError> {
-        let held = self.connection.server.query_keymap()?.reply()?.keys;
-        let is_held = |code: &u8| held[usize::from(code / 8)] & (1 << (code % 8)) != 0;
-        Ok(self.keycodes.iter().any(is_held))
+        let pressed = self.connection.server.query_keymap()?.reply()?.keys;
+        let is_pressed = |code: &u8| pressed[usize::from(code / 8)] & (1 << (code % 8)) != 0;
+        Ok(self.keycodes.iter().any(is_pressed))
     }
 }
 
-/// All keys that give `keysym`, in any shift level and group.
+/// Returns all keycodes that give `keysym`, on any shift level and group.
 fn keycodes_of(connection: &Connection, keysym: u32) -> Result<Vec<u8>, ScreenError> {
     let (first, last) = {
         let setup = connection.server.setup();
@@ -54,10 +54,10 @@ fn keycodes_of(connection: &Connection, keysym: u32) -> Result<Vec<u8>, ScreenEr
         .server
         .get_keyboard_mapping(first, count)?
         .reply()?;
-    let per_key = usize::from(map.keysyms_per_keycode).max(1);
-    let keys = (first..=last).zip(map.keysyms.chunks(per_key));
+    let keysyms_per_keycode = usize::from(map.keysyms_per_keycode).max(1);
+    let keys = (first..=last).zip(map.keysyms.chunks(keysyms_per_keycode));
     Ok(keys
-        .filter(|(_, symbols)| symbols.contains(&keysym))
+        .filter(|(_, keysyms)| keysyms.contains(&keysym))
         .map(|(code, _)| code)
         .collect())
 }

@@ -1,6 +1,6 @@
-//! From the screen's own pixels to BGRX.
+//! Conversion of the screen's own pixels to BGRX.
 
-/// How the screen keeps a pixel: 16 or 32 bits, true colour.
+/// The layout of a pixel of the screen: 16 or 32 bits, true colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelLayout {
     bytes: usize,
@@ -10,6 +10,7 @@ pub struct PixelLayout {
     blue: Channel,
 }
 
+/// The bits of one colour in a pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Channel {
     shift: u32,
@@ -17,23 +18,25 @@ struct Channel {
 }
 
 impl Channel {
-    /// `None` unless the mask is one unbroken run of bits.
+    /// Returns `None` unless the mask is one unbroken run of bits.
     fn from_mask(mask: u32) -> Option<Self> {
         let shift = mask.trailing_zeros();
         let bits = mask.count_ones();
         (mask != 0 && mask >> shift == u32::MAX >> (32 - bits)).then_some(Self { shift, bits })
     }
 
-    /// This channel of a pixel, stretched to 0..=255 so that black and white stay what they are.
-    fn get(self, pixel: u32) -> u8 {
-        let most = u64::from(u32::MAX >> (32 - self.bits));
-        let value = u64::from(pixel >> self.shift) & most;
-        ((value * 255 + most / 2) / most) as u8
+    /// Returns this channel of a pixel, scaled to 0..=255 so that black stays black and white
+    /// white.
+    fn to_u8(self, pixel: u32) -> u8 {
+        let max = u64::from(u32::MAX >> (32 - self.bits));
+        let value = u64::from(pixel >> self.shift) & max;
+        ((value * 255 + max / 2) / max) as u8
     }
 }
 
 impl PixelLayout {
-    /// A layout from a visual's masks; `None` for one that this crate can't convert.
+    /// Returns the layout of a visual with these masks; `None` for one that this crate can't
+    /// convert.
     #[must_use]
     pub fn from_masks(
         bits_per_pixel: u8,
@@ -58,38 +61,38 @@ impl PixelLayout {
         })
     }
 
-    /// Bytes of one pixel: 2 or 4.
+    /// Returns the bytes of one pixel: 2 or 4.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether it is BGRX but for the fourth byte, which may hold anything.
+    /// Whether it is BGRX, apart from the fourth byte's contents.
     fn is_bgrx(&self) -> bool {
-        let of = |shift| Channel { shift, bits: 8 };
+        let byte_at = |shift| Channel { shift, bits: 8 };
         self.bytes == 4
             && !self.big_endian
-            && (self.red, self.green, self.blue) == (of(16), of(8), of(0))
+            && (self.red, self.green, self.blue) == (byte_at(16), byte_at(8), byte_at(0))
     }
 
-    /// Appends `row` as BGRX, the fourth byte zero. A last pixel that isn't whole is dropped.
+    /// Appends `row` as BGRX, each fourth byte zero. An incomplete last pixel is dropped.
     pub fn append_bgrx(&self, row: &[u8], out: &mut Vec<u8>) {
         if self.is_bgrx() {
-            append_masked(row, out);
+            append_clearing_fourth_byte(row, out);
         } else {
             for pixel in row.chunks_exact(self.bytes) {
-                let pixel = self.word(pixel);
+                let pixel = self.read_pixel(pixel);
                 out.extend([
-                    self.blue.get(pixel),
-                    self.green.get(pixel),
-                    self.red.get(pixel),
+                    self.blue.to_u8(pixel),
+                    self.green.to_u8(pixel),
+                    self.red.to_u8(pixel),
                     0,
                 ]);
             }
         }
     }
 
-    fn word(&self, pixel: &[u8]) -> u32 {
+    fn read_pixel(&self, pixel: &[u8]) -> u32 {
         match (pixel, self.big_endian) {
             (&[a, b], false) => u32::from(u16::from_le_bytes([a, b])),
             (&[a, b], true) => u32::from(u16::from_be_bytes([a, b])),
@@ -100,19 +103,19 @@ impl PixelLayout {
     }
 }
 
-/// The bytes of a pixel that are its colour.
-const COLOUR: u32 = 0x00ff_ffff;
+/// The colour bytes of a pixel.
+const COLOUR_MASK: u32 = 0x00ff_ffff;
 
-/// Copies, and clears each fourth byte in place while the copy is still in the fastest cache: both
-/// loops are ones that the compiler vectorises.
-fn append_masked(row: &[u8], out: &mut Vec<u8>) {
-    const NEAR: usize = 16 * 1024;
+/// Appends BGRX pixels and clears each fourth byte. Works in chunks of 16 KiB, so that the copy is
+/// still in the L1 cache when it is cleared; the compiler vectorises both loops.
+fn append_clearing_fourth_byte(row: &[u8], out: &mut Vec<u8>) {
+    const CHUNK_BYTES: usize = 16 * 1024;
     let (pixels, _part) = row.as_chunks::<4>();
-    for near in pixels.chunks(NEAR / 4) {
+    for chunk in pixels.chunks(CHUNK_BYTES / 4) {
         let start = out.len();
-        out.extend_from_slice(near.as_flattened());
+        out.extend_from_slice(chunk.as_flattened());
         for pixel in out[start..].as_chunks_mut::<4>().0 {
-            *pixel = (u32::from_le_bytes(*pixel) & COLOUR).to_le_bytes();
+            *pixel = (u32::from_le_bytes(*pixel) & COLOUR_MASK).to_le_bytes();
         }
     }
 }

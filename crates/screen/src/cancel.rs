@@ -1,25 +1,27 @@
-//! The one way to end a wait early, from any thread.
+//! Cancellation: ends a wait early, from any thread.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A switch that is thrown once and stays thrown. Clones are the same switch.
+/// A flag that is set once and stays set. Clones share the flag.
+///
+/// Its descriptor is readable (hung up) once it is cancelled, so `poll` wakes.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<Inner>);
+pub struct CancelToken(Arc<Inner>);
 
-/// A pipe on which nothing is ever written: it becomes readable when its writing end is dropped.
+/// A pipe that never carries a byte: it becomes readable when its writing end is dropped.
 #[derive(Debug)]
 struct Inner {
     reader: PipeReader,
     writer: Mutex<Option<PipeWriter>>,
 }
 
-impl Stop {
-    /// A switch that is not thrown yet.
+impl CancelToken {
+    /// Creates a token that isn't cancelled.
     ///
     /// # Errors
-    /// When the system gives no pipe.
+    /// The system gives no pipe.
     pub fn new() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         Ok(Self(Arc::new(Inner {
@@ -28,8 +30,8 @@ impl Stop {
         })))
     }
 
-    /// Throws the switch; more than once does no harm.
-    pub fn stop(&self) {
+    /// Cancels. Further calls do nothing.
+    pub fn cancel(&self) {
         self.0
             .writer
             .lock()
@@ -37,9 +39,9 @@ impl Stop {
             .take();
     }
 
-    /// Whether it was thrown.
+    /// Whether it is cancelled.
     #[must_use]
-    pub fn is_stopped(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.0
             .writer
             .lock()
@@ -48,8 +50,7 @@ impl Stop {
     }
 }
 
-/// Readable (hung up) once the switch was thrown.
-impl AsFd for Stop {
+impl AsFd for CancelToken {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.reader.as_fd()
     }

@@ -1,27 +1,28 @@
-//! The pointer's shape.
+//! The pointer's image.
 
-/// A pointer shape without translucency, as RFB's Cursor wants it.
+/// A pointer image without translucency, as RFB's Cursor pseudo-encoding needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CursorImage {
     /// Width in pixels; zero when the pointer is hidden.
     pub width: u16,
     /// Height in pixels.
     pub height: u16,
-    /// The pixel that points, from the left.
+    /// The hotspot's column.
     pub hot_x: u16,
-    /// The pixel that points, from the top.
+    /// The hotspot's row.
     pub hot_y: u16,
-    /// BGRX, row by row, four bytes a pixel, the fourth zero; zero where the mask is zero.
+    /// BGRX, four bytes a pixel, the fourth zero, rows without gaps; zero where the mask is zero.
     pub pixels: Vec<u8>,
-    /// One bit a pixel, the leftmost in the highest bit, each row padded to whole bytes; set where it is visible.
+    /// One bit a pixel, set where visible. The leftmost is the highest bit; rows are padded to
+    /// whole bytes.
     pub mask: Vec<u8>,
 }
 
 impl CursorImage {
-    /// From premultiplied ARGB words, as X and most others keep it. What is less than half opaque
-    /// becomes invisible, for a mask knows nothing between.
+    /// Converts premultiplied ARGB words, the format of X and most others. Pixels less than half
+    /// opaque become invisible: a mask has no shades. Too few words give an empty image.
     #[must_use]
-    pub(crate) fn from_argb(size: (u16, u16), hot: (u16, u16), argb: &[u32]) -> Self {
+    pub(crate) fn from_argb(size: (u16, u16), hotspot: (u16, u16), argb: &[u32]) -> Self {
         let (width, height) = size;
         let (w, h) = (usize::from(width), usize::from(height));
         if argb.len() < w * h {
@@ -30,24 +31,24 @@ impl CursorImage {
         let stride = w.div_ceil(8);
         let mut pixels = vec![0; w * h * 4];
         let mut mask = vec![0; stride * h];
-        for (at, &word) in argb[..w * h].iter().enumerate() {
+        for (index, &word) in argb[..w * h].iter().enumerate() {
             if word >> 24 >= 0x80 {
-                pixels[at * 4..][..4].copy_from_slice(&unmultiply(word).to_le_bytes());
-                mask[at / w * stride + at % w / 8] |= 0x80 >> (at % w % 8);
+                pixels[index * 4..][..4].copy_from_slice(&unmultiply(word).to_le_bytes());
+                mask[index / w * stride + index % w / 8] |= 0x80 >> (index % w % 8);
             }
         }
         Self {
             width,
             height,
-            hot_x: hot.0.min(width.saturating_sub(1)),
-            hot_y: hot.1.min(height.saturating_sub(1)),
+            hot_x: hotspot.0.min(width.saturating_sub(1)),
+            hot_y: hotspot.1.min(height.saturating_sub(1)),
             pixels,
             mask,
         }
     }
 }
 
-/// Colour as it was before it was multiplied by its alpha (which is at least a half), alpha dropped.
+/// Returns the colour before it was multiplied by its alpha (at least a half), without the alpha.
 fn unmultiply(argb: u32) -> u32 {
     let alpha = argb >> 24;
     let channel = |shift: u32| ((argb >> shift & 0xff) * 255 / alpha).min(255) << shift;

@@ -1,22 +1,22 @@
-//! What is held down by us: every key and button that must be let go of in the end.
+//! Keycodes and buttons that we hold down, and must release in the end.
 
-/// How the peer named the key that it pressed; it lets go of it by the same name.
+/// The peer's name of a key. The peer releases the key under the name that it pressed it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(super) enum KeyName {
     Keysym(u32),
     Scancode(u32),
 }
 
-/// Keys and buttons that are down, the latest last.
+/// Keys and buttons that are down; the latest key is last.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    keys: Vec<(Name, u8)>,
+pub(super) struct PressedKeycodes {
+    keys: Vec<(KeyName, u8)>,
     buttons: u16,
 }
 
-impl Held {
-    /// The keycode that is held under this name.
-    pub(super) fn keycode(&self, name: Name) -> Option<u8> {
+impl PressedKeycodes {
+    /// Returns the keycode that is held under this name.
+    pub(super) fn keycode_of(&self, name: KeyName) -> Option<u8> {
         self.keys
             .iter()
             .find(|(n, _)| *n == name)
@@ -24,11 +24,11 @@ impl Held {
     }
 
     /// Whether this keycode is held, under whatever name.
-    pub(super) fn is_down(&self, keycode: u8) -> bool {
+    pub(super) fn contains(&self, keycode: u8) -> bool {
         self.keys.iter().any(|(_, k)| *k == keycode)
     }
 
-    /// Keycodes that are held, each once.
+    /// Returns the held keycodes, each once.
     pub(super) fn keycodes(&self) -> Vec<u8> {
         let mut keycodes: Vec<u8> = self.keys.iter().map(|(_, keycode)| *keycode).collect();
         keycodes.sort_unstable();
@@ -36,23 +36,24 @@ impl Held {
         keycodes
     }
 
-    /// A keycode goes down; the name that it had, if it was down already, is forgotten.
-    pub(super) fn press(&mut self, name: Name, keycode: u8) {
+    /// Records a press. A keycode that was down already gets the new name.
+    pub(super) fn press(&mut self, name: KeyName, keycode: u8) {
         self.keys.retain(|(_, k)| *k != keycode);
         self.keys.push((name, keycode));
     }
 
-    /// A keycode goes up.
+    /// Records a release.
     pub(super) fn release(&mut self, keycode: u8) {
         self.keys.retain(|(_, k)| *k != keycode);
     }
 
-    /// The buttons that are down.
+    /// Returns the buttons that are down, bit 0 for button 1.
     pub(super) fn buttons(&self) -> u16 {
         self.buttons
     }
 
-    /// The buttons are now `buttons` (bit 0 is button 1); gives each one that changed, and whether it is down.
+    /// Sets the buttons (bit 0 is button 1). Returns each button that changed, and whether it is
+    /// down.
     pub(super) fn set_buttons(&mut self, buttons: u16) -> impl Iterator<Item = (u8, bool)> + use<> {
         let changed = self.buttons ^ buttons;
         self.buttons = buttons;
@@ -61,8 +62,8 @@ impl Held {
             .map(move |n| (n + 1, buttons >> n & 1 == 1))
     }
 
-    /// Forgets everything and gives it: keycodes, the latest first.
-    pub(super) fn take_keys(&mut self) -> Vec<u8> {
+    /// Removes all keycodes and returns them, the latest first.
+    pub(super) fn take_keycodes(&mut self) -> Vec<u8> {
         self.keys
             .drain(..)
             .rev()

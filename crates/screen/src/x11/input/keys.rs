@@ -1,0 +1,200 @@
+//! Presses and releases of keys: the stroke that a keysym or scancode needs, with its modifiers.
+
+use x11rb::protocol::xkb::ConnectionExt as _;
+use x11rb::protocol::xproto::{KEY_PRESS_EVENT, KEY_RELEASE_EVENT};
+use x11rb::protocol::xtest::ConnectionExt as _;
+
+use super::Input;
+use crate::error::ScreenError;
+use crate::keysym;
+use crate::scancode;
+use crate::x11::keymap::{KeyStroke, KeyboardState, Keymap, Modifiers};
+use crate::x11::pressed_keycodes::KeyName;
+
+/// The difference of X keycodes to Linux key codes.
+const EVDEV_OFFSET: u8 = 8;
+/// XkbUseCoreKbd: the device id of the keyboard that programs see.
+const XKB_USE_CORE_KBD: u16 = 0x100;
+
+impl Input {
+    pub(super) fn press_scancode(&mut self, scancode: u32, keysym: u32) -> Result<(), ScreenError> {
+        let name = KeyName::Scancode(scancode);
+        let keycode = scancode::to_evdev(scancode).and_then(|key| key.checked_add(EVDEV_OFFSET));
+        if let Some(keycode) = keycode {
+            let state = self.keyboard_state()?;
+            let map = self.keymap()?;
+            let types_it = !keysym::is_valid(keysym) || map.types_keysym(keycode, keysym, state);
+            if map.has_keycode(keycode) && types_it {
+                return self.press_stroke(name, KeyStroke::plain(keycode));
+            }
+        }
+        if keysym::is_valid(keysym) {
+            self.press_keysym(name, keysym)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn press_keysym(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
+        if let Some(keycode) = self.pressed.keycode_of(name) {
+            return self.press_stroke(name, KeyStroke::plain(keycode));
+        }
+        let state = self.keyboard_state()?;
+        match self.find_stroke(keysym, state)? {
+            Some(stroke) => self.press_stroke(name, stroke),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn release_key(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
+        let keycode = match self.pressed.keycode_of(name) {
+            Some(keycode) => Some(keycode),
+            // Pressed as 'a' and released as 'A', with Shift pressed in between.
+            None => self.pressed_keycode_with(keysym)?,
+        };
+        let Some(keycode) = keycode else {
+            return Ok(());
+        };
+        self.pressed.release(keycode);
+        self.fake_release(keycode)
+    }
+
+    /// Returns the stroke for a keysym: as the layout has it, else on a borrowed keycode. A
+    /// modifier that the layout lacks would do nothing on a borrowed keycode; its counterpart on
+    /// the other side may.
+    fn find_stroke(
+        &mut self,
+        keysym: u32,
+        state: KeyboardState,
+    ) -> Result<Option<KeyStroke>, ScreenError> {
+        let map = self.keymap()?;
+        if let Some(stroke) = map.find_stroke(keysym, state) {
+            return Ok(Some(stroke));
+        }
+        if keysym::is_modifier(keysym) {
+            let counterpart = keysym::counterpart(keysym);
+            return Ok(counterpart.and_then(|other| map.find_stroke(other, state)));
+        }
+        let Self {
+            connection,
+            root,
+            keymap,
+            pressed,
+            borrowed,
+            lease,
+            ..
+        } = self;
+        let Some(map) = keymap else { return Ok(None) };
+        let keycode = borrowed.keycode_for(&connection.server, map, keysym, |keycode| {
+            pressed.contains(keycode)
+        })?;
+        lease.record(&connection.server, *root, &borrowed.keycodes())?;
+        Ok(keycode.map(KeyStroke::plain))
+    }
+
+    /// Presses a key. The modifiers that the stroke needs are changed before and restored right
+    /// after.
+    fn press_stroke(&mut self, name: KeyName, stroke: KeyStroke) -> Result<(), ScreenError> {
+        let keycode = stroke.keycode;
+        if self.pressed.contains(keycode) {
+            if self.keymap()?.is_modifier(keycode) {
+                return Ok(());
+            }
+            self.fake_release(keycode)?;
+        }
+        let (added, removed) = self.modifier_keys_to_change(stroke.add, stroke.remove)?;
+        removed.iter().try_for_each(|key| self.fake_release(*key))?;
+        added.iter().try_for_each(|key| self.fake_press(*key))?;
+        self.fake_press(keycode)?;
+        self.pressed.press(name, keycode);
+        added.iter().try_for_each(|key| self.fake_release(*key))?;
+        removed.iter().try_for_each(|key| self.fake_press(*key))
+    }
+
+    /// Returns the keys that give the modifiers to add, and the keys held by us that give those to
+    /// remove.
+    fn modifier_keys_to_change(
+        &mut self,
+        add: Modifiers,
+        remove: Modifiers,
+    ) -> Result<(Vec<u8>, Vec<u8>), ScreenError> {
+        if add == 0 && remove == 0 {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let pressed = self.pressed.keycodes();
+        let map = self.keymap()?;
+        let added = (0..8)
+            .map(|bit| add & 1 << bit)
+            .filter(|m| *m != 0)
+            .filter_map(|m| map.key_for_modifier(m))
+            .collect();
+        let removed = pressed
+            .into_iter()
+            .filter(|keycode| map.modifiers_of(*keycode) & remove != 0)
+            .collect();
+        Ok((added, removed))
+    }
+
+    /// Returns a held keycode that gives `keysym` on any level.
+    fn pressed_keycode_with(&mut self, keysym: u32) -> Result<Option<u8>, ScreenError> {
+        let pressed = self.pressed.keycodes();
+        let map = self.keymap()?;
+        Ok(pressed
+            .into_iter()
+            .find(|keycode| map.has_keysym(*keycode, keysym)))
+    }
+
+    fn fake_press(&self, keycode: u8) -> Result<(), ScreenError> {
+        self.fake_key(KEY_PRESS_EVENT, keycode)
+    }
+
+    fn fake_release(&self, keycode: u8) -> Result<(), ScreenError> {
+        self.fake_key(KEY_RELEASE_EVENT, keycode)
+    }
+
+    fn fake_key(&self, event: u8, keycode: u8) -> Result<(), ScreenError> {
+        self.connection
+            .server
+            .xtest_fake_input(event, keycode, 0, self.root, 0, 0, 0)?;
+        Ok(())
+    }
+
+    /// Returns the layout, read again when it has changed.
+    fn keymap(&mut self) -> Result<&Keymap, ScreenError> {
+        if self.keymap.is_none() {
+            let map = Keymap::read(&self.connection.server, XKB_USE_CORE_KBD)?;
+            self.borrowed.retain_present(&map);
+            self.keymap = Some(map);
+        }
+        Ok(self.keymap.get_or_insert_default())
+    }
+
+    /// Queries the keyboard's state: the customer may hold a key too, or have locked one. Events
+    /// that came before the reply are processed, so that the layout is the one that the reply is
+    /// about.
+    fn keyboard_state(&mut self) -> Result<KeyboardState, ScreenError> {
+        let state = self
+            .connection
+            .server
+            .xkb_get_state(XKB_USE_CORE_KBD)?
+            .reply()?;
+        self.pump()?;
+        let [mods, base, latched, locked] = [
+            state.mods,
+            state.base_mods,
+            state.latched_mods,
+            state.locked_mods,
+        ]
+        .map(|m| u16::from(m) as Modifiers);
+        let pressed = self.pressed.keycodes();
+        let map = self.keymap()?;
+        let our_modifiers = pressed
+            .into_iter()
+            .fold(0, |all, keycode| all | map.modifiers_of(keycode));
+        Ok(KeyboardState {
+            group: u8::from(state.group),
+            mods,
+            releasable: our_modifiers & base & !latched & !locked,
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! Keyboard and pointer input, through XTEST.
+
+mod app_input;
+mod keys;
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use x11rb::connection::Connection as _;
+use x11rb::protocol::Event;
+use x11rb::protocol::xkb::{ConnectionExt as _, EventType, ID, MapPart, SelectEventsAux};
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ChangeWindowAttributesAux, ConnectionExt as _,
+    EventMask, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT,
+};
+use x11rb::protocol::xtest::ConnectionExt as _;
+
+use super::auto_repeat::AutoRepeat;
+use super::borrowed_keycodes::BorrowedKeycodes;
+use super::connection::Connection;
+use super::input_lease::InputLease;
+use super::keymap::Keymap;
+use super::pressed_keycodes::{KeyName, PressedKeycodes};
+use crate::cancel::CancelToken;
+use crate::error::ScreenError;
+use crate::geometry::Size;
+use crate::keysym;
+use crate::shared_app::SharedApp;
+use app_input::AppInput;
+
+/// Buttons 1 to 9: left, middle, right, the wheel's four directions, back, forward.
+const BUTTON_MASK: u16 = 0x1ff;
+
+/// Keyboard and pointer of an X display.
+///
+/// It remembers everything that it has pressed. [`release_all`](Input::release_all) and dropping it
+/// release that, and return the keycodes borrowed for keysyms that the layout lacks. Input is sent
+/// only by [`flush`](Input::flush).
+#[derive(Debug)]
+pub struct Input {
+    connection: Connection,
+    root: u32,
+    size: Size,
+    /// `None` until it is needed, and again when the layout has changed.
+    keymap: Option<Keymap>,
+    pressed: PressedKeycodes,
+    borrowed: BorrowedKeycodes,
+    auto_repeat: AutoRepeat,
+    lease: InputLease,
+    /// The only program that input may reach; `None` for no restriction.
+    app: Option<AppInput>,
+}
+
+impl Input {
+    /// Connects to `display` (`$DISPLAY` when `None`).
+    ///
+    /// # Errors
+    /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XTEST or XKB, or the error
+    /// that ended the wait.
+    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
+        Self::open_filtered(display, None, cancel)
+    }
+
+    /// As [`open`](Self::open). With an `app`, input reaches its windows alone: the pointer neither
+    /// moves nor presses outside of them, and keys are pressed only while one of them has the
+    /// focus. Both are checked for each event while the server is grabbed. Releases are always
+    /// sent.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_filtered(
+        display: Option<&str>,
+        app: Option<&SharedApp>,
+        cancel: &CancelToken,
+    ) -> Result<Self, ScreenError> {
+        let connection = Connection::open(display, cancel)?;
+        connection.require_extensions(&["XTEST", "XKEYBOARD"])?;
+        subscribe(&connection)?;
+        let app = match app {
+            Some(app) => Some(AppInput::new(&connection, app)?),
+            None => None,
+        };
+        let auto_repeat = AutoRepeat::disable(&connection.server)?;
+        let lease = InputLease::acquire(&connection, connection.screen().root)?;
+        connection.server.flush()?;
+        let screen = connection.screen();
+        let (root, size) = (
+            screen.root,
+            Size {
+                width: screen.width_in_pixels,
+                height: screen.height_in_pixels,
+            },
+        );
+        Ok(Self {
+            connection,
+            root,
+            size,
+            keymap: None,
+            pressed: PressedKeycodes::default(),
+            borrowed: BorrowedKeycodes::default(),
+            auto_repeat,
+            lease,
+            app,
+        })
+    }
+
+    /// Processes the events that have arrived: layout and size changes. Never waits.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn pump(&mut self) -> Result<(), ScreenError> {
+        while let Some(event) = self.connection.server.poll_for_event()? {
+            if let Some(app) = &mut self.app {
+                app.apply(&event);
+            }
+            match event {
+                Event::XkbMapNotify(_)
+                | Event::XkbNewKeyboardNotify(_)
+                | Event::MappingNotify(_) => self.keymap = None,
+                Event::ConfigureNotify(e) if e.window == self.root => {
+                    self.size = Size {
+                        width: e.width,
+                        height: e.height,
+                    };
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Presses or releases the key of an X keysym. A press of a key that is down repeats it.
+    /// Numbers that are no keysym are ignored.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn send_keysym(&mut self, keysym: u32, down: bool) -> Result<(), ScreenError> {
+        if !keysym::is_valid(keysym) {
+            return Ok(());
+        }
+        if down {
+            self.with_app_guard(|input| match input.may_press_key()? {
+                true => input.press_keysym(KeyName::Keysym(keysym), keysym),
+                false => Ok(()),
+            })
+        } else {
+            self.release_key(KeyName::Keysym(keysym), keysym)
+        }
+    }
+
+    /// Presses or releases a physical key. `scancode` is the PC's (prefix E0 as the highest bit),
+    /// `keysym` is what the key typed on the peer's keyboard (0 when the peer doesn't know). Where
+    /// the same key would type something else here, the keysym counts.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn send_scancode(
+        &mut self,
+        scancode: u32,
+        keysym: u32,
+        down: bool,
+    ) -> Result<(), ScreenError> {
+        if !down {
+            return self.release_key(KeyName::Scancode(scancode), keysym);
+        }
+        self.with_app_guard(|input| match input.may_press_key()? {
+            true => input.press_scancode(scancode, keysym),
+            false => Ok(()),
+        })
+    }
+
+    /// Moves the pointer to `x`, `y` (clamped to the screen) and sets its buttons to `buttons` (bit
+    /// 0 is button 1; those above nine are ignored).
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn send_pointer(&mut self, x: u16, y: u16, buttons: u16) -> Result<(), ScreenError> {
+        self.pump()?;
+        let clamp =
+            |at: u16, size: u16| at.min(size.saturating_sub(1)).min(i16::MAX.unsigned_abs()) as i16;
+        let (x, y) = (clamp(x, self.size.width), clamp(y, self.size.height));
+        let buttons = buttons & BUTTON_MASK;
+        self.with_app_guard(|input| {
+            if input.app.is_some() {
+                return input.send_pointer_to_app(x, y, buttons);
+            }
+            input.fake_motion(x, y)?;
+            input.set_buttons(buttons)
+        })
+    }
+
+    /// Releases every key and button that is held, returns borrowed keycodes, and waits (briefly)
+    /// until the server has done so.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn release_all(&mut self) -> Result<(), ScreenError> {
+        let Self {
+            connection,
+            root,
+            pressed,
+            borrowed,
+            lease,
+            ..
+        } = self;
+        connection.run_cleanup(|server| {
+            for (button, _) in pressed.set_buttons(0) {
+                server.xtest_fake_input(BUTTON_RELEASE_EVENT, button, 0, *root, 0, 0, 0)?;
+            }
+            for keycode in pressed.take_keycodes() {
+                server.xtest_fake_input(KEY_RELEASE_EVENT, keycode, 0, *root, 0, 0, 0)?;
+            }
+            borrowed.return_all(server)?;
+            lease.record(server, *root, &[])
+        })
+    }
+
+    /// Sends the input given so far.
+    ///
+    /// # Errors
+    /// [`ScreenError::Lost`] when the server is gone.
+    pub fn flush(&self) -> Result<(), ScreenError> {
+        Ok(self.connection.server.flush()?)
+    }
+
+    fn fake_motion(&mut self, x: i16, y: i16) -> Result<(), ScreenError> {
+        self.connection
+            .server
+            .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)?;
+        Ok(())
+    }
+
+    fn set_buttons(&mut self, buttons: u16) -> Result<(), ScreenError> {
+        for (button, down) in self.pressed.set_buttons(buttons) {
+            let kind = if down {
+                BUTTON_PRESS_EVENT
+            } else {
+                BUTTON_RELEASE_EVENT
+            };
+            self.connection
+                .server
+                .xtest_fake_input(kind, button, 0, self.root, 0, 0, 0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // When the server is gone there is nothing left to release.
+        let _ = self.release_all();
+        let Self {
+            connection,
+            root,
+            auto_repeat,
+            lease,
+            ..
+        } = self;
+        let _ = connection.run_cleanup(|server| {
+            auto_repeat.restore(server)?;
+            lease.release(server, *root)
+        });
+    }
+}
+
+impl AsFd for Input {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+}
+
+/// Subscribes to layout and size changes, and exempts this connection from other clients' server
+/// grabs.
+fn subscribe(connection: &Connection) -> Result<(), ScreenError> {
+    let server = &connection.server;
+    let xkb = server.xkb_use_extension(1, 0)?;
+    let xtest = server.xtest_get_version(2, 2)?;
+    if !xkb.reply()?.supported {
+        return Err(ScreenError::Unsupported(
+            "the X server has no XKEYBOARD 1.0".into(),
+        ));
+    }
+    xtest.reply()?;
+    server.xtest_grab_control(true)?;
+    let map_changes = EventType::NEW_KEYBOARD_NOTIFY | EventType::MAP_NOTIFY;
+    let map_parts = MapPart::KEY_TYPES | MapPart::KEY_SYMS | MapPart::MODIFIER_MAP;
+    let no_events = EventType::from(0u8);
+    server.xkb_select_events(
+        ID::USE_CORE_KBD.into(),
+        no_events,
+        map_changes,
+        map_parts,
+        map_parts,
+        &SelectEventsAux::new(),
+    )?;
+    let size_changes = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+    server.change_window_attributes(connection.screen().root, &size_changes)?;
+    Ok(())
+}
