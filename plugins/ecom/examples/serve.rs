@@ -1,13 +1,13 @@
-//! One plain RFB server on a loopback port, for benchmarks: `serve --display :N --port P`.
+//! A plain RFB server on a loopback port, for benchmarks: `serve --display :N --port P`.
 //!
-//! Anybody on this machine who connects sees and controls that display. Clients are served one after
-//! the other; it runs until it is ended.
+//! Anybody on this machine who connects sees and controls that display. Clients are served one
+//! after the other; it runs until it is killed.
 
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use etatuki_ecom::{Share, serve};
+use etatuki_ecom::{Permissions, Share, serve};
 
 fn main() -> ExitCode {
     let mut display = None;
@@ -41,7 +41,7 @@ fn listen(display: Option<&str>, port: u16) -> io::Result<()> {
         let client = client?;
         client.set_nodelay(true)?;
         let share = Share::new(display)?;
-        share.allow(true, true);
+        share.set_permissions(Permissions::CONTROL);
         if let Err(error) = serve(&share, client) {
             eprintln!("{}: {error}", error.name());
         }

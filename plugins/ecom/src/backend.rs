@@ -9,9 +9,13 @@ use etatuki_backend_api::{
 use etatuki_screen::{CancelToken, Capture, Input, ScreenError, SharedApp};
 
 use crate::server::{ServeError, serve};
-use crate::share::Share;
+use crate::share::{Permissions, Share};
 
-/// The built-in backend. Its options: `{"display": ":N"}`, instead of the process's own `$DISPLAY`.
+/// The permissions of a client as it attaches. To be handed a stream is to be asked for the
+/// picture; control comes by `permissions` only.
+const INITIAL_PERMISSIONS: Permissions = Permissions::VIEW;
+
+/// The built-in backend. Its option `{"display": ":N"}` replaces the process's own `$DISPLAY`.
 #[derive(Debug)]
 pub struct Ecom {
     host: Host,
@@ -39,12 +43,12 @@ impl Backend for Ecom {
     }
 
     fn probe(&self) -> Result<Probe, Unusable> {
-        let look = || {
+        let open_screen = || {
             let cancel = CancelToken::new()?;
             Capture::open(self.display(), &cancel)?;
             Input::open(self.display(), &cancel)
         };
-        match look() {
+        match open_screen() {
             Ok(_) => Ok(Probe {
                 tool: None,
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -59,8 +63,7 @@ impl Backend for Ecom {
     fn open(&self, code: &str) -> Result<(), Failure> {
         let share = Share::new(self.display())
             .map_err(|error| Failure::ours("internal", error.to_string()))?;
-        // To be handed a stream is to be asked for the picture; control comes by `permissions` only.
-        share.allow(true, false);
+        share.set_permissions(INITIAL_PERMISSIONS);
         *self.share() = Some(share);
         self.host.waiting(code);
         Ok(())
@@ -77,8 +80,8 @@ impl Backend for Ecom {
             return Err(Failure::caller("not-open", "attach before open"));
         };
         let ended = serve(&share, stream);
-        // What was allowed was allowed to whoever was on that stream.
-        share.allow(true, false);
+        // The permissions were the client's on that stream.
+        share.set_permissions(INITIAL_PERMISSIONS);
         match ended {
             Ok(()) => Ok(()),
             Err(error @ (ServeError::Protocol(_) | ServeError::Silent)) => {
@@ -100,7 +103,7 @@ impl Backend for Ecom {
 
     fn permissions(&self, view: bool, control: bool) {
         if let Some(share) = &*self.share() {
-            share.allow(view, control);
+            share.set_permissions(Permissions { view, control });
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a session is told while it runs: what is allowed, and when to stop.
+//! The handle of a shared screen: its permissions, and its end.
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,9 +7,36 @@ use std::sync::{Arc, OnceLock};
 
 use etatuki_screen::{CancelToken, SharedApp};
 
-/// One shared screen. Clones are the same one; any thread may use them.
+/// A shared screen. Clones share it; any thread may use them.
 #[derive(Clone, Debug)]
 pub struct Share(Arc<Inner>);
+
+/// What the client may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    /// The picture is sent.
+    pub view: bool,
+    /// Input is carried out, and the clipboard exchanged.
+    pub control: bool,
+}
+
+impl Permissions {
+    /// Neither view nor control.
+    pub const NONE: Self = Self {
+        view: false,
+        control: false,
+    };
+    /// View alone.
+    pub const VIEW: Self = Self {
+        view: true,
+        control: false,
+    };
+    /// View and control.
+    pub const CONTROL: Self = Self {
+        view: true,
+        control: true,
+    };
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -19,15 +46,15 @@ struct Inner {
     /// The only program that is shared; empty for the whole screen.
     app: OnceLock<SharedApp>,
     cancel: CancelToken,
-    /// A byte in this pipe says: look at the permissions again.
+    /// A pipe that carries a byte after a change of the permissions.
     wake: (PipeReader, PipeWriter),
 }
 
 impl Share {
-    /// The screen of `display` (`$DISPLAY` when `None`). Nothing is allowed yet.
+    /// Creates a share of `display` (`$DISPLAY` when `None`) without permissions.
     ///
     /// # Errors
-    /// When the system gives no pipe.
+    /// The system gives no pipe.
     pub fn new(display: Option<&str>) -> io::Result<Self> {
         let wake = io::pipe()?;
         // Neither side may ever wait: a full pipe wakes as well as one byte does.
@@ -44,18 +71,17 @@ impl Share {
         })))
     }
 
-    /// Sets what is allowed from now on. Without `view` no picture is sent; without `control` every key
-    /// and button that is held is let go of, and what comes after is ignored.
-    pub fn allow(&self, view: bool, control: bool) {
-        self.0.view.store(view, Ordering::SeqCst);
-        self.0.control.store(control, Ordering::SeqCst);
+    /// Sets the permissions from now on. Without `view` no picture is sent. Without `control` every
+    /// held key and button is released, and later input is ignored.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        self.0.view.store(permissions.view, Ordering::SeqCst);
+        self.0.control.store(permissions.control, Ordering::SeqCst);
         let _ = (&self.0.wake.1).write(&[0]);
     }
 
-    /// Restricts the share to one program, for every client that is served from now on. Further calls
-    /// change nothing.
+    /// Restricts the share to one program, for every client that is served from now on. Further
+    /// calls change nothing: a second app could only show more.
     pub fn restrict_to_app(&self, app: SharedApp) {
-        // A second app could only show more.
         let _ = self.0.app.set(app);
     }
 
@@ -84,13 +110,13 @@ impl Share {
         &self.0.cancel
     }
 
-    /// Readable when the permissions have changed.
-    pub(crate) fn wake(&self) -> BorrowedFd<'_> {
+    /// Returns a descriptor that is readable after a change of the permissions.
+    pub(crate) fn wake_fd(&self) -> BorrowedFd<'_> {
         self.0.wake.0.as_fd()
     }
 
-    /// Makes [`wake`](Self::wake) quiet again.
-    pub(crate) fn awake(&self) {
+    /// Empties the pipe behind [`wake_fd`](Self::wake_fd).
+    pub(crate) fn clear_wake(&self) {
         let _ = (&self.0.wake.0).read(&mut [0; 64]);
     }
 }

@@ -1,5 +1,5 @@
-//! A client of `serve` on a real X server: what it decodes is what the screen shows, and it can do no
-//! more than it is allowed to.
+//! A client of `serve` on a real X server: its picture equals the screen, and it can do no more
+//! than it is permitted to.
 
 #[path = "../../../crates/screen/tests/common/mod.rs"]
 mod common;
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread::JoinHandle;
 
 use common::Xvfb;
-use etatuki_ecom::{ServeError, Share, serve};
+use etatuki_ecom::{Permissions, ServeError, Share, serve};
 use etatuki_rfb::encode::{client, fence_flags};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, Rectangle, ServerMessage,
@@ -24,7 +24,7 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
-/// What the launcher asks for.
+/// The launcher's encodings.
 const ALL: [i32; 8] = [
     encoding::RAW,
     encoding::COPY_RECT,
@@ -37,7 +37,7 @@ const ALL: [i32; 8] = [
 ];
 
 /// An X server, a program that draws on it, and a share that is served to one client.
-struct Stage {
+struct Fixture {
     x: Xvfb,
     painter: RustConnection,
     root: Window,
@@ -47,7 +47,7 @@ struct Stage {
     viewer: Viewer,
 }
 
-impl Stage {
+impl Fixture {
     fn new(screen: &str, encodings: &[i32]) -> Self {
         let x = Xvfb::start(screen, &[]);
         let (painter, number) =
@@ -58,12 +58,12 @@ impl Stage {
             .create_gc(gc, root, &CreateGCAux::new())
             .expect("gc");
         let share = Share::new(Some(&x.display)).expect("a share");
-        share.allow(true, false);
+        share.set_permissions(Permissions::VIEW);
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let server = share.clone();
         let served = Some(std::thread::spawn(move || serve(&server, theirs)));
         let mut viewer = Viewer::connect(ours);
-        viewer.say(&ClientMessage::SetEncodings(encodings.to_vec()));
+        viewer.send(&ClientMessage::SetEncodings(encodings.to_vec()));
         Self {
             x,
             painter,
@@ -75,7 +75,7 @@ impl Stage {
         }
     }
 
-    fn fill(&self, colour: u32, rect: Rectangle_) {
+    fn fill(&self, colour: u32, rect: XRectangle) {
         self.painter
             .change_gc(self.gc, &ChangeGCAux::new().foreground(colour))
             .expect("colour");
@@ -85,7 +85,7 @@ impl Stage {
         self.painter.sync().expect("sync");
     }
 
-    fn truth(&self) -> Vec<u8> {
+    fn screen_pixels(&self) -> Vec<u8> {
         let (width, height) = self.viewer.size;
         let image =
             self.painter
@@ -95,9 +95,9 @@ impl Stage {
         data
     }
 
-    /// Asks for updates until the picture is the screen's; the screen must be at rest.
+    /// Requests updates until the picture equals the screen, which must be at rest.
     fn catch_up(&mut self) {
-        // What is drawn by now has been reported before the answer to this is.
+        // Damage of everything drawn by now is reported before the reply.
         for _ in 0..2 {
             self.viewer.request(false);
             self.viewer.until_update();
@@ -107,12 +107,12 @@ impl Stage {
     #[track_caller]
     fn check(&mut self) {
         self.catch_up();
-        let (got, truth) = (&self.viewer.pixels, self.truth());
-        assert_eq!(got.len(), truth.len(), "size");
-        assert!(*got == truth, "the picture isn't the screen's");
+        let (got, screen_pixels) = (&self.viewer.pixels, self.screen_pixels());
+        assert_eq!(got.len(), screen_pixels.len(), "size");
+        assert!(*got == screen_pixels, "the picture isn't the screen's");
     }
 
-    /// Hangs up and gives what `serve` said.
+    /// Hangs up and returns the result of `serve`.
     fn end(mut self) -> Result<(), ServeError> {
         self.viewer
             .stream
@@ -140,7 +140,7 @@ impl Stage {
     }
 }
 
-type Rectangle_ = x11rb::protocol::xproto::Rectangle;
+type XRectangle = x11rb::protocol::xproto::Rectangle;
 
 /// A client with a framebuffer.
 struct Viewer {
@@ -148,16 +148,16 @@ struct Viewer {
     parser: ServerParser,
     size: (u16, u16),
     pixels: Vec<u8>,
-    /// Where pixels came.
-    raws: Vec<Rect>,
+    /// The rectangles of pixels that came.
+    raw_rects: Vec<Rect>,
     cursors: usize,
     confirmed: Vec<i32>,
-    /// Widths and answers, of all that were told.
+    /// Width and status of each ExtendedDesktopSize.
     layouts: Vec<(u16, u16)>,
-    /// The monitors that were told last.
+    /// The monitors of the last ExtendedDesktopSize.
     monitors: Vec<Rect>,
-    /// Where others moved the pointer to.
-    places: Vec<(u16, u16)>,
+    /// The positions of PointerPos.
+    pointer_positions: Vec<(u16, u16)>,
     updates: usize,
     fences: usize,
     ends: usize,
@@ -192,12 +192,12 @@ impl Viewer {
             parser,
             size: (init.width, init.height),
             pixels,
-            raws: Vec::new(),
+            raw_rects: Vec::new(),
             cursors: 0,
             confirmed: Vec::new(),
             layouts: Vec::new(),
             monitors: Vec::new(),
-            places: Vec::new(),
+            pointer_positions: Vec::new(),
             updates: 0,
             fences: 0,
             ends: 0,
@@ -205,7 +205,7 @@ impl Viewer {
         }
     }
 
-    fn say(&mut self, message: &ClientMessage) {
+    fn send(&mut self, message: &ClientMessage) {
         let mut out = Vec::new();
         client::message(&mut out, message, false);
         self.stream.write_all(&out).expect("sent");
@@ -213,11 +213,11 @@ impl Viewer {
 
     fn request(&mut self, incremental: bool) {
         let rect = Rect::new(0, 0, self.size.0, self.size.1);
-        self.say(&ClientMessage::UpdateRequest { incremental, rect });
+        self.send(&ClientMessage::UpdateRequest { incremental, rect });
     }
 
-    /// The next message of the server.
-    fn hear(&mut self) -> ServerMessage {
+    /// Returns the server's next message.
+    fn receive(&mut self) -> ServerMessage {
         loop {
             if let Some(message) = self.parser.next().expect("RFB") {
                 return message;
@@ -229,30 +229,30 @@ impl Viewer {
         }
     }
 
-    /// Takes in all that comes up to the end of the next update that has pixels.
+    /// Handles all messages up to the end of the next update with pixels.
     fn until_update(&mut self) {
         let mut has_pixels = false;
         loop {
-            match self.hear() {
-                ServerMessage::Rectangle(rectangle) => has_pixels |= self.take_in(rectangle),
+            match self.receive() {
+                ServerMessage::Rectangle(rectangle) => has_pixels |= self.on_rectangle(rectangle),
                 ServerMessage::UpdateEnd => {
                     self.updates += 1;
                     if has_pixels {
                         return;
                     }
                 }
-                other => self.note(other),
+                other => self.on_message(other),
             }
         }
     }
 
-    fn note(&mut self, message: ServerMessage) {
+    fn on_message(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::Fence { flags, payload } => {
                 self.fences += 1;
                 assert_ne!(flags & fence_flags::REQUEST, 0);
                 if self.answers_fences {
-                    self.say(&ClientMessage::Fence {
+                    self.send(&ClientMessage::Fence {
                         flags: flags & !fence_flags::REQUEST,
                         payload,
                     });
@@ -263,12 +263,12 @@ impl Viewer {
         }
     }
 
-    fn take_in(&mut self, rectangle: Rectangle) -> bool {
+    fn on_rectangle(&mut self, rectangle: Rectangle) -> bool {
         match rectangle {
             Rectangle::Raw { rect, pixels } => {
                 let stride = usize::from(self.size.0) * 4;
                 let rows = usize::from(rect.y)..;
-                self.raws.push(rect);
+                self.raw_rects.push(rect);
                 for (line, y) in pixels.chunks_exact(usize::from(rect.w) * 4).zip(rows) {
                     let at = y * stride + usize::from(rect.x) * 4;
                     self.pixels[at..at + line.len()].copy_from_slice(line);
@@ -276,7 +276,7 @@ impl Viewer {
                 return true;
             }
             Rectangle::Cursor(_) => self.cursors += 1,
-            Rectangle::PointerPos { x, y } => self.places.push((x, y)),
+            Rectangle::PointerPos { x, y } => self.pointer_positions.push((x, y)),
             Rectangle::Supports { encoding } => self.confirmed.push(encoding),
             Rectangle::ExtendedDesktopSize {
                 width,
@@ -298,31 +298,37 @@ impl Viewer {
     }
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
+/// A linear congruential generator: the same numbers in every run.
+struct Lcg(u64);
 
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
+impl Lcg {
+    fn next_below(&mut self, limit: u32) -> u32 {
         self.0 = self
             .0
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) % u64::from(sides)) as u32
+        ((self.0 >> 33) % u64::from(limit)) as u32
     }
 }
 
 #[test]
 fn the_picture_is_the_screen() {
-    let mut stage = Stage::new("640x480x24", &ALL);
-    stage.check();
-    let mut dice = Dice(7);
+    let mut fixture = Fixture::new("640x480x24", &ALL);
+    fixture.check();
+    let mut random = Lcg(7);
     for round in 0..60 {
-        for _ in 0..dice.roll(30) {
-            let (x, y) = (dice.roll(700) as i16 - 30, dice.roll(540) as i16 - 30);
-            let (width, height) = (1 + dice.roll(200) as u16, 1 + dice.roll(90) as u16);
-            stage.fill(
-                dice.roll(0x0100_0000),
-                Rectangle_ {
+        for _ in 0..random.next_below(30) {
+            let (x, y) = (
+                random.next_below(700) as i16 - 30,
+                random.next_below(540) as i16 - 30,
+            );
+            let (width, height) = (
+                1 + random.next_below(200) as u16,
+                1 + random.next_below(90) as u16,
+            );
+            fixture.fill(
+                random.next_below(0x0100_0000),
+                XRectangle {
                     x,
                     y,
                     width,
@@ -331,73 +337,73 @@ fn the_picture_is_the_screen() {
             );
         }
         if round % 10 == 0 {
-            stage.check();
+            fixture.check();
         }
     }
-    stage.check();
-    assert_eq!(stage.viewer.cursors, 1, "the pointer's shape comes once");
+    fixture.check();
+    assert_eq!(fixture.viewer.cursors, 1, "the pointer's shape comes once");
     assert_eq!(
-        stage.viewer.confirmed,
+        fixture.viewer.confirmed,
         [
             encoding::QEMU_EXTENDED_KEY,
             encoding::EXTENDED_MOUSE_BUTTONS
         ]
     );
-    stage.end().expect("a client that hangs up is no error");
+    fixture.end().expect("a client that hangs up is no error");
 }
 
 #[test]
 fn what_is_drawn_as_it_was_is_not_sent() {
-    let mut stage = Stage::new("640x480x24", &ALL);
+    let mut fixture = Fixture::new("640x480x24", &ALL);
     let (whole, spot) = ((0, 0, 640, 480), (20, 20, 3, 3));
-    let rect = |(x, y, width, height)| Rectangle_ {
+    let rect = |(x, y, width, height)| XRectangle {
         x,
         y,
         width,
         height,
     };
-    stage.fill(0x33_4455, rect(whole));
-    stage.check();
-    stage.viewer.raws.clear();
-    stage.fill(0x33_4455, rect(whole));
-    stage.fill(0xff_0000, rect(spot));
-    stage.viewer.request(true);
-    stage.viewer.until_update();
-    assert_eq!(stage.viewer.raws, [Rect::new(16, 16, 16, 16)]);
-    assert!(stage.viewer.pixels == stage.truth());
-    stage.end().expect("an end");
+    fixture.fill(0x33_4455, rect(whole));
+    fixture.check();
+    fixture.viewer.raw_rects.clear();
+    fixture.fill(0x33_4455, rect(whole));
+    fixture.fill(0xff_0000, rect(spot));
+    fixture.viewer.request(true);
+    fixture.viewer.until_update();
+    assert_eq!(fixture.viewer.raw_rects, [Rect::new(16, 16, 16, 16)]);
+    assert!(fixture.viewer.pixels == fixture.screen_pixels());
+    fixture.end().expect("an end");
 }
 
 #[test]
 fn changes_come_by_themselves_once_asked_for() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.check();
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.check();
     for colour in 1..50 {
-        stage.viewer.request(true);
-        stage.fill(
+        fixture.viewer.request(true);
+        fixture.fill(
             colour,
-            Rectangle_ {
+            XRectangle {
                 x: 10,
                 y: 20,
                 width: 30,
                 height: 40,
             },
         );
-        stage.viewer.until_update();
+        fixture.viewer.until_update();
         let at = (20 * 640 + 10) * 4;
-        assert_eq!(stage.viewer.pixels[at..at + 4], colour.to_le_bytes());
+        assert_eq!(fixture.viewer.pixels[at..at + 4], colour.to_le_bytes());
     }
 }
 
 #[test]
 fn changes_add_up_while_nobody_asks() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.check();
-    let updates = stage.viewer.updates;
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.check();
+    let updates = fixture.viewer.updates;
     for colour in 1..20 {
-        stage.fill(
+        fixture.fill(
             colour,
-            Rectangle_ {
+            XRectangle {
                 x: 10,
                 y: 20,
                 width: 30,
@@ -405,86 +411,88 @@ fn changes_add_up_while_nobody_asks() {
             },
         );
     }
-    stage.viewer.request(true);
-    stage.viewer.until_update();
-    assert_eq!(stage.viewer.updates, updates + 1);
+    fixture.viewer.request(true);
+    fixture.viewer.until_update();
+    assert_eq!(fixture.viewer.updates, updates + 1);
     let at = (20 * 640 + 10) * 4;
-    assert_eq!(stage.viewer.pixels[at], 19, "the latest state wins");
+    assert_eq!(fixture.viewer.pixels[at], 19, "the latest state wins");
 }
 
 #[test]
 fn continuous_updates_are_paced_by_fences() {
-    let mut stage = Stage::new("640x480x24", &ALL);
-    stage.check();
+    let mut fixture = Fixture::new("640x480x24", &ALL);
+    fixture.check();
     assert_eq!(
-        (stage.viewer.fences, stage.viewer.ends),
+        (fixture.viewer.fences, fixture.viewer.ends),
         (1, 1),
         "both are announced"
     );
     let rect = Rect::new(0, 0, 640, 480);
-    stage
+    fixture
         .viewer
-        .say(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
+        .send(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
     for colour in 1..50 {
-        stage.fill(
+        fixture.fill(
             colour,
-            Rectangle_ {
+            XRectangle {
                 x: 10,
                 y: 20,
                 width: 30,
                 height: 40,
             },
         );
-        stage.viewer.until_update();
+        fixture.viewer.until_update();
     }
-    let last_fence = stage.viewer.hear();
-    stage.viewer.note(last_fence);
-    // Unanswered fences hold the flow up after the second update; one answer lets it go on.
-    stage.viewer.answers_fences = false;
+    let last_fence = fixture.viewer.receive();
+    fixture.viewer.on_message(last_fence);
+    // Unanswered fences stop the updates after the second one; one answer continues them.
+    fixture.viewer.answers_fences = false;
     for colour in [50, 51] {
-        stage.fill(
+        fixture.fill(
             colour,
-            Rectangle_ {
+            XRectangle {
                 x: 10,
                 y: 20,
                 width: 30,
                 height: 40,
             },
         );
-        stage.viewer.until_update();
+        fixture.viewer.until_update();
     }
-    stage.fill(
+    fixture.fill(
         52,
-        Rectangle_ {
+        XRectangle {
             x: 10,
             y: 20,
             width: 30,
             height: 40,
         },
     );
-    stage.viewer.say(&ClientMessage::EnableContinuousUpdates {
-        enable: false,
-        rect,
-    });
-    let updates = stage.viewer.updates;
-    while stage.viewer.ends < 2 {
-        match stage.viewer.hear() {
+    fixture
+        .viewer
+        .send(&ClientMessage::EnableContinuousUpdates {
+            enable: false,
+            rect,
+        });
+    let updates = fixture.viewer.updates;
+    while fixture.viewer.ends < 2 {
+        match fixture.viewer.receive() {
             ServerMessage::Rectangle(_) | ServerMessage::UpdateStart => {
                 panic!("an update without credit")
             }
-            other => stage.viewer.note(other),
+            other => fixture.viewer.on_message(other),
         }
     }
-    assert_eq!(stage.viewer.updates, updates);
-    stage.check();
+    assert_eq!(fixture.viewer.updates, updates);
+    fixture.check();
 }
 
 #[test]
 fn a_fence_is_answered_in_order() {
-    let mut stage = Stage::new("640x480x24", &[encoding::RAW]);
+    let mut fixture = Fixture::new("640x480x24", &[encoding::RAW]);
     let payload = b"anything".to_vec();
-    stage.viewer.request(false);
-    stage.viewer.say(&ClientMessage::Fence {
+    fixture.viewer.request(false);
+    fixture.viewer.send(&ClientMessage::Fence {
         flags: fence_flags::REQUEST | 1 | 0x100,
         payload: payload.clone(),
     });
@@ -492,7 +500,7 @@ fn a_fence_is_answered_in_order() {
         if let ServerMessage::Fence {
             flags,
             payload: back,
-        } = stage.viewer.hear()
+        } = fixture.viewer.receive()
         {
             assert_eq!((flags, back), (1, payload));
             return;
@@ -502,21 +510,21 @@ fn a_fence_is_answered_in_order() {
 
 #[test]
 fn a_new_size_is_told_before_its_picture() {
-    let mut stage = Stage::new("800x600x24", &ALL);
-    stage.check();
+    let mut fixture = Fixture::new("800x600x24", &ALL);
+    fixture.check();
     for (width, height) in [(640, 480), (800, 600), (320, 200)] {
-        resize(&stage.painter, stage.root, width, height);
-        stage.check();
-        assert_eq!(stage.viewer.size, (width, height));
+        resize(&fixture.painter, fixture.root, width, height);
+        fixture.check();
+        assert_eq!(fixture.viewer.size, (width, height));
     }
-    stage.viewer.say(&ClientMessage::SetDesktopSize {
+    fixture.viewer.send(&ClientMessage::SetDesktopSize {
         width: 640,
         height: 480,
         screens: Vec::new(),
     });
-    stage.check();
+    fixture.check();
     assert_eq!(
-        stage.viewer.layouts.last(),
+        fixture.viewer.layouts.last(),
         Some(&(320, 1)),
         "a client may not set it"
     );
@@ -524,14 +532,16 @@ fn a_new_size_is_told_before_its_picture() {
 
 #[test]
 fn monitors_are_told_and_followed() {
-    let mut stage = Stage::new("800x600x24", &ALL);
-    stage.check();
+    let mut fixture = Fixture::new("800x600x24", &ALL);
+    fixture.check();
     let whole = Rect::new(0, 0, 800, 600);
     let (left, right) = (Rect::new(0, 0, 500, 600), Rect::new(500, 0, 300, 600));
-    assert_eq!(stage.viewer.monitors, [whole], "at first");
-    let xrandr = |stage: &Stage, arguments: &[&str]| {
+    assert_eq!(fixture.viewer.monitors, [whole], "at first");
+    let xrandr = |fixture: &Fixture, arguments: &[&str]| {
         let mut xrandr = Command::new("xrandr");
-        xrandr.args(["-display", &stage.x.display]).args(arguments);
+        xrandr
+            .args(["-display", &fixture.x.display])
+            .args(arguments);
         assert!(
             xrandr
                 .output()
@@ -540,30 +550,30 @@ fn monitors_are_told_and_followed() {
                 .success()
         );
     };
-    // Nothing is drawn, and still it is told.
-    let until = |stage: &mut Stage, wanted: &[Rect]| {
-        while stage.viewer.monitors != wanted {
-            stage.viewer.request(true);
-            let message = stage.viewer.hear();
+    // Nothing is drawn, and the client is sent it all the same.
+    let until = |fixture: &mut Fixture, wanted: &[Rect]| {
+        while fixture.viewer.monitors != wanted {
+            fixture.viewer.request(true);
+            let message = fixture.viewer.receive();
             if let ServerMessage::Rectangle(rectangle) = message {
-                stage.viewer.take_in(rectangle);
+                fixture.viewer.on_rectangle(rectangle);
             }
         }
     };
     xrandr(
-        &stage,
+        &fixture,
         &["--setmonitor", "a", "500/100x600/100+0+0", "screen"],
     );
-    until(&mut stage, &[left]);
+    until(&mut fixture, &[left]);
     xrandr(
-        &stage,
+        &fixture,
         &["--setmonitor", "b", "300/100x600/100+500+0", "none"],
     );
-    until(&mut stage, &[left, right]);
-    xrandr(&stage, &["--delmonitor", "a"]);
-    xrandr(&stage, &["--delmonitor", "b"]);
-    until(&mut stage, &[whole]);
-    stage.check();
+    until(&mut fixture, &[left, right]);
+    xrandr(&fixture, &["--delmonitor", "a"]);
+    xrandr(&fixture, &["--delmonitor", "b"]);
+    until(&mut fixture, &[whole]);
+    fixture.check();
 }
 
 fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {
@@ -600,69 +610,69 @@ fn resize(connection: &RustConnection, root: Window, width: u16, height: u16) {
 
 #[test]
 fn a_client_that_knows_no_sizes_keeps_its_own() {
-    let mut stage = Stage::new("800x600x24", &[encoding::RAW]);
-    stage.check();
-    resize(&stage.painter, stage.root, 640, 480);
-    stage.catch_up();
-    assert_eq!(stage.viewer.size, (800, 600));
-    resize(&stage.painter, stage.root, 800, 600);
-    stage.check();
+    let mut fixture = Fixture::new("800x600x24", &[encoding::RAW]);
+    fixture.check();
+    resize(&fixture.painter, fixture.root, 640, 480);
+    fixture.catch_up();
+    assert_eq!(fixture.viewer.size, (800, 600));
+    resize(&fixture.painter, fixture.root, 800, 600);
+    fixture.check();
 }
 
 #[test]
 fn without_view_there_is_no_picture() {
-    let mut stage = Stage::new("640x480x24", &[encoding::FENCE]);
-    stage.check();
-    stage.share.allow(false, false);
-    stage.viewer.request(false);
-    stage.viewer.say(&ClientMessage::Fence {
+    let mut fixture = Fixture::new("640x480x24", &[encoding::FENCE]);
+    fixture.check();
+    fixture.share.set_permissions(Permissions::NONE);
+    fixture.viewer.request(false);
+    fixture.viewer.send(&ClientMessage::Fence {
         flags: fence_flags::REQUEST,
         payload: b"now".to_vec(),
     });
     loop {
-        match stage.viewer.hear() {
+        match fixture.viewer.receive() {
             ServerMessage::Fence { payload, .. } if payload == b"now" => break,
             ServerMessage::Fence { .. } => {}
             other => panic!("not allowed: {other:?}"),
         }
     }
-    stage.share.allow(true, false);
-    stage.viewer.until_update();
+    fixture.share.set_permissions(Permissions::VIEW);
+    fixture.viewer.until_update();
 }
 
 #[test]
 fn without_control_there_is_no_input() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    let before = stage.pointer();
-    stage.viewer.say(&ClientMessage::Pointer {
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    let before = fixture.pointer();
+    fixture.viewer.send(&ClientMessage::Pointer {
         buttons: 1,
         x: 11,
         y: 22,
     });
-    stage.viewer.say(&ClientMessage::Key {
+    fixture.viewer.send(&ClientMessage::Key {
         down: true,
         keysym: 0xffe1,
     });
-    stage.check();
-    assert_eq!(stage.pointer(), before);
-    stage.share.allow(true, true);
-    stage.viewer.say(&ClientMessage::Pointer {
+    fixture.check();
+    assert_eq!(fixture.pointer(), before);
+    fixture.share.set_permissions(Permissions::CONTROL);
+    fixture.viewer.send(&ClientMessage::Pointer {
         buttons: 1,
         x: 11,
         y: 22,
     });
-    stage.viewer.say(&ClientMessage::QemuKey {
+    fixture.viewer.send(&ClientMessage::QemuKey {
         down: true,
         keysym: 0xffe1,
         keycode: 0x2a,
     });
-    // Nothing but the X server's state tells that it is done.
+    // Only the X server's state shows that it is done.
     let pressed = u16::from(KeyButMask::BUTTON1 | KeyButMask::SHIFT);
-    while stage.pointer() != (11, 22, pressed) {
+    while fixture.pointer() != (11, 22, pressed) {
         std::thread::yield_now();
     }
-    stage.share.allow(true, false);
-    while stage.pointer() != (11, 22, 0) {
+    fixture.share.set_permissions(Permissions::VIEW);
+    while fixture.pointer() != (11, 22, 0) {
         std::thread::yield_now();
     }
 }
@@ -674,19 +684,20 @@ fn the_clipboard_goes_both_ways_with_control_only() {
     clipboard(&utf8, "Ж 漢 €".as_bytes(), "Ж 漢 €", "där €".as_bytes());
 }
 
-/// For a client with these encodings: what it sends, what is pasted then, and what it hears of "där €".
+/// For a client with these encodings: the text that it sends, the text pasted then, and the bytes
+/// that it gets for "där €".
 fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
-    let mut stage = Stage::new("640x480x24", encodings);
+    let mut fixture = Fixture::new("640x480x24", encodings);
     let stop = CancelToken::new().expect("a pipe");
-    let mut desk = Clipboard::open(Some(&stage.x.display), &stop).expect("a clipboard");
-    stage
+    let mut desk = Clipboard::open(Some(&fixture.x.display), &stop).expect("a clipboard");
+    fixture
         .viewer
-        .say(&ClientMessage::CutText(b"not allowed".to_vec()));
+        .send(&ClientMessage::CutText(b"not allowed".to_vec()));
     desk.offer("private".into()).expect("offered");
-    stage.check();
-    stage.share.allow(true, true);
-    // What was copied before stays private; what is copied from now on is told.
-    stage.viewer.say(&ClientMessage::CutText(sent.to_vec()));
+    fixture.check();
+    fixture.share.set_permissions(Permissions::CONTROL);
+    // Text that was copied before stays private; text copied from now on is sent.
+    fixture.viewer.send(&ClientMessage::CutText(sent.to_vec()));
     let pasted = loop {
         if let Some(text) = desk.pump().expect("the server lives") {
             break text;
@@ -697,8 +708,8 @@ fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
     desk.offer("där €".into()).expect("offered");
     let copied = std::thread::spawn(move || {
         loop {
-            if let ServerMessage::CutText(text) = stage.viewer.hear() {
-                return (text, stage);
+            if let ServerMessage::CutText(text) = fixture.viewer.receive() {
+                return (text, fixture);
             }
         }
     });
@@ -711,91 +722,93 @@ fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
 
 #[test]
 fn the_pointers_place_is_told_when_others_move_it() {
-    let mut stage = Stage::new("640x480x24", &[encoding::POINTER_POS]);
-    stage.share.allow(true, true);
-    stage.viewer.request(true);
-    let until = |stage: &mut Stage, place: (u16, u16)| {
-        while stage.viewer.places.last() != Some(&place) {
-            match stage.viewer.hear() {
-                ServerMessage::Rectangle(rectangle) => drop(stage.viewer.take_in(rectangle)),
-                ServerMessage::UpdateEnd => stage.viewer.request(true),
+    let mut fixture = Fixture::new("640x480x24", &[encoding::POINTER_POS]);
+    fixture.share.set_permissions(Permissions::CONTROL);
+    fixture.viewer.request(true);
+    let until = |fixture: &mut Fixture, place: (u16, u16)| {
+        while fixture.viewer.pointer_positions.last() != Some(&place) {
+            match fixture.viewer.receive() {
+                ServerMessage::Rectangle(rectangle) => drop(fixture.viewer.on_rectangle(rectangle)),
+                ServerMessage::UpdateEnd => fixture.viewer.request(true),
                 _ => {}
             }
         }
     };
-    until(&mut stage, (320, 240));
-    let moves = |stage: &Stage, x: i16, y: i16| {
-        let painter = &stage.painter;
-        let moved = painter.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, stage.root, x, y, 0);
+    until(&mut fixture, (320, 240));
+    let moves = |fixture: &Fixture, x: i16, y: i16| {
+        let painter = &fixture.painter;
+        let moved = painter.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, fixture.root, x, y, 0);
         moved.expect("sent").check().expect("moved");
     };
-    moves(&stage, 10, 20);
-    until(&mut stage, (10, 20));
-    // What the client does itself it knows.
+    moves(&fixture, 10, 20);
+    until(&mut fixture, (10, 20));
+    // The client knows its own moves.
     let (buttons, x, y) = (0, 300, 200);
-    stage.viewer.say(&ClientMessage::Pointer { buttons, x, y });
-    while stage.pointer() != (300, 200, 0) {
+    fixture
+        .viewer
+        .send(&ClientMessage::Pointer { buttons, x, y });
+    while fixture.pointer() != (300, 200, 0) {
         std::thread::yield_now();
     }
     std::thread::sleep(std::time::Duration::from_millis(100));
-    // However fast it moves, few of the places are told, and the last one is.
+    // However fast it moves, few positions are sent, and the last one is.
     for x in 0..400 {
-        moves(&stage, x, 30);
+        moves(&fixture, x, 30);
     }
-    until(&mut stage, (399, 30));
-    assert!(!stage.viewer.places.contains(&(300, 200)));
-    assert!(stage.viewer.places.len() < 100);
+    until(&mut fixture, (399, 30));
+    assert!(!fixture.viewer.pointer_positions.contains(&(300, 200)));
+    assert!(fixture.viewer.pointer_positions.len() < 100);
 }
 
 #[test]
 fn nothing_stays_pressed_when_the_client_hangs_up() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.share.allow(true, true);
-    stage.viewer.say(&ClientMessage::Pointer {
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.share.set_permissions(Permissions::CONTROL);
+    fixture.viewer.send(&ClientMessage::Pointer {
         buttons: 4,
         x: 1,
         y: 2,
     });
-    stage.viewer.say(&ClientMessage::Key {
+    fixture.viewer.send(&ClientMessage::Key {
         down: true,
         keysym: 0xffe3,
     });
     let pressed = u16::from(KeyButMask::BUTTON3 | KeyButMask::CONTROL);
-    while stage.pointer() != (1, 2, pressed) {
+    while fixture.pointer() != (1, 2, pressed) {
         std::thread::yield_now();
     }
-    stage
+    fixture
         .viewer
         .stream
         .shutdown(std::net::Shutdown::Both)
         .expect("hung up");
-    stage.outcome().expect("no error");
-    assert_eq!(stage.pointer(), (1, 2, 0));
+    fixture.outcome().expect("no error");
+    assert_eq!(fixture.pointer(), (1, 2, 0));
 }
 
 #[test]
 fn nor_when_it_is_stopped() {
-    let mut stage = Stage::new("640x480x24", &[]);
-    stage.share.allow(true, true);
-    stage.viewer.say(&ClientMessage::Key {
+    let mut fixture = Fixture::new("640x480x24", &[]);
+    fixture.share.set_permissions(Permissions::CONTROL);
+    fixture.viewer.send(&ClientMessage::Key {
         down: true,
         keysym: 0xffe3,
     });
-    while stage.pointer().2 == 0 {
+    while fixture.pointer().2 == 0 {
         std::thread::yield_now();
     }
-    stage.share.stop();
-    stage.outcome().expect("no error");
-    assert_eq!(stage.pointer().2, 0);
+    fixture.share.stop();
+    fixture.outcome().expect("no error");
+    assert_eq!(fixture.pointer().2, 0);
 }
 
 #[test]
 fn an_x_server_that_dies_is_a_named_error() {
-    let mut stage = Stage::new("640x480x24", &ALL);
-    stage.check();
-    stage.x.kill();
+    let mut fixture = Fixture::new("640x480x24", &ALL);
+    fixture.check();
+    fixture.x.kill();
     assert_eq!(
-        stage.outcome().expect_err("it is gone").name(),
+        fixture.outcome().expect_err("it is gone").name(),
         "display-lost"
     );
 }
@@ -814,75 +827,75 @@ fn a_missing_display_is_a_named_error() {
 
 #[test]
 fn nonsense_is_a_protocol_error() {
-    let mut stage = Stage::new("640x480x24", &ALL);
-    stage.viewer.stream.write_all(&[99; 40]).expect("sent");
-    assert_eq!(stage.outcome().expect_err("refused").name(), "protocol");
+    let mut fixture = Fixture::new("640x480x24", &ALL);
+    fixture.viewer.stream.write_all(&[99; 40]).expect("sent");
+    assert_eq!(fixture.outcome().expect_err("refused").name(), "protocol");
 }
 
 #[test]
 fn what_is_lost_while_an_update_is_on_its_way_comes_with_the_next() {
-    let mut stage = Stage::new("1920x1080x24", &ALL);
-    stage.viewer.request(false);
-    // The rest of it doesn't fit into the socket.
+    let mut fixture = Fixture::new("1920x1080x24", &ALL);
+    fixture.viewer.request(false);
+    // The rest of the update doesn't fit into the socket.
     while !matches!(
-        stage.viewer.hear(),
+        fixture.viewer.receive(),
         ServerMessage::Rectangle(Rectangle::Raw { .. })
     ) {}
-    stage.viewer.pixels.fill(0);
-    stage.viewer.request(false);
+    fixture.viewer.pixels.fill(0);
+    fixture.viewer.request(false);
     for update in ["the first", "the second"] {
-        stage.viewer.raws.clear();
-        stage.viewer.until_update();
-        let area: usize = stage.viewer.raws.iter().map(Rect::area).sum();
+        fixture.viewer.raw_rects.clear();
+        fixture.viewer.until_update();
+        let area: usize = fixture.viewer.raw_rects.iter().map(Rect::area).sum();
         assert!(area > 1920 * 1000, "{update} is whole");
-        assert!(stage.viewer.pixels == stage.truth(), "{update}");
+        assert!(fixture.viewer.pixels == fixture.screen_pixels(), "{update}");
     }
-    stage.end().expect("no error");
+    fixture.end().expect("no error");
 }
 
 #[test]
 fn an_update_on_its_way_is_not_changed_when_the_screen_grows() {
-    let mut stage = Stage::new("1920x1080x24", &ALL);
-    resize(&stage.painter, stage.root, 800, 600);
-    let whole = Rectangle_ {
+    let mut fixture = Fixture::new("1920x1080x24", &ALL);
+    resize(&fixture.painter, fixture.root, 800, 600);
+    let whole = XRectangle {
         x: 0,
         y: 0,
         width: 800,
         height: 600,
     };
-    stage.fill(0x33_4455, whole);
-    stage.check();
-    let small = stage.truth();
-    stage.viewer.request(false);
+    fixture.fill(0x33_4455, whole);
+    fixture.check();
+    let small = fixture.screen_pixels();
+    fixture.viewer.request(false);
     while !matches!(
-        stage.viewer.hear(),
+        fixture.viewer.receive(),
         ServerMessage::Rectangle(Rectangle::Raw { .. })
     ) {}
-    stage.viewer.pixels.clone_from(&small);
-    resize(&stage.painter, stage.root, 1920, 1080);
-    stage.painter.sync().expect("sync");
-    stage.viewer.until_update();
-    assert_eq!(stage.viewer.size, (800, 600));
-    assert!(stage.viewer.pixels == small);
-    stage.check();
-    assert_eq!(stage.viewer.size, (1920, 1080));
-    stage.end().expect("no error");
+    fixture.viewer.pixels.clone_from(&small);
+    resize(&fixture.painter, fixture.root, 1920, 1080);
+    fixture.painter.sync().expect("sync");
+    fixture.viewer.until_update();
+    assert_eq!(fixture.viewer.size, (800, 600));
+    assert!(fixture.viewer.pixels == small);
+    fixture.check();
+    assert_eq!(fixture.viewer.size, (1920, 1080));
+    fixture.end().expect("no error");
 }
 
 #[test]
 fn motion_flows_on_while_updates_are_large() {
-    let mut stage = Stage::new("1920x1080x24", &ALL);
+    let mut fixture = Fixture::new("1920x1080x24", &ALL);
     let rect = Rect::new(0, 0, 1920, 1080);
-    stage.viewer.request(false);
-    stage
+    fixture.viewer.request(false);
+    fixture
         .viewer
-        .say(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
-    let (display, root) = (stage.x.display.clone(), stage.root);
+        .send(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
+    let (display, root) = (fixture.x.display.clone(), fixture.root);
     let animator = std::thread::spawn(move || {
         let x = RustConnection::connect(Some(&display)).expect("connects").0;
         let gc = x.generate_id().expect("id");
         x.create_gc(gc, root, &CreateGCAux::new()).expect("gc");
-        let whole = Rectangle_ {
+        let whole = XRectangle {
             x: 0,
             y: 0,
             width: 1920,
@@ -895,21 +908,21 @@ fn motion_flows_on_while_updates_are_large() {
             x.sync().expect("sync");
         }
     });
-    // Every stall on the way to the last colour would be for good.
-    while stage.viewer.pixels[..2] != 300_u16.to_le_bytes() {
-        stage.viewer.until_update();
+    // A stall before the last colour would last for ever.
+    while fixture.viewer.pixels[..2] != 300_u16.to_le_bytes() {
+        fixture.viewer.until_update();
     }
     animator.join().expect("no panic");
 }
 
 #[test]
 fn a_client_that_never_reads_does_no_harm() {
-    let mut stage = Stage::new("640x480x24", &ALL);
+    let mut fixture = Fixture::new("640x480x24", &ALL);
     let rect = Rect::new(0, 0, 640, 480);
-    stage
+    fixture
         .viewer
-        .say(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
-    stage.viewer.stream.set_nonblocking(true).expect("set");
+        .send(&ClientMessage::EnableContinuousUpdates { enable: true, rect });
+    fixture.viewer.stream.set_nonblocking(true).expect("set");
     let mut flood = Vec::new();
     for _ in 0..200 {
         client::message(
@@ -926,8 +939,8 @@ fn a_client_that_never_reads_does_no_harm() {
         };
         client::message(&mut flood, &fence, false);
     }
-    // Until the server no longer listens, for it isn't listened to.
-    while stage.viewer.stream.write_all(&flood).is_ok() {}
-    stage.share.stop();
-    stage.outcome().expect("it stops all the same");
+    // Until the server no longer reads.
+    while fixture.viewer.stream.write_all(&flood).is_ok() {}
+    fixture.share.stop();
+    fixture.outcome().expect("it stops all the same");
 }

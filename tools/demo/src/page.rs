@@ -137,7 +137,7 @@ async fn customer(State(page): State<Arc<Page>>, upgrade: WebSocketUpgrade) -> R
 async fn show_display(mut socket: WebSocket, display: String) -> Result<()> {
     let (ours, engine) = UnixStream::pair()?;
     let share = etatuki_ecom::Share::new(Some(&display))?;
-    share.allow(true, true);
+    share.set_permissions(etatuki_ecom::Permissions::CONTROL);
     std::thread::spawn(move || etatuki_ecom::serve(&share, engine));
     ours.set_nonblocking(true)?;
     let mut ours = tokio::net::UnixStream::from_std(ours)?;

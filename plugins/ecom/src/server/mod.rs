@@ -1,16 +1,19 @@
-//! A plain RFB server for one client: no security (the socket is private, the gate stands before it),
-//! Raw pixels of what changed, the pointer's shape, sizes, keys and pointer.
+//! A plain RFB server for one client: no security (the socket is private, and the gate stands
+//! before it), Raw pixels of the damage, the pointer's shape, sizes, keys and pointer.
 //!
-//! One thread: it sleeps until the client, the X server or the [`Share`] has something to say, or, while the pointer
-//! moves, until its next place is due. While the client hasn't asked for more, or hasn't read what it was sent, changes only add up.
+//! One thread. It sleeps until the client, the X server or the [`Share`] wakes it, or, while the
+//! pointer moves, until its next position is due. While the client hasn't requested an update, or
+//! hasn't read the last one, damage only accumulates.
 
-mod hands;
-mod outbox;
-mod picture;
-mod places;
-mod sent;
+mod input_injector;
+mod pending_pixels;
+mod pointer_throttle;
+mod send_buffer;
+mod sent_tiles;
+mod update;
 mod viewer;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -24,15 +27,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::share::Share;
-use hands::Hands;
-use outbox::Outbox;
-use sent::Sent;
+use input_injector::InputInjector;
+use send_buffer::SendBuffer;
+use sent_tiles::SentTiles;
 use viewer::Viewer;
 
-/// How long a client may take to say what it wants.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Bytes that are read at a time.
-const MOUTHFUL: usize = 64 * 1024;
+/// Longest time for the handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that are read from the client at a time.
+const READ_CHUNK: usize = 64 * 1024;
 
 /// Why a client could not be served to its end.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +46,8 @@ pub enum ServeError {
     /// The client broke the protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// The client said nothing in time.
-    #[error("the client did not finish its handshake in {} s", HANDSHAKE.as_secs())]
+    /// The client didn't finish its handshake in time.
+    #[error("the client did not finish its handshake in {} s", HANDSHAKE_TIMEOUT.as_secs())]
     Silent,
     /// The operating system refused something.
     #[error("the operating system refused: {0}")]
@@ -52,7 +55,8 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// A stable name: the screen's own (`display-missing`, `display-lost`, …), `protocol`, `silent` or `internal`.
+    /// Returns the stable name: the screen's own (`display-missing`, `display-lost`, …),
+    /// `protocol`, `silent` or `internal`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -64,10 +68,11 @@ impl ServeError {
     }
 }
 
-/// Serves the client on `stream` (a connected socket) until it hangs up or the share is stopped. Blocks.
+/// Serves the client on `stream` (a connected socket) until it hangs up or the share is stopped.
+/// Blocks.
 ///
 /// # Errors
-/// [`ServeError`]; a client that hangs up, in whatever way, is none.
+/// [`ServeError`]. A client that hangs up, in whatever way, is no error.
 pub fn serve(share: &Share, stream: impl Into<OwnedFd>) -> Result<(), ServeError> {
     let socket = stream.into();
     rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
@@ -86,193 +91,204 @@ struct Session<'a> {
     share: &'a Share,
     socket: OwnedFd,
     parser: ClientParser,
-    outbox: Outbox,
+    buffer: SendBuffer,
     viewer: Viewer,
-    sent: Sent,
-    /// The client has lost this, which counts for the next update.
-    lost: Rect,
+    sent: SentTiles,
+    /// The bounding box of the client's full requests since the last update: it has lost these
+    /// pixels.
+    invalidated: Rect,
     capture: Capture,
-    hands: Hands<'a>,
+    injector: InputInjector<'a>,
 }
 
-/// Whether to go on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Going {
-    On,
-    Over,
+/// Whether the client is still connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientStatus {
+    Connected,
+    Gone,
 }
 
 impl<'a> Session<'a> {
-    /// Opens the screen and takes the client through the handshake; `None` when it hung up meanwhile.
+    /// Opens the screen and takes the client through the handshake. Returns `None` when it hung up.
     fn open(share: &'a Share, socket: OwnedFd) -> Result<Option<Self>, ServeError> {
         let capture = Capture::open_filtered(share.display(), share.app(), share.cancel_token())?;
         let size = (capture.size().width, capture.size().height);
         let mut parser = ClientParser::new(Limits::default());
-        let Some(rest) = shake_hands(share, &socket, size)? else {
+        let Some(rest) = run_handshake(share, &socket, size)? else {
             return Ok(None);
         };
         parser.push(&rest);
+        let hash_seed = RandomState::new().build_hasher().finish();
         let mut session = Self {
             share,
             socket,
             parser,
-            outbox: Outbox::default(),
+            buffer: SendBuffer::default(),
             viewer: Viewer::new(size),
-            sent: Sent::default(),
-            lost: Rect::default(),
+            sent: SentTiles::new(hash_seed),
+            invalidated: Rect::default(),
             capture,
-            hands: Hands::new(share),
+            injector: InputInjector::new(share),
         };
-        session.look()?;
-        session.obey()?;
+        session.pump_input()?;
+        session.handle_messages()?;
         Ok(Some(session))
     }
 
     fn run(&mut self) -> Result<(), ServeError> {
-        let mut mouthful = vec![0; MOUTHFUL];
+        let mut chunk = vec![0; READ_CHUNK];
         loop {
-            let grabbed = |part, out: &mut Vec<u8>| picture::append(&self.capture, part, out);
-            if self.outbox.write(&self.socket, grabbed)? == Going::Over {
+            let append_grabbed =
+                |part, out: &mut Vec<u8>| update::append_grabbed(&self.capture, part, out);
+            if self.buffer.write(&self.socket, append_grabbed)? == ClientStatus::Gone {
                 return Ok(());
             }
             self.capture.pump()?;
-            if self.show()? {
-                // It is to be sent, and waiting for pixels may have brought more news: `poll` sees neither.
+            if self.compose_update()? {
+                // The update must be sent, and a reply of the X server may have brought events
+                // along: `poll` sees neither.
                 continue;
             }
             let ready = self.wait()?;
-            if ready.stopped {
+            if ready.cancelled {
                 return Ok(());
             }
             if ready.permissions {
-                self.share.awake();
+                self.share.clear_wake();
             }
-            if ready.permissions || ready.hands {
-                self.look()?;
+            if ready.permissions || ready.input_devices {
+                self.pump_input()?;
             }
-            if ready.client && self.listen(&mut mouthful)? == Going::Over {
+            if ready.client && self.read_messages(&mut chunk)? == ClientStatus::Gone {
                 return Ok(());
             }
         }
     }
 
-    /// See [`Hands::look`].
-    fn look(&mut self) -> Result<(), ServeError> {
-        let utf8 = self.viewer.speaks_utf8();
-        self.hands.look(utf8, self.outbox.answer())
+    /// See [`InputInjector::pump`].
+    fn pump_input(&mut self) -> Result<(), ServeError> {
+        let encoding = self.viewer.cut_text_encoding();
+        self.injector.pump(encoding, self.buffer.replies())
     }
 
-    /// Puts the next update together when there is something to show to somebody who waits for it.
-    /// Says whether it asked the X server for anything.
-    fn show(&mut self) -> Result<bool, ServeError> {
-        if !self.outbox.is_empty() || !self.share.may_view() {
+    /// Makes the next update, if the client waits for one and there is something to show. Returns
+    /// whether it made a request to the X server.
+    fn compose_update(&mut self) -> Result<bool, ServeError> {
+        if !self.buffer.is_empty() || !self.share.may_view() {
             return Ok(false);
         }
-        let lost = std::mem::take(&mut self.lost);
-        self.capture.mark_damaged(picture::on_screen(lost));
-        self.sent.forget(lost);
-        let pointed = self.hands.pointed();
-        picture::compose(
+        let invalidated = std::mem::take(&mut self.invalidated);
+        self.capture
+            .mark_damaged(update::to_screen_rect(invalidated));
+        self.sent.invalidate(invalidated);
+        let client_position = self.injector.client_position();
+        update::compose_update(
             &mut self.capture,
             &mut self.viewer,
             &mut self.sent,
-            &mut self.outbox,
-            pointed,
+            &mut self.buffer,
+            client_position,
         )
     }
 
-    /// Sleeps until somebody has something to say.
+    /// Sleeps until a descriptor is ready, or the pointer's position is due.
     fn wait(&self) -> Result<Ready, ServeError> {
         let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, self.outbox.takes_answers());
-        wanted.set(PollFlags::OUT, !self.outbox.is_empty());
-        let wake = self.share.wake();
+        wanted.set(PollFlags::IN, self.buffer.accepts_replies());
+        wanted.set(PollFlags::OUT, !self.buffer.is_empty());
+        let wake = self.share.wake_fd();
         let mut fds = vec![
             PollFd::new(&self.socket, wanted),
             PollFd::new(self.share.cancel_token(), PollFlags::IN),
             PollFd::from_borrowed_fd(wake, PollFlags::IN),
             PollFd::new(&self.capture, PollFlags::IN),
         ];
-        let of_hands = self.hands.fds();
-        fds.extend(of_hands.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        match poll(&mut fds, self.patience().as_ref()) {
+        let input_fds = self.injector.fds();
+        fds.extend(input_fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut fds, self.poll_timeout().as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
-        let is_ready = |at: usize| !fds[at].revents().is_empty();
+        let is_ready = |index: usize| !fds[index].revents().is_empty();
         Ok(Ready {
             client: fds[0].revents().intersects(!PollFlags::OUT),
-            stopped: is_ready(1),
+            cancelled: is_ready(1),
             permissions: is_ready(2),
-            hands: (4..fds.len()).any(is_ready),
+            input_devices: (4..fds.len()).any(is_ready),
         })
     }
 
-    /// How long nobody needs to say anything: for ever, unless the client waits for the pointer's next place.
-    fn patience(&self) -> Option<Timespec> {
-        let free = self.outbox.is_empty() && self.share.may_view() && self.viewer.owed().is_some();
-        let left = picture::place_due_in(&self.capture, &self.viewer);
-        left.filter(|_| free).map(limit)
+    /// Returns the time until the pointer's position must be sent; `None` when none is due.
+    fn poll_timeout(&self) -> Option<Timespec> {
+        let may_send = self.buffer.is_empty() && self.share.may_view();
+        let may_send = may_send && self.viewer.owed_area().is_some();
+        let left = update::pointer_position_due_in(&self.capture, &self.viewer);
+        left.filter(|_| may_send).map(to_timespec)
     }
 
-    /// Reads what the client has said, once, and does it.
-    fn listen(&mut self, mouthful: &mut [u8]) -> Result<Going, ServeError> {
-        match rustix::io::read(&self.socket, &mut *mouthful) {
-            Ok(0) => return Ok(Going::Over),
-            Ok(read) => self.parser.push(&mouthful[..read]),
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(Going::On),
-            Err(_) => return Ok(Going::Over),
+    /// Reads once from the client, and handles the messages that are complete.
+    fn read_messages(&mut self, chunk: &mut [u8]) -> Result<ClientStatus, ServeError> {
+        match rustix::io::read(&self.socket, &mut *chunk) {
+            Ok(0) => return Ok(ClientStatus::Gone),
+            Ok(read) => self.parser.push(&chunk[..read]),
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(ClientStatus::Connected),
+            Err(_) => return Ok(ClientStatus::Gone),
         }
-        self.obey()?;
-        Ok(Going::On)
+        self.handle_messages()?;
+        Ok(ClientStatus::Connected)
     }
 
-    fn obey(&mut self) -> Result<(), ServeError> {
+    fn handle_messages(&mut self) -> Result<(), ServeError> {
         while let Some(message) = self.parser.next()? {
-            self.obey_one(message)?;
+            self.handle_message(message)?;
         }
-        self.hands.flush()
+        self.injector.flush()
     }
 
-    fn obey_one(&mut self, message: ClientMessage) -> Result<(), ServeError> {
+    fn handle_message(&mut self, message: ClientMessage) -> Result<(), ServeError> {
         match message {
             ClientMessage::SetPixelFormat(format) => self.viewer.set_format(format),
             ClientMessage::SetEncodings(list) => {
-                self.viewer.set_encodings(&list, self.outbox.answer());
+                self.viewer.set_encodings(&list, self.buffer.replies());
                 self.parser
-                    .set_extended_pointer(self.viewer.has_nine_buttons());
+                    .set_extended_pointer(self.viewer.uses_extended_buttons());
             }
             ClientMessage::UpdateRequest { incremental, rect } => {
                 if !incremental {
-                    self.lost = self.lost.around(&rect);
+                    self.invalidated = self.invalidated.around(&rect);
                 }
-                self.viewer.request(incremental, rect);
+                self.viewer.request_update(incremental, rect);
             }
             ClientMessage::EnableContinuousUpdates { enable, rect } => {
+                let area = enable.then_some(rect);
                 self.viewer
-                    .continuous(enable.then_some(rect), self.outbox.answer());
+                    .set_continuous_updates(area, self.buffer.replies());
             }
             ClientMessage::Fence { flags, payload } => {
-                self.viewer.fence(flags, &payload, self.outbox.answer());
+                self.viewer.on_fence(flags, &payload, self.buffer.replies());
             }
-            ClientMessage::SetDesktopSize { .. } => self.viewer.refuse_size(),
-            other => self.hands.obey(&other, self.viewer.speaks_utf8())?,
+            ClientMessage::SetDesktopSize { .. } => self.viewer.refuse_resize(),
+            other => {
+                let encoding = self.viewer.cut_text_encoding();
+                self.injector.inject(&other, encoding)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Who woke us. The X server's news of the picture isn't in it: that is taken in anyway.
+/// The descriptors that `poll` reported. The capture isn't among them: its events are read anyway.
 struct Ready {
     client: bool,
-    stopped: bool,
+    cancelled: bool,
     permissions: bool,
-    /// The X server, to the connections that give input and exchange the clipboard.
-    hands: bool,
+    /// The connections of input and clipboard.
+    input_devices: bool,
 }
 
-/// The handshake; gives what came after it, or `None` when the client hung up or the share was stopped.
-fn shake_hands(
+/// Runs the handshake. Returns the bytes after it, or `None` when the client hung up or the share
+/// was stopped.
+fn run_handshake(
     share: &Share,
     socket: &OwnedFd,
     (width, height): (u16, u16),
@@ -285,18 +301,18 @@ fn shake_hands(
         name,
     };
     let mut handshake = ServerHandshake::new(init, Security::None);
-    let (mut outbox, deadline) = (Outbox::default(), Instant::now() + HANDSHAKE);
+    let (mut buffer, deadline) = (SendBuffer::default(), Instant::now() + HANDSHAKE_TIMEOUT);
     let mut bytes = [0; 512];
     loop {
         let step = handshake.step();
-        outbox.answer().extend(handshake.output());
-        if outbox.write(socket, |_, _| {})? == Going::Over {
+        buffer.replies().extend(handshake.output());
+        if buffer.write(socket, |_, _| {})? == ClientStatus::Gone {
             return Ok(None);
         }
-        if step?.is_some() && outbox.is_empty() {
+        if step?.is_some() && buffer.is_empty() {
             return Ok(Some(handshake.into_rest()));
         }
-        let wanted = if outbox.is_empty() {
+        let wanted = if buffer.is_empty() {
             PollFlags::IN
         } else {
             PollFlags::OUT
@@ -306,7 +322,7 @@ fn shake_hands(
             PollFd::new(share.cancel_token(), PollFlags::IN),
         ];
         let left = deadline.saturating_duration_since(Instant::now());
-        match poll(&mut fds, Some(&limit(left))) {
+        match poll(&mut fds, Some(&to_timespec(left))) {
             Ok(0) => return Err(ServeError::Silent),
             Ok(_) if !fds[1].revents().is_empty() => return Ok(None),
             Ok(_) | Err(Errno::INTR) => {}
@@ -321,9 +337,9 @@ fn shake_hands(
     }
 }
 
-fn limit(left: Duration) -> Timespec {
+fn to_timespec(duration: Duration) -> Timespec {
     Timespec {
-        tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
+        tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
     }
 }

@@ -1,162 +1,173 @@
-//! What the client has been sent. A toolkit redraws its whole window for one letter, and the X server says no more than
-//! that something was drawn: most of what is grabbed is what the client has already. Pure.
+//! The tiles that the client has been sent. Pure.
+//!
+//! A toolkit redraws its whole window for one letter, and the X server reports only that something
+//! was drawn: most grabbed pixels are ones that the client has already.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
 use etatuki_rfb::Rect;
 use twox_hash::XxHash3_64;
 
-/// Columns and rows that are told apart: the tiles in which the launcher compares too.
+/// Edge of a tile in pixels; the launcher compares in tiles of this size too.
 pub(super) const TILE: u16 = 16;
-/// So many looks in a row at which nothing was as before make a film.
-const MANY: u8 = 3;
-/// So many frames of a film go without a look; then it is looked at twice, or nothing could be found to be as before.
-const BLIND: u8 = 14;
+/// Frames in a row of which every tile changed, after which a row counts as busy.
+const BUSY_THRESHOLD: u8 = 3;
+/// Frames of a busy row that are forwarded unhashed. Then two frames are hashed in a row: the first
+/// only rebuilds the baseline.
+const SKIP_FRAMES: u8 = 14;
 
-/// The client's picture, known by a hash of each tile: two pictures of one tile are taken for the same once in 2^64
-/// times. A second picture would cost 4 bytes a pixel, and reading and writing it.
+/// The client's picture, as one hash for each tile. Two different contents of a tile count as equal
+/// once in 2^64 times. A copy of the picture would cost 4 bytes a pixel, and reading and writing
+/// it.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct SentTiles {
     width: u16,
     height: u16,
-    /// What was taken in last of each tile; by rows.
-    tiles: Vec<Option<Taken>>,
-    /// What each row of tiles did lately.
-    films: Vec<Film>,
-    /// Those of a band that is compared.
+    /// The hash of each tile as it was sent last, row by row; `None` where the client has nothing.
+    tiles: Vec<Option<TileHash>>,
+    /// The recent changes of each row of tiles.
+    busy_rows: Vec<BusyRow>,
+    /// Scratch space: the pixels of the band that is compared.
     pixels: Vec<u8>,
-    /// Another one in every session, so that nobody can draw two pictures that are taken for the same.
+    /// The seed of the hashes.
     seed: u64,
 }
 
-/// A hash of the pixels and of the part of the tile that they were. None is 0: what has that hash is sent again.
-type Taken = NonZeroU64;
+/// A hash of a tile's pixels, and of the part of the tile that they cover. Contents that hash to 0
+/// have no hash and are always sent.
+type TileHash = NonZeroU64;
 
-/// A part of a row of tiles that is taken in again and again: of a film nothing is as before, and looking for that is in
-/// vain.
+/// Detects video in a row of tiles: the same band is drawn again and again, and every tile changes
+/// each time. Hashing it finds no unchanged tile.
 #[derive(Clone, Copy, Debug, Default)]
-struct Film {
-    /// Which part.
+struct BusyRow {
+    /// The band that was drawn last.
     band: Rect,
-    /// How often in a row nothing was as before; it begins anew after a look.
-    changes: u8,
+    /// Frames in a row of which every tile changed; starts again at [`BUSY_THRESHOLD`] after the
+    /// second hashed frame.
+    changed_in_a_row: u8,
 }
 
-impl Film {
-    fn is_blind(&self) -> bool {
-        (MANY..MANY + BLIND).contains(&self.changes)
+impl BusyRow {
+    fn skips_hashing(&self) -> bool {
+        (BUSY_THRESHOLD..BUSY_THRESHOLD + SKIP_FRAMES).contains(&self.changed_in_a_row)
     }
 
-    fn next(&mut self, all_new: bool) {
-        let next = match self.changes + 1 {
-            // The second look.
-            changes if changes == MANY + BLIND + 2 => MANY,
-            changes => changes,
+    fn record(&mut self, all_changed: bool) {
+        let next = match self.changed_in_a_row + 1 {
+            // The second hashed frame.
+            frames if frames == BUSY_THRESHOLD + SKIP_FRAMES + 2 => BUSY_THRESHOLD,
+            frames => frames,
         };
-        self.changes = if all_new { next } else { 0 };
+        self.changed_in_a_row = if all_changed { next } else { 0 };
     }
 }
 
-impl Default for Sent {
-    /// Of no screen.
-    fn default() -> Self {
+impl SentTiles {
+    /// Creates an empty picture. `seed` must be random and new for each session, so that nobody can
+    /// draw two pictures with the same hash.
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             width: 0,
             height: 0,
             tiles: Vec::new(),
-            films: Vec::new(),
+            busy_rows: Vec::new(),
             pixels: Vec::new(),
-            seed: RandomState::new().build_hasher().finish(),
+            seed,
         }
     }
-}
 
-impl Sent {
-    /// The screen's size; with another one the client has nothing.
+    /// Sets the screen's size. After a change the client has no tile.
     pub(super) fn resize(&mut self, (width, height): (u16, u16)) {
         if (self.width, self.height) != (width, height) {
             (self.width, self.height) = (width, height);
             let rows = usize::from(height.div_ceil(TILE));
             self.tiles = vec![None; self.columns() * rows];
-            self.films = vec![Film::default(); rows];
+            self.busy_rows = vec![BusyRow::default(); rows];
         }
     }
 
-    /// The client has lost this.
-    pub(super) fn forget(&mut self, rect: Rect) {
+    /// Marks the tiles of `rect` as lost by the client.
+    pub(super) fn invalidate(&mut self, rect: Rect) {
         let rect = rect.intersection(&self.bounds()).unwrap_or_default();
-        for row in tiles(rect.y, rect.h) {
-            let columns = tiles(rect.x, rect.w);
-            let (first, end) = (self.place(columns.start, row), self.place(columns.end, row));
+        for row in tile_range(rect.y, rect.h) {
+            let columns = tile_range(rect.x, rect.w);
+            let (first, end) = (
+                self.tile_index(columns.start, row),
+                self.tile_index(columns.end, row),
+            );
             self.tiles[first..end].fill(None);
         }
     }
 
     /// Whether a rectangle lies on the screen.
-    pub(super) fn has(&self, rect: Rect) -> bool {
+    pub(super) fn contains(&self, rect: Rect) -> bool {
         !rect.is_empty() && self.bounds().contains(&rect)
     }
 
-    /// Takes in what the screen shows in a `band` (not empty) of rows of one row of tiles, unless that lies outside, and adds
-    /// to `new` the parts that the client may lack: it is to be sent them. A part of a tile is one of them too where it was
-    /// not the same part that was taken in last. `read` appends the band's pixels: BGRX, rows without gaps.
-    pub(super) fn take(
+    /// Compares a band with the client's picture, and records it as sent. Appends the rectangles
+    /// that must be sent to `new`. A band lies in one row of tiles; one that is empty or off the
+    /// screen is ignored. A part of a tile counts as changed unless the same part was compared
+    /// last. `read` appends the band's pixels: BGRX, rows without gaps.
+    pub(super) fn diff_band(
         &mut self,
         band: Rect,
         read: impl FnOnce(&mut Vec<u8>),
         new: &mut Vec<Rect>,
     ) {
-        if !self.has(band) {
+        if !self.contains(band) {
             return;
         }
         let row = usize::from(band.y / TILE);
-        let film = Some(self.films[row]).filter(|film| film.band == band);
-        let mut film = film.unwrap_or(Film { band, changes: 0 });
-        if film.is_blind() {
-            self.forget(band);
+        let busy_row = Some(self.busy_rows[row]).filter(|busy_row| busy_row.band == band);
+        let mut busy_row = busy_row.unwrap_or(BusyRow {
+            band,
+            changed_in_a_row: 0,
+        });
+        if busy_row.skips_hashing() {
+            self.invalidate(band);
             new.push(band);
-            film.next(true);
+            busy_row.record(true);
         } else {
             let mut pixels = std::mem::take(&mut self.pixels);
             pixels.clear();
             read(&mut pixels);
             let before = new.len();
-            self.compare(row, band, &pixels, new);
-            film.next(new[before..] == [band]);
+            self.diff_tiles(row, band, &pixels, new);
+            busy_row.record(new[before..] == [band]);
             self.pixels = pixels;
         }
-        self.films[row] = film;
+        self.busy_rows[row] = busy_row;
     }
 
-    /// Tile by tile.
-    fn compare(&mut self, row: usize, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
+    /// Appends the changed tiles of the band, merged into runs.
+    fn diff_tiles(&mut self, row: usize, band: Rect, pixels: &[u8], new: &mut Vec<Rect>) {
         let mut run: Option<Rect> = None;
-        for column in tiles(band.x, band.w) {
-            let (x, w) = inside(column, band.x, band.w);
-            let part = Rect { x, w, ..band };
-            let taken = self.hash(part, band, pixels);
-            let at = self.place(column, row);
-            if taken.is_some() && self.tiles[at] == taken {
+        for column in tile_range(band.x, band.w) {
+            let (x, w) = tile_overlap(column, band.x, band.w);
+            let rect = Rect { x, w, ..band };
+            let hash = self.hash_tile(rect, band, pixels);
+            let index = self.tile_index(column, row);
+            if hash.is_some() && self.tiles[index] == hash {
                 new.extend(run.take());
             } else {
-                self.tiles[at] = taken;
-                run = Some(run.unwrap_or_default().around(&part));
+                self.tiles[index] = hash;
+                run = Some(run.unwrap_or_default().around(&rect));
             }
         }
         new.extend(run);
     }
 
-    /// Of a part of one tile.
-    fn hash(&self, part: Rect, band: Rect, pixels: &[u8]) -> Option<Taken> {
+    /// Hashes the pixels of `rect`, a part of one tile in `band`.
+    fn hash_tile(&self, rect: Rect, band: Rect, pixels: &[u8]) -> Option<TileHash> {
         const ROW: usize = TILE as usize * 4;
-        let which = [part.x % TILE, part.y % TILE, part.w, part.h].map(|number| number as u8);
+        let which = [rect.x % TILE, rect.y % TILE, rect.w, rect.h].map(|number| number as u8);
         let mut bytes = [0; ROW * TILE as usize + 4];
-        let (length, first) = (usize::from(part.w) * 4, usize::from(part.x - band.x) * 4);
+        let (length, first) = (usize::from(rect.w) * 4, usize::from(rect.x - band.x) * 4);
         let rows = pixels.chunks_exact(usize::from(band.w) * 4);
         if length == ROW {
-            // Copies of a length that is known beforehand take a few instructions.
+            // Copies of constant length take a few instructions.
             for (to, row) in bytes.chunks_exact_mut(ROW).zip(rows) {
                 to.copy_from_slice(&row[first..first + ROW]);
             }
@@ -165,7 +176,7 @@ impl Sent {
                 to.copy_from_slice(&row[first..first + length]);
             }
         }
-        let end = length * usize::from(part.h);
+        let end = length * usize::from(rect.h);
         bytes[end..end + 4].copy_from_slice(&which);
         NonZeroU64::new(XxHash3_64::oneshot_with_seed(self.seed, &bytes[..end + 4]))
     }
@@ -178,19 +189,19 @@ impl Sent {
         usize::from(self.width.div_ceil(TILE))
     }
 
-    fn place(&self, column: usize, row: usize) -> usize {
+    fn tile_index(&self, column: usize, row: usize) -> usize {
         row * self.columns() + column
     }
 }
 
-/// The columns or rows of tiles that some columns or rows of pixels lie in.
-fn tiles(start: u16, length: u16) -> Range<usize> {
+/// Returns the columns (or rows) of tiles that contain these columns (or rows) of pixels.
+fn tile_range(start: u16, length: u16) -> Range<usize> {
     let end = u32::from(start) + u32::from(length);
     usize::from(start / TILE)..end.div_ceil(u32::from(TILE)) as usize
 }
 
-/// Which of them lie in that one: the first, and how many.
-fn inside(tile: usize, start: u16, length: u16) -> (u16, u16) {
+/// Returns the first of these columns (or rows) of pixels inside of `tile`, and their number.
+fn tile_overlap(tile: usize, start: u16, length: u16) -> (u16, u16) {
     let first = tile * usize::from(TILE);
     let end = usize::from(start) + usize::from(length);
     let from = first.max(usize::from(start));
@@ -217,18 +228,18 @@ mod tests {
             .collect()
     }
 
-    fn sent(sent: &mut Sent, screen: &[u8], rect: Rect) -> Vec<Rect> {
+    fn sent(sent: &mut SentTiles, screen: &[u8], rect: Rect) -> Vec<Rect> {
         let mut new = Vec::new();
-        for row in tiles(rect.y, rect.h) {
-            let (y, h) = inside(row, rect.y, rect.h);
+        for row in tile_range(rect.y, rect.h) {
+            let (y, h) = tile_overlap(row, rect.y, rect.h);
             let band = Rect { y, h, ..rect };
-            sent.take(band, |out| out.extend(cut(screen, band)), &mut new);
+            sent.diff_band(band, |out| out.extend(cut(screen, band)), &mut new);
         }
         new
     }
 
-    fn black() -> (Sent, Vec<u8>) {
-        let (mut fresh, screen) = (Sent::default(), vec![0; WHOLE.area() * 4]);
+    fn black() -> (SentTiles, Vec<u8>) {
+        let (mut fresh, screen) = (SentTiles::new(7), vec![0; WHOLE.area() * 4]);
         fresh.resize(SIZE);
         (fresh, screen)
     }
@@ -271,9 +282,9 @@ mod tests {
     fn another_part_of_a_tile_is_sent() {
         let (mut client, screen) = black();
         sent(&mut client, &screen, WHOLE);
-        let part = Rect::new(10, 18, 30, 9);
-        assert_eq!(sent(&mut client, &screen, part), [part]);
-        assert_eq!(sent(&mut client, &screen, part), []);
+        let rect = Rect::new(10, 18, 30, 9);
+        assert_eq!(sent(&mut client, &screen, rect), [rect]);
+        assert_eq!(sent(&mut client, &screen, rect), []);
         let around = [Rect::new(0, 16, 48, 16)];
         assert_eq!(sent(&mut client, &screen, WHOLE), around);
         assert_eq!(sent(&mut client, &screen, WHOLE), []);
@@ -284,7 +295,7 @@ mod tests {
         let (mut client, screen) = black();
         let all = sent(&mut client, &screen, WHOLE);
         assert_eq!(all.iter().map(Rect::area).sum::<usize>(), WHOLE.area());
-        client.forget(Rect::new(90, 60, 200, 200));
+        client.invalidate(Rect::new(90, 60, 200, 200));
         assert_eq!(
             sent(&mut client, &screen, WHOLE),
             [Rect::new(80, 48, 20, 16), Rect::new(80, 64, 20, 6)]
@@ -300,13 +311,13 @@ mod tests {
     fn a_film_is_sent_without_a_look_and_its_end_is_found() {
         let (mut client, mut screen) = black();
         let band = Rect::new(10, 16, 60, 16);
-        let look = |client: &mut Sent, screen: &[u8]| {
+        let look = |client: &mut SentTiles, screen: &[u8]| {
             let (mut new, mut looked) = (Vec::new(), false);
             let read = |out: &mut Vec<u8>| {
                 looked = true;
                 out.extend(cut(screen, band));
             };
-            client.take(band, read, &mut new);
+            client.diff_band(band, read, &mut new);
             (new, looked)
         };
         let mut looks = 0;
@@ -319,7 +330,7 @@ mod tests {
         assert!((8..25).contains(&looks), "{looks} looks");
         // What it shows last is sent some times more, and then known.
         let again = (0..30).take_while(|_| look(&mut client, &screen) == (vec![band], false));
-        assert!(again.count() <= BLIND.into());
+        assert!(again.count() <= SKIP_FRAMES.into());
         let mut last = (0..3).map(|_| look(&mut client, &screen));
         assert!(last.any(|news| news == (vec![], true)));
         // Another part of the row is no film.
@@ -336,7 +347,7 @@ mod tests {
         let (mut client, _) = black();
         let mut new = Vec::new();
         for band in [Rect::new(90, 0, 20, 1), Rect::default()] {
-            client.take(band, |_| panic!("there is nothing to read"), &mut new);
+            client.diff_band(band, |_| panic!("there is nothing to read"), &mut new);
         }
         assert_eq!(new, []);
     }
@@ -361,7 +372,7 @@ mod tests {
                     screen[y * stride..][usize::from(drawn.x) * 4..][..usize::from(drawn.w) * 4].fill(colour);
                 }
                 if forgets {
-                    client.forget(drawn);
+                    client.invalidate(drawn);
                     for y in rows(drawn) {
                         shown[y * stride..][usize::from(drawn.x) * 4..][..usize::from(drawn.w) * 4].fill(9);
                     }

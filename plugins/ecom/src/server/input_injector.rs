@@ -1,0 +1,147 @@
+//! The client's input: keys, pointer and clipboard. A second lock behind the launcher's gate.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use etatuki_rfb::ClientMessage;
+use etatuki_rfb::encode::server;
+use etatuki_screen::{Clipboard, Input};
+
+use super::ServeError;
+use super::pointer_throttle::Position;
+use crate::share::Share;
+
+/// Gives input and exchanges the clipboard while control is permitted. When it no longer is,
+/// everything pressed is released.
+#[derive(Debug)]
+pub(super) struct InputInjector<'a> {
+    share: &'a Share,
+    /// Open while control is permitted.
+    devices: Option<Devices>,
+    /// The position to which the client moved the pointer last.
+    client_position: Option<Position>,
+}
+
+#[derive(Debug)]
+struct Devices {
+    input: Input,
+    clipboard: Clipboard,
+}
+
+/// The encoding of cut text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CutTextEncoding {
+    /// RFC 6143 section 7.6.4.
+    Latin1,
+    Utf8,
+}
+
+impl<'a> InputInjector<'a> {
+    pub(super) fn new(share: &'a Share) -> Self {
+        Self {
+            share,
+            devices: None,
+            client_position: None,
+        }
+    }
+
+    /// Returns the position to which the client moved the pointer last.
+    pub(super) fn client_position(&self) -> Option<Position> {
+        self.client_position
+    }
+
+    /// Returns the descriptors of the open devices.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let devices = self.devices.iter();
+        devices.flat_map(|devices| [devices.input.as_fd(), devices.clipboard.as_fd()])
+    }
+
+    /// Follows the permissions, and processes the devices' events. Appends a cut text message when
+    /// the customer has copied a text.
+    pub(super) fn pump(
+        &mut self,
+        encoding: CutTextEncoding,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ServeError> {
+        let Some(devices) = self.permitted_devices()? else {
+            return Ok(());
+        };
+        devices.input.pump()?;
+        if let Some(text) = devices.clipboard.pump()? {
+            server::cut_text(out, &encoding.encode(text));
+        }
+        Ok(())
+    }
+
+    /// Carries out an input message. Other messages do nothing.
+    pub(super) fn inject(
+        &mut self,
+        message: &ClientMessage,
+        encoding: CutTextEncoding,
+    ) -> Result<(), ServeError> {
+        let Some(Devices { input, clipboard }) = self.permitted_devices()? else {
+            return Ok(());
+        };
+        match message {
+            ClientMessage::Key { down, keysym } => input.send_keysym(*keysym, *down)?,
+            ClientMessage::QemuKey {
+                down,
+                keysym,
+                keycode,
+            } => input.send_scancode(*keycode, *keysym, *down)?,
+            ClientMessage::Pointer { buttons, x, y } => {
+                input.send_pointer(*x, *y, *buttons)?;
+                self.client_position = Some((*x, *y));
+            }
+            ClientMessage::CutText(text) => clipboard.offer(encoding.decode(text))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sends the input given so far.
+    pub(super) fn flush(&mut self) -> Result<(), ServeError> {
+        if let Some(devices) = &mut self.devices {
+            devices.input.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Opens the devices when control is permitted. Closes them, which releases everything, when it
+    /// is not.
+    fn permitted_devices(&mut self) -> Result<Option<&mut Devices>, ServeError> {
+        if !self.share.may_control() {
+            self.devices = None;
+        } else if self.devices.is_none() {
+            let (display, app) = (self.share.display(), self.share.app());
+            let cancel = self.share.cancel_token();
+            self.devices = Some(Devices {
+                input: Input::open_filtered(display, app, cancel)?,
+                clipboard: Clipboard::open_filtered(display, app, cancel)?,
+            });
+        }
+        Ok(self.devices.as_mut())
+    }
+}
+
+impl CutTextEncoding {
+    /// Encodes a text. Characters that Latin-1 lacks become question marks.
+    fn encode(self, text: String) -> Vec<u8> {
+        match self {
+            Self::Utf8 => text.into_bytes(),
+            Self::Latin1 => {
+                let latin1 = |c| u8::try_from(c).unwrap_or(b'?');
+                text.chars().map(latin1).collect()
+            }
+        }
+    }
+
+    /// Decodes a text. Bytes that are no UTF-8 were sent before that was agreed on, and are
+    /// Latin-1.
+    fn decode(self, bytes: &[u8]) -> String {
+        let latin1 = || bytes.iter().copied().map(char::from).collect();
+        match str::from_utf8(bytes) {
+            Ok(text) if self == Self::Utf8 => text.to_owned(),
+            _ => latin1(),
+        }
+    }
+}
