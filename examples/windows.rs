@@ -13,7 +13,7 @@ use etatuki::window::run;
 use etatuki::window::session::SessionWindow;
 use etatuki::window::subject::Subject;
 use etatuki_session::{
-    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, Sharing,
+    AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
     State, View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
@@ -133,7 +133,7 @@ fn empty(state: State) -> View {
             control: false,
         },
         question: None,
-        program: None,
+        app_sharing: None,
         notices: Vec::new(),
         failure: None,
         receipt: None,
@@ -199,12 +199,12 @@ fn view(name: &str) -> Option<View> {
         "code-remoteus" => waiting(CodeForm::Remoteus, vec![]),
         "code-renewed" => waiting(CodeForm::Remoteus, vec![Notice::CodeRenewed]),
         "code-wrong" => waiting(CodeForm::Ecom, vec![wrong]),
-        "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::StrangerTried]),
+        "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::UnauthorizedAttempt]),
         "view-early" => asking(Ask::View, false),
         "view-program" => View {
-            program: Some(Sharing {
+            app_sharing: Some(AppSharing {
                 name: "Tilitin".into(),
-                alone: false,
+                app_only: false,
             }),
             ..asking(Ask::View, true)
         },
@@ -243,7 +243,7 @@ fn view(name: &str) -> Option<View> {
         "failed" => View {
             agent: Some(agent()),
             receipt: Some(receipt(45, 0)),
-            failure: Some(FailureView {
+            failure: Some(Failure {
                 name: FailureName::ToolDied,
                 detail: String::new(),
             }),

@@ -6,7 +6,7 @@ use std::io::{BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use etatuki_session::{Command, Commander, FailureName, Fault, State, View, json};
+use etatuki_session::{Command, FailureName, Fault, SessionSender, State, View, json};
 use fltk::app;
 
 use crate::commands::{begin_log, display};
@@ -110,14 +110,14 @@ fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
 }
 
 /// Finds out what else can be used here, so that the agent may ask for it.
-fn probe_others(launcher: Arc<Launcher>, id: &str, commander: Commander) {
+fn probe_others(launcher: Arc<Launcher>, id: &str, commander: SessionSender) {
     let ids = launcher.entries().into_iter().map(|other| other.id.clone());
     let ids: Vec<_> = ids.filter(|other| other != id).collect();
     let probing = move || {
         let mut others = Vec::new();
         probe::all(&launcher, &ids, |probed| {
             others.push(probed.usable(&launcher));
-            commander.send(Command::Others(others.clone()));
+            commander.send(Command::OtherBackends(others.clone()));
         });
     };
     let thread = std::thread::Builder::new().name("etatuki-probes".into());
@@ -128,7 +128,7 @@ fn probe_others(launcher: Arc<Launcher>, id: &str, commander: Commander) {
 
 /// What the thread of the JSON lines tells.
 enum Over {
-    Started(Commander),
+    Started(SessionSender),
     Ended(Box<View>),
 }
 
@@ -139,7 +139,7 @@ struct Front {
     events: Events,
     inbox: Receiver<Event>,
     ended: Receiver<Over>,
-    commander: Option<Commander>,
+    commander: Option<SessionSender>,
     escape: Option<EscapeWatch>,
 }
 

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use etatuki_session::Commander;
+use etatuki_session::SessionSender;
 
 use crate::exit::Exit;
 
@@ -12,10 +12,10 @@ use crate::exit::Exit;
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// The session that runs, or the last one that did.
-static SESSION: Mutex<Option<Commander>> = Mutex::new(None);
+static SESSION: Mutex<Option<SessionSender>> = Mutex::new(None);
 
 /// From now on these are this session's; one that is over has none.
-pub(crate) fn of(session: Commander) {
+pub(crate) fn of(session: SessionSender) {
     *SESSION.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
     etatuki_screen::set_exit_hook(speak);
 }

@@ -222,13 +222,13 @@ impl Launcher {
             backend: etatuki_session::Backend {
                 id: backend.id.clone(),
                 label: self.label(backend).to_owned(),
-                transport: backend.form.map_or(Transport::Own, Transport::Link),
+                transport: backend.form.map_or(Transport::External, Transport::Link),
                 plugin: self.spec(backend),
             },
-            others,
+            other_backends: others,
             system: system(),
             app_version: self.start.options.app_version.clone(),
-            program: program(&self.start.options),
+            app: program(&self.start.options),
             launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
             host_exe: self.exe().to_owned(),
             revocations: self.start.folders.revocations(),
@@ -240,14 +240,14 @@ impl Launcher {
 const LONGEST_NAME: usize = 24;
 
 /// The program that called us, if it said which one it is. One without a name is called by its executable's.
-fn program(options: &Options) -> Option<etatuki_session::Program> {
+fn program(options: &Options) -> Option<etatuki_session::App> {
     let pids = options.program_pid.clone();
     let first = pids.first()?;
     let given = options.program_name.clone();
     let name = given.or_else(|| std::fs::read_to_string(format!("/proc/{first}/comm")).ok())?;
     let name = name.trim().chars().filter(|c| !c.is_control());
     let name: String = name.take(LONGEST_NAME).collect();
-    Some(etatuki_session::Program { pids, name }).filter(|program| !program.name.is_empty())
+    Some(etatuki_session::App { pids, name }).filter(|program| !program.name.is_empty())
 }
 
 /// The operating system in words, for the agent: `Debian GNU/Linux 12 (bookworm), x86_64`.

@@ -36,7 +36,7 @@ pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page 
 
 /// What the support person does now, in one line.
 pub fn doing(texts: &Texts, agent: &AgentIdentity, view: &View) -> String {
-    let alone = view.program.as_ref().filter(|program| program.alone);
+    let alone = view.app_sharing.as_ref().filter(|sharing| sharing.app_only);
     let text = match (view.permissions, alone) {
         (Permissions { control: true, .. }, None) => &texts.bar.controlling,
         (Permissions { control: true, .. }, Some(_)) => &texts.bar.controlling_program,

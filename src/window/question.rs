@@ -1,6 +1,6 @@
 //! The questions: may support look, may it use mouse and keyboard, may it change the tool.
 
-use etatuki_session::{AgentIdentity, Ask, Question, Sharing};
+use etatuki_session::{AgentIdentity, AppSharing, Ask, Question};
 
 use super::page::{Action, Block, Button, Page};
 use super::subject::{Subject, named};
@@ -12,11 +12,11 @@ pub fn question(
     subject: &Subject,
     agent: &AgentIdentity,
     question: &Question,
-    program: Option<&Sharing>,
+    program: Option<&AppSharing>,
 ) -> Page {
     let texts = &subject.texts.question;
     let offered = program.filter(|_| question.ask == Ask::View);
-    let alone = program.is_some_and(|program| program.alone);
+    let alone = program.is_some_and(|sharing| sharing.app_only);
     let (asked, more, allow) = match &question.ask {
         Ask::View if offered.is_some() => (&texts.view, &texts.view_program_more, &texts.view_all),
         Ask::View => (&texts.view, &texts.view_more, &texts.view_allow),

@@ -235,7 +235,7 @@ impl Shell {
         };
         let config = self.launcher.session(backend, others);
         let handle = etatuki_session::start(config, Box::new(on_view));
-        last_words::of(handle.commander());
+        last_words::of(handle.sender());
         if at_once {
             handle.send(Command::Open);
         }
@@ -273,7 +273,7 @@ impl Shell {
             Action::Close => self.command(Command::Close),
             Action::TakeBack => self.command(Command::TakeBack),
             Action::Answer { question, allow } => self.command(Command::Answer { question, allow }),
-            Action::AllowProgram(question) => self.command(Command::AllowProgram { question }),
+            Action::AllowProgram(question) => self.command(Command::AllowAppOnly { question }),
             Action::Copy(field) => self.copy(field),
             Action::Choose(id) => self.open_session(&id, false),
             Action::Escape => self.escape(),
@@ -424,7 +424,7 @@ impl Shell {
                 .filter(|other| other.id != running.backend);
             running
                 .handle
-                .send(Command::Others(others.cloned().collect()));
+                .send(Command::OtherBackends(others.cloned().collect()));
         }
     }
 

@@ -192,7 +192,7 @@ fn wanted(view: &View) -> Wanted {
 fn page(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
     match (view.state, &view.agent, &view.question) {
         (State::Connected, Some(agent), Some(asked)) => {
-            question::question(subject, agent, asked, view.program.as_ref())
+            question::question(subject, agent, asked, view.app_sharing.as_ref())
         }
         (State::Connected, Some(agent), None) => connected::connected(subject, agent, view),
         (State::Connected, None, _) if subject.own_transport => connected::own(subject),

@@ -57,7 +57,7 @@ impl Subject {
     pub fn notice(&self, notice: &Notice) -> String {
         let texts = &self.texts.notice;
         match notice {
-            Notice::StrangerTried => texts.stranger_tried.clone(),
+            Notice::UnauthorizedAttempt => texts.stranger_tried.clone(),
             Notice::WrongCodeTried { agent, left } => {
                 let left = [("left", left.to_string())];
                 let left = left.each_ref().map(|(key, value)| (*key, value.as_str()));
@@ -100,5 +100,5 @@ pub fn named(agent: &AgentIdentity) -> [(&'static str, &str); 2] {
 }
 
 fn is_alarm(notice: &Notice) -> bool {
-    matches!(notice, Notice::StrangerTried)
+    matches!(notice, Notice::UnauthorizedAttempt)
 }

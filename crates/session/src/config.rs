@@ -17,13 +17,13 @@ pub struct SessionConfig {
     /// The entry that was picked.
     pub backend: Backend,
     /// The other entries, and whether they could be used here: what an agent may ask to switch to.
-    pub others: Vec<UsableBackend>,
+    pub other_backends: Vec<UsableBackend>,
     /// The operating system in words, for the agent: "Debian 12, x86_64".
     pub system: String,
     /// The accounting program's version, when it was given with `--app-version`.
     pub app_version: Option<String>,
     /// The accounting program, when the launcher was told which one it is: the customer may share it alone.
-    pub program: Option<Program>,
+    pub app: Option<App>,
     /// This launcher's own version.
     pub launcher_version: String,
     /// The executable that is started as `plugin-host`: the launcher itself.
@@ -34,7 +34,7 @@ pub struct SessionConfig {
 
 /// The program that called the launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct App {
     /// Its processes; their windows are the program's.
     pub pids: Vec<u32>,
     /// Its name, as the customer knows it.
@@ -58,7 +58,7 @@ pub enum Transport {
     /// Over our own link, encrypted and with the customer's consent, by a code of this form.
     Link(CodeForm),
     /// By what the entry's tool brings along: with its code, its consent and its encryption.
-    Own,
+    External,
 }
 
 /// One entry of the registry.

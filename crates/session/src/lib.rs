@@ -9,27 +9,27 @@
 //! handshake (`link`), pixels (`picture`), loading plugins (`plugin-host`). `docs/session.md` has the
 //! drawing of the states.
 
-mod agent;
+mod agent_connection;
 mod config;
-mod door;
+mod event_loop;
+mod external_transport;
 pub mod gate;
+mod handle;
 pub mod json;
 pub mod machine;
-mod outbox;
-mod own;
 mod plugin;
-mod reach;
+mod rendezvous;
 mod revocations;
-mod room;
-mod run;
+mod send_queue;
 mod service_client;
+mod service_health;
 mod tool_client;
 mod tool_link;
 mod view;
 
-pub use config::{Backend, Program, SessionConfig, Transport, Vendor};
+pub use config::{App, Backend, SessionConfig, Transport, Vendor};
 pub use etatuki_protocol::{AgentIdentity, Ask, Permissions, UsableBackend};
-pub use run::{Commander, SessionHandle, start};
+pub use handle::{SessionHandle, SessionSender, start};
 pub use view::{
-    Command, FailureName, FailureView, Fault, Notice, Question, Receipt, Sharing, State, View,
+    AppSharing, Command, Failure, FailureName, Fault, Notice, Question, Receipt, State, View,
 };

@@ -1,4 +1,4 @@
-//! The plugin host as the loop sees it: orders go in, news come out, and nothing in between can hold
+//! The plugin host as the loop sees it: commands go in, events come out, and nothing in between can hold
 //! the loop up. One task makes the calls, in order; each has a limit.
 
 use std::os::unix::net::UnixStream;
@@ -16,143 +16,147 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::gate::BackendCapabilities;
-use crate::view::{FailureName, FailureView};
+use crate::view::{Failure, FailureName};
 
 /// A plugin that was told to open or to close has done so after this long, or it hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A tool with its own transport asks its own service for a code: that takes longer.
-const OWN_PATIENCE: Duration = Duration::from_secs(14);
+const EXTERNAL_OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// What the plugin is told.
-enum Order {
+enum PluginCommand {
     Open(Zeroizing<String>),
     Close,
     Permissions(Permissions),
-    Limit(Vec<u32>),
+    RestrictToApp(Vec<u32>),
     Attach(UnixStream),
     Shutdown,
 }
 
 /// What the plugin has to say.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum PluginEvent {
     /// It is loaded and can be used here.
-    Started(Facts),
+    Started(PluginInfo),
     /// It is in another state, or has another code.
     Changed {
         state: State,
         code: Option<Zeroizing<String>>,
     },
-    /// It has taken note of what is permitted; one for every [`Plugin::permissions`].
-    Permitted,
+    /// It has taken note of what is permitted; one for every [`PluginHandle::set_permissions`].
+    PermissionsAcknowledged,
     /// It can't go on; it is being ended.
-    Failed(FailureView),
+    Failed(Failure),
 }
 
 /// What is known of a loaded plugin, for the agent.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct PluginInfo {
     pub(crate) version: String,
     pub(crate) tool: Option<String>,
     pub(crate) tool_version: Option<String>,
     /// It can share one program alone.
-    pub(crate) limits: bool,
+    pub(crate) supports_app_sharing: bool,
     pub(crate) capabilities: BackendCapabilities,
 }
 
 /// A plugin host that is starting or running. Dropping it kills the host and all that it started.
-pub(crate) struct Plugin {
-    orders: UnboundedSender<Order>,
-    news: UnboundedReceiver<News>,
+pub(crate) struct PluginHandle {
+    commands: UnboundedSender<PluginCommand>,
+    events: UnboundedReceiver<PluginEvent>,
     task: JoinHandle<()>,
 }
 
-impl Plugin {
-    /// Starts the host, loads the plugin and probes it; [`News::Started`] follows.
+impl PluginHandle {
+    /// Starts the host, loads the plugin and probes it; [`PluginEvent::Started`] follows.
     pub(crate) fn start(exe: PathBuf, spec: PluginSpec) -> Self {
-        let (orders, inbox) = unbounded_channel();
-        let (outbox, news) = unbounded_channel();
+        let (commands, inbox) = unbounded_channel();
+        let (outbox, events) = unbounded_channel();
         let task = tokio::spawn(async move {
-            let opening = if spec.own_transport {
-                OWN_PATIENCE
+            let open_timeout = if spec.own_transport {
+                EXTERNAL_OPEN_TIMEOUT
             } else {
-                PATIENCE
+                STATE_TIMEOUT
             };
-            let mut keeper = Keeper {
-                news: outbox,
-                opening,
-                patience: None,
+            let mut task = PluginTask {
+                events: outbox,
+                open_timeout,
+                deadline: None,
             };
-            if let Err(failure) = keeper.keep(exe, spec, inbox).await {
-                let _ = keeper.news.send(News::Failed(failure));
+            if let Err(failure) = task.run(exe, spec, inbox).await {
+                let _ = task.events.send(PluginEvent::Failed(failure));
             }
         });
-        Self { orders, news, task }
+        Self {
+            commands,
+            events,
+            task,
+        }
     }
 
     pub(crate) fn open(&self, code: Zeroizing<String>) {
-        self.order(Order::Open(code));
+        self.send(PluginCommand::Open(code));
     }
 
     pub(crate) fn close(&self) {
-        self.order(Order::Close);
+        self.send(PluginCommand::Close);
     }
 
-    pub(crate) fn permissions(&self, permissions: Permissions) {
-        self.order(Order::Permissions(permissions));
+    pub(crate) fn set_permissions(&self, permissions: Permissions) {
+        self.send(PluginCommand::Permissions(permissions));
     }
 
     /// Nothing but the windows of these processes is shown by what is attached after this.
-    pub(crate) fn limit(&self, pids: Vec<u32>) {
-        self.order(Order::Limit(pids));
+    pub(crate) fn restrict_to_app(&self, pids: Vec<u32>) {
+        self.send(PluginCommand::RestrictToApp(pids));
     }
 
     pub(crate) fn attach(&self, stream: UnixStream) {
-        self.order(Order::Attach(stream));
+        self.send(PluginCommand::Attach(stream));
     }
 
-    /// The next news; none come any more after [`News::Failed`]. Cancel safe.
-    pub(crate) async fn news(&mut self) -> News {
-        match self.news.recv().await {
-            Some(news) => news,
+    /// The next event; none comes any more after [`PluginEvent::Failed`]. Cancel safe.
+    pub(crate) async fn next(&mut self) -> PluginEvent {
+        match self.events.recv().await {
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
 
     /// Ends it in order; the host has a limit for that.
     pub(crate) async fn shutdown(mut self) {
-        self.order(Order::Shutdown);
+        self.send(PluginCommand::Shutdown);
         let _ = (&mut self.task).await;
     }
 
-    fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
+    fn send(&self, command: PluginCommand) {
+        let _ = self.commands.send(command);
     }
 }
 
-impl Drop for Plugin {
+impl Drop for PluginHandle {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-struct Keeper {
-    news: UnboundedSender<News>,
+struct PluginTask {
+    events: UnboundedSender<PluginEvent>,
     /// How long opening may take.
-    opening: Duration,
+    open_timeout: Duration,
     /// When what was ordered must have happened, and what that is.
-    patience: Option<(Instant, State)>,
+    deadline: Option<(Instant, State)>,
 }
 
-impl Keeper {
-    async fn keep(
+impl PluginTask {
+    async fn run(
         &mut self,
         exe: PathBuf,
         spec: PluginSpec,
-        mut orders: UnboundedReceiver<Order>,
-    ) -> Result<(), FailureView> {
-        let (host, mut events) = PluginHost::start(&exe, &spec).await.map_err(failure)?;
-        let ended = self.serve(&host, &mut events, &mut orders).await;
+        mut commands: UnboundedReceiver<PluginCommand>,
+    ) -> Result<(), Failure> {
+        let (host, mut events) = PluginHost::start(&exe, &spec).await.map_err(host_failure)?;
+        let ended = self.serve(&host, &mut events, &mut commands).await;
         host.shutdown().await;
         ended
     }
@@ -161,86 +165,90 @@ impl Keeper {
         &mut self,
         host: &PluginHost,
         events: &mut HostEvents,
-        orders: &mut UnboundedReceiver<Order>,
-    ) -> Result<(), FailureView> {
-        let facts = probed(host).await?;
-        let _ = self.news.send(News::Started(facts));
+        commands: &mut UnboundedReceiver<PluginCommand>,
+    ) -> Result<(), Failure> {
+        let info = probe(host).await?;
+        let _ = self.events.send(PluginEvent::Started(info));
         loop {
-            let patience = self.patience;
+            let deadline = self.deadline;
             tokio::select! {
-                order = orders.recv() => match order {
-                    None | Some(Order::Shutdown) => return Ok(()),
-                    Some(order) => self.obey(host, order).await.map_err(failure)?,
+                command = commands.recv() => match command {
+                    None | Some(PluginCommand::Shutdown) => return Ok(()),
+                    Some(command) => self.execute(host, command).await.map_err(host_failure)?,
                 },
                 event = events.recv() => match event {
-                    Some(event) => self.hear(event)?,
+                    Some(event) => self.on_host_event(event)?,
                     None => return Err(died("it ended")),
                 },
-                () = until(patience.map(|(due, _)| due)) => {
-                    let state = patience.map_or("", |(_, state)| state.as_str());
+                () = until(deadline.map(|(due, _)| due)) => {
+                    let state = deadline.map_or("", |(_, state)| state.as_str());
                     let detail = format!("the plugin wasn't {state} in time");
-                    return Err(FailureView { name: FailureName::PluginHung, detail });
+                    return Err(Failure { name: FailureName::PluginHung, detail });
                 }
             }
         }
     }
 
-    async fn obey(&mut self, host: &PluginHost, order: Order) -> Result<(), HostError> {
-        match order {
-            Order::Open(code) => {
-                self.patience = Some((Instant::now() + self.opening, State::Waiting));
+    async fn execute(
+        &mut self,
+        host: &PluginHost,
+        command: PluginCommand,
+    ) -> Result<(), HostError> {
+        match command {
+            PluginCommand::Open(code) => {
+                self.deadline = Some((Instant::now() + self.open_timeout, State::Waiting));
                 host.open(&code).await
             }
-            Order::Close => {
-                self.patience = Some((Instant::now() + PATIENCE, State::Closed));
+            PluginCommand::Close => {
+                self.deadline = Some((Instant::now() + STATE_TIMEOUT, State::Closed));
                 host.close().await
             }
-            Order::Permissions(allowed) => {
+            PluginCommand::Permissions(allowed) => {
                 host.permissions(allowed.view, allowed.control).await?;
-                let _ = self.news.send(News::Permitted);
+                let _ = self.events.send(PluginEvent::PermissionsAcknowledged);
                 Ok(())
             }
-            Order::Limit(pids) => host.limit(&pids).await,
-            Order::Attach(stream) => host.attach(stream).await,
-            Order::Shutdown => Ok(()),
+            PluginCommand::RestrictToApp(pids) => host.limit(&pids).await,
+            PluginCommand::Attach(stream) => host.attach(stream).await,
+            PluginCommand::Shutdown => Ok(()),
         }
     }
 
-    fn hear(&mut self, event: HostEvent) -> Result<(), FailureView> {
+    fn on_host_event(&mut self, event: HostEvent) -> Result<(), Failure> {
         match event {
             HostEvent::Log { level, text } => log(level, &text),
             HostEvent::Died { description } => return Err(died(&description)),
             HostEvent::Changed {
                 failure: Some(report),
                 ..
-            } => return Err(reported(report)),
+            } => return Err(reported_failure(report)),
             HostEvent::Changed {
                 state: State::Failed,
                 ..
             } => {
                 let detail = "the plugin failed and didn't say why".into();
-                return Err(FailureView {
+                return Err(Failure {
                     name: FailureName::PluginFailed,
                     detail,
                 });
             }
             HostEvent::Changed { state, code, .. } => {
-                self.patience.take_if(|(_, awaited)| *awaited == state);
-                let _ = self.news.send(News::Changed { state, code });
+                self.deadline.take_if(|(_, awaited)| *awaited == state);
+                let _ = self.events.send(PluginEvent::Changed { state, code });
             }
         }
         Ok(())
     }
 }
 
-async fn probed(host: &PluginHost) -> Result<Facts, FailureView> {
+async fn probe(host: &PluginHost) -> Result<PluginInfo, Failure> {
     let plugin = host.descriptor();
-    match host.probe().await.map_err(failure)? {
-        ProbeReport::Usable { tool, version } => Ok(Facts {
+    match host.probe().await.map_err(host_failure)? {
+        ProbeReport::Usable { tool, version } => Ok(PluginInfo {
             version: plugin.version.to_string(),
             tool,
             tool_version: version,
-            limits: plugin.limits,
+            supports_app_sharing: plugin.limits,
             capabilities: BackendCapabilities {
                 input: plugin.takes_input(),
                 clipboard: plugin.carries_clipboard(),
@@ -258,33 +266,33 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn failure(error: HostError) -> FailureView {
+fn host_failure(error: HostError) -> Failure {
     match error {
-        HostError::Plugin(report) => reported(report),
+        HostError::Plugin(report) => reported_failure(report),
         error => named(error.name(), error.to_string()),
     }
 }
 
-fn reported(report: FailureReport) -> FailureView {
+fn reported_failure(report: FailureReport) -> Failure {
     named(&report.name, report.to_string())
 }
 
 /// A plugin may name its failures as it likes; those that customers have no sentence for become
 /// `plugin-failed`, and their name stays in the detail.
-fn named(name: &str, detail: String) -> FailureView {
+fn named(name: &str, detail: String) -> Failure {
     let ours = FailureName::from_name(name).filter(|name| {
         let name = name.as_str();
         let theirs = ["plugin-", "tool-", "display-", "registry-"];
         theirs.iter().any(|theirs| name.starts_with(theirs))
     });
-    FailureView {
+    Failure {
         name: ours.unwrap_or(FailureName::PluginFailed),
         detail,
     }
 }
 
-fn died(description: &str) -> FailureView {
-    FailureView {
+fn died(description: &str) -> Failure {
+    Failure {
         name: FailureName::PluginDied,
         detail: description.to_owned(),
     }

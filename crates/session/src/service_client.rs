@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::view::{FailureName, FailureView};
+use crate::view::{Failure, FailureName};
 
 /// Until the service has accepted the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -47,14 +47,14 @@ pub(crate) enum ServiceError {
     Address(String),
 }
 
-impl From<ServiceError> for FailureView {
+impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         let name = match error {
             ServiceError::Unreachable(_) => FailureName::ServiceUnreachable,
             ServiceError::NoNameplate => FailureName::NoNameplate,
             _ => FailureName::ServiceError,
         };
-        FailureView {
+        Failure {
             name,
             detail: error.to_string(),
         }

@@ -21,8 +21,8 @@ pub enum Command {
         allow: bool,
     },
     /// Allow what the question with this id asks, which is to look on, but let only the program be seen and
-    /// used. Ignored as `Answer` is, and where [`View::program`] doesn't offer it.
-    AllowProgram {
+    /// used. Ignored as `Answer` is, and where [`View::app_sharing`] doesn't offer it.
+    AllowAppOnly {
         /// [`Question::id`].
         question: u32,
     },
@@ -32,7 +32,7 @@ pub enum Command {
     DisplayLost,
     /// Replaces [`SessionConfig::others`](crate::SessionConfig::others): the launcher may find out
     /// what else is usable here while the code is waiting already.
-    Others(Vec<UsableBackend>),
+    OtherBackends(Vec<UsableBackend>),
 }
 
 /// The states of a session, the same for all backends.
@@ -70,11 +70,11 @@ pub struct View {
     /// The question that waits for the customer.
     pub question: Option<Question>,
     /// The program that can be shared alone; there once the plugin is known to be able to do that.
-    pub program: Option<Sharing>,
+    pub app_sharing: Option<AppSharing>,
     /// What happened that the customer must know, oldest first; it only grows until the next `Open`.
     pub notices: Vec<Notice>,
     /// Why it failed.
-    pub failure: Option<FailureView>,
+    pub failure: Option<Failure>,
     /// Who looked and who controlled for how long; there once an agent had connected and it ended.
     pub receipt: Option<Receipt>,
     /// Seconds until the code is replaced by a fresh one; while waiting only.
@@ -85,11 +85,11 @@ pub struct View {
 
 /// The program that can be shared alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sharing {
+pub struct AppSharing {
     /// Its name.
     pub name: String,
     /// The customer chose that: nothing else is seen or used in this session.
-    pub alone: bool,
+    pub app_only: bool,
 }
 
 /// A question that waits for the customer.
@@ -109,7 +109,7 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Somebody without a valid card of the vendor's tried the code.
-    StrangerTried,
+    UnauthorizedAttempt,
     /// One of the vendor's agents tried with a wrong code.
     WrongCodeTried {
         /// Who.
@@ -136,7 +136,7 @@ impl Notice {
     /// The stable name, as the JSON lines and the launcher's texts use it.
     pub fn name(&self) -> &'static str {
         match self {
-            Notice::StrangerTried => "stranger-tried",
+            Notice::UnauthorizedAttempt => "stranger-tried",
             Notice::WrongCodeTried { .. } => "wrong-code-tried",
             Notice::CodeBurnt { .. } => "code-burnt",
             Notice::CodeRenewed => "code-renewed",
@@ -282,14 +282,14 @@ impl FailureName {
 
 /// Why a session failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailureView {
+pub struct Failure {
     /// The stable name; the launcher has the sentence for it.
     pub name: FailureName,
     /// What exactly happened, in English, for the log and for support. No secrets.
     pub detail: String,
 }
 
-impl FailureView {
+impl Failure {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         self.name.fault()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etatuki_session::{
-    AgentIdentity, Ask, FailureName, FailureView, Notice, Permissions, Question, Receipt, Sharing,
+    AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
@@ -161,7 +161,7 @@ fn the_code_waits_on_top_of_everything() {
     check_with_head(&waiting(vec![]), Wanted::OnTop, &rest);
     // A stranger is never forgotten, whatever happens after him.
     let notices = vec![
-        Notice::StrangerTried,
+        Notice::UnauthorizedAttempt,
         Notice::CodeRenewed,
         Notice::ServiceLost,
     ];
@@ -247,15 +247,18 @@ fn while_support_works_the_window_is_away_and_shows_no_code() {
     check_with_head(&connected(true, true), Wanted::Away, &controlling);
 }
 
-fn program(alone: bool) -> Option<Sharing> {
+fn program(alone: bool) -> Option<AppSharing> {
     let name = "Tilitin".to_owned();
-    Some(Sharing { name, alone })
+    Some(AppSharing {
+        name,
+        app_only: alone,
+    })
 }
 
 #[test]
 fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
     let view = View {
-        program: program(false),
+        app_sharing: program(false),
         ..asked(Ask::View, true)
     };
     let lines = outline(&page(&subject(), &view, None));
@@ -272,7 +275,7 @@ fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
 #[test]
 fn what_is_shared_alone_is_named() {
     let alone = |control| View {
-        program: program(true),
+        app_sharing: program(true),
         ..connected(true, control)
     };
     let viewing = [
@@ -286,7 +289,7 @@ fn what_is_shared_alone_is_named() {
         Some("Maija Virtanen ohjaa vain ohjelmaa Tilitin")
     );
     let control = View {
-        program: program(true),
+        app_sharing: program(true),
         ..asked(Ask::Control, true)
     };
     assert_eq!(
@@ -342,7 +345,7 @@ fn the_receipt_says_who_saw_what_and_that_it_is_over() {
 #[test]
 fn every_failure_says_what_happened_and_can_be_tried_again() {
     for name in FailureName::ALL {
-        let failure = FailureView {
+        let failure = Failure {
             name,
             detail: "in English".into(),
         };
@@ -390,7 +393,7 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
                 .collect()
         };
         let mut offering = asked(Ask::View, true);
-        offering.program = program(false);
+        offering.app_sharing = program(false);
         let mut allows: Vec<_> = [Ask::View, Ask::Control]
             .map(|ask| letters(&asked(ask, true))[0])
             .into();

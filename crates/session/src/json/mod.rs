@@ -1,9 +1,9 @@
 //! The JSON-lines front of `etatuki session`: a session on stdin and stdout, for an accounting program
 //! that shows it in windows of its own. `docs/session.md` describes it, `docs/session.schema.json` is
-//! its schema. [`parse`] and [`Front`] are pure.
+//! its schema. [`parse`] and [`JsonPresenter`] are pure.
 
 mod input;
-mod output;
+mod presenter;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +11,10 @@ use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
 pub use input::{Input, InputError, MAX_LINE, parse};
-pub use output::Front;
+pub use presenter::JsonPresenter;
 
 use crate::config::SessionConfig;
-use crate::run::{Commander, internal, start};
+use crate::handle::{SessionSender, internal, start};
 use crate::view::{Command, State, View};
 
 /// The version of the protocol, in `hello`. Fields and types may be added to it; nothing is taken away.
@@ -33,7 +33,7 @@ impl<F: Fn(&str, &[(&str, &str)]) -> String + Send + Sync> Texts for F {
 }
 
 /// Runs one session from its opening to its end on `input` and `output`, and returns the last view.
-/// `on_start` gets the session's commander, `tee` every view: for the bar, which is always ours.
+/// `on_start` gets the session's sender, `tee` every view: for the bar, which is always ours.
 ///
 /// Blocks until everything is gone. `input` is read on a thread of its own, which may outlive this
 /// call: it ends at the end of `input`.
@@ -42,19 +42,19 @@ pub fn run(
     texts: Arc<dyn Texts>,
     input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
-    on_start: impl FnOnce(Commander),
+    on_start: impl FnOnce(SessionSender),
     tee: Box<dyn Fn(&View) + Send>,
 ) -> View {
-    let front = Front::new(texts, config.backend.transport);
+    let front = JsonPresenter::new(texts, config.backend.transport);
     let hello = front.hello(&config);
-    let outlet = Arc::new(Outlet {
+    let lines = Arc::new(JsonLines {
         pipe: Mutex::new((front, output)),
-        commander: OnceLock::new(),
+        sender: OnceLock::new(),
     });
-    outlet.write(|_| vec![hello]);
+    lines.write(|_| vec![hello]);
 
     let (over, ended) = mpsc::channel();
-    let shows = Arc::clone(&outlet);
+    let shows = Arc::clone(&lines);
     let handle = start(
         config,
         Box::new(move |view| {
@@ -65,16 +65,16 @@ pub fn run(
             }
         }),
     );
-    let commander = handle.commander();
-    let _ = outlet.commander.set(commander.clone());
-    on_start(commander.clone());
-    commander.send(Command::Open);
+    let sender = handle.sender();
+    let _ = lines.sender.set(sender.clone());
+    on_start(sender.clone());
+    sender.send(Command::Open);
 
-    let listens = Arc::clone(&outlet);
+    let listens = Arc::clone(&lines);
     let reader = std::thread::Builder::new().name("etatuki-stdin".into());
-    let reader = reader.spawn(move || listens.listen(input, &commander));
+    let reader = reader.spawn(move || listens.listen(input, &sender));
     if reader.is_err() {
-        outlet.close();
+        lines.close();
     }
     let last = ended
         .recv()
@@ -84,12 +84,12 @@ pub fn run(
 }
 
 /// Where lines go out, whichever thread they come from.
-struct Outlet<W> {
-    pipe: Mutex<(Front, W)>,
-    commander: OnceLock<Commander>,
+struct JsonLines<W> {
+    pipe: Mutex<(JsonPresenter, W)>,
+    sender: OnceLock<SessionSender>,
 }
 
-impl<W: Write> Outlet<W> {
+impl<W: Write> JsonLines<W> {
     /// Says what changed; whether the session is over with it.
     fn show(&self, view: &View) -> bool {
         let mut over = false;
@@ -102,30 +102,30 @@ impl<W: Write> Outlet<W> {
     }
 
     /// Reads commands until the end, which is `close`.
-    fn listen(&self, mut input: impl BufRead, commander: &Commander) {
+    fn listen(&self, mut input: impl BufRead, sender: &SessionSender) {
         while let Ok(Some(line)) = input::line(&mut input) {
             match line.and_then(|line| parse(&line)) {
                 Ok(None) => {}
-                Ok(Some(input)) => self.obey(input, commander),
+                Ok(Some(input)) => self.obey(input, sender),
                 Err(error) => self.write(|front| vec![front.error(&error)]),
             }
         }
         self.close();
     }
 
-    fn obey(&self, input: Input, commander: &Commander) {
+    fn obey(&self, input: Input, sender: &SessionSender) {
         let mut refused = None;
         self.write(|front| {
             refused = front.check(&input).err();
             refused.iter().map(|error| front.error(error)).collect()
         });
         if refused.is_none() {
-            commander.send(input.into());
+            sender.send(input.into());
         }
     }
 
     /// Nobody who reads: nobody to ask. The session ends.
-    fn write(&self, lines: impl FnOnce(&mut Front) -> Vec<String>) {
+    fn write(&self, lines: impl FnOnce(&mut JsonPresenter) -> Vec<String>) {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         let (front, output) = &mut *pipe;
         let written = lines(front).into_iter().try_for_each(|mut line| {
@@ -140,8 +140,8 @@ impl<W: Write> Outlet<W> {
     }
 
     fn close(&self) {
-        if let Some(commander) = self.commander.get() {
-            commander.send(Command::Close);
+        if let Some(sender) = self.sender.get() {
+            sender.send(Command::Close);
         }
     }
 }
@@ -153,7 +153,7 @@ impl From<Input> for Command {
                 id,
                 allow: true,
                 only_program: true,
-            } => Command::AllowProgram { question: id },
+            } => Command::AllowAppOnly { question: id },
             Input::Answer { id, allow, .. } => Command::Answer {
                 question: id,
                 allow,

@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Transport;
-use crate::view::{FailureName, FailureView, Notice, Question, Receipt, Sharing};
+use crate::view::{AppSharing, Failure, FailureName, Notice, Question, Receipt};
 
-fn front() -> Front {
+fn front() -> JsonPresenter {
     front_over(Transport::Link(CodeForm::Ecom))
 }
 
-fn front_over(transport: Transport) -> Front {
+fn front_over(transport: Transport) -> JsonPresenter {
     let texts = |name: &str, args: &[(&str, &str)]| format!("{name} {args:?}");
-    Front::new(Arc::new(texts), transport)
+    JsonPresenter::new(Arc::new(texts), transport)
 }
 
 fn agent() -> AgentIdentity {
@@ -165,33 +165,36 @@ fn permissions_are_said_when_they_change() {
 
 #[test]
 fn the_program_that_can_be_shared_alone_is_offered_with_the_first_question() {
-    let sharing = |alone| {
+    let sharing = |app_only| {
         let name = "Tilitin".to_owned();
-        Some(Sharing { name, alone })
+        Some(AppSharing { name, app_only })
     };
     let mut view = asked(Ask::View);
-    view.program = sharing(false);
+    view.app_sharing = sharing(false);
     let ask = lines(std::slice::from_ref(&view)).pop();
     assert_eq!(ask.expect("a question")["program"], "Tilitin");
     let mut front = front();
     if let Some(question) = &mut view.question {
         question.answerable = true;
     }
-    let alone = Input::Answer {
+    let app_only = Input::Answer {
         id: 7,
         allow: true,
         only_program: true,
     };
     front.show(&view);
-    assert_eq!(front.check(&alone), Ok(()));
-    view.program = None;
+    assert_eq!(front.check(&app_only), Ok(()));
+    view.app_sharing = None;
     front.show(&view);
-    assert_eq!(front.check(&alone), Err(InputError::NoProgram(7)));
-    assert_eq!(Command::from(alone), Command::AllowProgram { question: 7 });
+    assert_eq!(front.check(&app_only), Err(InputError::NoProgram(7)));
+    assert_eq!(
+        Command::from(app_only),
+        Command::AllowAppOnly { question: 7 }
+    );
 
     let mut viewing = connected();
     viewing.permissions.view = true;
-    viewing.program = sharing(true);
+    viewing.app_sharing = sharing(true);
     let said = lines(&[connected(), viewing.clone()]).pop();
     let expected = json!({
         "type": "permissions", "view": true, "control": false, "only_program": "Tilitin",
@@ -219,7 +222,7 @@ fn the_program_that_can_be_shared_alone_is_offered_with_the_first_question() {
 #[test]
 fn every_notice_is_said_once() {
     let notices = [
-        Notice::StrangerTried,
+        Notice::UnauthorizedAttempt,
         Notice::WrongCodeTried {
             agent: agent(),
             left: 2,
@@ -286,7 +289,7 @@ fn the_receipt_comes_with_the_end() {
 #[test]
 fn every_failure_has_its_name_and_fault() {
     for name in FailureName::ALL {
-        let failure = FailureView {
+        let failure = Failure {
             name,
             detail: "why".into(),
         };
@@ -333,7 +336,7 @@ fn a_tool_with_its_own_transport() {
         ]),
     );
     // Nobody here knows what was seen.
-    let mut front = front_over(Transport::Own);
+    let mut front = front_over(Transport::External);
     front.show(&waiting);
     let end = front.show(&View::default()).pop().expect("the end");
     let end: Value = serde_json::from_str(&end).expect("JSON");

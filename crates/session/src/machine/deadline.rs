@@ -3,34 +3,37 @@
 
 use std::time::Duration;
 
-use super::{Machine, OPENING_LIMIT, Phase, WAITING_LIMIT};
+use super::{CODE_LIFETIME, Machine, OPENING_TIMEOUT, Phase};
 
 impl Machine {
     /// The next moment at which [`Event::Tick`](super::Event::Tick) may change something: a state, or
     /// a countdown in the view. `None` while nothing is pending.
     pub fn deadline(&self, now: Duration) -> Option<Duration> {
         match &self.phase {
-            Phase::Closed | Phase::Failed(None) | Phase::Own { .. } => None,
-            Phase::Opening { since } => Some(*since + OPENING_LIMIT),
-            Phase::Waiting(waiting) if waiting.minting => Some(waiting.since + OPENING_LIMIT),
-            Phase::Waiting(_) => self.renewal_due().map(|due| next_second(due, now)),
+            Phase::Closed | Phase::Failed(None) | Phase::External { .. } => None,
+            Phase::Opening { since } => Some(*since + OPENING_TIMEOUT),
+            Phase::Waiting(waiting) if waiting.minting => Some(waiting.since + OPENING_TIMEOUT),
+            Phase::Waiting(_) => self.code_expires_at().map(|due| next_second(due, now)),
             Phase::Interrupted { until } => Some(next_second(*until, now)),
-            Phase::Closing(ending) | Phase::Failed(Some(ending)) => Some(ending.until),
-            Phase::Connected { tool_gone } => {
-                let question = self.visit.as_ref().and_then(|visit| visit.deadline(now));
-                [*tool_gone, question].into_iter().flatten().min()
+            Phase::Closing(teardown) | Phase::Failed(Some(teardown)) => Some(teardown.until),
+            Phase::Connected { stream_closed } => {
+                let question = self
+                    .consent
+                    .as_ref()
+                    .and_then(|consent| consent.deadline(now));
+                [*stream_closed, question].into_iter().flatten().min()
             }
         }
     }
 
-    pub(super) fn renewal_due(&self) -> Option<Duration> {
+    pub(super) fn code_expires_at(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Waiting(waiting) if !waiting.minting => Some(waiting.since + WAITING_LIMIT),
+            Phase::Waiting(waiting) if !waiting.minting => Some(waiting.since + CODE_LIFETIME),
             _ => None,
         }
     }
 
-    pub(super) fn given_up_at(&self) -> Option<Duration> {
+    pub(super) fn resume_deadline(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Interrupted { until } => Some(*until),
             _ => None,

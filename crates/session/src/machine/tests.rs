@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::view::{Question, Receipt, Sharing};
+use crate::view::{AppSharing, Question, Receipt};
 
 const VIEW: Permissions = Permissions {
     view: true,
@@ -27,19 +27,19 @@ fn agent() -> AgentIdentity {
     }
 }
 
-fn failure(name: FailureName) -> FailureView {
-    FailureView {
+fn failure(name: FailureName) -> Failure {
+    Failure {
         name,
         detail: "as tested".into(),
     }
 }
 
 fn asking(ask: Ask) -> Action {
-    Action::Tell(ToAgent::Asking { ask })
+    Action::SendToAgent(ToAgent::Asking { ask })
 }
 
 fn answer(ask: Ask, allowed: bool, asks_left: u8) -> Action {
-    Action::Tell(ToAgent::Answer {
+    Action::SendToAgent(ToAgent::Answer {
         ask,
         allowed,
         asks_left,
@@ -47,11 +47,11 @@ fn answer(ask: Ask, allowed: bool, asks_left: u8) -> Action {
 }
 
 fn told(permissions: Permissions) -> Action {
-    Action::Tell(ToAgent::Permissions(permissions))
+    Action::SendToAgent(ToAgent::Permissions(permissions))
 }
 
 fn ended(reason: &str) -> Action {
-    Action::Tell(ToAgent::Ended {
+    Action::SendToAgent(ToAgent::Ended {
         reason: reason.into(),
     })
 }
@@ -69,18 +69,18 @@ fn shutdown(reason: &str) -> Action {
 }
 
 /// The built-in module: no tool.
-const OURS: Probed = Probed {
-    tool: false,
-    input: true,
-    limits: true,
+const OURS: ProbedPlugin = ProbedPlugin {
+    has_tool: false,
+    takes_input: true,
+    supports_app_sharing: true,
 };
 
 fn settings(resume: Option<Duration>) -> Settings {
     Settings {
         switchable: vec!["remoteus-2008".into()],
         resume,
-        program: Some("Tilitin".into()),
-        own_transport: false,
+        app_name: Some("Tilitin".into()),
+        external_transport: false,
     }
 }
 
@@ -107,7 +107,7 @@ impl Bench {
     }
 
     fn waiting() -> Self {
-        Self::opening().after([Event::Ready])
+        Self::opening().after([Event::CodeReady])
     }
 
     /// Connected, and the first question is open.
@@ -129,7 +129,7 @@ impl Bench {
         let mut bench = Self::with(settings(Some(Duration::from_secs(120))));
         for event in [
             Event::Command(Command::Open),
-            Event::Ready,
+            Event::CodeReady,
             Event::Authenticated(agent()),
         ] {
             bench.give(event);
@@ -158,7 +158,7 @@ impl Bench {
 
     /// Waits until the open question takes answers, and answers it.
     fn answered(mut self, allow: bool) -> Self {
-        self.wait(QUESTION_HOLD);
+        self.wait(ANSWER_DELAY);
         let question = self.question().expect("a question is open").id;
         self.give(Event::Command(Command::Answer { question, allow }));
         self
@@ -202,14 +202,14 @@ mod opening_and_waiting {
         Bench::closed().check(
             Event::Command(Command::Open),
             State::Opening,
-            &[Action::Prepare],
+            &[Action::Start],
         );
     }
 
     #[test]
     fn opening_ready_waiting() {
         let mut bench = Bench::opening();
-        bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
+        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
         assert_eq!(bench.view().waiting_seconds_left, Some(600));
     }
 
@@ -223,7 +223,7 @@ mod opening_and_waiting {
             &[Action::DropCode, shutdown("service-unreachable")],
         );
         assert_eq!(bench.view().failure, Some(unreachable));
-        assert!(!bench.machine.at_rest());
+        assert!(!bench.machine.is_idle());
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod opening_and_waiting {
     fn opening_has_a_limit() {
         let mut bench = Bench::opening();
         assert_eq!(
-            bench.tick_after(OPENING_LIMIT),
+            bench.tick_after(OPENING_TIMEOUT),
             [Action::DropCode, shutdown("internal")]
         );
         assert_eq!(bench.machine.state(), State::Failed);
@@ -252,24 +252,35 @@ mod opening_and_waiting {
     #[test]
     fn waiting_noise_waiting() {
         let mut bench = Bench::waiting();
-        bench.check(Event::Noise, State::Waiting, &[Action::Accept]);
+        bench.check(
+            Event::AttemptAborted,
+            State::Waiting,
+            &[Action::AcceptAttempt],
+        );
         assert_eq!(bench.view().notices, []);
     }
 
     #[test]
     fn waiting_stranger_waiting() {
         let mut bench = Bench::waiting();
-        bench.check(Event::Stranger, State::Waiting, &[Action::Accept]);
-        assert_eq!(bench.view().notices, [Notice::StrangerTried]);
+        bench.check(
+            Event::UnauthorizedAttempt,
+            State::Waiting,
+            &[Action::AcceptAttempt],
+        );
+        assert_eq!(bench.view().notices, [Notice::UnauthorizedAttempt]);
     }
 
     #[test]
     fn a_flood_of_strangers_hides_nobody() {
         let mut bench = Bench::waiting();
         for _ in 0..1000 {
-            assert_eq!(bench.give(Event::Stranger), [Action::Accept]);
+            assert_eq!(
+                bench.give(Event::UnauthorizedAttempt),
+                [Action::AcceptAttempt]
+            );
         }
-        assert_eq!(bench.view().notices.len(), MAX_STRANGERS);
+        assert_eq!(bench.view().notices.len(), MAX_UNAUTHORIZED_NOTICES);
         bench.give(Event::WrongGuess(agent()));
         let wrong = Notice::WrongCodeTried {
             agent: agent(),
@@ -293,17 +304,17 @@ mod opening_and_waiting {
         bench.check(
             Event::WrongGuess(agent()),
             State::Waiting,
-            &[Action::Accept],
+            &[Action::AcceptAttempt],
         );
         bench.check(
             Event::WrongGuess(agent()),
             State::Waiting,
-            &[Action::Accept],
+            &[Action::AcceptAttempt],
         );
         bench.check(
             Event::WrongGuess(agent()),
             State::Waiting,
-            &[Action::DropCode, Action::Mint],
+            &[Action::DropCode, Action::MintCode],
         );
         let expected = [
             Notice::WrongCodeTried {
@@ -318,11 +329,11 @@ mod opening_and_waiting {
         ];
         assert_eq!(bench.view().notices, expected);
         assert_eq!(bench.view().waiting_seconds_left, None);
-        bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
+        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
         bench.check(
             Event::WrongGuess(agent()),
             State::Waiting,
-            &[Action::Accept],
+            &[Action::AcceptAttempt],
         );
     }
 
@@ -332,8 +343,8 @@ mod opening_and_waiting {
         for event in [
             Event::Authenticated(agent()),
             Event::WrongGuess(agent()),
-            Event::Stranger,
-            Event::Noise,
+            Event::UnauthorizedAttempt,
+            Event::AttemptAborted,
         ] {
             burnt().check(event, State::Waiting, &[]);
         }
@@ -343,15 +354,15 @@ mod opening_and_waiting {
     fn a_code_is_renewed_after_ten_minutes() {
         let mut bench = Bench::waiting();
         assert_eq!(
-            bench.tick_after(WAITING_LIMIT - Duration::from_millis(1)),
+            bench.tick_after(CODE_LIFETIME - Duration::from_millis(1)),
             []
         );
         assert_eq!(
             bench.tick_after(Duration::from_millis(1)),
-            [Action::DropCode, Action::Mint]
+            [Action::DropCode, Action::MintCode]
         );
         assert_eq!(bench.view().notices, [Notice::CodeRenewed]);
-        bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
+        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
         assert_eq!(bench.view().waiting_seconds_left, Some(600));
     }
 
@@ -369,7 +380,7 @@ mod opening_and_waiting {
     /// A tool with its own transport: nobody of ours comes, and nothing is counted.
     fn own() -> Bench {
         let settings = Settings {
-            own_transport: true,
+            external_transport: true,
             ..settings(None)
         };
         Bench::with(settings).after([Event::Command(Command::Open)])
@@ -378,44 +389,44 @@ mod opening_and_waiting {
     #[test]
     fn a_tool_with_its_own_transport_says_who_is_there() {
         let mut bench = own();
-        bench.check(Event::OwnConnected(true), State::Opening, &[]);
-        bench.check(Event::Ready, State::Waiting, &[]);
-        assert_eq!(bench.tick_after(WAITING_LIMIT), []);
+        bench.check(Event::ExternalPeerConnected, State::Opening, &[]);
+        bench.check(Event::CodeReady, State::Waiting, &[]);
+        assert_eq!(bench.tick_after(CODE_LIFETIME), []);
         assert_eq!(bench.view().waiting_seconds_left, None);
-        bench.check(Event::OwnConnected(true), State::Connected, &[]);
+        bench.check(Event::ExternalPeerConnected, State::Connected, &[]);
         for event in [
-            Event::Ready,
+            Event::CodeReady,
             Event::Authenticated(agent()),
             Event::Asked(Ask::Control),
             Event::LinkLost,
-            Event::ToolGone,
+            Event::PluginStreamClosed,
             Event::Command(Command::TakeBack),
         ] {
             bench.check(event, State::Connected, &[]);
         }
-        bench.check(Event::OwnConnected(false), State::Waiting, &[]);
+        bench.check(Event::ExternalPeerLeft, State::Waiting, &[]);
     }
 
     #[test]
     fn a_tool_with_its_own_transport_ends() {
         let end = |reason| [shutdown(reason)];
-        let there = || own().after([Event::Ready]);
-        there().check(Event::OwnEnded, State::Closing, &end("tool-ended"));
+        let there = || own().after([Event::CodeReady]);
+        there().check(Event::ExternalToolEnded, State::Closing, &end("tool-ended"));
         let close = Event::Command(Command::Close);
         there().check(close, State::Closing, &end("customer-closed"));
         let died = Event::Failed(failure(FailureName::ToolDied));
         there().check(died, State::Failed, &end("tool-died"));
-        own().check(Event::OwnEnded, State::Opening, &[]);
+        own().check(Event::ExternalToolEnded, State::Opening, &[]);
     }
 
     #[test]
     fn a_forgotten_code_is_replaced() {
         let mut bench = Bench::waiting();
-        let expected = [Action::DropCode, Action::Mint];
+        let expected = [Action::DropCode, Action::MintCode];
         bench.check(Event::CodeForgotten, State::Waiting, &expected);
         bench.check(Event::ServiceLost, State::Waiting, &[]);
         assert_eq!(bench.view().notices, [Notice::CodeForgotten]);
-        bench.check(Event::Ready, State::Waiting, &[Action::Accept]);
+        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
     }
 
     #[test]
@@ -442,8 +453,8 @@ mod opening_and_waiting {
     fn waiting_agent_connected() {
         let expected = [
             Action::DeleteNameplate,
-            Action::Introduce,
-            Action::Mute(true),
+            Action::SendCustomerInfo,
+            Action::BlockInput(true),
             Action::ReleaseInput,
             asking(Ask::View),
         ];
@@ -460,12 +471,12 @@ mod questions {
     #[test]
     fn view_allowed_attaches() {
         let mut bench = Bench::connected();
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the first question").id;
         let expected = [
-            Action::Mute(false),
-            Action::Permit(VIEW),
-            Action::Attach,
+            Action::BlockInput(false),
+            Action::SetPermissions(VIEW),
+            Action::AttachPicture,
             answer(Ask::View, true, 3),
             told(VIEW),
         ];
@@ -483,38 +494,38 @@ mod questions {
     /// Connected, with a plugin that can share one program alone; and what allows that.
     fn offered() -> (Bench, Event) {
         let mut bench =
-            Bench::waiting().after([Event::Probed(OURS), Event::Authenticated(agent())]);
-        bench.wait(QUESTION_HOLD);
+            Bench::waiting().after([Event::PluginProbed(OURS), Event::Authenticated(agent())]);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the first question").id;
-        (bench, Event::Command(Command::AllowProgram { question }))
+        (bench, Event::Command(Command::AllowAppOnly { question }))
     }
 
-    fn sharing(alone: bool) -> Option<Sharing> {
+    fn sharing(app_only: bool) -> Option<AppSharing> {
         let name = "Tilitin".to_owned();
-        Some(Sharing { name, alone })
+        Some(AppSharing { name, app_only })
     }
 
     #[test]
     fn the_program_alone_is_limited_before_anything_is_attached() {
         let (mut bench, allow) = offered();
-        assert_eq!(bench.view().program, sharing(false));
+        assert_eq!(bench.view().app_sharing, sharing(false));
         let expected = [
-            Action::Mute(false),
-            Action::Permit(VIEW),
-            Action::Limit,
-            Action::Attach,
-            Action::Introduce,
+            Action::BlockInput(false),
+            Action::SetPermissions(VIEW),
+            Action::RestrictToApp,
+            Action::AttachPicture,
+            Action::SendCustomerInfo,
             answer(Ask::View, true, 3),
             told(VIEW),
         ];
         bench.check(allow, State::Connected, &expected);
-        assert_eq!(bench.view().program, sharing(true));
+        assert_eq!(bench.view().app_sharing, sharing(true));
         // The next one is asked anew, and so is what he may see.
-        let closed = bench.after([Event::Command(Command::Close), Event::Released]);
+        let closed = bench.after([Event::Command(Command::Close), Event::ShutdownDone]);
         let mut again = closed.after([Event::Command(Command::Open)]);
-        assert_eq!(again.view().program, None);
-        again.give(Event::Probed(OURS));
-        assert_eq!(again.view().program, sharing(false));
+        assert_eq!(again.view().app_sharing, None);
+        again.give(Event::PluginProbed(OURS));
+        assert_eq!(again.view().app_sharing, sharing(false));
     }
 
     #[test]
@@ -523,16 +534,16 @@ mod questions {
         let (able, _) = offered();
         let control = able.answered(true).after([Event::Asked(Ask::Control)]);
         for mut bench in [unable, control] {
-            bench.wait(QUESTION_HOLD);
+            bench.wait(ANSWER_DELAY);
             let question = bench.question().expect("a question").id;
-            let allow = Event::Command(Command::AllowProgram { question });
+            let allow = Event::Command(Command::AllowAppOnly { question });
             bench.check(allow, State::Connected, &[]);
             assert!(bench.question().is_some());
         }
         let (mut early, _) = offered();
-        early.now -= QUESTION_HOLD;
+        early.now -= ANSWER_DELAY;
         let question = early.question().expect("a question").id;
-        let allow = Event::Command(Command::AllowProgram { question });
+        let allow = Event::Command(Command::AllowAppOnly { question });
         early.check(allow, State::Connected, &[]);
     }
 
@@ -540,20 +551,20 @@ mod questions {
     fn the_program_alone_stays_alone_when_the_link_comes_back() {
         let mut bench = Bench::with(settings(Some(Duration::from_secs(120)))).after([
             Event::Command(Command::Open),
-            Event::Probed(OURS),
-            Event::Ready,
+            Event::PluginProbed(OURS),
+            Event::CodeReady,
             Event::Authenticated(agent()),
         ]);
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the first question").id;
-        bench.give(Event::Command(Command::AllowProgram { question }));
+        bench.give(Event::Command(Command::AllowAppOnly { question }));
         bench.give(Event::LinkLost);
         let expected = [
-            Action::Introduce,
+            Action::SendCustomerInfo,
             told(VIEW),
-            Action::Limit,
-            Action::Attach,
-            Action::Introduce,
+            Action::RestrictToApp,
+            Action::AttachPicture,
+            Action::SendCustomerInfo,
         ];
         bench.check(Event::Resumed, State::Connected, &expected);
     }
@@ -561,9 +572,9 @@ mod questions {
     #[test]
     fn view_denied_stays_connected_without_a_picture() {
         let mut bench = Bench::connected();
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the first question").id;
-        let expected = [Action::Mute(false), answer(Ask::View, false, 2)];
+        let expected = [Action::BlockInput(false), answer(Ask::View, false, 2)];
         bench.check(
             Event::Command(Command::Answer {
                 question,
@@ -579,16 +590,16 @@ mod questions {
     fn control_allowed() {
         let mut bench = Bench::viewing();
         let expected = [
-            Action::Mute(true),
+            Action::BlockInput(true),
             Action::ReleaseInput,
             asking(Ask::Control),
         ];
         bench.check(Event::Asked(Ask::Control), State::Connected, &expected);
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the second question").id;
         let expected = [
-            Action::Mute(false),
-            Action::Permit(BOTH),
+            Action::BlockInput(false),
+            Action::SetPermissions(BOTH),
             answer(Ask::Control, true, 3),
             told(BOTH),
         ];
@@ -613,7 +624,7 @@ mod questions {
             });
             bench.check(early, State::Connected, &[]);
         }
-        bench.wait(QUESTION_HOLD - Duration::from_millis(1));
+        bench.wait(ANSWER_DELAY - Duration::from_millis(1));
         assert!(!bench.question().expect("still open").answerable);
         bench.check(
             Event::Command(Command::Answer {
@@ -630,7 +641,7 @@ mod questions {
     #[test]
     fn an_answer_to_another_question_is_nothing() {
         let mut bench = Bench::connected();
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("the first question").id;
         for other in [0, question + 1, u32::MAX] {
             let stray = Event::Command(Command::Answer {
@@ -649,7 +660,7 @@ mod questions {
             &[],
         );
         bench.give(Event::Asked(Ask::Control));
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let stale = Event::Command(Command::Answer {
             question,
             allow: true,
@@ -661,14 +672,14 @@ mod questions {
     fn silence_is_a_denial_after_a_minute() {
         let mut bench = Bench::connected();
         assert_eq!(
-            bench.tick_after(QUESTION_LIMIT - Duration::from_millis(1)),
+            bench.tick_after(QUESTION_TIMEOUT - Duration::from_millis(1)),
             []
         );
         assert_eq!(
             bench.question().map(|question| question.seconds_left),
             Some(1)
         );
-        let expected = [Action::Mute(false), answer(Ask::View, false, 2)];
+        let expected = [Action::BlockInput(false), answer(Ask::View, false, 2)];
         assert_eq!(bench.tick_after(Duration::from_millis(1)), expected);
         assert_eq!(bench.question(), None);
     }
@@ -677,7 +688,7 @@ mod questions {
     fn after_three_denials_it_is_refused_without_asking() {
         for ask in [Ask::Control, switch("remoteus-2008")] {
             let mut bench = Bench::viewing();
-            for _ in 0..ASKS {
+            for _ in 0..MAX_DENIALS {
                 bench.give(Event::Asked(ask.clone()));
                 bench = bench.answered(false);
             }
@@ -695,9 +706,9 @@ mod questions {
         let mut bench = Bench::connected().answered(false);
         for left in [1, 0] {
             bench.give(Event::Asked(Ask::View));
-            bench.wait(QUESTION_HOLD);
+            bench.wait(ANSWER_DELAY);
             let question = bench.question().expect("asked again").id;
-            let expected = [Action::Mute(false), answer(Ask::View, false, left)];
+            let expected = [Action::BlockInput(false), answer(Ask::View, false, left)];
             let no = Event::Command(Command::Answer {
                 question,
                 allow: false,
@@ -718,7 +729,7 @@ mod questions {
             .after([Event::Asked(Ask::View)])
             .answered(true);
         bench.give(Event::Asked(Ask::Control));
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("asked").id;
         let no = Event::Command(Command::Answer {
             question,
@@ -726,7 +737,7 @@ mod questions {
         });
         assert_eq!(
             bench.give(no),
-            [Action::Mute(false), answer(Ask::Control, false, 2)]
+            [Action::BlockInput(false), answer(Ask::Control, false, 2)]
         );
     }
 
@@ -776,14 +787,14 @@ mod questions {
         for _ in 0..3 {
             for event in [
                 Event::Command(Command::Open),
-                Event::Ready,
+                Event::CodeReady,
                 Event::Authenticated(agent()),
             ] {
                 bench.give(event);
             }
             assert!(seen.insert(bench.question().expect("the first question").id));
             bench.give(Event::Command(Command::Close));
-            bench.give(Event::Released);
+            bench.give(Event::ShutdownDone);
         }
     }
 
@@ -791,13 +802,13 @@ mod questions {
     fn switch_allowed_ends_with_the_backend_in_the_receipt() {
         let ask = switch("remoteus-2008");
         let mut bench = Bench::viewing().after([Event::Asked(ask.clone())]);
-        bench.wait(QUESTION_HOLD);
+        bench.wait(ANSWER_DELAY);
         let question = bench.question().expect("asked").id;
         let expected = [
-            Action::Mute(false),
+            Action::BlockInput(false),
             answer(ask, true, 3),
             Action::ReleaseInput,
-            Action::Permit(NONE),
+            Action::SetPermissions(NONE),
             ended("switch"),
             shutdown("switch"),
         ];
@@ -836,14 +847,14 @@ mod questions {
         };
         let ask = switch("remoteus-2010");
         let mut bench = Bench::viewing();
-        let known = |usable| Event::Command(Command::Others(vec![other(usable)]));
-        bench.check(known(false), State::Connected, &[Action::Introduce]);
+        let known = |usable| Event::Command(Command::OtherBackends(vec![other(usable)]));
+        bench.check(known(false), State::Connected, &[Action::SendCustomerInfo]);
         bench.check(
             Event::Asked(ask.clone()),
             State::Connected,
             &[answer(ask.clone(), false, 3)],
         );
-        bench.check(known(true), State::Connected, &[Action::Introduce]);
+        bench.check(known(true), State::Connected, &[Action::SendCustomerInfo]);
         bench.give(Event::Asked(ask));
         assert!(bench.question().is_some());
         Bench::waiting().check(known(true), State::Waiting, &[]);
@@ -855,7 +866,11 @@ mod control {
 
     #[test]
     fn take_back_releases_before_it_forbids() {
-        let expected = [Action::ReleaseInput, Action::Permit(VIEW), told(VIEW)];
+        let expected = [
+            Action::ReleaseInput,
+            Action::SetPermissions(VIEW),
+            told(VIEW),
+        ];
         let mut bench = Bench::controlling();
         bench.check(
             Event::Command(Command::TakeBack),
@@ -888,7 +903,7 @@ mod ending {
     fn stop_order(reason: &str) -> [Action; 4] {
         [
             Action::ReleaseInput,
-            Action::Permit(NONE),
+            Action::SetPermissions(NONE),
             ended(reason),
             shutdown(reason),
         ]
@@ -944,7 +959,7 @@ mod ending {
     #[test]
     fn a_gone_tool_may_say_why() {
         let mut bench = Bench::viewing();
-        bench.check(Event::ToolGone, State::Connected, &[]);
+        bench.check(Event::PluginStreamClosed, State::Connected, &[]);
         bench.check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Failed,
@@ -954,41 +969,52 @@ mod ending {
 
     #[test]
     fn a_gone_tool_that_says_nothing_has_died() {
-        let mut bench = Bench::viewing().after([Event::ToolGone]);
+        let mut bench = Bench::viewing().after([Event::PluginStreamClosed]);
         assert_eq!(
             bench.machine.deadline(bench.now),
-            Some(bench.now + TOOL_GONE_GRACE)
+            Some(bench.now + STREAM_CLOSED_GRACE)
         );
-        assert_eq!(bench.tick_after(TOOL_GONE_GRACE), stop_order("tool-died"));
+        assert_eq!(
+            bench.tick_after(STREAM_CLOSED_GRACE),
+            stop_order("tool-died")
+        );
         assert_eq!(bench.machine.state(), State::Failed);
     }
 
     /// Where no tool serves the picture, the plugin is to blame, however its code is printed.
     #[test]
     fn a_plugin_without_a_tool_has_failed() {
-        let mut bench = Bench::viewing().after([Event::Probed(OURS), Event::ToolGone]);
+        let mut bench =
+            Bench::viewing().after([Event::PluginProbed(OURS), Event::PluginStreamClosed]);
         assert_eq!(
-            bench.tick_after(TOOL_GONE_GRACE),
+            bench.tick_after(STREAM_CLOSED_GRACE),
             stop_order("plugin-failed")
         );
-        let driven = Probed { tool: true, ..OURS };
-        let mut bench = Bench::viewing().after([Event::Probed(driven), Event::ToolGone]);
-        assert_eq!(bench.tick_after(TOOL_GONE_GRACE), stop_order("tool-died"));
+        let driven = ProbedPlugin {
+            has_tool: true,
+            ..OURS
+        };
+        let mut bench =
+            Bench::viewing().after([Event::PluginProbed(driven), Event::PluginStreamClosed]);
+        assert_eq!(
+            bench.tick_after(STREAM_CLOSED_GRACE),
+            stop_order("tool-died")
+        );
     }
 
     /// Nobody is asked for what the backend can't do.
     #[test]
     fn control_of_a_backend_without_input_is_refused() {
-        let view_only = Probed {
-            input: false,
+        let view_only = ProbedPlugin {
+            takes_input: false,
             ..OURS
         };
-        let mut bench = Bench::viewing().after([Event::Probed(view_only)]);
+        let mut bench = Bench::viewing().after([Event::PluginProbed(view_only)]);
         let actions = bench.give(Event::Asked(Ask::Control));
         assert!(
             matches!(
                 &actions[..],
-                [Action::Tell(ToAgent::Answer { allowed: false, .. })]
+                [Action::SendToAgent(ToAgent::Answer { allowed: false, .. })]
             ),
             "{actions:?}"
         );
@@ -997,15 +1023,15 @@ mod ending {
     #[test]
     fn closing_released_closed() {
         let mut bench = Bench::closing();
-        bench.check(Event::Released, State::Closed, &[]);
-        assert!(bench.machine.at_rest());
+        bench.check(Event::ShutdownDone, State::Closed, &[]);
+        assert!(bench.machine.is_idle());
     }
 
     #[test]
     fn failed_released_rests() {
         let mut bench = Bench::failed();
-        bench.check(Event::Released, State::Failed, &[]);
-        assert!(bench.machine.at_rest());
+        bench.check(Event::ShutdownDone, State::Failed, &[]);
+        assert!(bench.machine.is_idle());
         assert!(bench.view().failure.is_some());
     }
 
@@ -1017,11 +1043,11 @@ mod ending {
         ] {
             assert_eq!(
                 bench.machine.deadline(bench.now),
-                Some(bench.now + ENDING_LIMIT)
+                Some(bench.now + SHUTDOWN_TIMEOUT)
             );
-            assert_eq!(bench.tick_after(ENDING_LIMIT), [Action::Abandon]);
+            assert_eq!(bench.tick_after(SHUTDOWN_TIMEOUT), [Action::ForceStop]);
             assert_eq!(
-                (bench.machine.state(), bench.machine.at_rest()),
+                (bench.machine.state(), bench.machine.is_idle()),
                 (state, true)
             );
         }
@@ -1029,11 +1055,11 @@ mod ending {
 
     #[test]
     fn failed_open_opening() {
-        let mut bench = Bench::failed().after([Event::Released]);
+        let mut bench = Bench::failed().after([Event::ShutdownDone]);
         bench.check(
             Event::Command(Command::Open),
             State::Opening,
-            &[Action::Prepare],
+            &[Action::Start],
         );
         assert_eq!(bench.view().failure, None);
     }
@@ -1043,7 +1069,7 @@ mod ending {
         for mut bench in [Bench::closing(), Bench::failed()] {
             let state = bench.machine.state();
             bench.check(Event::Command(Command::Open), state, &[]);
-            bench.check(Event::Released, State::Opening, &[Action::Prepare]);
+            bench.check(Event::ShutdownDone, State::Opening, &[Action::Start]);
         }
     }
 
@@ -1053,7 +1079,7 @@ mod ending {
             let state = bench.machine.state();
             bench.give(Event::Command(Command::Open));
             bench.check(Event::Command(Command::Close), state, &[]);
-            assert_eq!(bench.give(Event::Released), []);
+            assert_eq!(bench.give(Event::ShutdownDone), []);
         }
     }
 
@@ -1079,7 +1105,7 @@ mod ending {
     #[test]
     fn the_receipt_counts_what_was_permitted() {
         let mut bench = Bench::viewing();
-        bench.wait(Duration::from_secs(60) - QUESTION_HOLD);
+        bench.wait(Duration::from_secs(60) - ANSWER_DELAY);
         let mut bench = bench.after([Event::Asked(Ask::Control)]).answered(true);
         bench.wait(Duration::from_secs(30));
         bench.give(Event::Command(Command::TakeBack));
@@ -1121,32 +1147,36 @@ mod interrupted {
         let mut bench = Bench::with(settings(Some(Duration::from_secs(120))));
         for event in [
             Event::Command(Command::Open),
-            Event::Ready,
+            Event::CodeReady,
             Event::Authenticated(agent()),
         ] {
             bench.give(event);
         }
-        let expected = [Action::ReleaseInput, Action::Mute(false)];
+        let expected = [Action::ReleaseInput, Action::BlockInput(false)];
         bench.check(Event::LinkLost, State::Interrupted, &expected);
         assert_eq!(bench.question(), None);
     }
 
     #[test]
     fn interrupted_resumed_connected() {
-        let expected = [Action::Introduce, told(BOTH), Action::Attach];
+        let expected = [Action::SendCustomerInfo, told(BOTH), Action::AttachPicture];
         Bench::interrupted().check(Event::Resumed, State::Connected, &expected);
     }
 
     #[test]
     fn what_was_taken_back_meanwhile_stays_taken_back() {
         let mut bench = Bench::interrupted();
-        let expected = [Action::ReleaseInput, Action::Permit(VIEW), told(VIEW)];
+        let expected = [
+            Action::ReleaseInput,
+            Action::SetPermissions(VIEW),
+            told(VIEW),
+        ];
         bench.check(
             Event::Command(Command::TakeBack),
             State::Interrupted,
             &expected,
         );
-        let expected = [Action::Introduce, told(VIEW), Action::Attach];
+        let expected = [Action::SendCustomerInfo, told(VIEW), Action::AttachPicture];
         bench.check(Event::Resumed, State::Connected, &expected);
     }
 
@@ -1166,7 +1196,7 @@ mod interrupted {
         let mut bench = Bench::interrupted();
         let expected = [
             Action::ReleaseInput,
-            Action::Permit(NONE),
+            Action::SetPermissions(NONE),
             ended("link-lost"),
             shutdown("link-lost"),
         ];
@@ -1178,7 +1208,7 @@ mod interrupted {
     fn interrupted_close_closing() {
         let expected = [
             Action::ReleaseInput,
-            Action::Permit(NONE),
+            Action::SetPermissions(NONE),
             ended("customer-closed"),
             shutdown("customer-closed"),
         ];
@@ -1189,7 +1219,7 @@ mod interrupted {
     fn interrupted_failure_failed() {
         let expected = [
             Action::ReleaseInput,
-            Action::Permit(NONE),
+            Action::SetPermissions(NONE),
             ended("tool-died"),
             shutdown("tool-died"),
         ];
@@ -1220,8 +1250,8 @@ mod always {
             let mut events = vec![Event::Tick];
             if state != State::Waiting {
                 events.extend([
-                    Event::Noise,
-                    Event::Stranger,
+                    Event::AttemptAborted,
+                    Event::UnauthorizedAttempt,
                     Event::WrongGuess(agent()),
                     Event::ServiceLost,
                     Event::ServiceBack,
@@ -1230,10 +1260,14 @@ mod always {
                 ]);
             }
             if !matches!(state, State::Opening) {
-                events.push(Event::Ready);
+                events.push(Event::CodeReady);
             }
             if state != State::Connected {
-                events.extend([Event::Asked(Ask::View), Event::LinkLost, Event::ToolGone]);
+                events.extend([
+                    Event::Asked(Ask::View),
+                    Event::LinkLost,
+                    Event::PluginStreamClosed,
+                ]);
             }
             if state != State::Interrupted {
                 events.push(Event::Resumed);
@@ -1245,7 +1279,7 @@ mod always {
                 events.push(Event::Command(Command::DisplayLost));
             }
             if !matches!(state, State::Closing | State::Failed) {
-                events.push(Event::Released);
+                events.push(Event::ShutdownDone);
             }
             events
         };
@@ -1278,7 +1312,7 @@ mod always {
                 let before = format!("{:?}", bench.view());
                 bench.now = due;
                 let done = bench.give(Event::Tick);
-                if done.contains(&Action::Mint) {
+                if done.contains(&Action::MintCode) {
                     break;
                 }
                 let changed = before != format!("{:?}", bench.view());

@@ -46,7 +46,7 @@ fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String>
             .claim(CodeForm::Remoteus)
             .await
             .expect_err("a bad answer");
-        let failed = FailureView::from(failed);
+        let failed = Failure::from(failed);
         assert_eq!(failed.name, expected, "{at}: {}", failed.detail);
         failed.detail
     }
@@ -85,7 +85,7 @@ async fn nobody_there() {
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
     let client = ServiceClient::new(&url).expect("a good address");
-    let failed = FailureView::from(
+    let failed = Failure::from(
         client
             .claim(CodeForm::Ecom)
             .await

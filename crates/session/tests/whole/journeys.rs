@@ -361,7 +361,7 @@ async fn a_revoked_card_is_a_stranger() {
     let view = customer.sees("a notice", |view| !view.notices.is_empty());
     assert_eq!(
         (view.state, view.notices.as_slice()),
-        (State::Waiting, &[Notice::StrangerTried][..])
+        (State::Waiting, &[Notice::UnauthorizedAttempt][..])
     );
     assert!(
         world.state.path().join("seen").exists(),

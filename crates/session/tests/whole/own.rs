@@ -12,7 +12,7 @@ use crate::world::{Customer, World, artefacts, tools_on};
 /// x11vnc on a free port; `code` says where that port is to be read.
 fn config(world: &World, code: Value) -> SessionConfig {
     let mut config = world.config("remoteus-2008");
-    config.backend.transport = Transport::Own;
+    config.backend.transport = Transport::External;
     // Nobody asks it anything.
     config.service = "http://127.0.0.1:1".into();
     let plugin = &mut config.backend.plugin;
@@ -174,7 +174,7 @@ async fn registry_and_plugin_must_agree_on_the_transport() {
     own.backend.plugin.own_transport = false;
     own.service = world.service.url.clone();
     let mut ours = world.config("remoteus-2008");
-    ours.backend.transport = Transport::Own;
+    ours.backend.transport = Transport::External;
     ours.backend.plugin.own_transport = true;
     for config in [own, ours] {
         let customer = Customer::new(config);

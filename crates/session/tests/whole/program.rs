@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command as Process, Stdio};
 
 use etatuki_protocol::{Ask, Permissions, ToAgent};
-use etatuki_session::{Command, Program, Sharing};
+use etatuki_session::{App, AppSharing, Command};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
 
@@ -70,7 +70,7 @@ impl Drop for Running {
 }
 
 /// The picture with nothing in it but the program.
-fn alone() -> Vec<u8> {
+fn app_only() -> Vec<u8> {
     let (left, top, width, height) = PLACE;
     let [blue, green, red, _] = COLOUR.to_le_bytes();
     let mut pixels = Vec::with_capacity(800 * 600 * 4);
@@ -93,7 +93,7 @@ async fn nothing_else_is_seen_or_used() {
     display.paint(0x00c0_ffee, 0, 0, 800, 600);
     let program = Running::start(&display.name);
     let mut config = world.config("ecom");
-    config.program = Some(Program {
+    config.app = Some(App {
         pids: vec![program.0.id()],
         name: "Tilitin".into(),
     });
@@ -107,17 +107,19 @@ async fn nothing_else_is_seen_or_used() {
             .as_ref()
             .is_some_and(|question| question.answerable)
     });
-    let offered = Sharing {
+    let offered = AppSharing {
         name: "Tilitin".into(),
-        alone: false,
+        app_only: false,
     };
-    assert_eq!(open.program, Some(offered));
+    assert_eq!(open.app_sharing, Some(offered));
     let question = open.question.expect("it is open").id;
-    customer.give(Command::AllowProgram { question });
+    customer.give(Command::AllowAppOnly { question });
     assert_eq!(agent.greet().await, "Etatuki");
-    agent.sees(alone).await;
+    agent.sees(app_only).await;
     let view = customer.sees("that it is alone", |view| {
-        view.program.as_ref().is_some_and(|program| program.alone)
+        view.app_sharing
+            .as_ref()
+            .is_some_and(|program| program.app_only)
     });
     assert!(view.permissions.view);
     assert_eq!(
@@ -143,7 +145,7 @@ async fn nothing_else_is_seen_or_used() {
     agent.close().await;
 }
 
-/// What the agent was last told of the program that alone is shared.
+/// What the agent was last told of the program that is shared alone.
 async fn told_of_program(agent: &mut Agent) -> Option<String> {
     loop {
         if let ToAgent::Info(info) = agent.told().await
@@ -158,11 +160,11 @@ async fn told_of_program(agent: &mut Agent) -> Option<String> {
 async fn a_tool_that_cant_isnt_offered() {
     let world = World::new().await;
     let mut config = world.config("remoteus-2008");
-    config.program = Some(Program {
+    config.app = Some(App {
         pids: vec![std::process::id()],
         name: "Tilitin".into(),
     });
     let customer = Customer::new(config);
-    assert_eq!(customer.opens().program, None);
+    assert_eq!(customer.opens().app_sharing, None);
     customer.leaves();
 }

@@ -11,17 +11,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::reach::{Answer, Reach, ServiceChange};
 use crate::revocations;
 use crate::service_client::{Claim, ServiceClient, ServiceError};
-use crate::view::{FailureName, FailureView};
+use crate::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
+use crate::view::{Failure, FailureName};
 
 /// How often the endpoint's address is compared with what the service was told, and its relay looked at.
-const CHECK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a door is made from.
 #[derive(Clone, Debug)]
-pub(crate) struct DoorPlan {
+pub(crate) struct RendezvousConfig {
     pub(crate) service: String,
     pub(crate) form: CodeForm,
     pub(crate) vendors: Vec<VendorPublicKey>,
@@ -29,7 +29,7 @@ pub(crate) struct DoorPlan {
 }
 
 /// One code, and who comes by it.
-pub(crate) struct Door {
+pub(crate) struct Rendezvous {
     service: ServiceClient,
     /// Until it was given back.
     claim: Option<Claim>,
@@ -37,57 +37,60 @@ pub(crate) struct Door {
     offer: Offer,
     published: Value,
     /// The service hasn't confirmed that address.
-    unconfirmed: bool,
-    check_at: Instant,
-    reach: Reach,
+    needs_publishing: bool,
+    next_check: Instant,
+    health: ServiceHealth,
     /// The service is being told the address, which also says whether it still knows the nameplate.
-    telling: Option<JoinHandle<Result<(), ServiceError>>>,
+    publishing: Option<JoinHandle<Result<(), ServiceError>>>,
 }
 
 /// What happens at a door.
-pub(crate) enum DoorEvent {
+pub(crate) enum RendezvousEvent {
     /// Somebody tried to come in.
     Attempt(Attempt),
     /// The service went or came back.
     Service(ServiceChange),
 }
 
-impl Door {
+impl Rendezvous {
     /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and says where it
     /// is. Every step has a limit.
-    pub(crate) async fn open(plan: DoorPlan) -> Result<Self, FailureView> {
-        let service = ServiceClient::new(&plan.service)?;
-        let (claimed, list) = tokio::join!(service.claim(plan.form), service.revocations());
+    pub(crate) async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
+        let service = ServiceClient::new(&config.service)?;
+        let (claimed, list) = tokio::join!(service.claim(config.form), service.revocations());
         let (claim, relay) = claimed?;
-        let opened = Self::behind(&plan, &service, &claim, relay, list).await;
+        let opened = Self::open_claimed(&config, &service, &claim, relay, list).await;
         if opened.is_err() {
             let _ = service.release(&claim).await;
         }
         opened
     }
 
-    async fn behind(
-        plan: &DoorPlan,
+    async fn open_claimed(
+        config: &RendezvousConfig,
         service: &ServiceClient,
         claim: &Claim,
         relay: etatuki_link::RelayAccess,
         list: Result<Option<String>, ServiceError>,
-    ) -> Result<Self, FailureView> {
-        let revoked =
-            revocations::newest(plan.revocations.as_deref(), list?.as_deref(), &plan.vendors)
-                .map_err(|error| FailureView {
-                    name: FailureName::ServiceError,
-                    detail: error.to_string(),
-                })?;
+    ) -> Result<Self, Failure> {
+        let revoked = revocations::newest(
+            config.revocations.as_deref(),
+            list?.as_deref(),
+            &config.vendors,
+        )
+        .map_err(|error| Failure {
+            name: FailureName::ServiceError,
+            detail: error.to_string(),
+        })?;
         let mut random = Zeroizing::new([0; 8]);
-        getrandom::fill(random.as_mut_slice()).map_err(|error| FailureView {
+        getrandom::fill(random.as_mut_slice()).map_err(|error| Failure {
             name: FailureName::Internal,
             detail: format!("this machine gives no random numbers: {error}"),
         })?;
         let code = SessionCode::mint(claim.nameplate, *random);
         let endpoint = CustomerEndpoint::bind(Some(&relay))
             .await
-            .map_err(|error| FailureView {
+            .map_err(|error| Failure {
                 name: FailureName::LinkFailed,
                 detail: error.to_string(),
             })?;
@@ -95,7 +98,7 @@ impl Door {
         service.publish(claim, &published).await?;
         let offer = Offer {
             code,
-            vendors: plan.vendors.clone(),
+            vendors: config.vendors.clone(),
             revoked,
         };
         Ok(Self {
@@ -104,45 +107,45 @@ impl Door {
             endpoint,
             offer,
             published,
-            unconfirmed: false,
-            check_at: Instant::now() + CHECK,
-            reach: Reach::default(),
-            telling: None,
+            needs_publishing: false,
+            next_check: Instant::now() + CHECK_INTERVAL,
+            health: ServiceHealth::default(),
+            publishing: None,
         })
     }
 
     /// The code, to be shown.
-    pub(crate) fn shown(&self) -> ShownCode {
+    pub(crate) fn shown_code(&self) -> ShownCode {
         self.offer.code.shown()
     }
 
     /// The code, for the plugin.
-    pub(crate) fn plain(&self) -> Zeroizing<String> {
+    pub(crate) fn plain_code(&self) -> Zeroizing<String> {
         self.offer.code.to_plain()
     }
 
     /// One attempt to come in, or news of the service. Meanwhile that hears of every change of address.
     /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> DoorEvent {
+    pub(crate) async fn next(&mut self) -> RendezvousEvent {
         loop {
             let attempt = self.endpoint.accept(&self.offer);
-            if let Ok(attempt) = tokio::time::timeout_at(self.check_at, attempt).await {
-                return DoorEvent::Attempt(attempt);
+            if let Ok(attempt) = tokio::time::timeout_at(self.next_check, attempt).await {
+                return RendezvousEvent::Attempt(attempt);
             }
-            self.check_at = Instant::now() + CHECK;
+            self.next_check = Instant::now() + CHECK_INTERVAL;
             let address = self.endpoint.address();
             if address != self.published {
                 self.published = address;
-                self.unconfirmed = true;
+                self.needs_publishing = true;
             }
-            let answer = self.answer().await;
+            let status = self.status().await;
             let reached = self.endpoint.relay_is_reached();
-            let change = self.reach.look(reached, answer, Instant::now());
-            if self.unconfirmed || self.reach.is_lost() {
-                self.tell_address();
+            let change = self.health.observe(reached, status, Instant::now());
+            if self.needs_publishing || self.health.is_lost() {
+                self.publish_address();
             }
             if let Some(change) = change {
-                return DoorEvent::Service(change);
+                return RendezvousEvent::Service(change);
             }
         }
     }
@@ -167,32 +170,34 @@ impl Door {
     }
 
     /// One address at a time, so that the newest is the last.
-    fn tell_address(&mut self) {
-        if let (None, Some(claim)) = (&self.telling, self.claim.clone()) {
+    fn publish_address(&mut self) {
+        if let (None, Some(claim)) = (&self.publishing, self.claim.clone()) {
             let (service, address) = (self.service.clone(), self.published.clone());
-            self.unconfirmed = false;
-            self.telling = Some(tokio::spawn(async move {
+            self.needs_publishing = false;
+            self.publishing = Some(tokio::spawn(async move {
                 service.publish(&claim, &address).await
             }));
         }
     }
 
     /// What the service has said to it. Never waits.
-    async fn answer(&mut self) -> Option<Answer> {
-        let telling = self.telling.take_if(|telling| telling.is_finished())?;
-        let answer = match telling.await {
-            Ok(Ok(())) => Answer::Known,
+    async fn status(&mut self) -> Option<NameplateStatus> {
+        let publishing = self
+            .publishing
+            .take_if(|publishing| publishing.is_finished())?;
+        let status = match publishing.await {
+            Ok(Ok(())) => NameplateStatus::Known,
             Ok(Err(ServiceError::Refused {
                 status: 401 | 403 | 404,
                 ..
-            })) => Answer::Unknown,
+            })) => NameplateStatus::Unknown,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the address was not published");
-                self.unconfirmed = true;
-                Answer::None
+                self.needs_publishing = true;
+                NameplateStatus::NoAnswer
             }
-            Err(_) => Answer::None,
+            Err(_) => NameplateStatus::NoAnswer,
         };
-        Some(answer)
+        Some(status)
     }
 }

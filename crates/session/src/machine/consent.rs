@@ -10,27 +10,27 @@ use crate::view::{Question, Receipt};
 
 /// A question takes no answer before it has been on the screen this long: nobody shall answer what
 /// he hasn't read, with a click that was meant for something else.
-pub const QUESTION_HOLD: Duration = Duration::from_secs(1);
+pub const ANSWER_DELAY: Duration = Duration::from_secs(1);
 /// A question that nobody answers counts as denied after this long.
-pub const QUESTION_LIMIT: Duration = Duration::from_secs(60);
+pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// Denials after which the same thing is refused without asking.
-pub const ASKS: u8 = 3;
+pub const MAX_DENIALS: u8 = 3;
 
 /// One agent's visit.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(super) struct Consent {
     pub(super) agent: AgentIdentity,
-    viewed: Meter,
-    controlled: Meter,
-    open: Option<Open>,
+    viewed: Stopwatch,
+    controlled: Stopwatch,
+    question: Option<OpenQuestion>,
     denials: Denials,
     switch_to: Option<String>,
     /// The customer lets him see and use one program alone.
-    pub(super) alone: bool,
+    pub(super) app_only: bool,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenQuestion {
     id: u32,
     ask: Ask,
     since: Duration,
@@ -45,40 +45,40 @@ struct Denials {
 }
 
 /// What an answer leads to.
-pub(super) enum Answered {
+pub(super) enum AnswerOutcome {
     /// It wasn't an answer to the open question, or came too early.
-    Nothing,
+    Ignored,
     /// These actions.
-    Actions(Actions),
+    Continue(Actions),
     /// These, and then the session ends, for another backend takes over.
     Switch(Actions),
 }
 
-impl Visit {
+impl Consent {
     pub(super) fn new(agent: AgentIdentity) -> Self {
         Self {
             agent,
-            viewed: Meter::default(),
-            controlled: Meter::default(),
-            open: None,
+            viewed: Stopwatch::default(),
+            controlled: Stopwatch::default(),
+            question: None,
             denials: Denials::default(),
             switch_to: None,
-            alone: false,
+            app_only: false,
         }
     }
 
     pub(super) fn permissions(&self) -> Permissions {
         Permissions {
-            view: self.viewed.runs(),
-            control: self.controlled.runs(),
+            view: self.viewed.is_running(),
+            control: self.controlled.is_running(),
         }
     }
 
     pub(super) fn question(&self, now: Duration) -> Option<Question> {
-        self.open.as_ref().map(|open| Question {
+        self.question.as_ref().map(|open| Question {
             id: open.id,
             ask: open.ask.clone(),
-            seconds_left: seconds_left(open.since + QUESTION_LIMIT, now),
+            seconds_left: seconds_left(open.since + QUESTION_TIMEOUT, now),
             answerable: open.answerable(now),
         })
     }
@@ -86,16 +86,16 @@ impl Visit {
     pub(super) fn receipt(&self, now: Duration) -> Receipt {
         Receipt {
             agent: self.agent.clone(),
-            viewed_seconds: begun_seconds(self.viewed.total(now)),
-            controlled_seconds: begun_seconds(self.controlled.total(now)),
+            viewed_seconds: seconds_rounded_up(self.viewed.total(now)),
+            controlled_seconds: seconds_rounded_up(self.controlled.total(now)),
             switch_to: self.switch_to.clone(),
         }
     }
 
     pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        let open = self.open.as_ref()?;
-        let countdown = next_second(open.since + QUESTION_LIMIT, now);
-        let answerable = Some(open.since + QUESTION_HOLD).filter(|_| !open.answerable(now));
+        let open = self.question.as_ref()?;
+        let countdown = next_second(open.since + QUESTION_TIMEOUT, now);
+        let answerable = Some(open.since + ANSWER_DELAY).filter(|_| !open.answerable(now));
         Some(answerable.map_or(countdown, |moment| moment.min(countdown)))
     }
 
@@ -111,7 +111,7 @@ impl Visit {
         if granted {
             return vec![self.reply(ask, true)];
         }
-        match &self.open {
+        match &self.question {
             Some(open) if open.ask == ask => return vec![],
             Some(_) => return vec![self.refusal(ask)],
             None => {}
@@ -120,29 +120,29 @@ impl Visit {
         if too_early || self.asks_left(&ask) == 0 {
             return vec![self.refusal(ask)];
         }
-        self.open = Some(Open {
+        self.question = Some(OpenQuestion {
             id,
             ask: ask.clone(),
             since: now,
         });
         vec![
-            Action::Mute(true),
+            Action::BlockInput(true),
             Action::ReleaseInput,
-            Action::Tell(ToAgent::Asking { ask }),
+            Action::SendToAgent(ToAgent::Asking { ask }),
         ]
     }
 
-    pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> Answered {
+    pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> AnswerOutcome {
         let Some(open) = self
-            .open
+            .question
             .take_if(|open| open.id == question && open.answerable(now))
         else {
-            return Answered::Nothing;
+            return AnswerOutcome::Ignored;
         };
         if !allow {
-            return Answered::Actions(self.deny(open.ask));
+            return AnswerOutcome::Continue(self.deny(open.ask));
         }
-        let mut actions = vec![Action::Mute(false)];
+        let mut actions = vec![Action::BlockInput(false)];
         let mut attach = false;
         match &open.ask {
             Ask::View => {
@@ -153,55 +153,65 @@ impl Visit {
             Ask::Switch { backend } => {
                 self.switch_to = Some(backend.clone());
                 actions.push(self.reply(open.ask, true));
-                return Answered::Switch(actions);
+                return AnswerOutcome::Switch(actions);
             }
         }
-        actions.push(Action::Permit(self.permissions()));
+        actions.push(Action::SetPermissions(self.permissions()));
         if attach {
-            actions.extend(self.attach());
+            actions.extend(self.attach_picture());
         }
         actions.push(self.reply(open.ask, true));
-        actions.push(Action::Tell(ToAgent::Permissions(self.permissions())));
-        Answered::Actions(actions)
+        actions.push(Action::SendToAgent(ToAgent::Permissions(
+            self.permissions(),
+        )));
+        AnswerOutcome::Continue(actions)
     }
 
     /// Allows looking on, at the program alone; nothing when that isn't what is asked.
-    pub(super) fn allow_program(&mut self, question: u32, now: Duration) -> Actions {
-        let asked =
-            |open: &Open| open.id == question && open.ask == Ask::View && open.answerable(now);
-        if !self.open.as_ref().is_some_and(asked) {
+    pub(super) fn allow_app_only(&mut self, question: u32, now: Duration) -> Actions {
+        let asked = |open: &OpenQuestion| {
+            open.id == question && open.ask == Ask::View && open.answerable(now)
+        };
+        if !self.question.as_ref().is_some_and(asked) {
             return vec![];
         }
-        self.alone = true;
+        self.app_only = true;
         match self.answer(question, true, now) {
-            Answered::Actions(actions) => actions,
-            Answered::Nothing | Answered::Switch(_) => vec![],
+            AnswerOutcome::Continue(actions) => actions,
+            AnswerOutcome::Ignored | AnswerOutcome::Switch(_) => vec![],
         }
     }
 
     /// The picture is connected; before it the limit, and the agent hears of that.
-    fn attach(&self) -> Actions {
-        if self.alone {
-            vec![Action::Limit, Action::Attach, Action::Introduce]
+    fn attach_picture(&self) -> Actions {
+        if self.app_only {
+            vec![
+                Action::RestrictToApp,
+                Action::AttachPicture,
+                Action::SendCustomerInfo,
+            ]
         } else {
-            vec![Action::Attach]
+            vec![Action::AttachPicture]
         }
     }
 
     pub(super) fn take_back(&mut self, now: Duration) -> Actions {
-        if !self.controlled.runs() {
+        if !self.controlled.is_running() {
             return vec![];
         }
         self.controlled.stop(now);
         vec![
             Action::ReleaseInput,
-            Action::Permit(self.permissions()),
-            Action::Tell(ToAgent::Permissions(self.permissions())),
+            Action::SetPermissions(self.permissions()),
+            Action::SendToAgent(ToAgent::Permissions(self.permissions())),
         ]
     }
 
     pub(super) fn tick(&mut self, now: Duration) -> Actions {
-        match self.open.take_if(|open| now >= open.since + QUESTION_LIMIT) {
+        match self
+            .question
+            .take_if(|open| now >= open.since + QUESTION_TIMEOUT)
+        {
             Some(open) => self.deny(open.ask),
             None => vec![],
         }
@@ -213,36 +223,39 @@ impl Visit {
         self.viewed.pause(now);
         self.controlled.pause(now);
         let mut actions = vec![Action::ReleaseInput];
-        if self.open.take().is_some() {
-            actions.push(Action::Mute(false));
+        if self.question.take().is_some() {
+            actions.push(Action::BlockInput(false));
         }
         actions
     }
 
     /// The agent is back.
     pub(super) fn resume(&mut self, now: Duration) -> Actions {
-        self.viewed.go_on(now);
-        self.controlled.go_on(now);
+        self.viewed.resume(now);
+        self.controlled.resume(now);
         let permissions = self.permissions();
         let mut actions = vec![
-            Action::Introduce,
-            Action::Tell(ToAgent::Permissions(permissions)),
+            Action::SendCustomerInfo,
+            Action::SendToAgent(ToAgent::Permissions(permissions)),
         ];
         if permissions.view {
-            actions.extend(self.attach());
+            actions.extend(self.attach_picture());
         }
         actions
     }
 
     pub(super) fn end(&mut self, now: Duration) -> Actions {
-        self.open = None;
+        self.question = None;
         let had = self.permissions();
         self.viewed.stop(now);
         self.controlled.stop(now);
         if had == Permissions::default() {
             return vec![];
         }
-        vec![Action::ReleaseInput, Action::Permit(self.permissions())]
+        vec![
+            Action::ReleaseInput,
+            Action::SetPermissions(self.permissions()),
+        ]
     }
 
     /// No, without the customer having been asked.
@@ -257,7 +270,7 @@ impl Visit {
             Ask::Switch { .. } => &mut self.denials.switch,
         };
         *count += 1;
-        vec![Action::Mute(false), self.reply(ask, false)]
+        vec![Action::BlockInput(false), self.reply(ask, false)]
     }
 
     fn asks_left(&self, ask: &Ask) -> u8 {
@@ -266,12 +279,12 @@ impl Visit {
             Ask::Control => self.denials.control,
             Ask::Switch { .. } => self.denials.switch,
         };
-        ASKS.saturating_sub(denied)
+        MAX_DENIALS.saturating_sub(denied)
     }
 
     fn reply(&self, ask: Ask, allowed: bool) -> Action {
         let asks_left = self.asks_left(&ask);
-        Action::Tell(ToAgent::Answer {
+        Action::SendToAgent(ToAgent::Answer {
             ask,
             allowed,
             asks_left,
@@ -279,64 +292,64 @@ impl Visit {
     }
 }
 
-impl Open {
+impl OpenQuestion {
     fn answerable(&self, now: Duration) -> bool {
-        now >= self.since + QUESTION_HOLD
+        now >= self.since + ANSWER_DELAY
     }
 }
 
 /// Seconds, the begun one included: whoever looked for half a second has looked.
-fn begun_seconds(time: Duration) -> u64 {
+fn seconds_rounded_up(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// Counts for how long something was permitted. It holds the permission itself too, so that the two
 /// can't disagree.
 #[derive(Debug, Default)]
-struct Meter {
+struct Stopwatch {
     before: Duration,
-    now: Run,
+    now: StopwatchState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Run {
+enum StopwatchState {
     #[default]
     Off,
     Paused,
     Since(Duration),
 }
 
-impl Meter {
-    fn runs(&self) -> bool {
-        !matches!(self.now, Run::Off)
+impl Stopwatch {
+    fn is_running(&self) -> bool {
+        !matches!(self.now, StopwatchState::Off)
     }
 
     fn start(&mut self, now: Duration) {
-        self.now = Run::Since(now);
+        self.now = StopwatchState::Since(now);
     }
 
     fn pause(&mut self, now: Duration) {
-        if self.runs() {
+        if self.is_running() {
             self.before = self.total(now);
-            self.now = Run::Paused;
+            self.now = StopwatchState::Paused;
         }
     }
 
-    fn go_on(&mut self, now: Duration) {
-        if matches!(self.now, Run::Paused) {
-            self.now = Run::Since(now);
+    fn resume(&mut self, now: Duration) {
+        if matches!(self.now, StopwatchState::Paused) {
+            self.now = StopwatchState::Since(now);
         }
     }
 
     fn stop(&mut self, now: Duration) {
         self.before = self.total(now);
-        self.now = Run::Off;
+        self.now = StopwatchState::Off;
     }
 
     fn total(&self, now: Duration) -> Duration {
         match self.now {
-            Run::Since(since) => self.before + now.saturating_sub(since),
-            Run::Off | Run::Paused => self.before,
+            StopwatchState::Since(since) => self.before + now.saturating_sub(since),
+            StopwatchState::Off | StopwatchState::Paused => self.before,
         }
     }
 }

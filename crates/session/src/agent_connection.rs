@@ -12,9 +12,9 @@ use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 
 use crate::gate::{Gate, Passed, ServerCapabilities, ToolInput, Violation};
-use crate::outbox::Outbox;
+use crate::send_queue::SendQueue;
 use crate::tool_link::ToolLink;
-use crate::view::{FailureName, FailureView};
+use crate::view::{Failure, FailureName};
 
 /// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
 /// machine.
@@ -29,28 +29,28 @@ pub(crate) const MAX_CONTROL_WAITING: usize = 64;
 #[derive(Debug)]
 pub(crate) enum AgentEvent {
     /// He asks for a permission.
-    Asked(Ask),
-    /// Bytes went to the gate; see [`Agent::passed`].
-    Input,
+    PermissionAsked(Ask),
+    /// Bytes went to the gate; see [`AgentConnection::next_input`].
+    InputReceived,
     /// Text was copied at his end.
     Clipboard(String),
     /// A message has left: the link has credit again.
-    Sent,
+    Progress,
     /// He has ended the session.
     Ended,
     /// The link dropped.
-    Lost,
+    LinkLost,
     /// His program broke the rules, or our end of the link failed.
-    Failed(FailureView),
+    Failed(Failure),
 }
 
 /// A connected agent.
-pub(crate) struct Agent {
+pub(crate) struct AgentConnection {
     pub(crate) gate: Gate,
     connection: LinkConnection,
-    control: Outbox<ControlOut<ToAgent>>,
-    picture: Outbox<PictureOut>,
-    clipboard: Outbox<ClipboardOut>,
+    control: SendQueue<ControlOut<ToAgent>>,
+    picture: SendQueue<PictureOut>,
+    clipboard: SendQueue<ClipboardOut>,
     control_in: ControlIn<ToCustomer>,
     /// `None` once he has ended that stream; the session goes on.
     input_in: Option<InputIn>,
@@ -60,7 +60,7 @@ pub(crate) struct Agent {
     /// The screen holds something that he wasn't sent yet.
     dirty: bool,
     hold: Hold,
-    over: bool,
+    ended: bool,
     began: Instant,
 }
 
@@ -80,23 +80,23 @@ impl Hold {
     }
 }
 
-impl Agent {
+impl AgentConnection {
     pub(crate) fn new(link: CustomerLink, server: ServerCapabilities) -> (AgentIdentity, Self) {
         let identity = link.agent.clone();
         let streams = link.split();
         let agent = Self {
             gate: Gate::new(server),
             connection: streams.connection,
-            control: Outbox::new(streams.control_out, MAX_CONTROL_WAITING),
-            picture: Outbox::new(streams.picture_out, 1),
-            clipboard: Outbox::new(streams.clipboard_out, 1),
+            control: SendQueue::new(streams.control_out, MAX_CONTROL_WAITING),
+            picture: SendQueue::new(streams.picture_out, 1),
+            clipboard: SendQueue::new(streams.clipboard_out, 1),
             control_in: streams.control_in,
             input_in: Some(streams.input_in),
             clipboard_in: Some(streams.clipboard_in),
             updater: None,
             dirty: false,
             hold: Hold::default(),
-            over: false,
+            ended: false,
             began: Instant::now(),
         };
         (identity, agent)
@@ -105,13 +105,13 @@ impl Agent {
     /// The next thing that happens on the link; nothing any more after its end. What acts (input, clipboard) is left
     /// on the link unless `takes_input`. Cancel safe.
     pub(crate) async fn next(&mut self, takes_input: bool) -> AgentEvent {
-        if self.over {
+        if self.ended {
             return std::future::pending().await;
         }
         let event = self.listen(takes_input).await;
-        self.over = matches!(
+        self.ended = matches!(
             event,
-            AgentEvent::Ended | AgentEvent::Lost | AgentEvent::Failed(_)
+            AgentEvent::Ended | AgentEvent::LinkLost | AgentEvent::Failed(_)
         );
         event
     }
@@ -119,62 +119,62 @@ impl Agent {
     async fn listen(&mut self, takes_input: bool) -> AgentEvent {
         tokio::select! {
             control = self.control_in.recv() => match control {
-                Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::Asked(ask),
+                Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::PermissionAsked(ask),
                 Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
-                Err(error) => ended_by(error),
+                Err(error) => link_ended(error),
             },
             input = received(self.input_in.as_mut().map(InputIn::recv)), if takes_input => match input {
                 Ok(Some(bytes)) => {
                     self.gate.push(&bytes);
-                    AgentEvent::Input
+                    AgentEvent::InputReceived
                 }
                 Ok(None) => {
                     self.input_in = None;
-                    AgentEvent::Input
+                    AgentEvent::InputReceived
                 }
-                Err(error) => ended_by(error),
+                Err(error) => link_ended(error),
             },
             text = received(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input => match text {
                 Ok(Some(text)) => AgentEvent::Clipboard(text),
                 Ok(None) => {
                     self.clipboard_in = None;
-                    AgentEvent::Sent
+                    AgentEvent::Progress
                 }
-                Err(error) => ended_by(error),
+                Err(error) => link_ended(error),
             },
-            sent = self.control.sent() => sent_or(sent),
-            sent = self.picture.sent() => {
+            sent = self.control.next_sent() => progress_or_end(sent),
+            sent = self.picture.next_sent() => {
                 if let (Ok(bytes), Some(updater)) = (&sent, &mut self.updater) {
                     updater.left(*bytes, self.connection.round_trip(), self.began.elapsed());
                 }
-                sent_or(sent.map(|_| ()))
+                progress_or_end(sent.map(|_| ()))
             }
-            sent = self.clipboard.sent() => match sent {
+            sent = self.clipboard.next_sent() => match sent {
                 // a console without a clipboard may refuse that stream
-                Err(LinkError::Stopped) => AgentEvent::Sent,
-                sent => sent_or(sent),
+                Err(LinkError::Stopped) => AgentEvent::Progress,
+                sent => progress_or_end(sent),
             },
         }
     }
 
     /// Says something to the console.
-    pub(crate) fn tell(&mut self, message: ToAgent) -> Result<(), FailureView> {
+    pub(crate) fn send_control(&mut self, message: ToAgent) -> Result<(), Failure> {
         self.control
             .push(message)
-            .map_err(|_| misbehaved("it reads no messages"))
+            .map_err(|_| agent_misbehaved("it reads no messages"))
     }
 
     /// What came through the gate next. What only looks on is done here already.
-    pub(crate) fn passed(&mut self) -> Result<Option<ToolInput>, FailureView> {
+    pub(crate) fn next_input(&mut self) -> Result<Option<ToolInput>, Failure> {
         while let Some(passed) = self.gate.next()? {
-            if let Some(input) = self.look(passed)? {
+            if let Some(input) = self.on_viewer_message(passed)? {
                 return Ok(Some(input));
             }
         }
         Ok(None)
     }
 
-    fn look(&mut self, passed: Passed) -> Result<Option<ToolInput>, FailureView> {
+    fn on_viewer_message(&mut self, passed: Passed) -> Result<Option<ToolInput>, Failure> {
         let passed = match passed {
             Passed::Tool(input) => return Ok(Some(input)),
             passed => passed,
@@ -203,49 +203,49 @@ impl Agent {
             Passed::Tool(_) => Ok(()),
         };
         done.map(|()| None)
-            .map_err(|error| misbehaved(&error.to_string()))
+            .map_err(|error| agent_misbehaved(&error.to_string()))
     }
 
     /// Records what the plugin's server can do now; the agent's viewer is told of it.
-    pub(crate) fn set_server(&mut self, server: ServerCapabilities) -> Result<(), FailureView> {
+    pub(crate) fn set_server(&mut self, server: ServerCapabilities) -> Result<(), Failure> {
         match self.gate.set_server(server) {
-            Some(encodings) => self.look(encodings).map(|_| ()),
+            Some(encodings) => self.on_viewer_message(encodings).map(|_| ()),
             None => Ok(()),
         }
     }
 
     /// The tool is to be given what he did.
-    pub(crate) fn acts(&mut self, tool: &mut ToolLink) {
+    pub(crate) fn note_input(&mut self, tool: &mut ToolLink) {
         if let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) {
             updater.acts(screen);
         }
     }
 
     /// The tool answered a change of size.
-    pub(crate) fn size_answer(&mut self, status: u16) -> Result<(), FailureView> {
+    pub(crate) fn on_desktop_size_reply(&mut self, status: u16) -> Result<(), Failure> {
         let Some(updater) = &mut self.updater else {
             return Ok(());
         };
         updater
             .desktop_size_answer(status)
-            .map_err(|error| misbehaved(&error.to_string()))
+            .map_err(|error| agent_misbehaved(&error.to_string()))
     }
 
     /// The tool has text for the clipboard.
-    pub(crate) fn copied(&mut self, text: String) {
+    pub(crate) fn send_clipboard(&mut self, text: String) {
         if let Some(text) = self.gate.clipboard_out(text) {
             self.clipboard.replace(text);
         }
     }
 
     /// The screen changed.
-    pub(crate) fn changed(&mut self) {
+    pub(crate) fn mark_dirty(&mut self) {
         self.dirty = true;
     }
 
     /// Whether the screen must stay as it is: he has got a part of an update, and not long ago.
     pub(crate) fn holds_screen(&self) -> bool {
-        !self.over && self.hold.until(Instant::now()).is_some()
+        !self.ended && self.hold.until(Instant::now()).is_some()
     }
 
     /// Whether a part of an update has been given to the link, and the rest is still to be made.
@@ -321,8 +321,8 @@ impl Agent {
 
     /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since
     /// closing from this end throws away what is still on its way.
-    pub(crate) async fn goodbye(mut self, reason: &str, limit: Duration) {
-        if !self.over {
+    pub(crate) async fn close(mut self, reason: &str, limit: Duration) {
+        if !self.ended {
             let read = async {
                 if self.control.flush().await.is_ok() {
                     self.connection.closed().await;
@@ -355,35 +355,36 @@ fn server_init(size: (u16, u16)) -> Vec<u8> {
     out
 }
 
-fn sent_or(sent: Result<(), LinkError>) -> AgentEvent {
-    sent.map_or_else(ended_by, |()| AgentEvent::Sent)
+fn progress_or_end(sent: Result<(), LinkError>) -> AgentEvent {
+    sent.map_or_else(link_ended, |()| AgentEvent::Progress)
 }
 
-fn ended_by(error: LinkError) -> AgentEvent {
+fn link_ended(error: LinkError) -> AgentEvent {
     match error {
         LinkError::Ended(_) | LinkError::Closed | LinkError::Stopped => AgentEvent::Ended,
-        LinkError::Lost => AgentEvent::Lost,
-        LinkError::Violation(violation) => {
-            AgentEvent::Failed(misbehaved(&format!("{}: {violation}", violation.name())))
-        }
-        error => AgentEvent::Failed(FailureView {
+        LinkError::Lost => AgentEvent::LinkLost,
+        LinkError::Violation(violation) => AgentEvent::Failed(agent_misbehaved(&format!(
+            "{}: {violation}",
+            violation.name()
+        ))),
+        error => AgentEvent::Failed(Failure {
             name: FailureName::Internal,
             detail: error.to_string(),
         }),
     }
 }
 
-pub(crate) fn misbehaved(detail: &str) -> FailureView {
-    FailureView {
+pub(crate) fn agent_misbehaved(detail: &str) -> Failure {
+    Failure {
         name: FailureName::AgentMisbehaved,
         detail: format!("the agent's program: {detail}"),
     }
 }
 
-impl From<Violation> for FailureView {
+impl From<Violation> for Failure {
     fn from(violation: Violation) -> Self {
         let detail = format!("{}: {violation}", violation.name());
-        FailureView {
+        Failure {
             name: FailureName::AgentMisbehaved,
             detail,
         }

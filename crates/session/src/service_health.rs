@@ -18,42 +18,42 @@ pub(crate) enum ServiceChange {
     /// It is back, and knows the nameplate.
     Back,
     /// It is back, and doesn't know the nameplate.
-    Forgot,
+    CodeForgotten,
 }
 
 /// What the service says when it is asked for the nameplate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum NameplateStatus {
     /// It knows it.
     Known,
     /// It doesn't.
     Unknown,
     /// It doesn't answer, or nothing that helps.
-    None,
+    NoAnswer,
 }
 
 /// The service as it was last seen.
 #[derive(Debug, Default)]
-pub(crate) struct Reach {
+pub(crate) struct ServiceHealth {
     unreached_since: Option<Instant>,
     lost: bool,
 }
 
-impl Reach {
+impl ServiceHealth {
     /// Whether the service is out of reach, so that it should be asked for the nameplate.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost
     }
 
     /// A look at the relay, with the service's answer if one has come since the last; what changed.
-    pub(crate) fn look(
+    pub(crate) fn observe(
         &mut self,
         reached: bool,
-        answer: Option<Answer>,
+        status: Option<NameplateStatus>,
         now: Instant,
     ) -> Option<ServiceChange> {
         if self.lost {
-            return self.look_again(reached, answer);
+            return self.observe_lost(reached, status);
         }
         if reached {
             self.unreached_since = None;
@@ -64,10 +64,14 @@ impl Reach {
         self.lost.then_some(ServiceChange::Lost)
     }
 
-    fn look_again(&mut self, reached: bool, answer: Option<Answer>) -> Option<ServiceChange> {
-        let change = match answer? {
-            Answer::Known if reached => ServiceChange::Back,
-            Answer::Unknown => ServiceChange::Forgot,
+    fn observe_lost(
+        &mut self,
+        reached: bool,
+        status: Option<NameplateStatus>,
+    ) -> Option<ServiceChange> {
+        let change = match status? {
+            NameplateStatus::Known if reached => ServiceChange::Back,
+            NameplateStatus::Unknown => ServiceChange::CodeForgotten,
             _ => return None,
         };
         *self = Self::default();
@@ -80,17 +84,21 @@ mod tests {
     use super::*;
 
     /// Looks a second apart, and what each says.
-    fn check(looks: &[(bool, Option<Answer>, Option<ServiceChange>)]) {
-        let mut reach = Reach::default();
+    fn check(observations: &[(bool, Option<NameplateStatus>, Option<ServiceChange>)]) {
+        let mut health = ServiceHealth::default();
         let mut now = Instant::now();
-        for (at, (reached, answer, expected)) in looks.iter().enumerate() {
-            assert_eq!(reach.look(*reached, *answer, now), *expected, "look {at}");
+        for (at, (reached, status, expected)) in observations.iter().enumerate() {
+            assert_eq!(
+                health.observe(*reached, *status, now),
+                *expected,
+                "look {at}"
+            );
             now += Duration::from_secs(1);
         }
     }
 
-    const DOWN: (bool, Option<Answer>, Option<ServiceChange>) = (false, None, None);
-    const LOST: (bool, Option<Answer>, Option<ServiceChange>) =
+    const DOWN: (bool, Option<NameplateStatus>, Option<ServiceChange>) = (false, None, None);
+    const LOST: (bool, Option<NameplateStatus>, Option<ServiceChange>) =
         (false, None, Some(ServiceChange::Lost));
 
     #[test]
@@ -101,13 +109,13 @@ mod tests {
 
     #[test]
     fn it_is_back_when_it_knows_the_code_and_leads_here() {
-        let known = Some(Answer::Known);
+        let known = Some(NameplateStatus::Known);
         check(&[
             DOWN,
             DOWN,
             DOWN,
             LOST,
-            (false, Some(Answer::None), None),
+            (false, Some(NameplateStatus::NoAnswer), None),
             (false, known, None),
             (true, None, None),
             (true, known, Some(ServiceChange::Back)),
@@ -118,8 +126,8 @@ mod tests {
 
     #[test]
     fn one_that_started_afresh_has_forgotten_it() {
-        let unknown = Some(Answer::Unknown);
-        let forgot = (false, unknown, Some(ServiceChange::Forgot));
+        let unknown = Some(NameplateStatus::Unknown);
+        let forgot = (false, unknown, Some(ServiceChange::CodeForgotten));
         check(&[DOWN, DOWN, DOWN, LOST, forgot, DOWN]);
     }
 }

@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use super::input::{Input, InputError};
 use super::{PROTOCOL, Texts, is_final};
 use crate::config::{SessionConfig, Transport};
-use crate::view::{FailureView, Notice, Question, Receipt, State, View};
+use crate::view::{Failure, Notice, Question, Receipt, State, View};
 
 /// Turns views into lines. It remembers the last one, so that only what changed is said.
-pub struct Front {
+pub struct JsonPresenter {
     texts: Arc<dyn Texts>,
     last: View,
     /// The session was opened: from now on `closed` is an end and not a beginning.
     begun: bool,
     /// The tool brings its own transport: nobody here knows what was seen.
-    own_transport: bool,
+    external_transport: bool,
 }
 
-impl Front {
+impl JsonPresenter {
     /// A front that has said nothing yet, for a session over this transport.
     pub fn new(texts: Arc<dyn Texts>, transport: Transport) -> Self {
         Self {
             texts,
             last: View::default(),
             begun: false,
-            own_transport: transport == Transport::Own,
+            external_transport: transport == Transport::External,
         }
     }
 
@@ -41,7 +41,7 @@ impl Front {
             "protocol": PROTOCOL,
             "launcher": config.launcher_version,
             "backend": backend,
-            "transport": if self.own_transport { "own" } else { "link" },
+            "transport": if self.external_transport { "own" } else { "link" },
         }))
     }
 
@@ -70,9 +70,9 @@ impl Front {
                 "type": "permissions", "view": permissions.view, "control": permissions.control,
             });
             if let Some(program) = view
-                .program
+                .app_sharing
                 .as_ref()
-                .filter(|p| p.alone && permissions.view)
+                .filter(|p| p.app_only && permissions.view)
             {
                 event["only_program"] = program.name.as_str().into();
             }
@@ -113,7 +113,7 @@ impl Front {
         };
         match &self.last.question {
             Some(question) if question.id == id && question.answerable => {
-                let offered = self.last.program.is_some() && question.ask == Ask::View;
+                let offered = self.last.app_sharing.is_some() && question.ask == Ask::View;
                 if only_program && !offered {
                     return Err(InputError::NoProgram(id));
                 }
@@ -132,7 +132,7 @@ impl Front {
     fn notice(&self, notice: &Notice) -> Value {
         let name = notice.name();
         match notice {
-            Notice::StrangerTried
+            Notice::UnauthorizedAttempt
             | Notice::CodeRenewed
             | Notice::ServiceLost
             | Notice::ServiceBack
@@ -163,11 +163,14 @@ impl Front {
             Ask::Switch { backend } => ("switch", Some(backend.as_str())),
         };
         // Offered with the first question, and what the others are about once it was chosen.
-        let program = view.program.as_ref().filter(|program| match question.ask {
-            Ask::View => true,
-            Ask::Control => program.alone,
-            Ask::Switch { .. } => false,
-        });
+        let program = view
+            .app_sharing
+            .as_ref()
+            .filter(|program| match question.ask {
+                Ask::View => true,
+                Ask::Control => program.app_only,
+                Ask::Switch { .. } => false,
+            });
         let name = match program {
             Some(_) => format!("ask-{ask}-program"),
             None => format!("ask-{ask}"),
@@ -201,7 +204,7 @@ impl Front {
             return self.failed(failure, receipt);
         }
         let text = match receipt {
-            None if self.own_transport => self.texts.text("closed-own", &[]),
+            None if self.external_transport => self.texts.text("closed-own", &[]),
             None => self.texts.text("closed", &[]),
             Some(receipt) => {
                 let (viewed, controlled) = (
@@ -219,7 +222,7 @@ impl Front {
         json!({ "type": "closed", "receipt": receipt.map(paper), "text": text })
     }
 
-    fn failed(&self, failure: &FailureView, receipt: Option<&Receipt>) -> Value {
+    fn failed(&self, failure: &Failure, receipt: Option<&Receipt>) -> Value {
         let name = failure.name.as_str();
         let text = self.texts.text(name, &[("detail", &failure.detail)]);
         json!({

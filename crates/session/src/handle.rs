@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::SessionConfig;
-use crate::room::Room;
-use crate::view::{Command, FailureName, FailureView, State, View};
+use crate::event_loop::SessionLoop;
+use crate::view::{Command, Failure, FailureName, State, View};
 
 /// Starts a session's own thread. Nothing happens before [`Command::Open`]. `on_view` is called on
 /// that thread after every change, and once a second while something counts down; it must not block.
 pub fn start(config: SessionConfig, on_view: Box<dyn Fn(View) + Send>) -> SessionHandle {
-    let (commands, inbox) = unbounded_channel();
+    let (messages, inbox) = unbounded_channel();
     let thread = std::thread::Builder::new()
         .name("etatuki-session".into())
         .spawn(move || run(config, inbox, &*on_view));
@@ -21,21 +21,21 @@ pub fn start(config: SessionConfig, on_view: Box<dyn Fn(View) + Send>) -> Sessio
         .inspect_err(|error| tracing::error!(%error, "no thread for a session"))
         .ok();
     SessionHandle {
-        commander: Commander { commands },
+        sender: SessionSender { messages },
         thread,
     }
 }
 
 /// A running session. Dropping it closes the session without waiting for the end.
 pub struct SessionHandle {
-    commander: Commander,
+    sender: SessionSender,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SessionHandle {
     /// Sends a command; after the end it goes nowhere.
     pub fn send(&self, command: Command) {
-        self.commander.send(command);
+        self.sender.send(command);
     }
 
     /// Whether its thread has ended, so that no command does anything any more.
@@ -44,13 +44,13 @@ impl SessionHandle {
     }
 
     /// A handle for sending alone, for other threads.
-    pub fn commander(&self) -> Commander {
-        self.commander.clone()
+    pub fn sender(&self) -> SessionSender {
+        self.sender.clone()
     }
 
     /// Closes the session and waits until everything is gone (bounded: about two seconds).
     pub fn join(mut self) {
-        self.commander.send_stop();
+        self.sender.send_stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -59,35 +59,35 @@ impl SessionHandle {
 
 impl Drop for SessionHandle {
     fn drop(&mut self) {
-        self.commander.send_stop();
+        self.sender.send_stop();
     }
 }
 
-/// Sends commands to a session; cheap to clone. Doesn't keep the session alive.
+/// Sends messages to a session; cheap to clone. Doesn't keep the session alive.
 #[derive(Clone, Debug)]
-pub struct Commander {
-    commands: UnboundedSender<Order>,
+pub struct SessionSender {
+    messages: UnboundedSender<LoopMessage>,
 }
 
 /// What reaches the session's thread.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum LoopMessage {
     /// The customer's doing.
     Command(Command),
     /// Close, and end the thread.
     Stop,
 }
 
-impl Commander {
+impl SessionSender {
     /// Sends a command; after the end it goes nowhere.
     pub fn send(&self, command: Command) {
-        let _ = self.commands.send(Order::Command(command));
+        let _ = self.messages.send(LoopMessage::Command(command));
     }
 
     /// For a process that must end because its display died: fails the session by that name, and waits until all of
     /// it is at rest, for `limit` at most. False when it was over already.
     pub fn display_lost(&self, limit: Duration) -> bool {
-        if self.commands.is_closed() {
+        if self.messages.is_closed() {
             return false;
         }
         self.send(Command::DisplayLost);
@@ -97,23 +97,23 @@ impl Commander {
             .build();
         if let Ok(runtime) = runtime {
             let _ = runtime
-                .block_on(async { tokio::time::timeout(limit, self.commands.closed()).await });
+                .block_on(async { tokio::time::timeout(limit, self.messages.closed()).await });
         }
         true
     }
 
     fn send_stop(&self) {
-        let _ = self.commands.send(Order::Stop);
+        let _ = self.messages.send(LoopMessage::Stop);
     }
 }
 
 /// The thread. A panic in it becomes a named failure: the window that shows it goes on.
-fn run(config: SessionConfig, inbox: UnboundedReceiver<Order>, on_view: &dyn Fn(View)) {
+fn run(config: SessionConfig, inbox: UnboundedReceiver<LoopMessage>, on_view: &dyn Fn(View)) {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(Room::new(config, inbox, on_view).run());
+        runtime.block_on(SessionLoop::new(config, inbox, on_view).run());
         // a name that is still being resolved holds nobody up
         runtime.shutdown_timeout(Duration::from_millis(100));
         Ok::<(), std::io::Error>(())
@@ -127,7 +127,7 @@ fn run(config: SessionConfig, inbox: UnboundedReceiver<Order>, on_view: &dyn Fn(
 
 /// A failure of our own, outside of the machine.
 pub(crate) fn internal(detail: String) -> View {
-    let failure = FailureView {
+    let failure = Failure {
         name: FailureName::Internal,
         detail,
     };

@@ -9,10 +9,10 @@ use etatuki_picture::EncodedChunk;
 use etatuki_protocol::ToAgent;
 
 /// Bytes of a chunk that are compressed and sent at a time.
-const PIECE: usize = 1 << 20;
+const MAX_SEGMENT: usize = 1 << 20;
 
 /// A stream that sends one message after the other.
-pub(crate) trait Sends: Sized + Send + 'static {
+pub(crate) trait MessageSink: Sized + Send + 'static {
     /// What it sends.
     type Message: Send + 'static;
 
@@ -20,115 +20,115 @@ pub(crate) trait Sends: Sized + Send + 'static {
     type Receipt: Send + 'static;
 
     /// Sends one, and gives the stream back.
-    fn carry(
+    fn transmit(
         self,
         message: Self::Message,
     ) -> impl Future<Output = (Self, Result<Self::Receipt, LinkError>)> + Send;
 }
 
-type Flight<S> =
-    Pin<Box<dyn Future<Output = (S, Result<<S as Sends>::Receipt, LinkError>)> + Send>>;
+type InFlight<S> =
+    Pin<Box<dyn Future<Output = (S, Result<<S as MessageSink>::Receipt, LinkError>)> + Send>>;
 
 /// A stream with its waiting messages.
-pub(crate) struct Outbox<S: Sends> {
-    ground: Option<S>,
-    flight: Option<Flight<S>>,
-    queue: VecDeque<S::Message>,
-    limit: usize,
+pub(crate) struct SendQueue<S: MessageSink> {
+    idle: Option<S>,
+    in_flight: Option<InFlight<S>>,
+    waiting: VecDeque<S::Message>,
+    capacity: usize,
 }
 
 /// The other side hasn't taken in anything for a long time.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct QueueFull;
 
-impl<S: Sends> Outbox<S> {
-    /// At most `limit` messages wait.
-    pub(crate) fn new(stream: S, limit: usize) -> Self {
+impl<S: MessageSink> SendQueue<S> {
+    /// At most `capacity` messages wait.
+    pub(crate) fn new(stream: S, capacity: usize) -> Self {
         Self {
-            ground: Some(stream),
-            flight: None,
-            queue: VecDeque::new(),
-            limit,
+            idle: Some(stream),
+            in_flight: None,
+            waiting: VecDeque::new(),
+            capacity,
         }
     }
 
     /// Whether everything has left: the link would take something now.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ground.is_some() && self.queue.is_empty()
+        self.idle.is_some() && self.waiting.is_empty()
     }
 
     /// Puts a message behind the others.
-    pub(crate) fn push(&mut self, message: S::Message) -> Result<(), Full> {
-        if self.queue.len() >= self.limit {
-            return Err(Full);
+    pub(crate) fn push(&mut self, message: S::Message) -> Result<(), QueueFull> {
+        if self.waiting.len() >= self.capacity {
+            return Err(QueueFull);
         }
-        self.queue.push_back(message);
-        self.take_off();
+        self.waiting.push_back(message);
+        self.start_next();
         Ok(())
     }
 
     /// Puts a message in the place of all that wait.
     pub(crate) fn replace(&mut self, message: S::Message) {
-        self.queue.clear();
-        self.queue.push_back(message);
-        self.take_off();
+        self.waiting.clear();
+        self.waiting.push_back(message);
+        self.start_next();
     }
 
     /// Waits until one more message has left; for ever if there is none. Cancel safe.
-    pub(crate) async fn sent(&mut self) -> Result<S::Receipt, LinkError> {
-        let Some(flight) = &mut self.flight else {
+    pub(crate) async fn next_sent(&mut self) -> Result<S::Receipt, LinkError> {
+        let Some(in_flight) = &mut self.in_flight else {
             return std::future::pending().await;
         };
-        let (stream, result) = flight.as_mut().await;
-        self.flight = None;
-        self.ground = Some(stream);
-        self.take_off();
+        let (stream, result) = in_flight.as_mut().await;
+        self.in_flight = None;
+        self.idle = Some(stream);
+        self.start_next();
         result
     }
 
     /// Waits until all have left.
     pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
         while !self.is_idle() {
-            self.sent().await?;
+            self.next_sent().await?;
         }
         Ok(())
     }
 
-    fn take_off(&mut self) {
-        if self.queue.is_empty() {
+    fn start_next(&mut self) {
+        if self.waiting.is_empty() {
             return;
         }
-        let Some(stream) = self.ground.take() else {
+        let Some(stream) = self.idle.take() else {
             return;
         };
-        if let Some(message) = self.queue.pop_front() {
-            self.flight = Some(Box::pin(stream.carry(message)));
+        if let Some(message) = self.waiting.pop_front() {
+            self.in_flight = Some(Box::pin(stream.transmit(message)));
         }
     }
 }
 
-impl Sends for ControlOut<ToAgent> {
+impl MessageSink for ControlOut<ToAgent> {
     type Message = ToAgent;
     type Receipt = ();
 
-    async fn carry(mut self, message: ToAgent) -> (Self, Result<(), LinkError>) {
+    async fn transmit(mut self, message: ToAgent) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
         (self, result)
     }
 }
 
-impl Sends for PictureOut {
+impl MessageSink for PictureOut {
     type Message = EncodedChunk;
     /// Bytes on the line.
     type Receipt = usize;
 
-    async fn carry(mut self, chunk: EncodedChunk) -> (Self, Result<usize, LinkError>) {
+    async fn transmit(mut self, chunk: EncodedChunk) -> (Self, Result<usize, LinkError>) {
         let mut bytes = 0;
-        for (piece, is_packed) in pieces(&chunk) {
+        for (segment, is_packed) in segments(&chunk) {
             let sent = if is_packed {
-                self.send_packed(piece).await
+                self.send_packed(segment).await
             } else {
-                self.send(piece).await
+                self.send(segment).await
             };
             match sent {
                 Ok(sent) => bytes += sent,
@@ -141,17 +141,17 @@ impl Sends for PictureOut {
 
 /// What of a chunk is sent at a time, and whether it is packed already. What is compressed of a first picture travels, and
 /// is forgotten, while the rest is being compressed.
-fn pieces(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
+fn segments(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
     let (plain, packed) = chunk.split_at(chunk.incompressible_from);
-    let plain = plain.chunks(PIECE).map(|piece| (piece, false));
-    plain.chain(packed.chunks(PIECE).map(|piece| (piece, true)))
+    let plain = plain.chunks(MAX_SEGMENT).map(|segment| (segment, false));
+    plain.chain(packed.chunks(MAX_SEGMENT).map(|segment| (segment, true)))
 }
 
-impl Sends for ClipboardOut {
+impl MessageSink for ClipboardOut {
     type Message = String;
     type Receipt = ();
 
-    async fn carry(mut self, message: String) -> (Self, Result<(), LinkError>) {
+    async fn transmit(mut self, message: String) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
         (self, result)
     }
@@ -169,11 +169,11 @@ mod tests {
         arrived: Arc<Mutex<Vec<u32>>>,
     }
 
-    impl Sends for Slow {
+    impl MessageSink for Slow {
         type Message = u32;
         type Receipt = ();
 
-        async fn carry(self, message: u32) -> (Self, Result<(), LinkError>) {
+        async fn transmit(self, message: u32) -> (Self, Result<(), LinkError>) {
             let Ok(()) = self.credit.acquire().await.map(|permit| permit.forget()) else {
                 return (self, Err(LinkError::Lost));
             };
@@ -182,82 +182,82 @@ mod tests {
         }
     }
 
-    fn outbox(limit: usize) -> (Outbox<Slow>, Arc<Semaphore>, Arc<Mutex<Vec<u32>>>) {
+    fn queue(capacity: usize) -> (SendQueue<Slow>, Arc<Semaphore>, Arc<Mutex<Vec<u32>>>) {
         let (credit, arrived) = (Arc::new(Semaphore::new(0)), Arc::default());
         let slow = Slow {
             credit: Arc::clone(&credit),
             arrived: Arc::clone(&arrived),
         };
-        (Outbox::new(slow, limit), credit, arrived)
+        (SendQueue::new(slow, capacity), credit, arrived)
     }
 
     #[test]
     fn a_large_block_goes_in_pieces() {
-        let bytes: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
-        for incompressible_from in [0, 9, PIECE, PIECE + 9, bytes.len()] {
+        let bytes: Vec<u8> = (0..3 * MAX_SEGMENT).map(|at| (at % 251) as u8).collect();
+        for incompressible_from in [0, 9, MAX_SEGMENT, MAX_SEGMENT + 9, bytes.len()] {
             let chunk = EncodedChunk {
                 bytes: bytes.clone(),
                 incompressible_from,
             };
             let (mut plain, mut packed) = (Vec::new(), Vec::new());
-            for (piece, is_packed) in pieces(&chunk) {
-                assert!((1..=PIECE).contains(&piece.len()));
+            for (segment, is_packed) in segments(&chunk) {
+                assert!((1..=MAX_SEGMENT).contains(&segment.len()));
                 let of = if is_packed { &mut packed } else { &mut plain };
-                of.extend_from_slice(piece);
+                of.extend_from_slice(segment);
             }
             assert!(
                 plain == bytes[..incompressible_from] && packed == bytes[incompressible_from..]
             );
         }
-        assert_eq!(pieces(&EncodedChunk::default()).count(), 0);
+        assert_eq!(segments(&EncodedChunk::default()).count(), 0);
     }
 
     #[tokio::test]
     async fn messages_leave_in_order_and_wait_without_credit() {
-        let (mut outbox, credit, arrived) = outbox(2);
-        assert!(outbox.is_idle());
+        let (mut queue, credit, arrived) = queue(2);
+        assert!(queue.is_idle());
         for message in [1, 2, 3] {
-            assert_eq!(outbox.push(message), Ok(()));
+            assert_eq!(queue.push(message), Ok(()));
         }
-        assert_eq!(outbox.push(4), Err(Full));
+        assert_eq!(queue.push(4), Err(QueueFull));
         credit.add_permits(3);
-        assert_eq!(outbox.flush().await, Ok(()));
+        assert_eq!(queue.flush().await, Ok(()));
         assert_eq!(*arrived.lock().unwrap(), [1, 2, 3]);
-        assert!(outbox.is_idle());
+        assert!(queue.is_idle());
     }
 
     #[tokio::test]
     async fn a_wait_that_is_given_up_loses_nothing() {
-        let (mut outbox, credit, arrived) = outbox(9);
-        outbox.push(1).unwrap();
+        let (mut queue, credit, arrived) = queue(9);
+        queue.push(1).unwrap();
         for _ in 0..3 {
             tokio::select! {
                 biased;
-                _ = outbox.sent() => panic!("there is no credit"),
+                _ = queue.next_sent() => panic!("there is no credit"),
                 () = std::future::ready(()) => {}
             }
         }
         credit.add_permits(1);
-        assert_eq!(outbox.sent().await, Ok(()));
+        assert_eq!(queue.next_sent().await, Ok(()));
         assert_eq!(*arrived.lock().unwrap(), [1]);
     }
 
     #[tokio::test]
     async fn the_newest_takes_the_place_of_what_waits() {
-        let (mut outbox, credit, arrived) = outbox(1);
+        let (mut queue, credit, arrived) = queue(1);
         for message in [1, 2, 3] {
-            outbox.replace(message);
+            queue.replace(message);
         }
         credit.add_permits(9);
-        assert_eq!(outbox.flush().await, Ok(()));
+        assert_eq!(queue.flush().await, Ok(()));
         assert_eq!(*arrived.lock().unwrap(), [1, 3]);
     }
 
     #[tokio::test]
     async fn the_links_end_is_told() {
-        let (mut outbox, credit, _) = outbox(1);
-        outbox.push(1).unwrap();
+        let (mut queue, credit, _) = queue(1);
+        queue.push(1).unwrap();
         credit.close();
-        assert_eq!(outbox.flush().await, Err(LinkError::Lost));
+        assert_eq!(queue.flush().await, Err(LinkError::Lost));
     }
 }
