@@ -2,9 +2,9 @@
 
 use crate::pieces;
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Rect,
-    Rectangle, Security, ServerHandshake, ServerInit, ServerMessage, ServerParser, encode,
-    translate,
+    ClientHandshake, ClientInit, ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat,
+    ProtocolError, Rect, Rectangle, Security, ServerHandshake, ServerInit, ServerMessage,
+    ServerParser, convert_pixels, encode,
 };
 
 /// Small screens, so that a find is a fault and not just a large picture.
@@ -12,7 +12,7 @@ fn limits() -> Limits {
     Limits {
         max_pixels: 1 << 16,
         max_cut_text: 2000,
-        max_jpeg: 300,
+        max_jpeg_bytes: 300,
         max_jpeg_pixels: 1000,
         ..Limits::default()
     }
@@ -23,23 +23,26 @@ pub(crate) fn client_messages(input: &[u8]) {
     let Some(([flags, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
     };
-    let extended = flags & 1 != 0;
-    let whole = client(&[bytes], extended);
+    let pointer_format = PointerFormat::negotiated(flags & 1 != 0);
+    let whole = client(&[bytes], pointer_format);
     let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
-    assert_eq!(client(&split, extended), whole);
+    assert_eq!(client(&split, pointer_format), whole);
     let mut again = Vec::new();
     for message in &whole.0 {
-        encode::client::message(&mut again, message, extended);
+        encode::client::message(&mut again, message, pointer_format);
         if let ClientMessage::SetPixelFormat(format) = message {
             check_translation(format);
         }
     }
-    assert_eq!(client(&[&again], extended), (whole.0, None));
+    assert_eq!(client(&[&again], pointer_format), (whole.0, None));
 }
 
-fn client(split: &[&[u8]], extended: bool) -> (Vec<ClientMessage>, Option<ProtocolError>) {
+fn client(
+    split: &[&[u8]],
+    pointer_format: PointerFormat,
+) -> (Vec<ClientMessage>, Option<ProtocolError>) {
     let mut parser = ClientParser::new(limits());
-    parser.set_extended_pointer(extended);
+    parser.set_pointer_format(pointer_format);
     let mut messages = Vec::new();
     for piece in split {
         parser.push(piece);
@@ -59,7 +62,7 @@ fn client(split: &[&[u8]], extended: bool) -> (Vec<ClientMessage>, Option<Protoc
 
 fn check_translation(format: &PixelFormat) {
     let mut out = Vec::new();
-    translate(&[1, 2, 3, 0, 255, 255, 255, 0], format, &mut out);
+    convert_pixels(&[1, 2, 3, 0, 255, 255, 255, 0], format, &mut out);
     assert_eq!(out.len(), 2 * format.bytes_per_pixel());
 }
 
@@ -143,7 +146,7 @@ pub(crate) fn handshake(input: &[u8]) {
 
 type Outcome<T> = (Vec<u8>, Result<Option<T>, ProtocolError>, Option<Vec<u8>>);
 
-fn serve(split: &[&[u8]], password: bool) -> Outcome<bool> {
+fn serve(split: &[&[u8]], password: bool) -> Outcome<ClientInit> {
     let init = ServerInit {
         width: 40,
         height: 36,
@@ -159,24 +162,24 @@ fn serve(split: &[&[u8]], password: bool) -> Outcome<bool> {
         Security::None
     };
     let mut server = ServerHandshake::new(init, security);
-    let (mut said, mut outcome) = (server.output(), Ok(None));
+    let (mut sent, mut outcome) = (server.take_output(), Ok(None));
     for piece in split {
         server.push(piece);
         outcome = server.step();
-        said.extend(server.output());
+        sent.extend(server.take_output());
     }
     let rest = outcome.is_ok().then(|| server.into_rest());
-    (said, outcome, rest)
+    (sent, outcome, rest)
 }
 
 fn connect(split: &[&[u8]]) -> Outcome<ServerInit> {
     let mut client = ClientHandshake::new(limits());
-    let (mut said, mut outcome) = (Vec::new(), Ok(None));
+    let (mut sent, mut outcome) = (Vec::new(), Ok(None));
     for piece in split {
         client.push(piece);
         outcome = client.step();
-        said.extend(client.output());
+        sent.extend(client.take_output());
     }
     let rest = outcome.is_ok().then(|| client.into_rest());
-    (said, outcome, rest)
+    (sent, outcome, rest)
 }

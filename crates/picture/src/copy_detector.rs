@@ -215,7 +215,7 @@ fn target_area(offset: Offset, bounds: Rect, damaged: &[Rect]) -> Option<Rect> {
     let around = damaged
         .iter()
         .copied()
-        .reduce(|all, rect| all.around(&rect))?;
+        .reduce(|all, rect| all.union(&rect))?;
     let edge = |offset: i32, length: u16| {
         let first = offset.clamp(0, length.into());
         let end = (i32::from(length) + offset).clamp(first, length.into());

@@ -3,7 +3,7 @@
 use crate::changed_blocks::ChangedBlocks;
 use crate::damage::{Damage, TILE, rows, spans};
 use crate::grid::copy_pixels;
-use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle};
+use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub struct Framebuffer {
     /// Counts the rectangles that changed something.
     change_count: u64,
     pending_copies: Vec<CopyRect>,
-    layout: Vec<Layout>,
+    layout: Vec<ScreenLayout>,
     /// Counts the layouts.
     layout_version: u64,
     /// Where somebody at the tool's machine moved the pointer to last.
@@ -112,7 +112,7 @@ impl Framebuffer {
     /// The screens in it: 1 to 16, each inside of it and not empty, flags 0. One that is all of it until the tool
     /// tells others.
     #[must_use]
-    pub fn layout(&self) -> &[Layout] {
+    pub fn layout(&self) -> &[ScreenLayout] {
         &self.layout
     }
 
@@ -279,14 +279,14 @@ impl Framebuffer {
 
     /// Other screens; says whether they are different. What can't be is left out: what lies outside, a number
     /// or a place that an earlier one has, and more than 16.
-    fn set_layout(&mut self, announced: &[Layout]) -> bool {
-        let mut layout: Vec<Layout> = Vec::new();
+    fn set_layout(&mut self, announced: &[ScreenLayout]) -> bool {
+        let mut layout: Vec<ScreenLayout> = Vec::new();
         for screen in announced {
             let rect = screen.rect.intersection(&self.bounds).unwrap_or_default();
-            let new = |known: &Layout| known.id != screen.id && known.rect != rect;
+            let new = |known: &ScreenLayout| known.id != screen.id && known.rect != rect;
             if !rect.is_empty() && layout.len() < MAX_SCREENS && layout.iter().all(new) {
                 let (id, flags) = (screen.id, 0);
-                layout.push(Layout { id, rect, flags });
+                layout.push(ScreenLayout { id, rect, flags });
             }
         }
         if layout.is_empty() {
@@ -377,8 +377,8 @@ impl Framebuffer {
 }
 
 /// A screen that is all of the framebuffer.
-fn whole_screen(bounds: Rect) -> Layout {
-    Layout {
+fn whole_screen(bounds: Rect) -> ScreenLayout {
+    ScreenLayout {
         id: 0,
         rect: bounds,
         flags: 0,

@@ -215,7 +215,7 @@ impl Updater {
             return Ok(());
         }
         self.answer(OutOfBand::Fence {
-            flags: flags & fence_flags::KNOWN,
+            flags: flags & fence_flags::SUPPORTED,
             payload: payload.to_vec(),
         })
     }
@@ -641,5 +641,5 @@ struct Chosen {
 }
 
 fn around(area: Option<Rect>, rect: Rect) -> Rect {
-    area.map_or(rect, |area| area.around(&rect))
+    area.map_or(rect, |area| area.union(&rect))
 }

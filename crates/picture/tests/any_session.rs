@@ -6,7 +6,7 @@ mod model;
 
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
+use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
 use model::Client;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -221,7 +221,7 @@ impl World {
     }
 
     fn layout(&mut self, told: &[(u8, Rect)]) {
-        let screen = |(id, rect): &(u8, Rect)| Layout {
+        let screen = |(id, rect): &(u8, Rect)| ScreenLayout {
             id: u32::from(*id),
             rect: *rect,
             flags: 7,
@@ -239,7 +239,7 @@ impl World {
     fn cursor(&mut self, side: u16, colour: u8) {
         let area = usize::from(side) * usize::from(side);
         let cursor = CursorImage {
-            hot: (side / 2, side / 2),
+            hotspot: (side / 2, side / 2),
             width: side,
             height: side,
             pixels: [colour, 1, 2, 3].repeat(area),

@@ -6,7 +6,7 @@ mod model;
 
 use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, PictureError, UpdateError, Updater};
 use etatuki_rfb::encode::fence_flags;
-use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, encoding};
+use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
 use model::Client;
 use std::time::Duration;
 
@@ -227,7 +227,7 @@ fn the_pointers_place_is_told_to_those_who_show_it() {
 #[test]
 fn a_new_layout_is_told_though_the_size_stays() {
     let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
-    let framebuffer = |id, x, w| Layout {
+    let framebuffer = |id, x, w| ScreenLayout {
         id,
         rect: Rect::new(x, 0, w, HEIGHT),
         flags: 0,
@@ -279,7 +279,7 @@ fn a_wish_for_another_size_is_answered_at_once() {
 
 fn pointer(colour: u8) -> CursorImage {
     CursorImage {
-        hot: (1, 1),
+        hotspot: (1, 1),
         width: 3,
         height: 2,
         pixels: [colour, 0, 0, 0].repeat(6),

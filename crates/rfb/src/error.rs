@@ -1,8 +1,8 @@
-//! One error type for every way in which a peer can break the protocol.
+//! Error of a peer that broke the protocol.
 
 use std::fmt;
 
-/// Who broke the protocol.
+/// Side that broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
     /// The viewer's side: an agent's viewer, seen from a server.
@@ -20,12 +20,12 @@ impl fmt::Display for Culprit {
     }
 }
 
-/// The message in which it happened.
+/// Message in which a peer broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// The version line that opens a connection.
+    /// ProtocolVersion, the line that opens a connection.
     Version,
-    /// The choice of a security type, and its reply.
+    /// The choice of a security type, and its result.
     Security,
     /// ClientInit or ServerInit.
     Init,
@@ -37,7 +37,7 @@ pub enum MessageKind {
     Update,
     /// SetColourMapEntries (server, 1).
     SetColourMap,
-    /// CutText, of either side.
+    /// ClientCutText (6) or ServerCutText (3).
     CutText,
     /// PointerEvent (client, 5).
     Pointer,
@@ -45,9 +45,9 @@ pub enum MessageKind {
     Fence,
     /// SetDesktopSize (client, 251).
     SetDesktopSize,
-    /// QEMU messages (255).
+    /// QEMU's client messages (255).
     Qemu,
-    /// A message type that we don't know.
+    /// Unknown message type.
     Unknown(u8),
 }
 
@@ -72,26 +72,26 @@ impl fmt::Display for MessageKind {
     }
 }
 
-/// What was wrong.
+/// Kind of a protocol error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The type isn't one that this side may receive.
+pub enum ErrorKind {
+    /// Message type that this side may not receive.
     #[error("unknown message type")]
     UnknownType,
-    /// A message type that we know but never negotiate.
+    /// Known message or feature that we never negotiate.
     #[error("{0} was never negotiated")]
     NotNegotiated(&'static str),
-    /// A length, count or size above our limit.
+    /// Length, count or size above our limit.
     #[error("{what} of {value} is above the limit of {limit}")]
     TooLarge {
-        /// What was too large.
+        /// Name of the field.
         what: &'static str,
-        /// What the peer said.
+        /// The peer's value.
         value: u64,
-        /// What we accept.
+        /// Largest accepted value.
         limit: u64,
     },
-    /// A rectangle that reaches beyond the framebuffer.
+    /// Rectangle that reaches beyond the framebuffer.
     #[error("rectangle {w}x{h} at {x},{y} is outside the screen of {width}x{height}")]
     OutsideScreen {
         /// Left edge.
@@ -102,61 +102,61 @@ pub enum Fault {
         w: u16,
         /// Height.
         h: u16,
-        /// The framebuffer's width.
+        /// Columns of the framebuffer.
         width: u16,
-        /// The framebuffer's height.
+        /// Rows of the framebuffer.
         height: u16,
     },
-    /// An encoding that we didn't announce.
+    /// Encoding that we didn't announce.
     #[error("encoding {0} was not announced")]
     Encoding(i32),
-    /// A value that makes no sense in its place.
+    /// Invalid value of a field.
     #[error("bad {0}")]
     BadValue(&'static str),
     /// None of the offered security types is ours, or the chosen one wasn't offered.
     #[error("no security type in common")]
     NoCommonSecurity,
-    /// The answer to the password challenge was wrong.
+    /// Wrong response to the challenge of VNC authentication.
     #[error("wrong password")]
     WrongPassword,
-    /// The peer refused us, with its reason (bounded; control characters replaced).
+    /// The peer refused the connection, with its reason (bounded; control characters replaced).
     #[error("refused the connection: {0}")]
     Refused(String),
 }
 
-/// A peer broke the protocol. Whoever reports it has come to its end: a parser or handshake that
-/// returned it returns it again for ever.
+/// A peer broke the protocol. The parser or handshake that returned this error has ended, and returns it
+/// from every later call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {culprit} broke the protocol in {message}: {fault}")]
+#[error("the {culprit} broke the protocol in {message}: {kind}")]
 pub struct ProtocolError {
-    /// Who.
+    /// Side that broke the protocol.
     pub culprit: Culprit,
-    /// In which message.
+    /// Message in which it did.
     pub message: MessageKind,
-    /// What.
-    pub fault: Fault,
+    /// Kind of the error.
+    pub kind: ErrorKind,
 }
 
 impl ProtocolError {
-    pub(crate) fn client(message: MessageKind, fault: Fault) -> Self {
+    pub(crate) fn client(message: MessageKind, kind: ErrorKind) -> Self {
         Self {
             culprit: Culprit::Client,
             message,
-            fault,
+            kind,
         }
     }
 
-    pub(crate) fn server(message: MessageKind, fault: Fault) -> Self {
+    pub(crate) fn server(message: MessageKind, kind: ErrorKind) -> Self {
         Self {
             culprit: Culprit::Server,
             message,
-            fault,
+            kind,
         }
     }
 }
 
-impl Fault {
-    /// `Err` when `value` is above `limit`.
+impl ErrorKind {
+    /// Returns [`TooLarge`](Self::TooLarge) when `value` is above `limit`.
     pub(crate) fn check(what: &'static str, value: usize, limit: usize) -> Result<(), Self> {
         if value <= limit {
             return Ok(());

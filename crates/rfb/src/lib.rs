@@ -1,31 +1,34 @@
-//! RFB (the VNC protocol): RFC 6143 with the community extensions that this project speaks, both sides.
+//! RFB (the VNC protocol), both sides: RFC 6143 with the community extensions that this project uses.
 //!
-//! Bytes in, bytes out: no sockets, clock, threads or randomness. A parser is fed with
-//! [`push`](ClientParser::push), split anywhere, and asked for whole messages; everything that a peer
-//! may send has a limit ([`Limits`]), and an error names who broke the protocol and in which message.
+//! Bytes in, bytes out: no sockets, clock, threads or randomness. A parser gets bytes by
+//! [`push`](ClientParser::push), split anywhere, and returns whole messages. Everything that a peer may
+//! send has a limit ([`Limits`]), and an error names who broke the protocol and in which message.
 //!
-//! What belongs here: the wire formats, the two handshakes, pixel formats. What doesn't: deciding what
-//! a message means (the gate), and the framebuffer (`etatuki-picture`).
+//! Here belong the wire formats, the two handshakes and pixel formats. The meaning of a message belongs
+//! to the gate, and the framebuffer to `etatuki-picture`.
 
-mod client;
+mod client_message;
+mod client_parser;
+mod convert;
 pub mod encode;
 pub mod encoding;
 mod error;
+mod field_reader;
 mod handshake;
-mod input;
 mod limits;
 mod pixel;
+mod receive_buffer;
 mod rect;
-mod server;
+mod server_message;
 mod server_parser;
-mod translate;
 
-pub use client::{ClientMessage, ClientParser};
-pub use error::{Culprit, Fault, MessageKind, ProtocolError};
-pub use handshake::{ClientHandshake, Security, ServerHandshake, ServerInit};
+pub use client_message::{ClientMessage, PointerFormat};
+pub use client_parser::ClientParser;
+pub use convert::convert_pixels;
+pub use error::{Culprit, ErrorKind, MessageKind, ProtocolError};
+pub use handshake::{ClientHandshake, ClientInit, Security, ServerHandshake, ServerInit};
 pub use limits::Limits;
 pub use pixel::PixelFormat;
-pub use rect::{Layout, Rect};
-pub use server::{CursorImage, MAX_JPEG_WIDTH, Rectangle, ServerMessage};
+pub use rect::{Rect, ScreenLayout};
+pub use server_message::{CursorImage, MAX_JPEG_WIDTH, Rectangle, ServerMessage};
 pub use server_parser::ServerParser;
-pub use translate::translate;

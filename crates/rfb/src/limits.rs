@@ -1,8 +1,8 @@
-//! What a peer may send at most.
+//! Upper bounds of what a peer may send.
 
-use crate::error::Fault;
+use crate::error::ErrorKind;
 
-/// Upper bounds for what the parsers and handshakes accept. `Limits::default()` is what the product uses.
+/// Upper bounds of what the parsers and handshakes accept; the product uses `Limits::default()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Columns of a framebuffer.
@@ -11,19 +11,19 @@ pub struct Limits {
     pub max_height: u16,
     /// Pixels of a framebuffer; bounds memory where width and height alone don't.
     pub max_pixels: usize,
-    /// Columns, and rows, of a pointer image.
+    /// Columns, and likewise rows, of a pointer image.
     pub max_cursor: u16,
     /// Bytes of a clipboard text.
     pub max_cut_text: usize,
     /// Entries of a SetEncodings message.
     pub max_encodings: usize,
     /// Bytes of a fence's payload.
-    pub max_fence: usize,
-    /// Bytes of the JPEG file in one rectangle; Tight's own length field holds no more than the default.
-    pub max_jpeg: usize,
-    /// Pixels of a JPEG rectangle: a few bytes may stand for all of them.
+    pub max_fence_payload: usize,
+    /// Bytes of the JPEG file in one rectangle. The default is the largest value of Tight's length field.
+    pub max_jpeg_bytes: usize,
+    /// Pixels of a JPEG rectangle, since a few bytes can decode to very many.
     pub max_jpeg_pixels: usize,
-    /// Bytes of a desktop name, and of a reason for a refusal.
+    /// Bytes of a desktop name, and of a refusal's reason.
     pub max_name: usize,
 }
 
@@ -37,8 +37,8 @@ impl Default for Limits {
             max_cursor: 512,
             max_cut_text: 1 << 20,
             max_encodings: 1024,
-            max_fence: 64,
-            max_jpeg: (1 << 22) - 1,
+            max_fence_payload: 64,
+            max_jpeg_bytes: (1 << 22) - 1,
             // 16 MiB decoded
             max_jpeg_pixels: 2048 * 2048,
             max_name: 4096,
@@ -47,20 +47,20 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a framebuffer of this size is within the limits (and not empty).
+    /// Returns whether a framebuffer of this size is within the limits and not empty.
     #[must_use]
     pub fn allows_size(&self, width: u16, height: u16) -> bool {
         self.check_size(width, height).is_ok()
     }
 
-    /// As [`allows_size`](Self::allows_size), with the fault to report.
-    pub(crate) fn check_size(&self, width: u16, height: u16) -> Result<(), Fault> {
+    /// Returns the error to report when [`allows_size`](Self::allows_size) is false.
+    pub(crate) fn check_size(&self, width: u16, height: u16) -> Result<(), ErrorKind> {
         if width == 0 || height == 0 {
-            return Err(Fault::BadValue("screen size"));
+            return Err(ErrorKind::BadValue("screen size"));
         }
-        Fault::check("screen width", width.into(), self.max_width.into())?;
-        Fault::check("screen height", height.into(), self.max_height.into())?;
+        ErrorKind::check("screen width", width.into(), self.max_width.into())?;
+        ErrorKind::check("screen height", height.into(), self.max_height.into())?;
         let pixels = usize::from(width) * usize::from(height);
-        Fault::check("number of screen pixels", pixels, self.max_pixels)
+        ErrorKind::check("number of screen pixels", pixels, self.max_pixels)
     }
 }

@@ -1,14 +1,14 @@
 //! Pixel formats (RFC 6143 section 7.4).
 
-use crate::error::Fault;
-use crate::input::Fields;
+use crate::error::ErrorKind;
+use crate::field_reader::{FieldReader, Incomplete};
 
-/// A true-colour pixel format. Colour maps are refused where a format is read.
+/// A true-colour pixel format. The parsers refuse colour maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelFormat {
-    /// Bits in memory for a pixel: 8, 16 or 32.
+    /// Bits of a pixel on the wire: 8, 16 or 32.
     pub bits_per_pixel: u8,
-    /// Useful bits of these.
+    /// Bits of a pixel that carry colour.
     pub depth: u8,
     /// Byte order on the wire.
     pub big_endian: bool,
@@ -18,16 +18,16 @@ pub struct PixelFormat {
     pub green_max: u16,
     /// Largest blue value, all ones.
     pub blue_max: u16,
-    /// Shift of red in the pixel's number.
+    /// Position of red's lowest bit in the pixel value.
     pub red_shift: u8,
-    /// Shift of green.
+    /// Position of green's lowest bit.
     pub green_shift: u8,
-    /// Shift of blue.
+    /// Position of blue's lowest bit.
     pub blue_shift: u8,
 }
 
 impl PixelFormat {
-    /// The one format inside this product: 32 bits, depth 24, bytes blue, green, red, unused.
+    /// The format inside this product: 32 bits, depth 24, bytes in the order blue, green, red, unused.
     pub const BGRX: Self = Self {
         bits_per_pixel: 32,
         depth: 24,
@@ -40,14 +40,14 @@ impl PixelFormat {
         blue_shift: 0,
     };
 
-    /// Bytes of one pixel: 1, 2 or 4.
+    /// Returns the bytes of one pixel: 1, 2 or 4.
     #[must_use]
     pub const fn bytes_per_pixel(&self) -> usize {
         self.bits_per_pixel as usize / 8
     }
 
-    /// Whether pixels can be made in it: 8, 16 or 32 bits, each colour's largest value all ones,
-    /// and every colour inside the pixel.
+    /// Returns whether pixels can be converted to this format: 8, 16 or 32 bits, each colour's largest
+    /// value all ones, and every colour inside the pixel.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         matches!(self.bits_per_pixel, 8 | 16 | 32)
@@ -59,7 +59,7 @@ impl PixelFormat {
             })
     }
 
-    /// Largest value and shift of red, green and blue.
+    /// Returns the largest value and the shift of red, green and blue.
     pub(crate) fn channels(&self) -> [(u16, u8); 3] {
         [
             (self.red_max, self.red_shift),
@@ -68,8 +68,8 @@ impl PixelFormat {
         ]
     }
 
-    /// The 16 bytes on the wire, and whether they say true colour.
-    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<(Self, bool)> {
+    /// Reads the 16 bytes of section 7.4; returns the format and its true-colour flag.
+    pub(crate) fn read(fields: &mut FieldReader<'_>) -> Result<(Self, bool), Incomplete> {
         let mut true_colour = false;
         let format = Self {
             bits_per_pixel: fields.u8()?,
@@ -86,26 +86,29 @@ impl PixelFormat {
             blue_shift: fields.u8()?,
         };
         fields.skip(3)?;
-        Some((format, true_colour))
+        Ok((format, true_colour))
     }
 
-    /// As [`read`](Self::read), but only what is usable.
-    pub(crate) fn read_usable(fields: &mut Fields<'_>) -> Option<Result<Self, Fault>> {
+    /// Reads a format that must be true colour and usable.
+    pub(crate) fn read_usable(
+        fields: &mut FieldReader<'_>,
+    ) -> Result<Result<Self, ErrorKind>, Incomplete> {
         let (format, true_colour) = Self::read(fields)?;
-        Some(format.check_usable(true_colour).map(|()| format))
+        Ok(format.check_usable(true_colour).map(|()| format))
     }
 
-    /// Refuses colour maps, and what [`is_usable`](Self::is_usable) refuses.
-    pub(crate) fn check_usable(&self, true_colour: bool) -> Result<(), Fault> {
+    /// Refuses colour maps, and formats that [`is_usable`](Self::is_usable) refuses.
+    pub(crate) fn check_usable(&self, true_colour: bool) -> Result<(), ErrorKind> {
         if !true_colour {
-            Err(Fault::NotNegotiated("a colour map"))
+            Err(ErrorKind::NotNegotiated("a colour map"))
         } else if !self.is_usable() {
-            Err(Fault::BadValue("pixel format"))
+            Err(ErrorKind::BadValue("pixel format"))
         } else {
             Ok(())
         }
     }
 
+    /// Appends the 16 bytes of section 7.4.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend([self.bits_per_pixel, self.depth, self.big_endian.into(), 1]);
         for (max, _) in self.channels() {

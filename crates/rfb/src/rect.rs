@@ -1,6 +1,6 @@
-//! Rectangles and screen layouts, in pixels of the framebuffer.
+//! Rectangles and screens, in pixels of the framebuffer.
 
-/// A rectangle; may be empty, and may reach beyond the screen until it is clipped.
+/// A rectangle, possibly empty. It may reach beyond the screen until it is clipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rect {
     /// Left edge.
@@ -14,37 +14,37 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// A rectangle from its left top corner and size.
+    /// Returns the rectangle of this left top corner and size.
     #[must_use]
     pub const fn new(x: u16, y: u16, w: u16, h: u16) -> Self {
         Self { x, y, w, h }
     }
 
-    /// Whether it holds no pixel.
+    /// Returns whether the rectangle has no pixel.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.w == 0 || self.h == 0
     }
 
-    /// First column right of it.
+    /// Returns the first column right of the rectangle.
     #[must_use]
     pub const fn right(&self) -> u32 {
         self.x as u32 + self.w as u32
     }
 
-    /// First row below it.
+    /// Returns the first row below the rectangle.
     #[must_use]
     pub const fn bottom(&self) -> u32 {
         self.y as u32 + self.h as u32
     }
 
-    /// Number of pixels.
+    /// Returns the number of pixels.
     #[must_use]
     pub const fn area(&self) -> usize {
         self.w as usize * self.h as usize
     }
 
-    /// Whether `other` lies wholly inside; an empty one does when its corner does.
+    /// Returns whether `other` lies wholly inside; an empty one does when its corner does.
     #[must_use]
     pub const fn contains(&self, other: &Rect) -> bool {
         other.x >= self.x
@@ -53,7 +53,7 @@ impl Rect {
             && other.bottom() <= self.bottom()
     }
 
-    /// The part that both share; `None` when that is empty.
+    /// Returns the pixels that both have; `None` when there are none.
     #[must_use]
     pub fn intersection(&self, other: &Rect) -> Option<Rect> {
         let x = self.x.max(other.x);
@@ -71,9 +71,9 @@ impl Rect {
         ))
     }
 
-    /// The smallest rectangle around both (cut off at 65535 columns or rows); an empty one counts for nothing.
+    /// Returns the bounding box of both, at most 65,535 columns and rows. An empty rectangle is ignored.
     #[must_use]
-    pub fn around(&self, other: &Rect) -> Rect {
+    pub fn union(&self, other: &Rect) -> Rect {
         if self.is_empty() {
             return *other;
         }
@@ -90,11 +90,11 @@ impl Rect {
 
 /// One screen of a framebuffer, as ExtendedDesktopSize and SetDesktopSize carry it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
-    /// The server's number for the screen.
+pub struct ScreenLayout {
+    /// Number that the server gave to the screen.
     pub id: u32,
-    /// Where it lies in the framebuffer.
+    /// Position and size in the framebuffer.
     pub rect: Rect,
-    /// Passed on untouched; no flag is defined.
+    /// Flags, passed on untouched; none is defined.
     pub flags: u32,
 }

@@ -1,46 +1,48 @@
-//! The parser of what a server sends. It knows only the encodings that this project announces.
+//! Parser of the messages that a server sends after the handshake. It accepts only the encodings that
+//! this project announces.
 
-use crate::error::{Fault, MessageKind};
-use crate::input::{Fields, Input};
+use crate::error::{ErrorKind, MessageKind};
+use crate::field_reader::{FieldReader, ParseError};
+use crate::receive_buffer::ReceiveBuffer;
 use crate::{
     CursorImage, Limits, MAX_JPEG_WIDTH, PixelFormat, ProtocolError, Rect, Rectangle,
     ServerMessage, encoding,
 };
-use std::ops::ControlFlow;
 
-/// Bytes of a band of a Raw rectangle, roughly: what is buffered of a large picture at a time.
-const BAND: usize = 256 << 10;
+/// Target size of a band of a Raw rectangle, in bytes: bounds how much of a large picture is buffered.
+const RAW_BAND_BYTES: usize = 256 << 10;
 
-/// Reads what a server sends after the handshake.
+/// Parses what a server sends after the handshake.
 #[derive(Debug)]
 pub struct ServerParser {
     limits: Limits,
     format: PixelFormat,
     width: u16,
     height: u16,
-    /// Whether JPEG was announced to the server.
+    /// True when JPEG was announced to the server.
     jpeg: bool,
-    input: Input,
-    place: Place,
-    broken: Option<ProtocolError>,
+    buffer: ReceiveBuffer,
+    state: ParserState,
+    failed: Option<ProtocolError>,
 }
 
-/// Where in the stream the next byte stands.
+/// Position in the stream of the next byte.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ParserState {
     /// Before a message.
     Message,
-    /// In an update, before one of so many rectangles (or before its end); 65,535 may end by LastRect.
+    /// In an update, before the first of `left` rectangles, or before its end. With 65,535, LastRect may
+    /// end it.
     Rectangles { left: u16 },
-    /// In a Raw rectangle, before its rows from `rest` on.
+    /// In a Raw rectangle, before the rows `rest`; `left` rectangles follow it.
     Raw { rest: Rect, left: u16 },
-    /// In a clipboard text that is too long.
-    Skipping { left: u32, length: u32 },
+    /// In a clipboard text above the limit, before its last `left` bytes.
+    SkippedCutText { left: u32, length: u32 },
 }
 
 impl ServerParser {
-    /// A parser for a connection whose pixels come in `format`, on a screen of this size
-    /// (from ServerInit; later sizes are followed). The format must be usable
+    /// Returns a parser for a connection whose pixels come in `format`, on a screen of this size
+    /// (ServerInit's; the parser follows later sizes). The format must be usable
     /// ([`PixelFormat::is_usable`]).
     #[must_use]
     pub fn new(limits: Limits, format: PixelFormat, width: u16, height: u16) -> Self {
@@ -50,109 +52,113 @@ impl ServerParser {
             width,
             height,
             jpeg: false,
-            input: Input::default(),
-            place: Place::Message,
-            broken: None,
+            buffer: ReceiveBuffer::default(),
+            state: ParserState::Message,
+            failed: None,
         }
     }
 
-    /// Takes JPEG rectangles too: for a connection on which [`encoding::TIGHT`] was announced.
+    /// Accepts JPEG rectangles too: for a connection on which [`encoding::TIGHT`] was announced.
     #[must_use]
     pub fn with_jpeg(mut self) -> Self {
         self.jpeg = true;
         self
     }
 
-    /// The screen's size as the server last said it.
+    /// Returns the screen's size by the server's last message about it.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {
         (self.width, self.height)
     }
 
-    /// More bytes, split anywhere. Ask [`next`](Self::next) until it has no more before you push again:
-    /// then little more than a band of a picture, a JPEG, a pointer image or a clipboard text is ever held.
+    /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the next
+    /// push: then little more than one band of a picture, JPEG file, pointer image or clipboard text is
+    /// held.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.broken.is_none() {
-            self.input.push(bytes);
+        if self.failed.is_none() {
+            self.buffer.push(bytes);
         }
     }
 
-    /// The next whole message or part of an update; `None` until more bytes come.
+    /// Returns the next whole message or part of an update; `None` until more bytes come.
     ///
     /// # Errors
-    /// The server broke the protocol; the same error comes back from then on. An extended-clipboard
+    /// The server broke the protocol; every later call returns the same error. An Extended Clipboard
     /// message (negative length) and a colour map are such breaks: we never ask for them.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<ServerMessage>, ProtocolError> {
-        if let Some(error) = &self.broken {
+        if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         loop {
-            match self.step() {
-                ControlFlow::Continue(Some(message)) => return Ok(Some(message)),
-                ControlFlow::Continue(None) => {}
-                ControlFlow::Break(None) => return Ok(None),
-                ControlFlow::Break(Some(error)) => {
-                    self.broken = Some(error.clone());
+            match self.parse() {
+                Ok(Some(message)) => return Ok(Some(message)),
+                Ok(None) => {}
+                Err(ParseError::Incomplete) => return Ok(None),
+                Err(ParseError::Protocol(error)) => {
+                    self.failed = Some(error.clone());
                     return Err(error);
                 }
             }
         }
     }
 
-    /// One step forward, with or without something to tell.
-    fn step(&mut self) -> Parsed<Option<ServerMessage>> {
-        match self.place {
-            Place::Message => self.message(),
-            Place::Rectangles { left: 0 } => {
-                self.place = Place::Message;
-                ControlFlow::Continue(Some(ServerMessage::UpdateEnd))
+    /// Parses the next part of the stream; returns `None` when that part has no message of its own.
+    fn parse(&mut self) -> Parsed<Option<ServerMessage>> {
+        match self.state {
+            ParserState::Message => self.parse_message(),
+            ParserState::Rectangles { left: 0 } => {
+                self.state = ParserState::Message;
+                Ok(Some(ServerMessage::UpdateEnd))
             }
-            Place::Rectangles { left } => self.rectangle(left - 1),
-            Place::Raw { rest, left } => self.raw_band(rest, left),
-            Place::Skipping { left, length } => self.skip(left, length),
+            ParserState::Rectangles { left } => self.parse_rectangle(left - 1),
+            ParserState::Raw { rest, left } => self.parse_raw_band(rest, left),
+            ParserState::SkippedCutText { left, length } => self.skip_cut_text(left, length),
         }
     }
 
-    fn message(&mut self) -> Parsed<Option<ServerMessage>> {
-        let mut fields = Fields::new(self.input.bytes());
-        let message = match wait(fields.u8())? {
+    fn parse_message(&mut self) -> Parsed<Option<ServerMessage>> {
+        let mut fields = FieldReader::new(self.buffer.bytes());
+        let message = match fields.u8()? {
             0 => {
-                wait(fields.skip(1))?;
-                let left = wait(fields.u16())?;
-                self.place = Place::Rectangles { left };
+                fields.skip(1)?;
+                let left = fields.u16()?;
+                self.state = ParserState::Rectangles { left };
                 Some(ServerMessage::UpdateStart)
             }
-            1 => broken(
-                MessageKind::SetColourMap,
-                Fault::NotNegotiated("a colour map"),
-            )?,
+            1 => {
+                let kind = ErrorKind::NotNegotiated("a colour map");
+                return Err(ParseError::server(MessageKind::SetColourMap, kind));
+            }
             2 => Some(ServerMessage::Bell),
             3 => {
-                let (text, place) = cut_text(&mut fields, &self.limits)?;
-                self.place = place;
+                let (text, state) = cut_text(&mut fields, &self.limits)?;
+                self.state = state;
                 text
             }
             150 => Some(ServerMessage::EndOfContinuousUpdates),
             248 => Some(fence(&mut fields, &self.limits)?),
-            other => broken(MessageKind::Unknown(other), Fault::UnknownType)?,
+            other => {
+                let message = MessageKind::Unknown(other);
+                return Err(ParseError::server(message, ErrorKind::UnknownType));
+            }
         };
-        let used = fields.read();
-        self.input.consume(used);
-        ControlFlow::Continue(message)
+        let length = fields.position();
+        self.buffer.consume(length);
+        Ok(message)
     }
 
-    /// A rectangle's head, and its content unless that is Raw. `left` more follow it.
-    fn rectangle(&mut self, left: u16) -> Parsed<Option<ServerMessage>> {
-        let mut fields = Fields::new(self.input.bytes());
-        let rect = wait(fields.rect())?;
-        let encoding = wait(fields.i32())?;
-        let mut place = Place::Rectangles { left };
+    /// Parses a rectangle's header, and its content unless that is Raw; `left` rectangles follow it.
+    fn parse_rectangle(&mut self, left: u16) -> Parsed<Option<ServerMessage>> {
+        let mut fields = FieldReader::new(self.buffer.bytes());
+        let rect = fields.rect()?;
+        let encoding = fields.i32()?;
+        let mut state = ParserState::Rectangles { left };
         let rectangle = match encoding {
             encoding::RAW => {
-                self.inside(rect)?;
+                self.check_inside(rect)?;
                 if !rect.is_empty() {
-                    place = Place::Raw { rest: rect, left };
+                    state = ParserState::Raw { rest: rect, left };
                 }
                 None
             }
@@ -164,59 +170,137 @@ impl ServerParser {
                 y: rect.y,
             }),
             encoding::DESKTOP_SIZE => Some(self.desktop_size(rect)?),
-            encoding::EXTENDED_DESKTOP_SIZE => Some(self.desktop_layout(&mut fields, rect)?),
+            encoding::EXTENDED_DESKTOP_SIZE => Some(self.extended_desktop_size(&mut fields, rect)?),
             encoding::LAST_RECT => {
-                place = Place::Rectangles { left: 0 };
+                state = ParserState::Rectangles { left: 0 };
                 None
             }
             encoding::QEMU_EXTENDED_KEY
             | encoding::EXTENDED_MOUSE_BUTTONS
             | encoding::UTF8_CUT_TEXT => Some(Rectangle::Supports { encoding }),
-            other => fault(Fault::Encoding(other))?,
+            other => return fail_update(ErrorKind::Encoding(other)),
         };
-        let used = fields.read();
-        self.input.consume(used);
-        self.place = place;
-        self.follow(rectangle.as_ref());
-        ControlFlow::Continue(rectangle.map(ServerMessage::Rectangle))
+        let length = fields.position();
+        self.buffer.consume(length);
+        self.state = state;
+        self.follow_size(rectangle.as_ref());
+        Ok(rectangle.map(ServerMessage::Rectangle))
     }
 
-    /// As many whole rows of a Raw rectangle as make a band, once they are all there.
-    fn raw_band(&mut self, rest: Rect, left: u16) -> Parsed<Option<ServerMessage>> {
-        let row = usize::from(rest.w) * self.format.bytes_per_pixel();
-        let rows = (BAND / row).clamp(1, usize::from(rest.h)) as u16;
-        let length = row * usize::from(rows);
-        let pixels = wait(self.input.bytes().get(..length))?.to_vec();
-        self.input.consume(length);
-        self.place = if rows == rest.h {
-            Place::Rectangles { left }
+    /// Parses the next band of a Raw rectangle: whole rows, once they are all there.
+    fn parse_raw_band(&mut self, rest: Rect, left: u16) -> Parsed<Option<ServerMessage>> {
+        let row_bytes = usize::from(rest.w) * self.format.bytes_per_pixel();
+        let rows = (RAW_BAND_BYTES / row_bytes).clamp(1, usize::from(rest.h)) as u16;
+        let length = row_bytes * usize::from(rows);
+        let pixels = FieldReader::new(self.buffer.bytes())
+            .bytes(length)?
+            .to_vec();
+        self.buffer.consume(length);
+        self.state = if rows == rest.h {
+            ParserState::Rectangles { left }
         } else {
             let rest = Rect::new(rest.x, rest.y + rows, rest.w, rest.h - rows);
-            Place::Raw { rest, left }
+            ParserState::Raw { rest, left }
         };
         let rect = Rect { h: rows, ..rest };
         let band = Rectangle::Raw { rect, pixels };
-        ControlFlow::Continue(Some(ServerMessage::Rectangle(band)))
+        Ok(Some(ServerMessage::Rectangle(band)))
     }
 
-    /// Passes over what has come of a clipboard text that is too long.
-    fn skip(&mut self, left: u32, length: u32) -> Parsed<Option<ServerMessage>> {
-        let here = self.input.bytes().len().min(left as usize);
-        self.input.consume(here);
-        let left = left - here as u32;
+    /// Skips the bytes that have come of a clipboard text above the limit.
+    fn skip_cut_text(&mut self, left: u32, length: u32) -> Parsed<Option<ServerMessage>> {
+        let skipped = self.buffer.bytes().len().min(left as usize);
+        self.buffer.consume(skipped);
+        let left = left - skipped as u32;
         if left > 0 {
-            self.place = Place::Skipping { left, length };
-            return ControlFlow::Break(None);
+            self.state = ParserState::SkippedCutText { left, length };
+            return Err(ParseError::Incomplete);
         }
-        self.place = Place::Message;
-        ControlFlow::Continue(Some(ServerMessage::CutTextSkipped { length }))
+        self.state = ParserState::Message;
+        Ok(Some(ServerMessage::CutTextSkipped { length }))
     }
 
-    fn inside(&self, rect: Rect) -> Parsed<()> {
-        if Rect::new(0, 0, self.width, self.height).contains(&rect) {
-            return ControlFlow::Continue(());
+    fn copy_rect(&self, fields: &mut FieldReader<'_>, rect: Rect) -> Parsed<Option<Rectangle>> {
+        let from = (fields.u16()?, fields.u16()?);
+        self.check_inside(rect)?;
+        self.check_inside(Rect::new(from.0, from.1, rect.w, rect.h))?;
+        let copy = Rectangle::CopyRect { rect, from };
+        Ok((!rect.is_empty()).then_some(copy))
+    }
+
+    /// Parses Tight's JPEG subtype, the only one that is announced. A control byte that resets zlib
+    /// streams is refused as another subtype, since there are no streams.
+    fn jpeg(&self, fields: &mut FieldReader<'_>, rect: Rect) -> Parsed<Rectangle> {
+        self.check_inside(rect)?;
+        if rect.is_empty() {
+            return fail_update(ErrorKind::BadValue("JPEG rectangle"));
         }
-        fault(Fault::OutsideScreen {
+        let (width, limit) = (usize::from(rect.w), usize::from(MAX_JPEG_WIDTH));
+        in_update(ErrorKind::check("JPEG width", width, limit))?;
+        let (pixels, limit) = (rect.area(), self.limits.max_jpeg_pixels);
+        in_update(ErrorKind::check("number of JPEG pixels", pixels, limit))?;
+        if fields.u8()? != encoding::TIGHT_JPEG_CONTROL {
+            return fail_update(ErrorKind::BadValue("Tight subtype"));
+        }
+        let length = fields.compact_length()?;
+        if length == 0 {
+            return fail_update(ErrorKind::BadValue("JPEG length"));
+        }
+        let limit = self.limits.max_jpeg_bytes;
+        in_update(ErrorKind::check("JPEG length", length, limit))?;
+        let data = fields.bytes(length)?.to_vec();
+        Ok(Rectangle::Jpeg { rect, data })
+    }
+
+    /// Parses a pointer image; its rectangle's corner is the hotspot.
+    fn cursor(&self, fields: &mut FieldReader<'_>, rect: Rect) -> Parsed<Rectangle> {
+        let (width, height) = (rect.w, rect.h);
+        let limit = usize::from(self.limits.max_cursor);
+        let largest = usize::from(width.max(height));
+        in_update(ErrorKind::check("pointer image", largest, limit))?;
+        let pixels = rect.area() * self.format.bytes_per_pixel();
+        let mask = CursorImage::mask_stride(width) * usize::from(height);
+        Ok(Rectangle::Cursor(CursorImage {
+            hotspot: (rect.x, rect.y),
+            width,
+            height,
+            pixels: fields.bytes(pixels)?.to_vec(),
+            mask: fields.bytes(mask)?.to_vec(),
+        }))
+    }
+
+    fn desktop_size(&self, rect: Rect) -> Parsed<Rectangle> {
+        in_update(self.limits.check_size(rect.w, rect.h))?;
+        Ok(Rectangle::DesktopSize {
+            width: rect.w,
+            height: rect.h,
+        })
+    }
+
+    /// Parses ExtendedDesktopSize; its rectangle's corner is reason and status. After a refusal the other
+    /// fields mean nothing.
+    fn extended_desktop_size(&self, fields: &mut FieldReader<'_>, rect: Rect) -> Parsed<Rectangle> {
+        let count = fields.u8()?;
+        fields.skip(3)?;
+        let screens = fields.screens(count)?;
+        let refused = rect.y != 0;
+        if !refused {
+            in_update(self.limits.check_size(rect.w, rect.h))?;
+        }
+        Ok(Rectangle::ExtendedDesktopSize {
+            reason: rect.x,
+            status: rect.y,
+            width: if refused { self.width } else { rect.w },
+            height: if refused { self.height } else { rect.h },
+            screens,
+        })
+    }
+
+    fn check_inside(&self, rect: Rect) -> Parsed<()> {
+        if Rect::new(0, 0, self.width, self.height).contains(&rect) {
+            return Ok(());
+        }
+        fail_update(ErrorKind::OutsideScreen {
             x: rect.x,
             y: rect.y,
             w: rect.w,
@@ -226,87 +310,8 @@ impl ServerParser {
         })
     }
 
-    fn copy_rect(&self, fields: &mut Fields<'_>, rect: Rect) -> Parsed<Option<Rectangle>> {
-        let from = (wait(fields.u16())?, wait(fields.u16())?);
-        self.inside(rect)?;
-        self.inside(Rect::new(from.0, from.1, rect.w, rect.h))?;
-        let copy = Rectangle::CopyRect { rect, from };
-        ControlFlow::Continue((!rect.is_empty()).then_some(copy))
-    }
-
-    /// Tight's JPEG subtype, the only one that is announced; a control byte that resets zlib streams is
-    /// another one, since there are none.
-    fn jpeg(&self, fields: &mut Fields<'_>, rect: Rect) -> Parsed<Rectangle> {
-        self.inside(rect)?;
-        if rect.is_empty() {
-            return fault(Fault::BadValue("JPEG rectangle"));
-        }
-        let (width, limit) = (usize::from(rect.w), usize::from(MAX_JPEG_WIDTH));
-        checked(Fault::check("JPEG width", width, limit))?;
-        let (pixels, limit) = (rect.area(), self.limits.max_jpeg_pixels);
-        checked(Fault::check("number of JPEG pixels", pixels, limit))?;
-        if wait(fields.u8())? != encoding::TIGHT_JPEG {
-            return fault(Fault::BadValue("Tight subtype"));
-        }
-        let length = wait(fields.compact_length())?;
-        if length == 0 {
-            return fault(Fault::BadValue("JPEG length"));
-        }
-        checked(Fault::check("JPEG length", length, self.limits.max_jpeg))?;
-        let data = wait(fields.take(length))?.to_vec();
-        ControlFlow::Continue(Rectangle::Jpeg { rect, data })
-    }
-
-    /// The rectangle's corner is the hot spot.
-    fn cursor(&self, fields: &mut Fields<'_>, rect: Rect) -> Parsed<Rectangle> {
-        let (width, height) = (rect.w, rect.h);
-        let limit = usize::from(self.limits.max_cursor);
-        let largest = usize::from(width.max(height));
-        checked(Fault::check("pointer image", largest, limit))?;
-        let pixels = rect.area() * self.format.bytes_per_pixel();
-        let mask = CursorImage::mask_stride(width) * usize::from(height);
-        ControlFlow::Continue(Rectangle::Cursor(CursorImage {
-            hot: (rect.x, rect.y),
-            width,
-            height,
-            pixels: wait(fields.take(pixels))?.to_vec(),
-            mask: wait(fields.take(mask))?.to_vec(),
-        }))
-    }
-
-    fn desktop_size(&self, rect: Rect) -> Parsed<Rectangle> {
-        self.allowed(rect)?;
-        ControlFlow::Continue(Rectangle::DesktopSize {
-            width: rect.w,
-            height: rect.h,
-        })
-    }
-
-    /// The rectangle's corner is reason and status. After a refusal the other fields mean nothing.
-    fn desktop_layout(&self, fields: &mut Fields<'_>, rect: Rect) -> Parsed<Rectangle> {
-        let count = usize::from(wait(fields.u8())?);
-        wait(fields.skip(3))?;
-        let mut list = Fields::new(wait(fields.take(count * 16))?);
-        let screens = std::iter::from_fn(|| list.layout()).collect();
-        let refused = rect.y != 0;
-        if !refused {
-            self.allowed(rect)?;
-        }
-        ControlFlow::Continue(Rectangle::ExtendedDesktopSize {
-            reason: rect.x,
-            status: rect.y,
-            width: if refused { self.width } else { rect.w },
-            height: if refused { self.height } else { rect.h },
-            screens,
-        })
-    }
-
-    fn allowed(&self, rect: Rect) -> Parsed<()> {
-        checked(self.limits.check_size(rect.w, rect.h))
-    }
-
-    /// The size that the following rectangles must keep to.
-    fn follow(&mut self, rectangle: Option<&Rectangle>) {
+    /// Adopts a new screen size, which bounds the rectangles that follow.
+    fn follow_size(&mut self, rectangle: Option<&Rectangle>) {
         if let Some(
             Rectangle::DesktopSize { width, height }
             | Rectangle::ExtendedDesktopSize { width, height, .. },
@@ -317,49 +322,42 @@ impl ServerParser {
     }
 }
 
-/// Why there is no message: bytes are missing (`None`), or the server broke the protocol.
-type Stop = Option<ProtocolError>;
-type Parsed<T> = ControlFlow<Stop, T>;
+type Parsed<T> = Result<T, ParseError>;
 
-fn wait<T>(read: Option<T>) -> Parsed<T> {
-    read.map_or(ControlFlow::Break(None), ControlFlow::Continue)
+fn fail_update<T>(kind: ErrorKind) -> Parsed<T> {
+    Err(ParseError::server(MessageKind::Update, kind))
 }
 
-fn broken<T>(message: MessageKind, fault: Fault) -> Parsed<T> {
-    ControlFlow::Break(Some(ProtocolError::server(message, fault)))
+/// Attributes an error to the update.
+fn in_update(result: Result<(), ErrorKind>) -> Parsed<()> {
+    result.or_else(fail_update)
 }
 
-/// A fault inside an update.
-fn fault<T>(fault: Fault) -> Parsed<T> {
-    broken(MessageKind::Update, fault)
-}
-
-fn checked(result: Result<(), Fault>) -> Parsed<()> {
-    result.map_or_else(fault, ControlFlow::Continue)
-}
-
-fn cut_text(fields: &mut Fields<'_>, limits: &Limits) -> Parsed<(Option<ServerMessage>, Place)> {
-    wait(fields.skip(3))?;
-    let length = wait(fields.u32())?;
+/// Parses the header of a clipboard text, and the text unless it is above the limit.
+fn cut_text(
+    fields: &mut FieldReader<'_>,
+    limits: &Limits,
+) -> Parsed<(Option<ServerMessage>, ParserState)> {
+    fields.skip(3)?;
+    let length = fields.u32()?;
     if length >= 1 << 31 {
-        let extension = Fault::NotNegotiated("the extended clipboard");
-        return broken(MessageKind::CutText, extension);
+        let kind = ErrorKind::NotNegotiated("the extended clipboard");
+        return Err(ParseError::server(MessageKind::CutText, kind));
     }
     if length as usize > limits.max_cut_text {
         let left = length;
-        return ControlFlow::Continue((None, Place::Skipping { left, length }));
+        return Ok((None, ParserState::SkippedCutText { left, length }));
     }
-    let text = wait(fields.take(length as usize))?.to_vec();
-    ControlFlow::Continue((Some(ServerMessage::CutText(text)), Place::Message))
+    let text = fields.bytes(length as usize)?.to_vec();
+    Ok((Some(ServerMessage::CutText(text)), ParserState::Message))
 }
 
-fn fence(fields: &mut Fields<'_>, limits: &Limits) -> Parsed<ServerMessage> {
-    wait(fields.skip(3))?;
-    let flags = wait(fields.u32())?;
-    let length = usize::from(wait(fields.u8())?);
-    if let Err(fault) = Fault::check("payload", length, limits.max_fence) {
-        return broken(MessageKind::Fence, fault);
-    }
-    let payload = wait(fields.take(length))?.to_vec();
-    ControlFlow::Continue(ServerMessage::Fence { flags, payload })
+fn fence(fields: &mut FieldReader<'_>, limits: &Limits) -> Parsed<ServerMessage> {
+    fields.skip(3)?;
+    let flags = fields.u32()?;
+    let length = usize::from(fields.u8()?);
+    ErrorKind::check("payload", length, limits.max_fence_payload)
+        .map_err(|kind| ParseError::server(MessageKind::Fence, kind))?;
+    let payload = fields.bytes(length)?.to_vec();
+    Ok(ServerMessage::Fence { flags, payload })
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
 use etatuki_rfb::{
-    ClientHandshake, Culprit, Fault, Limits, MessageKind, PixelFormat, ProtocolError, Security,
-    ServerHandshake, ServerInit,
+    ClientHandshake, ClientInit, Culprit, ErrorKind, Limits, MessageKind, PixelFormat,
+    ProtocolError, Security, ServerHandshake, ServerInit,
 };
 use proptest::prelude::*;
 
@@ -30,52 +30,55 @@ fn password() -> Security {
     }
 }
 
-/// What VNC implementations answer to that challenge under that password (checked with OpenSSL's DES).
-const RIGHT_ANSWER: [u8; 16] = [
+/// Response of VNC implementations to that challenge under that password (checked with OpenSSL's DES).
+const CORRECT_RESPONSE: [u8; 16] = [
     0x7c, 0xf1, 0xa7, 0x2f, 0x79, 0x9d, 0x29, 0x8b, 0x07, 0x7f, 0x08, 0x31, 0xea, 0xff, 0xfe, 0xd7,
 ];
 
 type Outcome<T> = (Vec<u8>, Result<Option<T>, ProtocolError>);
 
-/// What a server says to these bytes, pushed in pieces.
-fn serve(security: Security, from_client: &[u8], piece: usize) -> Outcome<bool> {
+/// Returns the output and outcome of a server that is pushed these bytes in pieces.
+fn serve(security: Security, from_client: &[u8], piece: usize) -> Outcome<ClientInit> {
     let mut server = ServerHandshake::new(init(), security);
-    let mut said = server.output();
+    let mut sent = server.take_output();
     let mut outcome = Ok(None);
     for bytes in from_client.chunks(piece) {
         server.push(bytes);
         outcome = server.step();
-        said.extend(server.output());
+        sent.extend(server.take_output());
     }
-    (said, outcome)
+    (sent, outcome)
 }
 
-/// What a client says to these bytes.
+/// Returns the output and outcome of a client that is pushed these bytes in pieces.
 fn connect(from_server: &[u8], piece: usize) -> Outcome<ServerInit> {
     let mut client = ClientHandshake::new(Limits::default());
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     let mut outcome = Ok(None);
     for bytes in from_server.chunks(piece) {
         client.push(bytes);
         outcome = client.step();
-        said.extend(client.output());
+        sent.extend(client.take_output());
     }
-    (said, outcome)
+    (sent, outcome)
 }
 
-fn check_server(security: fn() -> Security, heard: &[&[u8]], said: &[&[u8]]) {
-    let heard = heard.concat();
+fn check_server(security: fn() -> Security, received: &[&[u8]], sent: &[&[u8]]) {
+    let received = received.concat();
     for piece in [1, 5, 100] {
-        let outcome = serve(security(), &heard, piece);
-        assert_eq!(outcome, (said.concat(), Ok(Some(true))));
+        let outcome = serve(security(), &received, piece);
+        assert_eq!(
+            outcome,
+            (sent.concat(), Ok(Some(ClientInit { shared: true })))
+        );
     }
 }
 
-fn check_client(heard: &[&[u8]], said: &[&[u8]]) {
-    let heard = heard.concat();
+fn check_client(received: &[&[u8]], sent: &[&[u8]]) {
+    let received = received.concat();
     for piece in [1, 5, 100] {
-        let outcome = connect(&heard, piece);
-        assert_eq!(outcome, (said.concat(), Ok(Some(init()))));
+        let outcome = connect(&received, piece);
+        assert_eq!(outcome, (sent.concat(), Ok(Some(init()))));
     }
 }
 
@@ -99,7 +102,7 @@ fn a_server_speaks_the_three_versions() {
 fn a_server_asks_for_the_password_in_the_three_versions() {
     let init = &server_init_bytes();
     let challenge = b"0123456789abcdef";
-    let (answer, shared) = (&RIGHT_ANSWER, &[1]);
+    let (answer, shared) = (&CORRECT_RESPONSE, &[1]);
     let types = &[1, 2];
     check_server(
         password,
@@ -132,27 +135,27 @@ fn what_follows_a_handshake_is_kept() {
     assert_eq!(client.into_rest(), [2, 2]);
     let mut server = ServerHandshake::new(init(), Security::None);
     server.push(&[V8, &[1, 0], &[9]].concat());
-    assert_eq!(server.step(), Ok(Some(false)));
+    assert_eq!(server.step(), Ok(Some(ClientInit { shared: false })));
     assert_eq!(server.into_rest(), [9]);
 }
 
-fn error(culprit: Culprit, message: MessageKind, fault: Fault) -> ProtocolError {
+fn error(culprit: Culprit, message: MessageKind, kind: ErrorKind) -> ProtocolError {
     ProtocolError {
         culprit,
         message,
-        fault,
+        kind,
     }
 }
 
-fn check_refusal(security: Security, heard: &[&[u8]], said: &[&[u8]], fault: Fault) {
-    let message = match fault {
-        Fault::BadValue(_) => MessageKind::Version,
+fn check_refusal(security: Security, received: &[&[u8]], sent: &[&[u8]], kind: ErrorKind) {
+    let message = match kind {
+        ErrorKind::BadValue(_) => MessageKind::Version,
         _ => MessageKind::Security,
     };
-    let expected = Err(error(Culprit::Client, message, fault));
+    let expected = Err(error(Culprit::Client, message, kind));
     assert_eq!(
-        serve(security, &heard.concat(), 3),
-        (said.concat(), expected)
+        serve(security, &received.concat(), 3),
+        (sent.concat(), expected)
     );
 }
 
@@ -165,21 +168,21 @@ fn a_server_refuses() {
         password(),
         &[V8, &[2], wrong],
         &[V8, &[1, 2], challenge, reason],
-        Fault::WrongPassword,
+        ErrorKind::WrongPassword,
     );
     check_refusal(
         password(),
         &[V7, &[2], wrong],
         &[V8, &[1, 2], challenge, &[0, 0, 0, 1]],
-        Fault::WrongPassword,
+        ErrorKind::WrongPassword,
     );
     check_refusal(
         password(),
         &[V8, &[1]],
         &[V8, &[1, 2], b"\0\0\0\x01\0\0\0\x15no such security type"],
-        Fault::NoCommonSecurity,
+        ErrorKind::NoCommonSecurity,
     );
-    let line = Fault::BadValue("version line");
+    let line = ErrorKind::BadValue("version line");
     check_refusal(Security::None, &[b"GET / HTTP/1"], &[V8], line.clone());
     check_refusal(Security::None, &[b"RFB 000.000\n"], &[V8], line);
 }
@@ -190,40 +193,40 @@ fn a_broken_server_handshake_stays_broken() {
     server.push(&[V8, &[2], &[7; 16]].concat());
     let first = server.step();
     assert!(first.is_err());
-    server.push(&[&RIGHT_ANSWER[..], &[1]].concat());
+    server.push(&[&CORRECT_RESPONSE[..], &[1]].concat());
     assert_eq!(server.step(), first);
 }
 
-fn check_server_error(heard: &[&[u8]], message: MessageKind, fault: Fault) {
-    let (_, outcome) = connect(&heard.concat(), 4);
-    assert_eq!(outcome, Err(error(Culprit::Server, message, fault)));
+fn check_server_error(received: &[&[u8]], message: MessageKind, kind: ErrorKind) {
+    let (_, outcome) = connect(&received.concat(), 4);
+    assert_eq!(outcome, Err(error(Culprit::Server, message, kind)));
 }
 
 #[test]
 fn a_client_hears_why_it_is_refused() {
     let reason = b"\0\0\0\x0bgo\x07away now";
-    let refused = || Fault::Refused("go away now".to_owned());
+    let refused = || ErrorKind::Refused("go away now".to_owned());
     let security = MessageKind::Security;
     check_server_error(&[V8, &[0], reason], security, refused());
     check_server_error(&[V7, &[0], reason], security, refused());
     check_server_error(&[V3, OK, reason], security, refused());
     let failed = &[0, 0, 0, 1];
     check_server_error(&[V8, &[1, 1], failed, reason], security, refused());
-    let large = Fault::TooLarge {
+    let large = ErrorKind::TooLarge {
         what: "reason",
         value: 4097,
         limit: 4096,
     };
     check_server_error(&[V8, &[0], &[0, 0, 0x10, 1]], security, large);
-    check_server_error(&[V8, &[2, 2, 19]], security, Fault::NoCommonSecurity);
-    check_server_error(&[V3, &[0, 0, 0, 2]], security, Fault::NoCommonSecurity);
+    check_server_error(&[V8, &[2, 2, 19]], security, ErrorKind::NoCommonSecurity);
+    check_server_error(&[V3, &[0, 0, 0, 2]], security, ErrorKind::NoCommonSecurity);
 }
 
 #[test]
 fn a_client_bounds_the_screen_and_the_name() {
     let mut init = server_init_bytes();
     init[0] = 0xff;
-    let width = Fault::TooLarge {
+    let width = ErrorKind::TooLarge {
         what: "screen width",
         value: 0xff80,
         limit: 16_384,
@@ -231,7 +234,7 @@ fn a_client_bounds_the_screen_and_the_name() {
     check_server_error(&[V8, &[1, 1], OK, &init], MessageKind::Init, width);
     let mut init = server_init_bytes();
     init[20] = 1;
-    let name = Fault::TooLarge {
+    let name = ErrorKind::TooLarge {
         what: "name",
         value: (1 << 24) + 7,
         limit: 4096,
@@ -268,7 +271,7 @@ fn a_server_init_is_parsed_alone() {
     }
     let followed = [&whole[..], b"more"].concat();
     assert_eq!(parse(&followed), Ok(Some((init(), whole.len()))));
-    let fault = |at: usize, byte: u8| {
+    let kind = |at: usize, byte: u8| {
         let mut bytes = whole.clone();
         bytes[at] = byte;
         let error = parse(&bytes).unwrap_err();
@@ -276,19 +279,22 @@ fn a_server_init_is_parsed_alone() {
             (error.culprit, error.message),
             (Culprit::Server, MessageKind::Init)
         );
-        error.fault
+        error.kind
     };
     // the height, the true-colour flag, the bits of a pixel, the name's length
     assert!(matches!(
-        fault(2, 0xff),
-        Fault::TooLarge {
+        kind(2, 0xff),
+        ErrorKind::TooLarge {
             what: "screen height",
             ..
         }
     ));
-    assert_eq!(fault(7, 0), Fault::NotNegotiated("a colour map"));
-    assert_eq!(fault(4, 24), Fault::BadValue("pixel format"));
-    assert!(matches!(fault(20, 1), Fault::TooLarge { what: "name", .. }));
+    assert_eq!(kind(7, 0), ErrorKind::NotNegotiated("a colour map"));
+    assert_eq!(kind(4, 24), ErrorKind::BadValue("pixel format"));
+    assert!(matches!(
+        kind(20, 1),
+        ErrorKind::TooLarge { what: "name", .. }
+    ));
 }
 
 #[test]
@@ -297,10 +303,10 @@ fn a_handshake_without_server_init_ends_with_the_clients_init() {
         let mut server = ServerHandshake::without_server_init(Security::None);
         server.push(b"RFB 003.008\n\x01");
         assert_eq!(server.step(), Ok(None));
-        assert_eq!(server.output(), b"RFB 003.008\n\x01\x01\0\0\0\0");
+        assert_eq!(server.take_output(), b"RFB 003.008\n\x01\x01\0\0\0\0");
         server.push(&[shared.into(), 99]);
-        assert_eq!(server.step(), Ok(Some(shared)));
-        assert_eq!(server.output(), b"");
+        assert_eq!(server.step(), Ok(Some(ClientInit { shared })));
+        assert_eq!(server.take_output(), b"");
         assert_eq!(server.into_rest(), [99]);
     }
 }

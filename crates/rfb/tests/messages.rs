@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
 use etatuki_rfb::{
-    ClientMessage, ClientParser, Culprit, CursorImage, Fault, Layout, Limits, MAX_JPEG_WIDTH,
-    MessageKind, PixelFormat, ProtocolError, Rect, Rectangle, ServerMessage, ServerParser, encode,
-    encoding,
+    ClientMessage, ClientParser, Culprit, CursorImage, ErrorKind, Limits, MAX_JPEG_WIDTH,
+    MessageKind, PixelFormat, PointerFormat, ProtocolError, Rect, Rectangle, ScreenLayout,
+    ServerMessage, ServerParser, encode, encoding,
 };
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn parse<M>(
 
 fn client(bytes: &[u8], pieces: &[usize]) -> (Vec<ClientMessage>, Option<ProtocolError>) {
     let mut parser = ClientParser::new(Limits::default());
-    parser.set_extended_pointer(true);
+    parser.set_pointer_format(PointerFormat::Extended);
     parse(bytes, pieces, |piece| {
         parser.push(piece);
         std::iter::from_fn(|| parser.next().transpose())
@@ -78,10 +78,10 @@ fn rects() -> impl Strategy<Value = Rect> {
     any::<[u16; 4]>().prop_map(|[x, y, w, h]| Rect { x, y, w, h })
 }
 
-fn layouts() -> impl Strategy<Value = Vec<Layout>> {
-    let layout = (any::<u32>(), rects(), any::<u32>());
-    let layout = layout.prop_map(|(id, rect, flags)| Layout { id, rect, flags });
-    prop::collection::vec(layout, 0..5)
+fn screens() -> impl Strategy<Value = Vec<ScreenLayout>> {
+    let screen = (any::<u32>(), rects(), any::<u32>());
+    let screen = screen.prop_map(|(id, rect, flags)| ScreenLayout { id, rect, flags });
+    prop::collection::vec(screen, 0..5)
 }
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -112,7 +112,7 @@ fn client_messages() -> impl Strategy<Value = ClientMessage> {
         (any::<u32>(), bytes(64)).prop_map(|(flags, payload)| M::Fence { flags, payload }),
         (any::<bool>(), rects())
             .prop_map(|(enable, rect)| M::EnableContinuousUpdates { enable, rect }),
-        (any::<u16>(), any::<u16>(), layouts()).prop_map(|(width, height, screens)| {
+        (any::<u16>(), any::<u16>(), screens()).prop_map(|(width, height, screens)| {
             M::SetDesktopSize {
                 width,
                 height,
@@ -158,7 +158,7 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
         (any::<[u16; 2]>(), 0..20u16, 0..20u16).prop_map(|([x, y], width, height)| {
             let mask = CursorImage::mask_stride(width) * usize::from(height);
             Rectangle::Cursor(CursorImage {
-                hot: (x, y),
+                hotspot: (x, y),
                 width,
                 height,
                 pixels: vec![7; usize::from(width) * usize::from(height) * 4],
@@ -170,7 +170,7 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
             width: WIDTH,
             height: HEIGHT
         }),
-        (0..3u16, layouts()).prop_map(|(reason, screens)| Rectangle::ExtendedDesktopSize {
+        (0..3u16, screens()).prop_map(|(reason, screens)| Rectangle::ExtendedDesktopSize {
             reason,
             status: 0,
             width: WIDTH,
@@ -231,7 +231,7 @@ fn encode_server(out: &mut Vec<u8>, messages: &[ServerMessage], last_rect: bool)
 fn encode_rectangle(out: &mut Vec<u8>, rectangle: &Rectangle) {
     match rectangle {
         Rectangle::Raw { rect, pixels } => {
-            encode::server::raw_head(out, *rect);
+            encode::server::raw_header(out, *rect);
             out.extend(pixels);
         }
         Rectangle::Jpeg { rect, data } => assert!(encode::server::jpeg(out, *rect, data)),
@@ -262,7 +262,7 @@ proptest! {
     ) {
         let mut bytes = Vec::new();
         for message in &messages {
-            encode::client::message(&mut bytes, message, true);
+            encode::client::message(&mut bytes, message, PointerFormat::Extended);
         }
         prop_assert_eq!(client(&bytes, &pieces), (messages, None));
     }
@@ -298,7 +298,7 @@ fn a_large_raw_rectangle_comes_in_bands() {
     let pixels: Vec<u8> = (0..rect.area() * 4).map(|i| (i % 251) as u8).collect();
     let mut bytes = Vec::new();
     encode::server::update_start(&mut bytes, Some(1));
-    encode::server::raw_head(&mut bytes, rect);
+    encode::server::raw_header(&mut bytes, rect);
     bytes.extend(&pixels);
     let (mut next_row, mut seen, mut bands) = (0, Vec::new(), 0);
     for piece in bytes.chunks(65_536) {
@@ -331,58 +331,62 @@ fn a_tools_long_clipboard_is_passed_over() {
     assert_eq!(server(&bytes, &[70_000]), (expected, None));
 }
 
-fn check_client_error(bytes: &[u8], message: MessageKind, fault: Fault) {
+fn check_client_error(bytes: &[u8], message: MessageKind, kind: ErrorKind) {
     let culprit = Culprit::Client;
     let error = ProtocolError {
         culprit,
         message,
-        fault,
+        kind,
     };
     assert_eq!(client(bytes, &[1]), (vec![], Some(error)));
 }
 
-fn check_server_error(bytes: &[u8], message: MessageKind, fault: Fault) {
+fn check_server_error(bytes: &[u8], message: MessageKind, kind: ErrorKind) {
     let (_, error) = server(bytes, &[1]);
     let culprit = Culprit::Server;
     let expected = ProtocolError {
         culprit,
         message,
-        fault,
+        kind,
     };
     assert_eq!(error, Some(expected));
 }
 
-fn too_large(what: &'static str, value: u64, limit: u64) -> Fault {
-    Fault::TooLarge { what, value, limit }
+fn too_large(what: &'static str, value: u64, limit: u64) -> ErrorKind {
+    ErrorKind::TooLarge { what, value, limit }
 }
 
 #[test]
 fn a_client_that_breaks_the_protocol_is_named() {
     use MessageKind as K;
-    check_client_error(&[7], K::Unknown(7), Fault::UnknownType);
-    check_client_error(&[255, 1], K::Qemu, Fault::UnknownType);
+    check_client_error(&[7], K::Unknown(7), ErrorKind::UnknownType);
+    check_client_error(&[255, 1], K::Qemu, ErrorKind::UnknownType);
     let text = too_large("clipboard text", (1 << 20) + 1, 1 << 20);
     check_client_error(&[6, 0, 0, 0, 0, 0x10, 0, 1], K::CutText, text);
     check_client_error(
         &[6, 0, 0, 0, 0xff, 0xff, 0xff, 0xfc],
         K::CutText,
-        Fault::NotNegotiated("the extended clipboard"),
+        ErrorKind::NotNegotiated("the extended clipboard"),
     );
     let encodings = too_large("number of encodings", 1025, 1024);
     check_client_error(&[2, 0, 4, 1], K::SetEncodings, encodings);
     let fence = too_large("payload", 65, 64);
     check_client_error(&[248, 0, 0, 0, 0, 0, 0, 0, 65], K::Fence, fence);
-    let buttons = Fault::BadValue("buttons");
+    let buttons = ErrorKind::BadValue("buttons");
     check_client_error(&[5, 0x80, 0, 0, 0, 0, 4], K::Pointer, buttons);
     let mut format = vec![0, 0, 0, 0, 24, 24, 0, 1];
     format.extend([0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0]);
-    check_client_error(&format, K::SetPixelFormat, Fault::BadValue("pixel format"));
+    check_client_error(
+        &format,
+        K::SetPixelFormat,
+        ErrorKind::BadValue("pixel format"),
+    );
     format[4] = 8;
     format[7] = 0;
     check_client_error(
         &format,
         K::SetPixelFormat,
-        Fault::NotNegotiated("a colour map"),
+        ErrorKind::NotNegotiated("a colour map"),
     );
 }
 
@@ -399,14 +403,14 @@ fn update_with(encoding: i32, rect: Rect, content: &[u8]) -> Vec<u8> {
 #[test]
 fn a_server_that_breaks_the_protocol_is_named() {
     use MessageKind as K;
-    check_server_error(&[7], K::Unknown(7), Fault::UnknownType);
-    let colours = Fault::NotNegotiated("a colour map");
+    check_server_error(&[7], K::Unknown(7), ErrorKind::UnknownType);
+    let colours = ErrorKind::NotNegotiated("a colour map");
     check_server_error(&[1], K::SetColourMap, colours);
-    let clipboard = Fault::NotNegotiated("the extended clipboard");
+    let clipboard = ErrorKind::NotNegotiated("the extended clipboard");
     check_server_error(&[3, 0, 0, 0, 0x80, 0, 0, 0], K::CutText, clipboard);
     let unknown = update_with(16, Rect::new(0, 0, 1, 1), &[]);
-    check_server_error(&unknown, K::Update, Fault::Encoding(16));
-    let outside = |x, y, w, h| Fault::OutsideScreen {
+    check_server_error(&unknown, K::Update, ErrorKind::Encoding(16));
+    let outside = |x, y, w, h| ErrorKind::OutsideScreen {
         x,
         y,
         w,
@@ -474,25 +478,25 @@ fn the_longest_jpeg_comes_whole_and_split_at_every_byte_of_its_head() {
 #[test]
 fn a_wrong_jpeg_is_named() {
     let small = Rect::new(0, 0, 2, 2);
-    let check = |rect, content: &[u8], fault| {
+    let check = |rect, content: &[u8], kind| {
         check_server_error(
             &update_with(encoding::TIGHT, rect, content),
             MessageKind::Update,
-            fault,
+            kind,
         );
     };
     // fill, PNG, a palette, plain pixels, and JPEG with a stream reset
     for subtype in [0x80, 0xa0, 0x50, 0x00, 0x91] {
-        check(small, &[subtype], Fault::BadValue("Tight subtype"));
+        check(small, &[subtype], ErrorKind::BadValue("Tight subtype"));
     }
-    check(small, &[0x90, 0], Fault::BadValue("JPEG length"));
+    check(small, &[0x90, 0], ErrorKind::BadValue("JPEG length"));
     check(
         Rect { h: 0, ..small },
         &[0x90],
-        Fault::BadValue("JPEG rectangle"),
+        ErrorKind::BadValue("JPEG rectangle"),
     );
     let (x, y, w, h, width, height) = (299, 0, 2, 2, WIDTH, HEIGHT);
-    let outside = Fault::OutsideScreen {
+    let outside = ErrorKind::OutsideScreen {
         x,
         y,
         w,
@@ -507,7 +511,7 @@ fn a_wrong_jpeg_is_named() {
         let content = [0x90, 0xff, 0xff, 0xff];
         parser.push(&update_with(encoding::TIGHT, rect, &content));
         assert_eq!(parser.next(), Ok(Some(ServerMessage::UpdateStart)));
-        parser.next().map_err(|error| error.fault)
+        parser.next().map_err(|error| error.kind)
     };
     let rect = Rect::new(0, 0, MAX_JPEG_WIDTH + 1, 1);
     let width = too_large("JPEG width", 2049, 2048);
@@ -516,7 +520,7 @@ fn a_wrong_jpeg_is_named() {
     let rect = Rect::new(0, 0, MAX_JPEG_WIDTH, 2049);
     assert_eq!(wide(Limits::default(), rect), Err(pixels));
     let limits = Limits {
-        max_jpeg: 1000,
+        max_jpeg_bytes: 1000,
         ..Limits::default()
     };
     let length = too_large("JPEG length", (1 << 22) - 1, 1000);
@@ -536,8 +540,8 @@ fn without_being_told_a_parser_takes_no_jpeg() {
     let mut parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WIDTH, HEIGHT);
     parser.push(&bytes);
     assert_eq!(parser.next(), Ok(Some(ServerMessage::UpdateStart)));
-    let fault = parser.next().map_err(|error| error.fault);
-    assert_eq!(fault, Err(Fault::Encoding(encoding::TIGHT)));
+    let kind = parser.next().map_err(|error| error.kind);
+    assert_eq!(kind, Err(ErrorKind::Encoding(encoding::TIGHT)));
 }
 
 #[test]
@@ -568,7 +572,7 @@ fn plain_pointer_events_keep_eight_buttons() {
         x: 3,
         y: 4,
     };
-    encode::client::message(&mut bytes, &pressed, false);
+    encode::client::message(&mut bytes, &pressed, PointerFormat::Standard);
     let mut parser = ClientParser::new(Limits::default());
     parser.push(&bytes);
     let expected = ClientMessage::Pointer {

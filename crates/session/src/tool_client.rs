@@ -4,8 +4,8 @@
 
 use etatuki_picture::{PictureError, Screen};
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, Limits, PixelFormat, ProtocolError, Rect, Rectangle,
-    ServerInit, ServerMessage, ServerParser, encode, encoding,
+    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, ProtocolError, Rect,
+    Rectangle, ServerInit, ServerMessage, ServerParser, encode, encoding,
 };
 
 use crate::gate::{BackendCapabilities, ServerCapabilities, ToolInput, from_latin1};
@@ -149,7 +149,7 @@ impl ToolClient {
             incremental: !open.whole,
             rect,
         };
-        encode::client::message(&mut self.out, &request, false);
+        encode::client::message(&mut self.out, &request, PointerFormat::Standard);
         open.asked = true;
         open.whole = false;
     }
@@ -181,7 +181,7 @@ impl ToolClient {
                     return Ok(None);
                 };
                 let stepped = greeting.step();
-                self.out.extend(greeting.output());
+                self.out.extend(greeting.take_output());
                 let Some(init) = stepped? else {
                     return Ok(None);
                 };
@@ -203,7 +203,7 @@ impl ToolClient {
             ClientMessage::SetEncodings(ENCODINGS.to_vec()),
         ];
         for message in first {
-            encode::client::message(&mut self.out, &message, false);
+            encode::client::message(&mut self.out, &message, PointerFormat::Standard);
         }
         let mut parser = ServerParser::new(
             Limits::default(),

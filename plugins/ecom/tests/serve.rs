@@ -13,8 +13,8 @@ use common::Xvfb;
 use etatuki_ecom::{Permissions, ServeError, Share, serve};
 use etatuki_rfb::encode::{client, fence_flags};
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, Rectangle, ServerMessage,
-    ServerParser, encoding,
+    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, Rectangle,
+    ServerMessage, ServerParser, encoding,
 };
 use etatuki_screen::{CancelToken, Clipboard};
 use x11rb::connection::Connection as _;
@@ -169,7 +169,7 @@ impl Viewer {
         let mut handshake = ClientHandshake::new(Limits::default());
         let init = loop {
             let step = handshake.step().expect("a handshake");
-            stream.write_all(&handshake.output()).expect("sent");
+            stream.write_all(&handshake.take_output()).expect("sent");
             if let Some(init) = step {
                 break init;
             }
@@ -207,7 +207,7 @@ impl Viewer {
 
     fn send(&mut self, message: &ClientMessage) {
         let mut out = Vec::new();
-        client::message(&mut out, message, false);
+        client::message(&mut out, message, PointerFormat::Standard);
         self.stream.write_all(&out).expect("sent");
     }
 
@@ -931,13 +931,13 @@ fn a_client_that_never_reads_does_no_harm() {
                 incremental: false,
                 rect,
             },
-            false,
+            PointerFormat::Standard,
         );
         let fence = ClientMessage::Fence {
             flags: fence_flags::REQUEST,
             payload: vec![7; 64],
         };
-        client::message(&mut flood, &fence, false);
+        client::message(&mut flood, &fence, PointerFormat::Standard);
     }
     // Until the server no longer reads.
     while fixture.viewer.stream.write_all(&flood).is_ok() {}

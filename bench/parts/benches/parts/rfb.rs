@@ -2,7 +2,7 @@
 
 use criterion::Criterion;
 use etatuki_rfb::encode::{client, server};
-use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, ServerParser};
+use etatuki_rfb::{ClientMessage, PointerFormat, ClientParser, Limits, PixelFormat, ServerParser};
 use std::hint::black_box;
 
 use crate::scenes::Scene;
@@ -40,7 +40,7 @@ pub(crate) fn client(criterion: &mut Criterion) {
         ClientMessage::Pointer { buttons, x, y },
         ClientMessage::Key { down, keysym },
     ] {
-        client::message(&mut input, &message, false);
+        client::message(&mut input, &message, PointerFormat::Standard);
     }
     let mut parser = ClientParser::new(Limits::default());
     criterion.bench_function("rfb: pointer and key parsed", |bencher| {

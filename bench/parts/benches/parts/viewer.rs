@@ -74,7 +74,7 @@ impl Viewer {
     fn takes(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::Fence { flags, payload } => {
-                let flags = flags & fence_flags::KNOWN;
+                let flags = flags & fence_flags::SUPPORTED;
                 let answered = self.updater.client_fence(flags, &payload, self.now);
                 answered.unwrap();
             }

@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use etatuki_rfb::{
-    ClientMessage, Limits, PixelFormat, ProtocolError, Rect, ServerInit, ServerMessage,
-    ServerParser,
+    ClientMessage, Limits, PixelFormat, PointerFormat, ProtocolError, Rect, ServerInit,
+    ServerMessage, ServerParser,
     encode::{self, fence_flags},
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -299,7 +299,7 @@ impl ViewerHub {
         }
         let mut bytes = Vec::new();
         let answer = viewer_session::answer(flags, payload.to_vec());
-        encode::client::message(&mut bytes, &answer, false);
+        encode::client::message(&mut bytes, &answer, PointerFormat::Standard);
         self.input.try_send(bytes).map_err(|_| PictureError::Stuck)
     }
 

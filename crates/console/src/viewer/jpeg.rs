@@ -6,7 +6,7 @@
 //! bounds the memory. The decoder is in Rust.
 
 use etatuki_rfb::{
-    Culprit, Fault, MessageKind, ProtocolError, Rect, Rectangle, ServerMessage, ServerParser,
+    Culprit, ErrorKind, MessageKind, ProtocolError, Rect, Rectangle, ServerMessage, ServerParser,
 };
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
@@ -57,9 +57,9 @@ impl PictureParser {
         Ok(Some(ServerMessage::Rectangle(self.band())))
     }
 
-    fn decode(&mut self, rect: Rect, file: &[u8]) -> Result<(), Fault> {
+    fn decode(&mut self, rect: Rect, file: &[u8]) -> Result<(), ErrorKind> {
         if size_in(file)? != (rect.w, rect.h) {
-            return Err(Fault::BadValue("JPEG size"));
+            return Err(ErrorKind::BadValue("JPEG size"));
         }
         // Not in our own order, for which the decoder has no SIMD.
         let options = DecoderOptions::default()
@@ -71,7 +71,7 @@ impl PictureParser {
         // A scan that ends early may leave some as they were: pixels that the same side sent before.
         self.pixels.resize(rect.area() * 4, 0);
         let decoded = decoder.decode_into(&mut self.pixels);
-        decoded.map_err(|_| Fault::BadValue("JPEG data"))
+        decoded.map_err(|_| ErrorKind::BadValue("JPEG data"))
     }
 
     /// The next rows in our own order, with a fourth byte of 0. There must be some.
@@ -99,18 +99,18 @@ mod marker {
     pub(super) const JFIF: u8 = 0xe0;
 }
 
-fn broken(fault: Fault) -> ProtocolError {
+fn broken(kind: ErrorKind) -> ProtocolError {
     ProtocolError {
         culprit: Culprit::Server,
         message: MessageKind::Update,
-        fault,
+        kind,
     }
 }
 
 /// Columns and rows of a file that is as plain as ours are (ITU-T T.81, annex B): JFIF's mark, tables, a
 /// baseline frame of three components, one scan without restarts, and then nothing.
-fn size_in(file: &[u8]) -> Result<(u16, u16), Fault> {
-    const KIND: Fault = Fault::BadValue("kind of JPEG");
+fn size_in(file: &[u8]) -> Result<(u16, u16), ErrorKind> {
+    const KIND: ErrorKind = ErrorKind::BadValue("kind of JPEG");
     const COMPONENTS: u8 = 3;
     let mut size = None;
     let mut rest = file.strip_prefix(&[0xff, 0xd8]).ok_or(KIND)?;

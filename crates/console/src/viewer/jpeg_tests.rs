@@ -2,7 +2,7 @@
 
 use etatuki_picture::JpegEncoder;
 use etatuki_rfb::{
-    ClientMessage, Fault, Limits, PixelFormat, ProtocolError, Rect, Rectangle, ServerInit,
+    ClientMessage, ErrorKind, Limits, PixelFormat, ProtocolError, Rect, Rectangle, ServerInit,
     ServerMessage, ServerParser, encode, encoding,
 };
 use zune_jpeg::JpegDecoder;
@@ -179,7 +179,7 @@ fn a_large_jpeg_comes_in_bands_and_the_next_message_after_it() {
 
 fn check(rect: Rect, file: &[u8], expected: &'static str) {
     let error = parse(&update(rect, file)).unwrap_err();
-    assert_eq!(error.fault, Fault::BadValue(expected));
+    assert_eq!(error.kind, ErrorKind::BadValue(expected));
     let told = format!("the server broke the protocol in FramebufferUpdate: bad {expected}");
     assert_eq!(error.to_string(), told);
 }

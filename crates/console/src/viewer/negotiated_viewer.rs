@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use etatuki_rfb::{
-    CursorImage, Layout, PixelFormat, Rect, Rectangle, encode::server, encoding, translate,
+    CursorImage, PixelFormat, Rect, Rectangle, ScreenLayout, convert_pixels, encode::server,
+    encoding,
 };
 
 use super::RemoteDesktop;
@@ -73,8 +74,8 @@ impl NegotiatedViewer {
     ) -> Result<u16, CannotResize> {
         Ok(match rectangle {
             Rectangle::Raw { rect, pixels } => {
-                server::raw_head(out, *rect);
-                translate(pixels, &self.format, out);
+                server::raw_header(out, *rect);
+                convert_pixels(pixels, &self.format, out);
                 1
             }
             // Pixels by now: what reads the link decodes it.
@@ -111,7 +112,7 @@ impl NegotiatedViewer {
             pixels: Vec::new(),
             ..cursor.clone()
         };
-        translate(&cursor.pixels, &self.format, &mut translated.pixels);
+        convert_pixels(&cursor.pixels, &self.format, &mut translated.pixels);
         server::cursor(out, &translated);
         1
     }
@@ -129,7 +130,7 @@ impl NegotiatedViewer {
         &mut self,
         (reason, status): (u16, u16),
         size: (u16, u16),
-        screens: &[Layout],
+        screens: &[ScreenLayout],
         out: &mut Vec<u8>,
     ) -> Result<u16, CannotResize> {
         if self.has(encoding::EXTENDED_DESKTOP_SIZE) {
@@ -152,7 +153,7 @@ impl NegotiatedViewer {
         }
         if self.has(encoding::EXTENDED_DESKTOP_SIZE) {
             let (w, h) = size;
-            let screen = Layout {
+            let screen = ScreenLayout {
                 id: 0,
                 rect: Rect::new(0, 0, w, h),
                 flags: 0,
@@ -167,7 +168,7 @@ impl NegotiatedViewer {
         Ok(1)
     }
 
-    fn put_size(&mut self, size: (u16, u16), screens: &[Layout], out: &mut Vec<u8>) -> u16 {
+    fn put_size(&mut self, size: (u16, u16), screens: &[ScreenLayout], out: &mut Vec<u8>) -> u16 {
         server::extended_desktop_size(out, 0, 0, size, screens);
         self.size = size;
         1

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use etatuki_rfb::{CursorImage, Layout, Rect, Rectangle, ServerInit, ServerMessage};
+use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, ServerInit, ServerMessage};
 
 /// The customer's screen, but for its pixels.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct RemoteDesktop {
     /// Columns and rows.
     pub(crate) size: (u16, u16),
     /// The screens in it, once they were told.
-    pub(crate) layout: Option<Vec<Layout>>,
+    pub(crate) layout: Option<Vec<ScreenLayout>>,
     /// The pointer's shape, once it was told.
     pub(crate) cursor: Option<CursorImage>,
     /// Where the customer moved the pointer to last, once it was told.

@@ -3,7 +3,8 @@
 use std::{io, time::Duration};
 
 use etatuki_rfb::{
-    ClientParser, Limits, PixelFormat, ProtocolError, Security, ServerHandshake, ServerInit, encode,
+    ClientParser, Limits, PixelFormat, PointerFormat, ProtocolError, Security, ServerHandshake,
+    ServerInit, encode,
 };
 use tokio::time::timeout;
 
@@ -93,7 +94,7 @@ async fn let_in<R: Source, W: Sink>(
     let mut handshake = ServerHandshake::new(placeholder, security);
     loop {
         let step = handshake.step();
-        let mut output = handshake.output();
+        let mut output = handshake.take_output();
         if let Ok(Some(_shared)) = step {
             let kept = output
                 .strip_suffix(&last[..])
@@ -129,10 +130,10 @@ async fn both_ways<R: Source, W: Sink>(
         let mut parser = ClientParser::new(Limits::default());
         parser.push(rest);
         loop {
-            parser.set_extended_pointer(place.extended_pointer());
+            parser.set_pointer_format(PointerFormat::negotiated(place.extended_pointer()));
             while let Some(message) = parser.next()? {
                 place.take_in(message).await?;
-                parser.set_extended_pointer(place.extended_pointer());
+                parser.set_pointer_format(PointerFormat::negotiated(place.extended_pointer()));
             }
             match source.read().await {
                 Ok(Some(bytes)) => parser.push(&bytes),

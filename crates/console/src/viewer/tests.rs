@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use etatuki_rfb::{
-    ClientMessage, ClientParser, CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle,
+    ClientMessage, ClientParser, CursorImage, Limits, PixelFormat, Rect, Rectangle, ScreenLayout,
     Security, ServerInit, ServerMessage, ServerParser,
     encode::{self, fence_flags},
     encoding,
@@ -193,7 +193,7 @@ fn the_pixel_format_is_ours_to_translate() {
     assert!(actions.to_link.is_empty() && actions.to_viewer.is_empty());
     let rect = Rect::new(5, 6, 2, 1);
     let cursor = |pixels: Vec<u8>| CursorImage {
-        hot: (0, 0),
+        hotspot: (0, 0),
         width: 1,
         height: 1,
         pixels,
@@ -271,13 +271,13 @@ fn a_new_viewer_gets_the_whole_picture_and_nothing_before() {
 fn what_an_earlier_viewer_was_told_a_later_one_is_told_too() {
     let mut remote_desktop = remote_desktop();
     let cursor = CursorImage {
-        hot: (0, 0),
+        hotspot: (0, 0),
         width: 1,
         height: 1,
         pixels: vec![1, 2, 3, 0],
         mask: vec![0x80],
     };
-    let screens = vec![Layout {
+    let screens = vec![ScreenLayout {
         id: 3,
         rect: Rect::new(0, 0, 50, 30),
         flags: 0,
@@ -373,7 +373,7 @@ fn screens_are_known_from_left_to_right() {
     )];
     assert_eq!(remote_desktop.screens(), all);
     let (left, right) = (Rect::new(0, 0, 20, 30), Rect::new(20, 0, 30, 30));
-    let screen = |id, rect| Layout { id, rect, flags: 0 };
+    let screen = |id, rect| ScreenLayout { id, rect, flags: 0 };
     remote_desktop.learn(&ServerMessage::Rectangle(Rectangle::ExtendedDesktopSize {
         reason: 0,
         status: 0,
@@ -397,7 +397,7 @@ fn sizes_are_told_in_the_way_that_the_viewer_knows() {
         width: 50,
         height: 30,
     };
-    let one_screen = vec![Layout {
+    let one_screen = vec![ScreenLayout {
         id: 0,
         rect: Rect::new(0, 0, 50, 30),
         flags: 0,
@@ -469,7 +469,7 @@ fn a_size_that_changed_before_the_first_request_is_told_first() {
 fn input_goes_nowhere_without_control() {
     let remote_desktop = remote_desktop();
     let mut session = listening(&remote_desktop, &[0]);
-    let screens = vec![Layout {
+    let screens = vec![ScreenLayout {
         id: 0,
         rect: Rect::new(0, 0, 9, 9),
         flags: 0,

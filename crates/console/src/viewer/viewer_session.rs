@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use etatuki_rfb::{
-    ClientMessage, PixelFormat, Rect, Rectangle, ServerMessage,
+    ClientMessage, PixelFormat, PointerFormat, Rect, Rectangle, ServerMessage,
     encode::{self, fence_flags},
     encoding,
 };
@@ -340,7 +340,7 @@ impl ViewerSession {
     fn fence(&mut self, flags: u32, payload: &[u8]) {
         if flags & fence_flags::REQUEST != 0 {
             let out = self.write_buffer.messages();
-            encode::server::fence(out, flags & fence_flags::KNOWN, payload);
+            encode::server::fence(out, flags & fence_flags::SUPPORTED, payload);
             return;
         }
         let answered = |number: &u32| number.to_be_bytes() == payload;
@@ -401,7 +401,7 @@ impl ViewerSession {
                 .take()
                 .unwrap_or(self.negotiated_viewer.format);
         } else {
-            encode::server::update_count(&mut self.update, self.rectangles);
+            encode::server::set_rectangle_count(&mut self.update, self.rectangles);
             self.write_buffer.update(&mut self.update);
             self.waiting = false;
             self.wants = false;
@@ -415,7 +415,11 @@ impl ViewerSession {
 
 impl Actions {
     fn pass(&mut self, message: &ClientMessage, extended_pointer: bool) {
-        encode::client::message(&mut self.to_link, message, extended_pointer);
+        encode::client::message(
+            &mut self.to_link,
+            message,
+            PointerFormat::negotiated(extended_pointer),
+        );
     }
 }
 
@@ -441,7 +445,7 @@ fn whole((w, h): (u16, u16)) -> Rect {
 /// The answer to a fence of the customer's side.
 pub(crate) fn answer(flags: u32, payload: Vec<u8>) -> ClientMessage {
     ClientMessage::Fence {
-        flags: flags & fence_flags::KNOWN,
+        flags: flags & fence_flags::SUPPORTED,
         payload,
     }
 }

@@ -11,7 +11,7 @@ pub(crate) mod desk;
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{
-    CursorImage, Layout, Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser,
+    CursorImage, Limits, PixelFormat, Rect, Rectangle, ScreenLayout, ServerMessage, ServerParser,
 };
 use std::time::Duration;
 use zune_jpeg::JpegDecoder;
@@ -44,7 +44,7 @@ pub(crate) struct Client {
     /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
     pub(crate) sizes: Vec<[u16; 4]>,
     /// The screens that were told last.
-    pub(crate) layout: Vec<Layout>,
+    pub(crate) layout: Vec<ScreenLayout>,
     /// Sizes and pixels in one update: what no update may have.
     pub(crate) mixed: bool,
 }
@@ -107,7 +107,7 @@ impl Client {
                     }
                     ServerMessage::Fence { flags, payload } => {
                         if flags & fence_flags::REQUEST != 0 {
-                            self.asked.push((flags & fence_flags::KNOWN, payload));
+                            self.asked.push((flags & fence_flags::SUPPORTED, payload));
                         } else {
                             self.answers.push((flags, payload));
                         }

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 
 use etatuki_backend_api::raw;
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, Rectangle, ServerInit,
-    ServerMessage, ServerParser, encode,
+    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, Rectangle,
+    ServerInit, ServerMessage, ServerParser, encode,
 };
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -144,7 +144,7 @@ impl Viewer {
                     Ok(Some(init)) => return Some(Ok(init)),
                     Ok(None) => {}
                 }
-                if !wire.send(&handshake.output()) {
+                if !wire.send(&handshake.take_output()) {
                     return Some(failed("the plugin ended the stream in the handshake"));
                 }
                 match wire.read(&mut buffer) {
@@ -218,7 +218,7 @@ impl Viewer {
     /// Sends one message.
     pub(super) fn say(&self, message: &ClientMessage) -> Outcome<()> {
         let mut bytes = Vec::new();
-        encode::client::message(&mut bytes, message, false);
+        encode::client::message(&mut bytes, message, PointerFormat::Standard);
         ensure(self.wire.send(&bytes), || {
             "the plugin ended the stream, or doesn't read what comes on it".into()
         })
@@ -286,7 +286,7 @@ impl Viewer {
             rect: self.all(),
         };
         for _ in 0..times {
-            encode::client::message(&mut bytes, &request, false);
+            encode::client::message(&mut bytes, &request, PointerFormat::Standard);
         }
         ensure(self.wire.offer(&bytes), || {
             "the plugin ended the stream".into()

@@ -1,12 +1,12 @@
-//! What a client sends after the handshake.
+//! Encoder of the messages that a client sends after the handshake.
 
-use super::{put_layouts, put_rect};
-use crate::{ClientMessage, Layout};
+use super::{put_rect, put_screens};
+use crate::{ClientMessage, PointerFormat, ScreenLayout};
 
-/// Appends one message. `extended_pointer`: the server has said that it understands pointer events
-/// with nine buttons; otherwise the buttons above the eighth are left out. What doesn't fit its
-/// length field (65,535 encodings, 2 GiB of text, 64 bytes of payload, 255 screens) is cut off.
-pub fn message(out: &mut Vec<u8>, message: &ClientMessage, extended_pointer: bool) {
+/// Appends one message. In [`PointerFormat::Standard`], buttons above the eighth are left out. Lists and
+/// texts above the limit of their length field (65,535 encodings, 2 GiB of text, 64 bytes of payload, 255
+/// screens) are cut off.
+pub fn message(out: &mut Vec<u8>, message: &ClientMessage, pointer_format: PointerFormat) {
     match message {
         ClientMessage::SetPixelFormat(format) => {
             out.extend([0; 4]);
@@ -31,7 +31,7 @@ pub fn message(out: &mut Vec<u8>, message: &ClientMessage, extended_pointer: boo
             out.extend(keycode.to_be_bytes());
         }
         ClientMessage::Pointer { buttons, x, y } => {
-            pointer(out, *buttons, (*x, *y), extended_pointer);
+            pointer(out, *buttons, (*x, *y), pointer_format);
         }
         ClientMessage::CutText(text) => super::cut_text(out, 6, text),
         ClientMessage::Fence { flags, payload } => super::fence(out, *flags, payload),
@@ -56,13 +56,13 @@ fn set_encodings(out: &mut Vec<u8>, encodings: &[i32]) {
     }
 }
 
-/// In the extended form bit 7 is its mark, and the buttons from the eighth on have a byte of their
-/// own. A server that understands that form may take bit 7 for the mark at any time, so that the
-/// plain form must not be used for the eighth button then.
-fn pointer(out: &mut Vec<u8>, buttons: u16, (x, y): (u16, u16), extended: bool) {
+/// Appends a pointer event. In the extended format a set bit 7 is the mark, and the buttons from the
+/// eighth on have a byte of their own. A server that understands this format may read bit 7 as the mark
+/// at any time, so the eighth button must not go in the standard format then.
+fn pointer(out: &mut Vec<u8>, buttons: u16, (x, y): (u16, u16), format: PointerFormat) {
     let high = (buttons >> 7) as u8 & 0x03;
-    let longer = extended && high != 0;
-    let low = if longer {
+    let has_high_byte = format == PointerFormat::Extended && high != 0;
+    let low = if has_high_byte {
         buttons as u8 | 0x80
     } else {
         buttons as u8
@@ -70,16 +70,16 @@ fn pointer(out: &mut Vec<u8>, buttons: u16, (x, y): (u16, u16), extended: bool) 
     out.extend([5, low]);
     out.extend(x.to_be_bytes());
     out.extend(y.to_be_bytes());
-    if longer {
+    if has_high_byte {
         out.push(high);
     }
 }
 
-fn set_desktop_size(out: &mut Vec<u8>, (width, height): (u16, u16), screens: &[Layout]) {
+fn set_desktop_size(out: &mut Vec<u8>, (width, height): (u16, u16), screens: &[ScreenLayout]) {
     let screens = &screens[..screens.len().min(255)];
     out.extend([251, 0]);
     out.extend(width.to_be_bytes());
     out.extend(height.to_be_bytes());
     out.extend([screens.len() as u8, 0]);
-    put_layouts(out, screens);
+    put_screens(out, screens);
 }

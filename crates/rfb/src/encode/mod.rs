@@ -1,22 +1,22 @@
-//! Messages to bytes, appended to a `Vec<u8>`: what a client sends and what a server sends.
+//! Encoders: messages of either side, appended to a `Vec<u8>`.
 
 pub mod client;
 pub mod server;
 
-use crate::{Layout, Rect};
+use crate::{Rect, ScreenLayout};
 
 /// Flags of a Fence message.
 pub mod fence_flags {
-    /// Everything before the fence is done before it is answered.
+    /// Everything before the fence is done before the response.
     pub const BLOCK_BEFORE: u32 = 1;
-    /// Nothing after the fence is begun before it is answered.
+    /// Nothing after the fence is begun before the response.
     pub const BLOCK_AFTER: u32 = 2;
-    /// The message after the fence takes effect exactly at the answer.
+    /// The message after the fence takes effect exactly at the response.
     pub const SYNC_NEXT: u32 = 4;
-    /// Set in a question, clear in an answer.
+    /// Set in a request, clear in a response.
     pub const REQUEST: u32 = 1 << 31;
-    /// The flags that we understand, without [`REQUEST`].
-    pub const KNOWN: u32 = BLOCK_BEFORE | BLOCK_AFTER | SYNC_NEXT;
+    /// Flags that a response may repeat: those above without [`REQUEST`].
+    pub const SUPPORTED: u32 = BLOCK_BEFORE | BLOCK_AFTER | SYNC_NEXT;
 }
 
 fn put_rect(out: &mut Vec<u8>, rect: Rect) {
@@ -25,7 +25,7 @@ fn put_rect(out: &mut Vec<u8>, rect: Rect) {
     }
 }
 
-fn put_layouts(out: &mut Vec<u8>, screens: &[Layout]) {
+fn put_screens(out: &mut Vec<u8>, screens: &[ScreenLayout]) {
     for screen in screens {
         out.extend(screen.id.to_be_bytes());
         put_rect(out, screen.rect);

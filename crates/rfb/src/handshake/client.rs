@@ -1,186 +1,190 @@
 //! The client's side of the handshake: versions 3.3, 3.7 and 3.8, security None.
 //!
 //! ```text
-//! Version ─3.7, 3.8─▶ Choice ─3.8─▶ Result ─▶ Init ─▶ Done
-//!    │                  │ └───3.7─────│─────────▲
-//!    └────3.3─▶ Decided ─│────────────│─────────┘      (any may end in Reason ─▶ refused)
+//! Version ─3.7, 3.8─▶ SecurityTypes ─3.8─▶ SecurityResult ─▶ ServerInit ─▶ Done
+//!    │                   │     └───────3.7──────│──────────────▲
+//!    └────3.3─▶ SecurityType ───────────────────│──────────────┘
+//!
+//! A refusal leads from SecurityTypes, SecurityType or SecurityResult to FailureReason, then to Failed.
 //! ```
 
-use super::{SECURITY_NONE, ServerInit, Version, clean};
-use crate::error::{Fault, MessageKind};
-use crate::input::{Fields, Input};
+use super::{SECURITY_NONE, ServerInit, Version, sanitize};
+use crate::error::{ErrorKind, MessageKind};
+use crate::field_reader::{FieldReader, ParseError};
+use crate::receive_buffer::ReceiveBuffer;
 use crate::{Limits, ProtocolError};
-use std::ops::ControlFlow;
 
 /// Opens a connection to a server.
 #[derive(Debug)]
 pub struct ClientHandshake {
     limits: Limits,
-    input: Input,
+    buffer: ReceiveBuffer,
     output: Vec<u8>,
     state: State,
 }
 
+/// Message that is awaited, or the end.
 #[derive(Debug)]
 enum State {
-    /// The server's greeting is awaited.
+    /// ProtocolVersion.
     Version,
-    /// 3.3: the server's decision.
-    Decided,
-    /// The list to choose from.
-    Choice(Version),
-    /// 3.8: whether the choice was fine.
-    Result,
-    /// Why we are refused.
-    Reason,
+    /// The security type that a server of 3.3 decided on.
+    SecurityType,
+    /// The list of security types to choose from.
+    SecurityTypes(Version),
+    /// SecurityResult (3.8).
+    SecurityResult,
+    /// The reason why the server refuses us.
+    FailureReason,
     /// ServerInit.
-    Init,
+    ServerInit,
     Done(ServerInit),
-    Broken(ProtocolError),
+    Failed(ProtocolError),
 }
 
-/// Why there is no next state: bytes are missing (`None`), or the server broke the protocol.
-type Step = ControlFlow<Option<ProtocolError>, State>;
+/// The next state, or why there is none yet.
+type Transition = Result<State, ParseError>;
 
 impl ClientHandshake {
-    /// A client that waits for the server's greeting; it will ask for a shared session.
+    /// Returns a client that waits for the server's version. It will ask for a shared session.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            input: Input::default(),
+            buffer: ReceiveBuffer::default(),
             output: Vec::new(),
             state: State::Version,
         }
     }
 
-    /// More bytes from the server. Call [`step`](Self::step) before you push again.
+    /// Appends bytes from the server. Call [`step`](Self::step) before the next push.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Broken(_)) {
-            self.input.push(bytes);
+        if !matches!(self.state, State::Failed(_)) {
+            self.buffer.push(bytes);
         }
     }
 
-    /// Goes on as far as the bytes reach; `Some` when it is done. Take [`output`](Self::output) after
-    /// every call.
+    /// Advances as far as the bytes reach; returns ServerInit when the handshake is done. Send
+    /// [`take_output`](Self::take_output) after every call.
     ///
     /// # Errors
-    /// The server broke the protocol or refused; the same error comes back from then on.
+    /// The server broke the protocol or refused us; every later call returns the same error.
     pub fn step(&mut self) -> Result<Option<ServerInit>, ProtocolError> {
         loop {
             match &self.state {
                 State::Done(init) => return Ok(Some(init.clone())),
-                State::Broken(error) => return Err(error.clone()),
+                State::Failed(error) => return Err(error.clone()),
                 _ => {}
             }
             match self.advance() {
-                ControlFlow::Continue(state) => self.state = state,
-                ControlFlow::Break(None) => return Ok(None),
-                ControlFlow::Break(Some(error)) => self.state = State::Broken(error),
+                Ok(state) => self.state = state,
+                Err(ParseError::Incomplete) => return Ok(None),
+                Err(ParseError::Protocol(error)) => self.state = State::Failed(error),
             }
         }
     }
 
-    /// Bytes to send to the server now.
+    /// Returns the bytes to send to the server now.
     #[must_use]
-    pub fn output(&mut self) -> Vec<u8> {
+    pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    /// Bytes that came after the handshake: the first ones for [`ServerParser`](crate::ServerParser).
+    /// Returns the bytes that came after the handshake: the first ones for
+    /// [`ServerParser`](crate::ServerParser).
     #[must_use]
     pub fn into_rest(self) -> Vec<u8> {
-        self.input.into_rest()
+        self.buffer.into_rest()
     }
 
-    fn advance(&mut self) -> Step {
-        let mut fields = Fields::new(self.input.bytes());
+    fn advance(&mut self) -> Transition {
+        let mut fields = FieldReader::new(self.buffer.bytes());
         let output = &mut self.output;
         let state = match self.state {
             State::Version => version(&mut fields, output),
-            State::Decided => decided(&mut fields, output),
-            State::Choice(version) => choice(&mut fields, version, output),
-            State::Result => result(&mut fields, output),
-            State::Reason => reason(&mut fields, &self.limits),
-            State::Init => init(&mut fields, &self.limits),
-            State::Done(_) | State::Broken(_) => ControlFlow::Break(None),
+            State::SecurityType => security_type(&mut fields, output),
+            State::SecurityTypes(version) => security_types(&mut fields, version, output),
+            State::SecurityResult => security_result(&mut fields, output),
+            State::FailureReason => failure_reason(&mut fields, &self.limits),
+            State::ServerInit => server_init(&mut fields, &self.limits),
+            State::Done(_) | State::Failed(_) => Err(ParseError::Incomplete),
         }?;
-        let used = fields.read();
-        self.input.consume(used);
-        ControlFlow::Continue(state)
+        let length = fields.position();
+        self.buffer.consume(length);
+        Ok(state)
     }
 }
 
-fn wait<T>(read: Option<T>) -> ControlFlow<Option<ProtocolError>, T> {
-    read.map_or(ControlFlow::Break(None), ControlFlow::Continue)
+fn fail(message: MessageKind, kind: ErrorKind) -> Transition {
+    Err(ParseError::server(message, kind))
 }
 
-fn broken(message: MessageKind, fault: Fault) -> Step {
-    ControlFlow::Break(Some(ProtocolError::server(message, fault)))
-}
-
-fn version(fields: &mut Fields<'_>, output: &mut Vec<u8>) -> Step {
-    match Version::read(&wait(fields.array())?) {
+fn version(fields: &mut FieldReader<'_>, output: &mut Vec<u8>) -> Transition {
+    match Version::parse(&fields.array()?) {
         Ok(version) => {
             output.extend(version.line());
-            ControlFlow::Continue(if version == Version::V3 {
-                State::Decided
+            Ok(if version == Version::V3_3 {
+                State::SecurityType
             } else {
-                State::Choice(version)
+                State::SecurityTypes(version)
             })
         }
-        Err(fault) => broken(MessageKind::Version, fault),
+        Err(kind) => fail(MessageKind::Version, kind),
     }
 }
 
-fn decided(fields: &mut Fields<'_>, output: &mut Vec<u8>) -> Step {
-    match wait(fields.u32())? {
-        0 => ControlFlow::Continue(State::Reason),
-        1 => client_init(output),
-        _ => broken(MessageKind::Security, Fault::NoCommonSecurity),
+fn security_type(fields: &mut FieldReader<'_>, output: &mut Vec<u8>) -> Transition {
+    match fields.u32()? {
+        0 => Ok(State::FailureReason),
+        1 => Ok(send_client_init(output)),
+        _ => fail(MessageKind::Security, ErrorKind::NoCommonSecurity),
     }
 }
 
-fn choice(fields: &mut Fields<'_>, version: Version, output: &mut Vec<u8>) -> Step {
-    let count = wait(fields.u8())?;
+fn security_types(
+    fields: &mut FieldReader<'_>,
+    version: Version,
+    output: &mut Vec<u8>,
+) -> Transition {
+    let count = fields.u8()?;
     if count == 0 {
-        return ControlFlow::Continue(State::Reason);
+        return Ok(State::FailureReason);
     }
-    if !wait(fields.take(count.into()))?.contains(&SECURITY_NONE) {
-        return broken(MessageKind::Security, Fault::NoCommonSecurity);
+    if !fields.bytes(count.into())?.contains(&SECURITY_NONE) {
+        return fail(MessageKind::Security, ErrorKind::NoCommonSecurity);
     }
     output.push(SECURITY_NONE);
-    if version == Version::V7 {
-        return client_init(output);
+    if version == Version::V3_7 {
+        return Ok(send_client_init(output));
     }
-    ControlFlow::Continue(State::Result)
+    Ok(State::SecurityResult)
 }
 
-fn result(fields: &mut Fields<'_>, output: &mut Vec<u8>) -> Step {
-    match wait(fields.u32())? {
-        0 => client_init(output),
-        _ => ControlFlow::Continue(State::Reason),
+fn security_result(fields: &mut FieldReader<'_>, output: &mut Vec<u8>) -> Transition {
+    match fields.u32()? {
+        0 => Ok(send_client_init(output)),
+        _ => Ok(State::FailureReason),
     }
 }
 
-fn reason(fields: &mut Fields<'_>, limits: &Limits) -> Step {
-    let length = wait(fields.u32())? as usize;
-    if let Err(fault) = Fault::check("reason", length, limits.max_name) {
-        return broken(MessageKind::Security, fault);
+fn failure_reason(fields: &mut FieldReader<'_>, limits: &Limits) -> Transition {
+    let length = fields.u32()? as usize;
+    if let Err(kind) = ErrorKind::check("reason", length, limits.max_name) {
+        return fail(MessageKind::Security, kind);
     }
-    let reason = clean(wait(fields.take(length))?);
-    broken(MessageKind::Security, Fault::Refused(reason))
+    let reason = sanitize(fields.bytes(length)?);
+    fail(MessageKind::Security, ErrorKind::Refused(reason))
 }
 
-/// ClientInit: others may stay connected.
-fn client_init(output: &mut Vec<u8>) -> Step {
+/// Sends ClientInit with the shared flag: other clients may stay connected.
+fn send_client_init(output: &mut Vec<u8>) -> State {
     output.push(1);
-    ControlFlow::Continue(State::Init)
+    State::ServerInit
 }
 
-fn init(fields: &mut Fields<'_>, limits: &Limits) -> Step {
-    match wait(ServerInit::read(fields, limits))? {
-        Ok((init, _true_colour)) => ControlFlow::Continue(State::Done(init)),
-        Err(fault) => broken(MessageKind::Init, fault),
+fn server_init(fields: &mut FieldReader<'_>, limits: &Limits) -> Transition {
+    match ServerInit::read(fields, limits)? {
+        Ok((init, _true_colour)) => Ok(State::Done(init)),
+        Err(kind) => fail(MessageKind::Init, kind),
     }
 }

@@ -1,4 +1,4 @@
-//! The handshakes that open a connection, one file per side: RFC 6143 sections 7.1 to 7.3.
+//! Handshakes that open a connection, one file for each side: RFC 6143 sections 7.1 to 7.3.
 
 mod client;
 mod server;
@@ -7,86 +7,100 @@ mod vnc_auth;
 pub use client::ClientHandshake;
 pub use server::{Security, ServerHandshake};
 
-use crate::error::{Fault, MessageKind};
-use crate::input::Fields;
+use crate::error::{ErrorKind, MessageKind};
+use crate::field_reader::{FieldReader, Incomplete};
 use crate::{Limits, PixelFormat, ProtocolError};
 
-/// What a server says of its screen at the end of the handshake.
+/// ClientInit (section 7.3.1), the client's last message of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientInit {
+    /// False when the client asks for every other client to be disconnected.
+    pub shared: bool,
+}
+
+/// ServerInit (section 7.3.2), the server's last message of the handshake: its screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInit {
     /// Columns.
     pub width: u16,
     /// Rows.
     pub height: u16,
-    /// The server's own format. From a client's handshake it is as the server sent it, perhaps not
-    /// usable (an old server may have a colour map): ask for another with SetPixelFormat.
+    /// The server's own format. A client's handshake returns it unchecked, perhaps not usable (an old
+    /// server may have a colour map): ask for another with SetPixelFormat.
     pub format: PixelFormat,
-    /// The desktop's name. From a client's handshake: valid UTF-8, control characters replaced by spaces.
+    /// The desktop's name. A client's handshake returns it as valid UTF-8, with control characters
+    /// replaced by spaces.
     pub name: String,
 }
 
 impl ServerInit {
-    /// Parses a ServerInit message (RFC 6143 section 7.3.2) at the front of `bytes`. Returns the message and
-    /// its length in bytes, or `None` while bytes are missing.
+    /// Parses a ServerInit message at the front of `bytes`. Returns the message and its length in bytes, or
+    /// `None` while bytes are missing.
     ///
     /// # Errors
     /// The size or the name's length is outside `limits`, or the pixel format is not usable: the sender
     /// broke the protocol, since there is no handshake in which another format could be asked for.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let mut fields = Fields::new(bytes);
-        let broken = |fault| ProtocolError::server(MessageKind::Init, fault);
-        let Some(read) = Self::read(&mut fields, limits) else {
+        let mut fields = FieldReader::new(bytes);
+        let fail = |kind| ProtocolError::server(MessageKind::Init, kind);
+        let Ok(read) = Self::read(&mut fields, limits) else {
             return Ok(None);
         };
-        let (init, true_colour) = read.map_err(broken)?;
-        init.format.check_usable(true_colour).map_err(broken)?;
-        Ok(Some((init, fields.read())))
+        let (init, true_colour) = read.map_err(fail)?;
+        init.format.check_usable(true_colour).map_err(fail)?;
+        Ok(Some((init, fields.position())))
     }
 
-    /// Reads the fields, and whether the format is true colour; `None` while bytes are missing.
-    fn read(fields: &mut Fields<'_>, limits: &Limits) -> Option<Result<(Self, bool), Fault>> {
+    /// Reads the fields; returns them with the format's true-colour flag.
+    fn read(
+        fields: &mut FieldReader<'_>,
+        limits: &Limits,
+    ) -> Result<Result<(Self, bool), ErrorKind>, Incomplete> {
         let width = fields.u16()?;
         let height = fields.u16()?;
         let (format, true_colour) = PixelFormat::read(fields)?;
         let length = fields.u32()? as usize;
-        let allowed = limits
+        let checked = limits
             .check_size(width, height)
-            .and_then(|()| Fault::check("name", length, limits.max_name));
-        if let Err(fault) = allowed {
-            return Some(Err(fault));
+            .and_then(|()| ErrorKind::check("name", length, limits.max_name));
+        if let Err(kind) = checked {
+            return Ok(Err(kind));
         }
-        let name = clean(fields.take(length)?);
+        let name = sanitize(fields.bytes(length)?);
         let init = Self {
             width,
             height,
             format,
             name,
         };
-        Some(Ok((init, true_colour)))
+        Ok(Ok((init, true_colour)))
     }
 }
 
-/// The three versions that differ.
+/// The three versions whose handshakes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
-    /// Security is decided by the server; also 3.4 to 3.6, which nobody published.
-    V3,
-    /// The client chooses from a list.
-    V7,
-    /// And hears why it was refused.
-    V8,
+    /// 3.3: the server decides on the security type. Also 3.4 to 3.6, which were never published.
+    V3_3,
+    /// 3.7: the client chooses a security type from the server's list.
+    V3_7,
+    /// 3.8: a refusal has a reason.
+    V3_8,
 }
 
-/// What we say as a server, and the most that we say as a client.
-const GREETING: &[u8; 12] = b"RFB 003.008\n";
+/// ProtocolVersion of our server, and the highest one of our client.
+const VERSION_3_8: &[u8; 12] = b"RFB 003.008\n";
 
+/// Security type None (section 7.2.1).
 const SECURITY_NONE: u8 = 1;
+/// Security type VNC authentication (section 7.2.2).
 const SECURITY_VNC_AUTH: u8 = 2;
 
 impl Version {
-    /// What is newer than 3.8, or calls itself so (Apple's 3.889, RealVNC's 4.1 and 5.0), knows 3.8.
-    fn read(line: &[u8; 12]) -> Result<Self, Fault> {
-        let bad = Fault::BadValue("version line");
+    /// Parses a ProtocolVersion. Versions above 3.8, real or not (Apple's 3.889, RealVNC's 4.1 and 5.0),
+    /// count as 3.8.
+    fn parse(line: &[u8; 12]) -> Result<Self, ErrorKind> {
+        let bad = ErrorKind::BadValue("version line");
         let [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n'] = line else {
             return Err(bad);
         };
@@ -99,23 +113,23 @@ impl Version {
             })
         };
         match (number([*a, *b, *c]), number([*d, *e, *f])) {
-            (Some(3), Some(3..=6)) => Ok(Self::V3),
-            (Some(3), Some(7)) => Ok(Self::V7),
-            (Some(3), Some(8..)) | (Some(4..), Some(_)) => Ok(Self::V8),
+            (Some(3), Some(3..=6)) => Ok(Self::V3_3),
+            (Some(3), Some(7)) => Ok(Self::V3_7),
+            (Some(3), Some(8..)) | (Some(4..), Some(_)) => Ok(Self::V3_8),
             _ => Err(bad),
         }
     }
 
     fn line(self) -> &'static [u8; 12] {
         match self {
-            Self::V3 => b"RFB 003.003\n",
-            Self::V7 => b"RFB 003.007\n",
-            Self::V8 => GREETING,
+            Self::V3_3 => b"RFB 003.003\n",
+            Self::V3_7 => b"RFB 003.007\n",
+            Self::V3_8 => VERSION_3_8,
         }
     }
 }
 
-/// Text of a peer, for people: valid UTF-8 without control characters.
-fn clean(text: &[u8]) -> String {
+/// Makes a peer's text fit for display: valid UTF-8, control characters replaced by spaces.
+fn sanitize(text: &[u8]) -> String {
     String::from_utf8_lossy(text).replace(char::is_control, " ")
 }

@@ -1,30 +1,30 @@
 //! The server's side of the handshake: versions 3.3, 3.7 and 3.8, security None or VNC authentication.
 //!
 //! ```text
-//! Version ─3.7, 3.8─▶ Choice ─VncAuth─▶ Answer ─▶ Init ─▶ Done
-//!    │                  └─────None────────│────────▲
-//!    └─3.3────────────────VncAuth─────────▲        │
-//!    └─3.3────────────────None─────────────────────┘
+//! Version ─3.7, 3.8─▶ SecurityChoice ─VncAuth─▶ ChallengeResponse ─▶ ClientInit ─▶ Done
+//!    │                      └──────────None─────────────│──────────────▲
+//!    ├─3.3───────────────────────────VncAuth────────────▲              │
+//!    └─3.3─────────────────────────────None────────────────────────────┘
 //! ```
 
-use super::vnc_auth::response;
-use super::{GREETING, SECURITY_NONE, SECURITY_VNC_AUTH, ServerInit, Version};
+use super::vnc_auth::challenge_response;
+use super::{ClientInit, SECURITY_NONE, SECURITY_VNC_AUTH, ServerInit, VERSION_3_8, Version};
 use crate::ProtocolError;
 use crate::encode::server::server_init;
-use crate::error::{Fault, MessageKind};
-use crate::input::{Fields, Input};
+use crate::error::{ErrorKind, MessageKind};
+use crate::field_reader::{FieldReader, ParseError};
+use crate::receive_buffer::ReceiveBuffer;
 use std::fmt;
-use std::ops::ControlFlow;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// How a server lets clients in.
+/// A server's security type.
 pub enum Security {
-    /// Nobody is asked.
+    /// No authentication (RFC 6143 section 7.2.1).
     None,
-    /// VNC authentication (RFC 6143 section 7.2.2) with a one-time password.
+    /// VNC authentication (section 7.2.2) with a one-time password.
     VncAuth {
-        /// The first 8 bytes count.
+        /// Password, of which the first 8 bytes count.
         password: Zeroizing<String>,
         /// 16 fresh random bytes.
         challenge: [u8; 16],
@@ -40,130 +40,129 @@ impl fmt::Debug for Security {
     }
 }
 
-/// Lets one client in.
+/// Accepts one client.
 #[derive(Debug)]
 pub struct ServerHandshake {
     /// The message that ends the handshake; `None` when the caller sends it.
     init: Option<ServerInit>,
     security: Security,
-    input: Input,
+    buffer: ReceiveBuffer,
     output: Vec<u8>,
     state: State,
 }
 
+/// Message that is awaited, or the end.
 #[derive(Debug)]
 enum State {
-    /// The client's version is awaited.
+    /// ProtocolVersion.
     Version,
-    /// Its choice of a security type.
-    Choice(Version),
-    /// Its answer to the challenge.
-    Answer(Version),
+    /// The client's choice of a security type.
+    SecurityChoice(Version),
+    /// The client's response to the challenge.
+    ChallengeResponse(Version),
     /// ClientInit.
-    Init,
-    Done {
-        shared: bool,
-    },
-    Broken(ProtocolError),
+    ClientInit,
+    Done(ClientInit),
+    Failed(ProtocolError),
 }
 
-/// Why there is no next state: bytes are missing (`None`), or the client broke the protocol.
-type Step = ControlFlow<Option<ProtocolError>, State>;
+/// The next state, or why there is none yet.
+type Transition = Result<State, ParseError>;
 
 impl ServerHandshake {
-    /// A server whose greeting is ready in [`output`](Self::output).
+    /// Returns a server whose version is ready in [`take_output`](Self::take_output).
     #[must_use]
     pub fn new(init: ServerInit, security: Security) -> Self {
-        Self::start(Some(init), security)
+        Self {
+            init: Some(init),
+            ..Self::without_server_init(security)
+        }
     }
 
-    /// A handshake that is done with the client's ClientInit: the caller sends the ServerInit
-    /// ([`encode::server::server_init`](crate::encode::server::server_init)) once the screen is known.
+    /// Returns a server that is done at ClientInit: the caller sends ServerInit
+    /// ([`encode::server::server_init`](crate::encode::server::server_init)), for instance when the
+    /// screen's size is known.
     #[must_use]
     pub fn without_server_init(security: Security) -> Self {
-        Self::start(None, security)
-    }
-
-    fn start(init: Option<ServerInit>, security: Security) -> Self {
         Self {
-            init,
+            init: None,
             security,
-            input: Input::default(),
-            output: GREETING.to_vec(),
+            buffer: ReceiveBuffer::default(),
+            output: VERSION_3_8.to_vec(),
             state: State::Version,
         }
     }
 
-    /// More bytes from the client. Call [`step`](Self::step) before you push again.
+    /// Appends bytes from the client. Call [`step`](Self::step) before the next push.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Broken(_)) {
-            self.input.push(bytes);
+        if !matches!(self.state, State::Failed(_)) {
+            self.buffer.push(bytes);
         }
     }
 
-    /// Goes on as far as the bytes reach; `Some(shared)` when it is done. Take [`output`](Self::output)
-    /// after every call, also after an error (it may hold the reason for the client).
+    /// Advances as far as the bytes reach; returns ClientInit when the handshake is done. Send
+    /// [`take_output`](Self::take_output) after every call, also after an error: it may hold the reason
+    /// for the client.
     ///
     /// # Errors
-    /// The client broke the protocol, or its password was wrong; the same error comes back from then on.
-    pub fn step(&mut self) -> Result<Option<bool>, ProtocolError> {
+    /// The client broke the protocol, or its password was wrong; every later call returns the same error.
+    pub fn step(&mut self) -> Result<Option<ClientInit>, ProtocolError> {
         loop {
             match &self.state {
-                State::Done { shared } => return Ok(Some(*shared)),
-                State::Broken(error) => return Err(error.clone()),
+                State::Done(init) => return Ok(Some(*init)),
+                State::Failed(error) => return Err(error.clone()),
                 _ => {}
             }
             match self.advance() {
-                ControlFlow::Continue(state) => self.state = state,
-                ControlFlow::Break(None) => return Ok(None),
-                ControlFlow::Break(Some(error)) => self.state = State::Broken(error),
+                Ok(state) => self.state = state,
+                Err(ParseError::Incomplete) => return Ok(None),
+                Err(ParseError::Protocol(error)) => self.state = State::Failed(error),
             }
         }
     }
 
-    /// Bytes to send to the client now.
+    /// Returns the bytes to send to the client now.
     #[must_use]
-    pub fn output(&mut self) -> Vec<u8> {
+    pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    /// Bytes that came after the handshake: the first ones for [`ClientParser`](crate::ClientParser).
+    /// Returns the bytes that came after the handshake: the first ones for
+    /// [`ClientParser`](crate::ClientParser).
     #[must_use]
     pub fn into_rest(self) -> Vec<u8> {
-        self.input.into_rest()
+        self.buffer.into_rest()
     }
 
-    fn advance(&mut self) -> Step {
+    fn advance(&mut self) -> Transition {
         match self.state {
             State::Version => self.version(),
-            State::Choice(version) => self.choice(version),
-            State::Answer(version) => self.answer(version),
-            State::Init => self.client_init(),
-            State::Done { .. } | State::Broken(_) => ControlFlow::Break(None),
+            State::SecurityChoice(version) => self.security_choice(version),
+            State::ChallengeResponse(version) => self.challenge_response(version),
+            State::ClientInit => self.client_init(),
+            State::Done(_) | State::Failed(_) => Err(ParseError::Incomplete),
         }
     }
 
-    /// The next field of the client, once it is there.
-    fn take<const N: usize>(&mut self) -> ControlFlow<Option<ProtocolError>, [u8; N]> {
-        let Some(bytes) = Fields::new(self.input.bytes()).array() else {
-            return ControlFlow::Break(None);
-        };
-        self.input.consume(N);
-        ControlFlow::Continue(bytes)
+    /// Reads and consumes the client's next `N` bytes.
+    fn read<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
+        let bytes = FieldReader::new(self.buffer.bytes()).array()?;
+        self.buffer.consume(N);
+        Ok(bytes)
     }
 
-    fn version(&mut self) -> Step {
-        let version = match Version::read(&self.take()?) {
+    fn version(&mut self) -> Transition {
+        let version = match Version::parse(&self.read()?) {
             Ok(version) => version,
-            Err(fault) => return broken(MessageKind::Version, fault),
+            Err(kind) => return fail(MessageKind::Version, kind),
         };
-        let security = self.security_type();
-        if version == Version::V3 {
-            self.output.extend(u32::from(security).to_be_bytes());
-            return self.chosen(version);
+        let security_type = self.security_type();
+        if version == Version::V3_3 {
+            self.output.extend(u32::from(security_type).to_be_bytes());
+            return Ok(self.authenticate(version));
         }
-        self.output.extend([1, security]);
-        ControlFlow::Continue(State::Choice(version))
+        self.output.extend([1, security_type]);
+        Ok(State::SecurityChoice(version))
     }
 
     fn security_type(&self) -> u8 {
@@ -173,70 +172,71 @@ impl ServerHandshake {
         }
     }
 
-    fn choice(&mut self, version: Version) -> Step {
-        let [chosen] = self.take()?;
+    fn security_choice(&mut self, version: Version) -> Transition {
+        let [chosen] = self.read()?;
         if chosen == self.security_type() {
-            return self.chosen(version);
+            return Ok(self.authenticate(version));
         }
         self.refuse(version, "no such security type");
-        broken(MessageKind::Security, Fault::NoCommonSecurity)
+        fail(MessageKind::Security, ErrorKind::NoCommonSecurity)
     }
 
-    fn chosen(&mut self, version: Version) -> Step {
+    /// Sends the challenge, or what comes next without one: SecurityResult in 3.8.
+    fn authenticate(&mut self, version: Version) -> State {
         match &self.security {
             Security::None => {
-                if version == Version::V8 {
+                if version == Version::V3_8 {
                     self.output.extend(0u32.to_be_bytes());
                 }
-                ControlFlow::Continue(State::Init)
+                State::ClientInit
             }
             Security::VncAuth { challenge, .. } => {
                 self.output.extend(challenge);
-                ControlFlow::Continue(State::Answer(version))
+                State::ChallengeResponse(version)
             }
         }
     }
 
-    fn answer(&mut self, version: Version) -> Step {
-        let answer = Zeroizing::new(self.take::<16>()?);
-        let right = match &self.security {
+    fn challenge_response(&mut self, version: Version) -> Transition {
+        let response = Zeroizing::new(self.read::<16>()?);
+        let correct = match &self.security {
             Security::None => true,
             Security::VncAuth {
                 password,
                 challenge,
             } => {
-                let expected = response(password.as_bytes(), challenge);
-                expected.ct_eq(&*answer).into()
+                let expected = challenge_response(password.as_bytes(), challenge);
+                expected.ct_eq(&*response).into()
             }
         };
-        if right {
+        if correct {
             self.output.extend(0u32.to_be_bytes());
-            return ControlFlow::Continue(State::Init);
+            return Ok(State::ClientInit);
         }
         self.refuse(version, "wrong password");
-        broken(MessageKind::Security, Fault::WrongPassword)
+        fail(MessageKind::Security, ErrorKind::WrongPassword)
     }
 
-    /// SecurityResult, with the reason where the version has one.
+    /// Sends a negative SecurityResult (section 7.1.3), with the reason in 3.8.
     fn refuse(&mut self, version: Version, reason: &str) {
         self.output.extend(1u32.to_be_bytes());
-        if version == Version::V8 {
+        if version == Version::V3_8 {
             self.output.extend((reason.len() as u32).to_be_bytes());
             self.output.extend(reason.as_bytes());
         }
     }
 
-    fn client_init(&mut self) -> Step {
-        let [shared] = self.take()?;
+    fn client_init(&mut self) -> Transition {
+        let [shared] = self.read()?;
         if let Some(init) = &self.init {
             server_init(&mut self.output, init);
         }
-        ControlFlow::Continue(State::Done {
+        Ok(State::Done(ClientInit {
             shared: shared != 0,
-        })
+        }))
     }
 }
 
-fn broken(message: MessageKind, fault: Fault) -> Step {
-    ControlFlow::Break(Some(ProtocolError::client(message, fault)))
+fn fail(message: MessageKind, kind: ErrorKind) -> Transition {
+    Err(ParseError::client(message, kind))
 }

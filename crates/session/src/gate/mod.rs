@@ -12,7 +12,8 @@ mod tests;
 
 use etatuki_protocol::{MAX_CLIPBOARD, Permissions};
 use etatuki_rfb::{
-    ClientMessage, ClientParser, Fault, Layout, Limits, ProtocolError, Rect, encode, encoding,
+    ClientMessage, ClientParser, ErrorKind, Limits, PointerFormat, ProtocolError, Rect,
+    ScreenLayout, encode, encoding,
 };
 
 pub use capabilities::{BackendCapabilities, ServerCapabilities};
@@ -110,7 +111,7 @@ pub enum ToolInput {
         /// Rows.
         height: u16,
         /// The screens in it.
-        screens: Vec<Layout>,
+        screens: Vec<ScreenLayout>,
     },
 }
 
@@ -144,7 +145,11 @@ impl ToolInput {
                 screens,
             },
         };
-        encode::client::message(out, &message, server.extended_buttons);
+        encode::client::message(
+            out,
+            &message,
+            PointerFormat::negotiated(server.extended_buttons),
+        );
     }
 }
 
@@ -179,8 +184,10 @@ impl Violation {
 
 impl From<ProtocolError> for Violation {
     fn from(error: ProtocolError) -> Self {
-        match error.fault {
-            Fault::UnknownType | Fault::NotNegotiated(_) => Violation::UnknownMessage(error),
+        match error.kind {
+            ErrorKind::UnknownType | ErrorKind::NotNegotiated(_) => {
+                Violation::UnknownMessage(error)
+            }
             _ => Violation::BrokenMessage(error),
         }
     }
@@ -409,8 +416,9 @@ impl Gate {
 
     /// Hands `passing` on; from here on the agent's pointer events may have the long form if it is among them.
     fn announce(&mut self, passing: Vec<i32>) -> Passed {
-        self.parser
-            .set_extended_pointer(passing.contains(&encoding::EXTENDED_MOUSE_BUTTONS));
+        self.parser.set_pointer_format(PointerFormat::negotiated(
+            passing.contains(&encoding::EXTENDED_MOUSE_BUTTONS),
+        ));
         Passed::Encodings(passing)
     }
 

@@ -1,7 +1,9 @@
 //! What passes the gate, message by message; and that nothing else ever does.
 
 use etatuki_protocol::Permissions;
-use etatuki_rfb::{ClientMessage, Layout, PixelFormat, Rect, encode, encoding};
+use etatuki_rfb::{
+    ClientMessage, PixelFormat, PointerFormat, Rect, ScreenLayout, encode, encoding,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -53,7 +55,7 @@ fn gate(server: ServerCapabilities, permissions: Permissions) -> Gate {
 fn bytes(messages: &[ClientMessage], extended: bool) -> Vec<u8> {
     let mut out = vec![];
     for message in messages {
-        encode::client::message(&mut out, message, extended);
+        encode::client::message(&mut out, message, PointerFormat::negotiated(extended));
     }
     out
 }
@@ -117,7 +119,7 @@ fn size_message() -> ClientMessage {
     ClientMessage::SetDesktopSize {
         width: 1024,
         height: 768,
-        screens: vec![Layout {
+        screens: vec![ScreenLayout {
             id: 1,
             rect,
             flags: 0,
@@ -329,7 +331,7 @@ fn clipboard_is_latin_1_unless_the_tool_agreed_on_more() {
         };
         text.encode(&server, &mut encoded);
         let message = ClientMessage::CutText(bytes.to_vec());
-        encode::client::message(&mut expected, &message, false);
+        encode::client::message(&mut expected, &message, PointerFormat::Standard);
         assert_eq!(encoded, expected);
     }
 }

@@ -27,7 +27,7 @@ impl Tool {
         let mut server = ServerHandshake::new(init, Security::None);
         loop {
             let shared = server.step().expect("our client is a good one");
-            client.push(&server.output());
+            client.push(&server.take_output());
             let event = client.next().expect("our server is a good one");
             server.push(&std::mem::take(client.out()));
             if shared.is_some() {
@@ -65,7 +65,7 @@ fn update(colour: u8) -> Vec<u8> {
     let mut out = vec![];
     let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
     server::update_start(&mut out, Some(1));
-    server::raw_head(&mut out, rect);
+    server::raw_header(&mut out, rect);
     out.extend([colour, colour, colour, 0].repeat(rect.area()));
     out
 }

@@ -26,11 +26,11 @@ async fn greeted() -> (ToolLink, Tool, ClientParser) {
         let mut server = ServerHandshake::new(init, Security::None);
         let mut bytes = [0; 256];
         while server.step().expect("our client is a good one").is_none() {
-            tool.write_all(&server.output()).expect("written");
+            tool.write_all(&server.take_output()).expect("written");
             let read = tool.read(&mut bytes).expect("read");
             server.push(&bytes[..read]);
         }
-        tool.write_all(&server.output()).expect("written");
+        tool.write_all(&server.take_output()).expect("written");
         (tool, server.into_rest())
     });
     let opened = link.next().await.expect("our server is a good one");

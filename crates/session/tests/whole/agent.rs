@@ -8,7 +8,8 @@ use etatuki_link::{AgentEndpoint, AgentStreams, DialError, LinkError, RelayAcces
 use etatuki_picture::Framebuffer;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, Limits, PixelFormat, Rect, ServerMessage, ServerParser, encode,
+    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage,
+    ServerParser, encode,
 };
 use etatuki_trust::{
     AgentFile, FieldKind, Nameplate, Secret, ShownCode, Typed, parse_password, parse_typed,
@@ -111,7 +112,7 @@ impl Agent {
         handshake.push(&self.block().await);
         let init = loop {
             let init = handshake.step().expect("a good ServerInit");
-            let _ = handshake.output();
+            let _ = handshake.take_output();
             if let Some(init) = init {
                 break init;
             }
@@ -174,7 +175,7 @@ impl Agent {
     pub(crate) async fn say(&mut self, messages: &[ClientMessage]) {
         let mut bytes = vec![];
         for message in messages {
-            encode::client::message(&mut bytes, message, false);
+            encode::client::message(&mut bytes, message, PointerFormat::Standard);
         }
         self.raw(&bytes).await;
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_protocol::Ask;
 use etatuki_rfb::{ClientMessage, Rect};
-use etatuki_screen::{Clipboard, CancelToken};
+use etatuki_screen::{CancelToken, Clipboard};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{

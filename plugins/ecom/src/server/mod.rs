@@ -19,7 +19,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use etatuki_rfb::{
-    ClientMessage, ClientParser, Limits, PixelFormat, ProtocolError, Rect, Security,
+    ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat, ProtocolError, Rect, Security,
     ServerHandshake, ServerInit,
 };
 use etatuki_screen::{Capture, ScreenError};
@@ -250,12 +250,13 @@ impl<'a> Session<'a> {
             ClientMessage::SetPixelFormat(format) => self.viewer.set_format(format),
             ClientMessage::SetEncodings(list) => {
                 self.viewer.set_encodings(&list, self.buffer.replies());
-                self.parser
-                    .set_extended_pointer(self.viewer.uses_extended_buttons());
+                self.parser.set_pointer_format(PointerFormat::negotiated(
+                    self.viewer.uses_extended_buttons(),
+                ));
             }
             ClientMessage::UpdateRequest { incremental, rect } => {
                 if !incremental {
-                    self.invalidated = self.invalidated.around(&rect);
+                    self.invalidated = self.invalidated.union(&rect);
                 }
                 self.viewer.request_update(incremental, rect);
             }
@@ -305,7 +306,7 @@ fn run_handshake(
     let mut bytes = [0; 512];
     loop {
         let step = handshake.step();
-        buffer.replies().extend(handshake.output());
+        buffer.replies().extend(handshake.take_output());
         if buffer.write(socket, |_, _| {})? == ClientStatus::Gone {
             return Ok(None);
         }

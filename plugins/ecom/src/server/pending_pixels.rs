@@ -1,7 +1,7 @@
 //! Pixels of an update that are converted as the socket takes them.
 
 use etatuki_rfb::encode::server;
-use etatuki_rfb::{PixelFormat, Rect, translate};
+use etatuki_rfb::{PixelFormat, Rect, convert_pixels};
 
 /// Bytes of an update that are prepared at a time. The client reads them while the next are made,
 /// and no second copy of the screen is needed.
@@ -62,7 +62,7 @@ impl PendingPixels {
                 let Some(grabbed) = self.rects.next() else {
                     return;
                 };
-                server::raw_head(out, grabbed.rect);
+                server::raw_header(out, grabbed.rect);
                 self.current = grabbed;
             }
             let GrabbedRect { index, rect } = self.current;
@@ -80,7 +80,7 @@ impl PendingPixels {
             } else {
                 self.bgrx.clear();
                 append_grabbed(rows, &mut self.bgrx);
-                translate(&self.bgrx, &self.format, out);
+                convert_pixels(&self.bgrx, &self.format, out);
             }
         }
     }

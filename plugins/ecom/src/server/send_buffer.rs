@@ -91,7 +91,7 @@ impl SendBuffer {
 mod tests {
     use super::*;
     use etatuki_rfb::encode::server;
-    use etatuki_rfb::{PixelFormat, Rect, translate};
+    use etatuki_rfb::{PixelFormat, Rect, convert_pixels};
     use std::io::Read as _;
     use std::os::unix::net::UnixStream;
 
@@ -113,10 +113,10 @@ mod tests {
         let rects = [(0, WHOLE), (1, small)].map(|(index, rect)| GrabbedRect { index, rect });
         let mut whole = b"update".to_vec();
         for grabbed in rects {
-            server::raw_head(&mut whole, grabbed.rect);
+            server::raw_header(&mut whole, grabbed.rect);
             let mut pixels = Vec::new();
             append_grabbed(grabbed, &mut pixels);
-            translate(&pixels, &format, &mut whole);
+            convert_pixels(&pixels, &format, &mut whole);
         }
         whole.extend(b"answer");
         let mut send_buffer = SendBuffer::default();

@@ -153,7 +153,7 @@ impl SentTiles {
                 new.extend(run.take());
             } else {
                 self.tiles[index] = hash;
-                run = Some(run.unwrap_or_default().around(&rect));
+                run = Some(run.unwrap_or_default().union(&rect));
             }
         }
         new.extend(run);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use etatuki_rfb::encode::server;
-use etatuki_rfb::{CursorImage, Layout, Rect, translate};
+use etatuki_rfb::{CursorImage, Rect, ScreenLayout, convert_pixels};
 use etatuki_screen::{Capture, Monitor};
 
 use super::ServeError;
@@ -50,7 +50,7 @@ fn write_desktop_changes(capture: &Capture, viewer: &mut Viewer, buffer: &mut Se
 }
 
 fn current_desktop(capture: &Capture) -> Desktop {
-    let layout = |monitor: &Monitor| Layout {
+    let layout = |monitor: &Monitor| ScreenLayout {
         id: monitor.id,
         rect: Rect::new(
             monitor.rect.x,
@@ -124,7 +124,7 @@ fn write_framed(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> u16) -> u
     let start = out.len();
     server::update_start(out, Some(0));
     let count = write(out);
-    server::update_count(&mut out[start..], count);
+    server::set_rectangle_count(&mut out[start..], count);
     count
 }
 
@@ -144,9 +144,9 @@ fn write_cursor(
         return Ok(0);
     };
     let mut pixels = Vec::with_capacity(image.pixels.len());
-    translate(&image.pixels, viewer.format(), &mut pixels);
+    convert_pixels(&image.pixels, viewer.format(), &mut pixels);
     let image = CursorImage {
-        hot: (image.hot_x, image.hot_y),
+        hotspot: (image.hot_x, image.hot_y),
         width: image.width,
         height: image.height,
         pixels,

@@ -4,7 +4,7 @@
 //! acknowledged all but one of those before, by answering the fence that ends each of them.
 
 use etatuki_rfb::encode::{fence_flags, server};
-use etatuki_rfb::{Layout, PixelFormat, Rect, encoding};
+use etatuki_rfb::{PixelFormat, Rect, ScreenLayout, encoding};
 
 use super::input_injector::CutTextEncoding;
 use super::pointer_throttle::PointerThrottle;
@@ -27,7 +27,7 @@ const CONFIRMED_EXTENSIONS: [i32; 3] = [
 pub(super) struct Desktop {
     /// Columns and rows.
     pub(super) size: (u16, u16),
-    pub(super) monitors: Vec<Layout>,
+    pub(super) monitors: Vec<ScreenLayout>,
 }
 
 /// One client.
@@ -38,7 +38,7 @@ pub(super) struct Viewer {
     /// The size that the client was sent.
     size: (u16, u16),
     /// The monitors that the client was sent.
-    monitors: Vec<Layout>,
+    monitors: Vec<ScreenLayout>,
     /// The requested update. Several requests are merged.
     requested: Option<UpdateRequest>,
     /// The area of continuous updates, while they are on.
@@ -208,7 +208,7 @@ impl Viewer {
     /// Records an update request. One update answers all open requests.
     pub(super) fn request_update(&mut self, incremental: bool, rect: Rect) {
         let mut request = self.requested.unwrap_or_default();
-        request.area = request.area.around(&rect);
+        request.area = request.area.union(&rect);
         if !incremental {
             request.kind = RequestKind::Full;
         }
@@ -227,7 +227,7 @@ impl Viewer {
     pub(super) fn on_fence(&mut self, flags: u32, payload: &[u8], out: &mut Vec<u8>) {
         if flags & fence_flags::REQUEST != 0 {
             // Messages are carried out one by one, so that all before the fence are done by now.
-            server::fence(out, flags & fence_flags::KNOWN, payload);
+            server::fence(out, flags & fence_flags::SUPPORTED, payload);
         } else if payload == END_OF_UPDATE {
             self.unacked = self.unacked.saturating_sub(1);
         }
@@ -248,7 +248,7 @@ impl Viewer {
             (None, None) => return None,
             (Some(request), None) => request.area,
             (None, Some(area)) => area,
-            (Some(request), Some(area)) => request.area.around(&area),
+            (Some(request), Some(area)) => request.area.union(&area),
         };
         Some(area.intersection(&whole).unwrap_or_default())
     }
@@ -338,7 +338,7 @@ mod tests {
     /// Returns a desktop with a monitor for each of these ids, side by side.
     fn desktop(size: (u16, u16), ids: &[u32]) -> Desktop {
         let width = size.0 / ids.len() as u16;
-        let monitor = |(index, id): (usize, &u32)| Layout {
+        let monitor = |(index, id): (usize, &u32)| ScreenLayout {
             id: *id,
             rect: Rect::new(index as u16 * width, 0, width, size.1),
             flags: 0,

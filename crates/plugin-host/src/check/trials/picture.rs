@@ -309,7 +309,7 @@ mod tests {
             .flat_map(|[b, g, r]| [*b, *g, *r, 0])
             .collect();
         let mut pixels = Vec::new();
-        etatuki_rfb::translate(&own, sent, &mut pixels);
+        etatuki_rfb::convert_pixels(&own, sent, &mut pixels);
         let compared = compare([&own, &own], &pixels, asked);
         assert_eq!(
             (compared.colours, compared.other),

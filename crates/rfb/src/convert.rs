@@ -1,73 +1,76 @@
-//! Pixels from our one format to the one that a viewer asked for.
+//! Pixel conversion from this product's own format to a viewer's.
 
 use crate::PixelFormat;
 
-/// Appends `pixels_bgrx` (4 bytes a pixel, [`PixelFormat::BGRX`]) to `out` in the format `to`, which
-/// must be usable ([`PixelFormat::is_usable`]; nothing is appended otherwise). Colours are scaled to
-/// the nearest value; a part of a pixel at the end is left out. The unused byte of our format is
-/// passed on as it is where the formats are the same, and is 0 elsewhere.
-pub fn translate(pixels_bgrx: &[u8], to: &PixelFormat, out: &mut Vec<u8>) {
+/// Appends `pixels_bgrx` (4 bytes a pixel, [`PixelFormat::BGRX`]) to `out` in the format `to`.
+///
+/// `to` must be usable ([`PixelFormat::is_usable`]); nothing is appended otherwise. Colours are scaled to
+/// the nearest value. An incomplete pixel at the end is left out. BGRX's unused byte is copied where the
+/// formats are equal, and is 0 elsewhere.
+pub fn convert_pixels(pixels_bgrx: &[u8], to: &PixelFormat, out: &mut Vec<u8>) {
     if !to.is_usable() {
         return;
     }
-    let (pixels, _part) = pixels_bgrx.as_chunks::<4>();
+    let (pixels, _incomplete) = pixels_bgrx.as_chunks::<4>();
     if is_bgrx(to) {
         out.extend_from_slice(pixels.as_flattened());
     } else if let Some([red, green, blue]) = byte_shifts(to) {
-        let moved = |&[b, g, r, _]: &[u8; 4]| {
+        let shifted = |&[b, g, r, _]: &[u8; 4]| {
             u32::from(r) << red | u32::from(g) << green | u32::from(b) << blue
         };
         if to.big_endian {
-            put(pixels, out, |pixel| moved(pixel).to_be_bytes());
+            append_converted(pixels, out, |pixel| shifted(pixel).to_be_bytes());
         } else {
-            put(pixels, out, |pixel| moved(pixel).to_le_bytes());
+            append_converted(pixels, out, |pixel| shifted(pixel).to_le_bytes());
         }
     } else {
-        by_table(pixels, to, out);
+        convert_by_tables(pixels, to, out);
     }
 }
 
-/// The depth says nothing about the bytes.
+/// Compares all but the depth, which says nothing about the bytes.
 fn is_bgrx(to: &PixelFormat) -> bool {
     PixelFormat { depth: 24, ..*to } == PixelFormat::BGRX
 }
 
-/// For 32 bits with 8 for each colour: only bytes change their places.
+/// Returns the shifts of red, green and blue for 32 bits with 8 for each colour, where a conversion only
+/// reorders bytes.
 fn byte_shifts(to: &PixelFormat) -> Option<[u8; 3]> {
-    let whole = to.bits_per_pixel == 32 && to.channels().iter().all(|&(max, _)| max == 255);
-    whole.then(|| to.channels().map(|(_, shift)| shift))
+    let whole_bytes = to.bits_per_pixel == 32 && to.channels().iter().all(|&(max, _)| max == 255);
+    whole_bytes.then(|| to.channels().map(|(_, shift)| shift))
 }
 
-fn by_table(pixels: &[[u8; 4]], to: &PixelFormat, out: &mut Vec<u8>) {
-    let [red, green, blue] = to.channels().map(|(max, shift)| table(max, shift));
+/// Converts with one lookup table for each colour.
+fn convert_by_tables(pixels: &[[u8; 4]], to: &PixelFormat, out: &mut Vec<u8>) {
+    let [red, green, blue] = to.channels().map(|(max, shift)| channel_table(max, shift));
     let value = |&[b, g, r, _]: &[u8; 4]| {
         red[usize::from(r)] | green[usize::from(g)] | blue[usize::from(b)]
     };
     match (to.bits_per_pixel, to.big_endian) {
-        (8, _) => put(pixels, out, |pixel| [value(pixel) as u8]),
-        (16, false) => put(pixels, out, |pixel| (value(pixel) as u16).to_le_bytes()),
-        (16, true) => put(pixels, out, |pixel| (value(pixel) as u16).to_be_bytes()),
-        (_, false) => put(pixels, out, |pixel| value(pixel).to_le_bytes()),
-        (_, true) => put(pixels, out, |pixel| value(pixel).to_be_bytes()),
+        (8, _) => append_converted(pixels, out, |pixel| [value(pixel) as u8]),
+        (16, false) => append_converted(pixels, out, |pixel| (value(pixel) as u16).to_le_bytes()),
+        (16, true) => append_converted(pixels, out, |pixel| (value(pixel) as u16).to_be_bytes()),
+        (_, false) => append_converted(pixels, out, |pixel| value(pixel).to_le_bytes()),
+        (_, true) => append_converted(pixels, out, |pixel| value(pixel).to_be_bytes()),
     }
 }
 
-/// Appends every pixel; a plain loop over fixed sizes, so that the compiler makes wide moves of it.
-fn put<const N: usize>(
+/// Appends every pixel; a plain loop over fixed sizes, which the compiler vectorises.
+fn append_converted<const N: usize>(
     pixels: &[[u8; 4]],
     out: &mut Vec<u8>,
     convert: impl Fn(&[u8; 4]) -> [u8; N],
 ) {
     let start = out.len();
     out.resize(start + pixels.len() * N, 0);
-    let (places, _) = out[start..].as_chunks_mut::<N>();
-    for (place, pixel) in places.iter_mut().zip(pixels) {
-        *place = convert(pixel);
+    let (slots, _) = out[start..].as_chunks_mut::<N>();
+    for (slot, pixel) in slots.iter_mut().zip(pixels) {
+        *slot = convert(pixel);
     }
 }
 
-/// Every value of a colour, scaled and in its place.
-fn table(max: u16, shift: u8) -> [u32; 256] {
+/// Returns the scaled and shifted value of every 8-bit value of a colour.
+fn channel_table(max: u16, shift: u8) -> [u32; 256] {
     std::array::from_fn(|value| ((value as u32 * u32::from(max) + 127) / 255) << shift)
 }
 
@@ -91,7 +94,7 @@ mod tests {
         let mut out = Vec::new();
         // red 0xff, green 0x80, blue 0x01; then white; then half a pixel
         let pixels = [0x01, 0x80, 0xff, 0, 0xff, 0xff, 0xff, 0, 1, 2];
-        translate(&pixels, &format, &mut out);
+        convert_pixels(&pixels, &format, &mut out);
         assert_eq!(out, expected, "{format:?}");
     }
 
