@@ -1,7 +1,7 @@
 //! A tool's profile from the registry, and its patterns on what the tool prints: written by an integrator, and by
 //! whatever program is installed.
 
-use etatuki_legacy_tool::{Code, Kind, Pattern, Profile};
+use etatuki_legacy_tool::{CodeSource, Pattern, Profile, ToolKind};
 
 /// The options as JSON, a NUL, and lines of output; or a pattern instead of the options.
 pub(crate) fn profile(input: &[u8]) {
@@ -13,7 +13,7 @@ pub(crate) fn profile(input: &[u8]) {
     let Ok(options) = serde_json::from_str(options) else {
         return;
     };
-    for read in [Profile::rfb, Profile::own] {
+    for read in [Profile::rfb, Profile::external] {
         match read(&options) {
             Ok(profile) => watch(&profile, output),
             Err(error) => assert!(!error.to_string().is_empty()),
@@ -25,12 +25,12 @@ fn watch(profile: &Profile, output: &str) {
     assert!(!profile.tool.contains('/') && profile.paths.iter().all(|path| path.is_absolute()));
     let known = |line: &str| profile.failure_in(line).is_none_or(|name| name.contains('-'));
     assert!(output.lines().all(known));
-    if let Kind::Own(own) = &profile.kind {
-        let in_code = match &own.code {
-            Code::Output(pattern) | Code::File(_, pattern) => Some(pattern),
-            Code::Launcher(_) | Code::Window => None,
+    if let ToolKind::External(tool) = &profile.kind {
+        let in_code = match &tool.code {
+            CodeSource::Output(pattern) | CodeSource::File(_, pattern) => Some(pattern),
+            CodeSource::Launcher(_) | CodeSource::Window => None,
         };
-        let patterns = [in_code, own.ready.as_ref(), own.connected.as_ref(), own.left.as_ref()];
+        let patterns = [in_code, tool.ready.as_ref(), tool.connected.as_ref(), tool.disconnected.as_ref()];
         for pattern in patterns.into_iter().flatten() {
             output.lines().for_each(|line| check(pattern, line));
         }
@@ -39,7 +39,7 @@ fn watch(profile: &Profile, output: &str) {
 
 /// What is found is a part of the line.
 fn check(pattern: &Pattern, line: &str) {
-    if let Some(found) = pattern.find(line) {
-        assert!(pattern.is_in(line) && line.contains(found));
+    if let Some(found) = pattern.capture(line) {
+        assert!(pattern.is_match(line) && line.contains(found));
     }
 }

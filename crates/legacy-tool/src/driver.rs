@@ -1,4 +1,4 @@
-//! What the plugins have in common: a profile, and the tool that was found by it.
+//! The part that both plugins share: a profile, and the installed tool that it found.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -6,23 +6,23 @@ use std::os::unix::net::UnixStream;
 use etatuki_backend_api::{Failure, Host, Level, Probe, Unusable};
 use serde_json::Value;
 
-use crate::find::{Found, find};
-use crate::profile::{Carrier, Kind, Profile, ProfileError, filled};
-use crate::running::{Outcome, Start, Started};
+use crate::installed_tool::{InstalledTool, find_tool};
+use crate::profile::{Profile, ProfileError, RfbTransport, ToolKind, fill_placeholders};
+use crate::running_tool::{RunningTool, ToolCommand, ToolExit};
 
-/// A profile at work in one session.
+/// A profile and its tool, for one session.
 #[derive(Debug)]
 pub struct Driver {
     pub(crate) profile: Profile,
-    pub(crate) found: Found,
+    pub(crate) installed: InstalledTool,
 }
 
 impl Driver {
-    /// Reads the profile from the registry's options, and finds its tool: is it here, new enough, and is there a
-    /// display to share? `read` is [`Profile::rfb`] or [`Profile::own`].
+    /// Reads the profile from the registry's options, and finds its tool and the display to share.
+    /// `read` is [`Profile::rfb`] or [`Profile::external`].
     ///
     /// # Errors
-    /// `registry-broken`, `display-missing`, or what [`find`] says.
+    /// `registry-broken`, `display-missing`, or an error of [`find_tool`].
     pub fn new(
         read: fn(&Value) -> Result<Profile, ProfileError>,
         host: &Host,
@@ -31,30 +31,31 @@ impl Driver {
             name: "registry-broken",
             text: error.to_string(),
         })?;
-        check_network(&profile)?;
-        check_display(&profile)?;
-        let found = find(&profile)?;
-        Ok(Self { profile, found })
+        require_network(&profile)?;
+        require_display(&profile)?;
+        let installed = find_tool(&profile)?;
+        Ok(Self { profile, installed })
     }
 
-    /// What a probe says of it.
+    /// Returns the result of a probe.
     pub fn probe(&self) -> Probe {
         Probe {
             tool: Some(self.profile.tool.clone()),
-            version: self.found.version.as_ref().map(ToString::to_string),
+            version: self.installed.version.as_ref().map(ToString::to_string),
         }
     }
 
-    /// How RFB comes from the tool; `None` for one with its own transport.
-    pub fn carrier(&self) -> Option<Carrier> {
+    /// Returns the connection on which the tool serves RFB; `None` for a tool with its own
+    /// transport.
+    pub fn rfb_transport(&self) -> Option<RfbTransport> {
         match self.profile.kind {
-            Kind::Rfb(carrier) => Some(carrier),
-            Kind::Own(_) => None,
+            ToolKind::Rfb(transport) => Some(transport),
+            ToolKind::External(_) => None,
         }
     }
 
-    /// Says in the log when the tool runs already: two of them on one screen are slow, but no danger.
-    pub fn note_if_running(&self, host: &Host) {
+    /// Logs a warning if the tool runs already: two of them on one screen are slow, but no danger.
+    pub fn warn_if_running(&self, host: &Host) {
         let Ok(mut system) = sysinfo::System::new() else {
             return;
         };
@@ -74,11 +75,13 @@ impl Driver {
         }
     }
 
-    /// Runs the tool until it or the other end of `peer` is done. `socket` becomes its stdin and stdout; without one
-    /// it has none. `values` are placeholders beside `{display}`: `("pem", path)`, `("port", number)`.
+    /// Runs the tool until it exits or the other end of `peer` is gone. `socket` becomes its stdin
+    /// and stdout; without one it has none. `values` are placeholders beside `{display}`: `("pem",
+    /// path)`, `("port", number)`.
     ///
     /// # Errors
-    /// It can't be started, or ended before its peer: by the failure that its output told of, else `tool-died`.
+    /// The tool can't be started, or exited before its peer left: the failure that its output
+    /// reported, else `tool-died`.
     pub fn serve(
         &self,
         host: &Host,
@@ -87,51 +90,53 @@ impl Driver {
         values: &[(&str, &str)],
     ) -> Result<(), Failure> {
         let log = host.clone();
-        let watch = move |line: &str| log.log(Level::Debug, line);
-        match self.run(socket, peer, values, &[], watch)? {
-            Outcome::Ended => Ok(()),
-            Outcome::Failed(name, line) => Err(Failure::tool(name, line)),
-            Outcome::Died { how, .. } => {
+        let log_line = move |line: &str| log.log(Level::Debug, line);
+        match self.run_tool(socket, peer, values, &[], log_line)? {
+            ToolExit::Ended => Ok(()),
+            ToolExit::Failed(name, line) => Err(Failure::tool(name, line)),
+            ToolExit::Died { how, .. } => {
                 let text = format!("{}: {how}", self.profile.tool);
                 Err(Failure::tool("tool-died", text))
             }
         }
     }
 
-    /// The same for any kind, with each line of what it prints told to `on_line`.
-    pub(crate) fn run(
+    /// Runs a tool of any kind, as [`serve`](Self::serve) does. `on_line` gets each line of its
+    /// output, `env` is added to its environment.
+    pub(crate) fn run_tool(
         &self,
         socket: Option<OwnedFd>,
         peer: &UnixStream,
         values: &[(&str, &str)],
         env: &[(&str, &str)],
         on_line: impl FnMut(&str) + Send + 'static,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ToolExit, Failure> {
         let display = self.profile.display().unwrap_or_default();
         let display = ("display", display.as_str());
         let values: Vec<_> = [display]
             .into_iter()
             .chain(values.iter().copied())
             .collect();
-        let start = Start {
-            path: &self.found.path,
-            args: &filled(&self.profile.start, &values),
-            stop: &filled(&self.profile.stop, &[display]),
+        let command = ToolCommand {
+            path: &self.installed.path,
+            args: &fill_placeholders(&self.profile.start, &values),
+            stop: &fill_placeholders(&self.profile.stop, &[display]),
             env,
             socket,
         };
-        Started::start(start, &self.profile, on_line)
-            .and_then(|started| started.watch(peer))
+        RunningTool::start(command, &self.profile, on_line)
+            .and_then(|tool| tool.supervise(peer))
             .map_err(|error| {
-                let text = format!("{}: {error}", self.found.path.display());
+                let text = format!("{}: {error}", self.installed.path.display());
                 Failure::tool("tool-failed", text)
             })
     }
 }
 
-/// A tool that needs a network it doesn't have would fail later, in words of its own.
-fn check_network(profile: &Profile) -> Result<(), Unusable> {
-    let needed = !matches!(profile.kind, Kind::Rfb(Carrier::Stdio));
+/// Checks that there is a network if the tool needs one: it would fail later, with a message of its
+/// own.
+fn require_network(profile: &Profile) -> Result<(), Unusable> {
+    let needed = !matches!(profile.kind, ToolKind::Rfb(RfbTransport::Stdio));
     if needed && std::net::UdpSocket::bind("127.0.0.1:0").is_err() {
         let text = "this tool needs the network: add `network = true` to the backend";
         return Err(Unusable {
@@ -142,7 +147,7 @@ fn check_network(profile: &Profile) -> Result<(), Unusable> {
     Ok(())
 }
 
-fn check_display(profile: &Profile) -> Result<(), Unusable> {
+fn require_display(profile: &Profile) -> Result<(), Unusable> {
     let missing = |text: String| Unusable {
         name: "display-missing",
         text,

@@ -1,25 +1,25 @@
-//! A pattern of a profile: a regular expression that is looked for in lines of a tool's output.
+//! A profile's patterns: regular expressions that are searched in the lines of a tool's output.
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-/// The longest pattern, in bytes.
-const LONGEST: usize = 500;
-/// What a pattern may take when it is compiled, in bytes: counted repetitions make large ones of small ones.
-const LARGEST: usize = 256 * 1024;
+/// Maximum length of a pattern in bytes.
+const MAX_PATTERN_BYTES: usize = 500;
+/// Maximum size of a compiled pattern in bytes: counted repetitions make a small pattern large.
+const MAX_COMPILED_BYTES: usize = 256 * 1024;
 
-/// A compiled pattern. Looking for it takes time in proportion to the line, whatever the two say.
+/// A compiled pattern. A search takes time linear in the line's length, whatever the pattern.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pattern(Regex);
 
-/// Why a text is no pattern.
+/// Why a text is no valid pattern.
 #[derive(Debug, thiserror::Error)]
-pub enum BadPattern {
-    /// Longer than [`LONGEST`].
-    #[error("a pattern has at most {LONGEST} bytes")]
+pub enum PatternError {
+    /// Longer than [`MAX_PATTERN_BYTES`].
+    #[error("a pattern has at most {MAX_PATTERN_BYTES} bytes")]
     TooLong,
-    /// Not a regular expression, or one that grows too large.
+    /// No regular expression, or one that compiles to too much.
     #[error("not a pattern: {0}")]
     Syntax(#[from] regex_lite::Error),
 }
@@ -28,31 +28,35 @@ impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// It is too long, too large, or no regular expression.
-    pub fn new(text: &str) -> Result<Self, BadPattern> {
-        if text.len() > LONGEST {
-            return Err(BadPattern::TooLong);
+    /// The text is too long, too large when compiled, or no regular expression.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.len() > MAX_PATTERN_BYTES {
+            return Err(PatternError::TooLong);
         }
-        Ok(Self(RegexBuilder::new(text).size_limit(LARGEST).build()?))
+        Ok(Self(
+            RegexBuilder::new(text)
+                .size_limit(MAX_COMPILED_BYTES)
+                .build()?,
+        ))
     }
 
-    /// Whether the line has it.
-    pub fn is_in(&self, line: &str) -> bool {
+    /// Whether the pattern matches somewhere in the line.
+    pub fn is_match(&self, line: &str) -> bool {
         self.0.is_match(line)
     }
 
-    /// What the line has in the pattern's first group; where it has no group, all that it matches.
-    pub fn find<'a>(&self, line: &'a str) -> Option<&'a str> {
-        let found = self.0.captures(line)?;
-        let part = if self.0.captures_len() > 1 { 1 } else { 0 };
-        found.get(part).map(|found| found.as_str())
+    /// Returns the match of the first group, or the whole match of a pattern without groups.
+    pub fn capture<'a>(&self, line: &'a str) -> Option<&'a str> {
+        let captures = self.0.captures(line)?;
+        let group = if self.0.captures_len() > 1 { 1 } else { 0 };
+        captures.get(group).map(|capture| capture.as_str())
     }
 }
 
 impl TryFrom<String> for Pattern {
-    type Error = BadPattern;
+    type Error = PatternError;
 
-    fn try_from(text: String) -> Result<Self, BadPattern> {
+    fn try_from(text: String) -> Result<Self, PatternError> {
         Self::new(&text)
     }
 }
@@ -69,7 +73,7 @@ mod tests {
 
     fn check(pattern: &str, line: &str, expected: Option<&str>) {
         assert_eq!(
-            Pattern::new(pattern).unwrap().find(line),
+            Pattern::new(pattern).unwrap().capture(line),
             expected,
             "{pattern} in {line}"
         );
@@ -88,11 +92,11 @@ mod tests {
     fn what_would_take_too_much_is_refused() {
         assert!(matches!(
             Pattern::new(&"a".repeat(501)),
-            Err(BadPattern::TooLong)
+            Err(PatternError::TooLong)
         ));
         for bad in ["(", "a{1000}{1000}{1000}", "[z-a]", "*"] {
             assert!(
-                matches!(Pattern::new(bad), Err(BadPattern::Syntax(_))),
+                matches!(Pattern::new(bad), Err(PatternError::Syntax(_))),
                 "{bad}"
             );
         }
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_hostile_pattern_and_line_take_no_time() {
-        // with backtracking this would outlive everybody
+        // With backtracking this would take for ever.
         check("(a*)*(a*)*(a*)*b", &"a".repeat(500), None);
     }
 }

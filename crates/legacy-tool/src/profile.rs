@@ -1,5 +1,5 @@
-//! The tool profile: all that is known of an installed tool, as `[backend.options]` in `backends.toml` says it. So
-//! another executable is a change in the registry, not in code. `docs/tools.md` describes every key.
+//! The tool profile: `[backend.options]` in `backends.toml` describes an installed tool. So another
+//! executable is a change in the registry, not in code. `docs/tools.md` describes every key.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,123 +10,126 @@ use serde_json::Value;
 
 use crate::pattern::Pattern;
 
-/// How a tool is found, started, watched and stopped.
+/// The rules by which a tool is found, started, supervised and stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
-    /// The name under which it is looked for on PATH, and by which it is named to people.
+    /// The file name that is searched on PATH; messages to people use it too.
     pub tool: String,
-    /// Absolute paths that are looked at first, in this order.
+    /// Absolute paths that are searched first, in this order.
     pub paths: Vec<PathBuf>,
-    /// How its version is asked for, and which will do; `None` takes any.
-    pub version: Option<Version>,
-    /// Its arguments, with placeholders.
+    /// The check of its version; `None` accepts any.
+    pub version: Option<VersionCheck>,
+    /// The tool's arguments, with placeholders.
     pub start: Vec<String>,
-    /// Arguments with which it is called once more to end what runs; empty where there are none.
+    /// Arguments of a second call that ends the running tool; empty where the tool has none.
     pub stop: Vec<String>,
-    /// The display to share; `None` means that of the process.
+    /// The display to share; `None` for the process's own.
     pub display: Option<String>,
-    /// What lines of its output tell of a failure, by the failure's stable name.
+    /// Stable names of failures, with the pattern of output lines that report them.
     pub failures: Vec<(&'static str, Pattern)>,
-    /// What it does once it runs.
-    pub kind: Kind,
+    /// The tool's way to share the screen.
+    pub kind: ToolKind,
 }
 
-/// The versions that a profile knows how to drive.
+/// The check of a tool's version.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Version {
-    /// Those.
-    pub wanted: VersionReq,
+pub struct VersionCheck {
+    /// The versions that the profile knows how to drive.
+    pub accepted: VersionReq,
     /// Arguments with which the tool prints its version and ends.
     pub args: Vec<String>,
-    /// Where in its output the version stands; without it, the first thing that looks like one.
+    /// The pattern of the version in the output; `None` for the first version-like text.
     pub pattern: Option<Pattern>,
 }
 
-/// What a tool does.
+/// A tool's way to share the screen.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {
+pub enum ToolKind {
     /// Serves RFB to the launcher.
-    Rfb(Carrier),
-    /// Brings its own transport.
-    Own(Box<Own>),
+    Rfb(RfbTransport),
+    /// Brings its own transport to the agent.
+    External(Box<ExternalTool>),
 }
 
-/// How RFB comes from a tool.
+/// The connection on which a tool serves RFB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Carrier {
-    /// On the socket that is its stdin and stdout.
+pub enum RfbTransport {
+    /// A socket as its stdin and stdout.
     Stdio,
-    /// The same, inside TLS with the key and certificate at `{pem}`.
+    /// A socket as its stdin and stdout, with TLS inside. Key and certificate are in the file
+    /// `{pem}`.
     StdioTls,
-    /// It connects to the port `{port}` of this machine ('reverse connection').
-    DialsIn,
+    /// A 'reverse connection': it connects to the port `{port}` of this machine.
+    #[serde(rename = "dials-in")]
+    ReverseConnection,
 }
 
-/// A tool with its own transport: where its code is, and what its output tells.
+/// A tool with its own transport: the source of its code, and the patterns of its output.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Own {
-    /// Where the code comes from.
-    pub code: Code,
-    /// The line that says that it can be reached; without it, it can from its start on.
+pub struct ExternalTool {
+    /// The source of the code that is shown to the customer.
+    pub code: CodeSource,
+    /// The line that reports that the tool can be reached; `None` when it can from its start on.
     pub ready: Option<Pattern>,
-    /// The line that says that somebody has connected.
+    /// The line that reports that an agent has connected.
     pub connected: Option<Pattern>,
-    /// The line that says that he left.
-    pub left: Option<Pattern>,
+    /// The line that reports that the agent has left.
+    pub disconnected: Option<Pattern>,
 }
 
-/// Where the code of a tool with its own transport comes from.
+/// The source of the code of a tool with its own transport.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Code {
+pub enum CodeSource {
     /// A line of its output.
     Output(Pattern),
-    /// A line of a file that it writes; `{folder}` is one of its own for the session.
+    /// A line of a file that it writes into `{folder}`, a folder of the session's own.
     File(String, Pattern),
     /// Made by the launcher, and handed to the tool in this environment variable.
     Launcher(String),
-    /// The tool's own window shows it, and nobody else can read it.
+    /// Only the tool's own window shows it.
     Window,
 }
 
-/// What is wrong with the options of a backend in the registry.
+/// A fault in the options of a backend in the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// A key that no profile has, one that is missing, or a value of the wrong kind.
+    /// An unknown key, a missing one, or a value of the wrong type.
     #[error("{0}")]
     Options(#[from] serde_json::Error),
-    /// A path that would depend on the folder in which the launcher was started.
+    /// A relative path: it would depend on the folder in which the launcher was started.
     #[error("backend.options.paths: '{0}' is not an absolute path")]
     RelativePath(PathBuf),
-    /// A name that is a path.
+    /// A tool name that is empty or a path.
     #[error("backend.options.tool: '{0}' must be a plain file name; paths belong in 'paths'")]
-    NotAName(String),
-    /// A placeholder that means nothing here.
+    NotAFileName(String),
+    /// A placeholder that this key doesn't have.
     #[error("backend.options.{key}: there is no placeholder '{{{word}}}' here; there are {known}")]
-    Placeholder {
+    UnknownPlaceholder {
         /// `start` or `stop`.
         key: &'static str,
-        /// What stands in the braces.
+        /// The word in the braces.
         word: String,
-        /// Those that there are.
+        /// The placeholders that this key has.
         known: String,
     },
-    /// A failure that customers have no sentence for.
-    #[error("backend.options.failures: '{name}' is none of {known}", known = FAILURES.join(", "))]
-    NoSuchFailure {
+    /// A failure that the customer's texts have no sentence for.
+    #[error("backend.options.failures: '{name}' is none of {known}", known = KNOWN_FAILURES.join(", "))]
+    UnknownFailure {
         /// The name.
         name: String,
     },
-    /// A key that belongs to the other kind of tool.
+    /// A key that this kind of tool doesn't have or lacks, or that has a wrong value; and the
+    /// reason.
     #[error("backend.options.{0}: {1}")]
-    Misplaced(&'static str, &'static str),
-    /// Not the name of an environment variable.
+    KeyNotAllowed(&'static str, &'static str),
+    /// A name that no environment variable may have here.
     #[error("backend.options.code.env: '{0}' is no name of a variable; write it in capitals")]
-    NotAVariable(String),
+    InvalidVariable(String),
 }
 
-/// The failures that a tool's output may tell of.
-const FAILURES: [&str; 5] = [
+/// The failures that a tool's output may report.
+const KNOWN_FAILURES: [&str; 5] = [
     "display-missing",
     "display-unsupported",
     "display-lost",
@@ -149,16 +152,17 @@ struct Options {
     display: Option<String>,
     #[serde(default)]
     failures: BTreeMap<String, Pattern>,
-    serves: Option<Carrier>,
-    code: Option<RawCode>,
+    serves: Option<RfbTransport>,
+    code: Option<CodeOptions>,
     ready: Option<Pattern>,
     connected: Option<Pattern>,
-    left: Option<Pattern>,
+    #[serde(rename = "left")]
+    disconnected: Option<Pattern>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
-enum RawCode {
+enum CodeOptions {
     Output { pattern: Pattern },
     File { file: String, pattern: Pattern },
     Launcher { env: String },
@@ -169,49 +173,49 @@ impl Profile {
     /// Reads the profile of a tool that serves RFB.
     ///
     /// # Errors
-    /// What is wrong, with its key.
+    /// [`ProfileError`], which names the key.
     pub fn rfb(options: &Value) -> Result<Self, ProfileError> {
         let options = Options::deserialize(options)?;
-        let of_own = "only a tool with its own transport has it (the plugin `own-tool`)";
+        let external_only = "only a tool with its own transport has it (the plugin `own-tool`)";
         let misplaced = [
             ("code", options.code.is_some()),
             ("ready", options.ready.is_some()),
             ("connected", options.connected.is_some()),
-            ("left", options.left.is_some()),
+            ("left", options.disconnected.is_some()),
         ];
         if let Some((key, _)) = misplaced.into_iter().find(|(_, there)| *there) {
-            return Err(ProfileError::Misplaced(key, of_own));
+            return Err(ProfileError::KeyNotAllowed(key, external_only));
         }
-        let kind = Kind::Rfb(options.serves.unwrap_or(Carrier::Stdio));
+        let kind = ToolKind::Rfb(options.serves.unwrap_or(RfbTransport::Stdio));
         options.profile(kind)
     }
 
     /// Reads the profile of a tool with its own transport.
     ///
     /// # Errors
-    /// What is wrong, with its key.
-    pub fn own(options: &Value) -> Result<Self, ProfileError> {
+    /// [`ProfileError`], which names the key.
+    pub fn external(options: &Value) -> Result<Self, ProfileError> {
         let mut options = Options::deserialize(options)?;
         if options.serves.is_some() {
-            let of_rfb = "only a tool that serves RFB has it (the plugin `tool`)";
-            return Err(ProfileError::Misplaced("serves", of_rfb));
+            let rfb_only = "only a tool that serves RFB has it (the plugin `tool`)";
+            return Err(ProfileError::KeyNotAllowed("serves", rfb_only));
         }
         let Some(code) = options.code.take() else {
-            return Err(ProfileError::Misplaced(
+            return Err(ProfileError::KeyNotAllowed(
                 "code",
                 "it is missing: where is the tool's code?",
             ));
         };
-        let kind = Kind::Own(Box::new(Own {
-            code: code.checked()?,
+        let kind = ToolKind::External(Box::new(ExternalTool {
+            code: code.into_source()?,
             ready: options.ready.take(),
             connected: options.connected.take(),
-            left: options.left.take(),
+            disconnected: options.disconnected.take(),
         }));
         options.profile(kind)
     }
 
-    /// The display's name: the profile's, else the process's own.
+    /// Returns the display's name: the profile's, else the process's own.
     pub fn display(&self) -> Option<String> {
         self.display
             .clone()
@@ -219,35 +223,35 @@ impl Profile {
             .filter(|name| !name.is_empty())
     }
 
-    /// The failure that a line of the tool's output tells of.
+    /// Returns the failure that a line of the tool's output reports.
     pub fn failure_in(&self, line: &str) -> Option<&'static str> {
-        let told = self
+        let reported = self
             .failures
             .iter()
-            .find(|(_, pattern)| pattern.is_in(line));
-        told.map(|(name, _)| *name)
+            .find(|(_, pattern)| pattern.is_match(line));
+        reported.map(|(name, _)| *name)
     }
 }
 
 impl Options {
-    fn profile(self, kind: Kind) -> Result<Profile, ProfileError> {
+    fn profile(self, kind: ToolKind) -> Result<Profile, ProfileError> {
         if let Some(path) = self.paths.iter().find(|path| !path.is_absolute()) {
             return Err(ProfileError::RelativePath(path.clone()));
         }
         if self.tool.is_empty() || self.tool.contains('/') {
-            return Err(ProfileError::NotAName(self.tool));
+            return Err(ProfileError::NotAFileName(self.tool));
         }
         let known = kind.placeholders();
         check_placeholders("start", &self.start, known)?;
         check_placeholders("stop", &self.stop, &["display"])?;
         let failures = self.failures.into_iter().map(|(name, pattern)| {
-            let known = FAILURES.into_iter().find(|known| *known == name);
-            let known = known.ok_or(ProfileError::NoSuchFailure { name })?;
+            let known = KNOWN_FAILURES.into_iter().find(|known| *known == name);
+            let known = known.ok_or(ProfileError::UnknownFailure { name })?;
             Ok((known, pattern))
         });
         let failures = failures.collect::<Result<_, ProfileError>>()?;
-        let version = self.version.map(|wanted| Version {
-            wanted,
+        let version = self.version.map(|accepted| VersionCheck {
+            accepted,
             args: self
                 .version_args
                 .unwrap_or_else(|| vec!["--version".to_owned()]),
@@ -266,44 +270,45 @@ impl Options {
     }
 }
 
-impl Kind {
-    /// What may stand in braces in `start`.
+impl ToolKind {
+    /// Returns the placeholders that `start` has.
     fn placeholders(&self) -> &'static [&'static str] {
         match self {
-            Kind::Rfb(Carrier::Stdio) => &["display"],
-            Kind::Rfb(Carrier::StdioTls) => &["display", "pem"],
-            Kind::Rfb(Carrier::DialsIn) => &["display", "port"],
-            Kind::Own(_) => &["display", "folder"],
+            ToolKind::Rfb(RfbTransport::Stdio) => &["display"],
+            ToolKind::Rfb(RfbTransport::StdioTls) => &["display", "pem"],
+            ToolKind::Rfb(RfbTransport::ReverseConnection) => &["display", "port"],
+            ToolKind::External(_) => &["display", "folder"],
         }
     }
 }
 
-impl RawCode {
-    fn checked(self) -> Result<Code, ProfileError> {
+impl CodeOptions {
+    fn into_source(self) -> Result<CodeSource, ProfileError> {
         Ok(match self {
-            RawCode::Output { pattern } => Code::Output(pattern),
-            RawCode::File { file, pattern } => {
+            CodeOptions::Output { pattern } => CodeSource::Output(pattern),
+            CodeOptions::File { file, pattern } => {
                 if !file.starts_with("{folder}/") {
                     let why = "it must begin with {folder}/, the only place where a tool can write";
-                    return Err(ProfileError::Misplaced("code.file", why));
+                    return Err(ProfileError::KeyNotAllowed("code.file", why));
                 }
-                Code::File(file, pattern)
+                CodeSource::File(file, pattern)
             }
-            RawCode::Launcher { env } => {
-                let fits =
+            CodeOptions::Launcher { env } => {
+                let is_allowed =
                     |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-                let loader = env.starts_with("LD_") || env == "PATH";
-                if env.is_empty() || !env.bytes().all(fits) || loader {
-                    return Err(ProfileError::NotAVariable(env));
+                let is_reserved = env.starts_with("LD_") || env == "PATH";
+                if env.is_empty() || !env.bytes().all(is_allowed) || is_reserved {
+                    return Err(ProfileError::InvalidVariable(env));
                 }
-                Code::Launcher(env)
+                CodeSource::Launcher(env)
             }
-            RawCode::Window {} => Code::Window,
+            CodeOptions::Window {} => CodeSource::Window,
         })
     }
 }
 
-/// Every `{word}` in the arguments must mean something: a misspelt one would reach the tool as it stands.
+/// Checks that every `{word}` in the arguments is known: a misspelt one would reach the tool
+/// literally.
 fn check_placeholders(
     key: &'static str,
     args: &[String],
@@ -311,10 +316,10 @@ fn check_placeholders(
 ) -> Result<(), ProfileError> {
     let unknown = args
         .iter()
-        .find_map(|arg| words(arg).find(|word| !known.contains(word)));
+        .find_map(|arg| placeholders_in(arg).find(|word| !known.contains(word)));
     match unknown {
         None => Ok(()),
-        Some(word) => Err(ProfileError::Placeholder {
+        Some(word) => Err(ProfileError::UnknownPlaceholder {
             key,
             word: word.to_owned(),
             known: known
@@ -326,8 +331,8 @@ fn check_placeholders(
     }
 }
 
-/// What stands in braces, where it is one word of letters: tools have braces of their own.
-fn words(arg: &str) -> impl Iterator<Item = &str> {
+/// Returns the words in braces. Only lower-case letters count: tools have braces of their own.
+fn placeholders_in(arg: &str) -> impl Iterator<Item = &str> {
     let inner = arg
         .split('{')
         .skip(1)
@@ -337,8 +342,8 @@ fn words(arg: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()))
 }
 
-/// Arguments with the placeholders filled in.
-pub(crate) fn filled(args: &[String], values: &[(&str, &str)]) -> Vec<String> {
+/// Returns the arguments with their placeholders replaced by values.
+pub(crate) fn fill_placeholders(args: &[String], values: &[(&str, &str)]) -> Vec<String> {
     let fill = |arg: &String| {
         values.iter().fold(arg.clone(), |arg, (word, value)| {
             arg.replace(&format!("{{{word}}}"), value)

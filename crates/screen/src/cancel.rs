@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A flag that is set once and stays set. Clones share the flag.
 ///
-/// Its descriptor is readable (hung up) once it is cancelled, so `poll` wakes.
+/// The descriptor is readable (hung up) once the token is cancelled, so that `poll` wakes.
 #[derive(Clone, Debug)]
 pub struct CancelToken(Arc<Inner>);
 

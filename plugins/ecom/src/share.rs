@@ -11,7 +11,7 @@ use etatuki_screen::{CancelToken, SharedApp};
 #[derive(Clone, Debug)]
 pub struct Share(Arc<Inner>);
 
-/// What the client may do.
+/// The client's permissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     /// The picture is sent.

@@ -1,6 +1,6 @@
-//! Any tool that brings its own transport, by its profile in the registry: no code. It is started, its code is shown,
-//! and it is stopped; what it carries, whom it lets in and how it encrypts is its own, and the launcher's windows say
-//! so.
+//! Any tool that brings its own transport, by its profile in the registry: another tool needs no
+//! code. The plugin starts it, shows its session code and stops it. Consent, access and encryption
+//! are the tool's own, and the launcher's windows say so.
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use etatuki_backend_api::{
     Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
 };
-use etatuki_legacy_tool::{Driver, OwnSession, Profile};
+use etatuki_legacy_tool::{Driver, ExternalSession, Profile};
 
 struct OwnTool {
     host: Host,
-    session: Mutex<Option<OwnSession>>,
+    session: Mutex<Option<ExternalSession>>,
 }
 
 impl Backend for OwnTool {
@@ -35,14 +35,14 @@ impl Backend for OwnTool {
     }
 
     fn probe(&self) -> Result<Probe, Unusable> {
-        Driver::new(Profile::own, &self.host).map(|driver| driver.probe())
+        Driver::new(Profile::external, &self.host).map(|driver| driver.probe())
     }
 
     fn open(&self, code: &str) -> Result<(), Failure> {
-        let driver = Driver::new(Profile::own, &self.host)
-            .map_err(|why| Failure::tool(why.name, why.text))?;
-        driver.note_if_running(&self.host);
-        let session = OwnSession::open(Arc::new(driver), &self.host, code)?;
+        let driver = Driver::new(Profile::external, &self.host)
+            .map_err(|unusable| Failure::tool(unusable.name, unusable.text))?;
+        driver.warn_if_running(&self.host);
+        let session = ExternalSession::open(Arc::new(driver), &self.host, code)?;
         *self.session.lock().expect("no holder panics") = Some(session);
         Ok(())
     }

@@ -1,14 +1,16 @@
-//! Any installed tool that serves RFB, by its profile in the registry: no code. Both Remoteus entries are profiles of
-//! this plugin.
+//! Any installed tool that serves RFB, by its profile in the registry: another tool needs no code.
+//! Both Remoteus entries are profiles of this plugin.
 //!
-//! A tool of the plain generation serves on the launcher's socket itself, as its stdin and stdout: no port, and no copy
-//! in between. One of the TLS generation gets its TLS ended here, and one that dials in is answered here. Tool and
-//! plugin sit on one machine: that TLS adds no security, and none is claimed; it is what such tools speak.
+//! A tool of the plain generation serves on the launcher's socket itself, as its stdin and stdout:
+//! no port, and no copy in between. For a tool of the TLS generation the plugin ends the TLS; a
+//! tool with a reverse connection connects to it. Tool and plugin are on one machine, so that TLS
+//! adds no security and claims none: such tools speak nothing else.
 
-mod bridge;
-mod dialled;
-mod identity;
-mod tls;
+mod pending_identity;
+mod reverse_connection;
+mod tls_bridge;
+mod tls_identity;
+mod tls_tool;
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
@@ -16,9 +18,10 @@ use std::sync::{Arc, Mutex};
 use etatuki_backend_api::{
     Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
 };
-use etatuki_legacy_tool::{Carrier, Driver, Profile};
+use etatuki_legacy_tool::{Driver, Profile, RfbTransport};
 
-use crate::tls::Making;
+use crate::pending_identity::PendingIdentity;
+use crate::tls_identity::TlsIdentity;
 
 struct Tool {
     host: Host,
@@ -27,8 +30,8 @@ struct Tool {
 
 struct Session {
     driver: Arc<Driver>,
-    /// For the TLS generation.
-    identity: Option<Making>,
+    /// The key of a tool of the TLS generation.
+    identity: Option<PendingIdentity>,
 }
 
 impl Backend for Tool {
@@ -54,9 +57,10 @@ impl Backend for Tool {
 
     fn open(&self, code: &str) -> Result<(), Failure> {
         let driver = Driver::new(Profile::rfb, &self.host)
-            .map_err(|why| Failure::tool(why.name, why.text))?;
-        driver.note_if_running(&self.host);
-        let identity = (driver.carrier() == Some(Carrier::StdioTls)).then(Making::begin);
+            .map_err(|unusable| Failure::tool(unusable.name, unusable.text))?;
+        driver.warn_if_running(&self.host);
+        let identity =
+            (driver.rfb_transport() == Some(RfbTransport::StdioTls)).then(PendingIdentity::start);
         *self.session.lock().expect("no holder panics") = Some(Session {
             driver: Arc::new(driver),
             identity,
@@ -68,43 +72,49 @@ impl Backend for Tool {
     fn close(&self) {
         let session = self.session.lock().expect("no holder panics").take();
         if let Some(identity) = session.and_then(|session| session.identity) {
-            identity.abandon();
+            identity.discard();
         }
     }
 
     fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
-        let (driver, identity) = self.ready()?;
-        match (driver.carrier(), identity) {
-            (Some(Carrier::StdioTls), Some(identity)) => {
-                tls::serve(&driver, &self.host, stream, &identity)
+        let (driver, identity) = self.session_parts()?;
+        match (driver.rfb_transport(), identity) {
+            (Some(RfbTransport::StdioTls), Some(identity)) => {
+                tls_tool::serve(&driver, &self.host, stream, &identity)
             }
-            (Some(Carrier::DialsIn), _) => dialled::serve(&driver, &self.host, stream),
+            (Some(RfbTransport::ReverseConnection), _) => {
+                reverse_connection::serve(&driver, &self.host, stream)
+            }
             _ => {
-                let socket = stream.try_clone().map_err(broken)?;
+                let socket = stream.try_clone().map_err(internal_failure)?;
                 driver.serve(&self.host, Some(socket.into()), &stream, &[])
             }
         }
     }
 
     fn permissions(&self, _view: bool, _control: bool) {
-        // Old tools can't be told while they run: what x11vnc is started with (`-viewonly`) it keeps when it serves
-        // on its stdio. The gate in the launcher is the lock.
+        // Old tools can't be changed while they run: x11vnc on its stdio keeps the options that it
+        // was started with (`-viewonly`). The launcher's gate is the lock.
     }
 }
 
 impl Tool {
-    /// The driver of the open session, and its finished identity where it has one.
-    fn ready(&self) -> Result<(Arc<Driver>, Option<Arc<identity::Identity>>), Failure> {
+    /// Returns the open session's driver, and its identity where it has one.
+    fn session_parts(&self) -> Result<(Arc<Driver>, Option<Arc<TlsIdentity>>), Failure> {
         let mut session = self.session.lock().expect("no holder panics");
         let session = session
             .as_mut()
             .ok_or_else(|| Failure::caller("not-open", "attach before open"))?;
-        let identity = session.identity.as_mut().map(Making::done).transpose()?;
+        let identity = session
+            .identity
+            .as_mut()
+            .map(PendingIdentity::wait)
+            .transpose()?;
         Ok((session.driver.clone(), identity))
     }
 }
 
-fn broken(error: std::io::Error) -> Failure {
+fn internal_failure(error: std::io::Error) -> Failure {
     Failure::ours("plugin-failed", error.to_string())
 }
 

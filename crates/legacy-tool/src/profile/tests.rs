@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::json;
 
-/// The least that a profile says, with `more` laid over it.
+/// Returns the minimal options with `more` laid over them.
 fn options(more: Value) -> Value {
     let mut options = json!({ "tool": "x11vnc", "start": ["-inetd", "-display", "{display}"] });
     let more = more.as_object().unwrap().clone();
@@ -17,9 +17,9 @@ fn check(read: fn(&Value) -> Result<Profile, ProfileError>, more: Value, error: 
 #[test]
 fn the_least_that_a_profile_says_is_enough() {
     let profile = Profile::rfb(&options(json!({}))).unwrap();
-    assert_eq!(profile.kind, Kind::Rfb(Carrier::Stdio));
+    assert_eq!(profile.kind, ToolKind::Rfb(RfbTransport::Stdio));
     assert_eq!((profile.version, profile.paths.len()), (None, 0));
-    let args = filled(&profile.start, &[("display", ":7")]);
+    let args = fill_placeholders(&profile.start, &[("display", ":7")]);
     assert_eq!(args, ["-inetd", "-display", ":7"]);
 }
 
@@ -31,7 +31,7 @@ fn a_profile_says_all_of_it() {
         "failures": { "display-lost": "caught XIO error" },
     })));
     let profile = profile.unwrap();
-    assert_eq!(profile.kind, Kind::Rfb(Carrier::StdioTls));
+    assert_eq!(profile.kind, ToolKind::Rfb(RfbTransport::StdioTls));
     assert_eq!(profile.display().as_deref(), Some(":7"));
     assert_eq!(
         profile.failure_in("x: caught XIO error:"),
@@ -43,20 +43,23 @@ fn a_profile_says_all_of_it() {
 
 #[test]
 fn a_tool_with_its_own_transport_says_where_its_code_is() {
-    let own = |code: Value| match Profile::own(&options(json!({ "code": code })))
+    let code_source = |code: Value| match Profile::external(&options(json!({ "code": code })))
         .unwrap()
         .kind
     {
-        Kind::Own(own) => own.code,
-        Kind::Rfb(_) => unreachable!("read as own"),
+        ToolKind::External(external) => external.code,
+        ToolKind::Rfb(_) => unreachable!("read as own"),
     };
-    assert_eq!(own(json!({ "from": "window" })), Code::Window);
+    assert_eq!(code_source(json!({ "from": "window" })), CodeSource::Window);
     let launcher = json!({ "from": "launcher", "env": "TOOL_CODE" });
-    assert_eq!(own(launcher), Code::Launcher("TOOL_CODE".into()));
+    assert_eq!(
+        code_source(launcher),
+        CodeSource::Launcher("TOOL_CODE".into())
+    );
     let output = json!({ "from": "output", "pattern": "PORT=(\\d+)" });
-    assert!(matches!(own(output), Code::Output(_)));
+    assert!(matches!(code_source(output), CodeSource::Output(_)));
     let file = json!({ "from": "file", "file": "{folder}/flag", "pattern": "PORT=(\\d+)" });
-    assert!(matches!(own(file), Code::File(..)));
+    assert!(matches!(code_source(file), CodeSource::File(..)));
 }
 
 #[test]
@@ -94,27 +97,27 @@ fn what_is_wrong_is_named() {
         json!({ "ready": "x" }),
         "backend.options.ready: only a tool with its own",
     );
-    check(Profile::own, json!({}), "where is the tool's code");
+    check(Profile::external, json!({}), "where is the tool's code");
     let window = json!({ "from": "window" });
     check(
-        Profile::own,
+        Profile::external,
         json!({ "code": window, "serves": "stdio" }),
         "backend.options.serves",
     );
     check(
-        Profile::own,
+        Profile::external,
         json!({ "code": { "from": "thought" } }),
         "`thought`",
     );
     for env in ["", "tool", "LD_PRELOAD", "PATH", "A=B"] {
         check(
-            Profile::own,
+            Profile::external,
             json!({ "code": { "from": "launcher", "env": env } }),
             "code.env",
         );
     }
     let elsewhere = json!({ "from": "file", "file": "/tmp/x", "pattern": "x" });
-    check(Profile::own, json!({ "code": elsewhere }), "code.file");
+    check(Profile::external, json!({ "code": elsewhere }), "code.file");
 }
 
 #[test]
@@ -132,6 +135,6 @@ fn a_placeholder_must_mean_something() {
     );
     let braces = json!({ "start": ["a{1,2}", "{}", "{A}", "x}{display}{"] });
     let profile = Profile::rfb(&options(braces)).unwrap();
-    let filled = filled(&profile.start, &[("display", ":1")]);
+    let filled = fill_placeholders(&profile.start, &[("display", ":1")]);
     assert_eq!(filled, ["a{1,2}", "{}", "{A}", "x}:1{"]);
 }

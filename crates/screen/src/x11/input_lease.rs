@@ -56,7 +56,7 @@ pub(super) struct InputLease {
     window: Window,
 }
 
-/// Who holds the lease.
+/// The holder of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     None,

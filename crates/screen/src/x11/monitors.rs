@@ -78,9 +78,9 @@ impl Monitors {
 
 /// Converts RandR's monitor. Its name is an atom, which stays the same until the server ends.
 fn from_info(info: &MonitorInfo) -> Monitor {
-    let edge = |at: i16, len: u16| {
-        let end = i32::from(at) + i32::from(len);
-        let start = i32::from(at).max(0);
+    let edge = |start: i16, len: u16| {
+        let end = i32::from(start) + i32::from(len);
+        let start = i32::from(start).max(0);
         (start as u16, (end - start).clamp(0, u16::MAX.into()) as u16)
     };
     let ((x, w), (y, h)) = (edge(info.x, info.width), edge(info.y, info.height));

@@ -150,10 +150,10 @@ impl WindowTree {
 
     /// Inserts a window as it was read. Children that weren't known are queued for reading.
     pub(super) fn insert(&mut self, window: Window, mut node: WindowNode) {
-        let known = self.nodes.get(&window);
-        let before = known.map(|node| node.children.clone()).unwrap_or_default();
-        node.parent = known.map_or(NONE, |node| node.parent);
-        let was_selected = known.is_some_and(|node| node.child_events == ChildEvents::Selected);
+        let old = self.nodes.get(&window);
+        let before = old.map(|node| node.children.clone()).unwrap_or_default();
+        node.parent = old.map_or(NONE, |node| node.parent);
+        let was_selected = old.is_some_and(|node| node.child_events == ChildEvents::Selected);
         for gone in before.iter().filter(|c| !node.children.contains(c)) {
             self.remove(*gone);
         }
@@ -208,7 +208,7 @@ impl WindowTree {
         &mut self,
         parent: Window,
         window: Window,
-        place: impl FnOnce(&mut WindowNode),
+        set_geometry: impl FnOnce(&mut WindowNode),
     ) -> bool {
         let Some(above) = self.nodes.get_mut(&parent) else {
             return false;
@@ -220,7 +220,7 @@ impl WindowTree {
             mapped: false,
             ..unread_node()
         };
-        place(&mut node);
+        set_geometry(&mut node);
         self.nodes.insert(window, node);
         self.unread.push(window);
         // It isn't visible yet.
@@ -255,12 +255,12 @@ impl WindowTree {
     }
 
     fn configure(&mut self, e: &ConfigureNotifyEvent) -> bool {
-        let known = self.update(e.window, |node| {
+        let is_known = self.update(e.window, |node| {
             (node.x, node.y) = (e.x.into(), e.y.into());
             (node.width, node.height) = (e.width.into(), e.height.into());
             node.border = e.border_width.into();
         });
-        known && (e.window == self.root || self.restack(e.window, Some(e.above_sibling)))
+        is_known && (e.window == self.root || self.restack(e.window, Some(e.above_sibling)))
     }
 
     /// Restacks a window right above the sibling `above`: lowest for `Some(NONE)`, highest for
@@ -273,7 +273,7 @@ impl WindowTree {
             return false;
         };
         parent.children.retain(|child| *child != window);
-        let at = match above {
+        let index = match above {
             None => Some(parent.children.len()),
             Some(NONE) => Some(0),
             Some(sibling) => {
@@ -281,8 +281,8 @@ impl WindowTree {
                 below.map(|below| below + 1)
             }
         };
-        match at {
-            Some(at) => parent.children.insert(at, window),
+        match index {
+            Some(index) => parent.children.insert(index, window),
             None => self.reset(),
         }
         true

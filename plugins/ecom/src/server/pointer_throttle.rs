@@ -1,5 +1,5 @@
-//! When the client is sent the pointer's position: after somebody else has moved it, and not too
-//! often. Pure.
+//! The throttle of pointer positions: the client is sent one after somebody else has moved the
+//! pointer, and not too often. Pure.
 
 use std::time::{Duration, Instant};
 

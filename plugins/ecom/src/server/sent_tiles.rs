@@ -328,7 +328,7 @@ mod tests {
             looks += u32::from(looked);
         }
         assert!((8..25).contains(&looks), "{looks} looks");
-        // What it shows last is sent some times more, and then known.
+        // The last frame is sent some times more, and then found unchanged.
         let again = (0..30).take_while(|_| look(&mut client, &screen) == (vec![band], false));
         assert!(again.count() <= SKIP_FRAMES.into());
         let mut last = (0..3).map(|_| look(&mut client, &screen));
@@ -359,7 +359,7 @@ mod tests {
     }
 
     proptest! {
-        /// A client that draws what it is sent has the screen's picture wherever it was looked at.
+        /// A client that draws the rectangles sent has the screen's picture in every compared part.
         #[test]
         fn the_client_has_the_screen(
             steps in prop::collection::vec((any_rect(), any_rect(), 0..4u8, any::<bool>()), 1..12),

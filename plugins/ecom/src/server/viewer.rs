@@ -69,7 +69,7 @@ enum RequestKind {
     Full,
 }
 
-/// What the client understands.
+/// The client's capabilities, as its encodings tell.
 #[derive(Debug, Default)]
 struct ClientCapabilities {
     cursor: CursorSupport,
@@ -88,9 +88,9 @@ struct ClientCapabilities {
 enum CursorSupport {
     #[default]
     None,
-    /// It does, and has no shape in its pixel format.
+    /// The client draws it, and lacks a shape in its pixel format.
     ShapeDue,
-    /// It does, and was sent a shape.
+    /// The client draws it, and was sent a shape.
     ShapeSent,
 }
 

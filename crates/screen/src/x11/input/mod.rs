@@ -32,9 +32,9 @@ const BUTTON_MASK: u16 = 0x1ff;
 
 /// Keyboard and pointer of an X display.
 ///
-/// It remembers everything that it has pressed. [`release_all`](Input::release_all) and dropping it
-/// release that, and return the keycodes borrowed for keysyms that the layout lacks. Input is sent
-/// only by [`flush`](Input::flush).
+/// An input remembers every key and button that it has pressed. [`release_all`](Input::release_all)
+/// and dropping it release that, and return the keycodes borrowed for keysyms that the layout
+/// lacks. Input is sent only by [`flush`](Input::flush).
 #[derive(Debug)]
 pub struct Input {
     connection: Connection,

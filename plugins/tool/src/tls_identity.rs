@@ -1,4 +1,4 @@
-//! The key and certificate of one session, made anew for each and never written to a disk.
+//! The TLS key and certificate of one session, never written to a disk.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -12,20 +12,21 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
-/// RSA, since the tools of that generation take nothing else; 2048 bits is what they were made for.
+/// Size of the RSA key. The tools of that generation take nothing but RSA, and were made for 2048
+/// bits.
 const KEY_BITS: usize = 2048;
-/// The name in the certificate; both ends sit on one machine.
-pub(crate) const NAME: &str = "localhost";
+/// The name in the certificate: both ends are on one machine.
+pub(crate) const CERTIFICATE_NAME: &str = "localhost";
 
-/// Key and certificate.
-pub(crate) struct Identity {
+/// A key and its self-signed certificate.
+pub(crate) struct TlsIdentity {
     pem: Zeroizing<String>,
     certificate: CertificateDer<'static>,
 }
 
-impl Identity {
-    /// Makes a key and a certificate for it. Takes some hundred milliseconds.
-    pub(crate) fn make() -> Result<Self, Failure> {
+impl TlsIdentity {
+    /// Generates a key and its certificate. Takes some hundred milliseconds.
+    pub(crate) fn generate() -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::ours("plugin-failed", format!("session key: {error}"))
         };
@@ -35,8 +36,8 @@ impl Identity {
         let pkcs8 = PrivatePkcs8KeyDer::from(der.as_bytes());
         let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_RSA_SHA256)
             .map_err(|e| failed(&e))?;
-        let params =
-            rcgen::CertificateParams::new(vec![NAME.to_owned()]).map_err(|e| failed(&e))?;
+        let params = rcgen::CertificateParams::new(vec![CERTIFICATE_NAME.to_owned()])
+            .map_err(|e| failed(&e))?;
         let certificate = params.self_signed(&pair).map_err(|e| failed(&e))?;
         let pem = Zeroizing::new(format!(
             "{}{}",
@@ -49,7 +50,8 @@ impl Identity {
         })
     }
 
-    /// Both as PEM in a file in memory, which a child process inherits (it reads `/proc/self/fd/N`).
+    /// Creates a file in memory with both as PEM. A child process inherits it and reads
+    /// `/proc/self/fd/N`.
     pub(crate) fn pem_file(&self) -> std::io::Result<OwnedFd> {
         let file = memfd_create("etatuki-session", MemfdFlags::empty())?;
         let mut file = std::fs::File::from(file);
@@ -57,7 +59,7 @@ impl Identity {
         Ok(file.into())
     }
 
-    /// A client that trusts this one certificate and nothing else.
+    /// Returns the configuration of a client that trusts this certificate alone.
     pub(crate) fn client_config(&self) -> Result<Arc<ClientConfig>, Failure> {
         let failed = |error: rustls::Error| Failure::ours("plugin-failed", format!("TLS: {error}"));
         let mut roots = RootCertStore::empty();

@@ -1,8 +1,9 @@
-//! A started tool: watched until it ends, stopped in the right order when its socket's other end is gone.
+//! A running tool: supervised until it exits, and stopped when its socket's other end is gone.
 //!
-//! The order that suits the old tools (a bare TERM can deadlock x11vnc): its peer leaves and it ends by itself;
-//! else it is called to end itself, where the profile knows how; else TERM; else KILL. What it may have started stays
-//! in the plugin host's process group, which the launcher ends as a whole when the session is over.
+//! The order of the stop suits old tools (a bare TERM can deadlock x11vnc). The peer leaves, and
+//! the tool exits by itself; else it is called once more to end itself, where the profile knows
+//! how; else TERM; else KILL. Processes that it started stay in the plugin host's process group,
+//! which the launcher ends as a whole when the session is over.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,74 +19,74 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::profile::Profile;
 
-/// How long the tool may take to end by itself after its peer left, again after it was called to, and after TERM.
-const GRACE: Duration = Duration::from_millis(500);
-/// How long a line of its output may be, in bytes; a longer one is several.
-const LINE: u64 = 512;
+/// Longest time for the tool to exit after its peer left, again after it was called to end, and
+/// after TERM.
+const STOP_GRACE: Duration = Duration::from_millis(500);
+/// Maximum length of an output line in bytes; a longer one counts as several.
+const MAX_LINE_BYTES: u64 = 512;
 
-/// What is needed to start a tool.
+/// The command that starts a tool.
 #[derive(Debug)]
-pub struct Start<'a> {
-    /// Its executable.
+pub struct ToolCommand<'a> {
+    /// The executable.
     pub path: &'a Path,
-    /// Its arguments, placeholders filled in.
+    /// The arguments, placeholders replaced.
     pub args: &'a [String],
-    /// Arguments with which it is called once more to end what runs; empty where there are none.
+    /// Arguments of a second call that ends the running tool; empty where the tool has none.
     pub stop: &'a [String],
-    /// Environment variables beside those that are inherited.
+    /// Environment variables in addition to the inherited ones.
     pub env: &'a [(&'a str, &'a str)],
-    /// Its stdin and stdout: a connected socket on which it serves RFB. Without one it has no stdin, and its stdout
-    /// is read like its stderr.
+    /// The connected socket on which the tool serves RFB, as stdin and stdout. Without one it has
+    /// no stdin, and its stdout is read like its stderr.
     pub socket: Option<OwnedFd>,
 }
 
-/// A tool that runs.
+/// A running tool.
 #[derive(Debug)]
-pub struct Started {
+pub struct RunningTool {
     child: Child,
     pidfd: OwnedFd,
-    /// What its output told of a failure, when the output has ended.
-    told: mpsc::Receiver<Option<Told>>,
+    /// Receives the failure that the output reported, at its end.
+    reported: mpsc::Receiver<Option<ReportedFailure>>,
     stop: Option<Command>,
 }
 
-/// A failure's stable name, and the line of output that told of it.
-type Told = (&'static str, String);
+/// A failure's stable name, and the output line that reported it.
+type ReportedFailure = (&'static str, String);
 
-/// How a tool's run ended.
+/// The end of a tool's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It ended as it should: after its peer left.
+pub enum ToolExit {
+    /// The tool exited after its peer left, as it should.
     Ended,
-    /// It ended by itself, and its output told why: a failure's stable name, and the line.
+    /// The tool exited by itself, and its output reported a failure: its stable name, and the line.
     Failed(&'static str, String),
-    /// It ended by itself.
+    /// The tool exited by itself.
     Died {
-        /// Its exit status in words.
+        /// The exit status in words.
         how: String,
-        /// That status is 0.
-        calmly: bool,
+        /// Whether the exit status is 0.
+        success: bool,
     },
 }
 
-impl Started {
-    /// Starts the tool. What it prints is read to its end: `on_line` is told each line, on a thread that ends with
-    /// the output.
+impl RunningTool {
+    /// Starts the tool. A thread reads its output to the end, and calls `on_line` for each line.
     pub fn start(
-        what: Start<'_>,
+        command: ToolCommand<'_>,
         profile: &Profile,
         on_line: impl FnMut(&str) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (output, printed) = std::io::pipe()?;
-        let mut command = Command::new(what.path);
-        command.args(what.args).envs(what.env.iter().copied());
-        match what.socket {
-            Some(socket) => command.stdin(socket.try_clone()?).stdout(socket),
-            None => command.stdin(Stdio::null()).stdout(printed.try_clone()?),
+        let (output, writer) = std::io::pipe()?;
+        let mut process = Command::new(command.path);
+        process.args(command.args).envs(command.env.iter().copied());
+        match command.socket {
+            Some(socket) => process.stdin(socket.try_clone()?).stdout(socket),
+            None => process.stdin(Stdio::null()).stdout(writer.try_clone()?),
         };
-        let mut child = command.stderr(printed).spawn()?;
-        // The command holds the other end of the pipe.
-        drop(command);
+        let mut child = process.stderr(writer).spawn()?;
+        // `process` holds the writing end of the pipe.
+        drop(process);
         let pidfd = match pidfd(&child) {
             Ok(fd) => fd,
             Err(error) => {
@@ -94,51 +95,51 @@ impl Started {
                 return Err(error);
             }
         };
-        let stop = (!what.stop.is_empty()).then(|| {
-            let mut stop = Command::new(what.path);
-            stop.args(what.stop).stdin(Stdio::null());
+        let stop = (!command.stop.is_empty()).then(|| {
+            let mut stop = Command::new(command.path);
+            stop.args(command.stop).stdin(Stdio::null());
             stop.stdout(Stdio::null()).stderr(Stdio::null());
             stop
         });
-        let (tell, told) = mpsc::channel();
+        let (sender, reported) = mpsc::channel();
         let profile = profile.clone();
-        std::thread::spawn(move || tell.send(listen(output, &profile, on_line)));
+        std::thread::spawn(move || sender.send(read_output(output, &profile, on_line)));
         Ok(Self {
             child,
             pidfd,
-            told,
+            reported,
             stop,
         })
     }
 
-    /// Waits until the tool ends, or until the other end of `peer` is gone, and stops it then. It doesn't run any
-    /// more when this returns.
-    pub fn watch(mut self, peer: &UnixStream) -> std::io::Result<Outcome> {
-        let left = wait(
+    /// Waits until the tool exits, or until the other end of `peer` is gone, and then stops the
+    /// tool. It no longer runs when this returns.
+    pub fn supervise(mut self, peer: &UnixStream) -> std::io::Result<ToolExit> {
+        let ready = poll_fds(
             &[
                 (self.pidfd.as_fd(), PollFlags::IN),
                 (peer.as_fd(), PollFlags::empty()),
             ],
             None,
         )?;
-        let by_us = left[1] && !left[0];
-        if by_us {
+        let peer_is_gone = ready[1] && !ready[0];
+        if peer_is_gone {
             self.stop();
         }
         let status = self.child.wait()?;
-        let peer_left = by_us || is_gone(peer)?;
-        // Something that it left behind may hold its output open: that isn't waited for.
-        let told = self.told.recv_timeout(GRACE).ok().flatten();
-        Ok(judge(status, peer_left, told))
+        let peer_left = peer_is_gone || has_hung_up(peer)?;
+        // A process that the tool left behind may hold its output open; that isn't waited for.
+        let reported = self.reported.recv_timeout(STOP_GRACE).ok().flatten();
+        Ok(tool_exit(status, peer_left, reported))
     }
 
-    /// Lets it end by itself, then calls it to, then TERM, then KILL.
+    /// Waits for the tool to exit by itself, then calls it to end, then TERM, then KILL.
     fn stop(&mut self) {
-        if self.ends() {
+        if self.exits_within_grace() {
             return;
         }
         if let Some(Ok(mut stop)) = self.stop.take().map(|mut stop| stop.spawn()) {
-            let ended = self.ends();
+            let ended = self.exits_within_grace();
             let _ = stop.kill();
             let _ = stop.wait();
             if ended {
@@ -146,15 +147,15 @@ impl Started {
             }
         }
         let _ = pidfd_send_signal(&self.pidfd, Signal::TERM);
-        if !self.ends() {
+        if !self.exits_within_grace() {
             let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
         }
     }
 
-    /// Whether it ends within the grace.
-    fn ends(&self) -> bool {
-        let waited = wait(&[(self.pidfd.as_fd(), PollFlags::IN)], Some(GRACE));
-        matches!(waited.as_deref(), Ok([true]))
+    /// Whether it exits within [`STOP_GRACE`].
+    fn exits_within_grace(&self) -> bool {
+        let exited = poll_fds(&[(self.pidfd.as_fd(), PollFlags::IN)], Some(STOP_GRACE));
+        matches!(exited.as_deref(), Ok([true]))
     }
 }
 
@@ -166,12 +167,12 @@ fn pidfd(child: &Child) -> std::io::Result<OwnedFd> {
     )?)
 }
 
-/// Polls until one of the descriptors is ready or has hung up, or the limit is over; says which.
-fn wait(
+/// Polls until one of the descriptors is ready or has hung up, or the time-out. Returns which are.
+fn poll_fds(
     fds: &[(BorrowedFd<'_>, PollFlags)],
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> std::io::Result<Vec<bool>> {
-    let end = limit.map(|limit| Instant::now() + limit);
+    let end = timeout.map(|timeout| Instant::now() + timeout);
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
@@ -188,17 +189,24 @@ fn wait(
 }
 
 /// Whether the other end of a socket has hung up.
-fn is_gone(peer: &UnixStream) -> std::io::Result<bool> {
-    Ok(wait(&[(peer.as_fd(), PollFlags::empty())], Some(Duration::ZERO))?[0])
+fn has_hung_up(peer: &UnixStream) -> std::io::Result<bool> {
+    Ok(poll_fds(&[(peer.as_fd(), PollFlags::empty())], Some(Duration::ZERO))?[0])
 }
 
-/// Reads what the tool prints to its end, in bounded lines. Keeps the first failure that it tells of.
-fn listen(output: impl Read, profile: &Profile, mut on_line: impl FnMut(&str)) -> Option<Told> {
+/// Reads the tool's output to the end, in bounded lines. Returns the first failure that it reports.
+fn read_output(
+    output: impl Read,
+    profile: &Profile,
+    mut on_line: impl FnMut(&str),
+) -> Option<ReportedFailure> {
     let mut reader = BufReader::new(output);
-    let mut told = None;
+    let mut reported = None;
     let mut bytes = Vec::new();
     while matches!(
-        reader.by_ref().take(LINE).read_until(b'\n', &mut bytes),
+        reader
+            .by_ref()
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut bytes),
         Ok(1..)
     ) {
         let line = String::from_utf8_lossy(&bytes).trim().to_owned();
@@ -207,22 +215,22 @@ fn listen(output: impl Read, profile: &Profile, mut on_line: impl FnMut(&str)) -
             continue;
         }
         on_line(&line);
-        told = told.or_else(|| Some((profile.failure_in(&line)?, line)));
+        reported = reported.or_else(|| Some((profile.failure_in(&line)?, line)));
     }
-    told
+    reported
 }
 
-fn judge(status: ExitStatus, peer_left: bool, told: Option<Told>) -> Outcome {
-    match told {
-        _ if peer_left => Outcome::Ended,
-        Some((name, line)) => Outcome::Failed(name, line),
-        None => Outcome::Died {
+fn tool_exit(status: ExitStatus, peer_left: bool, reported: Option<ReportedFailure>) -> ToolExit {
+    match reported {
+        _ if peer_left => ToolExit::Ended,
+        Some((name, line)) => ToolExit::Failed(name, line),
+        None => ToolExit::Died {
             how: match (status.code(), status.signal()) {
                 (Some(code), _) => format!("it ended with exit code {code}"),
                 (None, Some(signal)) => format!("it was ended by signal {signal}"),
                 (None, None) => "it ended".to_owned(),
             },
-            calmly: status.success(),
+            success: status.success(),
         },
     }
 }
@@ -240,26 +248,26 @@ mod tests {
     }
 
     /// Runs `sh -c body` on one end of a socket pair, `with` the other end.
-    fn run(body: &str, stop: &[&str], with: impl FnOnce(UnixStream)) -> Outcome {
+    fn run(body: &str, stop: &[&str], with: impl FnOnce(UnixStream)) -> ToolExit {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let kept = theirs.try_clone().unwrap();
         let args = ["-c".to_owned(), body.to_owned()];
         let stop: Vec<String> = stop.iter().copied().map(str::to_owned).collect();
-        let start = Start {
+        let command = ToolCommand {
             path: Path::new("/bin/sh"),
             args: &args,
             stop: &stop,
             env: &[],
             socket: Some(theirs.into()),
         };
-        let started = Started::start(start, &profile(), |_| {}).unwrap();
+        let tool = RunningTool::start(command, &profile(), |_| {}).unwrap();
         with(ours);
-        started.watch(&kept).unwrap()
+        tool.supervise(&kept).unwrap()
     }
 
-    fn died(how: &str, calmly: bool) -> Outcome {
+    fn died(how: &str, success: bool) -> ToolExit {
         let how = how.to_owned();
-        Outcome::Died { how, calmly }
+        ToolExit::Died { how, success }
     }
 
     #[test]
@@ -270,24 +278,24 @@ mod tests {
             peer.read_exact(&mut answer).unwrap();
             assert_eq!(&answer, b"hello\n");
         };
-        assert_eq!(run("exec cat", &[], talk), Outcome::Ended);
+        assert_eq!(run("exec cat", &[], talk), ToolExit::Ended);
     }
 
     #[test]
     fn one_that_ignores_everything_is_killed() {
         let body = "trap '' TERM; while :; do sleep 0.1; done";
-        assert_eq!(run(body, &[], drop), Outcome::Ended);
+        assert_eq!(run(body, &[], drop), ToolExit::Ended);
     }
 
     #[test]
     fn one_that_knows_how_is_called_to_end_itself() {
         let folder = tempfile::tempdir().unwrap();
         let flag = folder.path().join("stop").display().to_string();
-        // Only a calm end gets as far as to the second file.
+        // Only an orderly exit creates the second file.
         let body =
             format!("trap '' TERM; while ! [ -e {flag} ]; do sleep 0.05; done; touch {flag}ped");
         let stop = format!("touch {flag}");
-        assert_eq!(run(&body, &["-c", &stop], drop), Outcome::Ended);
+        assert_eq!(run(&body, &["-c", &stop], drop), ToolExit::Ended);
         assert!(folder.path().join("stopped").exists());
     }
 
@@ -303,7 +311,7 @@ mod tests {
         let line = "caught XIO error:".to_owned();
         check(
             "echo 'caught XIO error:' >&2; exit 3",
-            Outcome::Failed("display-lost", line),
+            ToolExit::Failed("display-lost", line),
         );
     }
 
@@ -317,10 +325,10 @@ mod tests {
     #[test]
     fn an_endless_line_is_bounded() {
         let mut lines = 0;
-        let told = listen(&vec![b'x'; 100_000][..], &profile(), |line| {
-            assert!(line.len() <= LINE as usize);
+        let reported = read_output(&vec![b'x'; 100_000][..], &profile(), |line| {
+            assert!(line.len() <= MAX_LINE_BYTES as usize);
             lines += 1;
         });
-        assert_eq!((lines, told), (196, None));
+        assert_eq!((lines, reported), (196, None));
     }
 }

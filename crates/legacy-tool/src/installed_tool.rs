@@ -1,4 +1,5 @@
-//! Looks for the tool: the profile's paths, then PATH, then its version by running it.
+//! Finds the installed tool: in the profile's paths, then on PATH. Its version is found by running
+//! it.
 
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,52 +11,59 @@ use etatuki_backend_api::Unusable;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use semver::Version;
 
-use crate::profile::{self, Profile};
+use crate::profile::{Profile, VersionCheck};
 
-/// How long a tool may take to print its version.
-const VERSION_LIMIT: Duration = Duration::from_millis(1500);
-/// How much of what it prints is looked at, in bytes.
-const VERSION_OUTPUT: usize = 16 * 1024;
+/// Longest time for a tool to print its version.
+const VERSION_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Bytes of a tool's output that are searched for its version.
+const MAX_VERSION_OUTPUT: usize = 16 * 1024;
 
-/// A tool that is here and that the profile knows how to drive.
+/// An installed tool that the profile knows how to drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Absolute path of the executable.
+pub struct InstalledTool {
+    /// The executable's absolute path.
     pub path: PathBuf,
-    /// What it says its version is; `None` where the profile doesn't ask.
+    /// The version that it prints; `None` where the profile doesn't check it.
     pub version: Option<Version>,
 }
 
-/// Finds the first executable of the profile whose version fits. `tool-missing` when there is none at all,
-/// `tool-too-old` when only unfitting versions were found, `tool-failed` when one would not tell its version.
-pub fn find(profile: &Profile) -> Result<Found, Unusable> {
-    let mut why = Unusable {
+/// Finds the first executable of the profile whose version is accepted.
+///
+/// # Errors
+/// `tool-missing` when there is no executable, `tool-too-old` when no version is accepted,
+/// `tool-failed` when one doesn't print its version.
+pub fn find_tool(profile: &Profile) -> Result<InstalledTool, Unusable> {
+    let mut failure = Unusable {
         name: "tool-missing",
-        text: format!("{} was not found in {}", profile.tool, places(profile)),
+        text: format!(
+            "{} was not found in {}",
+            profile.tool,
+            searched_places(profile)
+        ),
     };
     for path in candidates(profile) {
-        let Some(asked) = &profile.version else {
-            return Ok(Found {
+        let Some(check) = &profile.version else {
+            return Ok(InstalledTool {
                 path,
                 version: None,
             });
         };
-        match version_of(&path, asked) {
-            Some(version) if asked.wanted.matches(&version) => {
+        match version_of(&path, check) {
+            Some(version) if check.accepted.matches(&version) => {
                 let version = Some(version);
-                return Ok(Found { path, version });
+                return Ok(InstalledTool { path, version });
             }
             Some(version) => {
-                why = Unusable {
+                failure = Unusable {
                     name: "tool-too-old",
                     text: format!(
                         "{} {version} is installed, {} is needed",
-                        profile.tool, asked.wanted
+                        profile.tool, check.accepted
                     ),
                 };
             }
-            None if why.name == "tool-missing" => {
-                why = Unusable {
+            None if failure.name == "tool-missing" => {
+                failure = Unusable {
                     name: "tool-failed",
                     text: format!("{} did not tell its version", path.display()),
                 };
@@ -63,11 +71,11 @@ pub fn find(profile: &Profile) -> Result<Found, Unusable> {
             None => {}
         }
     }
-    Err(why)
+    Err(failure)
 }
 
-/// Where it was looked for, in words.
-fn places(profile: &Profile) -> String {
+/// Returns the searched places, for a message.
+fn searched_places(profile: &Profile) -> String {
     let paths = profile.paths.iter().map(|path| path.display().to_string());
     let places: Vec<_> = paths.chain(["the folders of PATH".to_owned()]).collect();
     places.join(", ")
@@ -78,7 +86,7 @@ fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
     let on_path: Vec<_> = std::env::split_paths(&on_path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(&profile.tool))
-        .filter(|path| only_root_writes(path))
+        .filter(|path| is_writable_by_root_only(path))
         .collect();
     profile
         .paths
@@ -88,13 +96,13 @@ fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
         .filter(|path| is_executable(path))
 }
 
-/// Whether nobody but root can change this file, or put another in its place. The registry vouches for its own paths;
-/// for what lies on somebody's PATH nobody does, and it will see the whole screen.
-fn only_root_writes(path: &Path) -> bool {
+/// Whether only root can change this file or replace it. The registry vouches for its own paths.
+/// Nobody vouches for a file on somebody's PATH, and it will see the whole screen.
+fn is_writable_by_root_only(path: &Path) -> bool {
     const GROUP_OR_OTHERS: u32 = 0o022;
     let only_root = |path: &Path| {
         let metadata = path.metadata();
-        metadata.is_ok_and(|found| found.uid() == 0 && found.mode() & GROUP_OR_OTHERS == 0)
+        metadata.is_ok_and(|file| file.uid() == 0 && file.mode() & GROUP_OR_OTHERS == 0)
     };
     let real = path.canonicalize();
     real.is_ok_and(|real| real.ancestors().all(only_root))
@@ -102,36 +110,36 @@ fn only_root_writes(path: &Path) -> bool {
 
 fn is_executable(path: &Path) -> bool {
     path.metadata()
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs the tool for its version, bounded in time and output.
-fn version_of(path: &Path, asked: &profile::Version) -> Option<Version> {
+/// Runs the tool and returns the version that it prints. Time and output are bounded.
+fn version_of(path: &Path, check: &VersionCheck) -> Option<Version> {
     let (mut output, writer) = std::io::pipe().ok()?;
     let mut child = Command::new(path)
-        .args(&asked.args)
+        .args(&check.args)
         .stdin(Stdio::null())
         .stdout(writer.try_clone().ok()?)
         .stderr(writer)
         .spawn()
         .ok()?;
     let text = read_bounded(&mut output);
-    // It has said all we listen to: a tool that goes on is not waited for.
+    // The output is read: a tool that goes on isn't waited for.
     let _ = child.kill();
     let _ = child.wait();
-    match &asked.pattern {
-        None => version_in(&text),
+    match &check.pattern {
+        None => parse_version(&text),
         Some(pattern) => text
             .lines()
-            .find_map(|line| pattern.find(line).and_then(version_in)),
+            .find_map(|line| pattern.capture(line).and_then(parse_version)),
     }
 }
 
-/// Reads until a version is there, the end, the size limit or the time limit.
+/// Reads until the end, the size limit or the time-out.
 fn read_bounded(output: &mut std::io::PipeReader) -> String {
-    let end = std::time::Instant::now() + VERSION_LIMIT;
+    let end = std::time::Instant::now() + VERSION_TIMEOUT;
     let mut bytes = Vec::new();
-    while bytes.len() < VERSION_OUTPUT {
+    while bytes.len() < MAX_VERSION_OUTPUT {
         let left = end.saturating_duration_since(std::time::Instant::now());
         let Ok(left) = Timespec::try_from(left) else {
             break;
@@ -149,8 +157,8 @@ fn read_bounded(output: &mut std::io::PipeReader) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The first thing in a text that looks like a version: two to four numbers with dots (`0.9.16`, `1.6`, `1.4.3.6`).
-fn version_in(text: &str) -> Option<Version> {
+/// Returns the first version in a text: two to four numbers with dots (`0.9.16`, `1.6`, `1.4.3.6`).
+fn parse_version(text: &str) -> Option<Version> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.')
         .find_map(|word| {
             let numbers: Vec<u64> = word
@@ -174,9 +182,9 @@ mod tests {
     use crate::pattern::Pattern;
     use serde_json::json;
 
-    fn check(text: &str, expected: Option<(u64, u64, u64)>) {
+    fn check_version(text: &str, expected: Option<(u64, u64, u64)>) {
         assert_eq!(
-            version_in(text),
+            parse_version(text),
             expected.map(|(a, b, c)| Version::new(a, b, c)),
             "{text}"
         );
@@ -184,15 +192,16 @@ mod tests {
 
     #[test]
     fn versions_as_tools_print_them() {
-        check("x11vnc: 0.9.16 lastmod: 2019-01-05", Some((0, 9, 16)));
-        check("UltraVNC Server 1.4.3.6\n", Some((1, 4, 3)));
-        check("tool 2008 v1.6", Some((1, 6, 0)));
-        check("no version here 12.", None);
-        check("99999999999999999999999.1", None);
+        check_version("x11vnc: 0.9.16 lastmod: 2019-01-05", Some((0, 9, 16)));
+        check_version("UltraVNC Server 1.4.3.6\n", Some((1, 4, 3)));
+        check_version("tool 2008 v1.6", Some((1, 6, 0)));
+        check_version("no version here 12.", None);
+        check_version("99999999999999999999999.1", None);
     }
 
-    /// A profile whose only candidate is the shell, which runs `script` when it is asked for its version. No test
-    /// writes an executable: while another thread starts a process, such a file can be busy (ETXTBSY).
+    /// Returns a profile whose only candidate is the shell, which runs `script` when it is asked
+    /// for its version. No test writes an executable: while another thread starts a process, such a
+    /// file can be busy (ETXTBSY).
     fn shell(script: &str) -> Profile {
         Profile::rfb(&json!({
             "tool": "no-such-tool-on-path",
@@ -205,8 +214,8 @@ mod tests {
     }
 
     fn check_tool(script: &str, expected: &str) {
-        let found = find(&shell(script)).map_or_else(
-            |why| why.name.to_owned(),
+        let found = find_tool(&shell(script)).map_or_else(
+            |failure| failure.name.to_owned(),
             |found| found.version.unwrap().to_string(),
         );
         assert_eq!(found, expected, "{script}");
@@ -226,7 +235,7 @@ mod tests {
     fn a_pattern_says_where_the_version_stands() {
         let mut profile = shell("echo built with 3.4.5; echo tool v0.9.16");
         profile.version.as_mut().unwrap().pattern = Some(Pattern::new("tool v(.*)").unwrap());
-        let version = find(&profile).unwrap().version.unwrap();
+        let version = find_tool(&profile).unwrap().version.unwrap();
         assert_eq!(version, Version::new(0, 9, 16));
     }
 
@@ -234,20 +243,20 @@ mod tests {
     fn a_tool_whose_version_doesnt_matter_isnt_run() {
         let mut profile = shell("exec sleep 1000");
         profile.version = None;
-        assert_eq!(find(&profile).unwrap().version, None);
+        assert_eq!(find_tool(&profile).unwrap().version, None);
     }
 
     #[test]
     fn a_tool_on_path_is_roots() {
-        assert!(only_root_writes(Path::new("/bin/sh")));
-        assert!(!only_root_writes(Path::new("/tmp")));
-        assert!(!only_root_writes(Path::new("/nonexistent/tool")));
+        assert!(is_writable_by_root_only(Path::new("/bin/sh")));
+        assert!(!is_writable_by_root_only(Path::new("/tmp")));
+        assert!(!is_writable_by_root_only(Path::new("/nonexistent/tool")));
     }
 
     #[test]
     fn a_missing_tool_is_missing() {
         let mut profile = shell("true");
         profile.paths = vec!["/nonexistent/tool".into()];
-        assert_eq!(find(&profile).unwrap_err().name, "tool-missing");
+        assert_eq!(find_tool(&profile).unwrap_err().name, "tool-missing");
     }
 }

@@ -1,5 +1,5 @@
-//! Plain bytes on one socket, TLS on the other, until either ends. Bounded both ways: a side that doesn't read stops
-//! the other side's reading.
+//! A bridge between plain bytes on one socket and TLS on the other, until either ends. Buffers are
+//! bounded: when one side doesn't read, the bridge stops reading from the other.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,14 +10,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use crate::identity::NAME;
+use crate::tls_identity::CERTIFICATE_NAME;
 
-/// How long the tool may take from its start to the end of the TLS handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// How many bytes may wait for either side.
-const PENDING: usize = 256 * 1024;
+/// Longest time from the tool's start to the end of the TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of bytes that wait for either side.
+const MAX_PENDING_BYTES: usize = 256 * 1024;
 
-/// Which side ended the bridge.
+/// The side that ended the bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndedBy {
     /// The launcher hung up.
@@ -34,37 +34,38 @@ pub(crate) fn run(
 ) -> std::io::Result<EndedBy> {
     plain.set_nonblocking(true)?;
     tool.set_nonblocking(true)?;
-    let name = ServerName::try_from(NAME).map_err(std::io::Error::other)?;
+    let name = ServerName::try_from(CERTIFICATE_NAME).map_err(std::io::Error::other)?;
     let mut tls = ClientConnection::new(config, name).map_err(std::io::Error::other)?;
-    tls.set_buffer_limit(Some(PENDING));
-    let mut bridge = Bridge {
+    tls.set_buffer_limit(Some(MAX_PENDING_BYTES));
+    let mut bridge = TlsBridge {
         plain,
         tool,
         tls,
         to_plain: Vec::new(),
         to_tool: Vec::new(),
     };
-    let end = Instant::now() + HANDSHAKE_LIMIT;
+    let handshake_end = Instant::now() + HANDSHAKE_TIMEOUT;
     loop {
-        if let Some(ended) = bridge.turn(end)? {
+        if let Some(ended) = bridge.step(handshake_end)? {
             return Ok(ended);
         }
     }
 }
 
-struct Bridge {
+struct TlsBridge {
     plain: UnixStream,
     tool: UnixStream,
     tls: ClientConnection,
-    /// Decrypted, for the launcher.
+    /// Decrypted bytes for the launcher.
     to_plain: Vec<u8>,
-    /// Read from the launcher, not yet taken by TLS.
+    /// Bytes from the launcher that TLS hasn't accepted yet.
     to_tool: Vec<u8>,
 }
 
-impl Bridge {
-    /// Waits for either socket and moves what can be moved. Tells when one of them ended.
-    fn turn(&mut self, handshake_end: Instant) -> std::io::Result<Option<EndedBy>> {
+impl TlsBridge {
+    /// Waits for either socket and transfers the bytes that are ready. Returns the side that ended,
+    /// if any.
+    fn step(&mut self, handshake_end: Instant) -> std::io::Result<Option<EndedBy>> {
         let (plain, tool) = self.wait(handshake_end)?;
         if tool.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) && !self.read_tool()? {
             self.flush_plain()?;
@@ -86,7 +87,7 @@ impl Bridge {
         Ok(None)
     }
 
-    /// Polls for what can be used now; the handshake has a limit, afterwards silence is fine.
+    /// Polls the sockets for the directions that can proceed. Only the handshake has a time-out.
     fn wait(&self, handshake_end: Instant) -> std::io::Result<(PollFlags, PollFlags)> {
         let mut on_plain = PollFlags::empty();
         let mut on_tool = PollFlags::empty();
@@ -95,18 +96,18 @@ impl Bridge {
             self.to_tool.is_empty() && !self.tls.is_handshaking(),
         );
         on_plain.set(PollFlags::OUT, !self.to_plain.is_empty());
-        on_tool.set(PollFlags::IN, self.to_plain.len() < PENDING);
+        on_tool.set(PollFlags::IN, self.to_plain.len() < MAX_PENDING_BYTES);
         on_tool.set(PollFlags::OUT, self.tls.wants_write());
-        let limit = self
+        let timeout = self
             .tls
             .is_handshaking()
             .then(|| handshake_end.saturating_duration_since(Instant::now()));
-        let limit = limit.and_then(|left| Timespec::try_from(left).ok());
+        let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
         let mut fds = [
             PollFd::new(&self.plain, on_plain),
             PollFd::new(&self.tool, on_tool),
         ];
-        match poll(&mut fds, limit.as_ref()) {
+        match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => Err(std::io::Error::new(
                 ErrorKind::TimedOut,
                 "the tool did not finish its TLS handshake",
@@ -116,9 +117,9 @@ impl Bridge {
         }
     }
 
-    /// Takes what the tool sent; false at its end.
+    /// Reads from the tool. Returns false at its end.
     fn read_tool(&mut self) -> std::io::Result<bool> {
-        if self.to_plain.len() >= PENDING {
+        if self.to_plain.len() >= MAX_PENDING_BYTES {
             return Ok(true);
         }
         match self.tls.read_tls(&mut self.tool) {
@@ -138,11 +139,11 @@ impl Bridge {
         Ok(!state.peer_has_closed())
     }
 
-    /// Takes what the launcher sent; false at its end.
+    /// Reads from the launcher. Returns false at its end.
     fn read_plain(&mut self) -> std::io::Result<bool> {
         if !self.to_tool.is_empty() || self.tls.is_handshaking() {
-            // Not listened to yet; but a peer that is gone altogether is gone.
-            return Ok(!gone(&self.plain));
+            // The launcher isn't read yet, but its end must be noticed.
+            return Ok(!has_hung_up(&self.plain));
         }
         let mut chunk = [0; 16 * 1024];
         match self.plain.read(&mut chunk) {
@@ -177,7 +178,7 @@ impl Bridge {
 }
 
 /// Whether the other end of a socket has hung up.
-fn gone(socket: &UnixStream) -> bool {
+fn has_hung_up(socket: &UnixStream) -> bool {
     let mut fds = [PollFd::new(socket, PollFlags::empty())];
     poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::HUP)
 }
@@ -185,11 +186,11 @@ fn gone(socket: &UnixStream) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Identity;
+    use crate::tls_identity::TlsIdentity;
     use std::os::fd::AsRawFd;
 
-    /// A TLS echo server on the other end, with the identity as the tool reads it.
-    fn echo(identity: &Identity, socket: UnixStream) -> std::thread::JoinHandle<()> {
+    /// Starts a TLS echo server on the other end, with the identity as the tool reads it.
+    fn echo(identity: &TlsIdentity, socket: UnixStream) -> std::thread::JoinHandle<()> {
         use rustls::pki_types::pem::PemObject;
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         let file = identity.pem_file().unwrap();
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn bytes_come_through_unchanged_both_ways() {
-        let identity = Identity::make().unwrap();
+        let identity = TlsIdentity::generate().unwrap();
         let (mut launcher, plain) = UnixStream::pair().unwrap();
         let (ours, tool) = UnixStream::pair().unwrap();
         let server = echo(&identity, tool);
@@ -240,8 +241,8 @@ mod tests {
     fn another_certificate_is_refused() {
         let (_launcher, plain) = UnixStream::pair().unwrap();
         let (ours, tool) = UnixStream::pair().unwrap();
-        let server = echo(&Identity::make().unwrap(), tool);
-        let config = Identity::make().unwrap().client_config().unwrap();
+        let server = echo(&TlsIdentity::generate().unwrap(), tool);
+        let config = TlsIdentity::generate().unwrap().client_config().unwrap();
         assert!(run(plain, ours, config).is_err());
         server.join().unwrap();
     }
@@ -251,7 +252,7 @@ mod tests {
         let (launcher, plain) = UnixStream::pair().unwrap();
         let (ours, _silent) = UnixStream::pair().unwrap();
         drop(launcher);
-        let config = Identity::make().unwrap().client_config().unwrap();
+        let config = TlsIdentity::generate().unwrap().client_config().unwrap();
         assert_eq!(run(plain, ours, config).unwrap(), EndedBy::Launcher);
     }
 }
