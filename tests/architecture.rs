@@ -30,6 +30,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("console", &["link", "protocol", "rfb", "trust"]),
     ("vendor", &["trust"]),
     ("demo", &["ecom"]),
+    ("cli-docs", &["console", "service", "vendor"]),
     ("etatuki", &["plugin-host", "screen", "session", "trust"]),
 ];
 

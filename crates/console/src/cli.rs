@@ -104,6 +104,12 @@ fn forbid_core_dumps() {
     }
 }
 
+/// Returns the command line's definition, for man pages and shell completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
