@@ -16,7 +16,7 @@ pub struct Pattern(Regex);
 /// Why a text is no valid pattern.
 #[derive(Debug, thiserror::Error)]
 pub enum PatternError {
-    /// Longer than [`MAX_PATTERN_BYTES`].
+    /// Longer than 500 bytes.
     #[error("a pattern has at most {MAX_PATTERN_BYTES} bytes")]
     TooLong,
     /// No regular expression, or one that compiles to too much.

@@ -53,7 +53,7 @@ impl SignedRect {
     }
 
     /// Converts to a rectangle of the screen; the part at negative coordinates is cut off.
-    pub(crate) fn to_screen_rect(&self) -> Rect {
+    pub(crate) fn to_screen_rect(self) -> Rect {
         let edge = |v: i32| v.clamp(0, u16::MAX.into()) as u16;
         let (x, y) = (edge(self.left), edge(self.top));
         Rect {

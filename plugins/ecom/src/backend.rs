@@ -1,4 +1,4 @@
-//! The plugin: the SDK's `Backend` around [`serve`](crate::serve).
+//! The plugin: the SDK's `Backend` around [`serve`].
 
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};

@@ -153,7 +153,7 @@ impl Capture {
                 y: (source.rect.top - source.origin.1) as i16,
                 rect: source.rect.to_screen_rect(),
             }));
-            hidden.extend(rest.rects().iter().map(SignedRect::to_screen_rect));
+            hidden.extend(rest.rects().iter().map(|rect| rect.to_screen_rect()));
         }
         // Before the pixels are read, so that drawing in between is reported again.
         app.visible.acknowledge_damage(&self.connection.server)?;
