@@ -1,29 +1,31 @@
-//! The clipboard streams: text that was copied at one end, for the other. What is copied later replaces
-//! what was copied before; what may pass at all is the customer's gate's to say.
+//! The clipboard streams, one each way: copied text for the other end. A later text replaces an
+//! earlier one. The customer's gate decides which texts may pass at all.
 
 use etatuki_protocol::{
     EncodeError, LengthPrefixedDecoder, MAX_CLIPBOARD, Violation, append_frame,
 };
+use iroh::endpoint::RecvStream;
 
 use crate::{
     error::LinkError,
-    stream::{Inlet, Outlet},
+    stream::{FrameReader, FrameWriter},
 };
 
-/// The sending end.
+/// The sending end of a clipboard stream.
 #[derive(Debug)]
-pub struct ClipboardOut(Outlet);
+pub struct ClipboardOut(FrameWriter);
 
 impl ClipboardOut {
-    pub(crate) const fn new(outlet: Outlet) -> Self {
-        Self(outlet)
+    pub(crate) const fn new(writer: FrameWriter) -> Self {
+        Self(writer)
     }
 
-    /// Sends a text. If this is dropped before it is done, the text is either not sent or sent whole,
-    /// before the next.
+    /// Sends a text. If this is dropped early, the text is either not sent, or sent whole before the
+    /// next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_CLIPBOARD`], and the stream goes on; or the link is down.
+    /// [`EncodeError::TooLarge`] above [`MAX_CLIPBOARD`]: the stream stays usable. Else the link is
+    /// down.
     pub async fn send(&mut self, text: &str) -> Result<(), LinkError> {
         if text.len() > MAX_CLIPBOARD {
             return Err(EncodeError::TooLarge {
@@ -41,19 +43,19 @@ impl ClipboardOut {
     }
 }
 
-/// The receiving end.
+/// The receiving end of a clipboard stream.
 #[derive(Debug)]
-pub struct ClipboardIn(Inlet<LengthPrefixedDecoder>);
+pub struct ClipboardIn(FrameReader<LengthPrefixedDecoder>);
 
 impl ClipboardIn {
-    pub(crate) fn new(stream: iroh::endpoint::RecvStream) -> Self {
-        Self(Inlet::new(
+    pub(crate) fn new(stream: RecvStream) -> Self {
+        Self(FrameReader::new(
             stream,
             LengthPrefixedDecoder::new(MAX_CLIPBOARD),
         ))
     }
 
-    /// The next text; `None` once the other end has finished. Cancel safe.
+    /// Returns the next text, or `None` once the other end has finished. Cancel safe.
     ///
     /// # Errors
     /// The link is down, or the other end broke the protocol.

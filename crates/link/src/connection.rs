@@ -1,4 +1,4 @@
-//! The connection under a link: how much it has carried, which way it goes, and its end.
+//! The connection under a link: its traffic, its path and its end.
 
 use etatuki_protocol::Violation;
 use iroh::{
@@ -8,41 +8,41 @@ use iroh::{
 use serde::Serialize;
 
 use crate::{
-    error::{DialError, LinkError, reason_text},
+    error::{DialError, LinkError, sanitize_reason},
     stats::LinkStats,
 };
 
-/// Why an end closes a connection, besides the stable name that goes along.
+/// QUIC's application error code on closing a connection; a stable name goes along as its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseCode {
     /// The session is over.
     Ended = 0,
-    /// The agent isn't let in.
+    /// The agent is refused.
     Refused = 1,
     /// The two ends don't know the same code.
     WrongCode = 2,
-    /// The other end broke the protocol or a time limit.
+    /// The other end broke the protocol or exceeded a time-out.
     Violation = 3,
 }
 
-/// Which way the link's bytes go.
+/// The kind of a link's network path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathKind {
     /// Straight from machine to machine.
     Direct,
-    /// Through the session's relay, which can't read it.
+    /// Through the session's relay, which can't read the bytes.
     Relayed,
-    /// Not settled yet, or the link is down.
+    /// Not known yet, or the link is down.
     Unknown,
 }
 
-/// A handle on the connection under a link; clones are the same connection. It stays open as long as a
-/// handle or a stream of it lives.
+/// A handle on the connection under a link; clones share the connection. The connection stays open as
+/// long as one of its handles or streams lives.
 #[derive(Clone, Debug)]
 pub struct LinkConnection {
     connection: Connection,
-    /// Nothing is sent once the last handle on the endpoint is gone.
+    /// Kept because nothing is sent once the last handle on the endpoint is gone.
     _endpoint: Endpoint,
 }
 
@@ -54,7 +54,7 @@ impl LinkConnection {
         }
     }
 
-    /// What the link has carried until now.
+    /// Returns the traffic so far.
     #[must_use]
     pub fn stats(&self) -> LinkStats {
         let stats = self.connection.stats();
@@ -64,7 +64,7 @@ impl LinkConnection {
         }
     }
 
-    /// Which way the link goes now; it may change at any time.
+    /// Returns the kind of the current path, which may change at any time.
     #[must_use]
     pub fn path_kind(&self) -> PathKind {
         match self
@@ -79,9 +79,9 @@ impl LinkConnection {
         }
     }
 
-    /// The round trip time of the way that the link goes now, if it is settled.
+    /// Returns the round-trip time of the current path, if known.
     #[must_use]
-    pub fn round_trip(&self) -> Option<std::time::Duration> {
+    pub fn round_trip_time(&self) -> Option<std::time::Duration> {
         self.connection
             .paths()
             .iter()
@@ -89,27 +89,26 @@ impl LinkConnection {
             .map(|path| path.rtt())
     }
 
-    /// Closes the link at once; what is still on its way may be lost, but `reason` (a stable name, at
-    /// most 200 characters) reaches the other end as [`LinkError::Ended`].
+    /// Closes the link at once. Bytes in flight may be lost, but `reason` (a stable name of at most 200
+    /// characters) reaches the other end as [`LinkError::Ended`].
     pub fn close(&self, reason: &str) {
         close(&self.connection, CloseCode::Ended, reason);
     }
 
-    /// Waits for the end of the link, by whichever side or cause: [`LinkError::Ended`],
-    /// [`LinkError::Closed`] or [`LinkError::Lost`]. An other end that just vanishes is noticed after
-    /// eight seconds.
+    /// Waits for the end of the link and returns its cause: [`LinkError::Ended`], [`LinkError::Closed`] or
+    /// [`LinkError::Lost`]. A vanished peer is noticed after eight seconds.
     pub async fn closed(&self) -> LinkError {
         self.connection.closed().await.into()
     }
 }
 
-/// Closes with a code and a stable name.
+/// Closes a connection with a code and a stable name.
 pub(crate) fn close(connection: &Connection, code: CloseCode, name: &str) {
     connection.close(VarInt::from_u32(code as u32), name.as_bytes());
 }
 
-/// Closes because of what went wrong here, and names it if the other end did it.
-pub(crate) fn close_for(connection: &Connection, error: &LinkError) {
+/// Closes a connection because of `error`; names the violation if it is the other end's fault.
+pub(crate) fn close_with_error(connection: &Connection, error: &LinkError) {
     match error {
         LinkError::Violation(violation) => {
             close(connection, CloseCode::Violation, violation.name());
@@ -118,12 +117,12 @@ pub(crate) fn close_for(connection: &Connection, error: &LinkError) {
     }
 }
 
-/// What an error during the handshake means to the agent. How the customer closed says more than the
-/// read or write that failed by it.
+/// Converts an error of the handshake for the agent. The customer's close code and name say more than the
+/// read or write that failed because of the close.
 pub(crate) fn dial_error(connection: &Connection, error: LinkError) -> DialError {
     match connection.close_reason() {
         Some(ConnectionError::ApplicationClosed(close)) => {
-            let name = reason_text(&close.reason);
+            let name = sanitize_reason(&close.reason);
             match u64::from(close.error_code) {
                 code if code == CloseCode::Refused as u64 => DialError::Refused(stable_name(name)),
                 code if code == CloseCode::WrongCode as u64 => DialError::WrongCode,
@@ -139,7 +138,7 @@ pub(crate) fn dial_error(connection: &Connection, error: LinkError) -> DialError
     }
 }
 
-/// A name that comes from outside is one of ours in form, or it is just `refused`.
+/// Returns `name` if it has the form of our stable names, else `refused`.
 fn stable_name(name: String) -> String {
     let plain = |character: char| character.is_ascii_lowercase() || character == '-';
     if (1..=40).contains(&name.len()) && name.chars().all(plain) {

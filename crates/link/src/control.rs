@@ -9,32 +9,33 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::LinkError,
-    stream::{Inlet, Outlet},
+    stream::{FrameReader, FrameWriter},
 };
 
-/// The end of a control stream that sends `M`.
+/// The sending end of a control stream, for messages of type `M`.
 #[derive(Debug)]
 pub struct ControlOut<M> {
-    outlet: Outlet,
+    writer: FrameWriter,
     messages: PhantomData<fn(M)>,
 }
 
 impl<M: Serialize> ControlOut<M> {
-    pub(crate) const fn new(outlet: Outlet) -> Self {
+    pub(crate) const fn new(writer: FrameWriter) -> Self {
         Self {
-            outlet,
+            writer,
             messages: PhantomData,
         }
     }
 
-    /// Sends a message; it overtakes any picture. If this is dropped before it is done, the message is
-    /// either not sent or sent whole, before the next.
+    /// Sends a message; it overtakes any picture. If this is dropped early, the message is either not
+    /// sent, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_CONTROL`], and the stream goes on; or the link is down.
+    /// [`EncodeError::TooLarge`](etatuki_protocol::EncodeError::TooLarge) above [`MAX_CONTROL`]: the
+    /// stream stays usable. Else the link is down.
     pub async fn send(&mut self, message: &M) -> Result<(), LinkError> {
         let json = encode_control(message)?;
-        self.outlet
+        self.writer
             .send(|out| {
                 append_frame(out, &json);
                 Ok(())
@@ -47,32 +48,32 @@ impl<M: Serialize> ControlOut<M> {
     /// # Errors
     /// The link is down.
     pub async fn finish(&mut self) -> Result<(), LinkError> {
-        self.outlet.finish().await
+        self.writer.finish().await
     }
 }
 
-/// The end of a control stream that receives `M`.
+/// The receiving end of a control stream, for messages of type `M`.
 #[derive(Debug)]
 pub struct ControlIn<M> {
-    inlet: Inlet<LengthPrefixedDecoder>,
+    reader: FrameReader<LengthPrefixedDecoder>,
     messages: PhantomData<fn() -> M>,
 }
 
 impl<M: DeserializeOwned> ControlIn<M> {
-    /// Goes on where the handshake has stopped reading.
-    pub(crate) fn after(handshake: Inlet<LengthPrefixedDecoder>) -> Self {
+    /// Continues the stream of the handshake.
+    pub(crate) fn after(handshake: FrameReader<LengthPrefixedDecoder>) -> Self {
         Self {
-            inlet: handshake.then(LengthPrefixedDecoder::new(MAX_CONTROL)),
+            reader: handshake.with_decoder(LengthPrefixedDecoder::new(MAX_CONTROL)),
             messages: PhantomData,
         }
     }
 
-    /// The next message; `None` once the other end has finished. Cancel safe.
+    /// Returns the next message, or `None` once the other end has finished. Cancel safe.
     ///
     /// # Errors
     /// The link is down, or the other end broke the protocol.
     pub async fn recv(&mut self) -> Result<Option<M>, LinkError> {
-        let Some(json) = self.inlet.recv().await? else {
+        let Some(json) = self.reader.recv().await? else {
             return Ok(None);
         };
         parse_control(&json).map(Some).map_err(LinkError::from)

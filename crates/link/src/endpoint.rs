@@ -1,7 +1,7 @@
-//! The two kinds of endpoint, and how QUIC is set up under both.
+//! The two kinds of endpoints, and the QUIC configuration under both.
 //!
-//! Nobody's infrastructure but our own is contacted: no discovery, no public DNS server, no port mapping,
-//! no captive portal probe; and no relay but the session's.
+//! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port mapping, no
+//! captive portal probe, and no relay but the session's.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -25,22 +25,22 @@ use tokio::{
 
 use crate::{
     error::{DialError, LinkError},
-    handshake::{Attempt, Offer, agent},
+    handshake::{AcceptParams, Attempt, agent},
+    handshake_queue::HandshakeQueue,
     link::AgentLink,
-    lobby::Lobby,
     relay::RelayAccess,
 };
 
-/// The protocol's name and version in TLS.
+/// Name and version of the protocol, negotiated in TLS (ALPN, RFC 7301).
 pub const ALPN: &[u8] = b"etatuki/1";
 
-/// How long it may take until TLS is done, over whatever way there is.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Time-out of a dial until TLS is done, over any path.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a goodbye may take.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Time-out for closing an endpoint.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// More addresses than any machine has.
+/// The most addresses that are tried; more than any machine has.
 const MAX_ADDRESSES: usize = 32;
 
 /// The endpoint that a customer's machine opens for one session and agents dial.
@@ -50,12 +50,12 @@ pub struct CustomerEndpoint {
     relay: Option<RelayUrl>,
     addresses: watch::Receiver<EndpointAddr>,
     watcher: AbortHandle,
-    lobby: Mutex<Lobby>,
+    queue: Mutex<HandshakeQueue>,
 }
 
 impl CustomerEndpoint {
     /// Opens an endpoint with a fresh identity. Contacts the relay, if there is one, without waiting for
-    /// it.
+    /// its answer.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -67,66 +67,66 @@ impl CustomerEndpoint {
             relay: relay.map(RelayAccess::relay_url).transpose()?,
             addresses,
             watcher,
-            lobby: Mutex::new(Lobby::default()),
+            queue: Mutex::new(HandshakeQueue::default()),
         })
     }
 
-    /// Where agents reach this endpoint, as far as is known now: an iroh `EndpointAddr` as JSON. It says
-    /// the relay from the start, whether or not that has answered yet.
+    /// Returns the address at which agents reach this endpoint, as far as known now: an iroh
+    /// `EndpointAddr` as JSON. It names the relay from the start, even before the relay has answered.
     #[must_use]
     pub fn address(&self) -> Value {
         self.published(self.endpoint.addr())
     }
 
-    /// Whether agents can find this endpoint by its relay now; true where there is no relay.
+    /// Whether agents can reach this endpoint through its relay now; true without a relay.
     #[must_use]
-    pub fn relay_is_reached(&self) -> bool {
+    pub fn is_relay_connected(&self) -> bool {
         let mut relays = self.endpoint.home_relay_status();
         self.relay.is_none() || relays.get().iter().any(RelayStatus::is_connected)
     }
 
-    /// Waits until [`address`](Self::address) has changed, and returns the new one. Cancel safe.
+    /// Waits for a change of [`address`](Self::address) and returns the new one. Cancel safe.
     pub async fn address_changed(&mut self) -> Value {
         if self.addresses.changed().await.is_err() {
-            // The watcher ends with the endpoint: there is nothing to wait for.
+            // The watcher ends with the endpoint; no change will come.
             std::future::pending::<()>().await;
         }
         let address = self.addresses.borrow_and_update().clone();
         self.published(address)
     }
 
-    /// Waits for the next attempt to reach this customer to end, one way or the other.
+    /// Waits for the next attempt to reach this customer to end, and returns its outcome.
     ///
-    /// At most one guess at the code runs at a time, against the `offer` that was at hand when it began;
-    /// none begins while nobody waits here. A guess counts from when our PAKE message goes out; it is
-    /// then reported by this call or, if the caller stops waiting (this is cancel safe), by the next,
-    /// whatever the next one's offer is.
+    /// At most one guess at the code runs at a time, on the `params` of the call in which it began; none
+    /// begins while nobody waits here. A guess counts from the moment when our PAKE message goes out. It
+    /// is then reported by this call or, if the caller stops waiting (this is cancel safe), by the next
+    /// call, whatever its params are.
     ///
-    /// Limits: 5 s for TLS, 3 s for the card, 10 s for the PAKE, 5 s for the streams. Eight callers can be
-    /// at the first two at once.
-    pub async fn accept(&self, offer: &Offer) -> Attempt {
-        self.lobby.lock().await.next(&self.endpoint, offer).await
+    /// Time-outs: 5 s for TLS, 3 s for the card, 10 s for the PAKE, 5 s for the streams. Up to eight
+    /// peers can be in the first two phases at once.
+    pub async fn accept(&self, params: &AcceptParams) -> Attempt {
+        self.queue.lock().await.next(&self.endpoint, params).await
     }
 
-    /// Closes the endpoint and every link of it; takes at most two seconds.
+    /// Closes the endpoint and its links. Takes at most two seconds.
     pub async fn close(self) {
         close(&self.endpoint).await;
     }
 
-    /// Without a relay, both ends may be on one machine (development, tests), and that machine may have
-    /// no address but its own.
+    /// Completes an address by the relay. Without a relay, both ends may be on one machine (development,
+    /// tests) that may have no address but loopback, so that is added instead.
     fn published(&self, mut address: EndpointAddr) -> Value {
         match &self.relay {
             Some(relay) => address = address.with_relay_url(relay.clone()),
-            None => address = address.with_addrs(loopback(&self.endpoint)),
+            None => address = address.with_addrs(loopback_addresses(&self.endpoint)),
         }
         serde_json::to_value(address).expect("addresses are strings and numbers")
     }
 
-    /// Lets this crate's tests leave a check out.
+    /// Leaves out the check of the proof, for this crate's tests.
     #[cfg(test)]
-    pub(crate) async fn believe_any_proof(&self) {
-        self.lobby.lock().await.checks.believe_any_proof = true;
+    pub(crate) async fn accept_any_proof(&self) {
+        self.queue.lock().await.checks.accept_any_proof = true;
     }
 }
 
@@ -136,7 +136,7 @@ impl Drop for CustomerEndpoint {
     }
 }
 
-/// The endpoint from which a console dials.
+/// The endpoint from which a console dials customers.
 #[derive(Clone, Debug)]
 pub struct AgentEndpoint {
     endpoint: Endpoint,
@@ -144,8 +144,7 @@ pub struct AgentEndpoint {
 }
 
 impl AgentEndpoint {
-    /// Opens an endpoint with a fresh identity; `relay` is the session's, as the service's look-up gave
-    /// it.
+    /// Opens an endpoint with a fresh identity. `relay` is the session's, from the service's look-up.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -157,13 +156,13 @@ impl AgentEndpoint {
         })
     }
 
-    /// Dials the customer at `address` (from the service; not trusted) and shakes hands: once, with one
-    /// secret. Takes at most 10 s to reach the customer, and then at most 30 s, mostly for others to
-    /// finish first.
+    /// Dials the customer at `address` (from the service; not trusted) and runs the handshake: once, with
+    /// one secret. Takes at most 10 s to reach the customer and then at most 30 s, mostly waiting for
+    /// other agents' guesses.
     ///
     /// # Errors
-    /// Why there is no link. After [`DialError::WrongCode`], and after most others, the customer's side
-    /// has counted a guess; don't try again without a person's doing.
+    /// The reason why there is no link. After [`DialError::WrongCode`] and most others the customer's side
+    /// has counted a guess: don't retry unless a person asks for it.
     pub async fn dial(
         &self,
         address: &Value,
@@ -171,31 +170,31 @@ impl AgentEndpoint {
         secret: &Secret,
         agent: &AgentFile,
     ) -> Result<AgentLink, DialError> {
-        let address = self.believe(address).map_err(DialError::Protocol)?;
-        let connection = timeout(CONNECT_LIMIT, self.endpoint.connect(address, ALPN))
+        let address = self.filter_address(address).map_err(DialError::Protocol)?;
+        let connection = timeout(CONNECT_TIMEOUT, self.endpoint.connect(address, ALPN))
             .await
             .map_err(|_| DialError::Unreachable)?
             .map_err(|_| DialError::Unreachable)?;
-        agent::introduce(connection, self.endpoint.clone(), nameplate, secret, agent).await
+        agent::authenticate(connection, self.endpoint.clone(), nameplate, secret, agent).await
     }
 
-    /// Closes the endpoint and every link of it; takes at most two seconds.
+    /// Closes the endpoint and its links. Takes at most two seconds.
     pub async fn close(self) {
         close(&self.endpoint).await;
     }
 
-    /// An address as far as we follow it: no relay but the session's own.
-    fn believe(&self, address: &Value) -> Result<EndpointAddr, LinkError> {
+    /// Parses an address and drops what we don't follow: any relay but the session's own.
+    fn filter_address(&self, address: &Value) -> Result<EndpointAddr, LinkError> {
         let EndpointAddr { id, addrs } =
             serde::Deserialize::deserialize(address).map_err(|_| LinkError::Address)?;
-        let followed = |address: &TransportAddr| match address {
+        let is_followed = |address: &TransportAddr| match address {
             TransportAddr::Ip(_) => true,
             TransportAddr::Relay(url) => Some(url) == self.relay.as_ref(),
             _ => false,
         };
         let addrs: Vec<_> = addrs
             .into_iter()
-            .filter(followed)
+            .filter(is_followed)
             .take(MAX_ADDRESSES)
             .collect();
         if addrs.is_empty() || id == self.endpoint.id() {
@@ -205,18 +204,19 @@ impl AgentEndpoint {
     }
 }
 
-/// An endpoint that takes connections for `alpns` and lets each open `streams` two-way streams.
+/// Opens an endpoint that accepts connections for `alpns` and lets each open `bidi_streams` bidirectional
+/// streams.
 pub(crate) async fn bind(
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
-    streams: VarInt,
+    bidi_streams: VarInt,
 ) -> Result<Endpoint, LinkError> {
     let resolver = DnsResolver::builder()
         .with_system_defaults()
         .with_fallback_mode(FallbackMode::Never)
         .build();
     let mut reports = NetReportConfig::minimal();
-    // It finds the home relay where UDP is blocked.
+    // They find the home relay where UDP is blocked.
     reports.https_probes = relay.is_some();
     let mut builder = Endpoint::builder(presets::Minimal)
         .alpns(alpns)
@@ -224,10 +224,10 @@ pub(crate) async fn bind(
         .dns_resolver(resolver)
         .portmapper_config(PortmapperConfig::Disabled)
         .net_report_config(reports)
-        .transport_config(transport(streams));
+        .transport_config(transport_config(bidi_streams));
     if let Some(relay) = relay {
         let config = relay.config()?;
-        // A proxy of the environment leads out of this machine.
+        // A proxy from the environment is for hosts beyond this machine.
         if !is_loopback(&config.url) {
             builder = builder.proxy_from_env();
         }
@@ -239,20 +239,20 @@ pub(crate) async fn bind(
         .map_err(|error| LinkError::Bind(error.to_string()))
 }
 
-/// QUIC for a screen: little waits, little queues, and a dead line is known soon.
-fn transport(streams: VarInt) -> QuicTransportConfig {
+/// Returns QUIC's configuration for a screen: short waits, short queues, and a dead path is noticed soon.
+fn transport_config(bidi_streams: VarInt) -> QuicTransportConfig {
     QuicTransportConfig::builder()
-        // A stranger has the handshake's stream and nothing else; more are granted once he is an agent.
-        .max_concurrent_bidi_streams(streams)
+        // A peer has only the handshake's stream; more are granted once it is authenticated.
+        .max_concurrent_bidi_streams(bidi_streams)
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        // One stream can't fill the connection, so control gets through beside a stalled picture.
+        // One stream can't use up the connection's window, so control gets past a stalled picture.
         .stream_receive_window(VarInt::from_u32(768 << 10))
         .receive_window(VarInt::from_u32(2 << 20))
         .send_window(1 << 20)
-        // A first packet that a relay or a NAT has swallowed is sent again after half a second, not one.
+        // A first packet that a relay or a NAT dropped is sent again after half a second, not one.
         .initial_rtt(Duration::from_millis(150))
-        // iroh's own value lets a path that went dark stall for 15 s.
+        // With iroh's default a dead path stalls for 15 s.
         .default_path_keep_alive_interval(Duration::from_secs(1))
         .default_path_max_idle_timeout(Duration::from_secs(4))
         .keep_alive_interval(Duration::from_secs(2))
@@ -260,7 +260,7 @@ fn transport(streams: VarInt) -> QuicTransportConfig {
         .build()
 }
 
-/// Forwards every change of an endpoint's address, until that endpoint is gone.
+/// Spawns a task that forwards each change of an endpoint's address until the endpoint is gone.
 fn watch_addresses(endpoint: &Endpoint) -> (watch::Receiver<EndpointAddr>, AbortHandle) {
     let mut changes = endpoint.watch_addr();
     let (sender, receiver) = watch::channel(changes.get());
@@ -272,7 +272,8 @@ fn watch_addresses(endpoint: &Endpoint) -> (watch::Receiver<EndpointAddr>, Abort
     (receiver, tokio::spawn(forward).abort_handle())
 }
 
-fn loopback(endpoint: &Endpoint) -> impl Iterator<Item = TransportAddr> {
+/// Returns the endpoint's sockets as loopback addresses.
+fn loopback_addresses(endpoint: &Endpoint) -> impl Iterator<Item = TransportAddr> {
     endpoint.bound_sockets().into_iter().map(|bound| {
         TransportAddr::Ip(match bound {
             SocketAddr::V4(bound) => (Ipv4Addr::LOCALHOST, bound.port()).into(),
@@ -288,5 +289,5 @@ fn is_loopback(url: &RelayUrl) -> bool {
 }
 
 async fn close(endpoint: &Endpoint) {
-    let _ = timeout(CLOSE_LIMIT, endpoint.close()).await;
+    let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
 }

@@ -1,44 +1,44 @@
-//! What can go wrong on a link, and who is at fault.
+//! Errors of a link, by who is at fault.
 
 use etatuki_protocol::{EncodeError, Violation};
 use iroh::endpoint::{ConnectionError, ReadError, WriteError};
 
-/// Why something on the link failed.
+/// An error of an endpoint or a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// This machine gave us no socket.
+    /// The operating system gave us no socket.
     #[error("this machine can't open an endpoint: {0}")]
     Bind(String),
-    /// The service handed out a relay whose address makes no sense.
+    /// The service named a relay with a malformed URL.
     #[error("the service named a relay with an unusable address")]
     Relay,
-    /// The service handed out an address of the customer that makes no sense.
+    /// The service named a malformed or useless address of the customer.
     #[error("the service gave an unusable address")]
     Address,
-    /// The other end answers no more; nobody said goodbye.
+    /// The other end no longer answers, without having closed the link.
     #[error("the other end no longer answers")]
     Lost,
-    /// The other end closed the link and said why: a stable name, or a sentence of at most 200
+    /// The other end closed the link, with this reason: a stable name, or a sentence of at most 200
     /// characters.
     #[error("the other end closed the link: {0}")]
     Ended(String),
     /// This end closed the link.
     #[error("this end has closed the link")]
     Closed,
-    /// The other end gave up this one stream.
+    /// The other end reset or stopped this one stream.
     #[error("the other end gave up this stream")]
     Stopped,
-    /// The other end sent something that the protocol doesn't allow.
+    /// The other end broke the protocol.
     #[error("the other end broke the protocol: {0}")]
     Violation(#[from] Violation),
-    /// The caller gave a stream something that can't be sent.
+    /// The message can't be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }
 
 impl LinkError {
-    /// The stable name of this error, for logs and JSON.
+    /// Returns the stable name of this error, for logs and JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -51,30 +51,30 @@ impl LinkError {
     }
 }
 
-/// Why the console reached no customer.
+/// The reason why a dial led to no link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
-    /// Nobody answers at the customer's address.
+    /// No answer at the customer's address.
     #[error("the customer's machine can't be reached")]
     Unreachable,
-    /// It was reached, and then took too long to answer.
+    /// The customer's machine was reached, and then took too long to answer.
     #[error("the customer's machine answers too slowly")]
     Timeout,
-    /// The code is not the one that the customer's machine shows. The customer's side has counted a
-    /// guess.
+    /// The code isn't the one on the customer's screen. The customer's side has counted a guess.
     #[error("the code is wrong")]
     WrongCode,
-    /// The customer's side doesn't let this agent in, and says why by a stable name: a card error's, say.
+    /// The customer's side refuses this agent, for the reason with this stable name, such as a card
+    /// error's.
     #[error("the customer's machine refused the agent: {0}")]
     Refused(String),
-    /// Anything else that ended the attempt.
+    /// Any other error of the handshake.
     #[error("the handshake failed: {0}")]
     Protocol(#[source] LinkError),
 }
 
 impl DialError {
-    /// The stable name of this error, for JSON. For [`Refused`](Self::Refused) the customer's own name
-    /// of the reason is inside.
+    /// Returns the stable name of this error, for JSON. The customer's reason is inside
+    /// [`Refused`](Self::Refused).
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -87,11 +87,12 @@ impl DialError {
     }
 }
 
-/// What the other end says when it closes is text from outside: short, and nothing that moves a cursor.
+/// The most characters of a close reason from the other end.
 const MAX_REASON: usize = 200;
 
-/// A close reason as we believe it.
-pub(crate) fn reason_text(bytes: &[u8]) -> String {
+/// Returns a close reason as printable text: it comes from outside, so it is cut, and stripped of control
+/// characters, which could move a terminal's cursor.
+pub(crate) fn sanitize_reason(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX_REASON)]);
     text.chars()
         .filter(|character| !character.is_control())
@@ -102,7 +103,9 @@ pub(crate) fn reason_text(bytes: &[u8]) -> String {
 impl From<ConnectionError> for LinkError {
     fn from(error: ConnectionError) -> Self {
         match error {
-            ConnectionError::ApplicationClosed(close) => Self::Ended(reason_text(&close.reason)),
+            ConnectionError::ApplicationClosed(close) => {
+                Self::Ended(sanitize_reason(&close.reason))
+            }
             ConnectionError::LocallyClosed => Self::Closed,
             _ => Self::Lost,
         }
@@ -135,11 +138,11 @@ mod tests {
 
     #[test]
     fn a_reason_from_outside_is_short_and_plain() {
-        assert_eq!(reason_text(b"expired"), "expired");
-        assert_eq!(reason_text(b"\x1b[2Jgone\n"), "[2Jgone");
-        assert_eq!(reason_text(&[0xff; 3]), "\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(sanitize_reason(b"expired"), "expired");
+        assert_eq!(sanitize_reason(b"\x1b[2Jgone\n"), "[2Jgone");
+        assert_eq!(sanitize_reason(&[0xff; 3]), "\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(
-            reason_text("ä".repeat(900).as_bytes()).chars().count(),
+            sanitize_reason("ä".repeat(900).as_bytes()).chars().count(),
             MAX_REASON
         );
     }

@@ -1,24 +1,24 @@
-//! The input stream: what the agent's viewer asks and types, as plain RFB client messages. This crate
-//! doesn't know where one ends; the customer's gate parses them.
+//! The input stream: requests, keys and pointer of the agent's viewer, as plain RFB client messages.
+//! This crate doesn't know the messages' boundaries; the customer's gate parses them.
 
 use iroh::endpoint::RecvStream;
 
-use crate::{error::LinkError, stream::Outlet};
+use crate::{error::LinkError, stream::FrameWriter};
 
-/// The most that [`InputIn::recv`] returns at once.
-const PIECE: usize = 16 << 10;
+/// The most bytes that [`InputIn::recv`] returns at once.
+const READ_CHUNK: usize = 16 << 10;
 
-/// The agent's end.
+/// The agent's end of the input stream.
 #[derive(Debug)]
-pub struct InputOut(Outlet);
+pub struct InputOut(FrameWriter);
 
 impl InputOut {
-    pub(crate) const fn new(outlet: Outlet) -> Self {
-        Self(outlet)
+    pub(crate) const fn new(writer: FrameWriter) -> Self {
+        Self(writer)
     }
 
-    /// Sends RFB client bytes, whole messages or not. They leave at once. If this is dropped before it is
-    /// done, either none of `bytes` is sent or all of them are, before what comes next.
+    /// Sends bytes of RFB client messages, whole messages or not. They leave at once. If this is
+    /// dropped early, either none of `bytes` are sent, or all of them before the next.
     ///
     /// # Errors
     /// The link is down, or the customer reads no more input.
@@ -40,7 +40,7 @@ impl InputOut {
     }
 }
 
-/// The customer's end.
+/// The customer's end of the input stream.
 #[derive(Debug)]
 pub struct InputIn(RecvStream);
 
@@ -49,11 +49,12 @@ impl InputIn {
         Self(stream)
     }
 
-    /// The next bytes, at least one and at most 16 KiB; `None` once the agent has finished. Cancel safe.
+    /// Returns the next bytes, at least one and at most 16 KiB, or `None` once the agent has finished.
+    /// Cancel safe.
     ///
     /// # Errors
     /// The link is down.
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, LinkError> {
-        Ok(self.0.read_chunk(PIECE).await?.map(Vec::from))
+        Ok(self.0.read_chunk(READ_CHUNK).await?.map(Vec::from))
     }
 }

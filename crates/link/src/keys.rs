@@ -1,13 +1,14 @@
-//! What a link's keys are made of: the PAKE's key, salted by the TLS exporter, split by HKDF.
+//! The key schedule of a link: HKDF (RFC 5869) with SHA-256 over the PAKE's key, salted by the TLS
+//! exporter (RFC 8446, section 7.5).
 //!
 //! ```text
-//! prk        = HKDF-Extract(salt = TLS exporter, PAKE key)           SHA-256
+//! prk        = HKDF-Extract(salt = TLS exporter, PAKE key)
 //! confirm a  = HKDF-Expand(prk, "etatuki/1 confirm agent")
 //! confirm c  = HKDF-Expand(prk, "etatuki/1 confirm customer")
 //! resume     = HKDF-Expand(prk, "etatuki/1 resume")
 //! ```
 //!
-//! The exporter ties the keys to this one TLS connection: whoever ends TLS in the middle has two
+//! The exporter binds the keys to this one TLS connection: whoever terminates TLS in the middle has two
 //! exporters, and so two sets of keys.
 
 use etatuki_protocol::CONFIRMATION_LENGTH;
@@ -20,12 +21,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::pake::{Parties, Role};
 
 /// The key by which an interrupted link will resume without a new code, for two minutes (a later
-/// version of the protocol). Both ends hold the same one; it never goes over the wire.
+/// version of the protocol). Both ends hold the same key; it never goes over the wire.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ResumeKey([u8; 32]);
 
 impl ResumeKey {
-    /// The key's bytes, for a MAC and for nothing else.
+    /// Returns the key's bytes, for a MAC and for nothing else.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
@@ -38,22 +39,22 @@ impl std::fmt::Debug for ResumeKey {
     }
 }
 
-/// Everything that both ends have said and know so far, hashed: what a confirmation confirms.
+/// The hash of everything that both ends have sent and know so far: the input of a confirmation.
 pub(crate) struct Transcript([u8; 32]);
 
 impl Transcript {
-    /// `messages` are the PAKE's, the agent's first.
+    /// Hashes the handshake. `messages` are the PAKE's, the agent's first.
     pub(crate) fn new(parties: &Parties, card_hash: &[u8; 32], messages: [&[u8]; 2]) -> Self {
         let mut hash = Sha256::new();
-        let [agents, customers] = messages;
+        let [from_agent, from_customer] = messages;
         let parts: [&[u8]; 7] = [
             b"etatuki/1 transcript",
             &parties.agent,
             &parties.customer,
             parties.nameplate.as_str().as_bytes(),
             card_hash,
-            agents,
-            customers,
+            from_agent,
+            from_customer,
         ];
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
@@ -63,21 +64,24 @@ impl Transcript {
     }
 }
 
-/// The keys of one link.
+/// The keys of a link.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct LinkKeys {
+    /// The agent's confirmation key.
     agent: [u8; 32],
+    /// The customer's confirmation key.
     customer: [u8; 32],
     resume: ResumeKey,
 }
 
 impl LinkKeys {
+    /// Derives the keys from the PAKE's key and the TLS exporter.
     pub(crate) fn derive(pake_key: &Zeroizing<Vec<u8>>, exporter: &[u8; 32]) -> Self {
         let prk = Hkdf::<Sha256>::new(Some(exporter), pake_key);
         let expand = |info: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
             prk.expand(info, key.as_mut_slice())
-                .expect("32 bytes are within what HKDF gives");
+                .expect("HKDF expands to 32 bytes");
             key
         };
         Self {
@@ -87,7 +91,7 @@ impl LinkKeys {
         }
     }
 
-    /// What `role` sends to prove that it has these keys.
+    /// Returns the HMAC that `role` sends to prove that it has these keys.
     pub(crate) fn confirmation(
         &self,
         role: Role,
@@ -102,8 +106,13 @@ impl LinkKeys {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether `received` is `role`'s confirmation; in a time that doesn't depend on it.
-    pub(crate) fn confirms(&self, role: Role, transcript: &Transcript, received: &[u8]) -> bool {
+    /// Whether `received` is `role`'s confirmation. Takes a time that doesn't depend on its content.
+    pub(crate) fn is_confirmation(
+        &self,
+        role: Role,
+        transcript: &Transcript,
+        received: &[u8],
+    ) -> bool {
         self.confirmation(role, transcript).ct_eq(received).into()
     }
 
@@ -133,14 +142,14 @@ mod tests {
 
     #[test]
     fn a_confirmation_is_of_one_role_key_and_transcript() {
-        let said = Transcript::new(&parties(), &[3; 32], [b"x", b"y"]);
-        let ours = keys(1, 1).confirmation(Role::Agent, &said);
-        assert!(keys(1, 1).confirms(Role::Agent, &said, &ours));
-        assert!(!keys(1, 1).confirms(Role::Customer, &said, &ours));
-        assert!(!keys(2, 1).confirms(Role::Agent, &said, &ours));
-        assert!(!keys(1, 2).confirms(Role::Agent, &said, &ours));
-        assert!(!keys(1, 1).confirms(Role::Agent, &said, &ours[1..]));
-        assert!(!keys(1, 1).confirms(Role::Agent, &said, b""));
+        let transcript = Transcript::new(&parties(), &[3; 32], [b"x", b"y"]);
+        let ours = keys(1, 1).confirmation(Role::Agent, &transcript);
+        assert!(keys(1, 1).is_confirmation(Role::Agent, &transcript, &ours));
+        assert!(!keys(1, 1).is_confirmation(Role::Customer, &transcript, &ours));
+        assert!(!keys(2, 1).is_confirmation(Role::Agent, &transcript, &ours));
+        assert!(!keys(1, 2).is_confirmation(Role::Agent, &transcript, &ours));
+        assert!(!keys(1, 1).is_confirmation(Role::Agent, &transcript, &ours[1..]));
+        assert!(!keys(1, 1).is_confirmation(Role::Agent, &transcript, b""));
         for other in [
             Transcript::new(&parties(), &[4; 32], [b"x", b"y"]),
             Transcript::new(&parties(), &[3; 32], [b"xy", b""]),
@@ -153,7 +162,7 @@ mod tests {
                 [b"x", b"y"],
             ),
         ] {
-            assert!(!keys(1, 1).confirms(Role::Agent, &other, &ours));
+            assert!(!keys(1, 1).is_confirmation(Role::Agent, &other, &ours));
         }
     }
 

@@ -1,19 +1,19 @@
 //! The link: the end-to-end encrypted channel between launcher and console.
 //!
-//! It opens the QUIC endpoints, runs the handshake that proves who the agent is and that both ends
-//! know the session code, and then carries four streams: control, input, clipboard and picture. What
-//! goes over the wire is written down in `docs/link-protocol.md`.
+//! It opens the QUIC endpoints, runs the handshake that proves the agent's identity and that both ends
+//! know the session code, and then carries four streams: control, input, clipboard and picture.
+//! `docs/link-protocol.md` is the specification; the crate `etatuki-protocol` has the messages.
 //!
-//! What belongs here: bytes, keys and time limits of the link. What does not: when a code is burnt, what
-//! is allowed and what is shown (the `session` crate), the shape of cards and codes (`trust`), and what
-//! the picture's bytes mean (`rfb`).
+//! What belongs here: connections, keys and time-outs of the link. What does not: the messages and their
+//! coding (`protocol`), when a code is burnt, what is allowed and what is shown (`session`), and the shape
+//! of cards and codes (`trust`).
 //!
 //! Layers, each knowing only those above it in this list:
 //!
-//! 1. [`error`](LinkError), `keys`, `pake`; the messages themselves are the crate `etatuki-protocol`
+//! 1. [`error`](LinkError), `pake`, `keys`
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`, `picture`
 //! 3. on one connection: `connection`, `stats`, `link`, `handshake`
-//! 4. `endpoint`, `relay`, and the `lobby` where those wait who dial a customer
+//! 4. `relay`, the `handshake_queue` of those who dial a customer, and `endpoint`
 
 mod clipboard;
 mod connection;
@@ -21,10 +21,10 @@ mod control;
 mod endpoint;
 mod error;
 mod handshake;
+mod handshake_queue;
 mod input;
 mod keys;
 mod link;
-mod lobby;
 mod pake;
 mod picture;
 mod relay;
@@ -42,7 +42,7 @@ pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
 pub use error::{DialError, LinkError};
 #[doc(hidden)]
 pub use etatuki_protocol::{Ask, Permissions, ToAgent};
-pub use handshake::{Attempt, Offer};
+pub use handshake::{AcceptParams, Attempt};
 pub use input::{InputIn, InputOut};
 pub use keys::ResumeKey;
 pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};

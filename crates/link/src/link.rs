@@ -1,14 +1,14 @@
-//! A link that stands: its streams, ready to be handed out.
+//! An established link: its streams, ready to be handed out.
 //!
-//! | stream    | QUIC stream            | opened by | direction         |
-//! |-----------|------------------------|-----------|-------------------|
-//! | control   | the handshake's, bidi  | agent     | both              |
-//! | input     | unidirectional         | agent     | agent to customer |
-//! | picture   | unidirectional         | customer  | customer to agent |
-//! | clipboard | two unidirectional     | each one  | each way          |
+//! | stream    | QUIC stream                    | opened by | direction         |
+//! |-----------|--------------------------------|-----------|-------------------|
+//! | control   | the handshake's, bidirectional | agent     | both              |
+//! | input     | unidirectional                 | agent     | agent to customer |
+//! | picture   | unidirectional                 | customer  | customer to agent |
+//! | clipboard | two unidirectional             | each end  | each way          |
 //!
-//! Each end opens its streams, sends their first byte at once, and then takes the other end's, in
-//! whatever order they come: neither waits for the other before it has sent what the other waits for.
+//! Each end opens its streams, sends their first byte at once, and then accepts the other end's in any
+//! order. So neither end waits for the other before it has sent what the other waits for.
 
 use std::fmt;
 
@@ -29,78 +29,78 @@ use crate::{
     input::{InputIn, InputOut},
     keys::ResumeKey,
     picture::{PictureIn, PictureOut},
-    stream::{Inlet, Outlet, read_kind},
+    stream::{FrameReader, FrameWriter, read_kind},
 };
 
-/// How many streams each end opens towards the other once both are authenticated; none before.
-const UNI_STREAMS: VarInt = VarInt::from_u32(2);
+/// The number of unidirectional streams that each end may open once both are authenticated; before, it
+/// is none.
+const MAX_UNI_STREAMS: VarInt = VarInt::from_u32(2);
 
-/// The customer's end of a link with an agent who has proved who he is and that he knows the code.
+/// The customer's end of a link with an agent who has proved their identity and that they know the code.
 pub struct CustomerLink {
-    /// Who the agent is, as the vendor has signed it.
+    /// The agent's identity, as signed by the vendor.
     pub agent: AgentIdentity,
     streams: CustomerStreams,
     resume: ResumeKey,
 }
 
-/// What the customer's end sends and receives by. Dropping a stream finishes it (or tells the other end
-/// to stop sending); dropping all of them and every [`LinkConnection`] closes the link.
+/// The streams of the customer's end. Dropping a stream finishes it, or tells the other end to stop
+/// sending. Dropping all of them and every [`LinkConnection`] closes the link.
 #[derive(Debug)]
 pub struct CustomerStreams {
     /// Messages to the console.
     pub control_out: ControlOut<ToAgent>,
     /// Messages from the console.
     pub control_in: ControlIn<ToCustomer>,
-    /// The screen.
+    /// The customer's screen.
     pub picture_out: PictureOut,
-    /// The viewer's requests, keys and mouse.
+    /// Requests, keys and pointer of the agent's viewer.
     pub input_in: InputIn,
-    /// Text copied here.
+    /// Text copied by the customer.
     pub clipboard_out: ClipboardOut,
-    /// Text copied at the agent's.
+    /// Text copied by the agent.
     pub clipboard_in: ClipboardIn,
-    /// The connection under all of them.
+    /// The connection under all streams.
     pub connection: LinkConnection,
 }
 
 impl CustomerLink {
-    /// The link's streams.
+    /// Takes the link apart into its streams.
     #[must_use]
     pub fn split(self) -> CustomerStreams {
         self.streams
     }
 
-    /// The connection under the streams.
+    /// Returns the connection under the streams.
     #[must_use]
     pub const fn connection(&self) -> &LinkConnection {
         &self.streams.connection
     }
 
-    /// What an interrupted link will resume by; take it before [`split`](Self::split).
+    /// Returns the key by which an interrupted link will resume; to be called before
+    /// [`split`](Self::split).
     #[must_use]
     pub const fn resume_key(&self) -> &ResumeKey {
         &self.resume
     }
 
     pub(crate) async fn open(
-        raw: RawLink,
+        handshake: AuthenticatedConnection,
         agent: AgentIdentity,
         resume: ResumeKey,
     ) -> Result<Self, LinkError> {
-        let connection = &raw.connection;
-        connection.set_max_concurrent_uni_streams(UNI_STREAMS);
         let encoder = BlockEncoder::new()?;
-        let picture = open(connection, StreamKind::Picture).await?;
-        let clipboard = open(connection, StreamKind::Clipboard).await?;
-        let (input, clipboard_in) = accept(connection, StreamKind::Input).await?;
+        let streams = handshake
+            .exchange_streams(StreamKind::Picture, StreamKind::Input)
+            .await?;
         let streams = CustomerStreams {
-            control_out: ControlOut::new(raw.out),
-            control_in: ControlIn::after(raw.inlet),
-            picture_out: PictureOut::new(picture, encoder),
-            input_in: InputIn::new(input),
-            clipboard_out: ClipboardOut::new(clipboard),
-            clipboard_in: ClipboardIn::new(clipboard_in),
-            connection: LinkConnection::new(raw.connection, raw.endpoint),
+            control_out: ControlOut::new(handshake.writer),
+            control_in: ControlIn::after(handshake.reader),
+            picture_out: PictureOut::new(streams.own, encoder),
+            input_in: InputIn::new(streams.peers),
+            clipboard_out: streams.clipboard_out,
+            clipboard_in: streams.clipboard_in,
+            connection: LinkConnection::new(handshake.connection, handshake.endpoint),
         };
         Ok(Self {
             agent,
@@ -124,7 +124,7 @@ pub struct AgentLink {
     resume: ResumeKey,
 }
 
-/// What the agent's end sends and receives by. Dropping works as with [`CustomerStreams`].
+/// The streams of the agent's end. Dropping works as with [`CustomerStreams`].
 #[derive(Debug)]
 pub struct AgentStreams {
     /// Messages to the customer's machine.
@@ -133,50 +133,52 @@ pub struct AgentStreams {
     pub control_in: ControlIn<ToAgent>,
     /// The customer's screen.
     pub picture_in: PictureIn,
-    /// The viewer's requests, keys and mouse.
+    /// Requests, keys and pointer of the agent's viewer.
     pub input_out: InputOut,
-    /// Text copied here.
+    /// Text copied by the agent.
     pub clipboard_out: ClipboardOut,
-    /// Text copied at the customer's.
+    /// Text copied by the customer.
     pub clipboard_in: ClipboardIn,
-    /// The connection under all of them.
+    /// The connection under all streams.
     pub connection: LinkConnection,
 }
 
 impl AgentLink {
-    /// The link's streams.
+    /// Takes the link apart into its streams.
     #[must_use]
     pub fn split(self) -> AgentStreams {
         self.streams
     }
 
-    /// The connection under the streams.
+    /// Returns the connection under the streams.
     #[must_use]
     pub const fn connection(&self) -> &LinkConnection {
         &self.streams.connection
     }
 
-    /// What an interrupted link will resume by; take it before [`split`](Self::split).
+    /// Returns the key by which an interrupted link will resume; to be called before
+    /// [`split`](Self::split).
     #[must_use]
     pub const fn resume_key(&self) -> &ResumeKey {
         &self.resume
     }
 
-    pub(crate) async fn open(raw: RawLink, resume: ResumeKey) -> Result<Self, LinkError> {
-        let connection = &raw.connection;
-        connection.set_max_concurrent_uni_streams(UNI_STREAMS);
+    pub(crate) async fn open(
+        handshake: AuthenticatedConnection,
+        resume: ResumeKey,
+    ) -> Result<Self, LinkError> {
         let decoder = BlockDecoder::new()?;
-        let input = open(connection, StreamKind::Input).await?;
-        let clipboard = open(connection, StreamKind::Clipboard).await?;
-        let (picture, clipboard_in) = accept(connection, StreamKind::Picture).await?;
+        let streams = handshake
+            .exchange_streams(StreamKind::Input, StreamKind::Picture)
+            .await?;
         let streams = AgentStreams {
-            control_out: ControlOut::new(raw.out),
-            control_in: ControlIn::after(raw.inlet),
-            picture_in: PictureIn::new(Inlet::new(picture, decoder)),
-            input_out: InputOut::new(input),
-            clipboard_out: ClipboardOut::new(clipboard),
-            clipboard_in: ClipboardIn::new(clipboard_in),
-            connection: LinkConnection::new(raw.connection, raw.endpoint),
+            control_out: ControlOut::new(handshake.writer),
+            control_in: ControlIn::after(handshake.reader),
+            picture_in: PictureIn::new(FrameReader::new(streams.peers, decoder)),
+            input_out: InputOut::new(streams.own),
+            clipboard_out: streams.clipboard_out,
+            clipboard_in: streams.clipboard_in,
+            connection: LinkConnection::new(handshake.connection, handshake.endpoint),
         };
         Ok(Self { streams, resume })
     }
@@ -188,32 +190,64 @@ impl fmt::Debug for AgentLink {
     }
 }
 
-/// What the handshake leaves behind: an authenticated connection and its one stream.
-pub(crate) struct RawLink {
+/// The result of a handshake: an authenticated connection with the control stream as its only stream.
+pub(crate) struct AuthenticatedConnection {
     pub(crate) connection: Connection,
     pub(crate) endpoint: Endpoint,
-    pub(crate) out: Outlet,
-    pub(crate) inlet: Inlet<LengthPrefixedDecoder>,
+    pub(crate) writer: FrameWriter,
+    pub(crate) reader: FrameReader<LengthPrefixedDecoder>,
 }
 
-async fn open(connection: &Connection, kind: StreamKind) -> Result<Outlet, LinkError> {
-    let mut outlet = Outlet::new(connection.open_uni().await?, kind);
-    outlet.flush().await?;
-    Ok(outlet)
+/// The unidirectional streams of one end.
+struct UniStreams {
+    /// The stream that only this end opens: the picture or the input.
+    own: FrameWriter,
+    /// The stream that only the peer opens: the input or the picture.
+    peers: RecvStream,
+    clipboard_out: ClipboardOut,
+    clipboard_in: ClipboardIn,
 }
 
-/// The other end's two streams: the one of kind `main`, and the clipboard.
-async fn accept(
-    connection: &Connection,
-    main: StreamKind,
-) -> Result<(RecvStream, RecvStream), LinkError> {
-    let mut first = connection.accept_uni().await?;
-    let first_kind = read_kind(&mut first).await?;
-    let mut second = connection.accept_uni().await?;
-    let second_kind = read_kind(&mut second).await?;
-    match (first_kind, second_kind) {
-        (kind, StreamKind::Clipboard) if kind == main => Ok((first, second)),
-        (StreamKind::Clipboard, kind) if kind == main => Ok((second, first)),
-        _ => Err(Violation::WrongStream.into()),
+impl AuthenticatedConnection {
+    /// Opens a stream of kind `own` and a clipboard, then accepts a stream of kind `peers` and a
+    /// clipboard.
+    async fn exchange_streams(
+        &self,
+        own: StreamKind,
+        peers: StreamKind,
+    ) -> Result<UniStreams, LinkError> {
+        self.connection
+            .set_max_concurrent_uni_streams(MAX_UNI_STREAMS);
+        let own = self.open_stream(own).await?;
+        let clipboard_out = self.open_stream(StreamKind::Clipboard).await?;
+        let (peers, clipboard_in) = self.accept_streams(peers).await?;
+        Ok(UniStreams {
+            own,
+            peers,
+            clipboard_out: ClipboardOut::new(clipboard_out),
+            clipboard_in: ClipboardIn::new(clipboard_in),
+        })
+    }
+
+    async fn open_stream(&self, kind: StreamKind) -> Result<FrameWriter, LinkError> {
+        let mut writer = FrameWriter::opened(self.connection.open_uni().await?, kind);
+        writer.flush().await?;
+        Ok(writer)
+    }
+
+    /// Accepts the peer's two streams, in any order. Returns the one of `kind`, then the clipboard.
+    async fn accept_streams(
+        &self,
+        kind: StreamKind,
+    ) -> Result<(RecvStream, RecvStream), LinkError> {
+        let mut first = self.connection.accept_uni().await?;
+        let first_kind = read_kind(&mut first).await?;
+        let mut second = self.connection.accept_uni().await?;
+        let second_kind = read_kind(&mut second).await?;
+        match (first_kind, second_kind) {
+            (other, StreamKind::Clipboard) if other == kind => Ok((first, second)),
+            (StreamKind::Clipboard, other) if other == kind => Ok((second, first)),
+            _ => Err(Violation::WrongStream.into()),
+        }
     }
 }

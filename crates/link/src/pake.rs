@@ -1,47 +1,61 @@
-//! The password-authenticated key exchange: both ends turn the same short secret into the same strong
-//! key, and whoever guesses wrong learns nothing but that.
+//! The password-authenticated key exchange (PAKE): both ends turn the same short secret into the same
+//! strong key, and a wrong guess learns only that it is wrong.
 //!
-//! It stands behind one small trait, so that another PAKE (CPace, once a kept and audited crate exists)
-//! is a change in this file. Today it is SPAKE2 over Ed25519 by RustCrypto's `spake2`. That crate does
-//! not promise constant time; one exchange per guess over a network is too little to measure by, and
-//! the customer's side takes three guesses per code.
+//! It stands behind a small trait, so that another PAKE (CPace, once a maintained and audited crate
+//! exists) is a change in this file. Today it is SPAKE2 (Abdalla and Pointcheval, 2005) over Ed25519 by
+//! RustCrypto's `spake2`. That crate follows a draft that preceded RFC 9382, so it doesn't interoperate
+//! with implementations of the RFC. Nor does it promise constant time; one exchange per guess over a
+//! network is too little to measure by, and the customer's side allows three guesses per code.
 
-use etatuki_trust::{Nameplate, Secret};
+use etatuki_trust::{LinkBinding, Nameplate, Secret};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
 use zeroize::Zeroizing;
 
-/// Which end of the link this is.
+/// An end of the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Agent,
     Customer,
 }
 
-/// Who exchanges keys with whom, over which session. Both ends put it into the exchange, so that a
-/// message taken from one link is of no use on another.
+/// The two ends of an exchange, and their session. Both ends put them into the exchange, so that a message
+/// taken from one link is useless on another.
 #[derive(Clone, Debug)]
 pub(crate) struct Parties {
     /// The agent's endpoint id.
     pub(crate) agent: [u8; 32],
     /// The customer's endpoint id.
     pub(crate) customer: [u8; 32],
+    /// The session's nameplate.
     pub(crate) nameplate: Nameplate,
 }
 
-/// One run of a PAKE, good for one guess: [`finish`](Pake::finish) takes it away.
+impl Parties {
+    /// Returns the facts to which the agent's proof on this TLS connection is bound.
+    pub(crate) const fn binding<'a>(&'a self, exporter: &'a [u8; 32]) -> LinkBinding<'a> {
+        LinkBinding {
+            exporter,
+            nameplate: &self.nameplate,
+            agent: &self.agent,
+            customer: &self.customer,
+        }
+    }
+}
+
+/// A run of a PAKE, good for one guess: [`finish`](Pake::finish) consumes it.
 pub(crate) trait Pake: Sized + Send {
-    /// Our half, and the message with which it goes to the other end.
+    /// Starts a run. Returns its state and the message to the other end.
     fn start(role: Role, secret: &Secret, parties: &Parties) -> (Self, Vec<u8>);
 
-    /// The shared key from the other end's message; a different one at each end if the secrets or the
-    /// parties differ. `None` if the message isn't one of this PAKE's.
+    /// Returns the shared key from the other end's message. The two ends get different keys if their
+    /// secrets or parties differ. `None` if the message isn't one of this PAKE's.
     fn finish(self, message: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 }
 
-/// SPAKE2 over Ed25519, the agent as side A.
-pub(crate) struct Spake(Spake2<Ed25519Group>);
+/// SPAKE2 over Ed25519 with the agent as side A.
+pub(crate) struct Spake2Ed25519(Spake2<Ed25519Group>);
 
-impl Pake for Spake {
+impl Pake for Spake2Ed25519 {
     fn start(role: Role, secret: &Secret, parties: &Parties) -> (Self, Vec<u8>) {
         let password = Password::new(secret.expose());
         let agent = identity(b"agent", &parties.agent, &parties.nameplate);
@@ -58,7 +72,8 @@ impl Pake for Spake {
     }
 }
 
-/// All parts but the last have a fixed length each, so no two identities are spelt alike.
+/// Returns the identity of an end. All parts but the last have fixed lengths, so no two identities are
+/// spelt alike.
 fn identity(role: &[u8], endpoint: &[u8; 32], nameplate: &Nameplate) -> Identity {
     Identity::new(
         &[
@@ -93,8 +108,8 @@ mod tests {
 
     /// Whether the two ends get the same key.
     fn agree(agent: (&Secret, &Parties), customer: (&Secret, &Parties)) -> bool {
-        let (ours, to_customer) = Spake::start(Role::Agent, agent.0, agent.1);
-        let (theirs, to_agent) = Spake::start(Role::Customer, customer.0, customer.1);
+        let (ours, to_customer) = Spake2Ed25519::start(Role::Agent, agent.0, agent.1);
+        let (theirs, to_agent) = Spake2Ed25519::start(Role::Customer, customer.0, customer.1);
         ours.finish(&to_agent).unwrap() == theirs.finish(&to_customer).unwrap()
     }
 
@@ -127,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_none_is_refused() {
-        let (_, reflected) = Spake::start(Role::Agent, &secret(1), &parties());
+        let (_, reflected) = Spake2Ed25519::start(Role::Agent, &secret(1), &parties());
         for message in [
             &b""[..],
             b"B",
@@ -136,7 +151,7 @@ mod tests {
             &[0x42; 34],
             &reflected,
         ] {
-            let (state, _) = Spake::start(Role::Agent, &secret(1), &parties());
+            let (state, _) = Spake2Ed25519::start(Role::Agent, &secret(1), &parties());
             // 33 times 0x42 may or may not be a point; it must not be more than a wrong key.
             if let Some(key) = state.finish(message) {
                 assert_eq!(message, &[0x42; 33]);

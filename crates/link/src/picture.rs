@@ -1,48 +1,50 @@
-//! The picture stream: RFB server messages from the customer to the agent, compressed and padded.
-//! See [`BlockEncoder`] for the form of the bytes.
+//! The picture stream: RFB server messages from the customer to the agent, compressed and padded as
+//! blocks ([`BlockEncoder`]).
 
 use etatuki_protocol::{BlockDecoder, BlockEncoder, EncodeError};
 
 use crate::{
     error::LinkError,
-    stream::{Inlet, Outlet},
+    stream::{FrameReader, FrameWriter},
 };
 
-/// The customer's end.
+/// The customer's end of the picture stream.
 #[derive(Debug)]
 pub struct PictureOut {
-    outlet: Outlet,
+    writer: FrameWriter,
     encoder: BlockEncoder,
 }
 
 impl PictureOut {
-    pub(crate) const fn new(outlet: Outlet, encoder: BlockEncoder) -> Self {
-        Self { outlet, encoder }
+    pub(crate) const fn new(writer: FrameWriter, encoder: BlockEncoder) -> Self {
+        Self { writer, encoder }
     }
 
-    /// Compresses and sends RFB server messages, whole or not, as one block, and returns its length on the line when QUIC
-    /// has taken the last of it: about 768 KiB may be on their way, beyond that this waits. Compressing happens here,
-    /// a few milliseconds for a whole screen.
+    /// Compresses RFB server messages, whole or not, and sends them as one block. Returns the block's
+    /// length on the wire once QUIC has taken all of it; about 768 KiB may be in flight, beyond that
+    /// this waits. Compression runs here and takes a few milliseconds for a whole screen.
     ///
-    /// If this is dropped before it is done, the block is either not made or sent whole, before the next.
+    /// If this is dropped early, the block is either not made, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE), and the stream goes on; or the link is down.
+    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE): the stream stays
+    /// usable. Else the link is down.
     pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
-        self.append(|encoder, out| encoder.encode(messages, out))
+        self.send_block(|encoder, out| encoder.encode(messages, out))
             .await
     }
 
-    /// As [`send`](Self::send), for messages that are hardly more than JPEG files: they aren't compressed again.
+    /// Sends RFB server messages as one block without compressing them, as [`send`](Self::send) does
+    /// otherwise. For messages that are little more than JPEG files.
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_packed(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
-        self.append(|encoder, out| encoder.encode_stored(messages, out))
+    pub async fn send_stored(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
+        self.send_block(|encoder, out| encoder.encode_stored(messages, out))
             .await
     }
 
-    async fn append(
+    async fn send_block(
         &mut self,
         encode: impl FnOnce(&mut BlockEncoder, &mut Vec<u8>) -> Result<(), EncodeError>,
     ) -> Result<usize, LinkError> {
@@ -53,7 +55,7 @@ impl PictureOut {
             length = out.len();
             Ok(())
         };
-        self.outlet.send(fill).await?;
+        self.writer.send(fill).await?;
         Ok(length)
     }
 
@@ -62,21 +64,22 @@ impl PictureOut {
     /// # Errors
     /// The link is down.
     pub async fn finish(&mut self) -> Result<(), LinkError> {
-        self.outlet.finish().await
+        self.writer.finish().await
     }
 }
 
-/// The agent's end.
+/// The agent's end of the picture stream.
 #[derive(Debug)]
-pub struct PictureIn(Inlet<BlockDecoder>);
+pub struct PictureIn(FrameReader<BlockDecoder>);
 
 impl PictureIn {
-    pub(crate) const fn new(inlet: Inlet<BlockDecoder>) -> Self {
-        Self(inlet)
+    pub(crate) const fn new(reader: FrameReader<BlockDecoder>) -> Self {
+        Self(reader)
     }
 
-    /// The next block's part of the RFB server messages, exactly as they were sent, at most [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE) bytes;
-    /// `None` once the customer has finished. Cancel safe.
+    /// Returns the plain bytes of the next block, exactly as they were sent and at most
+    /// [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE), or `None` once the customer has finished.
+    /// Cancel safe.
     ///
     /// # Errors
     /// The link is down, or the other end broke the protocol; nothing more comes then.

@@ -1,4 +1,4 @@
-//! The relay that a session goes through when there is no direct way.
+//! The relay that carries a session when there is no direct path.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::LinkError;
 
-/// How to get at the session's relay, as the service hands it out.
+/// Address and token of a session's relay, in the service's JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RelayAccess {
-    /// `https://host` (`http://` for development), with a port where it isn't the usual one.
+    /// The URL: `https://host` (`http://` for development), with the port unless it is the scheme's own.
     pub url: String,
-    /// What the relay admits us by.
+    /// The token that admits us to the relay.
     pub token: RelayToken,
-    /// Where the relay tells UDP callers their own address (QUIC address discovery), if it does. Without
-    /// it two ends behind NAT stay on the relay.
+    /// The port of the relay's QUIC address discovery, if it offers that: it tells peers their own public
+    /// UDP address. Without it two ends behind NAT stay on the relay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_port: Option<u16>,
 }
 
 impl RelayAccess {
-    /// A relay without address discovery.
+    /// Returns the access to a relay without address discovery.
     #[must_use]
     pub fn new(url: impl Into<String>, token: impl Into<String>) -> Self {
         Self {
@@ -52,13 +52,13 @@ impl RelayAccess {
 pub struct RelayToken(String);
 
 impl RelayToken {
-    /// Wraps the token.
+    /// Wraps a token.
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
         Self(token.into())
     }
 
-    /// The token, to send it to the relay and nowhere else.
+    /// Returns the token, to send it to the relay and nowhere else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

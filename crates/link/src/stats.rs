@@ -1,13 +1,13 @@
-//! What a link has carried.
+//! Traffic of a link.
 
 use serde::Serialize;
 
-/// Bytes of QUIC datagrams since the connection began, overhead and the handshake included; over all
-/// paths, without what IP, UDP or a relay add.
+/// Bytes of a connection's QUIC datagrams so far, over all paths: with QUIC's overhead and the handshake,
+/// without the headers of IP, UDP and a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkStats {
-    /// Bytes that this end has sent.
+    /// Bytes sent by this end.
     pub sent: u64,
-    /// Bytes that this end has received.
+    /// Bytes received by this end.
     pub received: u64,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use etatuki_link::{
-    AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, Offer, RelayAccess,
+    AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, RelayAccess,
 };
 use etatuki_service::{Config, ServiceHandle, start};
 use etatuki_trust::{
@@ -107,7 +107,7 @@ fn relay_only(mut address: Value) -> Value {
 }
 
 async fn dial(
-    offer: &Offer,
+    offer: &AcceptParams,
     customer: &CustomerEndpoint,
     address: &Value,
     relay: &RelayAccess,
@@ -136,7 +136,7 @@ async fn a_link_through_the_services_relay() {
     service.call(Method::PUT, &path, &owner, Some(body)).await;
 
     let (address, relay) = service.look_up(&code.nameplate).await;
-    let offer = Offer {
+    let offer = AcceptParams {
         code,
         vendors: vec![vendor().public()],
         revoked: Revocations::default(),
@@ -160,7 +160,7 @@ async fn without_a_pass_there_is_no_way_through() {
     let service = Service::start().await;
     let (code, _, relay) = service.open().await;
     let customer = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
-    let offer = Offer {
+    let offer = AcceptParams {
         code,
         vendors: vec![vendor().public()],
         revoked: Revocations::default(),

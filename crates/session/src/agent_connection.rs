@@ -145,7 +145,7 @@ impl AgentConnection {
             sent = self.control.next_sent() => progress_or_end(sent),
             sent = self.picture.next_sent() => {
                 if let (Ok(bytes), Some(updater)) = (&sent, &mut self.updater) {
-                    updater.left(*bytes, self.connection.round_trip(), self.began.elapsed());
+                    updater.left(*bytes, self.connection.round_trip_time(), self.began.elapsed());
                 }
                 progress_or_end(sent.map(|_| ()))
             }

@@ -227,7 +227,7 @@ impl<'a> SessionLoop<'a> {
                 self.agent = Some(agent);
                 Event::Authenticated(identity)
             }
-            Attempt::Stranger { reason } => {
+            Attempt::Unauthorized { reason } => {
                 tracing::warn!(reason, "somebody who isn't the vendor's tried the code");
                 Event::UnauthorizedAttempt
             }
@@ -239,7 +239,7 @@ impl<'a> SessionLoop<'a> {
                 );
                 Event::WrongGuess(agent)
             }
-            Attempt::Noise => Event::AttemptAborted,
+            Attempt::Aborted => Event::AttemptAborted,
             Attempt::Closed => Event::Failed(Failure {
                 name: FailureName::LinkFailed,
                 detail: "the link's endpoint closed by itself".into(),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etatuki_link::{Attempt, CustomerEndpoint, Offer};
+use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint};
 use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -34,7 +34,7 @@ pub(crate) struct Rendezvous {
     /// Until it was given back.
     claim: Option<Claim>,
     endpoint: CustomerEndpoint,
-    offer: Offer,
+    offer: AcceptParams,
     published: Value,
     /// The service hasn't confirmed that address.
     needs_publishing: bool,
@@ -96,7 +96,7 @@ impl Rendezvous {
             })?;
         let published = endpoint.address();
         service.publish(claim, &published).await?;
-        let offer = Offer {
+        let offer = AcceptParams {
             code,
             vendors: config.vendors.clone(),
             revoked,
@@ -139,7 +139,7 @@ impl Rendezvous {
                 self.needs_publishing = true;
             }
             let status = self.status().await;
-            let reached = self.endpoint.relay_is_reached();
+            let reached = self.endpoint.is_relay_connected();
             let change = self.health.observe(reached, status, Instant::now());
             if self.needs_publishing || self.health.is_lost() {
                 self.publish_address();

@@ -126,7 +126,7 @@ impl MessageSink for PictureOut {
         let mut bytes = 0;
         for (segment, is_packed) in segments(&chunk) {
             let sent = if is_packed {
-                self.send_packed(segment).await
+                self.send_stored(segment).await
             } else {
                 self.send(segment).await
             };

@@ -25,7 +25,7 @@ pub use card::{AgentCard, CardData, CardError, MAX_NAME_CHARS, NameError, check_
 pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, UnknownForm};
 pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
 pub use origin::{OriginError, service_origin};
-pub use proof::LinkProof;
+pub use proof::LinkBinding;
 pub use revocation::{MAX_REVOKED, RevocationError, Revocations, SignedRevocations};
 pub use shown::{FieldKind, ShownCode, ShownField};
 pub use time::UnixTime;

@@ -14,7 +14,7 @@ const SERVICE: &str = "etatuki service proof v1";
 
 /// What a proof to the customer's machine is bound to.
 #[derive(Clone, Copy, Debug)]
-pub struct LinkProof<'a> {
+pub struct LinkBinding<'a> {
     /// What TLS exports for this one connection (RFC 8446 section 7.5), alike at both ends.
     pub exporter: &'a [u8; 32],
     /// The session that was called for.
@@ -25,7 +25,7 @@ pub struct LinkProof<'a> {
     pub customer: &'a [u8; 32],
 }
 
-impl LinkProof<'_> {
+impl LinkBinding<'_> {
     fn message(&self, card: &AgentCard) -> Vec<u8> {
         let nameplate = self.nameplate.as_str().as_bytes();
         message_of_parts(
@@ -44,7 +44,7 @@ impl LinkProof<'_> {
 impl AgentKey {
     /// Proves to the customer's machine that this key's holder is at the other end of the connection.
     #[must_use]
-    pub fn prove_link(&self, card: &AgentCard, proof: &LinkProof<'_>) -> [u8; 64] {
+    pub fn prove_link(&self, card: &AgentCard, proof: &LinkBinding<'_>) -> [u8; 64] {
         self.sign(&proof.message(card))
     }
 
@@ -64,7 +64,7 @@ impl AgentCard {
     /// [`CardError::BadProof`].
     pub fn verify_link(
         &self,
-        proof: &LinkProof<'_>,
+        proof: &LinkBinding<'_>,
         signature: &[u8; 64],
     ) -> Result<(), CardError> {
         self.check(&proof.message(self), signature)
@@ -111,8 +111,8 @@ mod tests {
 
     const ORIGIN: &str = "https://tuki.example:443";
 
-    fn proof<'a>(nameplate: &'a Nameplate, bytes: &'a [[u8; 32]; 3]) -> LinkProof<'a> {
-        LinkProof {
+    fn proof<'a>(nameplate: &'a Nameplate, bytes: &'a [[u8; 32]; 3]) -> LinkBinding<'a> {
+        LinkBinding {
             exporter: &bytes[0],
             nameplate,
             agent: &bytes[1],

@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use etatuki_link::{Attempt, CustomerEndpoint, CustomerStreams, Offer, RelayAccess};
+use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, RelayAccess};
 use etatuki_protocol::{CustomerInfo, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, ServiceHandle};
@@ -88,7 +88,7 @@ impl World {
             .unwrap();
         assert!(put.status().is_success(), "{}", put.status());
         let code = SessionCode::mint(nameplate, 0x0123_4567_89ab_cdef_u64.to_le_bytes());
-        let offer = Offer {
+        let offer = AcceptParams {
             code,
             vendors: vec![self.vendor.public()],
             revoked: Revocations::default(),
@@ -100,7 +100,7 @@ impl World {
 /// A customer who has read out the code.
 pub(crate) struct Waiting {
     endpoint: CustomerEndpoint,
-    pub(crate) offer: Offer,
+    pub(crate) offer: AcceptParams,
 }
 
 impl Waiting {
@@ -140,7 +140,7 @@ impl Waiting {
                         endpoint: self.endpoint,
                     };
                 }
-                Attempt::Noise => {}
+                Attempt::Aborted => {}
                 other => panic!("no agent but {other:?}"),
             }
         }

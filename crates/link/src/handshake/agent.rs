@@ -2,85 +2,92 @@
 
 use std::time::Duration;
 
-use etatuki_protocol::{HandshakeMessage, Hello, Violation};
-use etatuki_trust::{AgentFile, LinkProof, Nameplate, Secret};
+use etatuki_protocol::{HandshakeMessage, Hello, StreamKind, Violation};
+use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{Endpoint, endpoint::Connection};
 
-use super::{PAKE_LIMIT, STREAMS_LIMIT, Talk, exporter, opening, within};
+use super::{HandshakeStream, PAKE_TIMEOUT, STREAMS_TIMEOUT, tls_exporter, with_timeout};
 use crate::{
-    connection::{CloseCode, close, close_for, dial_error},
+    connection::{CloseCode, close, close_with_error, dial_error},
     error::{DialError, LinkError},
     keys::{LinkKeys, Transcript},
     link::AgentLink,
-    pake::{Pake, Parties, Role, Spake},
+    pake::{Pake, Parties, Role, Spake2Ed25519},
+    stream::FrameWriter,
 };
 
-/// How long the customer's side may take for its PAKE message: it handles one guess at a time, so another
-/// agent's may have to run out first.
-const TURN_LIMIT: Duration = Duration::from_secs(12);
+/// Time-out for the customer's PAKE message. The customer's side runs one guess at a time, so another
+/// agent's guess may have to time out first.
+const TURN_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Proves who the agent is and that he knows the code, and has the customer's side prove that it does.
-pub(crate) async fn introduce(
+/// Proves the agent's identity and that they know the code, and verifies that the customer's side knows
+/// it, too.
+pub(crate) async fn authenticate(
     connection: Connection,
     endpoint: Endpoint,
     nameplate: &Nameplate,
     secret: &Secret,
     agent: &AgentFile,
 ) -> Result<AgentLink, DialError> {
-    let result = exchange(&connection, endpoint, nameplate, secret, agent).await;
+    let result = run_handshake(&connection, endpoint, nameplate, secret, agent).await;
     result.map_err(|failure| match failure {
-        Failure::WrongCode => {
+        HandshakeError::WrongCode => {
             close(&connection, CloseCode::WrongCode, "wrong-code");
             DialError::WrongCode
         }
-        Failure::Link(error) => {
-            let meaning = dial_error(&connection, error.clone());
-            close_for(&connection, &error);
-            meaning
+        HandshakeError::Link(error) => {
+            let reason = dial_error(&connection, error.clone());
+            close_with_error(&connection, &error);
+            reason
         }
     })
 }
 
-enum Failure {
-    /// The customer's confirmation doesn't fit ours. (That ours doesn't fit, the customer's side says.)
+enum HandshakeError {
+    /// The customer's confirmation doesn't match. (If ours doesn't match, the customer's side closes
+    /// the connection.)
     WrongCode,
     Link(LinkError),
 }
 
-impl<E: Into<LinkError>> From<E> for Failure {
+impl<E: Into<LinkError>> From<E> for HandshakeError {
     fn from(error: E) -> Self {
         Self::Link(error.into())
     }
 }
 
-async fn exchange(
+async fn run_handshake(
     connection: &Connection,
     endpoint: Endpoint,
     nameplate: &Nameplate,
     secret: &Secret,
     agent: &AgentFile,
-) -> Result<AgentLink, Failure> {
+) -> Result<AgentLink, HandshakeError> {
     let parties = Parties {
         agent: *endpoint.id().as_bytes(),
         customer: *connection.remote_id().as_bytes(),
         nameplate: *nameplate,
     };
-    let exporter = exporter(connection)?;
-    let (pake, ours) = Spake::start(Role::Agent, secret, &parties);
+    let exporter = tls_exporter(connection)?;
+    let (pake, ours) = Spake2Ed25519::start(Role::Agent, secret, &parties);
     let hello = Hello {
-        proof: prove(agent, &parties, &exporter),
+        proof: agent
+            .key
+            .prove_link(&agent.card, &parties.binding(&exporter)),
         card: agent.card.to_text(),
     };
 
     let (send, recv) = connection.open_bi().await.map_err(LinkError::from)?;
-    let mut talk = Talk::new(connection.clone(), endpoint, opening(send), recv);
-    let theirs = within(TURN_LIMIT, async {
-        talk.send(&[
-            HandshakeMessage::Hello(hello),
-            HandshakeMessage::Pake(ours.clone()),
-        ])
-        .await?;
-        talk.recv_pake().await
+    let writer = FrameWriter::opened(send, StreamKind::Control);
+    let mut stream = HandshakeStream::new(connection.clone(), endpoint, writer, recv);
+    let theirs = with_timeout(TURN_TIMEOUT, async {
+        stream
+            .send(&[
+                HandshakeMessage::Hello(hello),
+                HandshakeMessage::Pake(ours.clone()),
+            ])
+            .await?;
+        stream.recv_pake().await
     })
     .await?;
 
@@ -90,25 +97,16 @@ async fn exchange(
     let keys = LinkKeys::derive(&key, &exporter);
     let transcript = Transcript::new(&parties, &agent.card.hash(), [&ours, &theirs]);
     let confirmation = keys.confirmation(Role::Agent, &transcript);
-    let theirs = within(PAKE_LIMIT, async {
-        talk.send(&[HandshakeMessage::Confirm(confirmation)])
+    let theirs = with_timeout(PAKE_TIMEOUT, async {
+        stream
+            .send(&[HandshakeMessage::Confirm(confirmation)])
             .await?;
-        talk.recv_confirmation().await
+        stream.recv_confirmation().await
     })
     .await?;
-    if !keys.confirms(Role::Customer, &transcript, &theirs) {
-        return Err(Failure::WrongCode);
+    if !keys.is_confirmation(Role::Customer, &transcript, &theirs) {
+        return Err(HandshakeError::WrongCode);
     }
-    let link = AgentLink::open(talk.into_link(), keys.resume_key());
-    Ok(within(STREAMS_LIMIT, link).await?)
-}
-
-fn prove(agent: &AgentFile, parties: &Parties, exporter: &[u8; 32]) -> [u8; 64] {
-    let proof = LinkProof {
-        exporter,
-        nameplate: &parties.nameplate,
-        agent: &parties.agent,
-        customer: &parties.customer,
-    };
-    agent.key.prove_link(&agent.card, &proof)
+    let link = AgentLink::open(stream.into_authenticated(), keys.resume_key());
+    Ok(with_timeout(STREAMS_TIMEOUT, link).await?)
 }

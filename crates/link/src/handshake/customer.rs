@@ -1,133 +1,144 @@
-//! The customer's side of the handshake: door, card, guess.
+//! The customer's side of the handshake: TLS, card, PAKE.
 //!
-//! A guess is used up at one point in [`guess`], between checking the agent's PAKE message and sending
-//! ours: before it we have said nothing that depends on the code, after it the other end can test one
-//! secret. Every way out behind that point is [`Attempt::Authenticated`] or [`Attempt::WrongGuess`], also
-//! if the agent breaks off, stalls or loses the line. `guess` runs as a task of its own (see `lobby`), so
-//! nobody who stops waiting for it can stop it or lose what it says.
+//! A guess at the code is used up at one point in [`run_pake`]: after the agent's PAKE message has been
+//! checked, before ours is sent. Until then we have sent nothing that depends on the code; from then on
+//! the other end can test one secret. Every way out after that point is [`Attempt::Authenticated`] or
+//! [`Attempt::WrongGuess`], even if the agent breaks off, stalls or loses the connection. `run_pake` runs
+//! as a task of its own (see `handshake_queue`), so no caller that stops waiting for it can stop it or
+//! lose its outcome.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etatuki_protocol::{AgentIdentity, HandshakeMessage, Hello, StreamKind, Violation};
-use etatuki_trust::{AgentCard, CardData, CardError, LinkProof, Secret, UnixTime};
-use iroh::{Endpoint, endpoint::Incoming};
+use etatuki_trust::{AgentCard, CardData, CardError, Secret, UnixTime};
+use iroh::{
+    Endpoint,
+    endpoint::{Connection, Incoming},
+};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::{
-    Attempt, CARD_LIMIT, Offer, PAKE_LIMIT, STREAMS_LIMIT, TLS_LIMIT, Talk, answering, by,
-    exporter, within,
+    AcceptParams, Attempt, CARD_TIMEOUT, HandshakeStream, PAKE_TIMEOUT, STREAMS_TIMEOUT,
+    TLS_TIMEOUT, tls_exporter, with_deadline, with_timeout,
 };
 use crate::{
-    connection::{CloseCode, close, close_for},
+    connection::{CloseCode, close, close_with_error},
     error::LinkError,
     keys::{LinkKeys, Transcript},
     link::CustomerLink,
-    pake::{Pake, Parties, Role, Spake},
-    stream::read_kind,
+    pake::{Pake, Parties, Role, Spake2Ed25519},
+    stream::{FrameWriter, read_kind},
 };
 
-/// Somebody who has sent a hello. Nothing in it is believed yet.
-pub(crate) struct Visitor {
-    talk: Talk,
+/// A peer that has sent a hello. Nothing in the hello is verified yet.
+pub(crate) struct UnverifiedPeer {
+    stream: HandshakeStream,
     hello: Hello,
     exporter: [u8; 32],
 }
 
-/// An agent of the vendor's on this very connection.
-pub(crate) struct Caller {
-    talk: Talk,
+/// An agent of the vendor's, verified to be at the other end of this very connection.
+pub(crate) struct VerifiedAgent {
+    stream: HandshakeStream,
     exporter: [u8; 32],
     parties: Parties,
     card_hash: [u8; 32],
     identity: AgentIdentity,
 }
 
-impl Caller {
+impl VerifiedAgent {
     pub(crate) const fn identity(&self) -> &AgentIdentity {
         &self.identity
     }
 }
 
-/// How much of a hello is checked. Only this crate's own tests can leave something out, to see that the
-/// next wall holds as well.
+/// The checks of a hello that are left out: none, but in this crate's own tests, which thereby see that
+/// the next line of defence holds by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checks {
     #[cfg(test)]
-    pub(crate) believe_any_proof: bool,
+    pub(crate) accept_any_proof: bool,
 }
 
-/// TLS and the card phase; `None` for whoever doesn't get through them.
+/// Runs TLS and receives the hello; `None` for a peer that doesn't get that far.
 ///
-/// Nothing is read before TLS is done. Data that a peer sent early (which anybody could have recorded)
-/// can't hold a valid hello: the proof is over the exporter, which exists only afterwards.
-pub(crate) async fn receive(incoming: Incoming, endpoint: Endpoint) -> Option<Visitor> {
+/// Nothing is read before TLS is done. Data that a peer sent early (0-RTT, which anybody could have
+/// recorded) can't hold a valid hello: the proof is over the exporter, which exists only afterwards.
+pub(crate) async fn receive_hello(
+    incoming: Incoming,
+    endpoint: Endpoint,
+) -> Option<UnverifiedPeer> {
     let accepting = incoming.accept().ok()?;
-    let connection = tokio::time::timeout(TLS_LIMIT, accepting)
+    let connection = tokio::time::timeout(TLS_TIMEOUT, accepting)
         .await
         .ok()?
         .ok()?;
-    let visit = async {
+    let receive = async {
         let (send, mut recv) = connection.accept_bi().await?;
         if read_kind(&mut recv).await? != StreamKind::Control {
             return Err(Violation::WrongStream.into());
         }
-        let mut talk = Talk::new(connection.clone(), endpoint, answering(send), recv);
-        let HandshakeMessage::Hello(hello) = talk.recv().await? else {
+        let writer = FrameWriter::accepted(send, StreamKind::Control);
+        let mut stream = HandshakeStream::new(connection.clone(), endpoint, writer, recv);
+        let HandshakeMessage::Hello(hello) = stream.recv().await? else {
             return Err(Violation::OutOfTurn.into());
         };
-        let exporter = exporter(&connection)?;
-        Ok(Visitor {
-            talk,
+        let exporter = tls_exporter(&connection)?;
+        Ok(UnverifiedPeer {
+            stream,
             hello,
             exporter,
         })
     };
-    match within(CARD_LIMIT, visit).await {
-        Ok(visitor) => Some(visitor),
+    match with_timeout(CARD_TIMEOUT, receive).await {
+        Ok(peer) => Some(peer),
         Err(error) => {
-            debug!(%error, "a caller was dropped before he showed a card");
-            close_for(&connection, &error);
+            debug!(%error, "a peer was dropped before it showed a card");
+            close_with_error(&connection, &error);
             None
         }
     }
 }
 
-/// Whether the visitor is an agent of the vendor's. If not: the stable name of why not, which he is told
-/// as well.
+/// Verifies that the peer is an agent of the vendor's.
+///
+/// # Errors
+/// The stable name of the reason why not. The peer gets it, too.
 pub(crate) fn verify(
-    visitor: Visitor,
-    offer: &Offer,
+    peer: UnverifiedPeer,
+    params: &AcceptParams,
     checks: Checks,
-) -> Result<Caller, &'static str> {
-    let Visitor {
-        talk,
+) -> Result<VerifiedAgent, &'static str> {
+    let UnverifiedPeer {
+        stream,
         hello,
         exporter,
-    } = visitor;
+    } = peer;
     let parties = Parties {
-        agent: *talk.connection.remote_id().as_bytes(),
-        customer: *talk.endpoint.id().as_bytes(),
-        nameplate: offer.code.nameplate,
+        agent: *stream.connection.remote_id().as_bytes(),
+        customer: *stream.endpoint.id().as_bytes(),
+        nameplate: params.code.nameplate,
     };
-    match check_card(&hello, offer, &parties, &exporter, checks) {
-        Ok((identity, card_hash)) => Ok(Caller {
-            talk,
+    match check_card(&hello, params, &parties, &exporter, checks) {
+        Ok((identity, card_hash)) => Ok(VerifiedAgent {
+            stream,
             exporter,
             parties,
             card_hash,
             identity,
         }),
         Err(error) => {
-            close(&talk.connection, CloseCode::Refused, error.name());
+            close(&stream.connection, CloseCode::Refused, error.name());
             Err(error.name())
         }
     }
 }
 
+/// Checks card and proof. Returns the agent's identity and the card's hash.
 fn check_card(
     hello: &Hello,
-    offer: &Offer,
+    params: &AcceptParams,
     parties: &Parties,
     exporter: &[u8; 32],
     checks: Checks,
@@ -135,15 +146,9 @@ fn check_card(
     let card = AgentCard::from_text(&hello.card)?;
     let CardData {
         name, organisation, ..
-    } = card.verify(&offer.vendors, &offer.revoked, now())?;
-    let proof = LinkProof {
-        exporter,
-        nameplate: &parties.nameplate,
-        agent: &parties.agent,
-        customer: &parties.customer,
-    };
-    if must_prove(checks) {
-        card.verify_link(&proof, &hello.proof)?;
+    } = card.verify(&params.vendors, &params.revoked, now())?;
+    if requires_proof(checks) {
+        card.verify_link(&parties.binding(exporter), &hello.proof)?;
     }
     let identity = AgentIdentity {
         name: name.clone(),
@@ -153,79 +158,84 @@ fn check_card(
 }
 
 #[cfg(not(test))]
-const fn must_prove(_: Checks) -> bool {
+const fn requires_proof(_: Checks) -> bool {
     true
 }
 
 #[cfg(test)]
-const fn must_prove(checks: Checks) -> bool {
-    !checks.believe_any_proof
+const fn requires_proof(checks: Checks) -> bool {
+    !checks.accept_any_proof
 }
 
-/// The PAKE phase and the link's streams.
-pub(crate) async fn guess(caller: Caller, secret: Secret) -> Attempt {
-    let Caller {
-        mut talk,
+/// Runs the PAKE phase and opens the link's streams: one guess at the code.
+pub(crate) async fn run_pake(agent: VerifiedAgent, secret: Secret) -> Attempt {
+    let VerifiedAgent {
+        mut stream,
         exporter,
         parties,
         card_hash,
         identity,
-    } = caller;
-    let connection = talk.connection.clone();
-    let deadline = Instant::now() + PAKE_LIMIT;
+    } = agent;
+    let connection = stream.connection.clone();
+    let deadline = Instant::now() + PAKE_TIMEOUT;
 
-    let (pake, ours) = Spake::start(Role::Customer, &secret, &parties);
+    let (pake, ours) = Spake2Ed25519::start(Role::Customer, &secret, &parties);
     drop(secret);
-    let theirs = match by(deadline, talk.recv_pake()).await {
+    let theirs = match with_deadline(deadline, stream.recv_pake()).await {
         Ok(theirs) => theirs,
-        Err(error) => return dropped(&connection, &error),
+        Err(error) => return abort(&connection, &error),
     };
     let Some(key) = pake.finish(&theirs) else {
-        return dropped(&connection, &Violation::OutOfTurn.into());
+        return abort(&connection, &Violation::OutOfTurn.into());
     };
-    // Whoever gave up while he stood in line has learnt nothing.
+    // An agent who gave up while waiting in the queue has learnt nothing.
     if let Some(reason) = connection.close_reason() {
-        return dropped(&connection, &reason.into());
+        return abort(&connection, &reason.into());
     }
     let keys = LinkKeys::derive(&key, &exporter);
     let transcript = Transcript::new(&parties, &card_hash, [&theirs, &ours]);
 
     // From here on the guess is used up.
     let linked = async {
-        let theirs = by(deadline, async {
-            talk.send(&[HandshakeMessage::Pake(ours)]).await?;
-            talk.recv_confirmation().await
+        let theirs = with_deadline(deadline, async {
+            stream.send(&[HandshakeMessage::Pake(ours)]).await?;
+            stream.recv_confirmation().await
         })
         .await?;
-        if !keys.confirms(Role::Agent, &transcript, &theirs) {
-            close(&talk.connection, CloseCode::WrongCode, "wrong-code");
+        if !keys.is_confirmation(Role::Agent, &transcript, &theirs) {
+            close(&stream.connection, CloseCode::WrongCode, "wrong-code");
             return Err(LinkError::Closed);
         }
         let ours = keys.confirmation(Role::Customer, &transcript);
-        within(STREAMS_LIMIT, async {
-            talk.send(&[HandshakeMessage::Confirm(ours)]).await?;
-            CustomerLink::open(talk.into_link(), identity.clone(), keys.resume_key()).await
+        with_timeout(STREAMS_TIMEOUT, async {
+            stream.send(&[HandshakeMessage::Confirm(ours)]).await?;
+            CustomerLink::open(
+                stream.into_authenticated(),
+                identity.clone(),
+                keys.resume_key(),
+            )
+            .await
         })
         .await
     };
     match linked.await {
         Ok(link) => Attempt::Authenticated(Box::new(link)),
         Err(error) => {
-            // Without effect if it was closed for a wrong code.
-            close_for(&connection, &error);
+            // Without effect if the connection was closed for a wrong code.
+            close_with_error(&connection, &error);
             Attempt::WrongGuess { agent: identity }
         }
     }
 }
 
 /// Ends an attempt before it has become a guess.
-fn dropped(connection: &iroh::endpoint::Connection, error: &LinkError) -> Attempt {
-    debug!(%error, "an agent was dropped before he guessed");
-    close_for(connection, error);
-    Attempt::Noise
+fn abort(connection: &Connection, error: &LinkError) -> Attempt {
+    debug!(%error, "an agent was dropped before a guess");
+    close_with_error(connection, error);
+    Attempt::Aborted
 }
 
-/// A clock before 1970 finds every card not valid yet.
+/// Returns the system's time. With a clock before 1970 every card is not valid yet.
 fn now() -> UnixTime {
     UnixTime(
         SystemTime::now()

@@ -1,4 +1,4 @@
-//! The handshake: who may have a link, and with whom.
+//! The handshake: decides who may have a link, and with whom.
 //!
 //! ```text
 //! agent                                                        customer
@@ -11,100 +11,104 @@
 //!   │ ── input, clipboard ──▶               ◀── picture, clipboard ─ │ streams, 5 s
 //! ```
 //!
-//! The agent's side is in `agent`, the customer's in `customer`; this file holds what they share.
+//! The agent's side is in `agent`, the customer's in `customer`. This file holds the common parts.
 
 use std::time::Duration;
 
 use etatuki_protocol::{
-    AgentIdentity, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE, StreamKind,
-    Violation,
+    AgentIdentity, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE, Violation,
 };
 use etatuki_trust::{Revocations, SessionCode, VendorPublicKey};
 use iroh::{
     Endpoint,
-    endpoint::{Connection, RecvStream, SendStream},
+    endpoint::{Connection, RecvStream},
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     error::LinkError,
-    link::{CustomerLink, RawLink},
-    stream::{Inlet, Outlet},
+    link::{AuthenticatedConnection, CustomerLink},
+    stream::{FrameReader, FrameWriter},
 };
 
 pub(crate) mod agent;
 pub(crate) mod customer;
 
-/// What the exporter is asked for; the value is one per TLS connection and known to its two ends only.
+/// The label of the TLS exporter (RFC 8446, section 7.5). The exported value differs for each TLS
+/// connection, and only the connection's two ends know it.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-etatuki/1 link";
 
-/// TLS, through a slow relay.
-const TLS_LIMIT: Duration = Duration::from_secs(5);
+/// Time-out of TLS; enough for a slow relay.
+const TLS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From TLS's end to the whole of the agent's hello.
-const CARD_LIMIT: Duration = Duration::from_secs(3);
+/// Time-out from the end of TLS to the whole of the agent's hello.
+const CARD_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// From the card's verification to the agent's confirmation.
-const PAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Time-out from the verification of the card to the agent's confirmation.
+const PAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From a confirmation to the other end's streams.
-const STREAMS_LIMIT: Duration = Duration::from_secs(5);
+/// Time-out from a confirmation to the other end's streams.
+const STREAMS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the customer's side lets an agent in by.
+/// The terms on which a customer's side accepts an agent.
 #[derive(Clone, Debug)]
-pub struct Offer {
-    /// The code that is on the customer's screen.
+pub struct AcceptParams {
+    /// The code on the customer's screen.
     pub code: SessionCode,
-    /// Whose signature on an agent's card counts.
+    /// The keys of the vendors whose cards are valid.
     pub vendors: Vec<VendorPublicKey>,
-    /// Cards that don't count any more.
+    /// The cards that have been revoked.
     pub revoked: Revocations,
 }
 
-/// How one attempt to reach the customer ended.
+/// The outcome of an attempt to reach a customer.
 #[derive(Debug)]
 pub enum Attempt {
     /// An agent of the vendor's who knows the code.
     Authenticated(Box<CustomerLink>),
-    /// Somebody who shows no valid card: never told anything that depends on the code.
-    Stranger {
-        /// The stable name of what is wrong with the card or the proof.
+    /// A peer without a valid card. It was sent nothing that depends on the code.
+    Unauthorized {
+        /// The stable name of the fault in the card or the proof.
         reason: &'static str,
     },
-    /// A guess at the code is used up and no link came of it: the code was wrong, or the agent broke off
-    /// after our PAKE message had gone out.
+    /// A guess at the code that led to no link: the code was wrong, or the agent broke off after our
+    /// PAKE message had gone out.
     WrongGuess {
-        /// Whose guess it was.
+        /// The agent whose guess it was.
         agent: AgentIdentity,
     },
-    /// Somebody who went away, stalled or sent rubbish before he had shown a card, or before it came to
-    /// a guess. Nothing to tell the customer.
-    Noise,
+    /// A peer that left, stalled or sent garbage before it had shown a card, or before a guess began.
+    /// Nothing to tell the customer.
+    Aborted,
     /// The endpoint is closed; no more attempts will come.
     Closed,
 }
 
-/// A conversation of handshake messages on the connection's first stream.
-pub(crate) struct Talk {
+/// The connection's first stream while it carries handshake messages.
+pub(crate) struct HandshakeStream {
     connection: Connection,
     endpoint: Endpoint,
-    out: Outlet,
-    inlet: Inlet<LengthPrefixedDecoder>,
+    writer: FrameWriter,
+    reader: FrameReader<LengthPrefixedDecoder>,
 }
 
-impl Talk {
-    /// `out` comes along with whatever is to be sent first.
-    fn new(connection: Connection, endpoint: Endpoint, out: Outlet, inlet: RecvStream) -> Self {
+impl HandshakeStream {
+    fn new(
+        connection: Connection,
+        endpoint: Endpoint,
+        writer: FrameWriter,
+        stream: RecvStream,
+    ) -> Self {
         Self {
             connection,
             endpoint,
-            out,
-            inlet: Inlet::new(inlet, LengthPrefixedDecoder::new(MAX_HANDSHAKE_MESSAGE)),
+            writer,
+            reader: FrameReader::new(stream, LengthPrefixedDecoder::new(MAX_HANDSHAKE_MESSAGE)),
         }
     }
 
     async fn send(&mut self, messages: &[HandshakeMessage]) -> Result<(), LinkError> {
-        self.out
+        self.writer
             .send(|out| {
                 messages.iter().for_each(|message| message.append_to(out));
                 Ok(())
@@ -113,7 +117,7 @@ impl Talk {
     }
 
     async fn recv(&mut self) -> Result<HandshakeMessage, LinkError> {
-        let body = self.inlet.recv().await?.ok_or(Violation::Truncated)?;
+        let body = self.reader.recv().await?.ok_or(Violation::Truncated)?;
         Ok(HandshakeMessage::parse(&body)?)
     }
 
@@ -131,34 +135,24 @@ impl Talk {
         }
     }
 
-    fn into_link(self) -> RawLink {
+    fn into_authenticated(self) -> AuthenticatedConnection {
         let Self {
             connection,
             endpoint,
-            out,
-            inlet,
+            writer,
+            reader,
         } = self;
-        RawLink {
+        AuthenticatedConnection {
             connection,
             endpoint,
-            out,
-            inlet,
+            writer,
+            reader,
         }
     }
 }
 
-/// The sending half of the stream that the agent opens.
-fn opening(stream: SendStream) -> Outlet {
-    Outlet::new(stream, StreamKind::Control)
-}
-
-/// The sending half of the stream that the customer answers on.
-fn answering(stream: SendStream) -> Outlet {
-    Outlet::answering(stream, StreamKind::Control)
-}
-
-/// The value that only this TLS connection's two ends know.
-pub(crate) fn exporter(connection: &Connection) -> Result<[u8; 32], LinkError> {
+/// Exports the secret that only the two ends of this TLS connection know.
+pub(crate) fn tls_exporter(connection: &Connection) -> Result<[u8; 32], LinkError> {
     let mut value = [0; 32];
     connection
         .export_keying_material(&mut value, EXPORTER_LABEL, b"")
@@ -166,8 +160,8 @@ pub(crate) fn exporter(connection: &Connection) -> Result<[u8; 32], LinkError> {
     Ok(value)
 }
 
-/// What takes longer than `limit` is the other end's fault.
-async fn within<T>(
+/// Runs `work` with a time-out; exceeding it is the other end's violation.
+async fn with_timeout<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
@@ -176,8 +170,8 @@ async fn within<T>(
         .unwrap_or_else(|_| Err(Violation::TooSlow.into()))
 }
 
-/// The same with a deadline, for a phase that has several steps.
-async fn by<T>(
+/// Runs one step of a phase with the phase's deadline; exceeding it is the other end's violation.
+async fn with_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {

@@ -1,136 +1,112 @@
-//! Agents who break off, stall or send rubbish, at every phase; and customers who do.
+//! Agents that break off, stall or send garbage in every phase; and customers that do.
 
 use super::*;
 use crate::LinkError;
 
-/// What the customer makes of a peer that does `act`, and that the right agent still gets in afterwards.
-async fn check<F: Future<Output = ()>>(
-    act: impl FnOnce(Raw, Offer) -> F,
-    expected: fn(&Attempt) -> bool,
-) {
-    let customer = customer().await;
-    let offer = offer();
-    let address = customer.address();
-    let peer = async { act(Raw::dial(&address).await, offer.clone()).await };
-    let (attempt, ()) = soon(async { tokio::join!(customer.accept(&offer), peer) }).await;
-    assert!(expected(&attempt), "{attempt:?}");
+impl CustomerTrial {
+    /// Checks that the attempt ends without a guess, and that the right agent still gets in.
+    async fn ends_aborted(self) {
+        self.ends(|attempt| matches!(attempt, Attempt::Aborted))
+            .await;
+    }
 
-    let (attempt, dialled) = meet(&customer, &offer, &offer.code.secret, &agent()).await;
-    assert!(matches!(attempt, Attempt::Authenticated(_)), "{attempt:?}");
-    dialled.unwrap();
+    /// Checks that the attempt ends as a guess, and that the right agent still gets in.
+    async fn ends_as_guess(self) {
+        self.ends(is_guess).await;
+    }
+
+    async fn ends(mut self, expected: fn(&Attempt) -> bool) {
+        let (customer, attempt) = self.attempt().await;
+        assert!(expected(&attempt), "{attempt:?}");
+        check_open(&customer).await;
+    }
 }
 
-fn noise(attempt: &Attempt) -> bool {
-    matches!(attempt, Attempt::Noise)
+impl AgentTrial {
+    /// Checks that the dial fails with this error.
+    async fn ends(mut self, expected: DialError) {
+        assert_eq!(self.dialled().await.unwrap_err(), expected);
+    }
 }
 
-fn guess(attempt: &Attempt) -> bool {
+fn is_guess(attempt: &Attempt) -> bool {
     matches!(attempt, Attempt::WrongGuess { agent } if agent.name == "Aino Agentti")
 }
 
-fn name(violation: &str) -> (u64, String) {
-    (3, violation.to_owned())
+fn violation(violation: Violation) -> DialError {
+    DialError::Protocol(LinkError::Violation(violation))
 }
 
 // Breaking off.
 
 #[tokio::test]
 async fn leaving_before_a_stream_is_noise() {
-    check(
-        |raw, _| async move { raw.connection.close(0_u32.into(), b"bye") },
-        noise,
-    )
-    .await;
+    let trial = CustomerTrial::start().await;
+    trial.peer.close(0, "bye");
+    trial.ends_aborted().await;
 }
 
 #[tokio::test]
 async fn leaving_inside_the_hello_is_noise() {
-    check(
-        |mut raw, _| async move {
-            raw.kind().await;
-            raw.bytes(b"\0\0\x01\0half").await;
-            raw.send.finish().unwrap();
-            assert_eq!(raw.closed().await, name("truncated"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_kind().await;
+    trial.peer.send_bytes(b"\0\0\x01\0half").await;
+    trial.peer.finish();
+    trial.peer.check_violation("truncated").await;
+    trial.ends_aborted().await;
 }
 
 #[tokio::test]
 async fn leaving_before_the_pake_is_no_guess() {
-    check(
-        |mut raw, offer| async move {
-            raw.kind().await;
-            let hello = raw.hello(&agent(), offer.code.nameplate);
-            raw.say(&hello).await;
-            raw.send.finish().unwrap();
-            assert_eq!(raw.closed().await, name("truncated"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_hello().await;
+    trial.peer.finish();
+    trial.peer.check_violation("truncated").await;
+    trial.ends_aborted().await;
 }
 
 #[tokio::test]
 async fn leaving_after_our_pake_message_is_a_guess() {
-    check(
-        |mut raw, offer| async move {
-            raw.up_to_guess(&offer, &offer.code.secret).await;
-            raw.connection.close(0_u32.into(), b"never mind");
-        },
-        guess,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.run_until_guess().await;
+    trial.peer.close(0, "never mind");
+    trial.ends_as_guess().await;
 }
 
 #[tokio::test]
 async fn leaving_with_a_valid_confirmation_is_a_guess() {
-    check(
-        |mut raw, offer| async move {
-            let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-            raw.say(&HandshakeMessage::Confirm(
-                keys.confirmation(Role::Agent, &transcript),
-            ))
-            .await;
-            let Some(HandshakeMessage::Confirm(theirs)) = raw.hear().await else {
-                panic!("no answer")
-            };
-            assert!(keys.confirms(Role::Customer, &transcript, &theirs));
-            raw.connection.close(0_u32.into(), b"never mind");
-        },
-        guess,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    let session = trial.peer.run_until_guess().await;
+    trial.peer.send_confirmation(Role::Agent, &session).await;
+    let Some(HandshakeMessage::Confirm(theirs)) = trial.peer.recv().await else {
+        panic!("no answer")
+    };
+    let (keys, transcript) = session;
+    assert!(keys.is_confirmation(Role::Customer, &transcript, &theirs));
+    trial.peer.close(0, "never mind");
+    trial.ends_as_guess().await;
 }
 
-// Rubbish.
+// Garbage.
 
 #[tokio::test]
 async fn a_stream_of_another_kind_is_noise() {
     for kind in [0, 2, 3, 4, 255] {
-        check(
-            |mut raw, _| async move {
-                raw.bytes(&[kind]).await;
-                assert_eq!(raw.closed().await, name("wrong-stream"));
-            },
-            noise,
-        )
-        .await;
+        let mut trial = CustomerTrial::start().await;
+        trial.peer.send_bytes(&[kind]).await;
+        trial.peer.check_violation("wrong-stream").await;
+        trial.ends_aborted().await;
     }
 }
 
 #[tokio::test]
 async fn an_oversized_hello_is_noise_before_it_comes() {
-    check(
-        |mut raw, _| async move {
-            raw.kind().await;
-            raw.bytes(&(5_u32 * 1024 + 1).to_be_bytes()).await;
-            assert_eq!(raw.closed().await, name("too-long"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_kind().await;
+    let header = (5_u32 * 1024 + 1).to_be_bytes();
+    trial.peer.send_bytes(&header).await;
+    trial.peer.check_violation("too-long").await;
+    trial.ends_aborted().await;
 }
 
 #[tokio::test]
@@ -139,23 +115,19 @@ async fn a_message_that_is_no_hello_is_noise() {
         HandshakeMessage::Pake(vec![1; 33]),
         HandshakeMessage::Confirm([1; 32]),
     ] {
-        check(
-            |mut raw, _| async move {
-                raw.kind().await;
-                raw.say(&first).await;
-                assert_eq!(raw.closed().await, name("out-of-turn"));
-            },
-            noise,
-        )
-        .await;
+        let mut trial = CustomerTrial::start().await;
+        trial.peer.send_kind().await;
+        trial.peer.send(&first).await;
+        trial.peer.check_violation("out-of-turn").await;
+        trial.ends_aborted().await;
     }
 }
 
 #[tokio::test]
 async fn garbage_instead_of_a_pake_message_is_no_guess() {
-    let reflected = |raw: &Raw, offer: &Offer| {
-        let parties = raw.parties(Role::Agent, offer.code.nameplate);
-        Spake::start(Role::Customer, &wrong_secret(), &parties).1
+    let reflected = |peer: &RawPeer| {
+        let parties = peer.parties(Role::Agent);
+        Spake2Ed25519::start(Role::Customer, &wrong_secret(), &parties).1
     };
     for garbage in [
         Some(vec![]),
@@ -163,35 +135,24 @@ async fn garbage_instead_of_a_pake_message_is_no_guess() {
         Some(vec![0x41; 4000]),
         None,
     ] {
-        check(
-            |mut raw, offer| async move {
-                raw.kind().await;
-                let hello = raw.hello(&agent(), offer.code.nameplate);
-                raw.say(&hello).await;
-                let message = garbage.unwrap_or_else(|| reflected(&raw, &offer));
-                raw.say(&HandshakeMessage::Pake(message)).await;
-                assert_eq!(raw.hear().await, None);
-                assert_eq!(raw.closed().await, name("out-of-turn"));
-            },
-            noise,
-        )
-        .await;
+        let mut trial = CustomerTrial::start().await;
+        trial.peer.send_hello().await;
+        let message = garbage.unwrap_or_else(|| reflected(&trial.peer));
+        trial.peer.send(&HandshakeMessage::Pake(message)).await;
+        assert_eq!(trial.peer.recv().await, None);
+        trial.peer.check_violation("out-of-turn").await;
+        trial.ends_aborted().await;
     }
 }
 
 #[tokio::test]
 async fn a_second_hello_is_no_guess() {
-    check(
-        |mut raw, offer| async move {
-            raw.kind().await;
-            let hello = raw.hello(&agent(), offer.code.nameplate);
-            raw.say(&hello).await;
-            raw.say(&hello).await;
-            assert_eq!(raw.closed().await, name("out-of-turn"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_hello().await;
+    let hello = trial.peer.hello(&agent());
+    trial.peer.send(&hello).await;
+    trial.peer.check_violation("out-of-turn").await;
+    trial.ends_aborted().await;
 }
 
 #[tokio::test]
@@ -199,55 +160,39 @@ async fn garbage_instead_of_a_confirmation_is_a_guess() {
     for (garbage, closed) in [
         (
             &b"\0\0\0\x21\x03wrong wrong wrong wrong wrong xx"[..],
-            (2, "wrong-code".to_owned()),
+            (2, "wrong-code"),
         ),
-        (b"\0\0\0\x02\x03x", name("out-of-turn")),
-        (b"\0\0\0\0", name("out-of-turn")),
-        (b"\xff\0\0\0", name("too-long")),
+        (b"\0\0\0\x02\x03x", (3, "out-of-turn")),
+        (b"\0\0\0\0", (3, "out-of-turn")),
+        (b"\xff\0\0\0", (3, "too-long")),
         (
             b"\0\0\0\x21\x02xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-            name("out-of-turn"),
+            (3, "out-of-turn"),
         ),
     ] {
-        check(
-            |mut raw, offer| async move {
-                raw.up_to_guess(&offer, &offer.code.secret).await;
-                raw.bytes(garbage).await;
-                assert_eq!(raw.closed().await, closed);
-            },
-            guess,
-        )
-        .await;
+        let mut trial = CustomerTrial::start().await;
+        trial.peer.run_until_guess().await;
+        trial.peer.send_bytes(garbage).await;
+        assert_eq!(trial.peer.closed().await, (closed.0, closed.1.to_owned()));
+        trial.ends_as_guess().await;
     }
 }
 
 #[tokio::test]
 async fn streams_of_the_wrong_kind_are_a_guess() {
-    for kinds in [[2, 2], [4, 4], [3, 4], [1, 2], [9, 9]] {
-        check(
-            |mut raw, offer| async move {
-                let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-                raw.say(&HandshakeMessage::Confirm(
-                    keys.confirmation(Role::Agent, &transcript),
-                ))
-                .await;
-                raw.hear().await.unwrap();
-                let (mut one, mut two) = (
-                    raw.connection.open_uni().await.unwrap(),
-                    raw.connection.open_uni().await.unwrap(),
-                );
-                raw.connection.set_max_concurrent_uni_streams(2_u32.into());
-                one.write_all(&kinds[..1]).await.unwrap();
-                two.write_all(&kinds[1..]).await.unwrap();
-                assert_eq!(raw.closed().await, name("wrong-stream"));
-            },
-            guess,
-        )
-        .await;
+    for [one, two] in [[2, 2], [4, 4], [3, 4], [1, 2], [9, 9]] {
+        let mut trial = CustomerTrial::start().await;
+        let session = trial.peer.run_until_guess().await;
+        trial.peer.send_confirmation(Role::Agent, &session).await;
+        trial.peer.recv().await.unwrap();
+        let _one = trial.peer.open_stream(one).await;
+        let _two = trial.peer.open_stream(two).await;
+        trial.peer.check_violation("wrong-stream").await;
+        trial.ends_as_guess().await;
     }
 }
 
-// Stalling. Each takes as long as its limit is, so they go side by side.
+// Stalling. Each takes as long as its time-out, so they run side by side.
 
 #[tokio::test]
 async fn stalling() {
@@ -262,240 +207,167 @@ async fn stalling() {
 }
 
 async fn stalling_before_a_stream_is_noise() {
-    check(
-        |raw, _| async move { assert_eq!(raw.closed().await, name("too-slow")) },
-        noise,
-    )
-    .await;
+    let trial = CustomerTrial::start().await;
+    trial.peer.check_violation("too-slow").await;
+    trial.ends_aborted().await;
 }
 
 async fn a_hello_drop_by_drop_is_noise() {
-    check(
-        |mut raw, _| async move {
-            raw.kind().await;
-            raw.bytes(b"\0\0\x04\0").await;
-            let drops = async {
-                loop {
-                    let _ = raw.send.write_all(b"x").await;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            };
-            let connection = raw.connection.clone();
-            tokio::select! {
-                _ = connection.closed() => {}
-                () = drops => {}
-            }
-            assert_eq!(raw.closed().await, name("too-slow"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_kind().await;
+    trial.peer.send_bytes(b"\0\0\x04\0").await;
+    let connection = trial.peer.connection.clone();
+    let drops = async {
+        loop {
+            trial.peer.send_bytes(b"x").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        _ = connection.closed() => {}
+        () = drops => {}
+    }
+    trial.peer.check_violation("too-slow").await;
+    trial.ends_aborted().await;
 }
 
 async fn stalling_before_the_pake_is_no_guess() {
-    check(
-        |mut raw, offer| async move {
-            raw.kind().await;
-            let hello = raw.hello(&agent(), offer.code.nameplate);
-            raw.say(&hello).await;
-            assert_eq!(raw.closed().await, name("too-slow"));
-        },
-        noise,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.send_hello().await;
+    trial.peer.check_violation("too-slow").await;
+    trial.ends_aborted().await;
 }
 
 async fn stalling_before_the_confirmation_is_a_guess() {
-    check(
-        |mut raw, offer| async move {
-            raw.up_to_guess(&offer, &offer.code.secret).await;
-            assert_eq!(raw.closed().await, name("too-slow"));
-        },
-        guess,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    trial.peer.run_until_guess().await;
+    trial.peer.check_violation("too-slow").await;
+    trial.ends_as_guess().await;
 }
 
 async fn stalling_before_the_streams_is_a_guess() {
-    check(
-        |mut raw, offer| async move {
-            let (keys, transcript) = raw.up_to_guess(&offer, &offer.code.secret).await;
-            raw.say(&HandshakeMessage::Confirm(
-                keys.confirmation(Role::Agent, &transcript),
-            ))
-            .await;
-            assert_eq!(raw.closed().await, name("too-slow"));
-        },
-        guess,
-    )
-    .await;
+    let mut trial = CustomerTrial::start().await;
+    let session = trial.peer.run_until_guess().await;
+    trial.peer.send_confirmation(Role::Agent, &session).await;
+    trial.peer.check_violation("too-slow").await;
+    trial.ends_as_guess().await;
 }
 
 #[tokio::test]
 async fn stallers_at_the_door_dont_keep_an_agent_out() {
     let customer = customer().await;
-    let offer = offer();
+    let params = params();
     let address = customer.address();
     let mut stallers = Vec::new();
     for _ in 0..5 {
-        let connecting = async {
-            let raw = Raw::dial(&address).await;
-            stallers.push(raw);
-        };
-        // Doors only open while somebody waits for them.
+        // A connection is accepted only while somebody waits in `accept`.
         tokio::select! {
-            () = connecting => {}
-            attempt = customer.accept(&offer) => panic!("{attempt:?}"),
+            peer = RawPeer::dial(&address) => stallers.push(peer),
+            attempt = customer.accept(&params) => panic!("{attempt:?}"),
         }
     }
-    let (attempt, dialled) = meet(&customer, &offer, &offer.code.secret, &agent()).await;
-    assert!(matches!(attempt, Attempt::Authenticated(_)), "{attempt:?}");
-    dialled.unwrap();
+    check_open(&customer).await;
 }
 
-// Whoever stops waiting.
+// Callers that stop waiting.
+
+/// Dials a raw peer while the customer waits in `accept`.
+async fn dial_during_accept(customer: &CustomerEndpoint) -> RawPeer {
+    let (params, address) = (params(), customer.address());
+    tokio::select! {
+        peer = RawPeer::dial(&address) => peer,
+        attempt = customer.accept(&params) => panic!("{attempt:?}"),
+    }
+}
+
+/// Starts `peer`'s guess while the customer waits in `accept`, and stops waiting once it has begun.
+async fn guess_during_accept(customer: &CustomerEndpoint, peer: &mut RawPeer) {
+    let params = params();
+    tokio::select! {
+        _ = peer.run_until_guess() => {}
+        attempt = customer.accept(&params) => panic!("{attempt:?}"),
+    }
+}
 
 #[tokio::test]
 async fn a_guess_is_counted_though_nobody_waits_for_it_any_more() {
     let customer = customer().await;
-    let offer = offer();
-    let address = customer.address();
-    let mut raw = tokio::select! {
-        raw = Raw::dial(&address) => raw,
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
-    };
-    // Given up as soon as our PAKE message is there.
-    tokio::select! {
-        _ = raw.up_to_guess(&offer, &offer.code.secret) => {}
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
-    }
-    raw.connection.close(0_u32.into(), b"bye");
-    // A fresh code by now: the guess is reported all the same.
+    let mut peer = dial_during_accept(&customer).await;
+    guess_during_accept(&customer, &mut peer).await;
+    peer.close(0, "bye");
+    // By now there is a fresh code; the guess is reported all the same.
     let nameplate = Nameplate::from_number(CodeForm::Remoteus, 1).unwrap();
-    let fresh = Offer {
+    let fresh = AcceptParams {
         code: SessionCode::mint(nameplate, [5; 8]),
-        ..offer
+        ..params()
     };
     let attempt = soon(customer.accept(&fresh)).await;
-    assert!(guess(&attempt), "{attempt:?}");
+    assert!(is_guess(&attempt), "{attempt:?}");
 }
 
 #[tokio::test]
 async fn one_guess_at_a_time() {
     let customer = customer().await;
-    let offer = offer();
-    let address = customer.address();
-    let mut first = tokio::select! {
-        raw = Raw::dial(&address) => raw,
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
-    };
+    let params = params();
+    let mut first = dial_during_accept(&customer).await;
+    guess_during_accept(&customer, &mut first).await;
+    // The second peer gets no PAKE message while the first one's guess runs.
+    let mut second = dial_during_accept(&customer).await;
     tokio::select! {
-        _ = first.up_to_guess(&offer, &offer.code.secret) => {}
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
-    }
-    // The second gets no PAKE message while the first's guess is open.
-    let mut second = tokio::select! {
-        raw = Raw::dial(&address) => raw,
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
-    };
-    tokio::select! {
-        _ = second.up_to_guess(&offer, &offer.code.secret) => panic!("two guesses at once"),
-        attempt = customer.accept(&offer) => panic!("{attempt:?}"),
+        _ = second.run_until_guess() => panic!("two guesses at once"),
+        attempt = customer.accept(&params) => panic!("{attempt:?}"),
         () = tokio::time::sleep(Duration::from_millis(500)) => {}
     }
-    first.connection.close(0_u32.into(), b"bye");
-    assert!(guess(&soon(customer.accept(&offer)).await));
-    // And none at all while nobody waits; the second's turn comes with the next call.
+    first.close(0, "bye");
+    assert!(is_guess(&soon(customer.accept(&params)).await));
+    // Nor does it get one while nobody waits; its turn comes with the next call.
     tokio::select! {
-        _ = second.hear() => panic!("a guess that nobody has allowed"),
+        _ = second.recv() => panic!("a guess that nobody has allowed"),
         () = tokio::time::sleep(Duration::from_millis(500)) => {}
     }
     let turn = async {
         assert!(matches!(
-            second.hear().await,
+            second.recv().await,
             Some(HandshakeMessage::Pake(_))
         ));
-        second.connection.close(0_u32.into(), b"bye");
+        second.close(0, "bye");
     };
-    let (attempt, ()) = soon(async { tokio::join!(customer.accept(&offer), turn) }).await;
-    assert!(guess(&attempt), "{attempt:?}");
+    let (attempt, ()) = soon(async { tokio::join!(customer.accept(&params), turn) }).await;
+    assert!(is_guess(&attempt), "{attempt:?}");
 }
 
-// The agent's side of it.
-
-/// What the agent makes of a customer's end that does `act` once it has heard hello and PAKE message.
-async fn check_agent<F: Future<Output = ()>>(act: impl FnOnce(Raw) -> F, expected: DialError) {
-    let endpoint = bind(None, vec![ALPN.to_vec()], VarInt::from_u32(1))
-        .await
-        .unwrap();
-    let port = endpoint
-        .bound_sockets()
-        .iter()
-        .find(|bound| bound.is_ipv4())
-        .unwrap()
-        .port();
-    let address = EndpointAddr::new(endpoint.id()).with_ip_addr(([127, 0, 0, 1], port).into());
-    let address = serde_json::to_value(address).unwrap();
-    let peer = async {
-        let mut raw = Raw::answer(&endpoint).await;
-        raw.recv.read_exact(&mut [0]).await.unwrap();
-        raw.hear().await.unwrap();
-        raw.hear().await.unwrap();
-        act(raw).await;
-    };
-    let dialling = AgentEndpoint::bind(None).await.unwrap();
-    let (code, file) = (offer().code, agent());
-    let dial = dialling.dial(&address, &code.nameplate, &code.secret, &file);
-    let (dialled, ()) = soon(async { tokio::join!(dial, peer) }).await;
-    assert_eq!(dialled.unwrap_err(), expected);
-}
-
-fn protocol(violation: Violation) -> DialError {
-    DialError::Protocol(LinkError::Violation(violation))
-}
+// The agent's side.
 
 #[tokio::test]
 async fn the_agent_says_what_the_customers_end_did() {
-    check_agent(
-        |mut raw| async move {
-            raw.send.finish().unwrap();
-            raw.connection.closed().await;
-        },
-        protocol(Violation::Truncated),
-    )
-    .await;
-    check_agent(
-        |mut raw| async move {
-            raw.bytes(b"\0\xff\0\0").await;
-            assert_eq!(raw.closed().await, name("too-long"));
-        },
-        protocol(Violation::TooLong),
-    )
-    .await;
-    check_agent(
-        |mut raw| async move {
-            raw.say(&HandshakeMessage::Pake(vec![0; 33])).await;
-            assert_eq!(raw.closed().await, name("out-of-turn"));
-        },
-        protocol(Violation::OutOfTurn),
-    )
-    .await;
-    check_agent(
-        |raw| async move { raw.connection.close(1_u32.into(), b"Call this number!") },
-        DialError::Refused("refused".into()),
-    )
-    .await;
-    check_agent(
-        |raw| async move { raw.connection.close(0_u32.into(), b"code-burnt") },
-        DialError::Protocol(LinkError::Ended("code-burnt".into())),
-    )
-    .await;
+    let mut trial = AgentTrial::start().await;
+    trial.peer.finish();
+    trial.peer.connection.closed().await;
+    trial.ends(violation(Violation::Truncated)).await;
+
+    let mut trial = AgentTrial::start().await;
+    trial.peer.send_bytes(b"\0\xff\0\0").await;
+    trial.peer.check_violation("too-long").await;
+    trial.ends(violation(Violation::TooLong)).await;
+
+    let mut trial = AgentTrial::start().await;
+    let garbage = HandshakeMessage::Pake(vec![0; 33]);
+    trial.peer.send(&garbage).await;
+    trial.peer.check_violation("out-of-turn").await;
+    trial.ends(violation(Violation::OutOfTurn)).await;
+
+    let trial = AgentTrial::start().await;
+    trial.peer.close(1, "Call this number!");
+    trial.ends(DialError::Refused("refused".into())).await;
+
+    let trial = AgentTrial::start().await;
+    trial.peer.close(0, "code-burnt");
+    let ended = LinkError::Ended("code-burnt".into());
+    trial.ends(DialError::Protocol(ended)).await;
 }
 
 async fn a_customer_who_never_answers_is_a_timeout() {
-    check_agent(
-        |raw| async move { assert_eq!(raw.closed().await, name("too-slow")) },
-        DialError::Timeout,
-    )
-    .await;
+    let trial = AgentTrial::start().await;
+    trial.peer.check_violation("too-slow").await;
+    trial.ends(DialError::Timeout).await;
 }

@@ -8,8 +8,8 @@ use etatuki_protocol::{Ask, ToAgent, ToCustomer};
 
 async fn check_form(form: CodeForm) {
     let customer = customer().await;
-    let offer = offer_of(form);
-    let (attempt, dialled) = meet(&customer, &offer, &offer.code.secret, &agent()).await;
+    let params = params_for(form);
+    let (attempt, dialled) = connect(&customer, &params, &params.code.secret, &agent()).await;
     let Attempt::Authenticated(theirs) = attempt else {
         panic!("{attempt:?}")
     };
@@ -71,7 +71,7 @@ async fn every_stream_carries_what_it_is_for() {
     let LinkStats { sent, received } = customer.connection.stats();
     assert!(sent > 1000 && received > 1000);
     assert_eq!(agent.connection.path_kind(), PathKind::Direct);
-    assert!(agent.connection.round_trip().is_some());
+    assert!(agent.connection.round_trip_time().is_some());
 }
 
 #[tokio::test]
@@ -119,8 +119,8 @@ async fn a_link_outlives_its_endpoints_handles() {
 #[tokio::test]
 async fn closing_an_endpoint_closes_its_link() {
     let customer = customer().await;
-    let offer = offer();
-    let (attempt, agent) = meet(&customer, &offer, &offer.code.secret, &agent()).await;
+    let params = params();
+    let (attempt, agent) = connect(&customer, &params, &params.code.secret, &agent()).await;
     let Attempt::Authenticated(_link) = attempt else {
         panic!("{attempt:?}")
     };
@@ -139,7 +139,7 @@ async fn the_address_names_a_way_from_the_start() {
     assert!(address.ip_addrs().any(|address| address.ip().is_loopback()));
 }
 
-/// Not a timed test; `cargo test -p etatuki-link handshake_time -- --ignored --nocapture` prints figures.
+/// Prints figures; `cargo test -p etatuki-link handshake_time -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "prints how long things take"]
 async fn handshake_time() {
@@ -148,10 +148,10 @@ async fn handshake_time() {
         let customer = customer().await;
         let endpoint = AgentEndpoint::bind(None).await.unwrap();
         let bound = start.elapsed();
-        let (offer, agent, address) = (offer(), agent(), customer.address());
-        let nameplate = offer.code.nameplate;
-        let dial = endpoint.dial(&address, &nameplate, &offer.code.secret, &agent);
-        let (attempt, link) = soon(async { tokio::join!(customer.accept(&offer), dial) }).await;
+        let (params, agent, address) = (params(), agent(), customer.address());
+        let nameplate = params.code.nameplate;
+        let dial = endpoint.dial(&address, &nameplate, &params.code.secret, &agent);
+        let (attempt, link) = soon(async { tokio::join!(customer.accept(&params), dial) }).await;
         let linked = start.elapsed() - bound;
         let Attempt::Authenticated(theirs) = attempt else {
             panic!("{attempt:?}")
@@ -164,7 +164,9 @@ async fn handshake_time() {
             theirs.picture_out.send(&[7; 2000]).await.unwrap();
             ours.picture_in.recv().await.unwrap();
         }
-        let round = start.elapsed() / 100;
-        eprintln!("bind both {bound:?}, dial to link {linked:?}, key to picture block {round:?}");
+        let round_trip = start.elapsed() / 100;
+        eprintln!(
+            "bind both {bound:?}, dial to link {linked:?}, key to picture block {round_trip:?}"
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! Both ends over real QUIC on loopback. The fixtures: a vendor, an agent, a customer, and a peer that
-//! says what it likes.
+//! Both ends over real QUIC on loopback. Here are the fixtures: a vendor, an agent, a customer, and a raw
+//! peer whose every message a test chooses.
 
 use std::time::Duration;
 
 use etatuki_protocol::{HandshakeMessage, Hello, StreamKind, Violation};
 use etatuki_trust::{
-    AgentCard, AgentFile, AgentKey, CardData, CodeForm, LinkProof, Nameplate, Revocations, Secret,
+    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, Revocations, Secret,
     SessionCode, UnixTime, VendorKey,
 };
 use iroh::{
@@ -13,13 +13,15 @@ use iroh::{
     endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt},
 };
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
 use crate::{
-    ALPN, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, CustomerLink, DialError, Offer,
+    ALPN, AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, CustomerLink,
+    DialError,
     endpoint::bind,
     handshake,
     keys::{LinkKeys, Transcript},
-    pake::{Pake, Parties, Role, Spake},
+    pake::{Pake, Parties, Role, Spake2Ed25519},
 };
 
 mod aborts;
@@ -69,12 +71,12 @@ fn code(form: CodeForm) -> SessionCode {
     )
 }
 
-fn offer() -> Offer {
-    offer_of(CodeForm::Remoteus)
+fn params() -> AcceptParams {
+    params_for(CodeForm::Remoteus)
 }
 
-fn offer_of(form: CodeForm) -> Offer {
-    Offer {
+fn params_for(form: CodeForm) -> AcceptParams {
+    AcceptParams {
         code: code(form),
         vendors: vec![vendor().public()],
         revoked: Revocations::default(),
@@ -85,7 +87,7 @@ fn wrong_secret() -> Secret {
     Secret::from_random(CodeForm::Remoteus, 4712_u64.to_le_bytes())
 }
 
-/// Nothing here takes that long; a test that hangs says so.
+/// Fails a test that hangs; nothing here takes that long.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work)
         .await
@@ -96,24 +98,32 @@ async fn customer() -> CustomerEndpoint {
     CustomerEndpoint::bind(None).await.unwrap()
 }
 
-/// What both ends come to when `agent` dials with this secret.
-async fn meet(
+/// The results of both ends when `agent` dials with this secret.
+async fn connect(
     customer: &CustomerEndpoint,
-    offer: &Offer,
+    params: &AcceptParams,
     secret: &Secret,
     agent: &AgentFile,
 ) -> (Attempt, Result<AgentLink, DialError>) {
     let endpoint = AgentEndpoint::bind(None).await.unwrap();
     let address = customer.address();
-    let dial = endpoint.dial(&address, &offer.code.nameplate, secret, agent);
-    soon(async { tokio::join!(customer.accept(offer), dial) }).await
+    let dial = endpoint.dial(&address, &params.code.nameplate, secret, agent);
+    soon(async { tokio::join!(customer.accept(params), dial) }).await
 }
 
-/// A link that stands.
+/// Checks that the right agent gets in.
+async fn check_open(customer: &CustomerEndpoint) {
+    let params = params();
+    let (attempt, dialled) = connect(customer, &params, &params.code.secret, &agent()).await;
+    assert!(matches!(attempt, Attempt::Authenticated(_)), "{attempt:?}");
+    dialled.unwrap();
+}
+
+/// The two ends of an established link.
 async fn linked() -> (CustomerLink, AgentLink) {
     let customer = customer().await;
-    let offer = offer();
-    match meet(&customer, &offer, &offer.code.secret, &agent()).await {
+    let params = params();
+    match connect(&customer, &params, &params.code.secret, &agent()).await {
         (Attempt::Authenticated(customer), Ok(agent)) => (*customer, agent),
         other => panic!("no link: {other:?}"),
     }
@@ -123,16 +133,94 @@ fn endpoint_addr(address: &Value) -> EndpointAddr {
     serde_json::from_value(address.clone()).unwrap()
 }
 
-/// A peer on the handshake's stream that says what the test likes.
-struct Raw {
-    endpoint: Endpoint,
-    connection: Connection,
-    send: SendStream,
-    recv: RecvStream,
+/// An endpoint that plays the customer's end by hand, and its address.
+async fn raw_customer_endpoint() -> (Endpoint, Value) {
+    let endpoint = bind(None, vec![ALPN.to_vec()], VarInt::from_u32(1))
+        .await
+        .unwrap();
+    let port = endpoint
+        .bound_sockets()
+        .iter()
+        .find(|bound| bound.is_ipv4())
+        .unwrap()
+        .port();
+    let address = EndpointAddr::new(endpoint.id()).with_ip_addr(([127, 0, 0, 1], port).into());
+    (endpoint, serde_json::to_value(address).unwrap())
 }
 
-impl Raw {
-    /// An agent's end; nothing is sent yet, and so the stream doesn't exist for the customer.
+/// A raw peer that has dialled a customer's endpoint, whose `accept` runs in a task.
+struct CustomerTrial {
+    peer: RawPeer,
+    accept: JoinHandle<(CustomerEndpoint, Attempt)>,
+}
+
+impl CustomerTrial {
+    async fn start() -> Self {
+        let customer = customer().await;
+        let address = customer.address();
+        let accept = tokio::spawn(async move {
+            let attempt = customer.accept(&params()).await;
+            (customer, attempt)
+        });
+        Self {
+            peer: soon(RawPeer::dial(&address)).await,
+            accept,
+        }
+    }
+
+    /// Waits for the outcome of `accept`.
+    async fn attempt(&mut self) -> (CustomerEndpoint, Attempt) {
+        soon(&mut self.accept).await.unwrap()
+    }
+}
+
+/// A raw peer in the customer's part, with an agent's `dial` in a task. Kind, hello and PAKE message of
+/// the agent have been received.
+struct AgentTrial {
+    peer: RawPeer,
+    /// The agent's PAKE message.
+    pake: Vec<u8>,
+    /// With the endpoint, which must live until it has closed its connection.
+    dial: JoinHandle<(AgentEndpoint, Result<AgentLink, DialError>)>,
+}
+
+impl AgentTrial {
+    async fn start() -> Self {
+        let (endpoint, address) = raw_customer_endpoint().await;
+        let dial = tokio::spawn(async move {
+            let (agent_endpoint, code) = (AgentEndpoint::bind(None).await.unwrap(), params().code);
+            let dialled = agent_endpoint
+                .dial(&address, &code.nameplate, &code.secret, &agent())
+                .await;
+            (agent_endpoint, dialled)
+        });
+        let mut peer = soon(RawPeer::accept(&endpoint)).await;
+        assert!(matches!(
+            peer.recv().await,
+            Some(HandshakeMessage::Hello(_))
+        ));
+        let Some(HandshakeMessage::Pake(pake)) = peer.recv().await else {
+            panic!("no PAKE message")
+        };
+        Self { peer, pake, dial }
+    }
+
+    /// Waits for the outcome of `dial`.
+    async fn dialled(&mut self) -> Result<AgentLink, DialError> {
+        soon(&mut self.dial).await.unwrap().1
+    }
+}
+
+/// A peer on the handshake's stream whose messages the test chooses.
+struct RawPeer {
+    endpoint: Endpoint,
+    connection: Connection,
+    writer: SendStream,
+    reader: RecvStream,
+}
+
+impl RawPeer {
+    /// Dials as an agent. Nothing is sent yet, so the stream doesn't exist for the customer.
     async fn dial(address: &Value) -> Self {
         let endpoint = bind(None, Vec::new(), VarInt::from_u32(0)).await.unwrap();
         Self::dial_from(endpoint, address).await
@@ -143,30 +231,34 @@ impl Raw {
             .connect(endpoint_addr(address), ALPN)
             .await
             .unwrap();
-        let (send, recv) = connection.open_bi().await.unwrap();
+        let (writer, reader) = connection.open_bi().await.unwrap();
         Self {
             endpoint,
             connection,
-            send,
-            recv,
+            writer,
+            reader,
         }
     }
 
-    /// A customer's end, for the next who dials `endpoint`.
-    async fn answer(endpoint: &Endpoint) -> Self {
+    /// Accepts the next agent who dials `endpoint`, and reads the kind of their stream.
+    async fn accept(endpoint: &Endpoint) -> Self {
         let connection = endpoint.accept().await.unwrap().await.unwrap();
-        let (send, recv) = connection.accept_bi().await.unwrap();
+        let (writer, mut reader) = connection.accept_bi().await.unwrap();
+        let mut kind = [0];
+        reader.read_exact(&mut kind).await.unwrap();
+        assert_eq!(kind, [StreamKind::Control as u8]);
         Self {
             endpoint: endpoint.clone(),
             connection,
-            send,
-            recv,
+            writer,
+            reader,
         }
     }
 
-    fn parties(&self, role: Role, nameplate: Nameplate) -> Parties {
+    fn parties(&self, role: Role) -> Parties {
         let ours = *self.endpoint.id().as_bytes();
         let theirs = *self.connection.remote_id().as_bytes();
+        let nameplate = params().code.nameplate;
         match role {
             Role::Agent => Parties {
                 agent: ours,
@@ -182,75 +274,96 @@ impl Raw {
     }
 
     fn exporter(&self) -> [u8; 32] {
-        handshake::exporter(&self.connection).unwrap()
+        handshake::tls_exporter(&self.connection).unwrap()
     }
 
     /// An honest hello of `agent`'s for this very connection.
-    fn hello(&self, agent: &AgentFile, nameplate: Nameplate) -> HandshakeMessage {
-        let parties = self.parties(Role::Agent, nameplate);
-        let proof = LinkProof {
-            exporter: &self.exporter(),
-            nameplate: &parties.nameplate,
-            agent: &parties.agent,
-            customer: &parties.customer,
-        };
-        let proof = agent.key.prove_link(&agent.card, &proof);
+    fn hello(&self, agent: &AgentFile) -> HandshakeMessage {
+        let exporter = self.exporter();
+        let parties = self.parties(Role::Agent);
         HandshakeMessage::Hello(Hello {
-            proof,
+            proof: agent
+                .key
+                .prove_link(&agent.card, &parties.binding(&exporter)),
             card: agent.card.to_text(),
         })
     }
 
-    async fn bytes(&mut self, bytes: &[u8]) {
-        // The other end may have had enough already.
-        let _ = self.send.write_all(bytes).await;
+    async fn send_bytes(&mut self, bytes: &[u8]) {
+        // The other end may have closed already.
+        let _ = self.writer.write_all(bytes).await;
     }
 
-    async fn kind(&mut self) {
-        self.bytes(&[StreamKind::Control as u8]).await;
+    async fn send_kind(&mut self) {
+        self.send_bytes(&[StreamKind::Control as u8]).await;
     }
 
-    async fn say(&mut self, message: &HandshakeMessage) {
+    async fn send(&mut self, message: &HandshakeMessage) {
         let mut frame = Vec::new();
         message.append_to(&mut frame);
-        self.bytes(&frame).await;
+        self.send_bytes(&frame).await;
     }
 
-    /// The other end's next frame, whole with its header.
-    async fn frame(&mut self) -> Option<Vec<u8>> {
+    /// Sends kind and hello, as an honest agent does.
+    async fn send_hello(&mut self) {
+        self.send_kind().await;
+        let hello = self.hello(&agent());
+        self.send(&hello).await;
+    }
+
+    /// Sends `role`'s valid confirmation.
+    async fn send_confirmation(&mut self, role: Role, (keys, transcript): &Session) {
+        let confirmation = keys.confirmation(role, transcript);
+        self.send(&HandshakeMessage::Confirm(confirmation)).await;
+    }
+
+    /// Returns the other end's next frame, its header included.
+    async fn recv_frame(&mut self) -> Option<Vec<u8>> {
         let mut header = [0; 4];
-        self.recv.read_exact(&mut header).await.ok()?;
+        self.reader.read_exact(&mut header).await.ok()?;
         let mut body = vec![0; u32::from_be_bytes(header) as usize];
-        self.recv.read_exact(&mut body).await.ok()?;
+        self.reader.read_exact(&mut body).await.ok()?;
         Some([&header[..], &body].concat())
     }
 
-    async fn hear(&mut self) -> Option<HandshakeMessage> {
-        let frame = self.frame().await?;
+    async fn recv(&mut self) -> Option<HandshakeMessage> {
+        let frame = soon(self.recv_frame()).await?;
         Some(HandshakeMessage::parse(&frame[4..]).unwrap())
     }
 
-    /// Says kind, hello and PAKE message, and hears the customer's: from then on a guess is counted.
-    async fn up_to_guess(&mut self, offer: &Offer, secret: &Secret) -> (LinkKeys, Transcript) {
-        let nameplate = offer.code.nameplate;
-        let agent = agent();
-        let parties = self.parties(Role::Agent, nameplate);
-        let (pake, ours) = Spake::start(Role::Agent, secret, &parties);
-        self.kind().await;
-        let hello = self.hello(&agent, nameplate);
-        self.say(&hello).await;
-        self.say(&HandshakeMessage::Pake(ours.clone())).await;
-        let Some(HandshakeMessage::Pake(theirs)) = self.hear().await else {
+    /// Plays an honest agent up to the customer's PAKE message: from then on a guess is counted.
+    async fn run_until_guess(&mut self) -> Session {
+        let parties = self.parties(Role::Agent);
+        let (pake, ours) = Spake2Ed25519::start(Role::Agent, &params().code.secret, &parties);
+        self.send_hello().await;
+        self.send(&HandshakeMessage::Pake(ours.clone())).await;
+        let Some(HandshakeMessage::Pake(theirs)) = self.recv().await else {
             panic!("no PAKE message")
         };
         let key = pake.finish(&theirs).unwrap();
-        let transcript = Transcript::new(&parties, &agent.card.hash(), [&ours, &theirs]);
+        let transcript = Transcript::new(&parties, &agent().card.hash(), [&ours, &theirs]);
         (LinkKeys::derive(&key, &self.exporter()), transcript)
     }
 
-    /// How the other end closed: the code and the name it gave.
+    /// Opens a unidirectional stream that begins with `kind`.
+    async fn open_stream(&self, kind: u8) -> SendStream {
+        self.connection.set_max_concurrent_uni_streams(2_u32.into());
+        let mut stream = self.connection.open_uni().await.unwrap();
+        stream.write_all(&[kind]).await.unwrap();
+        stream
+    }
+
+    fn finish(&mut self) {
+        self.writer.finish().unwrap();
+    }
+
+    fn close(&self, code: u32, reason: &str) {
+        self.connection.close(code.into(), reason.as_bytes());
+    }
+
+    /// Waits for the other end to close. Returns its code and reason.
     async fn closed(&self) -> (u64, String) {
-        match self.connection.closed().await {
+        match soon(self.connection.closed()).await {
             ConnectionError::ApplicationClosed(close) => (
                 close.error_code.into(),
                 String::from_utf8(close.reason.to_vec()).unwrap(),
@@ -258,4 +371,12 @@ impl Raw {
             other => panic!("closed otherwise: {other}"),
         }
     }
+
+    /// Checks that the other end closes because of this violation.
+    async fn check_violation(&self, name: &str) {
+        assert_eq!(self.closed().await, (3, name.to_owned()));
+    }
 }
+
+/// Keys and transcript of a handshake in which the PAKE has run.
+type Session = (LinkKeys, Transcript);

@@ -1,4 +1,4 @@
-//! Links that stand: bounds, cancel safety, and the end of a line.
+//! Established links: bounds, cancel safety, and dead connections.
 
 use super::*;
 use crate::LinkError;
@@ -57,7 +57,7 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
     );
 }
 
-/// Waiting is given up again and again while messages come in pieces; none is lost or torn.
+/// Receiving is cancelled again and again while messages come in pieces; none is lost or torn.
 #[tokio::test]
 async fn receiving_is_cancel_safe() {
     let (customer, agent) = linked().await;
@@ -101,12 +101,12 @@ async fn receiving_is_cancel_safe() {
     soon(async { tokio::join!(sending, receiving) }).await;
 }
 
-/// A send that is given up half way is finished by the next.
+/// A send that is cancelled half way is completed by the next.
 #[tokio::test]
 async fn sending_is_all_or_nothing() {
     let (customer, agent) = linked().await;
     let (mut customer, mut agent) = (customer.split(), agent.split());
-    // Does not compress, and is more than may be on its way.
+    // Doesn't compress, and is more than may be in flight.
     let mut state = 1_u32;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -114,16 +114,16 @@ async fn sending_is_all_or_nothing() {
     })
     .take(4 << 20)
     .collect();
-    let given_up = tokio::time::timeout(
+    let cancelled = tokio::time::timeout(
         Duration::from_millis(200),
         customer.picture_out.send(&noise),
     );
     assert!(
-        given_up.await.is_err(),
+        cancelled.await.is_err(),
         "nobody reads, so this can't be done"
     );
 
-    // The picture's stream is full, and control goes past it.
+    // The picture's stream is full; control overtakes it.
     customer
         .control_out
         .send(&ToAgent::Asking { ask: Ask::View })
@@ -173,12 +173,12 @@ async fn both_ends_may_send_before_either_reads() {
     .await;
 }
 
-/// A peer that is gone without a word, as after a crash or a pulled plug.
+/// A peer that vanishes without closing, as after a crash or a pulled plug.
 #[tokio::test]
 async fn a_dead_line_is_noticed() {
     let customer = customer().await;
-    let offer = offer();
-    let (address, code) = (customer.address(), offer.code.clone());
+    let params = params();
+    let (address, code) = (customer.address(), params.code.clone());
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let agent = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -192,11 +192,11 @@ async fn a_dead_line_is_noticed() {
                 .await
                 .unwrap()
         });
-        // The runtime doesn't turn while this waits: nothing is sent, not even an acknowledgement.
+        // The runtime doesn't run while this waits: nothing is sent, not even an acknowledgement.
         stopped.recv().unwrap();
         drop(link);
     });
-    let attempt = soon(customer.accept(&offer)).await;
+    let attempt = soon(customer.accept(&params)).await;
     let Attempt::Authenticated(link) = attempt else {
         panic!("{attempt:?}")
     };
