@@ -20,8 +20,8 @@ impl ClipboardOut {
         Self(writer)
     }
 
-    /// Sends a text. If this is dropped early, the text is either not sent, or sent whole before the
-    /// next.
+    /// Sends a text. If this is dropped early, the text is either not sent, or sent whole before
+    /// the next.
     ///
     /// # Errors
     /// [`EncodeError::TooLarge`] above [`MAX_CLIPBOARD`]: the stream stays usable. Else the link is

@@ -37,8 +37,8 @@ pub enum PathKind {
     Unknown,
 }
 
-/// A handle on the connection under a link; clones share the connection. The connection stays open as
-/// long as one of its handles or streams lives.
+/// A handle on the connection under a link; clones share the connection. The connection stays open
+/// as long as one of its handles or streams lives.
 #[derive(Clone, Debug)]
 pub struct LinkConnection {
     connection: Connection,
@@ -89,14 +89,15 @@ impl LinkConnection {
             .map(|path| path.rtt())
     }
 
-    /// Closes the link at once. Bytes in flight may be lost, but `reason` (a stable name of at most 200
-    /// characters) reaches the other end as [`LinkError::Ended`].
+    /// Closes the link at once. Bytes in flight may be lost, but `reason` (a stable name of at most
+    /// 200 characters) reaches the other end as [`LinkError::Ended`].
     pub fn close(&self, reason: &str) {
         close(&self.connection, CloseCode::Ended, reason);
     }
 
-    /// Waits for the end of the link and returns its cause: [`LinkError::Ended`], [`LinkError::Closed`] or
-    /// [`LinkError::Lost`]. A vanished peer is noticed after eight seconds.
+    /// Waits for the end of the link and returns its cause: [`LinkError::Ended`],
+    /// [`LinkError::Closed`] or [`LinkError::Lost`]. A vanished peer is noticed after eight
+    /// seconds.
     pub async fn closed(&self) -> LinkError {
         self.connection.closed().await.into()
     }
@@ -117,8 +118,8 @@ pub(crate) fn close_with_error(connection: &Connection, error: &LinkError) {
     }
 }
 
-/// Converts an error of the handshake for the agent. The customer's close code and name say more than the
-/// read or write that failed because of the close.
+/// Converts an error of the handshake for the agent. The customer's close code and name say more
+/// than the read or write that failed because of the close.
 pub(crate) fn dial_error(connection: &Connection, error: LinkError) -> DialError {
     match connection.close_reason() {
         Some(ConnectionError::ApplicationClosed(close)) => {

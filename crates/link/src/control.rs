@@ -27,12 +27,12 @@ impl<M: Serialize> ControlOut<M> {
         }
     }
 
-    /// Sends a message; it overtakes any picture. If this is dropped early, the message is either not
-    /// sent, or sent whole before the next.
+    /// Sends a message; it overtakes any picture. If this is dropped early, the message is either
+    /// not sent, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`](etatuki_protocol::EncodeError::TooLarge) above [`MAX_CONTROL`]: the
-    /// stream stays usable. Else the link is down.
+    /// [`EncodeError::TooLarge`](etatuki_protocol::EncodeError::TooLarge) above [`MAX_CONTROL`]:
+    /// the stream stays usable. Else the link is down.
     pub async fn send(&mut self, message: &M) -> Result<(), LinkError> {
         let json = encode_control(message)?;
         self.writer

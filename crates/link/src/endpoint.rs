@@ -1,7 +1,7 @@
 //! The two kinds of endpoints, and the QUIC configuration under both.
 //!
-//! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port mapping, no
-//! captive portal probe, and no relay but the session's.
+//! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port
+//! mapping, no captive portal probe, and no relay but the session's.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -54,8 +54,8 @@ pub struct CustomerEndpoint {
 }
 
 impl CustomerEndpoint {
-    /// Opens an endpoint with a fresh identity. Contacts the relay, if there is one, without waiting for
-    /// its answer.
+    /// Opens an endpoint with a fresh identity. Contacts the relay, if there is one, without
+    /// waiting for its answer.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -72,7 +72,8 @@ impl CustomerEndpoint {
     }
 
     /// Returns the address at which agents reach this endpoint, as far as known now: an iroh
-    /// `EndpointAddr` as JSON. It names the relay from the start, even before the relay has answered.
+    /// `EndpointAddr` as JSON. It names the relay from the start, even before the relay has
+    /// answered.
     #[must_use]
     pub fn address(&self) -> Value {
         self.published(self.endpoint.addr())
@@ -97,13 +98,13 @@ impl CustomerEndpoint {
 
     /// Waits for the next attempt to reach this customer to end, and returns its outcome.
     ///
-    /// At most one guess at the code runs at a time, on the `params` of the call in which it began; none
-    /// begins while nobody waits here. A guess counts from the moment when our PAKE message goes out. It
-    /// is then reported by this call or, if the caller stops waiting (this is cancel safe), by the next
-    /// call, whatever its params are.
+    /// At most one guess at the code runs at a time, on the `params` of the call in which it began;
+    /// none begins while nobody waits here. A guess counts from the moment when our PAKE message
+    /// goes out. It is then reported by this call or, if the caller stops waiting (this is cancel
+    /// safe), by the next call, whatever its params are.
     ///
-    /// Time-outs: 5 s for TLS, 3 s for the card, 10 s for the PAKE, 5 s for the streams. Up to eight
-    /// peers can be in the first two phases at once.
+    /// Time-outs: 5 s for TLS, 3 s for the card, 10 s for the PAKE, 5 s for the streams. Up to
+    /// eight peers can be in the first two phases at once.
     pub async fn accept(&self, params: &AcceptParams) -> Attempt {
         self.queue.lock().await.next(&self.endpoint, params).await
     }
@@ -113,8 +114,8 @@ impl CustomerEndpoint {
         close(&self.endpoint).await;
     }
 
-    /// Completes an address by the relay. Without a relay, both ends may be on one machine (development,
-    /// tests) that may have no address but loopback, so that is added instead.
+    /// Completes an address by the relay. Without a relay, both ends may be on one machine
+    /// (development, tests) that may have no address but loopback, so that is added instead.
     fn published(&self, mut address: EndpointAddr) -> Value {
         match &self.relay {
             Some(relay) => address = address.with_relay_url(relay.clone()),
@@ -144,7 +145,8 @@ pub struct AgentEndpoint {
 }
 
 impl AgentEndpoint {
-    /// Opens an endpoint with a fresh identity. `relay` is the session's, from the service's look-up.
+    /// Opens an endpoint with a fresh identity. `relay` is the session's, from the service's
+    /// look-up.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -156,13 +158,13 @@ impl AgentEndpoint {
         })
     }
 
-    /// Dials the customer at `address` (from the service; not trusted) and runs the handshake: once, with
-    /// one secret. Takes at most 10 s to reach the customer and then at most 30 s, mostly waiting for
-    /// other agents' guesses.
+    /// Dials the customer at `address` (from the service; not trusted) and runs the handshake:
+    /// once, with one secret. Takes at most 10 s to reach the customer and then at most 30 s,
+    /// mostly waiting for other agents' guesses.
     ///
     /// # Errors
-    /// The reason why there is no link. After [`DialError::WrongCode`] and most others the customer's side
-    /// has counted a guess: don't retry unless a person asks for it.
+    /// The reason why there is no link. After [`DialError::WrongCode`] and most others the
+    /// customer's side has counted a guess: don't retry unless a person asks for it.
     pub async fn dial(
         &self,
         address: &Value,
@@ -204,8 +206,8 @@ impl AgentEndpoint {
     }
 }
 
-/// Opens an endpoint that accepts connections for `alpns` and lets each open `bidi_streams` bidirectional
-/// streams.
+/// Opens an endpoint that accepts connections for `alpns` and lets each open `bidi_streams`
+/// bidirectional streams.
 pub(crate) async fn bind(
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
@@ -239,7 +241,8 @@ pub(crate) async fn bind(
         .map_err(|error| LinkError::Bind(error.to_string()))
 }
 
-/// Returns QUIC's configuration for a screen: short waits, short queues, and a dead path is noticed soon.
+/// Returns QUIC's configuration for a screen: short waits, short queues, and a dead path is noticed
+/// soon.
 fn transport_config(bidi_streams: VarInt) -> QuicTransportConfig {
     QuicTransportConfig::builder()
         // A peer has only the handshake's stream; more are granted once it is authenticated.

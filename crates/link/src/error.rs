@@ -90,8 +90,8 @@ impl DialError {
 /// The most characters of a close reason from the other end.
 const MAX_REASON: usize = 200;
 
-/// Returns a close reason as printable text: it comes from outside, so it is cut, and stripped of control
-/// characters, which could move a terminal's cursor.
+/// Returns a close reason as printable text: it comes from outside, so it is cut, and stripped of
+/// control characters, which could move a terminal's cursor.
 pub(crate) fn sanitize_reason(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * MAX_REASON)]);
     text.chars()

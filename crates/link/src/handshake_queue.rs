@@ -1,12 +1,12 @@
 //! The queue of the handshakes at a customer's endpoint.
 //!
 //! Up to eight peers are in the TLS and card phases at once, each in a task of its own with its own
-//! time-outs, so that one who stalls holds up nobody else. From then on there is one at a time: a card
-//! is verified only while no guess runs, and a guess ends before the next begins, so that the caller of
-//! [`HandshakeQueue::next`] can burn a code between two guesses.
+//! time-outs, so that one who stalls holds up nobody else. From then on there is one at a time: a
+//! card is verified only while no guess runs, and a guess ends before the next begins, so that the
+//! caller of [`HandshakeQueue::next`] can burn a code between two guesses.
 //!
-//! The tasks are kept here and not in the future that waits for them. A caller that stops waiting loses
-//! nothing: the outcome of a guess stays here for the next caller.
+//! The tasks are kept here and not in the future that waits for them. A caller that stops waiting
+//! loses nothing: the outcome of a guess stays here for the next caller.
 
 use etatuki_protocol::AgentIdentity;
 use iroh::Endpoint;

@@ -1,5 +1,5 @@
-//! The input stream: requests, keys and pointer of the agent's viewer, as plain RFB client messages.
-//! This crate doesn't know the messages' boundaries; the customer's gate parses them.
+//! The input stream: requests, keys and pointer of the agent's viewer, as plain RFB client
+//! messages. This crate doesn't know the messages' boundaries; the customer's gate parses them.
 
 use iroh::endpoint::RecvStream;
 
@@ -49,8 +49,8 @@ impl InputIn {
         Self(stream)
     }
 
-    /// Returns the next bytes, at least one and at most 16 KiB, or `None` once the agent has finished.
-    /// Cancel safe.
+    /// Returns the next bytes, at least one and at most 16 KiB, or `None` once the agent has
+    /// finished. Cancel safe.
     ///
     /// # Errors
     /// The link is down.

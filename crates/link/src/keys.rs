@@ -8,8 +8,8 @@
 //! resume     = HKDF-Expand(prk, "etatuki/1 resume")
 //! ```
 //!
-//! The exporter binds the keys to this one TLS connection: whoever terminates TLS in the middle has two
-//! exporters, and so two sets of keys.
+//! The exporter binds the keys to this one TLS connection: whoever terminates TLS in the middle has
+//! two exporters, and so two sets of keys.
 
 use etatuki_protocol::CONFIRMATION_LENGTH;
 use hkdf::Hkdf;
@@ -106,7 +106,8 @@ impl LinkKeys {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether `received` is `role`'s confirmation. Takes a time that doesn't depend on its content.
+    /// Whether `received` is `role`'s confirmation. Takes a time that doesn't depend on its
+    /// content.
     pub(crate) fn is_confirmation(
         &self,
         role: Role,

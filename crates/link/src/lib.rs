@@ -1,17 +1,19 @@
 //! The link: the end-to-end encrypted channel between launcher and console.
 //!
-//! It opens the QUIC endpoints, runs the handshake that proves the agent's identity and that both ends
-//! know the session code, and then carries four streams: control, input, clipboard and picture.
-//! `docs/link-protocol.md` is the specification; the crate `etatuki-protocol` has the messages.
+//! It opens the QUIC endpoints, runs the handshake that proves the agent's identity and that both
+//! ends know the session code, and then carries four streams: control, input, clipboard and
+//! picture. `docs/link-protocol.md` is the specification; the crate `etatuki-protocol` has the
+//! messages.
 //!
-//! What belongs here: connections, keys and time-outs of the link. What does not: the messages and their
-//! coding (`protocol`), when a code is burnt, what is allowed and what is shown (`session`), and the shape
-//! of cards and codes (`trust`).
+//! What belongs here: connections, keys and time-outs of the link. What does not: the messages and
+//! their coding (`protocol`), when a code is burnt, what is allowed and what is shown (`session`),
+//! and the shape of cards and codes (`trust`).
 //!
 //! Layers, each knowing only those above it in this list:
 //!
 //! 1. [`error`](LinkError), `pake`, `keys`
-//! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`, `picture`
+//! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
+//!    `picture`
 //! 3. on one connection: `connection`, `stats`, `link`, `handshake`
 //! 4. `relay`, the `handshake_queue` of those who dial a customer, and `endpoint`
 
@@ -38,10 +40,7 @@ pub use clipboard::{ClipboardIn, ClipboardOut};
 pub use connection::{LinkConnection, PathKind};
 pub use control::{ControlIn, ControlOut};
 pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
-// For a test of session, until it can be changed.
 pub use error::{DialError, LinkError};
-#[doc(hidden)]
-pub use etatuki_protocol::{Ask, Permissions, ToAgent};
 pub use handshake::{AcceptParams, Attempt};
 pub use input::{InputIn, InputOut};
 pub use keys::ResumeKey;

@@ -7,8 +7,8 @@
 //! | picture   | unidirectional                 | customer  | customer to agent |
 //! | clipboard | two unidirectional             | each end  | each way          |
 //!
-//! Each end opens its streams, sends their first byte at once, and then accepts the other end's in any
-//! order. So neither end waits for the other before it has sent what the other waits for.
+//! Each end opens its streams, sends their first byte at once, and then accepts the other end's in
+//! any order. So neither end waits for the other before it has sent what the other waits for.
 
 use std::fmt;
 
@@ -32,11 +32,12 @@ use crate::{
     stream::{FrameReader, FrameWriter, read_kind},
 };
 
-/// The number of unidirectional streams that each end may open once both are authenticated; before, it
-/// is none.
+/// The number of unidirectional streams that each end may open once both are authenticated; before,
+/// it is none.
 const MAX_UNI_STREAMS: VarInt = VarInt::from_u32(2);
 
-/// The customer's end of a link with an agent who has proved their identity and that they know the code.
+/// The customer's end of a link with an agent who has proved their identity and that they know the
+/// code.
 pub struct CustomerLink {
     /// The agent's identity, as signed by the vendor.
     pub agent: AgentIdentity,
@@ -190,7 +191,8 @@ impl fmt::Debug for AgentLink {
     }
 }
 
-/// The result of a handshake: an authenticated connection with the control stream as its only stream.
+/// The result of a handshake: an authenticated connection with the control stream as its only
+/// stream.
 pub(crate) struct AuthenticatedConnection {
     pub(crate) connection: Connection,
     pub(crate) endpoint: Endpoint,

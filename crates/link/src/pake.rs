@@ -1,11 +1,12 @@
-//! The password-authenticated key exchange (PAKE): both ends turn the same short secret into the same
-//! strong key, and a wrong guess learns only that it is wrong.
+//! The password-authenticated key exchange (PAKE): both ends turn the same short secret into the
+//! same strong key, and a wrong guess learns only that it is wrong.
 //!
 //! It stands behind a small trait, so that another PAKE (CPace, once a maintained and audited crate
-//! exists) is a change in this file. Today it is SPAKE2 (Abdalla and Pointcheval, 2005) over Ed25519 by
-//! RustCrypto's `spake2`. That crate follows a draft that preceded RFC 9382, so it doesn't interoperate
-//! with implementations of the RFC. Nor does it promise constant time; one exchange per guess over a
-//! network is too little to measure by, and the customer's side allows three guesses per code.
+//! exists) is a change in this file. Today it is SPAKE2 (Abdalla and Pointcheval, 2005) over
+//! Ed25519 by RustCrypto's `spake2`. That crate follows a draft that preceded RFC 9382, so it
+//! doesn't interoperate with implementations of the RFC. Nor does it promise constant time; one
+//! exchange per guess over a network is too little to measure by, and the customer's side allows
+//! three guesses per code.
 
 use etatuki_trust::{LinkBinding, Nameplate, Secret};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
@@ -18,8 +19,8 @@ pub(crate) enum Role {
     Customer,
 }
 
-/// The two ends of an exchange, and their session. Both ends put them into the exchange, so that a message
-/// taken from one link is useless on another.
+/// The two ends of an exchange, and their session. Both ends put them into the exchange, so that a
+/// message taken from one link is useless on another.
 #[derive(Clone, Debug)]
 pub(crate) struct Parties {
     /// The agent's endpoint id.
@@ -47,8 +48,8 @@ pub(crate) trait Pake: Sized + Send {
     /// Starts a run. Returns its state and the message to the other end.
     fn start(role: Role, secret: &Secret, parties: &Parties) -> (Self, Vec<u8>);
 
-    /// Returns the shared key from the other end's message. The two ends get different keys if their
-    /// secrets or parties differ. `None` if the message isn't one of this PAKE's.
+    /// Returns the shared key from the other end's message. The two ends get different keys if
+    /// their secrets or parties differ. `None` if the message isn't one of this PAKE's.
     fn finish(self, message: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 }
 
@@ -72,8 +73,8 @@ impl Pake for Spake2Ed25519 {
     }
 }
 
-/// Returns the identity of an end. All parts but the last have fixed lengths, so no two identities are
-/// spelt alike.
+/// Returns the identity of an end. All parts but the last have fixed lengths, so no two identities
+/// are spelt alike.
 fn identity(role: &[u8], endpoint: &[u8; 32], nameplate: &Nameplate) -> Identity {
     Identity::new(
         &[

@@ -20,22 +20,23 @@ impl PictureOut {
         Self { writer, encoder }
     }
 
-    /// Compresses RFB server messages, whole or not, and sends them as one block. Returns the block's
-    /// length on the wire once QUIC has taken all of it; about 768 KiB may be in flight, beyond that
-    /// this waits. Compression runs here and takes a few milliseconds for a whole screen.
+    /// Compresses RFB server messages, whole or not, and sends them as one block. Returns the
+    /// block's length on the wire once QUIC has taken all of it; about 768 KiB may be in flight,
+    /// beyond that this waits. Compression runs here and takes a few milliseconds for a whole
+    /// screen.
     ///
     /// If this is dropped early, the block is either not made, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE): the stream stays
-    /// usable. Else the link is down.
+    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE): the stream
+    /// stays usable. Else the link is down.
     pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
         self.send_block(|encoder, out| encoder.encode(messages, out))
             .await
     }
 
-    /// Sends RFB server messages as one block without compressing them, as [`send`](Self::send) does
-    /// otherwise. For messages that are little more than JPEG files.
+    /// Sends RFB server messages as one block without compressing them, as [`send`](Self::send)
+    /// does otherwise. For messages that are little more than JPEG files.
     ///
     /// # Errors
     /// As [`send`](Self::send).

@@ -11,12 +11,13 @@ use crate::error::LinkError;
 /// Address and token of a session's relay, in the service's JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RelayAccess {
-    /// The URL: `https://host` (`http://` for development), with the port unless it is the scheme's own.
+    /// The URL: `https://host` (`http://` for development), with the port unless it is the scheme's
+    /// own.
     pub url: String,
     /// The token that admits us to the relay.
     pub token: RelayToken,
-    /// The port of the relay's QUIC address discovery, if it offers that: it tells peers their own public
-    /// UDP address. Without it two ends behind NAT stay on the relay.
+    /// The port of the relay's QUIC address discovery, if it offers that: it tells peers their own
+    /// public UDP address. Without it two ends behind NAT stay on the relay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quic_port: Option<u16>,
 }

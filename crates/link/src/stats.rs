@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Bytes of a connection's QUIC datagrams so far, over all paths: with QUIC's overhead and the handshake,
-/// without the headers of IP, UDP and a relay.
+/// Bytes of a connection's QUIC datagrams so far, over all paths: with QUIC's overhead and the
+/// handshake, without the headers of IP, UDP and a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LinkStats {
     /// Bytes sent by this end.

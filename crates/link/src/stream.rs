@@ -16,8 +16,9 @@ const MAX_IDLE_CAPACITY: usize = 256 << 10;
 
 /// The sending end of a stream.
 ///
-/// A message in the buffer is sent whole, even if its sender stops waiting: the rest goes out before
-/// the next message. Nothing waits for more bytes to come; QUIC sends what it is given at once.
+/// A message in the buffer is sent whole, even if its sender stops waiting: the rest goes out
+/// before the next message. Nothing waits for more bytes to come; QUIC sends what it is given at
+/// once.
 #[derive(Debug)]
 pub(crate) struct FrameWriter {
     stream: SendStream,
@@ -45,8 +46,8 @@ impl FrameWriter {
         }
     }
 
-    /// Sends the bytes that `fill` appends. If this is dropped early, either `fill` hasn't run or its
-    /// bytes are in the buffer, whole.
+    /// Sends the bytes that `fill` appends. If this is dropped early, either `fill` hasn't run or
+    /// its bytes are in the buffer, whole.
     pub(crate) async fn send(
         &mut self,
         fill: impl FnOnce(&mut Vec<u8>) -> Result<(), LinkError>,
@@ -106,8 +107,8 @@ impl<D: FrameDecoder> FrameReader<D> {
         }
     }
 
-    /// Continues the stream with another decoder. No byte is lost, since a decoder never takes bytes
-    /// beyond its own message.
+    /// Continues the stream with another decoder. No byte is lost, since a decoder never takes
+    /// bytes beyond its own message.
     pub(crate) fn with_decoder<E>(self, decoder: E) -> FrameReader<E> {
         FrameReader {
             stream: self.stream,

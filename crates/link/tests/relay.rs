@@ -107,15 +107,15 @@ fn relay_only(mut address: Value) -> Value {
 }
 
 async fn dial(
-    offer: &AcceptParams,
+    params: &AcceptParams,
     customer: &CustomerEndpoint,
     address: &Value,
     relay: &RelayAccess,
 ) -> (Option<Attempt>, Result<AgentLink, DialError>) {
     let endpoint = AgentEndpoint::bind(Some(relay)).await.unwrap();
-    let (agent, nameplate) = (agent(), offer.code.nameplate);
-    let mut accept = std::pin::pin!(customer.accept(offer));
-    let dial = endpoint.dial(address, &nameplate, &offer.code.secret, &agent);
+    let (agent, nameplate) = (agent(), params.code.nameplate);
+    let mut accept = std::pin::pin!(customer.accept(params));
+    let dial = endpoint.dial(address, &nameplate, &params.code.secret, &agent);
     let mut dial = std::pin::pin!(dial);
     tokio::select! {
         attempt = &mut accept => (Some(attempt), dial.await),
@@ -136,13 +136,13 @@ async fn a_link_through_the_services_relay() {
     service.call(Method::PUT, &path, &owner, Some(body)).await;
 
     let (address, relay) = service.look_up(&code.nameplate).await;
-    let offer = AcceptParams {
+    let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
         revoked: Revocations::default(),
     };
     let start = Instant::now();
-    let (attempt, link) = dial(&offer, &customer, &address, &relay).await;
+    let (attempt, link) = dial(&params, &customer, &address, &relay).await;
     let link = link.unwrap();
     eprintln!("through the relay: dial to link {:?}", start.elapsed());
     let Some(Attempt::Authenticated(theirs)) = attempt else {
@@ -160,14 +160,14 @@ async fn without_a_pass_there_is_no_way_through() {
     let service = Service::start().await;
     let (code, _, relay) = service.open().await;
     let customer = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
-    let offer = AcceptParams {
+    let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
         revoked: Revocations::default(),
     };
     let forged = RelayAccess::new(relay.url.clone(), "forged");
     let address = relay_only(customer.address());
-    let (attempt, dialled) = dial(&offer, &customer, &address, &forged).await;
+    let (attempt, dialled) = dial(&params, &customer, &address, &forged).await;
     assert!(attempt.is_none(), "{attempt:?}");
     assert_eq!(dialled.unwrap_err(), DialError::Unreachable);
 }

@@ -34,7 +34,7 @@ pub(crate) struct Rendezvous {
     /// Until it was given back.
     claim: Option<Claim>,
     endpoint: CustomerEndpoint,
-    offer: AcceptParams,
+    accept_params: AcceptParams,
     published: Value,
     /// The service hasn't confirmed that address.
     needs_publishing: bool,
@@ -96,7 +96,7 @@ impl Rendezvous {
             })?;
         let published = endpoint.address();
         service.publish(claim, &published).await?;
-        let offer = AcceptParams {
+        let accept_params = AcceptParams {
             code,
             vendors: config.vendors.clone(),
             revoked,
@@ -105,7 +105,7 @@ impl Rendezvous {
             service: service.clone(),
             claim: Some(claim.clone()),
             endpoint,
-            offer,
+            accept_params,
             published,
             needs_publishing: false,
             next_check: Instant::now() + CHECK_INTERVAL,
@@ -116,19 +116,19 @@ impl Rendezvous {
 
     /// The code, to be shown.
     pub(crate) fn shown_code(&self) -> ShownCode {
-        self.offer.code.shown()
+        self.accept_params.code.shown()
     }
 
     /// The code, for the plugin.
     pub(crate) fn plain_code(&self) -> Zeroizing<String> {
-        self.offer.code.to_plain()
+        self.accept_params.code.to_plain()
     }
 
     /// One attempt to come in, or news of the service. Meanwhile that hears of every change of address.
     /// Cancel safe.
     pub(crate) async fn next(&mut self) -> RendezvousEvent {
         loop {
-            let attempt = self.endpoint.accept(&self.offer);
+            let attempt = self.endpoint.accept(&self.accept_params);
             if let Ok(attempt) = tokio::time::timeout_at(self.next_check, attempt).await {
                 return RendezvousEvent::Attempt(attempt);
             }

@@ -88,25 +88,28 @@ impl World {
             .unwrap();
         assert!(put.status().is_success(), "{}", put.status());
         let code = SessionCode::mint(nameplate, 0x0123_4567_89ab_cdef_u64.to_le_bytes());
-        let offer = AcceptParams {
+        let accept_params = AcceptParams {
             code,
             vendors: vec![self.vendor.public()],
             revoked: Revocations::default(),
         };
-        Waiting { endpoint, offer }
+        Waiting {
+            endpoint,
+            accept_params,
+        }
     }
 }
 
 /// A customer who has read out the code.
 pub(crate) struct Waiting {
     endpoint: CustomerEndpoint,
-    pub(crate) offer: AcceptParams,
+    pub(crate) accept_params: AcceptParams,
 }
 
 impl Waiting {
     /// What is read out: one text for a session code, two for an ID and its password.
     pub(crate) fn fields(&self) -> Vec<String> {
-        let shown = self.offer.code.shown();
+        let shown = self.accept_params.code.shown();
         shown
             .fields
             .iter()
@@ -124,13 +127,13 @@ impl Waiting {
 
     /// The next attempt, whatever comes of it.
     pub(crate) async fn attempt(&self) -> Attempt {
-        self.endpoint.accept(&self.offer).await
+        self.endpoint.accept(&self.accept_params).await
     }
 
     /// Waits for the agent.
     pub(crate) async fn connected(self) -> Customer {
         loop {
-            match self.endpoint.accept(&self.offer).await {
+            match self.endpoint.accept(&self.accept_params).await {
                 Attempt::Authenticated(link) => {
                     let streams = link.split();
                     let parser = ClientParser::new(Limits::default());

@@ -16,12 +16,12 @@ use crate::{
     stream::FrameWriter,
 };
 
-/// Time-out for the customer's PAKE message. The customer's side runs one guess at a time, so another
-/// agent's guess may have to time out first.
+/// Time-out for the customer's PAKE message. The customer's side runs one guess at a time, so
+/// another agent's guess may have to time out first.
 const TURN_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Proves the agent's identity and that they know the code, and verifies that the customer's side knows
-/// it, too.
+/// Proves the agent's identity and that they know the code, and verifies that the customer's side
+/// knows it, too.
 pub(crate) async fn authenticate(
     connection: Connection,
     endpoint: Endpoint,
@@ -44,8 +44,8 @@ pub(crate) async fn authenticate(
 }
 
 enum HandshakeError {
-    /// The customer's confirmation doesn't match. (If ours doesn't match, the customer's side closes
-    /// the connection.)
+    /// The customer's confirmation doesn't match. (If ours doesn't match, the customer's side
+    /// closes the connection.)
     WrongCode,
     Link(LinkError),
 }

@@ -1,11 +1,11 @@
 //! The customer's side of the handshake: TLS, card, PAKE.
 //!
-//! A guess at the code is used up at one point in [`run_pake`]: after the agent's PAKE message has been
-//! checked, before ours is sent. Until then we have sent nothing that depends on the code; from then on
-//! the other end can test one secret. Every way out after that point is [`Attempt::Authenticated`] or
-//! [`Attempt::WrongGuess`], even if the agent breaks off, stalls or loses the connection. `run_pake` runs
-//! as a task of its own (see `handshake_queue`), so no caller that stops waiting for it can stop it or
-//! lose its outcome.
+//! A guess at the code is used up at one point in [`run_pake`]: after the agent's PAKE message has
+//! been checked, before ours is sent. Until then we have sent nothing that depends on the code;
+//! from then on the other end can test one secret. Every way out after that point is
+//! [`Attempt::Authenticated`] or [`Attempt::WrongGuess`], even if the agent breaks off, stalls or
+//! loses the connection. `run_pake` runs as a task of its own (see `handshake_queue`), so no caller
+//! that stops waiting for it can stop it or lose its outcome.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -53,8 +53,8 @@ impl VerifiedAgent {
     }
 }
 
-/// The checks of a hello that are left out: none, but in this crate's own tests, which thereby see that
-/// the next line of defence holds by itself.
+/// The checks of a hello that are left out: none, but in this crate's own tests, which thereby see
+/// that the next line of defence holds by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checks {
     #[cfg(test)]
@@ -64,7 +64,8 @@ pub(crate) struct Checks {
 /// Runs TLS and receives the hello; `None` for a peer that doesn't get that far.
 ///
 /// Nothing is read before TLS is done. Data that a peer sent early (0-RTT, which anybody could have
-/// recorded) can't hold a valid hello: the proof is over the exporter, which exists only afterwards.
+/// recorded) can't hold a valid hello: the proof is over the exporter, which exists only
+/// afterwards.
 pub(crate) async fn receive_hello(
     incoming: Incoming,
     endpoint: Endpoint,

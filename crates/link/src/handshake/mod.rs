@@ -71,14 +71,14 @@ pub enum Attempt {
         /// The stable name of the fault in the card or the proof.
         reason: &'static str,
     },
-    /// A guess at the code that led to no link: the code was wrong, or the agent broke off after our
-    /// PAKE message had gone out.
+    /// A guess at the code that led to no link: the code was wrong, or the agent broke off after
+    /// our PAKE message had gone out.
     WrongGuess {
         /// The agent whose guess it was.
         agent: AgentIdentity,
     },
-    /// A peer that left, stalled or sent garbage before it had shown a card, or before a guess began.
-    /// Nothing to tell the customer.
+    /// A peer that left, stalled or sent garbage before it had shown a card, or before a guess
+    /// began. Nothing to tell the customer.
     Aborted,
     /// The endpoint is closed; no more attempts will come.
     Closed,

@@ -1,5 +1,5 @@
-//! Replays, and a man in the middle: the service gave the agent the address of an endpoint that isn't the
-//! customer's, and its owner even knows the code.
+//! Replays, and a man in the middle: the service gave the agent the address of an endpoint that
+//! isn't the customer's, and its owner even knows the code.
 
 use super::*;
 
@@ -108,8 +108,8 @@ enum Bypass {
     NoCheck,
 }
 
-/// Checks that, with the proof out of the way, the PAKE's messages are still bound to the connection that
-/// they were made for.
+/// Checks that, with the proof out of the way, the PAKE's messages are still bound to the
+/// connection that they were made for.
 async fn check_pake_binding(bypass: Bypass) {
     let customer = customer().await;
     if bypass == Bypass::NoCheck {

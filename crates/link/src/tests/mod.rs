@@ -1,5 +1,5 @@
-//! Both ends over real QUIC on loopback. Here are the fixtures: a vendor, an agent, a customer, and a raw
-//! peer whose every message a test chooses.
+//! Both ends over real QUIC on loopback. Here are the fixtures: a vendor, an agent, a customer, and
+//! a raw peer whose every message a test chooses.
 
 use std::time::Duration;
 
@@ -174,8 +174,8 @@ impl CustomerTrial {
     }
 }
 
-/// A raw peer in the customer's part, with an agent's `dial` in a task. Kind, hello and PAKE message of
-/// the agent have been received.
+/// A raw peer in the customer's part, with an agent's `dial` in a task. Kind, hello and PAKE
+/// message of the agent have been received.
 struct AgentTrial {
     peer: RawPeer,
     /// The agent's PAKE message.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use etatuki_link::{Ask, DialError, LinkError, Permissions, ToAgent};
+use etatuki_link::{DialError, LinkError};
+use etatuki_protocol::{Ask, Permissions, ToAgent};
 use etatuki_rfb::{ClientMessage, encoding};
 use etatuki_session::{Command, FailureName, Notice, State, Transport};
 
