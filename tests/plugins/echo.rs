@@ -1,12 +1,12 @@
-//! A plugin by the SDK for tests: what comes in on the attached stream goes out again, and its options say what it does
-//! wrong. No backend: it speaks no RFB.
+//! A plugin by the SDK for tests: it echoes the attached stream, and its options say what it does
+//! wrong. It isn't a real backend, since it doesn't speak RFB.
 #![forbid(unsafe_code)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
 };
 
 struct Echo {
@@ -19,7 +19,7 @@ impl Backend for Echo {
         name: "Echo",
         vendor: "Etätuki",
         version: "1.2.3",
-        code_form: CodeForm::Ecom,
+        code_form: CodeForm::IdAndPassword,
         capabilities: Capabilities::INPUT.with(Capabilities::CLIPBOARD),
     };
 
@@ -27,7 +27,7 @@ impl Backend for Echo {
         Echo { host }
     }
 
-    /// Usable unless the options say `{"unusable": "why"}`.
+    /// Reports usable unless the options are `{"unusable": "why"}`.
     fn probe(&self) -> Result<Probe, Unusable> {
         match self.host.options()["unusable"].as_str() {
             Some(why) => Err(Unusable {
@@ -41,7 +41,7 @@ impl Backend for Echo {
         }
     }
 
-    /// Fails when the options say so, panics when they say that; otherwise it is reachable at once.
+    /// Fails or panics when the options say so; else reports the code at once.
     fn open(&self, code: &str) -> Result<(), Failure> {
         match self.host.options()["open"].as_str() {
             Some("fail") => return Err(Failure::tool("tool-failed", "told to fail")),
@@ -69,7 +69,8 @@ impl Backend for Echo {
         }
     }
 
-    fn permissions(&self, view: bool, control: bool) {
+    fn permissions(&self, permissions: Permissions) {
+        let Permissions { view, control } = permissions;
         self.host.log(
             Level::Info,
             &format!("permissions: view {view}, control {control}"),

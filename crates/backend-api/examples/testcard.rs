@@ -1,8 +1,10 @@
-//! A whole plugin in Rust: it paints a test card with a square on it, which moves when a key is pressed and goes where the
-//! pointer is pressed. Copy it; your picture and input go into `paint` and `move_square`.
+//! A whole plugin in Rust: it paints a test card with a square on it, which moves when a key is
+//! pressed and goes where the pointer is pressed. Copy it; your picture and input go into `paint`
+//! and `move_square`.
 //!
-//! The SDK has the threads and the states. What is left is [`Testcard`], which the SDK calls, and [`Stream`], which speaks
-//! RFB 3.8 (RFC 6143) as the server on one socket, with plain blocking calls.
+//! The SDK has the threads and the states. What is left is [`Testcard`], which the SDK calls, and
+//! [`Stream`], which speaks RFB 3.8 (RFC 6143) as the server on one socket, with plain blocking
+//! calls.
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
 };
 
 struct Testcard {
@@ -25,7 +27,7 @@ impl Backend for Testcard {
         name: "Test card",
         vendor: "Example Ltd",
         version: "1.0.0",
-        code_form: CodeForm::Remoteus,
+        code_form: CodeForm::SingleCode,
         capabilities: Capabilities::INPUT,
     };
 
@@ -50,7 +52,8 @@ impl Backend for Testcard {
         self.control.store(false, Ordering::Relaxed);
     }
 
-    /// However a stream ends, another one may come. Only why the client is at fault is worth a line.
+    /// However a stream ends, another one may come. Only why the client is at fault is worth a
+    /// line.
     fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
         match Stream::serve(stream, &self.control) {
             Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -61,8 +64,8 @@ impl Backend for Testcard {
         Ok(())
     }
 
-    fn permissions(&self, _view: bool, control: bool) {
-        self.control.store(control, Ordering::Relaxed);
+    fn permissions(&self, permissions: Permissions) {
+        self.control.store(permissions.control, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +87,8 @@ const COLOURS: [[u8; 3]; 8] = [
 ];
 /// The last of the colours; the others are the stripes'.
 const BLACK: usize = COLOURS.len() - 1;
-/// As RFB has it: 32 bits, depth 24, little-endian, true colour; the three go up to 255, at bits 16, 8 and 0.
+/// As RFB has it: 32 bits, depth 24, little-endian, true colour; the three go up to 255, at bits
+/// 16, 8 and 0.
 const FIRST_FORMAT: [u8; 16] = [32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0];
 
 /// Columns and rows from the first to the second, which isn't in it.
@@ -197,7 +201,8 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Of a request that reaches beyond the screen what lies on it is answered, and of one wholly outside nothing.
+    /// Of a request that reaches beyond the screen what lies on it is answered, and of one wholly
+    /// outside nothing.
     fn on_request(&mut self, incremental: bool, area: [u8; 8]) -> io::Result<()> {
         let [x, y, w, h] = numbers(area);
         let area = Area {

@@ -1,8 +1,8 @@
-//! How a plugin says what went wrong: who is at fault, a stable name, and words for a person.
+//! A plugin's failure: who is at fault, a stable name, and a text for a person.
 
 use crate::raw;
 
-/// Who is at fault. It decides what the customer is told to do.
+/// Side that is at fault. It decides what the customer is told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The caller: it broke the contract (status 1xx).
@@ -14,7 +14,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The status code of the ABI that stands for this fault when nothing better fits.
+    /// Returns the fault's general status code in the C interface.
     pub fn status(self) -> i32 {
         match self {
             Fault::Caller => raw::E_CALLER,
@@ -23,7 +23,7 @@ impl Fault {
         }
     }
 
-    /// Reads the band of a status code; None for 0 and for what belongs to no band.
+    /// Returns the fault of a status code's band; `None` for 0 and for a number outside the bands.
     pub fn from_status(status: i32) -> Option<Self> {
         match status {
             100..=199 => Some(Fault::Caller),
@@ -33,7 +33,7 @@ impl Fault {
         }
     }
 
-    /// `caller`, `plugin` or `tool`, as in logs and JSON.
+    /// Returns the name in logs and JSON: `caller`, `plugin` or `tool`.
     pub fn as_str(self) -> &'static str {
         match self {
             Fault::Caller => "caller",
@@ -43,19 +43,19 @@ impl Fault {
     }
 }
 
-/// Why something didn't work.
+/// A failure of a call or of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Who is at fault.
+    /// Side that is at fault.
     pub fault: Fault,
-    /// Stable kebab-case name, such as `tool-died`; what the customer reads is chosen by it.
+    /// Stable kebab-case name, such as `tool-died`, by which the customer's text is chosen.
     pub name: &'static str,
-    /// What happened, for the log and for support: English, lower case, no full stop, no code.
+    /// Details for the log and for support: English, lower case, no full stop, no code.
     pub text: String,
 }
 
 impl Failure {
-    /// The plugin's own fault.
+    /// Returns a failure that is the plugin's own fault.
     pub fn ours(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             fault: Fault::Ours,
@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// The fault of the tool, the machine around it or the remote side.
+    /// Returns a failure that is the fault of the tool, the machine around it or the remote side.
     pub fn tool(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             fault: Fault::Tool,
@@ -73,7 +73,7 @@ impl Failure {
         }
     }
 
-    /// The caller's fault.
+    /// Returns a failure that is the caller's fault.
     pub fn caller(name: &'static str, text: impl Into<String>) -> Self {
         Self {
             fault: Fault::Caller,
@@ -91,20 +91,20 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What `probe` found on this machine.
+/// Findings of `probe` on a machine where the backend can be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Probe {
-    /// The tool that would be driven, such as `x11vnc`; None when the backend needs none.
+    /// The tool that the backend drives, such as `x11vnc`; `None` when it needs none.
     pub tool: Option<String>,
-    /// The tool's version as it says it.
+    /// The tool's version in its own words.
     pub version: Option<String>,
 }
 
-/// Why the backend can't be used here.
+/// Reason why the backend can't be used on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unusable {
     /// Stable kebab-case name: `tool-missing`, `tool-too-old`, `display-missing`, …
     pub name: &'static str,
-    /// What is missing, in a sentence for a person, English.
+    /// Reason, an English sentence for a person.
     pub text: String,
 }

@@ -1,4 +1,4 @@
-//! What a backend may ask of its host and report to it, safe to keep and to use from any thread.
+//! The host, as a backend uses it: safe to keep, and to call from any thread.
 
 use std::ffi::{CStr, CString};
 use std::sync::mpsc::Sender;
@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::session::Job;
 use crate::{Failure, State, raw, text};
 
-/// How much a line of the log matters.
+/// Severity of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// Something failed.
@@ -19,35 +19,38 @@ pub enum Level {
     Warn,
     /// Something happened that support wants to know.
     Info,
-    /// Only for those who hunt a bug.
+    /// Detail for debugging.
     Debug,
 }
 
-/// The host, as a backend sees it. Clones are one and the same. It may outlive the instance: it does nothing then.
+/// A handle on the host; all clones are equal. It may outlive the instance, and does nothing then.
 #[derive(Clone)]
 pub struct Host(pub(crate) Arc<Shared>);
 
 impl Host {
-    /// Reports that the session can be reached with `code`: the one that `open` was given, or the tool's own. May
-    /// come again while waiting, when the tool changed its code. Returns false when it comes too late.
+    /// Reports the code by which the session can be reached: the one that `open` was given, or the
+    /// tool's own. A backend may report again while waiting, when the tool changed its code.
+    /// Returns false when it is too late.
     pub fn waiting(&self, code: &str) -> bool {
-        self.0.step(|machine| machine.waiting(code))
+        self.0.apply(|machine| machine.waiting(code))
     }
 
     /// Reports that somebody has connected by the backend's own transport; for backends with
-    /// [`Capabilities::OWN_TRANSPORT`](crate::Capabilities::OWN_TRANSPORT). Returns false when nobody could have.
+    /// [`Capabilities::OWN_TRANSPORT`](crate::Capabilities::OWN_TRANSPORT). Returns false unless
+    /// the state is `waiting`.
     pub fn attached(&self) -> bool {
-        self.0.step(Machine::attach)
+        self.0.apply(Machine::attach)
     }
 
-    /// Reports that he left. Returns false when nobody was there.
+    /// Reports that the peer of [`attached`](Self::attached) left. Returns false when nobody was
+    /// there.
     pub fn detached(&self) -> bool {
-        self.0.step(Machine::detached)
+        self.0.apply(Machine::detached)
     }
 
-    /// Reports that the session went wrong. Returns false when it comes too late.
+    /// Reports that the session failed. Returns false when it is too late.
     pub fn failed(&self, failure: Failure) -> bool {
-        self.0.step(|machine| machine.failed(failure))
+        self.0.apply(|machine| machine.failed(failure))
     }
 
     /// Reports that the session ended by itself, without a fault. `close` is called soon.
@@ -55,27 +58,27 @@ impl Host {
         self.0.begin_close();
     }
 
-    /// Has `close` been called (or nothing opened yet)? Long work looks here and gives up.
+    /// Returns whether `close` was called, or nothing is open. Long work polls this, and gives up.
     pub fn closing(&self) -> bool {
         matches!(self.0.machine().state(), State::Closed | State::Closing)
     }
 
-    /// Tells the host to read state, code and failure again. The reports above do so by themselves.
+    /// Asks the host to read state, code and failure again. The reports above do so by themselves.
     pub fn changed(&self) {
         self.0.changed();
     }
 
-    /// Writes a line into the launcher's log. Never the code.
+    /// Writes a line into the launcher's log. It must not contain the code.
     pub fn log(&self, level: Level, message: &str) {
         self.0.log(level, message);
     }
 
-    /// The backend's options from the registry; null when there are none.
+    /// Returns the backend's options from the registry; null when there are none.
     pub fn options(&self) -> &serde_json::Value {
         &self.0.options
     }
 
-    /// The customer's language: `fi`, `sv` or `en`.
+    /// Returns the customer's language: `fi`, `sv` or `en`.
     pub fn language(&self) -> &str {
         &self.0.language
     }
@@ -89,9 +92,9 @@ impl std::fmt::Debug for Host {
     }
 }
 
-/// What the host's handle, the worker and the interface's functions share.
+/// State that the host's handle, the worker and the interface's functions share.
 pub(crate) struct Shared {
-    /// None after `destroy`, so that a thread left behind calls nobody.
+    /// `None` after `destroy`, so that a thread left behind calls nobody.
     host: RwLock<Option<HostTable>>,
     machine: Mutex<Machine>,
     jobs: Mutex<Sender<Job>>,
@@ -103,7 +106,7 @@ impl Shared {
     /// # Safety
     /// `host` is null, or a host table that stays valid until [`Shared::forget_host`].
     pub(crate) unsafe fn new(host: *const raw::Host, jobs: Sender<Job>) -> Option<Self> {
-        // SAFETY: says the caller.
+        // SAFETY: the caller guarantees it.
         let host = unsafe { HostTable::read(host) }?;
         let options = host.text(host.table.options);
         let language = host.text(host.table.language);
@@ -118,30 +121,31 @@ impl Shared {
         })
     }
 
-    /// State, code and failure. Never hold it while the host is called.
+    /// Locks state, code and failure. Don't hold the lock during a call of the host.
     pub(crate) fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the machine take a step, and tells the host when it did.
-    pub(crate) fn step<E>(&self, step: impl FnOnce(&mut Machine) -> Result<(), E>) -> bool {
-        let done = step(&mut self.machine()).is_ok();
-        if done {
+    /// Applies a transition, and notifies the host if it is allowed; returns whether it is.
+    pub(crate) fn apply<E>(&self, transition: impl FnOnce(&mut Machine) -> Result<(), E>) -> bool {
+        let allowed = transition(&mut self.machine()).is_ok();
+        if allowed {
             self.changed();
         }
-        done
+        allowed
     }
 
-    /// From any open state to `closing`, and the worker puts things away. False when there is nothing to close.
+    /// Goes from any open state to `closing`, and queues the worker's `close`. Returns false when
+    /// nothing is open.
     pub(crate) fn begin_close(&self) -> bool {
-        let closing = self.step(Machine::close);
+        let closing = self.apply(Machine::close);
         if closing {
             self.queue(Job::Close);
         }
         closing
     }
 
-    /// Hands work to the worker. It is there until `destroy`, and after that there is nothing left to do.
+    /// Queues a job for the worker, which lives until `destroy`; later jobs are dropped.
     pub(crate) fn queue(&self, job: Job) {
         let _ = self
             .jobs
@@ -153,7 +157,8 @@ impl Shared {
     pub(crate) fn changed(&self) {
         self.with_host(|host| {
             if let Some(changed) = host.table.changed {
-                // SAFETY: the table is valid until `forget_host`, which waits for the lock that is held here.
+                // SAFETY: the table is valid until `forget_host`, which waits for the lock that is
+                // held here.
                 unsafe { changed(host.original) }
             }
         });
@@ -175,7 +180,7 @@ impl Shared {
         });
     }
 
-    /// After this no call to the host is made or under way.
+    /// Forgets the host. When it returns, no call of the host is under way, and none follows.
     pub(crate) fn forget_host(&self) {
         *self.host.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -187,7 +192,7 @@ impl Shared {
     }
 }
 
-/// The host's table: its own address, which its functions want, and a copy of what it has.
+/// The host's table: its address, which its functions want, and a copy of it.
 struct HostTable {
     original: *const raw::Host,
     table: raw::Host,
@@ -195,11 +200,11 @@ struct HostTable {
 
 // SAFETY: the header lets a plugin call the host from any thread.
 unsafe impl Send for HostTable {}
-// SAFETY: the same.
+// SAFETY: as above.
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// None when it is null or shorter than version 1.0.
+    /// Copies the table; returns `None` when it is null or shorter than version 1.0.
     ///
     /// # Safety
     /// `host` is null or points to at least its own `struct_size` bytes.
@@ -230,7 +235,7 @@ impl HostTable {
     }
 }
 
-/// Reads a C string of the caller's.
+/// Borrows a C string of the caller's; returns the status to return when it is null or not UTF-8.
 ///
 /// # Safety
 /// `text` is null or NUL-terminated and lives for `'a`.
@@ -238,7 +243,7 @@ pub(crate) unsafe fn c_text<'a>(text: *const std::ffi::c_char) -> Result<&'a str
     if text.is_null() {
         return Err(raw::E_NULL);
     }
-    // SAFETY: says the caller.
+    // SAFETY: the caller guarantees it.
     unsafe { CStr::from_ptr(text) }
         .to_str()
         .map_err(|_| raw::E_ARGUMENT)

@@ -1,9 +1,11 @@
-//! The plugin interface of Etätuki: the C header's mirror ([`raw`]) and the SDK with which a plugin is written in
-//! Rust as one trait and one macro line, without `unsafe`.
+//! The plugin interface of Etätuki: the C header's mirror in Rust ([`raw`]), and the SDK, by which
+//! a plugin in Rust is one trait and one line of a macro, without `unsafe`.
 //!
 //! ```
 //! use std::os::unix::net::UnixStream;
-//! use etatuki_backend_api::{Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable};
+//! use etatuki_backend_api::{
+//!     Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Permissions, Probe, Unusable,
+//! };
 //!
 //! struct Null { host: Host }
 //!
@@ -13,7 +15,7 @@
 //!         name: "Nothing at all",
 //!         vendor: "Example",
 //!         version: "1.0.0",
-//!         code_form: CodeForm::Ecom,
+//!         code_form: CodeForm::IdAndPassword,
 //!         capabilities: Capabilities::NONE,
 //!     };
 //!     fn new(host: Host) -> Self { Null { host } }
@@ -21,20 +23,22 @@
 //!     fn open(&self, code: &str) -> Result<(), Failure> { self.host.waiting(code); Ok(()) }
 //!     fn close(&self) {}
 //!     fn attach(&self, stream: UnixStream) -> Result<(), Failure> { drop(stream); Ok(()) }
-//!     fn permissions(&self, _view: bool, _control: bool) {}
+//!     fn permissions(&self, _permissions: Permissions) {}
 //! }
 //!
 //! etatuki_backend_api::export_backend!(Null);
 //! ```
 //!
-//! What belongs here: what both sides of the interface must agree on, and what makes it hard to break for those who
-//! write plugins. What doesn't: loading (that is `plugin-host`), RFB, sessions.
+//! Here belongs everything that both sides of the interface must agree on, and that makes the
+//! contract hard to break for a plugin's author. Loading belongs to `plugin-host`; RFB and sessions
+//! to neither.
 
 mod descriptor;
 mod failure;
 mod host;
 mod machine;
 mod panics;
+mod permissions;
 pub mod raw;
 mod session;
 mod table;
@@ -44,48 +48,56 @@ pub use descriptor::{Capabilities, CodeForm, Descriptor};
 pub use failure::{Failure, Fault, Probe, Unusable};
 pub use host::{Host, Level};
 pub use machine::State;
+pub use permissions::Permissions;
 
 use std::os::unix::net::UnixStream;
 
 /// A backend. One value is one plugin instance; it may be opened again after it was closed.
 ///
-/// The SDK calls `new`, `probe` and `drop` on the host's call thread, `open`, `close` and `permissions` one after the
-/// other on a thread of its own, and `attach` on one more. So `open` and `close` of the C interface return at once
-/// whatever a backend does; but a `close` waits for the `open` before it, so long work looks at [`Host::closing`].
-/// A panic in any of them becomes the state `failed`.
+/// The SDK calls `new`, `probe`, `restrict_to_app` and `drop` on the host's call thread, `open`,
+/// `close` and `permissions` one after the other on a thread of its own, and `attach` on one more.
+/// So `open` and `close` of the C interface return at once, whatever a backend does. A `close`
+/// waits for the `open` before it, however, so long work must poll [`Host::closing`]. A panic in
+/// any of them becomes the state `failed`.
 pub trait Backend: Send + Sync + 'static {
-    /// What the library says about itself before any of its code runs.
+    /// The library's description of itself, readable before any of its code runs.
     const DESCRIPTOR: Descriptor;
 
-    /// Whether it can share one program alone, and so has [`limit`](Backend::limit).
-    const LIMITS: bool = false;
+    /// Whether the backend can share the windows of one app alone, by
+    /// [`restrict_to_app`](Backend::restrict_to_app).
+    const SUPPORTS_APP_SHARING: bool = false;
 
-    /// Makes an instance; cheap, touches neither display nor tool.
+    /// Makes an instance; cheap, and touches neither display nor tool.
     fn new(host: Host) -> Self;
 
-    /// Is it usable on this machine, now? Well below two seconds, and with no lasting effect.
+    /// Returns whether the backend can be used on this machine now, well within two seconds and
+    /// without a lasting effect.
     fn probe(&self) -> Result<Probe, Unusable>;
 
     /// Starts a session with a freshly minted code in its plain form. The state is `opening` until
-    /// [`Host::waiting`] gives the code that holds: the one handed in, or the tool's own.
+    /// [`Host::waiting`] reports the valid code: the given one, or the tool's own.
     fn open(&self, code: &str) -> Result<(), Failure>;
 
-    /// Puts everything away, and joins what `open` started. When it returns the state is `closed`. A stream that
-    /// is attached was shut down before this is called. Called once per `open`, also after a failure.
+    /// Releases the session's resources, and joins every thread that `open` started. The state is
+    /// `closed` when it returns. An attached stream is shut down before this call. Called once for
+    /// each `open`, also after a failure.
     fn close(&self);
 
-    /// Serves RFB on `stream` **until it ends**: it runs on a thread of its own, and returning means that the
-    /// stream is done with. `Ok` puts the state back to `waiting`, so that another stream may come; `Err` makes it
-    /// `failed`. At close the SDK shuts the stream down, so reads end; the owner of the stream is this function.
+    /// Serves RFB on `stream` **until it ends**, on a thread of its own; a return means the end of
+    /// the stream. `Ok` puts the state back to `waiting`, so that another stream may come; `Err`
+    /// makes it `failed`. This function owns the stream. At close the SDK shuts it down, so that
+    /// reads end.
     fn attach(&self, stream: UnixStream) -> Result<(), Failure>;
 
-    /// What the customer allows from now on. The gate enforces it anyway; this is a second lock.
-    fn permissions(&self, view: bool, control: bool);
+    /// Sets what the customer allows from now on. The gate enforces it anyway; this is a second
+    /// lock.
+    fn permissions(&self, permissions: Permissions);
 
-    /// From now on until `close`, streams that are attached show the windows of these processes alone, and
-    /// input reaches nothing else; the header says how exactly (`etatuki_scope`). Called while waiting, on the
-    /// host's call thread; nothing is attached when it fails. Without [`LIMITS`](Backend::LIMITS) it is never called.
-    fn limit(&self, pids: &[u32]) -> Result<(), Failure> {
+    /// Restricts streams that are attached from now on until `close` to the windows of these
+    /// processes, and input likewise; the header has the details (`etatuki_scope`). Called while
+    /// waiting; nothing is attached when it fails. Without
+    /// [`SUPPORTS_APP_SHARING`](Backend::SUPPORTS_APP_SHARING) it is never called.
+    fn restrict_to_app(&self, pids: &[u32]) -> Result<(), Failure> {
         let _ = pids;
         Err(Failure::caller(
             "unsupported",
@@ -96,8 +108,8 @@ pub trait Backend: Send + Sync + 'static {
 
 /// Exports a [`Backend`] as this library's plugin: one line at the crate's root.
 ///
-/// What it expands to has no `unsafe` block. Its `#[unsafe(no_mangle)]` comes from a macro of another crate, which
-/// the lint `unsafe_code` leaves alone, so a plugin may say `unsafe_code = "forbid"`.
+/// The expansion has no `unsafe` block. Its `#[unsafe(no_mangle)]` comes from another crate's
+/// macro, which the lint `unsafe_code` ignores, so a plugin may set `unsafe_code = "forbid"`.
 #[macro_export]
 macro_rules! export_backend {
     ($backend:ty) => {

@@ -1,4 +1,5 @@
-//! The states of one instance, pure: what was called or reported goes in, whether it is allowed comes out.
+//! The state machine of one instance, pure: calls and reports go in, whether they are allowed comes
+//! out.
 //!
 //! ```text
 //!            open            waiting           attach
@@ -14,25 +15,25 @@ use zeroize::Zeroizing;
 
 use crate::{Failure, raw};
 
-/// The state of an instance, as the interface shows it.
+/// State of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Nothing is open.
     Closed,
-    /// `open` was called, the code isn't there yet.
+    /// `open` was called; there is no code yet.
     Opening,
-    /// The code is there; a stream may be attached.
+    /// There is a code; a stream may be attached.
     Waiting,
     /// A stream is being served.
     Attached,
-    /// `close` was called, things are being put away.
+    /// `close` was called; resources are being released.
     Closing,
-    /// It went wrong.
+    /// The session failed.
     Failed,
 }
 
 impl State {
-    /// The number that crosses the interface.
+    /// Returns the number in the C interface.
     pub fn to_raw(self) -> u32 {
         match self {
             State::Closed => raw::STATE_CLOSED,
@@ -44,7 +45,7 @@ impl State {
         }
     }
 
-    /// Reads a number from the other side.
+    /// Returns the state of a number in the C interface.
     pub fn from_raw(state: u32) -> Option<Self> {
         [
             State::Closed,
@@ -55,10 +56,10 @@ impl State {
             State::Failed,
         ]
         .into_iter()
-        .find(|known| known.to_raw() == state)
+        .find(|candidate| candidate.to_raw() == state)
     }
 
-    /// Lower case, as in logs and JSON.
+    /// Returns the name in logs and JSON, lower case.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Closed => "closed",
@@ -71,7 +72,7 @@ impl State {
     }
 }
 
-/// State, code and last failure of one instance.
+/// State machine with the code and the last failure of one instance.
 #[derive(Debug)]
 pub(crate) struct Machine {
     state: State,
@@ -104,33 +105,33 @@ impl Machine {
         self.failure.as_ref()
     }
 
-    /// Called: `open`.
+    /// Handles the call `open`.
     pub(crate) fn open(&mut self) -> Result<(), Refused> {
-        self.step(&[State::Closed], State::Opening)?;
+        self.transition(&[State::Closed], State::Opening)?;
         self.failure = None;
         Ok(())
     }
 
-    /// Reported: the session can be reached with `code`. Once more while waiting means that the code changed.
+    /// Handles the report of the valid code; a second report while waiting replaces the code.
     pub(crate) fn waiting(&mut self, code: &str) -> Result<(), Refused> {
-        self.step(&[State::Opening, State::Waiting], State::Waiting)?;
+        self.transition(&[State::Opening, State::Waiting], State::Waiting)?;
         self.code = Some(Zeroizing::new(code.to_owned()));
         Ok(())
     }
 
-    /// Called: `attach`.
+    /// Handles the call `attach`.
     pub(crate) fn attach(&mut self) -> Result<(), Refused> {
-        self.step(&[State::Waiting], State::Attached)
+        self.transition(&[State::Waiting], State::Attached)
     }
 
-    /// Reported: the attached stream has ended.
+    /// Handles the report that the attached stream has ended.
     pub(crate) fn detached(&mut self) -> Result<(), Refused> {
-        self.step(&[State::Attached], State::Waiting)
+        self.transition(&[State::Attached], State::Waiting)
     }
 
-    /// Reported: it went wrong.
+    /// Handles the report of a failure.
     pub(crate) fn failed(&mut self, failure: Failure) -> Result<(), Refused> {
-        self.step(
+        self.transition(
             &[State::Opening, State::Waiting, State::Attached],
             State::Failed,
         )?;
@@ -139,9 +140,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Called: `close`, or reported: it ended by itself. Ok means that things must be put away now.
+    /// Handles the call `close`, or the report that the session ended by itself. After `Ok` the
+    /// resources must be released.
     pub(crate) fn close(&mut self) -> Result<(), Refused> {
-        self.step(
+        self.transition(
             &[
                 State::Opening,
                 State::Waiting,
@@ -154,17 +156,17 @@ impl Machine {
         Ok(())
     }
 
-    /// Reported: all is put away.
+    /// Handles the report that all resources are released.
     pub(crate) fn closed(&mut self) -> Result<(), Refused> {
-        self.step(&[State::Closing], State::Closed)
+        self.transition(&[State::Closing], State::Closed)
     }
 
-    /// A call failed without a change of state.
-    pub(crate) fn note(&mut self, failure: Failure) {
+    /// Records the failure of a call that doesn't change the state.
+    pub(crate) fn record_failure(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
 
-    fn step(&mut self, from: &[State], to: State) -> Result<(), Refused> {
+    fn transition(&mut self, from: &[State], to: State) -> Result<(), Refused> {
         if !from.contains(&self.state) {
             return Err(Refused);
         }
@@ -180,21 +182,21 @@ mod tests {
 
     const ALL: [State; 6] = [Closed, Opening, Waiting, Attached, Closing, Failed];
 
-    /// Every edge that `step` allows is in `allowed`, and no other.
+    /// Checks that the transition has exactly the edges in `allowed`.
     fn check(
         name: &str,
-        step: impl Fn(&mut Machine) -> Result<(), Refused>,
+        transition: impl Fn(&mut Machine) -> Result<(), Refused>,
         allowed: &[(State, State)],
     ) {
         for from in ALL {
             let mut machine = Machine::new();
             machine.state = from;
-            let done = step(&mut machine);
+            let result = transition(&mut machine);
             let expected = allowed
                 .iter()
                 .find(|edge| edge.0 == from)
                 .map(|edge| edge.1);
-            assert_eq!(done.is_ok(), expected.is_some(), "{name} in {from:?}");
+            assert_eq!(result.is_ok(), expected.is_some(), "{name} in {from:?}");
             assert_eq!(
                 machine.state,
                 expected.unwrap_or(from),

@@ -1,18 +1,19 @@
-//! No panic may leave a function that C called.
+//! Containment of panics: none may leave a function that C called.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::Failure;
 
-/// Runs `work`; a panic in it becomes a [`Failure`]. The panic hook has printed place and message by then.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+/// Runs `work`, and turns a panic in it into a [`Failure`]. The panic hook has printed location and
+/// message by then.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let failure = Failure::ours(
             "plugin-failed",
             format!("the plugin panicked: {}", message(&*payload)),
         );
-        // A payload may panic once more when it is dropped; a few leaked bytes are the better end.
+        // A payload may panic again in its drop, so a few leaked bytes are better.
         std::mem::forget(payload);
         failure
     })

@@ -1,48 +1,48 @@
-//! `include/etatuki_backend.h` once more, as `repr(C)`: same names in Rust's spelling, same order, same offsets
-//! (`tests/header.rs` compares the two). What the functions promise is written in the header and only there.
-//! Nothing else belongs here: no logic, no safe wrapper.
+//! Mirror of `include/etatuki_backend.h` as `repr(C)`: equal names in Rust's spelling, order and
+//! offsets (`tests/header.rs` compares the two). The functions' contract is written in the header
+//! alone. No logic and no safe wrapper belongs here.
 
 use std::ffi::{CStr, c_char, c_void};
 
 /// Major version of the interface, the number in [`SYMBOL`].
 pub const MAJOR: u32 = 1;
-/// The one symbol that a plugin exports; it is a [`Descriptor`], not a function.
+/// The only symbol that a plugin exports: a [`Descriptor`], not a function.
 pub const SYMBOL: &CStr = c"etatuki_backend_v1";
 
-/// The call did what it says.
+/// Success.
 pub const OK: i32 = 0;
-/// The caller is at fault, and no better code fits.
+/// General fault of the caller.
 pub const E_CALLER: i32 = 100;
-/// A pointer that must not be null was.
+/// Null pointer where none is allowed.
 pub const E_NULL: i32 = 101;
-/// The call isn't allowed in the state that the instance is in.
+/// Call that the instance's state doesn't allow.
 pub const E_STATE: i32 = 102;
-/// The buffer is too small; `length` says what is needed.
+/// Buffer that is too small; `length` is the needed size.
 pub const E_BUFFER: i32 = 103;
-/// The argument isn't UTF-8, or isn't in the form that was announced.
+/// Argument that isn't UTF-8, or not in the announced form.
 pub const E_ARGUMENT: i32 = 104;
-/// The plugin is at fault, and no better code fits.
+/// General fault of the plugin.
 pub const E_PLUGIN: i32 = 200;
-/// The plugin hit a bug of its own (a panic, an assertion) and caught it.
+/// Bug in the plugin (a panic, an assertion) that it caught.
 pub const E_INTERNAL: i32 = 201;
-/// The plugin couldn't get a thread, memory or a handle.
+/// No thread, memory or handle for the plugin.
 pub const E_RESOURCES: i32 = 202;
-/// The tool, the machine around it or the remote side is at fault, and no better code fits.
+/// General fault of the tool, the machine around it or the remote side.
 pub const E_TOOL: i32 = 300;
-/// `probe` only: the backend can't be used on this machine as it is now.
+/// Result of `probe` alone: the backend can't be used on this machine as it is now.
 pub const E_UNUSABLE: i32 = 301;
 
 /// Nothing is open.
 pub const STATE_CLOSED: u32 = 0;
-/// `open` was called, the code isn't there yet.
+/// `open` was called; there is no code yet.
 pub const STATE_OPENING: u32 = 1;
-/// The code is there; `attach` may come.
+/// There is a code; `attach` is allowed.
 pub const STATE_WAITING: u32 = 2;
 /// A socket is attached and being served.
 pub const STATE_ATTACHED: u32 = 3;
-/// `close` was called, things are being put away.
+/// `close` was called; resources are being released.
 pub const STATE_CLOSING: u32 = 4;
-/// It went wrong; `last_error` says how, `close` leads out of it.
+/// The session failed: `last_error` has the reason, and `close` leads out.
 pub const STATE_FAILED: u32 = 5;
 
 /// The backend takes keys and the pointer.
@@ -58,37 +58,37 @@ pub const CAP_OWN_TRANSPORT: u64 = 1 << 4;
 /// The backend needs the network itself.
 pub const CAP_NETWORK: u64 = 1 << 5;
 
-/// `permissions`: the customer allowed looking.
+/// Bit of `permissions`: the customer allowed view.
 pub const PERMISSION_VIEW: u32 = 1;
-/// `permissions`: the customer allowed control.
+/// Bit of `permissions`: the customer allowed control.
 pub const PERMISSION_CONTROL: u32 = 1 << 1;
 
-/// `log`: something failed.
+/// Level of `log`: something failed.
 pub const LOG_ERROR: u32 = 1;
-/// `log`: something is odd.
+/// Level of `log`: something is odd.
 pub const LOG_WARN: u32 = 2;
-/// `log`: something happened that support wants to know.
+/// Level of `log`: something happened that support wants to know.
 pub const LOG_INFO: u32 = 3;
-/// `log`: only for those who hunt a bug.
+/// Level of `log`: detail for debugging.
 pub const LOG_DEBUG: u32 = 4;
 
-/// Bytes that a host of version 1 has at the least.
+/// Smallest `struct_size` of a host of version 1.
 pub const BACKEND_HOST_SIZE_1: usize =
     std::mem::offset_of!(Host, extension) + size_of::<unsafe extern "C" fn()>();
 
-/// A buffer of the caller's for one text. Never grows.
+/// The caller's buffer for one text. This struct never grows.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Text {
-    /// Where to write, or null to ask for the length alone.
+    /// Destination, or null to ask for the length alone.
     pub data: *mut c_char,
-    /// Bytes at `data`, the closing NUL included.
+    /// Bytes at `data`, the final NUL included.
     pub capacity: u32,
-    /// Out: bytes of the whole text without its NUL, also when it didn't fit.
+    /// Result: bytes of the whole text without its NUL, also when it didn't fit.
     pub length: u32,
 }
 
-/// What the host offers to a plugin.
+/// The host's functions for a plugin.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)] // the header documents them
@@ -134,10 +134,10 @@ pub struct Instance {
     pub destroy: Option<unsafe extern "C" fn(this: *const Instance)>,
 }
 
-/// The name of [`Scope`].
+/// Name of the extension [`Scope`].
 pub const SCOPE: &CStr = c"etatuki.scope/1";
 
-/// The extension of the plugin's by that name: it can share one program alone.
+/// The plugin's extension for app sharing: it can show the windows of one app alone.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)] // the header documents them
@@ -148,7 +148,7 @@ pub struct Scope {
         Option<unsafe extern "C" fn(this: *const Instance, pids: *const u32, count: u32) -> i32>,
 }
 
-/// What the exported symbol is.
+/// Type of the exported symbol.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)] // the header documents them
@@ -164,7 +164,8 @@ pub struct Descriptor {
     pub create: Option<unsafe extern "C" fn(host: *const Host, out: *mut *const Instance) -> i32>,
 }
 
-// SAFETY: a descriptor is read-only for the whole life of its library, and points to read-only texts and code.
+// SAFETY: a descriptor is read-only for the whole life of its library, and points to read-only
+// texts and code.
 unsafe impl Sync for Descriptor {}
 // SAFETY: as above; nothing in it belongs to a thread.
 unsafe impl Send for Descriptor {}

@@ -1,5 +1,5 @@
-//! One instance at work: the thread that runs `open`, `close` and `permissions` in order, the thread that runs
-//! `attach`, and how all of it is joined. Knows no pointers; those are in `table`.
+//! One instance: the worker thread, which runs `open`, `close` and `permissions` in order, the
+//! thread that runs `attach`, and their end. Raw pointers are in `table` alone.
 
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::host::Shared;
 use crate::machine::Machine;
-use crate::panics::caught;
-use crate::{Backend, Failure, Fault, Host, Level, State, raw};
+use crate::panics::catch_panic;
+use crate::{Backend, Failure, Fault, Host, Level, Permissions, State, raw};
 
-/// What the worker is asked to do.
+/// Job for the worker.
 pub(crate) enum Job {
     Open(Zeroizing<String>),
     Close,
-    Permissions { view: bool, control: bool },
+    Permissions(Permissions),
     Quit,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Session<B> {
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A stream being served, and the handle by which it is cut off.
+/// A stream that is being served: a handle to shut it down, and its thread.
 struct Attachment {
     stream: OwnedFd,
     thread: JoinHandle<()>,
@@ -42,13 +42,13 @@ impl<B: Backend> Session<B> {
     /// As [`Shared::new`].
     pub(crate) unsafe fn new(host: *const raw::Host) -> Result<Self, i32> {
         let (jobs, queue) = channel();
-        // SAFETY: says the caller.
+        // SAFETY: the caller guarantees it.
         let shared = Arc::new(unsafe { Shared::new(host, jobs) }.ok_or(raw::E_ARGUMENT)?);
         Self::start(&shared, queue).inspect_err(|_| shared.forget_host())
     }
 
     fn start(shared: &Arc<Shared>, queue: Receiver<Job>) -> Result<Self, i32> {
-        let backend = caught(|| B::new(Host(Arc::clone(shared)))).map_err(|failure| {
+        let backend = catch_panic(|| B::new(Host(Arc::clone(shared)))).map_err(|failure| {
             shared.log(Level::Error, &failure.text);
             raw::E_INTERNAL
         })?;
@@ -71,7 +71,7 @@ impl<B: Backend> Session<B> {
     }
 
     pub(crate) fn open(&self, code: &str) -> i32 {
-        if !self.shared.step(Machine::open) {
+        if !self.shared.apply(Machine::open) {
             return raw::E_STATE;
         }
         self.shared
@@ -84,27 +84,27 @@ impl<B: Backend> Session<B> {
         raw::OK
     }
 
-    pub(crate) fn permissions(&self, view: bool, control: bool) -> i32 {
-        self.shared.queue(Job::Permissions { view, control });
+    pub(crate) fn permissions(&self, permissions: Permissions) -> i32 {
+        self.shared.queue(Job::Permissions(permissions));
         raw::OK
     }
 
-    /// Done at once, so that it holds for an `attach` that comes right after it.
-    pub(crate) fn limit(&self, pids: &[u32]) -> i32 {
+    /// Restricts at once, not on the worker, so that it holds for an `attach` right after it.
+    pub(crate) fn restrict_to_app(&self, pids: &[u32]) -> i32 {
         if self.shared.machine().state() != State::Waiting {
             return raw::E_STATE;
         }
-        match self.backend.limit(pids) {
+        match self.backend.restrict_to_app(pids) {
             Ok(()) => raw::OK,
             Err(failure) => {
                 let status = Fault::status(failure.fault);
-                self.shared.machine().note(failure);
+                self.shared.machine().record_failure(failure);
                 status
             }
         }
     }
 
-    /// Takes the socket over when it returns [`raw::OK`], and only then.
+    /// Attaches a socket; owns it when it returns [`raw::OK`], and only then.
     ///
     /// # Safety
     /// `handle` is an open file descriptor which becomes ours on success.
@@ -113,9 +113,10 @@ impl<B: Backend> Session<B> {
         let Ok(stream) = unsafe { BorrowedFd::borrow_raw(handle) }.try_clone_to_owned() else {
             return raw::E_RESOURCES;
         };
-        // Held from before the step: a close that comes in between must find the stream that it has to shut down.
+        // Locked before the transition: a close in between must find the stream that it has to shut
+        // down.
         let mut slot = lock(&self.attachment);
-        if !self.shared.step(Machine::attach) {
+        if !self.shared.apply(Machine::attach) {
             return raw::E_STATE;
         }
         if let Some(earlier) = slot.take() {
@@ -126,10 +127,10 @@ impl<B: Backend> Session<B> {
         let serve = move || {
             // SAFETY: the thread runs, so `attach` returns OK, so the descriptor is ours.
             let stream = unsafe { UnixStream::from_raw_fd(handle) };
-            let outcome = caught(|| backend.attach(stream)).and_then(|done| done);
-            match outcome {
-                Ok(()) => shared.step(Machine::detached),
-                Err(failure) => shared.step(|machine| machine.failed(failure)),
+            let result = catch_panic(|| backend.attach(stream)).flatten();
+            match result {
+                Ok(()) => shared.apply(Machine::detached),
+                Err(failure) => shared.apply(|machine| machine.failed(failure)),
             };
         };
         match Builder::new().name("backend-attach".into()).spawn(serve) {
@@ -139,8 +140,8 @@ impl<B: Backend> Session<B> {
             }
             Err(error) => {
                 drop(slot);
-                self.shared.step(Machine::detached);
-                self.shared.machine().note(Failure::ours(
+                self.shared.apply(Machine::detached);
+                self.shared.machine().record_failure(Failure::ours(
                     "plugin-failed",
                     format!("no thread: {error}"),
                 ));
@@ -149,19 +150,19 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    /// Closes what is open and joins every thread; no call to the host is made after it.
+    /// Closes the session, and joins every thread. No call of the host follows.
     pub(crate) fn destroy(self) {
         self.shared.begin_close();
         self.shared.queue(Job::Quit);
         if let Some(worker) = lock(&self.worker).take() {
             let _ = worker.join();
         }
-        cut_off(&self.attachment);
+        end_stream(&self.attachment);
         let Self {
             shared, backend, ..
         } = self;
-        // The backend's own drop may still report; it goes before the host is forgotten.
-        if let Err(failure) = caught(move || drop(backend)) {
+        // Before the host is forgotten, since the backend's own drop may still report.
+        if let Err(failure) = catch_panic(move || drop(backend)) {
             shared.log(Level::Error, &failure.text);
         }
         shared.forget_host();
@@ -193,38 +194,39 @@ impl<B: Backend> Worker<B> {
             match job {
                 Job::Open(code) => self.open(&code),
                 Job::Close => self.close(),
-                Job::Permissions { view, control } => self.permissions(view, control),
+                Job::Permissions(permissions) => self.permissions(permissions),
                 Job::Quit => break,
             }
         }
     }
 
     fn open(&self, code: &str) {
-        let outcome = caught(|| self.backend.open(code)).and_then(|done| done);
-        if let Err(failure) = outcome {
-            self.shared.step(|machine| machine.failed(failure));
+        let result = catch_panic(|| self.backend.open(code)).flatten();
+        if let Err(failure) = result {
+            self.shared.apply(|machine| machine.failed(failure));
         }
     }
 
-    /// First the stream, so that whoever reads it wakes up and a backend's `close` needs to wait for nobody.
+    /// Closes the session. The stream is shut down first, so that its reader wakes up and a
+    /// backend's `close` waits for nobody.
     fn close(&self) {
         shut_down(&self.attachment);
-        if let Err(failure) = caught(|| self.backend.close()) {
+        if let Err(failure) = catch_panic(|| self.backend.close()) {
             self.shared.log(Level::Error, &failure.text);
-            self.shared.machine().note(failure);
+            self.shared.machine().record_failure(failure);
         }
-        cut_off(&self.attachment);
-        self.shared.step(Machine::closed);
+        end_stream(&self.attachment);
+        self.shared.apply(Machine::closed);
     }
 
-    fn permissions(&self, view: bool, control: bool) {
-        if let Err(failure) = caught(|| self.backend.permissions(view, control)) {
-            self.shared.step(|machine| machine.failed(failure));
+    fn permissions(&self, permissions: Permissions) {
+        if let Err(failure) = catch_panic(|| self.backend.permissions(permissions)) {
+            self.shared.apply(|machine| machine.failed(failure));
         }
     }
 }
 
-/// Ends the stream for both sides; its owner sees the end and leaves.
+/// Shuts the stream down for both sides; its owner sees the end and returns.
 fn shut_down(attachment: &Mutex<Option<Attachment>>) {
     if let Some(attachment) = &*lock(attachment) {
         let stream = attachment.stream.try_clone().map(UnixStream::from);
@@ -232,7 +234,8 @@ fn shut_down(attachment: &Mutex<Option<Attachment>>) {
     }
 }
 
-fn cut_off(attachment: &Mutex<Option<Attachment>>) {
+/// Shuts the stream down, and joins its thread.
+fn end_stream(attachment: &Mutex<Option<Attachment>>) {
     shut_down(attachment);
     join(attachment);
 }

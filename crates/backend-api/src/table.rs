@@ -1,16 +1,17 @@
-//! The functions that C calls: every one checks its pointers, catches panics, and hands over to `Session`.
+//! The functions that C calls: each checks its pointers, catches panics, and calls the `Session`.
 
 use std::ffi::{c_char, c_void};
 
 use crate::host::c_text;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 use crate::raw::{self, Instance, Text};
 use crate::session::Session;
-use crate::{Backend, Failure, Fault, State, text};
+use crate::{Backend, Failure, Fault, Permissions, State, text};
 
-/// An instance as C holds it: the table comes first, so a pointer to the one is a pointer to the other.
+/// An instance as C holds it. The table comes first, so a pointer to it is also a pointer to the
+/// whole.
 #[repr(C)]
-struct Shell<B> {
+struct ExportedInstance<B> {
     table: Instance,
     session: Session<B>,
 }
@@ -19,7 +20,7 @@ pub(crate) unsafe extern "C" fn create<B: Backend>(
     host: *const raw::Host,
     out: *mut *const Instance,
 ) -> i32 {
-    guarded(|| {
+    no_panic(|| {
         if out.is_null() {
             return raw::E_NULL;
         }
@@ -31,12 +32,13 @@ pub(crate) unsafe extern "C" fn create<B: Backend>(
         // SAFETY: the header wants the host valid until `destroy`.
         match unsafe { Session::<B>::new(host) } {
             Ok(session) => {
-                let shell = Box::into_raw(Box::new(Shell {
+                let instance = Box::into_raw(Box::new(ExportedInstance {
                     table: table::<B>(),
                     session,
                 }));
-                // SAFETY: as above. The pointer to the whole shell is kept, so that `destroy` can free it.
-                unsafe { out.write(shell.cast_const().cast::<Instance>()) };
+                // SAFETY: as above. The pointer to the whole is kept, so that `destroy` can free
+                // it.
+                unsafe { out.write(instance.cast_const().cast::<Instance>()) };
                 raw::OK
             }
             Err(status) => status,
@@ -67,7 +69,7 @@ unsafe extern "C" fn probe<B: Backend>(
     tool: *mut Text,
     version: *mut Text,
 ) -> i32 {
-    with::<B>(this, |session| {
+    with_session::<B>(this, |session| {
         if session.shared().machine().state() != State::Closed {
             return raw::E_STATE;
         }
@@ -77,7 +79,7 @@ unsafe extern "C" fn probe<B: Backend>(
                 let status =
                     unsafe { text::write(tool, found.tool.as_deref().unwrap_or_default()) };
                 // SAFETY: as above.
-                worse(status, unsafe {
+                first_error(status, unsafe {
                     text::write(version, found.version.as_deref().unwrap_or_default())
                 })
             }
@@ -85,7 +87,7 @@ unsafe extern "C" fn probe<B: Backend>(
                 session
                     .shared()
                     .machine()
-                    .note(Failure::tool(unusable.name, unusable.text));
+                    .record_failure(Failure::tool(unusable.name, unusable.text));
                 raw::E_UNUSABLE
             }
         }
@@ -94,19 +96,19 @@ unsafe extern "C" fn probe<B: Backend>(
 
 unsafe extern "C" fn open<B: Backend>(this: *const Instance, code: *const c_char) -> i32 {
     // SAFETY: null or a C string that lives through the call.
-    with::<B>(this, |session| match unsafe { c_text(code) } {
+    with_session::<B>(this, |session| match unsafe { c_text(code) } {
         Ok(code) => session.open(code),
         Err(status) => status,
     })
 }
 
 unsafe extern "C" fn close<B: Backend>(this: *const Instance) -> i32 {
-    with::<B>(this, Session::close)
+    with_session::<B>(this, Session::close)
 }
 
 unsafe extern "C" fn state<B: Backend>(this: *const Instance) -> u32 {
     let mut state = raw::STATE_FAILED;
-    with::<B>(this, |session| {
+    with_session::<B>(this, |session| {
         state = session.shared().machine().state().to_raw();
         raw::OK
     });
@@ -114,7 +116,7 @@ unsafe extern "C" fn state<B: Backend>(this: *const Instance) -> u32 {
 }
 
 unsafe extern "C" fn session_code<B: Backend>(this: *const Instance, code: *mut Text) -> i32 {
-    with::<B>(this, |session| match session.shared().machine().code() {
+    with_session::<B>(this, |session| match session.shared().machine().code() {
         // SAFETY: the header's terms.
         Some(current) => unsafe { text::write(code, current) },
         None => raw::E_STATE,
@@ -125,9 +127,9 @@ unsafe extern "C" fn last_error<B: Backend>(
     this: *const Instance,
     status: *mut i32,
     name: *mut Text,
-    words: *mut Text,
+    message: *mut Text,
 ) -> i32 {
-    with::<B>(this, |session| {
+    with_session::<B>(this, |session| {
         let machine = session.shared().machine();
         let failure = machine.failure();
         if !status.is_null() {
@@ -138,14 +140,14 @@ unsafe extern "C" fn last_error<B: Backend>(
         // SAFETY: the header's terms.
         let written = unsafe { text::write(name, failure.map_or("", |failure| failure.name)) };
         // SAFETY: the header's terms.
-        worse(written, unsafe {
-            text::write(words, failure.map_or("", |failure| &failure.text))
+        first_error(written, unsafe {
+            text::write(message, failure.map_or("", |failure| &failure.text))
         })
     })
 }
 
 unsafe extern "C" fn attach<B: Backend>(this: *const Instance, handle: isize) -> i32 {
-    with::<B>(this, |session| match i32::try_from(handle) {
+    with_session::<B>(this, |session| match i32::try_from(handle) {
         // SAFETY: the header's terms: an open socket, ours when OK is returned.
         Ok(descriptor) if descriptor >= 0 => unsafe { session.attach(descriptor) },
         _ => raw::E_ARGUMENT,
@@ -153,9 +155,8 @@ unsafe extern "C" fn attach<B: Backend>(this: *const Instance, handle: isize) ->
 }
 
 unsafe extern "C" fn permissions<B: Backend>(this: *const Instance, permissions: u32) -> i32 {
-    with::<B>(this, |session| {
-        let has = |bit| permissions & bit != 0;
-        session.permissions(has(raw::PERMISSION_VIEW), has(raw::PERMISSION_CONTROL))
+    with_session::<B>(this, |session| {
+        session.permissions(Permissions::from_bits(permissions))
     })
 }
 
@@ -165,25 +166,30 @@ unsafe extern "C" fn extension<B: Backend>(
 ) -> *const c_void {
     // SAFETY: null or a C string that lives through the call.
     let is_scope = unsafe { c_text(name) }.is_ok_and(|name| raw::SCOPE.to_str() == Ok(name));
-    if is_scope && B::LIMITS {
+    if is_scope && B::SUPPORTS_APP_SHARING {
         return std::ptr::from_ref(Extensions::<B>::SCOPE).cast();
     }
     std::ptr::null()
 }
 
-/// The tables of a backend's extensions, which live as long as the library.
+/// Tables of a backend's extensions, as data that lives as long as the library.
 struct Extensions<B>(std::marker::PhantomData<B>);
 
 impl<B: Backend> Extensions<B> {
     const SCOPE: &'static raw::Scope = &raw::Scope {
         struct_size: size_of::<raw::Scope>() as u32,
         reserved: 0,
-        limit: Some(limit::<B>),
+        limit: Some(restrict_to_app::<B>),
     };
 }
 
-unsafe extern "C" fn limit<B: Backend>(this: *const Instance, pids: *const u32, count: u32) -> i32 {
-    with::<B>(this, |session| {
+/// Implements `etatuki_scope.limit`.
+unsafe extern "C" fn restrict_to_app<B: Backend>(
+    this: *const Instance,
+    pids: *const u32,
+    count: u32,
+) -> i32 {
+    with_session::<B>(this, |session| {
         if pids.is_null() {
             return raw::E_NULL;
         }
@@ -192,7 +198,7 @@ unsafe extern "C" fn limit<B: Backend>(this: *const Instance, pids: *const u32, 
         }
         // SAFETY: not null, and by the header's terms that many, through the call.
         let pids = unsafe { std::slice::from_raw_parts(pids, count as usize) };
-        session.limit(pids)
+        session.restrict_to_app(pids)
     })
 }
 
@@ -200,32 +206,34 @@ unsafe extern "C" fn destroy<B: Backend>(this: *const Instance) {
     if this.is_null() {
         return;
     }
-    guarded(|| {
-        // SAFETY: it came from `create`, and the header forbids any call during and after `destroy`.
-        let shell = unsafe { Box::from_raw(this.cast_mut().cast::<Shell<B>>()) };
-        shell.session.destroy();
+    no_panic(|| {
+        // SAFETY: it came from `create`, and the header forbids any call during and after
+        // `destroy`.
+        let instance = unsafe { Box::from_raw(this.cast_mut().cast::<ExportedInstance<B>>()) };
+        instance.session.destroy();
         raw::OK
     });
 }
 
 /// Runs `call` on the session behind `this`.
-fn with<B: Backend>(this: *const Instance, call: impl FnOnce(&Session<B>) -> i32) -> i32 {
+fn with_session<B: Backend>(this: *const Instance, call: impl FnOnce(&Session<B>) -> i32) -> i32 {
     if this.is_null() {
         return raw::E_NULL;
     }
     // SAFETY: not null, so by the header's terms it is what `create` gave, not yet destroyed.
-    let shell = unsafe { &*this.cast::<Shell<B>>() };
-    caught(|| call(&shell.session)).unwrap_or_else(|failure| {
-        shell.session.shared().machine().note(failure);
+    let instance = unsafe { &*this.cast::<ExportedInstance<B>>() };
+    catch_panic(|| call(&instance.session)).unwrap_or_else(|failure| {
+        instance.session.shared().machine().record_failure(failure);
         raw::E_INTERNAL
     })
 }
 
-fn guarded(call: impl FnOnce() -> i32) -> i32 {
-    caught(call).unwrap_or(raw::E_INTERNAL)
+/// Runs `call`; a panic becomes [`raw::E_INTERNAL`].
+fn no_panic(call: impl FnOnce() -> i32) -> i32 {
+    catch_panic(call).unwrap_or(raw::E_INTERNAL)
 }
 
-/// The first status that isn't OK.
-fn worse(first: i32, second: i32) -> i32 {
+/// Returns the first status that isn't OK.
+fn first_error(first: i32, second: i32) -> i32 {
     if first == raw::OK { second } else { first }
 }

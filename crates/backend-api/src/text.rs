@@ -1,4 +1,4 @@
-//! Texts across the interface: always into the caller's buffer, never handed over.
+//! Texts across the C interface: written into the caller's buffer, never handed over.
 
 use std::ffi::c_char;
 
@@ -6,16 +6,17 @@ use zeroize::Zeroizing;
 
 use crate::raw::{self, Text};
 
-/// The longest text that [`read`] takes, in bytes.
-pub const MAX: usize = 65_535;
+/// Longest text that [`read`] accepts, in bytes.
+pub const MAX_BYTES: usize = 65_535;
 
-/// Writes `text` into the caller's buffer as the header says: with a NUL, whole or not at all, and its length in any
-/// case. Returns the status to return. Text from the first NUL on is left out.
+/// Writes `text` into the caller's buffer as the header demands: with a NUL, whole or not at all,
+/// and its length in any case. Returns the status to return. Text from the first NUL on is left
+/// out.
 ///
 /// # Safety
 /// `out` is null, or points to a [`Text`] whose `data` is null or has `capacity` writable bytes.
 pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
-    // SAFETY: null or valid, says the caller.
+    // SAFETY: null or valid, as the caller guarantees.
     let Some(out) = (unsafe { out.as_mut() }) else {
         return raw::E_NULL;
     };
@@ -38,7 +39,8 @@ pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
         }
         return raw::E_BUFFER;
     }
-    // SAFETY: `capacity` > `length`, so text and NUL fit; the buffer is the caller's and can't overlap ours.
+    // SAFETY: `capacity` > `length`, so text and NUL fit; the buffer is the caller's and can't
+    // overlap ours.
     unsafe {
         out.data
             .copy_from_nonoverlapping(bytes.as_ptr().cast::<c_char>(), bytes.len());
@@ -47,22 +49,30 @@ pub unsafe fn write(out: *mut Text, text: &str) -> i32 {
     raw::OK
 }
 
-/// Reads a text from the other side by calling `fill` with a buffer, and once more with a larger one if it asks for
-/// that. Err is the status, or [`raw::E_ARGUMENT`] when what came isn't UTF-8 or is longer than [`MAX`].
+/// Reads a text from the other side: calls `fill` with a buffer, and again with a larger one if it
+/// asks for that.
+///
+/// # Errors
+/// The status of `fill`, or [`raw::E_ARGUMENT`] when the text isn't UTF-8 or is longer than
+/// [`MAX_BYTES`].
 pub fn read(mut fill: impl FnMut(*mut Text) -> i32) -> Result<Zeroizing<String>, i32> {
     read_several(|[text]| fill(text)).map(|[text]| text)
 }
 
-/// As [`read`], for functions that give several texts at once.
+/// Reads several texts of one call of `fill`, as [`read`] does for one.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_several<const N: usize>(
     mut fill: impl FnMut([*mut Text; N]) -> i32,
 ) -> Result<[Zeroizing<String>; N], i32> {
     let mut capacities = [256; N];
-    // A text may grow between two calls, and a callee may name one need at a time; whoever goes on is cheating.
+    // A text may grow between two calls, and a callee may name one need at a time; more calls than
+    // this are refused.
     for _ in 0..N + 3 {
         let mut buffers = capacities.map(|capacity| Zeroizing::new(vec![0u8; capacity]));
-        let mut texts = std::array::from_fn(|at| {
-            let buffer = &mut buffers[at];
+        let mut texts = std::array::from_fn(|index| {
+            let buffer = &mut buffers[index];
             Text {
                 data: buffer.as_mut_ptr().cast::<c_char>(),
                 capacity: buffer.len() as u32,
@@ -72,7 +82,7 @@ pub fn read_several<const N: usize>(
         let status = fill(texts.each_mut().map(std::ptr::from_mut));
         let lengths = texts.map(|text| text.length as usize);
         match status {
-            raw::OK => return utf8(buffers, lengths),
+            raw::OK => return decode_utf8(buffers, lengths),
             raw::E_BUFFER => grow(&mut capacities, lengths)?,
             other => return Err(other),
         }
@@ -80,7 +90,7 @@ pub fn read_several<const N: usize>(
     Err(raw::E_ARGUMENT)
 }
 
-fn utf8<const N: usize>(
+fn decode_utf8<const N: usize>(
     buffers: [Zeroizing<Vec<u8>>; N],
     lengths: [usize; N],
 ) -> Result<[Zeroizing<String>; N], i32> {
@@ -95,11 +105,11 @@ fn utf8<const N: usize>(
     Ok(texts)
 }
 
-/// Makes room where it was missing; an error when there was enough everywhere, or when it is asking for too much.
+/// Enlarges the capacities that were too small. It fails when none was, or when a text is too long.
 fn grow(capacities: &mut [usize], lengths: impl IntoIterator<Item = usize>) -> Result<(), i32> {
     let mut grown = false;
     for (capacity, length) in capacities.iter_mut().zip(lengths) {
-        if length > MAX {
+        if length > MAX_BYTES {
             return Err(raw::E_ARGUMENT);
         }
         if length >= *capacity {
@@ -115,16 +125,16 @@ mod tests {
     use super::*;
 
     fn check(text: &str, capacity: usize, expected: (i32, u32, &[u8])) {
-        let mut room = vec![b'#'; capacity];
+        let mut buffer = vec![b'#'; capacity];
         let mut out = Text {
-            data: room.as_mut_ptr().cast(),
+            data: buffer.as_mut_ptr().cast(),
             capacity: capacity as u32,
             length: 9,
         };
         // SAFETY: the buffer has `capacity` bytes.
         let status = unsafe { write(&raw mut out, text) };
         assert_eq!(
-            (status, out.length, room.as_slice()),
+            (status, out.length, buffer.as_slice()),
             expected,
             "{text:?} into {capacity}"
         );

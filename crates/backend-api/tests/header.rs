@@ -1,5 +1,6 @@
-//! The C header and its mirror in Rust say the same, and the header is plain C99 and C++11.
-//! A C program prints what gcc makes of the header; Rust says what it makes of `raw`.
+//! Equality of the C header and its mirror in Rust; the header is plain C99 and C++11. A C program
+//! prints the header's numbers as gcc computes them, and the test compares them with those of
+//! `raw`.
 
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use etatuki_backend_api::raw;
 
-/// One fact about the interface: what to write in C to get it, and Rust's number for it.
+/// A number of the interface: its expression in C, and its value in Rust.
 struct Fact {
     c: String,
     rust: i64,

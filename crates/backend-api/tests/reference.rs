@@ -1,5 +1,5 @@
-//! `docs/plugin-reference.md` is made from the header, so that the two can't disagree. After a change of the header:
-//! `UPDATE=1 cargo test -p etatuki-backend-api --test reference`.
+//! Generates `docs/plugin-reference.md` from the header, so that the two can't disagree. After a
+//! change of the header, run `UPDATE=1 cargo test -p etatuki-backend-api --test reference`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +26,7 @@ fn the_reference_is_the_headers() {
     );
 }
 
-/// The header as a page: its sections, and each declaration with the words above it.
+/// Returns the header as a page: its sections, and each declaration with the comment above it.
 fn reference(header: &str) -> String {
     let mut page = String::from(
         "# The plugin interface, item by item\n\n\
@@ -65,7 +65,7 @@ fn reference(header: &str) -> String {
     page
 }
 
-/// `/* ---- status codes ------- */`
+/// Returns the title of a section line such as `/* ---- status codes ------- */`.
 fn section(line: &str) -> Option<&str> {
     let line = line.strip_prefix("/* ---- ")?;
     Some(
@@ -80,7 +80,7 @@ fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with("/*")
 }
 
-/// What a compiler needs and a reader doesn't.
+/// Returns whether a line is for the compiler alone.
 fn is_scaffold(line: &str) -> bool {
     let scaffold = [
         "#if",

@@ -1,5 +1,5 @@
-//! The SDK's functions, called through the C interface as a host would, in this process.
-//! What needs a process of its own (hangs, crashes) is tested in `plugin-host`.
+//! The SDK, called through the C interface as a host would, in this process. Hangs and crashes,
+//! which need a process of their own, are tested in `plugin-host`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,11 +13,11 @@ use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Fault, Host, Level, Probe, State,
-    Unusable, raw, text,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Fault, Host, Level, Permissions, Probe,
+    State, Unusable, raw, text,
 };
 
-/// A backend whose behaviour the options choose.
+/// A backend whose options choose its behaviour.
 struct Test {
     host: Host,
 }
@@ -30,7 +30,7 @@ impl Backend for Test {
         name: "Täst",
         vendor: "Us",
         version: "1.0.0",
-        code_form: CodeForm::Remoteus,
+        code_form: CodeForm::SingleCode,
         capabilities: Capabilities::RESIZE,
     };
 
@@ -91,7 +91,8 @@ impl Backend for Test {
         Ok(())
     }
 
-    fn permissions(&self, view: bool, control: bool) {
+    fn permissions(&self, permissions: Permissions) {
+        let Permissions { view, control } = permissions;
         self.host.log(Level::Debug, &format!("{view} {control}"));
     }
 }
@@ -104,7 +105,7 @@ impl Drop for Test {
 
 etatuki_backend_api::export_backend!(Test);
 
-/// A host as C would write it.
+/// A host as a C program would have it.
 struct TestHost {
     table: Box<raw::Host>,
     options: CString,
@@ -155,7 +156,8 @@ unsafe impl Sync for Instance {}
 
 macro_rules! call {
     ($instance:expr, $function:ident $(, $argument:expr)*) => {
-        // SAFETY: the table is complete, the instance is alive, and the arguments are what the header asks for.
+        // SAFETY: the table is complete, the instance is alive, and the arguments are what the
+        // header asks for.
         unsafe { ((*$instance.raw).$function.unwrap())($instance.raw $(, $argument)*) }
     };
 }
@@ -322,7 +324,7 @@ fn a_backend_may_end_by_itself() {
     assert_eq!(instance.error().0, None);
 }
 
-/// Every one of these ends in `failed`, with this fault, name and words.
+/// Checks that this ends in `failed`, with this fault, name and text.
 fn check_failure(options: &str, provoke: impl Fn(&Instance), expected: (Fault, &str, &str)) {
     let instance = Instance::start(options);
     assert_eq!(instance.open(), raw::OK);

@@ -1,4 +1,4 @@
-//! What can go wrong with a plugin and the child that holds it, with the one at fault in the name.
+//! Errors of a plugin and of the child that holds it; each names who is at fault.
 
 use std::path::PathBuf;
 
@@ -6,12 +6,12 @@ use etatuki_backend_api::Fault;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Origin;
+use crate::plugin_spec::Origin;
 
 /// A failure as the plugin reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureReport {
-    /// Who is at fault, says the plugin.
+    /// Who is at fault, by the plugin's own account.
     pub fault: Fault,
     /// Stable name, such as `tool-died`; never empty.
     pub name: String,
@@ -25,7 +25,7 @@ impl std::fmt::Display for FailureReport {
     }
 }
 
-/// Why a plugin couldn't be loaded or called.
+/// Reason why a plugin couldn't be loaded or called.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// Our own child process couldn't be started.
@@ -34,31 +34,31 @@ pub enum HostError {
     /// There is no such file.
     #[error("there is no plugin at {}", .0.display())]
     Missing(PathBuf),
-    /// The file may not be loaded: where it lies, who can write it, what it hashes to.
+    /// The file may not be loaded: where it lies, who can write it, or what it hashes to.
     #[error("the plugin was refused: {0}")]
     Refused(String),
     /// The library isn't a plugin of this major version of the interface.
-    #[error("the library is not a plugin for interface version {wanted}{}", but_for(.found))]
+    #[error("the library is not a plugin for interface version {wanted}{}", built_for(.found))]
     WrongMajor {
-        /// The major that it was built for, if it is a plugin at all.
+        /// The plugin's major version, if it is a plugin at all.
         found: Option<u32>,
-        /// Ours.
+        /// Our major version.
         wanted: u32,
     },
-    /// The plugin's own version isn't one of those that the registry wants.
+    /// The plugin's own version isn't one of those that the registry accepts.
     #[error("the plugin has version {found}, wanted is {wanted}")]
     WrongVersion {
-        /// What the descriptor says.
+        /// The descriptor's version.
         found: Version,
-        /// What the registry says.
+        /// The registry's requirement.
         wanted: VersionReq,
     },
     /// The library is another plugin than the registry says.
     #[error("the library says that it is {found:?}, not {wanted:?}")]
     WrongId {
-        /// What the descriptor says.
+        /// The descriptor's id.
         found: String,
-        /// What the registry says.
+        /// The registry's id.
         wanted: String,
     },
     /// The library can't be loaded, or breaks the contract right away.
@@ -76,31 +76,31 @@ pub enum HostError {
     /// The plugin refused a call.
     #[error("the plugin failed: {0}")]
     Plugin(FailureReport),
-    /// The child said something that isn't in the protocol.
+    /// The child sent something that isn't in the protocol.
     #[error("the plugin host broke the protocol: {0}")]
     Protocol(String),
-    /// One of these that is mended in the registry.
-    #[error("{at}: {error}; {todo}")]
+    /// Another error, whose remedy is in the registry.
+    #[error("{place}: {error}; {remedy}")]
     InRegistry {
-        /// Where; of [`Origin`].
-        at: String,
-        /// What is wrong.
+        /// Place in the registry, from [`Origin`].
+        place: String,
+        /// The error.
         error: Box<HostError>,
-        /// What to do.
-        todo: &'static str,
+        /// Remedy.
+        remedy: &'static str,
     },
 }
 
-fn but_for(major: &Option<u32>) -> String {
+fn built_for(major: &Option<u32>) -> String {
     major
         .map(|major| format!(", but for {major}"))
         .unwrap_or_default()
 }
 
 impl HostError {
-    /// The same with its place in the registry, if that can mend it.
-    pub(crate) fn in_registry(self, origin: &Origin) -> Self {
-        let (at, todo) = match &self {
+    /// Adds the place in the registry, if the remedy is there.
+    pub(crate) fn with_registry_place(self, origin: &Origin) -> Self {
+        let (place, remedy) = match &self {
             HostError::Missing(_) => (&origin.plugin, "put it there, or correct its name"),
             HostError::WrongVersion { .. } => (
                 &origin.version,
@@ -108,17 +108,17 @@ impl HostError {
             ),
             _ => return self,
         };
-        if at.is_empty() {
+        if place.is_empty() {
             return self;
         }
         HostError::InRegistry {
-            at: at.clone(),
+            place: place.clone(),
             error: Box::new(self),
-            todo,
+            remedy,
         }
     }
 
-    /// The stable name of the failure, as the customer's texts know it.
+    /// Returns the failure's stable name, by which the customer's text is chosen.
     pub fn name(&self) -> &str {
         match self {
             HostError::Missing(_) => "plugin-missing",
@@ -133,18 +133,18 @@ impl HostError {
     }
 }
 
-pub(crate) fn fault_from_text(text: &str) -> Fault {
-    match text {
-        "caller" => Fault::Caller,
-        "tool" => Fault::Tool,
-        _ => Fault::Ours,
-    }
+/// Returns the fault of this name; an unknown name is the plugin's own fault.
+pub(crate) fn fault_from_name(name: &str) -> Fault {
+    [Fault::Caller, Fault::Tool]
+        .into_iter()
+        .find(|fault| fault.as_str() == name)
+        .unwrap_or(Fault::Ours)
 }
 
-/// What the child answers when it doesn't load: the wire's form of the variants of [`HostError`] that it decides.
+/// Error of a call on the wire: the variants of [`HostError`] that the child decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
-pub(crate) enum Refusal {
+pub(crate) enum CallError {
     Missing {
         path: PathBuf,
     },
@@ -173,21 +173,41 @@ pub(crate) enum Refusal {
     },
 }
 
-impl From<Refusal> for HostError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Missing { path } => HostError::Missing(path),
-            Refusal::Refused { text } => HostError::Refused(text),
-            Refusal::WrongMajor { found, wanted } => HostError::WrongMajor { found, wanted },
-            Refusal::WrongVersion { found, wanted } => HostError::WrongVersion { found, wanted },
-            Refusal::WrongId { found, wanted } => HostError::WrongId { found, wanted },
-            Refusal::Load { text } => HostError::Load(text),
-            Refusal::Plugin {
+impl CallError {
+    pub(crate) fn load(text: impl Into<String>) -> Self {
+        Self::Load { text: text.into() }
+    }
+
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused { text: text.into() }
+    }
+}
+
+impl From<FailureReport> for CallError {
+    fn from(report: FailureReport) -> Self {
+        Self::Plugin {
+            fault: report.fault.as_str().to_owned(),
+            failure: report.name,
+            text: report.text,
+        }
+    }
+}
+
+impl From<CallError> for HostError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Missing { path } => HostError::Missing(path),
+            CallError::Refused { text } => HostError::Refused(text),
+            CallError::WrongMajor { found, wanted } => HostError::WrongMajor { found, wanted },
+            CallError::WrongVersion { found, wanted } => HostError::WrongVersion { found, wanted },
+            CallError::WrongId { found, wanted } => HostError::WrongId { found, wanted },
+            CallError::Load { text } => HostError::Load(text),
+            CallError::Plugin {
                 fault,
                 failure,
                 text,
             } => HostError::Plugin(FailureReport {
-                fault: fault_from_text(&fault),
+                fault: fault_from_name(&fault),
                 name: failure,
                 text,
             }),

@@ -1,4 +1,4 @@
-//! What reads what foreign code says, for the fuzz targets.
+//! Entry points of the fuzz targets: parsers of what foreign code sends.
 
 use std::ffi::c_char;
 
@@ -6,20 +6,21 @@ use etatuki_backend_api::raw;
 
 use crate::child::describe;
 use crate::error::FailureReport;
-use crate::lines::{MAX_LOG, Messages, Printed};
-use crate::wire::{FromChild, MAX_LINE, Request};
+use crate::line_decoder::LineDecoder;
+use crate::log_lines::{LogLines, MAX_LOG_LINE};
+use crate::wire::{ChildMessage, MAX_LINE_BYTES, Request};
 
-/// Lines in both directions, however they are cut; and text that is printed.
+/// Parses lines of both directions, split anywhere, and printed text.
 pub fn lines(pieces: &[&[u8]]) {
-    let mut messages = Messages::default();
-    let mut printed = Printed::default();
-    let logged = |line: String| assert!(line.chars().count() <= MAX_LOG && !line.is_empty());
+    let mut decoder = LineDecoder::default();
+    let mut log_lines = LogLines::default();
+    let check = |line: String| assert!(line.chars().count() <= MAX_LOG_LINE && !line.is_empty());
     for piece in pieces {
-        printed.push(piece, logged);
-        messages.push(piece);
-        while let Ok(Some(line)) = messages.next() {
-            assert!(line.len() < MAX_LINE && !line.contains(&b'\n'));
-            if let Ok(FromChild::Changed {
+        log_lines.push(piece, check);
+        decoder.push(piece);
+        while let Ok(Some(line)) = decoder.next() {
+            assert!(line.len() < MAX_LINE_BYTES && !line.contains(&b'\n'));
+            if let Ok(ChildMessage::Changed {
                 failure: Some(failure),
                 ..
             }) = serde_json::from_slice(&line)
@@ -29,10 +30,10 @@ pub fn lines(pieces: &[&[u8]]) {
             let _ = serde_json::from_slice::<Request>(&line);
         }
     }
-    printed.flush(logged);
+    log_lines.flush(check);
 }
 
-/// A descriptor with these texts.
+/// Reads a descriptor with these texts.
 pub fn descriptor(texts: [&[u8]; 5], capabilities: u64) {
     let texts = texts.map(|text| [text, &[0]].concat());
     let [id, name, vendor, version, code_form] =

@@ -1,53 +1,59 @@
-//! The protocol between parent and child: what a line of JSON may be. `docs/plugin-host.md` is the same in words.
-//! Only shapes here; bytes are in `lines`, and who says what when is in `parent` and `child`.
+//! Messages between parent and child, one JSON object a line, as described in `docs/plugin-host.md`. Here
+//! are their shapes alone; bytes are in `line_decoder`, and the order of messages in `parent` and `child`.
 
-use etatuki_backend_api::{Fault, State};
+use std::time::Duration;
+
+use etatuki_backend_api::State;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::{FailureReport, Refusal};
-use crate::spec::PluginSpec;
+use crate::error::{CallError, FailureReport, fault_from_name};
+use crate::plugin_spec::PluginSpec;
 
-/// Version of the protocol; both sides are the same executable, so any other number is an error.
-pub(crate) const PROTOCOL: u32 = 1;
-/// The descriptor on which the child gets its socket for handles.
+/// Version of the protocol. Both sides are one executable, so any other number is an error.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+/// Descriptor on which the child gets its socket for handles.
 pub(crate) const SOCKET_FD: i32 = 3;
-/// The longest line in either direction, its end included.
-pub(crate) const MAX_LINE: usize = 256 * 1024;
+/// Longest line in either direction, its end included.
+pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024;
+/// Time-out of a call. The child's watchdog applies it to each call into the plugin, and the parent to each
+/// request, in case that the child itself stands still.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Parent to child.
+/// Message from parent to child.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// Counts up from 1.
+    /// Number of the request, from 1 on.
     pub(crate) id: u64,
     #[serde(flatten)]
     pub(crate) call: Call,
 }
 
-/// What the child is asked to do.
+/// Call that the child is asked to make.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub(crate) enum Call {
-    /// Load the plugin and make its instance; once, and before anything else.
+    /// Loads the plugin and makes its instance; once, before any other call.
     Load { plugin: Box<PluginSpec> },
-    /// Is it usable?
+    /// Asks whether the backend can be used on this machine.
     Probe,
-    /// Open with this code.
+    /// Opens a session with this code.
     Open { code: Zeroizing<String> },
-    /// Close.
+    /// Closes the session.
     Close,
-    /// Attach the socket that was sent over [`SOCKET_FD`] with the request's id.
+    /// Attaches the socket that was sent over [`SOCKET_FD`] with the request's id.
     Attach,
-    /// What the customer allows.
+    /// Sets what the customer allows.
     Permissions { view: bool, control: bool },
-    /// Show the windows of these processes alone, on streams attached from now on.
-    Limit { pids: Vec<u32> },
-    /// Destroy the instance; nothing comes after it.
+    /// Restricts streams attached from now on to the windows of these processes.
+    #[serde(rename = "limit")]
+    RestrictToApp { pids: Vec<u32> },
+    /// Destroys the instance; the last call.
     Shutdown,
 }
 
 impl Call {
-    /// The call's name in messages.
+    /// Returns the call's name on the wire.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Call::Load { .. } => "load",
@@ -56,27 +62,27 @@ impl Call {
             Call::Close => "close",
             Call::Attach => "attach",
             Call::Permissions { .. } => "permissions",
-            Call::Limit { .. } => "limit",
+            Call::RestrictToApp { .. } => "limit",
             Call::Shutdown => "shutdown",
         }
     }
 }
 
-/// Child to parent.
+/// Message from child to parent.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-pub(crate) enum FromChild {
-    /// The first line, before anything is loaded.
+pub(crate) enum ChildMessage {
+    /// First message, before anything is loaded.
     Hello {
         protocol: u32,
         abi: u32,
         version: String,
     },
-    /// The call did what it says. `value` is a `LoadedPlugin` for load, a `ProbeReport` for probe, null for others.
+    /// The call succeeded. `value` is a `LoadedPlugin` for load, a `ProbeReport` for probe, null for others.
     Done { id: u64, value: serde_json::Value },
     /// The call failed.
-    Failed { id: u64, error: Refusal },
-    /// State, code and failure, re-read.
+    Failed { id: u64, error: CallError },
+    /// State, code and failure, read anew.
     Changed {
         state: WireState,
         code: Option<Zeroizing<String>>,
@@ -84,11 +90,11 @@ pub(crate) enum FromChild {
     },
     /// A line of the plugin's own log.
     Log { level: u32, text: String },
-    /// The plugin has been in this function for longer than it may.
+    /// The plugin has been in this function for longer than [`CALL_TIMEOUT`].
     Hung { call: String },
 }
 
-/// [`State`] by its name.
+/// A [`State`], written by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WireState(pub(crate) State);
 
@@ -110,14 +116,14 @@ impl Serialize for WireState {
 impl<'de> Deserialize<'de> for WireState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let known = STATES.into_iter().find(|state| state.as_str() == name);
-        known
+        let state = STATES.into_iter().find(|state| state.as_str() == name);
+        state
             .map(WireState)
             .ok_or_else(|| serde::de::Error::custom("no such state"))
     }
 }
 
-/// [`FailureReport`] on the wire.
+/// A [`FailureReport`] on the wire.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireFailure {
     fault: String,
@@ -137,21 +143,16 @@ impl From<FailureReport> for WireFailure {
 
 impl From<WireFailure> for FailureReport {
     fn from(wire: WireFailure) -> Self {
-        let faults = [Fault::Caller, Fault::Tool];
-        let fault = faults
-            .into_iter()
-            .find(|fault| fault.as_str() == wire.fault)
-            .unwrap_or(Fault::Ours);
         Self {
-            fault,
+            fault: fault_from_name(&wire.fault),
             name: wire.name,
             text: wire.text,
         }
     }
 }
 
-/// A message as a line, wiped after it was written, for it may hold the code.
-pub(crate) fn line(message: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+/// Encodes a message as a line. It is wiped when dropped, for it may hold the code.
+pub(crate) fn encode_line(message: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(serde_json::to_vec(message)?);
     line.push(b'\n');
     Ok(line)

@@ -4,12 +4,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
 };
 use etatuki_screen::{CancelToken, Capture, Input, ScreenError, SharedApp};
 
 use crate::server::{ServeError, serve};
-use crate::share::{Permissions, Share};
+use crate::share::Share;
 
 /// The permissions of a client as it attaches. To be handed a stream is to be asked for the
 /// picture; control comes by `permissions` only.
@@ -29,11 +29,11 @@ impl Backend for Ecom {
         name: "Ecom Etätuki",
         vendor: "Etätuki",
         version: env!("CARGO_PKG_VERSION"),
-        code_form: CodeForm::Ecom,
+        code_form: CodeForm::IdAndPassword,
         capabilities: Capabilities::INPUT.with(Capabilities::CLIPBOARD),
     };
 
-    const LIMITS: bool = true;
+    const SUPPORTS_APP_SHARING: bool = true;
 
     fn new(host: Host) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Backend for Ecom {
         }
     }
 
-    fn limit(&self, pids: &[u32]) -> Result<(), Failure> {
+    fn restrict_to_app(&self, pids: &[u32]) -> Result<(), Failure> {
         let Some(share) = self.share().clone() else {
             return Err(Failure::caller("not-open", "limit before open"));
         };
@@ -101,9 +101,9 @@ impl Backend for Ecom {
         Ok(())
     }
 
-    fn permissions(&self, view: bool, control: bool) {
+    fn permissions(&self, permissions: Permissions) {
         if let Some(share) = &*self.share() {
-            share.set_permissions(Permissions { view, control });
+            share.set_permissions(permissions);
         }
     }
 }

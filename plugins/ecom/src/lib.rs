@@ -11,7 +11,8 @@ mod server;
 mod share;
 
 pub use backend::Ecom;
+pub use etatuki_backend_api::Permissions;
 pub use server::{ServeError, serve};
-pub use share::{Permissions, Share};
+pub use share::Share;
 
 etatuki_backend_api::export_backend!(Ecom);

@@ -5,38 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use etatuki_backend_api::Permissions;
 use etatuki_screen::{CancelToken, SharedApp};
 
 /// A shared screen. Clones share it; any thread may use them.
 #[derive(Clone, Debug)]
 pub struct Share(Arc<Inner>);
-
-/// The client's permissions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Permissions {
-    /// The picture is sent.
-    pub view: bool,
-    /// Input is carried out, and the clipboard exchanged.
-    pub control: bool,
-}
-
-impl Permissions {
-    /// Neither view nor control.
-    pub const NONE: Self = Self {
-        view: false,
-        control: false,
-    };
-    /// View alone.
-    pub const VIEW: Self = Self {
-        view: true,
-        control: false,
-    };
-    /// View and control.
-    pub const CONTROL: Self = Self {
-        view: true,
-        control: true,
-    };
-}
 
 #[derive(Debug)]
 struct Inner {

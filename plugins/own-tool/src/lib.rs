@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Permissions, Probe, Unusable,
 };
 use etatuki_legacy_tool::{Driver, ExternalSession, Profile};
 
@@ -21,7 +21,7 @@ impl Backend for OwnTool {
         name: "A tool with its own transport, by profile",
         vendor: "Etätuki",
         version: env!("CARGO_PKG_VERSION"),
-        code_form: CodeForm::Own,
+        code_form: CodeForm::External,
         capabilities: Capabilities::OWN_CODE
             .with(Capabilities::OWN_TRANSPORT)
             .with(Capabilities::NETWORK),
@@ -62,7 +62,7 @@ impl Backend for OwnTool {
         ))
     }
 
-    fn permissions(&self, _view: bool, _control: bool) {
+    fn permissions(&self, _permissions: Permissions) {
         // Consent is the tool's own.
     }
 }

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Permissions, Probe, Unusable,
 };
 use etatuki_legacy_tool::{Driver, Profile, RfbTransport};
 
@@ -40,7 +40,7 @@ impl Backend for Tool {
         name: "A tool that serves RFB, by profile",
         vendor: "Etätuki",
         version: env!("CARGO_PKG_VERSION"),
-        code_form: CodeForm::Remoteus,
+        code_form: CodeForm::SingleCode,
         capabilities: Capabilities::INPUT,
     };
 
@@ -92,7 +92,7 @@ impl Backend for Tool {
         }
     }
 
-    fn permissions(&self, _view: bool, _control: bool) {
+    fn permissions(&self, _permissions: Permissions) {
         // Old tools can't be changed while they run: x11vnc on its stdio keeps the options that it
         // was started with (`-viewonly`). The launcher's gate is the lock.
     }

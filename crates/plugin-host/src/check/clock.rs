@@ -1,80 +1,81 @@
-//! Time, as far as a plugin answers for it. It is counted in beats of the checker's own: a machine that stands still gives
-//! none, and one that is busy gives fewer. The wall clock goes on in both, so no plugin is judged by it.
+//! Time-outs in a plugin's own time. Time is counted in ticks of the checker's own: a machine that stands
+//! still gives none, and a busy one gives fewer. The wall clock runs on in both cases, so it judges no
+//! plugin.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::bench::{Outcome, failed};
+use super::outcome::{Outcome, failed};
 
-/// The least time from one beat to the next.
-const BEAT: Duration = Duration::from_millis(2);
+/// Shortest time from one tick to the next.
+const TICK: Duration = Duration::from_millis(2);
 
-fn beats(time: Duration) -> u32 {
-    u32::try_from(time.as_millis() / BEAT.as_millis()).unwrap_or(u32::MAX)
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Looks at every beat until something is found; `None` when nothing was in so many beats.
-pub(super) fn patiently<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..beats(limit) {
-        if let Some(found) = look() {
+/// Polls at every tick until something is found; returns `None` after as many ticks as `timeout` has.
+pub(super) fn poll_until<T>(timeout: Duration, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..ticks(timeout) {
+        if let Some(found) = poll() {
             return Some(found);
         }
-        std::thread::sleep(BEAT);
+        std::thread::sleep(TICK);
     }
-    look()
+    poll()
 }
 
-/// The call into the plugin that is being watched.
+/// The call into the plugin that is being timed, if any.
 #[derive(Default)]
-pub(super) struct Watch(Mutex<Option<Watched>>);
+pub(super) struct CallTimer(Mutex<Option<TimedCall>>);
 
 #[derive(Clone, Copy)]
-struct Watched {
-    call: &'static str,
-    /// The thread that is in it.
+struct TimedCall {
+    name: &'static str,
+    /// Thread that makes the call.
     thread: i32,
 }
 
-impl Watch {
-    /// Runs a call under watch. Gives what it returned, and how long it took by the wall clock, for people.
-    pub(super) fn during<T>(&self, call: &'static str, run: impl FnOnce() -> T) -> (T, Duration) {
+impl CallTimer {
+    /// Runs a call under the timer. Returns its result, and its wall-clock time, for people.
+    pub(super) fn run<T>(&self, name: &'static str, call: impl FnOnce() -> T) -> (T, Duration) {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        *self.lock() = Some(Watched { call, thread });
+        *self.lock() = Some(TimedCall { name, thread });
         let started = Instant::now();
-        let returned = run();
-        let took = started.elapsed();
+        let returned = call();
+        let elapsed = started.elapsed();
         *self.lock() = None;
-        (returned, took)
+        (returned, elapsed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Watched>> {
+    fn lock(&self) -> MutexGuard<'_, Option<TimedCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs a trial on a thread of its own, and fails it as soon as a call that it has under watch has taken `limit` of the
-/// plugin's own time. `advice` ends the sentence.
+/// Runs a trial on a thread of its own, and fails it as soon as one of its timed calls has used `limit` of
+/// the plugin's own time. `advice` ends the sentence.
 ///
-/// Own time is what the thread sleeps and what it computes; waiting for a processor or a disk isn't. A plugin's call
-/// that sleeps until the plugin's own threads or its tool are through with something is asleep, whoever is slow.
-pub(super) fn within(
+/// Own time is what the thread sleeps and computes; waiting for a processor or a disk isn't. A call that
+/// waits for the plugin's own threads or its tool is asleep, whoever is slow.
+pub(super) fn with_own_time_limit(
     limit: Duration,
     advice: &str,
-    trial: impl FnOnce(&Watch) -> Outcome + Send + 'static,
+    trial: impl FnOnce(&CallTimer) -> Outcome + Send + 'static,
 ) -> Outcome {
-    let watch = std::sync::Arc::new(Watch::default());
-    let theirs = std::sync::Arc::clone(&watch);
-    let trial = std::thread::spawn(move || trial(&theirs));
+    let timer = Arc::new(CallTimer::default());
+    let trials_timer = Arc::clone(&timer);
+    let trial = std::thread::spawn(move || trial(&trials_timer));
     let mut own = OwnTime::default();
     // Nothing here may need the loader's lock: a library that is being loaded holds it, and channels do.
     while !trial.is_finished() {
-        std::thread::sleep(BEAT);
-        let watched = *watch.lock();
-        own.beat(watched);
-        if let Some(Watched { call, .. }) = watched.filter(|_| own.sum() >= limit) {
+        std::thread::sleep(TICK);
+        let timed = *timer.lock();
+        own.tick(timed);
+        if let Some(TimedCall { name, .. }) = timed.filter(|_| own.sum() >= limit) {
             let (asleep, computed) = (own.asleep.as_millis(), own.computed().as_millis());
             return failed(format!(
-                "{call} hasn't returned after {asleep} ms asleep and {computed} ms of computing; {advice}"
+                "{name} hasn't returned after {asleep} ms asleep and {computed} ms of computing; {advice}"
             ));
         }
     }
@@ -83,45 +84,46 @@ pub(super) fn within(
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What one call has taken so far.
+/// Own time of one call so far.
 #[derive(Default)]
 struct OwnTime {
     call: Option<&'static str>,
     asleep: Duration,
     awake: Duration,
-    /// What the thread's clock said at first, and says now.
-    clock: Option<(Duration, Duration)>,
+    /// The thread's CPU time at the first tick, and at the last one.
+    cpu_time: Option<(Duration, Duration)>,
 }
 
 impl OwnTime {
-    /// One more beat has gone by.
-    fn beat(&mut self, watched: Option<Watched>) {
-        let call = watched.map(|watched| watched.call);
+    /// Counts one tick.
+    fn tick(&mut self, timed: Option<TimedCall>) {
+        let call = timed.map(|timed| timed.name);
         if self.call != call {
             *self = Self {
                 call,
                 ..Self::default()
             };
         }
-        if let Some((asleep, clock)) = watched.and_then(|watched| look_at(watched.thread)) {
-            self.count(asleep, clock);
+        if let Some((asleep, cpu_time)) = timed.and_then(|timed| thread_state(timed.thread)) {
+            self.count(asleep, cpu_time);
         }
     }
 
-    fn count(&mut self, asleep: bool, clock: Duration) {
+    fn count(&mut self, asleep: bool, cpu_time: Duration) {
         if asleep {
-            self.asleep += BEAT;
+            self.asleep += TICK;
         } else {
-            self.awake += BEAT;
+            self.awake += TICK;
         }
-        let (first, _) = self.clock.unwrap_or((clock, clock));
-        self.clock = Some((first, clock));
+        let (first, _) = self.cpu_time.unwrap_or((cpu_time, cpu_time));
+        self.cpu_time = Some((first, cpu_time));
     }
 
-    /// No more than beats were counted: a machine may stand still while the thread's clock goes on.
+    /// Returns the computing time, at most what was counted in ticks: a machine may stand still while the
+    /// thread's CPU time runs on.
     fn computed(&self) -> Duration {
-        let clock = self.clock.map(|(first, now)| now.saturating_sub(first));
-        clock.unwrap_or_default().min(self.awake)
+        let used = self.cpu_time.map(|(first, now)| now.saturating_sub(first));
+        used.unwrap_or_default().min(self.awake)
     }
 
     fn sum(&self) -> Duration {
@@ -129,11 +131,12 @@ impl OwnTime {
     }
 }
 
-/// Whether a thread of this process sleeps (and doesn't wait for a processor, a disk or a signal to go on), and how long
-/// it has computed, by the system's own count of hundredths.
-fn look_at(thread: i32) -> Option<(bool, Duration)> {
+/// Returns whether a thread of this process sleeps (and doesn't wait for a processor, a disk or a signal to
+/// go on), and its CPU time, which the system counts in hundredths of a second (proc_pid_stat(5)).
+fn thread_state(thread: i32) -> Option<(bool, Duration)> {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // After the name, which may have anything in it: the state, and eleven and twelve fields on the two sums.
+    // The name, in parentheses, may have anything in it. After it: the state, and 11 and 12 fields on utime
+    // and stime.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     let mut ticks = fields.skip(10).map_while(|field| field.parse::<u64>().ok());
@@ -145,35 +148,35 @@ fn look_at(thread: i32) -> Option<(bool, Duration)> {
 mod tests {
     use super::*;
 
-    /// What a call is charged after so many beats, of which each is (the state asleep?, the thread's clock in ms).
-    fn check(beats: &[(bool, u64)], expected: u64) {
+    /// Checks the own time of a call after these ticks: whether the thread is asleep, and its CPU time in ms.
+    fn check(ticks: &[(bool, u64)], expected: u64) {
         let mut own = OwnTime::default();
-        for (asleep, clock) in beats {
-            own.count(*asleep, Duration::from_millis(*clock));
+        for (asleep, cpu_time) in ticks {
+            own.count(*asleep, Duration::from_millis(*cpu_time));
         }
-        assert_eq!(own.sum(), Duration::from_millis(expected), "{beats:?}");
+        assert_eq!(own.sum(), Duration::from_millis(expected), "{ticks:?}");
     }
 
     #[test]
     fn a_call_answers_for_its_sleep_and_its_computing_alone() {
-        let beat = 2;
+        let tick = 2;
         check(&[], 0);
-        check(&[(true, 40); 3], 3 * beat);
-        // It waits for a processor.
+        check(&[(true, 40); 3], 3 * tick);
+        // The thread waits for a processor.
         check(&[(false, 40); 3], 0);
-        // It computes; the clock goes in hundredths.
+        // It computes; CPU time is counted in hundredths.
         check(&[&[(false, 0); 5][..], &[(false, 10); 4]].concat(), 10);
         // It computes and sleeps.
-        check(&[(false, 0), (false, 2), (true, 2)], 2 + beat);
-        // The machine stood still between two beats, and the thread's clock went on.
-        check(&[(false, 0), (false, 3_000)], 2 * beat);
+        check(&[(false, 0), (false, 2), (true, 2)], 2 + tick);
+        // The machine stood still between two beats, and the thread's CPU time ran on.
+        check(&[(false, 0), (false, 3_000)], 2 * tick);
     }
 
     #[test]
     fn this_thread_is_awake_while_it_looks() {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        let (asleep, _) = look_at(thread).unwrap();
+        let (asleep, _) = thread_state(thread).unwrap();
         assert!(!asleep);
-        assert_eq!(look_at(i32::MAX), None);
+        assert_eq!(thread_state(i32::MAX), None);
     }
 }

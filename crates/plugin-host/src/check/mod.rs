@@ -1,15 +1,20 @@
-//! `etatuki plugin check`: any library against the contract in `etatuki_backend.h`. Each trial runs in a child of its own
-//! (this program, started as [`CHECK`]), which is killed when it takes too long: a plugin may crash or hang in one and
-//! still be tried in the others. The child closes itself off as the plugin host does, so that a plugin's author meets here
-//! what the jail refuses.
+//! `etatuki plugin check`: tests any library against the contract in `etatuki_backend.h`. Each trial runs
+//! in a child process of its own (this program, started as [`CHECK`]), which is killed when it takes too
+//! long: a plugin may crash or hang in one trial and still be tried in the others. The child enters the
+//! plugin host's sandbox, so that a plugin's author meets the sandbox's refusals here.
 //!
-//! What is tried is in `trials`; the plugin as it is handled there, in `bench`; the other end of its socket, in `viewer`.
+//! The trials are in `trials`; the loaded plugin and its host in `harness`; the other end of its socket in
+//! `attached_stream` and `rfb_client`.
 
-mod bench;
+mod attached_stream;
+mod captured_output;
 mod clock;
-mod printed;
+mod harness;
+mod instance;
+mod outcome;
+mod recording_host;
+mod rfb_client;
 mod trials;
-mod viewer;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read as _, Write as _};
@@ -21,286 +26,296 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::child::{Stdio as ChildStdio, forbid_core_dumps, jail};
-use crate::group::Group;
-use crate::lines::cut;
-use crate::parent::set_apart;
-use crate::strays::Mark;
+use crate::child::{ParentPipes, forbid_core_dumps, sandbox};
+use crate::escaped_processes::EnvMarker;
+use crate::log_lines::truncate;
+use crate::parent::isolate;
+use crate::process_group::ProcessGroup;
 
-/// The first argument with which the checker starts itself for one trial.
+/// First argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
-/// How long one trial may take, unless somebody wants it otherwise; the longest opens the plugin a hundred times.
-/// A machine that stands still doesn't use it up.
-pub const TRIAL_LIMIT: Duration = Duration::from_secs(20);
-/// How long a pipe may stay open once everything that we know of has ended.
-const PIPE_LIMIT: Duration = Duration::from_secs(2);
-/// Bytes of a trial's result, and of what the plugin printed meanwhile.
-const MAX_OUTPUT: u64 = 16 * 1024;
+/// Default time-out of one trial; the longest trial opens the plugin a hundred times. A machine that stands
+/// still doesn't use it up.
+pub const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest wait for a pipe's end once every known process has ended.
+const PIPE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Largest result of a trial, and largest output of the plugin meanwhile, in bytes.
+const MAX_OUTPUT_BYTES: u64 = 16 * 1024;
+/// Last lines of the plugin's output that are reported.
+const REPORTED_LINES: usize = 5;
+/// Longest reported line, in bytes.
+const MAX_REPORTED_LINE: usize = 200;
 
-/// What to check.
+/// Parameters of a check.
 #[derive(Clone, Debug)]
 pub struct CheckSpec {
-    /// The program that runs the trials: it calls [`run_check_child`] when its first argument is [`CHECK`].
+    /// Program that runs the trials: it calls [`run_check_child`] when its first argument is [`CHECK`].
     pub exe: PathBuf,
     /// The library.
     pub library: PathBuf,
-    /// Only the trials with these names; all of them when there is none.
+    /// Names of the trials to run; all of them when empty.
     pub only: Vec<String>,
-    /// The backend's options, as `[backend.options]` would give them.
+    /// The backend's options, as in `[backend.options]`.
     pub options: serde_json::Value,
-    /// Whether the plugin may use the network, as the registry would say it.
+    /// Whether the plugin may use the network, as in the registry.
     pub network: bool,
-    /// Whether the trials run behind the plugin host's jail, as they should; else the plugin can do what its author can.
-    pub jail: bool,
-    /// How long one trial may take before it hangs.
-    pub limit: Duration,
+    /// Whether the trials run in the plugin host's sandbox, as they should; else the plugin has its author's
+    /// rights.
+    pub sandbox: bool,
+    /// Time-out of one trial, after which it counts as hung.
+    pub timeout: Duration,
 }
 
-/// How one trial went.
+/// Verdict of one trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// As the contract says.
+    /// The plugin keeps the rule.
     Passed,
-    /// Not as the contract says; the text says what was found and what it must be.
+    /// The plugin breaks the rule; the text says what was found and what it must be.
     Failed,
-    /// The process died in it.
+    /// The process died in the trial.
     Crashed,
-    /// It didn't end in time.
+    /// The trial didn't end in time.
     Hung,
-    /// It couldn't be tried; the text says why.
+    /// The rule couldn't be tried; the text says why.
     Skipped,
 }
 
-/// One trial's result.
+/// Result of one trial.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     /// Stable name.
     pub name: &'static str,
-    /// What the contract says.
+    /// The contract's rule.
     pub rule: &'static str,
-    /// How it went.
+    /// Verdict.
     pub verdict: Verdict,
-    /// What was found, in words for the plugin's author.
+    /// Finding, in words for the plugin's author.
     pub text: String,
-    /// What the plugin printed meanwhile, its last lines; only when something was wrong.
-    pub printed: Vec<String>,
-    /// Whether the jail is probably the reason: without it the trial passes, behind it it doesn't.
-    pub jailed: bool,
-    /// How long it took, in milliseconds.
+    /// Last lines that the plugin printed meanwhile; empty when the trial passed or was skipped.
+    #[serde(rename = "printed")]
+    pub output: Vec<String>,
+    /// True when the sandbox is probably the cause: the trial passes without it, and not in it.
+    #[serde(rename = "jailed")]
+    pub sandbox_suspected: bool,
+    /// Duration in milliseconds.
     pub ms: u64,
 }
 
-/// The names of all trials with their rules, in the order in which they run.
+/// Returns the names of all trials with their rules, in the order in which they run.
 pub fn trials() -> impl Iterator<Item = (&'static str, &'static str)> {
     trials::ALL.iter().map(|trial| (trial.name, trial.rule))
 }
 
-/// Runs the trials one after the other and calls `each` with every result. Gives what this system couldn't close, in
-/// words: it is open in the plugin host too.
+/// Runs the trials one after the other, and calls `each` with every result. Returns the restrictions that
+/// this system can't enforce, in words: they are missing in the plugin host too.
 pub fn check(spec: &CheckSpec, mut each: impl FnMut(Trial)) -> Vec<String> {
-    let mut open = Vec::new();
+    let mut unenforced: Vec<String> = Vec::new();
     for trial in trials::ALL {
         if spec.only.is_empty() || spec.only.iter().any(|name| name == trial.name) {
-            let (trial, found) = try_one(spec, trial);
+            let (trial, found) = check_trial(spec, trial);
             each(trial);
-            open.extend(
-                found
-                    .into_iter()
-                    .filter(|what| !open.contains(what))
-                    .collect::<Vec<_>>(),
-            );
+            for restriction in found {
+                if !unenforced.contains(&restriction) {
+                    unenforced.push(restriction);
+                }
+            }
         }
     }
-    open
+    unenforced
 }
 
-/// What a child says of its trial.
+/// A child's report of its trial.
 #[derive(Serialize, Deserialize)]
-struct Said {
+struct Report {
     verdict: Verdict,
     text: String,
 }
 
-/// One trial as it went.
-struct Ran {
-    said: Said,
-    /// What couldn't be closed.
-    open: Vec<String>,
-    /// By the plugin, mostly.
-    printed: String,
+/// One run of a trial.
+struct TrialRun {
+    report: Report,
+    /// Restrictions that the sandbox couldn't enforce.
+    unenforced: Vec<String>,
+    /// Output of the process, mostly the plugin's.
+    output: String,
 }
 
-fn try_one(spec: &CheckSpec, trial: &'static trials::Known) -> (Trial, Vec<String>) {
+fn check_trial(
+    spec: &CheckSpec,
+    trial: &'static trials::TrialDefinition,
+) -> (Trial, Vec<String>) {
     let started = Instant::now();
-    let Ran {
-        said,
-        open,
-        printed,
-    } = try_once(spec, spec.jail, trial);
-    let good = matches!(said.verdict, Verdict::Passed | Verdict::Skipped);
-    let lines: Vec<_> = printed.lines().filter(|_| !good).collect();
-    let last = lines.len().saturating_sub(5);
+    let TrialRun {
+        report,
+        unenforced,
+        output,
+    } = run_trial(spec, spec.sandbox, trial);
+    let is_good = matches!(report.verdict, Verdict::Passed | Verdict::Skipped);
+    let lines: Vec<_> = output.lines().filter(|_| !is_good).collect();
+    let first = lines.len().saturating_sub(REPORTED_LINES);
     let trial = Trial {
         name: trial.name,
         rule: trial.rule,
-        verdict: said.verdict,
-        text: said.text,
-        printed: lines[last..]
+        verdict: report.verdict,
+        text: report.text,
+        output: lines[first..]
             .iter()
-            .map(|line| cut(line, 200).to_owned())
+            .map(|line| truncate(line, MAX_REPORTED_LINE).to_owned())
             .collect(),
-        jailed: is_jails_doing(spec, said.verdict, trial),
+        sandbox_suspected: suspect_sandbox(spec, report.verdict, trial),
         ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    (trial, open)
+    (trial, unenforced)
 }
 
-/// Without the jail it passes, and behind it it doesn't, once more: some trials go now this way and now that. What hung
-/// isn't tried again, for that would take as long.
-fn is_jails_doing(spec: &CheckSpec, verdict: Verdict, trial: &trials::Known) -> bool {
-    let passes = |jail| try_once(spec, jail, trial).said.verdict == Verdict::Passed;
-    let again = spec.jail && !matches!(verdict, Verdict::Passed | Verdict::Hung);
-    again && passes(false) && !passes(true)
+/// Returns whether the trial passes without the sandbox and then fails in it once more, since some trials
+/// vary from run to run. A trial that hung isn't repeated: that would take as long again.
+fn suspect_sandbox(spec: &CheckSpec, verdict: Verdict, trial: &trials::TrialDefinition) -> bool {
+    let passes = |sandbox| run_trial(spec, sandbox, trial).report.verdict == Verdict::Passed;
+    let repeats = spec.sandbox && !matches!(verdict, Verdict::Passed | Verdict::Hung);
+    repeats && passes(false) && !passes(true)
 }
 
-fn try_once(spec: &CheckSpec, jail: bool, trial: &trials::Known) -> Ran {
-    run(spec, jail, trial.name).unwrap_or_else(|error| Ran {
-        said: Said {
-            // Nobody's fault perhaps, but who asks must not take it for passed.
+fn run_trial(spec: &CheckSpec, sandbox: bool, trial: &trials::TrialDefinition) -> TrialRun {
+    run_in_child(spec, sandbox, trial.name).unwrap_or_else(|error| TrialRun {
+        report: Report {
+            // Perhaps nobody's fault, but it must not be taken for passed.
             verdict: Verdict::Failed,
             text: format!("the trial could not be started: {error}"),
         },
-        open: Vec::new(),
-        printed: String::new(),
+        unenforced: Vec::new(),
+        output: String::new(),
     })
 }
 
-fn run(spec: &CheckSpec, jail: bool, name: &str) -> std::io::Result<Ran> {
-    let task = Task {
+fn run_in_child(spec: &CheckSpec, sandbox: bool, name: &str) -> std::io::Result<TrialRun> {
+    let task = TrialTask {
         trial: name.to_owned(),
-        jail,
+        sandbox,
         network: spec.network,
         options: spec.options.clone(),
     };
-    let mark = Mark::new();
+    let marker = EnvMarker::new();
     let mut command = Command::new(&spec.exe);
     command
         .args([CHECK, &serde_json::to_string(&task)?])
-        // The child is in another folder.
+        // An absolute path, for the child has another working directory.
         .arg(spec.library.canonicalize()?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    set_apart(&mut command, &mark);
+    isolate(&mut command, &marker);
     let mut child = command.spawn()?;
     let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let leader = leader.ok_or_else(|| std::io::Error::other("the child has no process id"))?;
-    // Whatever happens, dropping it kills and reaps.
-    let group = Group::new(leader, mark);
+    // Dropping the group kills and reaps, on every way out.
+    let group = ProcessGroup::new(leader, marker);
     let result = read_in_background(child.stdout.take());
-    let printed = read_in_background(child.stderr.take());
-    let ended = wait(&group, spec.limit);
-    // What the plugin started holds the pipes: it ends first.
-    group.end();
+    let output = read_in_background(child.stderr.take());
+    let ending = wait_for_exit(&group, spec.timeout);
+    // Processes that the plugin started hold the pipes: they end first.
+    group.terminate();
     drop(group);
-    let (result, printed) = (collect(&result), collect(&printed));
-    let (open, said) = result.split_once('\n').unwrap_or_default();
-    let said = match ended {
-        None => Said {
+    let (result, output) = (collect(&result), collect(&output));
+    let (unenforced, report) = result.split_once('\n').unwrap_or_default();
+    let report = match ending {
+        None => Report {
             verdict: Verdict::Hung,
-            text: format!("it didn't end within {} s", spec.limit.as_secs()),
+            text: format!("it didn't end within {} s", spec.timeout.as_secs()),
         },
-        Some(how) => serde_json::from_str(said).unwrap_or_else(|_| Said {
+        Some(ending) => serde_json::from_str(report).unwrap_or_else(|_| Report {
             verdict: Verdict::Crashed,
-            text: format!("the process ended in the middle: {how}"),
+            text: format!("the process ended in the middle: {ending}"),
         }),
     };
-    Ok(Ran {
-        said,
-        open: serde_json::from_str(open).unwrap_or_default(),
-        printed,
+    Ok(TrialRun {
+        report,
+        unenforced: serde_json::from_str(unenforced).unwrap_or_default(),
+        output,
     })
 }
 
-/// Reads a pipe to its end, on a thread: bounded, and the rest is drained, so that nobody waits for room.
+/// Reads a pipe to its end on a thread. The text is bounded, and the rest is drained, so that no writer
+/// blocks.
 fn read_in_background(pipe: Option<impl std::io::Read + Send + 'static>) -> Receiver<String> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
         let Some(mut pipe) = pipe else { return };
         let mut bytes = Vec::new();
-        let _ = pipe.by_ref().take(MAX_OUTPUT).read_to_end(&mut bytes);
+        let _ = pipe.by_ref().take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
         let _ = std::io::copy(&mut pipe, &mut std::io::sink());
         let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
     });
     receive
 }
 
-/// What came. A process that hides from us may keep a pipe open for ever; it isn't waited for.
+/// Returns the text of a pipe; empty when a process that hides from us keeps the pipe open.
 fn collect(reader: &Receiver<String>) -> String {
-    clock::patiently(PIPE_LIMIT, || reader.try_recv().ok()).unwrap_or_default()
+    clock::poll_until(PIPE_CLOSE_TIMEOUT, || reader.try_recv().ok()).unwrap_or_default()
 }
 
-/// How the child ended; none when it takes too long.
-fn wait(group: &Group, limit: Duration) -> Option<String> {
-    clock::patiently(limit, || group.how_it_ended())
+/// Returns how the child ended; `None` after the time-out.
+fn wait_for_exit(group: &ProcessGroup, timeout: Duration) -> Option<String> {
+    clock::poll_until(timeout, || group.exit_description())
 }
 
-/// One trial, as a child is told of it.
+/// One trial, as a child gets it in its arguments.
 #[derive(Serialize, Deserialize)]
-struct Task {
+struct TrialTask {
     trial: String,
-    jail: bool,
+    sandbox: bool,
     network: bool,
     options: serde_json::Value,
 }
 
-/// What the program runs when its first argument is [`CHECK`]: one trial, with the arguments after that.
+/// Runs one trial, by the arguments after [`CHECK`].
 pub fn run_check_child(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     forbid_core_dumps();
-    let Ok(ChildStdio { mut output, .. }) = ChildStdio::take() else {
+    let Ok(ParentPipes { mut output, .. }) = ParentPipes::claim() else {
         return ExitCode::FAILURE;
     };
-    let task = arguments.next().and_then(|task| read(&task));
+    let task = arguments.next().and_then(|task| parse_task(&task));
     let (Some((task, trial)), Some(library)) = (task, arguments.next()) else {
         return ExitCode::from(2);
     };
-    let mut say = |line: String| writeln!(output, "{line}").is_ok();
+    let mut write = |line: String| writeln!(output, "{line}").is_ok();
     // While there is one thread.
-    let open = task.close(Path::new(&library));
-    say(serde_json::to_string(&open).unwrap_or_default());
-    let said = task.run(trial, Path::new(&library));
-    let written = say(serde_json::to_string(&said).unwrap_or_default());
+    let unenforced = task.enter_sandbox(Path::new(&library));
+    write(serde_json::to_string(&unenforced).unwrap_or_default());
+    let report = task.run(trial, Path::new(&library));
+    let written = write(serde_json::to_string(&report).unwrap_or_default());
     // Without the plugin's exit handlers, which may hang.
-    crate::child::leave(i32::from(!written))
+    crate::child::exit_now(i32::from(!written))
 }
 
-fn read(task: &OsStr) -> Option<(Task, &'static trials::Known)> {
-    let task: Task = serde_json::from_str(task.to_str()?).ok()?;
+fn parse_task(task: &OsStr) -> Option<(TrialTask, &'static trials::TrialDefinition)> {
+    let task: TrialTask = serde_json::from_str(task.to_str()?).ok()?;
     let trial = trials::ALL.iter().find(|trial| task.trial == trial.name)?;
     Some((task, trial))
 }
 
-impl Task {
-    /// Closes this process off, if it is to be. What couldn't be closed comes back.
-    fn close(&self, library: &Path) -> Vec<String> {
-        if !self.jail {
+impl TrialTask {
+    /// Enters the sandbox, if the task has one. Returns the restrictions that couldn't be enforced.
+    fn enter_sandbox(&self, library: &Path) -> Vec<String> {
+        if !self.sandbox {
             return Vec::new();
         }
-        jail::close(jail::Needs {
+        sandbox::enter(sandbox::SandboxConfig {
             folder: library.parent().unwrap_or(library),
             options: &self.options,
             network: self.network,
         })
     }
 
-    fn run(&self, trial: &trials::Known, library: &Path) -> Said {
-        let library = bench::Library::new(library, self.options.to_string(), self.network);
+    fn run(&self, trial: &trials::TrialDefinition, library: &Path) -> Report {
+        let library = harness::Library::new(library, self.options.to_string(), self.network);
         let (verdict, text) = match (trial.run)(&library) {
             Ok(text) => (Verdict::Passed, text),
-            Err(bench::Stop::Failed(text)) => (Verdict::Failed, text),
-            Err(bench::Stop::Skipped(text)) => (Verdict::Skipped, text),
+            Err(outcome::Stop::Failed(text)) => (Verdict::Failed, text),
+            Err(outcome::Stop::Skipped(text)) => (Verdict::Skipped, text),
         };
-        Said { verdict, text }
+        Report { verdict, text }
     }
 }

@@ -1,4 +1,4 @@
-//! The host's side of the C interface: what a plugin may call, from any thread, at any time.
+//! The host's side of the C interface: functions that a plugin may call from any thread, at any time.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,24 +6,25 @@ use std::sync::mpsc::Sender;
 
 use etatuki_backend_api::{raw, text};
 
-use super::calls::Work;
-use super::output::Output;
-use crate::lines::{MAX_LOG, cut};
-use crate::wire::FromChild;
+use super::call_thread::Job;
+use super::message_writer::MessageWriter;
+use crate::log_lines::{MAX_LOG_LINE, truncate};
+use crate::wire::ChildMessage;
 
-/// The table and what is behind it. It is never freed: a thread that a plugin forgot to join may still call it.
+/// The table of functions, and their data. It is never freed: a thread that a plugin forgot to join may still
+/// call it.
 #[repr(C)]
 pub(super) struct HostTable {
     raw: raw::Host,
-    queue: Sender<Work>,
-    output: Output,
-    /// A `changed` waits to be served; another one says nothing new.
-    dirty: AtomicBool,
+    queue: Sender<Job>,
+    writer: MessageWriter,
+    /// Whether a [`Job::Changed`] is queued; another one would add nothing.
+    change_queued: AtomicBool,
     options: String,
     language: String,
 }
 
-// SAFETY: the pointer in `raw` is to the table itself, and nothing in the table is written but the atomic.
+// SAFETY: the pointer in `raw` is null, and nothing in the table is written but the atomic.
 unsafe impl Sync for HostTable {}
 // SAFETY: as above; nothing in it belongs to a thread.
 unsafe impl Send for HostTable {}
@@ -32,8 +33,8 @@ impl HostTable {
     pub(super) fn leak(
         options: String,
         language: String,
-        queue: Sender<Work>,
-        output: Output,
+        queue: Sender<Job>,
+        writer: MessageWriter,
     ) -> &'static Self {
         let raw = raw::Host {
             struct_size: size_of::<raw::Host>() as u32,
@@ -48,26 +49,26 @@ impl HostTable {
         let table = Self {
             raw,
             queue,
-            output,
-            dirty: AtomicBool::new(false),
+            writer,
+            change_queued: AtomicBool::new(false),
             options,
             language,
         };
         Box::leak(Box::new(table))
     }
 
-    /// What the plugin gets. The pointer is to the whole of the table.
+    /// Returns the plugin's pointer, which has the provenance of the whole table.
     pub(super) fn as_raw(&'static self) -> *const raw::Host {
         std::ptr::from_ref(self).cast()
     }
 
-    /// Call before reading what has changed.
-    pub(super) fn clear(&self) {
-        self.dirty.store(false, Ordering::SeqCst);
+    /// Lets the next `changed` queue a job again. Call it before the status is read.
+    pub(super) fn clear_change(&self) {
+        self.change_queued.store(false, Ordering::SeqCst);
     }
 }
 
-/// The table that belongs to a pointer which a plugin passed in.
+/// Returns the table of a pointer that a plugin passed in.
 fn table(host: *const raw::Host) -> Option<&'static HostTable> {
     // SAFETY: null, or what `as_raw` gave, by the header's terms; `raw` is the first field, and it is never freed.
     unsafe { host.cast::<HostTable>().as_ref() }
@@ -75,9 +76,9 @@ fn table(host: *const raw::Host) -> Option<&'static HostTable> {
 
 unsafe extern "C" fn changed(host: *const raw::Host) {
     if let Some(table) = table(host)
-        && !table.dirty.swap(true, Ordering::SeqCst)
+        && !table.change_queued.swap(true, Ordering::SeqCst)
     {
-        let _ = table.queue.send(Work::Changed);
+        let _ = table.queue.send(Job::Changed);
     }
 }
 
@@ -88,8 +89,8 @@ unsafe extern "C" fn log(host: *const raw::Host, level: u32, message: *const c_c
     }
     // SAFETY: a C string of the plugin's, by the header's terms.
     let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-    let text = cut(&message, MAX_LOG).replace(['\n', '\r'], " ");
-    table.output.try_send(&FromChild::Log { level, text });
+    let text = truncate(&message, MAX_LOG_LINE).replace(['\n', '\r'], " ");
+    table.writer.try_send(&ChildMessage::Log { level, text });
 }
 
 unsafe extern "C" fn options(host: *const raw::Host, out: *mut raw::Text) -> i32 {
@@ -108,7 +109,7 @@ unsafe extern "C" fn language(host: *const raw::Host, out: *mut raw::Text) -> i3
     unsafe { text::write(out, &table.language) }
 }
 
-/// None is defined yet.
+/// Returns null: no extension of the host is defined yet.
 unsafe extern "C" fn extension(_host: *const raw::Host, _name: *const c_char) -> *const c_void {
     std::ptr::null()
 }

@@ -1,24 +1,24 @@
-//! The child: loads one plugin and serves its parent until that goes away.
+//! The child process: loads one plugin, and serves its parent until the parent is gone.
 //!
 //! ```text
 //!  parent's pipe ─▶ main thread ──queue──▶ call thread ─▶ the plugin
-//!                   (reads requests,        (every [call] function, and the reading of state after `changed`)
-//!                    sees the pipe's end)      │    ▲ looked at by the watchdog thread
+//!                   (reads requests,        (every [call] function, and the state after `changed`)
+//!                    sees the pipe's end)      │    ▲ watched by the watchdog thread
 //!  parent's pipe ◀─ writer thread ◀────────────┘    │
 //!                        ▲                          │
 //!                        └── log lines, from any thread of the plugin
 //! ```
 //!
-//! The main thread never calls the plugin, so it sees the end of the pipe also when the plugin hangs.
+//! The main thread never calls the plugin, so it sees the pipe's end also when the plugin hangs.
 
-mod calls;
+mod call_thread;
+mod file_trust;
 mod host_table;
-pub(crate) mod jail;
 mod load;
-mod output;
-mod plugin;
-mod stdio;
-mod trust;
+mod message_writer;
+mod parent_pipes;
+mod plugin_instance;
+pub(crate) mod sandbox;
 mod watchdog;
 
 use std::fs::File;
@@ -32,18 +32,18 @@ use rustix::process::{
     Resource, Rlimit, Signal, getpgrp, getpid, kill_current_process_group, setrlimit,
 };
 
-use crate::lines::Messages;
-use crate::strays::Mark;
-use crate::wire::{self, Call, FromChild, PROTOCOL, Request};
-use calls::Work;
+use crate::escaped_processes::EnvMarker;
+use crate::line_decoder::LineDecoder;
+use crate::wire::{self, Call, ChildMessage, PROTOCOL_VERSION, Request};
+use call_thread::Job;
 pub(crate) use load::{describe, open_library};
-use output::Output;
-pub(crate) use stdio::Stdio;
+use message_writer::MessageWriter;
+pub(crate) use parent_pipes::ParentPipes;
 
-/// How long the plugin may take to put things away once the parent is gone.
-const LAST_WORDS: Duration = Duration::from_millis(800);
+/// Longest time in which the plugin may release its resources once the parent is gone.
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// From now on no dump of this process is written, should it crash: it would hold codes and keys.
+/// Forbids core dumps of this process from now on, for they would hold codes and keys.
 pub fn forbid_core_dumps() {
     let none = Rlimit {
         current: Some(0),
@@ -53,55 +53,59 @@ pub fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
 }
 
-/// What `etatuki plugin-host` runs: loads one plugin and serves its parent over stdio until that goes away.
+/// Runs `etatuki plugin-host`: loads one plugin, and serves its parent over stdio until the parent is gone.
 ///
-/// Call it before anything else opens files or starts threads: it takes stdin, stdout and descriptor 3 over. When it
-/// leads its process group, as it does under [`crate::PluginHost`], it ends by killing that group, itself included.
+/// Call it before anything else opens files or starts threads: it takes over stdin, stdout and descriptor 3.
+/// As the leader of its process group, which it is under [`crate::PluginHost`], it ends by killing that
+/// group, itself included.
 pub fn run_child() -> ExitCode {
     forbid_core_dumps();
-    let stdio = match Stdio::take() {
-        Ok(stdio) => stdio,
+    let pipes = match ParentPipes::claim() {
+        Ok(pipes) => pipes,
         Err(error) => {
             tracing::error!("the plugin host has no stdio: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let Stdio {
+    let ParentPipes {
         input,
         mut output,
         socket,
-    } = stdio;
-    let mut requests = Requests::new(input);
-    let Some((load, open)) = begin(&mut output, &mut requests) else {
-        end();
+    } = pipes;
+    let mut requests = RequestReader::new(input);
+    let Some((load, unenforced)) = greet_and_enter_sandbox(&mut output, &mut requests) else {
+        exit_with_group();
     };
-    let output = Output::start(output);
-    for what in open {
-        output.send(&FromChild::Log {
+    let writer = MessageWriter::start(output);
+    for restriction in unenforced {
+        writer.send(&ChildMessage::Log {
             level: raw::LOG_WARN,
-            text: format!("the plugin host isn't closed off: {what}"),
+            text: format!("the plugin host isn't closed off: {restriction}"),
         });
     }
-    let (queue, work) = channel();
-    let done = calls::start(queue.clone(), work, output.clone());
-    let _ = queue.send(Work::Call(load, None));
+    let (queue, jobs) = channel();
+    let done = call_thread::start(queue.clone(), jobs, writer.clone());
+    let _ = queue.send(Job::Call(load, None));
     while let Some(request) = requests.next() {
         let handle = match (&request.call, &socket) {
-            (Call::Attach, Some(socket)) => stdio::receive_handle(socket, request.id),
+            (Call::Attach, Some(socket)) => parent_pipes::receive_handle(socket, request.id),
             _ => None,
         };
-        let _ = queue.send(Work::Call(request, handle));
+        let _ = queue.send(Job::Call(request, handle));
     }
-    let _ = queue.send(Work::Quit);
-    let _ = done.recv_timeout(LAST_WORDS);
-    end()
+    let _ = queue.send(Job::Quit);
+    let _ = done.recv_timeout(CLEANUP_TIMEOUT);
+    exit_with_group()
 }
 
-/// Says hello, waits for the first request, which has to be a load, and closes this process off as that says; all of it
-/// before there is a second thread. What couldn't be closed comes back.
-fn begin(output: &mut File, requests: &mut Requests) -> Option<(Request, Vec<String>)> {
-    let hello = wire::line(&FromChild::Hello {
-        protocol: PROTOCOL,
+/// Sends hello, waits for the first request, which must be a load, and enters the sandbox as that says; all of
+/// it before there is a second thread. Returns the restrictions that couldn't be enforced.
+fn greet_and_enter_sandbox(
+    output: &mut File,
+    requests: &mut RequestReader,
+) -> Option<(Request, Vec<String>)> {
+    let hello = wire::encode_line(&ChildMessage::Hello {
+        protocol: PROTOCOL_VERSION,
         abi: raw::MAJOR,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     });
@@ -110,35 +114,35 @@ fn begin(output: &mut File, requests: &mut Requests) -> Option<(Request, Vec<Str
     let Call::Load { plugin } = &load.call else {
         return None;
     };
-    let open = jail::close(plugin.as_ref().into());
-    Some((load, open))
+    let unenforced = sandbox::enter(plugin.as_ref().into());
+    Some((load, unenforced))
 }
 
-/// What the parent asks for, line by line.
-struct Requests {
+/// Reader of the parent's requests, one a line.
+struct RequestReader {
     input: File,
-    messages: Messages,
+    decoder: LineDecoder,
     buffer: zeroize::Zeroizing<[u8; 4096]>,
 }
 
-impl Requests {
+impl RequestReader {
     fn new(input: File) -> Self {
         Self {
             input,
-            messages: Messages::default(),
+            decoder: LineDecoder::default(),
             buffer: zeroize::Zeroizing::new([0; 4096]),
         }
     }
 
-    /// The next one; none once the pipe has ended, or something came that isn't in the protocol.
+    /// Returns the next request; `None` when the pipe has ended, or its line isn't in the protocol.
     fn next(&mut self) -> Option<Request> {
         loop {
-            if let Some(line) = self.messages.next().ok()? {
+            if let Some(line) = self.decoder.next().ok()? {
                 return serde_json::from_slice(&line).ok();
             }
             match self.input.read(&mut *self.buffer) {
                 Ok(0) => return None,
-                Ok(length) => self.messages.push(&self.buffer[..length]),
+                Ok(length) => self.decoder.push(&self.buffer[..length]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return None,
             }
@@ -146,20 +150,20 @@ impl Requests {
     }
 }
 
-/// Ends the process without running anything of the plugin's (its exit handlers may hang), and takes along what the
-/// plugin started.
-fn end() -> ! {
-    if let Some(mark) = Mark::inherited() {
-        mark.sweep();
+/// Kills everything that the plugin started, and ends this process without the plugin's exit handlers, which
+/// may hang.
+fn exit_with_group() -> ! {
+    if let Some(marker) = EnvMarker::inherited() {
+        marker.kill_marked();
     }
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
-    leave(0)
+    exit_now(0)
 }
 
-/// Ends the process here and now.
-pub(crate) fn leave(code: i32) -> ! {
-    // SAFETY: ends the process; nothing of ours needs to be put away.
+/// Ends the process without exit handlers.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; we have nothing to release.
     unsafe { libc::_exit(code) }
 }

@@ -1,50 +1,46 @@
-//! Notices a call into the plugin that doesn't come back, also when nobody waits for an answer.
+//! Watchdog of calls into the plugin: reports one that doesn't return, also when nobody waits for its result.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use super::output::Output;
-use crate::wire::FromChild;
+use super::message_writer::MessageWriter;
+use crate::wire::{CALL_TIMEOUT, ChildMessage};
 
-/// How long a call may take. The parent has the same limit, for the case that all of us stands still.
-const LIMIT: Duration = Duration::from_secs(2);
-
-/// Looks at the call thread.
+/// A handle on the watchdog; all clones are equal.
 #[derive(Clone, Default)]
-pub(super) struct Watchdog(Arc<Watched>);
+pub(super) struct Watchdog(Arc<WatchedCall>);
 
 #[derive(Default)]
-struct Watched {
-    call: Mutex<Current>,
+struct WatchedCall {
+    call: Mutex<CurrentCall>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Current {
-    /// The function that the plugin is in.
+struct CurrentCall {
+    /// Function that the plugin is in; `None` between calls.
     name: Option<&'static str>,
-    /// Counts the calls, so that two of the same name are told apart.
+    /// Number of the call, which tells two calls of one name apart.
     number: u64,
 }
 
 impl Watchdog {
-    pub(super) fn start(output: Output) -> Self {
+    pub(super) fn start(writer: MessageWriter) -> Self {
         let watchdog = Self::default();
         let watched = Arc::clone(&watchdog.0);
-        std::thread::spawn(move || watched.watch(&output));
+        std::thread::spawn(move || watched.watch(&writer));
         watchdog
     }
 
-    /// Runs a call into the plugin under watch.
-    pub(super) fn during<T>(&self, name: &'static str, call: impl FnOnce() -> T) -> T {
+    /// Runs a call into the plugin under the watchdog.
+    pub(super) fn run<T>(&self, name: &'static str, call: impl FnOnce() -> T) -> T {
         self.0.set(Some(name));
-        let outcome = call();
+        let result = call();
         self.0.set(None);
-        outcome
+        result
     }
 }
 
-impl Watched {
+impl WatchedCall {
     fn set(&self, name: Option<&'static str>) {
         let mut call = self.lock();
         call.name = name;
@@ -52,7 +48,7 @@ impl Watched {
         self.changed.notify_one();
     }
 
-    fn watch(&self, output: &Output) {
+    fn watch(&self, writer: &MessageWriter) {
         let mut call = self.lock();
         loop {
             let (Some(name), number) = (call.name, call.number) else {
@@ -62,12 +58,12 @@ impl Watched {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let same = |call: &mut Current| call.number == number;
-            let waited = self.changed.wait_timeout_while(call, LIMIT, same);
-            let (now, limit) = waited.unwrap_or_else(PoisonError::into_inner);
+            let same = |call: &mut CurrentCall| call.number == number;
+            let waited = self.changed.wait_timeout_while(call, CALL_TIMEOUT, same);
+            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             call = now;
-            if limit.timed_out() && call.number == number {
-                output.send(&FromChild::Hung {
+            if timeout.timed_out() && call.number == number {
+                writer.send(&ChildMessage::Hung {
                     call: name.to_owned(),
                 });
                 return;
@@ -75,7 +71,7 @@ impl Watched {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Current> {
+    fn lock(&self) -> MutexGuard<'_, CurrentCall> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

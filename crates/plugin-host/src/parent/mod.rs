@@ -1,16 +1,17 @@
 //! The parent's handle on a plugin host, and the task behind it.
 //!
-//! The task (`driver`) alone talks to the child, so that a limit holds also when a caller stops waiting. The handle
-//! may kill: dropping it kills the child's process group at once, with or without a runtime.
+//! Only the task (`host_task`) talks to the child, so a call's time-out holds also when its caller stops
+//! waiting. The handle can kill: dropping it kills the child's process group at once, with or without a
+//! runtime.
 
-mod driver;
-mod spawn;
+mod host_task;
+mod spawned_child;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use etatuki_backend_api::Permissions;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -18,51 +19,55 @@ use zeroize::Zeroizing;
 
 use crate::error::HostError;
 use crate::events::{EventQueue, HostEvents};
-use crate::group::Group;
-use crate::spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
-use crate::wire::Call;
-use driver::{Driver, Order, Reply};
-pub(crate) use spawn::set_apart;
+use crate::plugin_spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
+use crate::process_group::ProcessGroup;
+use crate::wire::{CALL_TIMEOUT, Call};
+use host_task::{HostCommand, HostTask, Reply};
+use spawned_child::SpawnedChild;
+pub(crate) use spawned_child::isolate;
 
-/// How long a call may take, and how long a start or a shutdown may.
-const LIMIT: Duration = Duration::from_secs(2);
-/// By this name a plugin says that its options in the registry are wrong.
+/// Failure name by which a plugin says that its options in the registry are wrong.
 const REGISTRY_BROKEN: &str = "registry-broken";
-/// Calls that may wait for the task.
-const ORDERS: usize = 16;
+/// Commands that may wait for the task.
+const MAX_QUEUED_COMMANDS: usize = 16;
 
 /// A running plugin host with one plugin loaded. Dropping it kills the child and everything that it started.
 ///
-/// Every call ends within two seconds of its turn; calls are answered in the order in which they were made. After an
-/// error other than [`HostError::Plugin`] the child is gone, and every further call says [`HostError::Died`].
+/// Every call ends within two seconds of its turn; calls are answered in the order in which they were made.
+/// After an error other than [`HostError::Plugin`] the child is gone, and every further call returns
+/// [`HostError::Died`].
 #[derive(Debug)]
 pub struct PluginHost {
-    orders: mpsc::Sender<Order>,
-    group: Arc<Group>,
+    commands: mpsc::Sender<HostCommand>,
+    group: Arc<ProcessGroup>,
     plugin: LoadedPlugin,
     origin: Origin,
 }
 
 impl PluginHost {
-    /// Spawns `exe plugin-host`, greets it, and has it load the plugin. Two seconds at most.
+    /// Spawns `exe plugin-host`, and has it load the plugin, within two seconds.
     ///
-    /// `exe` is absolute, and must call [`crate::run_child`] for that argument. Needs a tokio runtime with I/O and time.
+    /// `exe` is absolute, and must call [`crate::run_child`] for that argument. Needs a tokio runtime with
+    /// I/O and time.
+    ///
+    /// # Errors
+    /// The child can't be started, or the plugin can't be loaded in time.
     pub async fn start(exe: &Path, spec: &PluginSpec) -> Result<(Self, HostEvents), HostError> {
         let (queue, events) = EventQueue::new();
-        let child = spawn::spawn(exe).map_err(HostError::Spawn)?;
+        let child = SpawnedChild::spawn(exe).map_err(HostError::Spawn)?;
         let group = Arc::clone(&child.group);
-        let (orders, inbox) = mpsc::channel(ORDERS);
-        let driver = Driver::new(child, Arc::clone(&queue)).map_err(HostError::Spawn)?;
-        tokio::spawn(driver.run(inbox));
+        let (commands, inbox) = mpsc::channel(MAX_QUEUED_COMMANDS);
+        let task = HostTask::new(child, Arc::clone(&queue)).map_err(HostError::Spawn)?;
+        tokio::spawn(task.run(inbox));
 
         let load = Call::Load {
             plugin: Box::new(spec.clone()),
         };
-        // The driver has this limit too; here it bounds all of the start.
-        match timeout(LIMIT, call::<LoadedPlugin>(&orders, load, None)).await {
+        // The task has this time-out for the call; here it bounds the whole start.
+        match timeout(CALL_TIMEOUT, call::<LoadedPlugin>(&commands, load, None)).await {
             Ok(Ok(plugin)) => Ok((
                 Self {
-                    orders,
+                    commands,
                     group,
                     plugin,
                     origin: spec.origin.clone(),
@@ -71,7 +76,7 @@ impl PluginHost {
             )),
             Ok(Err(error)) => {
                 group.kill();
-                Err(error.in_registry(&spec.origin))
+                Err(error.with_registry_place(&spec.origin))
             }
             Err(_) => {
                 group.kill();
@@ -82,19 +87,19 @@ impl PluginHost {
         }
     }
 
-    /// What the plugin says about itself.
+    /// Returns the plugin's description of itself.
     pub fn descriptor(&self) -> &LoadedPlugin {
         &self.plugin
     }
 
-    /// The child's process id, which is its process group's too.
+    /// Returns the child's process id, which is also its process group's.
     pub fn pid(&self) -> u32 {
         self.group.leader().as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Is the backend usable here? Only while nothing is open.
+    /// Asks whether the backend can be used on this machine. Only while nothing is open.
     pub async fn probe(&self) -> Result<ProbeReport, HostError> {
-        let mut report = call(&self.orders, Call::Probe, None).await?;
+        let mut report = call(&self.commands, Call::Probe, None).await?;
         if let ProbeReport::Unusable { name, text } = &mut report
             && name == REGISTRY_BROKEN
             && !self.origin.options.is_empty()
@@ -104,46 +109,42 @@ impl PluginHost {
         Ok(report)
     }
 
-    /// Opens a session with a code in its plain form. The state follows as an event, and so does the code that holds.
+    /// Opens a session with a code in its plain form. The state follows as an event, and with it the valid
+    /// code, which may be the tool's own.
     pub async fn open(&self, code: &str) -> Result<(), HostError> {
-        call(
-            &self.orders,
-            Call::Open {
-                code: Zeroizing::new(code.to_owned()),
-            },
-            None,
-        )
-        .await
+        let code = Zeroizing::new(code.to_owned());
+        call(&self.commands, Call::Open { code }, None).await
     }
 
     /// Closes the session; the state `closed` follows as an event.
     pub async fn close(&self) -> Result<(), HostError> {
-        call(&self.orders, Call::Close, None).await
+        call(&self.commands, Call::Close, None).await
     }
 
-    /// Says what the customer allows from now on; control without view is nothing.
-    pub async fn permissions(&self, view: bool, control: bool) -> Result<(), HostError> {
-        call(&self.orders, Call::Permissions { view, control }, None).await
+    /// Sets what the customer allows from now on; control without view counts as nothing.
+    pub async fn permissions(&self, permissions: Permissions) -> Result<(), HostError> {
+        let Permissions { view, control } = permissions;
+        call(&self.commands, Call::Permissions { view, control }, None).await
     }
 
-    /// Has streams that are attached from now on show the windows of these processes alone; only where
-    /// [`LoadedPlugin::limits`] says that the plugin can.
-    pub async fn limit(&self, pids: &[u32]) -> Result<(), HostError> {
+    /// Restricts streams that are attached from now on to the windows of these processes. Only for a plugin
+    /// with [`LoadedPlugin::supports_app_sharing`].
+    pub async fn restrict_to_app(&self, pids: &[u32]) -> Result<(), HostError> {
         let pids = pids.to_vec();
-        call(&self.orders, Call::Limit { pids }, None).await
+        call(&self.commands, Call::RestrictToApp { pids }, None).await
     }
 
-    /// Hands a connected socket over, on which the plugin serves RFB. It is the plugin's from now on; after an error
-    /// it is closed.
+    /// Hands over a connected socket, on which the plugin serves RFB. The plugin owns it from now on; after
+    /// an error it is closed.
     pub async fn attach(&self, stream: UnixStream) -> Result<(), HostError> {
-        call(&self.orders, Call::Attach, Some(stream)).await
+        call(&self.commands, Call::Attach, Some(stream)).await
     }
 
-    /// Lets the plugin put everything away and the child end, then kills what is left of its group. Two seconds at
-    /// most. The events end without [`crate::HostEvent::Died`].
+    /// Lets the plugin release its resources and the child end, then kills what is left of its group; takes
+    /// two seconds at most. The events end without [`crate::HostEvent::Died`].
     pub async fn shutdown(self) {
         let (done, when_done) = oneshot::channel();
-        if self.orders.send(Order::Shutdown(done)).await.is_ok() {
+        if self.commands.send(HostCommand::Shutdown(done)).await.is_ok() {
             let _ = when_done.await;
         }
     }
@@ -155,22 +156,22 @@ impl Drop for PluginHost {
     }
 }
 
-/// Makes a call through the driver.
+/// Makes a call through the task.
 async fn call<T: DeserializeOwned>(
-    orders: &mpsc::Sender<Order>,
+    commands: &mpsc::Sender<HostCommand>,
     call: Call,
     stream: Option<UnixStream>,
 ) -> Result<T, HostError> {
-    let (reply, answer): (Reply, _) = oneshot::channel();
+    let (reply, result): (Reply, _) = oneshot::channel();
     let gone = || HostError::Died("it ended before this call".to_owned());
-    orders
-        .send(Order::Call {
+    commands
+        .send(HostCommand::Call {
             call,
             stream,
             reply,
         })
         .await
         .map_err(|_| gone())?;
-    let value = answer.await.map_err(|_| gone())??;
+    let value = result.await.map_err(|_| gone())??;
     serde_json::from_value(value).map_err(|error| HostError::Protocol(error.to_string()))
 }

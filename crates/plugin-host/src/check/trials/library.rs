@@ -1,13 +1,15 @@
-//! What the library is before anything is opened: its descriptor, its instance, its ends.
+//! Trials of the library before anything is opened: its descriptor, its instance, null arguments.
 
 use std::ptr::{NonNull, null, null_mut};
 
-use etatuki_backend_api::raw;
+use etatuki_backend_api::{CodeForm, raw};
 
-use super::{AT_ONCE, empty, is};
-use crate::check::bench::{Bench, Host, Library, Outcome, ensure};
-use crate::check::clock::within;
-use crate::check::printed;
+use super::{PROMPT_LIMIT, null_text};
+use crate::check::captured_output::capture;
+use crate::check::clock::with_own_time_limit;
+use crate::check::harness::{Harness, Library};
+use crate::check::outcome::{Outcome, ensure, expect_status};
+use crate::check::recording_host::RecordingHost;
 
 pub(super) fn symbol(library: &Library) -> Outcome {
     let descriptor = library.load()?;
@@ -18,7 +20,7 @@ pub(super) fn symbol(library: &Library) -> Outcome {
 }
 
 pub(super) fn quiet_load(library: &Library) -> Outcome {
-    let ((), printed) = printed::during(|| library.load().map(|_| ()))?;
+    let ((), printed) = capture(|| library.load().map(|_| ()))?;
     ensure(printed.is_empty(), || {
         format!("it printed {:?} while it was loaded", printed.trim_end())
     })?;
@@ -27,8 +29,8 @@ pub(super) fn quiet_load(library: &Library) -> Outcome {
 
 pub(super) fn load_time(library: &Library) -> Outcome {
     let library = library.clone();
-    within(AT_ONCE, "do what takes long in open()", move |watch| {
-        let (loaded, took) = watch.during("loading", || library.load().map(|_| ()));
+    with_own_time_limit(PROMPT_LIMIT, "do what takes long in open()", move |timer| {
+        let (loaded, took) = timer.run("loading", || library.load().map(|_| ()));
         loaded?;
         Ok(format!("{} ms", took.as_millis()))
     })
@@ -44,8 +46,8 @@ pub(super) fn descriptor(library: &Library) -> Outcome {
             about.id
         )
     })?;
-    let forms = ["remoteus", "ecom", "own"];
-    ensure(forms.contains(&about.code_form.as_str()), || {
+    ensure(CodeForm::from_name(&about.code_form).is_some(), || {
+        let forms = CodeForm::ALL.map(CodeForm::as_str);
         format!("the code_form {:?} isn't one of {forms:?}", about.code_form)
     })?;
     Ok(format!(
@@ -55,19 +57,19 @@ pub(super) fn descriptor(library: &Library) -> Outcome {
 }
 
 pub(super) fn capabilities(library: &Library) -> Outcome {
-    let bench = library.described()?;
-    let known = CAPABILITIES.iter().fold(0, |known, (bit, _)| known | bit);
-    let bits = bench.about.capabilities;
-    ensure(bits & !known == 0, || {
-        format!("the bits {:#x} aren't defined", bits & !known)
+    let harness = library.described()?;
+    let defined = CAPABILITIES.iter().fold(0, |defined, (bit, _)| defined | bit);
+    let bits = harness.about.capabilities;
+    ensure(bits & !defined == 0, || {
+        format!("the bits {:#x} aren't defined", bits & !defined)
     })?;
-    let reserved = bench.descriptor.reserved;
+    let reserved = harness.descriptor.reserved;
     ensure(reserved == 0, || format!("reserved is {reserved}, not 0"))?;
-    let own = bench.about.code_form == "own";
-    ensure(!own || bench.has(raw::CAP_OWN_CODE), || {
+    let external = harness.about.code_form == CodeForm::External.as_str();
+    ensure(!external || harness.has(raw::CAP_OWN_CODE), || {
         "the code_form is `own`, and OWN_CODE isn't set".into()
     })?;
-    let names = CAPABILITIES.iter().filter(|(bit, _)| bench.has(*bit));
+    let names = CAPABILITIES.iter().filter(|(bit, _)| harness.has(*bit));
     let names: Vec<_> = names.map(|(_, name)| *name).collect();
     Ok(if names.is_empty() {
         "none".into()
@@ -86,31 +88,36 @@ const CAPABILITIES: [(u64, &str); 6] = [
 ];
 
 pub(super) fn network(library: &Library) -> Outcome {
-    let bench = library.described()?;
-    ensure(!bench.lacks_network, || {
+    let harness = library.described()?;
+    ensure(!harness.lacks_network, || {
         "it has NETWORK: the launcher refuses it, unless its registry says `network = true`; --network says so here"
             .into()
     })?;
-    Ok(match bench.has(raw::CAP_NETWORK) {
+    Ok(match harness.has(raw::CAP_NETWORK) {
         true => "it asks for it, and may have it".into(),
         false => "it doesn't ask for it".into(),
     })
 }
 
 pub(super) fn create(library: &Library) -> Outcome {
-    library.bench()?.create()?;
+    library.harness()?.create()?;
     Ok("with all its functions".into())
 }
 
-/// What stands in `out` before create(): what a host that doesn't set it may have there.
-const RUBBISH: *const raw::Instance = NonNull::dangling().as_ptr();
+/// Value of `out` before create(), as in a host that doesn't initialise it.
+const UNINITIALIZED: *const raw::Instance = NonNull::dangling().as_ptr();
 
-/// `create` must refuse this host with this status, and leave null.
-fn refuses(bench: &Bench, call: &str, host: *const raw::Host, wanted: i32) -> Outcome<()> {
-    let mut out = RUBBISH;
-    is(call, bench.create_raw(host, &raw mut out)?, wanted)?;
+/// Fails unless `create` refuses this host with this status, and sets `out` to null.
+fn expect_refused(
+    harness: &Harness,
+    call: &str,
+    host: *const raw::Host,
+    expected: i32,
+) -> Outcome<()> {
+    let mut out = UNINITIALIZED;
+    expect_status(call, harness.create_raw(host, &raw mut out)?, expected)?;
     ensure(out.is_null(), || {
-        let left = if out == RUBBISH {
+        let left = if out == UNINITIALIZED {
             "left *out as it was"
         } else {
             "set *out"
@@ -120,59 +127,59 @@ fn refuses(bench: &Bench, call: &str, host: *const raw::Host, wanted: i32) -> Ou
 }
 
 pub(super) fn create_null(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    refuses(&bench, "create(NULL, out)", null(), raw::E_NULL)?;
-    is(
+    let harness = library.harness()?;
+    expect_refused(&harness, "create(NULL, out)", null(), raw::E_NULL)?;
+    expect_status(
         "create(host, NULL)",
-        bench.create_raw(bench.host.as_raw(), null_mut())?,
+        harness.create_raw(harness.host.as_raw(), null_mut())?,
         raw::E_NULL,
     )?;
     Ok("without a host, and without a place for the instance".into())
 }
 
 pub(super) fn create_short_host(library: &Library) -> Outcome {
-    let bench = library.bench()?;
+    let harness = library.harness()?;
     let whole = size_of::<raw::Host>() as u32;
     for size in [16, whole - 1] {
-        let short = Host::leak("null".into(), size);
+        let short = RecordingHost::leak("null".into(), size);
         let call = format!("create() with a host of {size} bytes");
-        refuses(&bench, &call, short.as_raw(), raw::E_ARGUMENT)?;
+        expect_refused(&harness, &call, short.as_raw(), raw::E_ARGUMENT)?;
     }
     Ok(format!("16 and {} bytes", whole - 1))
 }
 
 pub(super) fn create_newer_host(library: &Library) -> Outcome {
-    let bench = library.bench()?;
+    let harness = library.harness()?;
     let size = size_of::<raw::Host>() as u32 + 64;
-    let newer = Host::leak("null".into(), size);
+    let newer = RecordingHost::leak("null".into(), size);
     let mut out = null();
-    is(
+    expect_status(
         "create()",
-        bench.create_raw(newer.as_raw(), &raw mut out)?,
+        harness.create_raw(newer.as_raw(), &raw mut out)?,
         raw::OK,
     )?;
     Ok(format!("{size} bytes"))
 }
 
 pub(super) fn first_state(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
-    instance.is_in(raw::STATE_CLOSED)?;
-    let mut code = empty();
-    is(
+    let instance = library.harness()?.create()?;
+    instance.expect_state(raw::STATE_CLOSED)?;
+    let mut code = null_text();
+    expect_status(
         "session_code() in CLOSED",
         instance.session_code(&raw mut code),
         raw::E_STATE,
     )?;
-    let (status, name, words) = instance.error();
+    let (status, name, message) = instance.failure();
     ensure(
-        status == raw::OK && name.is_empty() && words.is_empty(),
-        || format!("last_error() says {status} {name:?} {words:?} before anything has failed"),
+        status == raw::OK && name.is_empty() && message.is_empty(),
+        || format!("last_error() says {status} {name:?} {message:?} before anything has failed"),
     )?;
     Ok("CLOSED".into())
 }
 
 pub(super) fn extension(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
+    let instance = library.harness()?.create()?;
     let name = c"etatuki.no-such-extension/1";
     ensure(instance.extension(name.as_ptr()).is_null(), || {
         "extension() gave something for a name that nobody has defined".into()
@@ -184,6 +191,6 @@ pub(super) fn extension(library: &Library) -> Outcome {
 }
 
 pub(super) fn destroy_null(library: &Library) -> Outcome {
-    library.bench()?.create()?.destroy_null();
+    library.harness()?.create()?.destroy_null();
     Ok("nothing happened".into())
 }

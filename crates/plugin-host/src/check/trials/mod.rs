@@ -1,13 +1,13 @@
-//! What is tried: each trial is one rule of the contract, in the header's order. A trial begins with a fresh process and
-//! needn't clean up.
+//! The trials, one for each rule of the contract, in the header's order. A trial runs in a process of its
+//! own, and needn't clean up.
 
-mod leftovers;
+mod hostile_client;
+mod leaks;
 mod library;
+mod notifications;
 mod picture;
 mod session;
 mod stream;
-mod told;
-mod unfriendly;
 
 use std::ffi::c_char;
 use std::ptr::null_mut;
@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use etatuki_backend_api::raw;
 
-use super::bench::{Library, Outcome, ensure, status_name};
+use super::harness::Library;
+use super::outcome::Outcome;
 
-/// A trial that can be run by its name.
-pub(super) struct Known {
+/// A trial and its name.
+pub(super) struct TrialDefinition {
     pub(super) name: &'static str,
     pub(super) rule: &'static str,
     pub(super) run: fn(&Library) -> Outcome,
@@ -26,7 +27,7 @@ pub(super) struct Known {
 
 macro_rules! trials {
     ($($file:ident::$function:ident $name:literal $rule:literal)+) => {
-        pub(super) const ALL: &[Known] = &[$(Known { name: $name, rule: $rule, run: $file::$function }),+];
+        pub(super) const ALL: &[TrialDefinition] = &[$(TrialDefinition { name: $name, rule: $rule, run: $file::$function }),+];
     };
 }
 
@@ -45,7 +46,7 @@ trials! {
     session::probe "probe" "probe() gives a tool and a version, or E_UNUSABLE with a name and a sentence"
     session::probe_null "probe-null" "probe() refuses null buffers with E_NULL"
     session::probe_open "probe-open" "probe() is refused with E_STATE while something is open"
-    leftovers::probe_leaves_nothing "probe-leaves-nothing" "probe() leaves no thread, handle or process behind"
+    leaks::probe_leaves_nothing "probe-leaves-nothing" "probe() leaves no thread, handle or process behind"
     session::exact_buffers "exact-buffers" "a text is written whole into a buffer that just holds it, and not at all into a smaller one"
     session::open "open" "open() leads to WAITING, with a code and changed()"
     session::open_returns "open-returns" "open() returns at once: it neither sleeps nor computes for half a second"
@@ -68,51 +69,43 @@ trials! {
     stream::reopen_after_stream "reopen-after-stream" "it can be closed and opened again after a stream, and in the middle of one"
     stream::close_attached "close-attached" "close() while somebody is attached ends the stream"
     stream::any_while_attached "any-while-attached" "no [any] function blocks while ATTACHED, also when nobody reads the stream"
-    told::changed_each_time "changed-each-time" "changed() is called after each change of state that no call has finished"
-    told::changed_unlocked "changed-unlocked" "changed() is called with no lock held that an [any] function needs"
+    notifications::changed_each_time "changed-each-time" "changed() is called after each change of state that no call has finished"
+    notifications::changed_unlocked "changed-unlocked" "changed() is called with no lock held that an [any] function needs"
     picture::rfb "rfb" "the plugin speaks RFB as the server, which speaks first: a version, security None, its screen"
     picture::rfb_picture "rfb-picture" "a full request brings all that was asked for and lies on the screen"
     picture::rfb_formats "rfb-formats" "pixels come in the format that was asked for"
     picture::rfb_skips "rfb-skips" "SetEncodings and cut text are read to their ends"
     picture::rfb_incremental "rfb-incremental" "an incremental request is answered when the picture changes"
     picture::fresh_stream "fresh-stream" "nothing of one stream is left on the next"
-    unfriendly::rfb_rubbish "rfb-rubbish" "a client that sends rubbish ends its stream, and nothing else"
-    unfriendly::never_reads "never-reads" "close() ends a stream that nobody reads"
-    unfriendly::peer_goes "peer-goes" "a peer that goes in the middle of an update ends its stream, and raises no SIGPIPE"
+    hostile_client::rfb_rubbish "rfb-rubbish" "a client that sends rubbish ends its stream, and nothing else"
+    hostile_client::never_reads "never-reads" "close() ends a stream that nobody reads"
+    hostile_client::peer_goes "peer-goes" "a peer that goes in the middle of an update ends its stream, and raises no SIGPIPE"
     session::permissions "permissions" "permissions() takes every set that exists"
     library::extension "extension" "an extension that doesn't exist is null"
     session::any_thread "any-thread" "state(), session_code() and last_error() may be called from eight threads at any time"
     library::destroy_null "destroy-null" "destroy() takes null"
     stream::destroy_anywhere "destroy-anywhere" "destroy() returns from every state, after less than two seconds of sleeping and computing"
-    leftovers::silence "silence" "no function of the host is called after destroy() has returned"
-    leftovers::leaves_nothing "leaves-nothing" "after destroy() no thread and no process is left"
-    leftovers::hundred_opens "hundred-opens" "sessions leak no thread and no handle: a hundred of them, or as many as two seconds allow"
-    leftovers::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
+    leaks::silence "silence" "no function of the host is called after destroy() has returned"
+    leaks::leaves_nothing "leaves-nothing" "after destroy() no thread and no process is left"
+    leaks::hundred_opens "hundred-opens" "sessions leak no thread and no handle: a hundred of them, or as many as two seconds allow"
+    leaks::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
 }
 
-/// What takes longer doesn't return at once. A call has two seconds ([call] in the header), on slow machines too.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// Longest own time of a call that returns at once. Any call has two seconds ([call] in the header).
+const PROMPT_LIMIT: Duration = Duration::from_millis(500);
 
-/// How long a trial goes on doing the same again, after the least that shows something.
-const ENOUGH: Duration = Duration::from_secs(2);
+/// Time after which a repeated trial stops, once it has done its least number of rounds.
+const ROUNDS_TIME: Duration = Duration::from_secs(2);
 
-/// So many rounds, or as few as `least` when they take long, for a tool that is started in each of them. What is judged
-/// doesn't depend on their number.
+/// Returns up to `most` rounds, but only `least` when they take long, since a tool may be started in each.
+/// The verdict doesn't depend on their number.
 fn rounds(least: usize, most: usize) -> impl Iterator<Item = usize> {
     let started = Instant::now();
-    (0..most).take_while(move |round| *round < least || started.elapsed() < ENOUGH)
+    (0..most).take_while(move |round| *round < least || started.elapsed() < ROUNDS_TIME)
 }
 
-/// The status must be this.
-fn is(call: &str, status: i32, wanted: i32) -> Outcome<()> {
-    ensure(status == wanted, || {
-        let (status, wanted) = (status_name(status), status_name(wanted));
-        format!("{call} returned {status}; it must be {wanted}")
-    })
-}
-
-/// No buffer: asks for the length.
-fn empty() -> raw::Text {
+/// Returns a text without a buffer, which asks for the length alone.
+fn null_text() -> raw::Text {
     raw::Text {
         data: null_mut(),
         capacity: 0,
@@ -120,8 +113,8 @@ fn empty() -> raw::Text {
     }
 }
 
-/// A buffer for a text.
-fn text_in(buffer: &mut [u8]) -> raw::Text {
+/// Returns a text in this buffer.
+fn text_buffer(buffer: &mut [u8]) -> raw::Text {
     raw::Text {
         data: buffer.as_mut_ptr().cast::<c_char>(),
         capacity: u32::try_from(buffer.len()).unwrap_or(u32::MAX),

@@ -1,4 +1,4 @@
-//! What a friendly client sees on the stream.
+//! Trials of the picture, with a well-behaved client.
 
 use std::time::Duration;
 
@@ -6,19 +6,21 @@ use etatuki_backend_api::raw;
 use etatuki_rfb::{ClientMessage, PixelFormat, Rect, encoding};
 
 use super::stream::attachable;
-use crate::check::bench::{Bench, Instance, Library, Outcome, PATIENCE, ensure, while_doing};
-use crate::check::viewer::Viewer;
+use crate::check::harness::{Harness, Library};
+use crate::check::instance::{Instance, STATE_TIMEOUT};
+use crate::check::outcome::{Outcome, context, ensure, failed};
+use crate::check::rfb_client::RfbClient;
 
-/// Columns and rows of the part of a screen in which formats are compared; a large screen takes its time.
-const PART: u16 = 512;
-/// How long nothing may come before the whole picture is asked for, to see whether anything has changed.
-const SILENCE: Duration = Duration::from_secs(1);
-/// X11's keysym of the left Shift, which does nothing by itself.
-const SHIFT: u32 = 0xffe1;
+/// Largest columns and rows of the area in which formats are compared, since a large screen takes long.
+const MAX_COMPARED_SIDE: u16 = 512;
+/// Silence after which the whole picture is requested, to see whether it has changed.
+const FIRST_SILENCE: Duration = Duration::from_secs(1);
+/// X11's keysym of the left Shift key, which does nothing by itself.
+const SHIFT_KEYSYM: u32 = 0xffe1;
 
 pub(super) fn rfb(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let init = Viewer::attach(&instance)?.init;
+    let init = RfbClient::attach(&instance)?.init;
     Ok(format!(
         "a screen of {}x{}, {} bits a pixel, by the name {:?}",
         init.width, init.height, init.format.bits_per_pixel, init.name
@@ -27,10 +29,10 @@ pub(super) fn rfb(library: &Library) -> Outcome {
 
 pub(super) fn rfb_picture(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let mut viewer = Viewer::attach(&instance)?;
-    viewer.set_format(PixelFormat::BGRX)?;
-    let all = viewer.all();
-    while_doing("a request for the whole screen", viewer.ask(all))?;
+    let mut client = RfbClient::attach(&instance)?;
+    client.set_format(PixelFormat::BGRX)?;
+    let all = client.screen_rect();
+    context("a request for the whole screen", client.request_full(all))?;
     let (x, y) = (all.w / 2, all.h / 3);
     for (what, area) in [
         ("for one pixel", Rect::new(x, y, 1, 1)),
@@ -44,22 +46,22 @@ pub(super) fn rfb_picture(library: &Library) -> Outcome {
             Rect::new(x, y, u16::MAX, u16::MAX),
         ),
     ] {
-        while_doing(&format!("a request {what}"), viewer.ask(area))?;
+        context(&format!("a request {what}"), client.request_full(area))?;
     }
-    // Of one wholly outside there is nothing to send; whatever the plugin does, the next one is answered.
+    // A request wholly outside the screen asks for nothing. Whether it is answered or not, the next one is.
     let outside = ClientMessage::UpdateRequest {
         incremental: false,
         rect: Rect::new(all.w, all.h, 10, 10),
     };
-    viewer.say(&outside)?;
-    while_doing(
+    client.send(&outside)?;
+    context(
         "a request after one that was wholly outside",
-        viewer.ask(all),
+        client.request_full(all),
     )?;
     Ok("the whole screen, a pixel, a row, and beyond the edges".into())
 }
 
-/// Formats that a viewer may ask for, beside the launcher's own.
+/// Returns formats that a viewer may ask for, with their names; the last one is the launcher's own.
 fn formats() -> [(&'static str, PixelFormat); 6] {
     let own = PixelFormat::BGRX;
     let of_16 = PixelFormat {
@@ -104,62 +106,66 @@ fn formats() -> [(&'static str, PixelFormat); 6] {
 
 pub(super) fn rfb_formats(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let mut viewer = Viewer::attach(&instance)?;
-    let (w, h) = (viewer.init.width, viewer.init.height);
+    let mut client = RfbClient::attach(&instance)?;
+    let (w, h) = (client.init.width, client.init.height);
     let area = Rect::new(
-        (w - w.min(PART)) / 2,
-        (h - h.min(PART)) / 2,
-        w.min(PART),
-        h.min(PART),
+        (w - w.min(MAX_COMPARED_SIDE)) / 2,
+        (h - h.min(MAX_COMPARED_SIDE)) / 2,
+        w.min(MAX_COMPARED_SIDE),
+        h.min(MAX_COMPARED_SIDE),
     );
     let plain = "in 32 bits, little-endian";
-    let mut seen = Vec::new();
+    let mut coloured = Vec::new();
     for (name, format) in formats() {
-        let before = while_doing(plain, see(&mut viewer, PixelFormat::BGRX, area))?;
-        let doing = format!("in {name}");
-        let pixels = while_doing(&doing, see(&mut viewer, format, area))?;
-        let after = while_doing(plain, see(&mut viewer, PixelFormat::BGRX, area))?;
+        let before = context(plain, receive_in(&mut client, PixelFormat::BGRX, area))?;
+        let what = format!("in {name}");
+        let pixels = context(&what, receive_in(&mut client, format, area))?;
+        let after = context(plain, receive_in(&mut client, PixelFormat::BGRX, area))?;
         let compared = compare([&before, &after], &pixels, &format);
-        ensure(compared.other * 2 <= compared.colours, || {
-            let Compared { other, colours } = compared;
+        ensure(compared.different * 2 <= compared.coloured, || {
+            let Comparison {
+                different: other,
+                coloured: colours,
+            } = compared;
             format!(
-                "{doing}: {other} of {colours} pixels in colour are another colour than {plain}"
+                "{what}: {other} of {colours} pixels in colour are another colour than {plain}"
             )
         })?;
-        seen.push(compared.colours);
+        coloured.push(compared.coloured);
     }
-    let least = seen.into_iter().min().unwrap_or_default();
+    let least = coloured.into_iter().min().unwrap_or_default();
     Ok(match least {
         0 => "8, 16 and 32 bits; there is no colour on the screen to compare them by".into(),
         least => format!("8, 16 and 32 bits, either endianness, by {least} pixels in colour"),
     })
 }
 
-fn see(viewer: &mut Viewer, format: PixelFormat, area: Rect) -> Outcome<Vec<u8>> {
-    viewer.set_format(format)?;
-    Ok(viewer.ask(area)?.pixels)
+fn receive_in(client: &mut RfbClient, format: PixelFormat, area: Rect) -> Outcome<Vec<u8>> {
+    client.set_format(format)?;
+    Ok(client.request_full(area)?.pixels)
 }
 
-struct Compared {
-    /// Pixels that didn't change meanwhile and are neither black nor white, which look the same in many formats.
-    colours: usize,
-    /// Those of them that are another colour in the other format, by more than rounding.
-    other: usize,
+/// Comparison of one picture in two pixel formats.
+struct Comparison {
+    /// Pixels that didn't change meanwhile, without black and white, which are equal in many formats.
+    coloured: usize,
+    /// Coloured pixels that differ in the other format, by more than rounding.
+    different: usize,
 }
 
-/// Compares a picture with what was there before and after it in the launcher's format: real screens change.
-fn compare([before, after]: [&[u8]; 2], pixels: &[u8], format: &PixelFormat) -> Compared {
-    let mut compared = Compared {
-        colours: 0,
-        other: 0,
+/// Compares a picture with those before and after it in the launcher's format, since real screens change.
+fn compare([before, after]: [&[u8]; 2], pixels: &[u8], format: &PixelFormat) -> Comparison {
+    let mut compared = Comparison {
+        coloured: 0,
+        different: 0,
     };
     let pixels = pixels.chunks_exact(format.bytes_per_pixel());
-    let known = before
+    let references = before
         .as_chunks::<4>()
         .0
         .iter()
         .zip(after.as_chunks::<4>().0);
-    for (([b, g, r, _], [b1, g1, r1, _]), pixel) in known.zip(pixels) {
+    for (([b, g, r, _], [b1, g1, r1, _]), pixel) in references.zip(pixels) {
         let still = (b, g, r) == (b1, g1, r1);
         if !still
             || [b, g, r].iter().all(|part| **part == 0)
@@ -167,21 +173,21 @@ fn compare([before, after]: [&[u8]; 2], pixels: &[u8], format: &PixelFormat) -> 
         {
             continue;
         }
-        compared.colours += 1;
-        let number = number(pixel, format.big_endian);
-        let near = |value: u8, max: u16, shift: u8| {
-            let wanted = (u32::from(value) * u32::from(max) + 127) / 255;
-            (number >> shift & u32::from(max)).abs_diff(wanted) <= 1
+        compared.coloured += 1;
+        let value = pixel_value(pixel, format.big_endian);
+        let matches = |channel: u8, max: u16, shift: u8| {
+            let expected = (u32::from(channel) * u32::from(max) + 127) / 255;
+            (value >> shift & u32::from(max)).abs_diff(expected) <= 1
         };
-        let same = near(*r, format.red_max, format.red_shift)
-            && near(*g, format.green_max, format.green_shift)
-            && near(*b, format.blue_max, format.blue_shift);
-        compared.other += usize::from(!same);
+        let equal = matches(*r, format.red_max, format.red_shift)
+            && matches(*g, format.green_max, format.green_shift)
+            && matches(*b, format.blue_max, format.blue_shift);
+        compared.different += usize::from(!equal);
     }
     compared
 }
 
-fn number(pixel: &[u8], big_endian: bool) -> u32 {
+fn pixel_value(pixel: &[u8], big_endian: bool) -> u32 {
     let add = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
     if big_endian {
         pixel.iter().fold(0, add)
@@ -192,10 +198,10 @@ fn number(pixel: &[u8], big_endian: bool) -> u32 {
 
 pub(super) fn rfb_skips(library: &Library) -> Outcome {
     let (_bench, instance) = attachable(library)?;
-    let mut viewer = Viewer::attach(&instance)?;
-    viewer.set_format(PixelFormat::BGRX)?;
+    let mut client = RfbClient::attach(&instance)?;
+    client.set_format(PixelFormat::BGRX)?;
     let pixel = Rect::new(0, 0, 1, 1);
-    let list = |wanted: &[i32]| ClientMessage::SetEncodings(wanted.to_vec());
+    let list = |encodings: &[i32]| ClientMessage::SetEncodings(encodings.to_vec());
     let text = |length: usize| ClientMessage::CutText(vec![b'e'; length]);
     for (what, message) in [
         ("an empty SetEncodings", list(&[])),
@@ -208,85 +214,85 @@ pub(super) fn rfb_skips(library: &Library) -> Outcome {
         ("a cut text of 7 bytes", text(7)),
         ("a cut text of 100,000 bytes", text(100_000)),
     ] {
-        viewer.say(&message)?;
-        while_doing(&format!("a request after {what}"), viewer.ask(pixel))?;
+        client.send(&message)?;
+        context(&format!("a request after {what}"), client.request_full(pixel))?;
     }
     Ok("SetEncodings with 0, 1 and 300 encodings, cut text of up to 100,000 bytes".into())
 }
 
-/// Something happens that may change the picture, and does no harm on a real screen.
-fn poke(bench: &Bench, instance: &Instance, viewer: &Viewer, times: u16) -> Outcome<()> {
-    if !bench.has(raw::CAP_INPUT) {
+/// Sends harmless input that may change the picture.
+fn send_input(harness: &Harness, instance: &Instance, client: &RfbClient, times: u16) -> Outcome<()> {
+    if !harness.has(raw::CAP_INPUT) {
         return Ok(());
     }
     instance.permissions(raw::PERMISSION_VIEW | raw::PERMISSION_CONTROL);
     for down in [true, false] {
-        viewer.say(&ClientMessage::Key {
+        client.send(&ClientMessage::Key {
             down,
-            keysym: SHIFT,
+            keysym: SHIFT_KEYSYM,
         })?;
     }
-    viewer.say(&ClientMessage::Pointer {
+    client.send(&ClientMessage::Pointer {
         buttons: 0,
-        x: viewer.init.width / 2 + times,
-        y: viewer.init.height / 2,
+        x: client.init.width / 2 + times,
+        y: client.init.height / 2,
     })
 }
 
-/// Silence is right while nothing changes, and real screens do change: so what is wrong is silence while the picture, by a
-/// full request, has become another one. Twice, for it may have done so at the last moment.
+/// Silence is right while nothing changes. The fault is silence although a full request brings another
+/// picture; it is tried twice, since a real screen may change at the last moment.
 pub(super) fn rfb_incremental(library: &Library) -> Outcome {
-    let (bench, instance) = attachable(library)?;
-    let mut viewer = Viewer::attach(&instance)?;
-    viewer.set_format(PixelFormat::BGRX)?;
-    let all = viewer.all();
-    let mut before = viewer.ask(all)?.pixels;
-    for (times, limit) in [(1, SILENCE), (2, PATIENCE)] {
-        viewer.ask_for_changes()?;
-        poke(&bench, &instance, &viewer, times)?;
-        if viewer.is_updated(limit)? {
-            let new = viewer.cut_out(all) != before;
-            while_doing("a full request after it", viewer.ask(all))?;
+    let (harness, instance) = attachable(library)?;
+    let mut client = RfbClient::attach(&instance)?;
+    client.set_format(PixelFormat::BGRX)?;
+    let all = client.screen_rect();
+    let mut before = client.request_full(all)?.pixels;
+    for (times, limit) in [(1, FIRST_SILENCE), (2, STATE_TIMEOUT)] {
+        client.request_changes()?;
+        send_input(&harness, &instance, &client, times)?;
+        if client.receives_update(limit)? {
+            let new = client.copy_area(all) != before;
+            context("a full request after it", client.request_full(all))?;
             return Ok(match new {
                 true => "one was answered with a change".into(),
                 false => "one was answered, though nothing had changed".into(),
             });
         }
-        let now = while_doing("a full request after an incremental one", viewer.ask(all))?.pixels;
+        let now = context("a full request after an incremental one", client.request_full(all))?.pixels;
         if now == before {
             return Ok("nothing has changed, and nothing came".into());
         }
         before = now;
     }
-    crate::check::bench::failed(
+    failed(
         "the picture changed, and an incremental request that waited for that got no answer",
     )
 }
 
 pub(super) fn fresh_stream(library: &Library) -> Outcome {
-    let (bench, instance) = attachable(library)?;
-    let mut first = Viewer::attach(&instance)?;
+    let (harness, instance) = attachable(library)?;
+    let mut first = RfbClient::attach(&instance)?;
     let [.., (_, small), _] = formats();
     first.set_format(small)?;
-    let all = first.all();
-    first.ask(all)?;
-    // It is waited for, and never answered.
-    first.ask_for_changes()?;
+    let all = first.screen_rect();
+    first.request_full(all)?;
+    // This request is still open when the stream ends.
+    first.request_changes()?;
     let init = first.init.clone();
     drop(first);
-    instance.until(raw::STATE_WAITING, "after the stream's end")?;
-    let mut second = Viewer::attach(&instance)?;
+    instance.wait_for(raw::STATE_WAITING, "after the stream's end")?;
+    let mut second = RfbClient::attach(&instance)?;
     ensure(second.init.format == init.format, || {
         "its ServerInit has another pixel format than that of the first stream".into()
     })?;
-    poke(&bench, &instance, &second, 3)?;
-    let mut strays = 0;
+    send_input(&harness, &instance, &second, 3)?;
+    let mut unrequested = 0;
     for at in [0, 1, 2, 3] {
         let pixel = Rect::new(at % second.init.width, at % second.init.height, 1, 1);
-        let doing = "a request on the second stream, in the format of its ServerInit";
-        strays += while_doing(doing, second.ask(pixel))?.strays;
+        let what = "a request on the second stream, in the format of its ServerInit";
+        unrequested += context(what, second.request_full(pixel))?.unrequested;
     }
-    ensure(strays == 0, || {
+    ensure(unrequested == 0, || {
         "an update came that nobody had asked for on this stream; it may be the first stream's"
             .into()
     })?;
@@ -297,7 +303,8 @@ pub(super) fn fresh_stream(library: &Library) -> Outcome {
 mod tests {
     use super::*;
 
-    /// What a screen of these pixels (blue, green, red) gives when it comes in `sent` and is taken for `asked`.
+    /// Checks the comparison (coloured, different) of a screen of these pixels (blue, green, red) that comes in
+    /// the format `sent` and is read in the format `asked`.
     fn check(
         screen: &[[u8; 3]],
         sent: &PixelFormat,
@@ -312,7 +319,7 @@ mod tests {
         etatuki_rfb::convert_pixels(&own, sent, &mut pixels);
         let compared = compare([&own, &own], &pixels, asked);
         assert_eq!(
-            (compared.colours, compared.other),
+            (compared.coloured, compared.different),
             expected,
             "{sent:?} as {asked:?}"
         );
@@ -342,6 +349,6 @@ mod tests {
     fn what_changes_meanwhile_is_not_judged() {
         let (before, after) = ([1, 2, 3, 0], [4, 5, 6, 0]);
         let compared = compare([&before, &after], &[200, 200, 200, 0], &PixelFormat::BGRX);
-        assert_eq!(compared.colours, 0);
+        assert_eq!(compared.coloured, 0);
     }
 }

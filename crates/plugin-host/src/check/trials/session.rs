@@ -1,4 +1,4 @@
-//! A session without anybody on its stream: found, opened, its code, closed.
+//! Trials of a session without a stream: probe, open, code, close.
 
 use std::ffi::CString;
 use std::ptr::{null, null_mut};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use etatuki_backend_api::{raw, text};
 
-use super::told::Seen;
-use super::{AT_ONCE, empty, is, rounds, text_in};
-use crate::check::bench::{
-    Bench, Library, Outcome, ensure, failed, state_exists, state_name, status_name,
-};
-use crate::check::clock::within;
-use crate::check::printed;
-use crate::check::viewer::Wire;
+use super::notifications::StateSample;
+use super::{PROMPT_LIMIT, null_text, rounds, text_buffer};
+use crate::check::attached_stream::AttachedStream;
+use crate::check::captured_output::capture;
+use crate::check::clock::with_own_time_limit;
+use crate::check::harness::{Harness, Library};
+use crate::check::instance::{state_exists, state_name};
+use crate::check::outcome::{Outcome, ensure, expect_status, failed, status_name};
 
 pub(super) fn probe(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
+    let instance = library.harness()?.create()?;
     let found = text::read_several(|[tool, version]| instance.probe(tool, version));
     match found {
         Ok([tool, version]) => {
@@ -29,24 +29,24 @@ pub(super) fn probe(library: &Library) -> Outcome {
             })
         }
         Err(raw::E_UNUSABLE) => {
-            let (_, name, words) = instance.error();
+            let (_, name, message) = instance.failure();
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             ensure(!name.is_empty() && name.chars().all(plain), || {
                 format!("last_error() has the name {name:?}, which isn't lower case with hyphens")
             })?;
-            ensure(words.contains(' '), || {
-                format!("last_error() has the text {words:?}, which isn't a sentence")
+            ensure(message.contains(' '), || {
+                format!("last_error() has the text {message:?}, which isn't a sentence")
             })?;
-            Ok(format!("can't be used here: {name}: {words}"))
+            Ok(format!("can't be used here: {name}: {message}"))
         }
         Err(status) => failed(format!("probe() returned {}", status_name(status))),
     }
 }
 
 pub(super) fn probe_null(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
+    let instance = library.harness()?.create()?;
     let status = instance.probe(null_mut(), null_mut());
-    // One that can't be used here may say that first.
+    // A backend that can't be used here may return that first.
     ensure([raw::E_NULL, raw::E_UNUSABLE].contains(&status), || {
         format!(
             "probe(NULL, NULL) returned {}; it must be 101 (E_NULL)",
@@ -57,23 +57,23 @@ pub(super) fn probe_null(library: &Library) -> Outcome {
 }
 
 pub(super) fn probe_open(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.waiting()?;
-    let (mut tool, mut version) = (empty(), empty());
+    let harness = library.harness()?;
+    let instance = harness.waiting()?;
+    let (mut tool, mut version) = (null_text(), null_text());
     let status = instance.probe(&raw mut tool, &raw mut version);
-    is("probe() while WAITING", status, raw::E_STATE)?;
-    instance.is_in(raw::STATE_WAITING)?;
+    expect_status("probe() while WAITING", status, raw::E_STATE)?;
+    instance.expect_state(raw::STATE_WAITING)?;
     Ok("while WAITING".into())
 }
 
 pub(super) fn exact_buffers(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.waiting()?;
+    let harness = library.harness()?;
+    let instance = harness.waiting()?;
     let code = instance.code()?;
     let needed = code.len() as u32;
     let mut buffer = vec![0x7f_u8; code.len() + 1];
-    let mut whole = text_in(&mut buffer);
-    is(
+    let mut whole = text_buffer(&mut buffer);
+    expect_status(
         "session_code() into a buffer that just holds it",
         instance.session_code(&raw mut whole),
         raw::OK,
@@ -85,8 +85,8 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
         "there is no NUL at the end".into()
     })?;
     let mut small = vec![0x7f_u8; code.len()];
-    let mut cut = text_in(&mut small);
-    is(
+    let mut cut = text_buffer(&mut small);
+    expect_status(
         "session_code() into one that is a byte too small",
         instance.session_code(&raw mut cut),
         raw::E_BUFFER,
@@ -97,12 +97,12 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
             cut.length
         )
     })?;
-    // An empty text doesn't fit where there is no room for its NUL.
+    // With capacity 0 there is no room for the NUL either.
     ensure(small.first().is_none_or(|first| *first == 0), || {
         "data[0] isn't 0 then: a part of the text was written".into()
     })?;
-    let mut asks = empty();
-    is(
+    let mut asks = null_text();
+    expect_status(
         "session_code() with data NULL and capacity 0",
         instance.session_code(&raw mut asks),
         raw::OK,
@@ -114,7 +114,7 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
         capacity: 10,
         ..empty()
     };
-    is(
+    expect_status(
         "session_code() with data NULL and capacity 10",
         instance.session_code(&raw mut lies),
         raw::E_NULL,
@@ -123,48 +123,48 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
 }
 
 pub(super) fn open(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.usable()?;
+    let harness = library.harness()?;
+    let instance = harness.usable()?;
     let started = Instant::now();
-    instance.open_well(&bench.code())?;
-    // Nobody needs to be told of what open() itself returns with.
-    let seen = Seen::now(&bench, &instance);
-    instance.until(raw::STATE_WAITING, "after open()")?;
+    instance.open_checked(&harness.code())?;
+    // A state that open() itself returns with needs no notification.
+    let sample = StateSample::now(&harness, &instance);
+    instance.wait_for(raw::STATE_WAITING, "after open()")?;
     let took = started.elapsed();
     instance.code()?;
-    seen.told(&bench, raw::STATE_WAITING)?;
+    sample.check_notified(&harness, raw::STATE_WAITING)?;
     Ok(format!("WAITING after {} ms", took.as_millis()))
 }
 
 pub(super) fn open_returns(library: &Library) -> Outcome {
     let library = library.clone();
     let advice = "what takes long belongs to a thread of the plugin's";
-    within(AT_ONCE, advice, move |watch| {
-        let bench = library.bench()?;
-        let instance = bench.usable()?;
-        let (_, took) = watch.during("open()", || instance.open(bench.code().as_ptr()));
+    with_own_time_limit(PROMPT_LIMIT, advice, move |timer| {
+        let harness = library.harness()?;
+        let instance = harness.usable()?;
+        let (_, took) = timer.run("open()", || instance.open(harness.code().as_ptr()));
         Ok(format!("{} ms", took.as_millis()))
     })
 }
 
 pub(super) fn open_null(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
-    is("open(NULL)", instance.open(null()), raw::E_NULL)?;
-    instance.is_in(raw::STATE_CLOSED)?;
+    let instance = library.harness()?.create()?;
+    expect_status("open(NULL)", instance.open(null()), raw::E_NULL)?;
+    instance.expect_state(raw::STATE_CLOSED)?;
     Ok("open(NULL)".into())
 }
 
 pub(super) fn open_twice(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.waiting()?;
+    let harness = library.harness()?;
+    let instance = harness.waiting()?;
     let code = instance.code()?;
     let other = CString::new("000000000000").expect("digits");
-    is(
+    expect_status(
         "open() while WAITING",
         instance.open(other.as_ptr()),
         raw::E_STATE,
     )?;
-    instance.is_in(raw::STATE_WAITING)?;
+    instance.expect_state(raw::STATE_WAITING)?;
     ensure(instance.code()? == code, || {
         "the code is another one afterwards".into()
     })?;
@@ -172,10 +172,10 @@ pub(super) fn open_twice(library: &Library) -> Outcome {
 }
 
 pub(super) fn code(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let code = bench.waiting()?.code()?;
-    if bench.has(raw::CAP_OWN_CODE) {
-        let may_be_empty = bench.has(raw::CAP_OWN_TRANSPORT);
+    let harness = library.harness()?;
+    let code = harness.waiting()?.code()?;
+    if harness.has(raw::CAP_OWN_CODE) {
+        let may_be_empty = harness.has(raw::CAP_OWN_TRANSPORT);
         ensure(
             code.len() <= 64 && (may_be_empty || !code.is_empty()),
             || format!("the code has {} bytes", code.len()),
@@ -185,72 +185,72 @@ pub(super) fn code(library: &Library) -> Outcome {
             _ => "its own".into(),
         });
     }
-    ensure(code.as_bytes() == bench.code().as_bytes(), || {
+    ensure(code.as_bytes() == harness.code().as_bytes(), || {
         "session_code() gives another code than open() was given, and OWN_CODE isn't set".into()
     })?;
     Ok("the one that was given".into())
 }
 
 pub(super) fn code_is_secret(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let codes = with_code(&bench)?;
-    let logged = bench.host.logged();
-    ensure(!has_code(&logged, &codes), || {
+    let harness = library.harness()?;
+    let codes = session_codes(&harness)?;
+    let logged = harness.host.log();
+    ensure(!contains_code(&logged, &codes), || {
         "the log has the session code in it".into()
     })?;
     Ok(format!("the log has {} lines", logged.lines().count()))
 }
 
 pub(super) fn code_not_printed(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let (codes, printed) = printed::during(|| with_code(&bench))?;
-    ensure(!has_code(&printed, &codes), || {
+    let harness = library.harness()?;
+    let (codes, printed) = capture(|| session_codes(&harness))?;
+    ensure(!contains_code(&printed, &codes), || {
         "it printed the session code, to stdout or stderr".into()
     })?;
     Ok(format!("it printed {} bytes", printed.len()))
 }
 
-/// Opens and closes it; gives the code that it was given, and the one that it has.
-fn with_code(bench: &Bench) -> Outcome<[String; 2]> {
-    let instance = bench.waiting()?;
-    let given = bench.code().to_string_lossy().into_owned();
+/// Opens and closes a session; returns the code that the plugin had, and the one that it was given.
+fn session_codes(harness: &Harness) -> Outcome<[String; 2]> {
+    let instance = harness.waiting()?;
+    let given = harness.code().to_string_lossy().into_owned();
     let codes = [instance.code()?, given];
-    if !bench.has(raw::CAP_OWN_TRANSPORT) {
-        drop(Wire::attach(&instance)?);
-        instance.until(raw::STATE_WAITING, "after the stream's end")?;
+    if !harness.has(raw::CAP_OWN_TRANSPORT) {
+        drop(AttachedStream::attach(&instance)?);
+        instance.wait_for(raw::STATE_WAITING, "after the stream's end")?;
     }
     instance.close_to_closed()?;
     Ok(codes)
 }
 
-fn has_code(text: &str, codes: &[String]) -> bool {
-    // An empty code, which the tool's own window shows, is in every text.
+fn contains_code(text: &str, codes: &[String]) -> bool {
+    // Every text contains an empty code, which a tool with its own window may have.
     codes
         .iter()
         .any(|code| !code.is_empty() && text.contains(code.as_str()))
 }
 
-/// Quick looks at a state that may be over before the second one; what isn't seen isn't judged.
+/// Samples a state that may end between two calls; what wasn't sampled in CLOSING isn't judged.
 pub(super) fn code_gone(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.usable()?;
+    let harness = library.harness()?;
+    let instance = harness.usable()?;
     let (mut seen, mut closes) = (0, 0);
     for _ in rounds(3, 20) {
-        instance.open_to_waiting(&bench.code())?;
-        let stream = match bench.has(raw::CAP_OWN_TRANSPORT) {
+        instance.open_to_waiting(&harness.code())?;
+        let stream = match harness.has(raw::CAP_OWN_TRANSPORT) {
             true => None,
-            false => Some(Wire::attach(&instance)?),
+            false => Some(AttachedStream::attach(&instance)?),
         };
         instance.close();
-        let (before, mut code) = (instance.state(), empty());
+        let (before, mut code) = (instance.state(), null_text());
         let status = instance.session_code(&raw mut code);
         if (before, instance.state()) == (raw::STATE_CLOSING, raw::STATE_CLOSING) {
-            is("session_code() in CLOSING", status, raw::E_STATE)?;
+            expect_status("session_code() in CLOSING", status, raw::E_STATE)?;
             seen += 1;
         }
-        instance.until(raw::STATE_CLOSED, "after close()")?;
+        instance.wait_for(raw::STATE_CLOSED, "after close()")?;
         let status = instance.session_code(&raw mut code);
-        is("session_code() in CLOSED", status, raw::E_STATE)?;
+        expect_status("session_code() in CLOSED", status, raw::E_STATE)?;
         drop(stream);
         closes += 1;
     }
@@ -260,76 +260,76 @@ pub(super) fn code_gone(library: &Library) -> Outcome {
 }
 
 pub(super) fn close_closed(library: &Library) -> Outcome {
-    let instance = library.bench()?.create()?;
-    is("close() in CLOSED", instance.close(), raw::OK)?;
-    instance.is_in(raw::STATE_CLOSED)?;
+    let instance = library.harness()?.create()?;
+    expect_status("close() in CLOSED", instance.close(), raw::OK)?;
+    instance.expect_state(raw::STATE_CLOSED)?;
     Ok("close() in CLOSED".into())
 }
 
 pub(super) fn close_opening(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.usable()?;
-    instance.open(bench.code().as_ptr());
+    let harness = library.harness()?;
+    let instance = harness.usable()?;
+    instance.open(harness.code().as_ptr());
     let from = state_name(instance.state());
     instance.close_to_closed()?;
     Ok(format!("from {from} to CLOSED"))
 }
 
 pub(super) fn close_twice(library: &Library) -> Outcome {
-    let instance = library.bench()?.waiting()?;
+    let instance = library.harness()?.waiting()?;
     instance.close();
     instance.close_to_closed()?;
-    is("close() once more", instance.close(), raw::OK)?;
+    expect_status("close() once more", instance.close(), raw::OK)?;
     Ok("twice at once, and once more in CLOSED".into())
 }
 
 pub(super) fn reopen(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.waiting()?;
+    let harness = library.harness()?;
+    let instance = harness.waiting()?;
     instance.close_to_closed()?;
-    instance.open_to_waiting(&bench.code())?;
+    instance.open_to_waiting(&harness.code())?;
     instance.code()?;
     Ok("WAITING again, with a code".into())
 }
 
 pub(super) fn permissions(library: &Library) -> Outcome {
-    let instance = library.bench()?.waiting()?;
+    let instance = library.harness()?.waiting()?;
     let view = raw::PERMISSION_VIEW;
     for set in [0, view, view | raw::PERMISSION_CONTROL, view, 0] {
-        is(
+        expect_status(
             &format!("permissions({set})"),
             instance.permissions(set),
             raw::OK,
         )?;
     }
-    // What it does about it on threads of its own has a moment to go wrong.
+    // The plugin's own threads have a moment to act on it, and to crash.
     std::thread::sleep(Duration::from_millis(100));
     Ok("nothing, VIEW, VIEW and CONTROL, and back".into())
 }
 
 pub(super) fn any_thread(library: &Library) -> Outcome {
-    let bench = library.bench()?;
-    let instance = bench.usable()?;
+    let harness = library.harness()?;
+    let instance = harness.usable()?;
     let over = AtomicBool::new(false);
     let (sessions, odd) = std::thread::scope(|scope| {
-        let look = || {
+        let query = || {
             let mut odd = None;
             while !over.load(Ordering::SeqCst) {
                 let state = instance.state();
                 if !state_exists(state) {
                     odd = Some(format!("state() gave {state}"));
                 }
-                let mut code = empty();
+                let mut code = null_text();
                 instance.session_code(&raw mut code);
-                instance.error();
+                instance.failure();
             }
             odd
         };
-        let lookers: Vec<_> = (0..8).map(|_| scope.spawn(look)).collect();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(query)).collect();
         let mut done = Ok(0);
         for round in rounds(3, 20) {
             done = instance
-                .open_to_waiting(&bench.code())
+                .open_to_waiting(&harness.code())
                 .and_then(|()| instance.close_to_closed())
                 .map(|()| round + 1);
             if done.is_err() {
@@ -337,9 +337,9 @@ pub(super) fn any_thread(library: &Library) -> Outcome {
             }
         }
         over.store(true, Ordering::SeqCst);
-        let odd = lookers
+        let odd = threads
             .into_iter()
-            .filter_map(|looker| looker.join().ok().flatten())
+            .filter_map(|thread| thread.join().ok().flatten())
             .next();
         done.map(|sessions| (sessions, odd))
     })?;

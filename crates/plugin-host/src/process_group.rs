@@ -1,4 +1,5 @@
-//! The child's process group: killed before its leader is reaped, for until then its number can't be anybody else's.
+//! The child's process group. It is killed before its leader is reaped: until then nobody else can have its
+//! number.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,27 +11,28 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
-use crate::strays::{self, Mark};
+use crate::escaped_processes::{EnvMarker, other_processes};
 
-/// How long a group may take to end once it was asked to.
-const GRACE: Duration = Duration::from_millis(200);
+/// Time between SIGTERM and SIGKILL.
+const TERM_GRACE: Duration = Duration::from_millis(200);
 
 /// A child that leads a process group of its own. Dropping it kills the group and reaps the child.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct ProcessGroup {
     leader: Pid,
-    /// Finds what has left the group.
-    mark: Mark,
-    /// Held while the group is signalled and while the leader is reaped, so that the one can't follow the other.
+    /// Finds processes that left the group.
+    marker: EnvMarker,
+    /// Whether the leader was reaped. Locked while the group is signalled and while the leader is reaped, so
+    /// that no signal goes to a number that may be somebody else's by then.
     reaped: Mutex<bool>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Takes over a child that was spawned with `process_group(0)` and that nobody else waits for.
-    pub(crate) fn new(leader: Pid, mark: Mark) -> Self {
+    pub(crate) fn new(leader: Pid, marker: EnvMarker) -> Self {
         Self {
             leader,
-            mark,
+            marker,
             reaped: Mutex::new(false),
         }
     }
@@ -39,36 +41,36 @@ impl Group {
         self.leader
     }
 
-    /// A handle that becomes readable when the leader has died.
-    pub(crate) fn watch(&self) -> io::Result<OwnedFd> {
+    /// Returns a pidfd, which becomes readable when the leader has died.
+    pub(crate) fn leader_pidfd(&self) -> io::Result<OwnedFd> {
         Ok(pidfd_open(self.leader, PidfdFlags::NONBLOCK)?)
     }
 
-    /// Kills every process of the group, if the leader wasn't reaped yet.
+    /// Sends SIGKILL to every process of the group, unless the leader was reaped.
     pub(crate) fn kill(&self) {
         if !*self.lock() {
-            self.signal();
+            self.send_sigkill();
         }
     }
 
-    /// Asks every process of the group to end, gives it a moment for that, and kills what is left. A tool that is just
-    /// killed leaves things behind that belong to no process: x11vnc some forty pieces of shared memory, of which a
-    /// machine has a few thousand. Blocks for [`GRACE`] at most; what is left of the group must be killed afterwards
-    /// all the same.
-    pub(crate) fn end(&self) {
+    /// Sends SIGTERM to every process of the group, and SIGKILL after at most [`TERM_GRACE`]; blocks until then.
+    /// A tool that is just killed leaves resources behind that belong to no process: x11vnc some forty segments
+    /// of shared memory, of which a machine has a few thousand. The caller must [kill](Self::kill) the group
+    /// afterwards all the same.
+    pub(crate) fn terminate(&self) {
         if *self.lock() {
             return;
         }
         let _ = kill_process_group(self.leader, Signal::TERM);
-        let end = Instant::now() + GRACE;
-        while Instant::now() < end && has_living(self.leader) {
+        let end = Instant::now() + TERM_GRACE;
+        while Instant::now() < end && has_live_members(self.leader) {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.kill();
     }
 
-    /// How the leader ended, without reaping it; None while it lives.
-    pub(crate) fn how_it_ended(&self) -> Option<String> {
+    /// Returns how the leader ended, without reaping it; `None` while it lives.
+    pub(crate) fn exit_description(&self) -> Option<String> {
         let reaped = self.lock();
         if *reaped {
             return None;
@@ -82,23 +84,24 @@ impl Group {
         })
     }
 
-    /// Kills the group and takes the leader, which is known to be dead, off the process table.
+    /// Kills the group, and reaps the leader, which must be dead.
     pub(crate) fn reap(&self) {
         let mut reaped = self.lock();
         if !*reaped {
-            self.signal();
-            *reaped = wait_for(self.leader, WaitIdOptions::NOHANG);
+            self.send_sigkill();
+            *reaped = reap_child(self.leader, WaitIdOptions::NOHANG);
         }
     }
 
-    /// Kills what has left the group. Looks at every process of the machine, so it takes some milliseconds.
-    pub(crate) fn sweep(&self) {
-        self.mark.sweep();
+    /// Kills processes that left the group. It scans every process of the machine, which takes some
+    /// milliseconds.
+    pub(crate) fn kill_escaped(&self) {
+        self.marker.kill_marked();
     }
 
-    /// Only with the lock held and the leader not reaped.
-    fn signal(&self) {
-        // What can go wrong: nobody is left, or a tool changed its user. Neither can be helped.
+    /// Call it only with the lock held and the leader not reaped.
+    fn send_sigkill(&self) {
+        // It fails when nobody is left, or when a tool changed its user. Neither can be helped.
         let _ = kill_process_group(self.leader, Signal::KILL);
     }
 
@@ -107,15 +110,16 @@ impl Group {
     }
 }
 
-impl Drop for Group {
-    /// Nobody else holds the group any more, so its number is safe until the thread has reaped the leader.
+impl Drop for ProcessGroup {
+    /// Kills the group, and reaps the leader on a thread. Nobody else holds the group any more, so its number
+    /// is safe until then.
     fn drop(&mut self) {
         if !*self.lock() {
-            self.signal();
-            let (leader, mark) = (self.leader, self.mark.clone());
+            self.send_sigkill();
+            let (leader, marker) = (self.leader, self.marker.clone());
             let reaper = move || {
-                mark.sweep();
-                wait_for(leader, WaitIdOptions::empty())
+                marker.kill_marked();
+                reap_child(leader, WaitIdOptions::empty())
             };
             // Without a thread the leader stays a zombie until we end, which is bearable.
             let _ = std::thread::Builder::new()
@@ -125,24 +129,24 @@ impl Drop for Group {
     }
 }
 
-/// Whether any process of the group lives. Looks at every process of the machine.
-fn has_living(group: Pid) -> bool {
+/// Returns whether any process of the group lives. It scans every process of the machine.
+fn has_live_members(group: Pid) -> bool {
     let group = group.to_string();
-    strays::processes().any(|pid| {
+    other_processes().any(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // After the name, which may have anything in it: state, parent, group.
+        // The name, in parentheses, may have anything in it. After it: state, parent, group (proc_pid_stat(5)).
         let mut fields = stat
             .rsplit_once(')')
             .unwrap_or_default()
             .1
             .split_whitespace();
-        let (state, of) = (fields.next(), fields.nth(1));
-        of == Some(&group) && !matches!(state, Some("Z" | "X"))
+        let (state, its_group) = (fields.next(), fields.nth(1));
+        its_group == Some(&group) && !matches!(state, Some("Z" | "X"))
     })
 }
 
-/// Reaps a child; false when it lives still.
-fn wait_for(child: Pid, options: WaitIdOptions) -> bool {
+/// Reaps a child; returns false when it still lives.
+fn reap_child(child: Pid, options: WaitIdOptions) -> bool {
     loop {
         match waitid(WaitId::Pid(child), WaitIdOptions::EXITED | options) {
             Ok(status) => return status.is_some(),

@@ -1,35 +1,36 @@
-//! May this file be loaded? It is opened one folder at a time from the root, without following a link, and every
-//! folder is judged by the handle that the next step goes through: nothing can be exchanged in between.
+//! Trust in a plugin's file: whether it may be loaded. The file is opened one folder at a time from the root,
+//! without following a link. Each folder is checked by the handle through which the next step goes, so that
+//! nothing can be exchanged in between.
 //!
-//! The rule: every folder and the file belong to root or to the user that we run as, and nobody else can write them.
-//! One exception: a folder above the plugin folder that others can write is fine when it is sticky, like /tmp, since
-//! what is in it can be exchanged by its owner alone, who is judged at the next step.
+//! The rule: every folder and the file belong to root or to our user, and nobody else can write them. One
+//! exception: others may write a folder above the plugin folder if it is sticky, like /tmp, since an entry of
+//! it can be exchanged by the entry's owner alone, whom the next step checks.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use crate::error::Refusal;
-use crate::spec::PluginSpec;
+use crate::error::CallError;
+use crate::plugin_spec::PluginSpec;
 
-/// The largest library that is taken, in bytes.
-const MAX_SIZE: u64 = 256 * 1024 * 1024;
-/// The longest signature's file, in bytes; minisign's own have some 300.
-const MAX_SIGNATURE: u64 = 4096;
+/// Largest accepted library, in bytes.
+const MAX_LIBRARY_BYTES: u64 = 256 * 1024 * 1024;
+/// Largest signature file, in bytes; minisign's have some 300.
+const MAX_SIGNATURE_BYTES: u64 = 4096;
 
-/// Opens the plugin's file, or says why it may not be loaded. What was opened is what must be loaded.
-pub(super) fn open(spec: &PluginSpec) -> Result<File, Refusal> {
-    let path = names(&spec.path)?;
-    let folder = names(&spec.folder)?;
+/// Opens the plugin's file if it may be loaded. The caller must load the opened file, not its path.
+pub(super) fn open(spec: &PluginSpec) -> Result<File, CallError> {
+    let path = path_names(&spec.path)?;
+    let folder = path_names(&spec.folder)?;
     if path.len() <= folder.len() || !path.starts_with(&folder) {
         return refuse(&spec.path, "it is not inside the plugin folder");
     }
-    let file = walk(&spec.path, &path, folder.len())?;
+    let file = open_checked(&spec.path, &path, folder.len())?;
     if let Some(wanted) = spec.sha256 {
         let found = hash(&file).or_else(|error| refuse(&spec.path, &error.to_string()))?;
         if found != wanted {
@@ -37,20 +38,20 @@ pub(super) fn open(spec: &PluginSpec) -> Result<File, Refusal> {
         }
     }
     if let Some(key) = &spec.minisign {
-        let signature = signature(&spec.path, folder.len())?;
-        let signed = has_signed(key, &signature, &file);
-        signed.or_else(|reason| refuse(&spec.path, &reason))?;
+        let signature = read_signature(&spec.path, folder.len())?;
+        let verified = verify_signature(key, &signature, &file);
+        verified.or_else(|reason| refuse(&spec.path, &reason))?;
     }
     Ok(file)
 }
 
-/// What stands in the signature's file, which is judged like the plugin's own.
-fn signature(plugin: &Path, above: usize) -> Result<String, Refusal> {
+/// Reads the signature's file, which is checked like the plugin's own.
+fn read_signature(plugin: &Path, folder_depth: usize) -> Result<String, CallError> {
     let mut path = plugin.as_os_str().to_owned();
     path.push(".minisig");
-    let path = std::path::PathBuf::from(path);
-    let file = match walk(&path, &names(&path)?, above) {
-        Err(Refusal::Missing { .. }) => {
+    let path = PathBuf::from(path);
+    let file = match open_checked(&path, &path_names(&path)?, folder_depth) {
+        Err(CallError::Missing { .. }) => {
             return refuse(
                 plugin,
                 "it has no signature: there is no .minisig file beside it",
@@ -59,13 +60,13 @@ fn signature(plugin: &Path, above: usize) -> Result<String, Refusal> {
         file => file?,
     };
     let mut text = String::new();
-    let read = file.take(MAX_SIGNATURE).read_to_string(&mut text);
+    let read = file.take(MAX_SIGNATURE_BYTES).read_to_string(&mut text);
     read.or_else(|error| refuse(&path, &error.to_string()))?;
     Ok(text)
 }
 
-/// Whether this key has signed these bytes; else why not.
-fn has_signed(key: &str, signature: &str, file: &File) -> Result<(), String> {
+/// Verifies that this key has signed these bytes.
+fn verify_signature(key: &str, signature: &str, file: &File) -> Result<(), String> {
     let wrong = |_| "its signature is not one of the registry's key".to_owned();
     let key = minisign_verify::PublicKey::from_base64(key);
     let key = key.map_err(|_| "the registry's minisign key is none".to_owned())?;
@@ -73,7 +74,7 @@ fn has_signed(key: &str, signature: &str, file: &File) -> Result<(), String> {
     let mut verifier = key.verify_stream(&signature).map_err(wrong)?;
     let mut file = file;
     file.rewind().map_err(|error| error.to_string())?;
-    let mut bytes = file.take(MAX_SIZE);
+    let mut bytes = file.take(MAX_LIBRARY_BYTES);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match bytes.read(&mut buffer) {
@@ -85,8 +86,8 @@ fn has_signed(key: &str, signature: &str, file: &File) -> Result<(), String> {
     verifier.finalize().map_err(wrong)
 }
 
-/// The names from the root on.
-fn names(path: &Path) -> Result<Vec<&Path>, Refusal> {
+/// Returns the names of an absolute path from the root on; refuses `..`.
+fn path_names(path: &Path) -> Result<Vec<&Path>, CallError> {
     let mut names = Vec::new();
     let mut components = path.components();
     if components.next() != Some(Component::RootDir) {
@@ -101,12 +102,17 @@ fn names(path: &Path) -> Result<Vec<&Path>, Refusal> {
     Ok(names)
 }
 
-/// Goes from the root to the file; `above` is how many names lead to the plugin folder.
-fn walk(path: &Path, names: &[&Path], above: usize) -> Result<File, Refusal> {
+/// Opens every folder from the root to the file, and checks each; the first `folder_depth` names lead to the
+/// plugin folder.
+fn open_checked(path: &Path, names: &[&Path], folder_depth: usize) -> Result<File, CallError> {
+    let sticky = |above: bool| match above {
+        true => StickyFolder::Allowed,
+        false => StickyFolder::Refused,
+    };
     let root = open_folder(rustix::fs::CWD, Path::new("/"))
         .or_else(|error| refuse(path, &error.to_string()))?;
-    judge(path, Path::new("/"), &root, above > 0)?;
-    let (mut folder, mut here) = (root, std::path::PathBuf::from("/"));
+    check_handle(path, Path::new("/"), &root, sticky(folder_depth > 0))?;
+    let (mut folder, mut here) = (root, PathBuf::from("/"));
     for (depth, name) in names.iter().enumerate() {
         here.push(name);
         let last = depth + 1 == names.len();
@@ -115,8 +121,8 @@ fn walk(path: &Path, names: &[&Path], above: usize) -> Result<File, Refusal> {
         } else {
             open_folder(&folder, name)
         };
-        let next = next.map_err(|error| explain(path, &here, &folder, name, error))?;
-        judge(path, &here, &next, depth + 1 < above)?;
+        let next = next.map_err(|error| open_error(path, &here, &folder, name, error))?;
+        check_handle(path, &here, &next, sticky(depth + 1 < folder_depth))?;
         folder = next;
     }
     Ok(File::from(folder))
@@ -131,7 +137,7 @@ fn open_folder(parent: impl AsFd, name: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-/// Not blocking, in case that it is a pipe.
+/// Opens without blocking, in case that the file is a pipe.
 fn open_file(parent: impl AsFd, name: &Path) -> Result<OwnedFd, Errno> {
     openat(
         parent,
@@ -141,13 +147,13 @@ fn open_file(parent: impl AsFd, name: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-fn explain(path: &Path, here: &Path, folder: &OwnedFd, name: &Path, error: Errno) -> Refusal {
+fn open_error(path: &Path, here: &Path, folder: &OwnedFd, name: &Path, error: Errno) -> CallError {
     let is_link = || {
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
         stat.is_ok_and(|stat| kind(&stat) == FileType::Symlink)
     };
     match error {
-        Errno::NOENT => Refusal::Missing {
+        Errno::NOENT => CallError::Missing {
             path: path.to_owned(),
         },
         Errno::LOOP | Errno::NOTDIR if is_link() => {
@@ -157,8 +163,20 @@ fn explain(path: &Path, here: &Path, folder: &OwnedFd, name: &Path, error: Errno
     }
 }
 
-/// Judges what `handle` is open on: the file itself, or a folder above it.
-fn judge(path: &Path, here: &Path, handle: &OwnedFd, sticky_will_do: bool) -> Result<(), Refusal> {
+/// Whether a folder that others can write is accepted when it is sticky.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StickyFolder {
+    Allowed,
+    Refused,
+}
+
+/// Checks an open handle: the file itself, or a folder above it.
+fn check_handle(
+    path: &Path,
+    here: &Path,
+    handle: &OwnedFd,
+    sticky: StickyFolder,
+) -> Result<(), CallError> {
     let stat = fstat(handle).or_else(|error| refuse(path, &error.to_string()))?;
     let is_folder = kind(&stat) == FileType::Directory;
     if !is_folder && (kind(&stat) != FileType::RegularFile || here != path) {
@@ -167,25 +185,31 @@ fn judge(path: &Path, here: &Path, handle: &OwnedFd, sticky_will_do: bool) -> Re
     if is_folder && here == path {
         return refuse(path, "it is a folder");
     }
-    match verdict(
-        stat.st_uid,
-        stat.st_mode,
-        rustix::process::geteuid().as_raw(),
-        is_folder && sticky_will_do,
-    ) {
+    let user = rustix::process::geteuid().as_raw();
+    let sticky = if is_folder {
+        sticky
+    } else {
+        StickyFolder::Refused
+    };
+    match check_owner_and_mode(stat.st_uid, stat.st_mode, user, sticky) {
         Ok(()) => Ok(()),
         Err(reason) => refuse(path, &format!("{} {reason}", here.display())),
     }
 }
 
-/// The rule, pure.
-fn verdict(owner: u32, mode: u32, user: u32, sticky_will_do: bool) -> Result<(), &'static str> {
+/// Applies the rule to an owner and mode. Pure.
+fn check_owner_and_mode(
+    owner: u32,
+    mode: u32,
+    user: u32,
+    sticky: StickyFolder,
+) -> Result<(), &'static str> {
     const OTHERS_WRITE: u32 = 0o022;
     const STICKY: u32 = 0o1000;
     if owner != 0 && owner != user {
         return Err("belongs to another user");
     }
-    if mode & OTHERS_WRITE != 0 && !(sticky_will_do && mode & STICKY != 0) {
+    if mode & OTHERS_WRITE != 0 && !(sticky == StickyFolder::Allowed && mode & STICKY != 0) {
         return Err("can be written by others");
     }
     Ok(())
@@ -197,19 +221,19 @@ fn kind(stat: &Stat) -> FileType {
 
 fn hash(file: &File) -> io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
-    let length = io::copy(&mut file.take(MAX_SIZE + 1), &mut hasher)?;
-    if length > MAX_SIZE {
+    let length = io::copy(&mut file.take(MAX_LIBRARY_BYTES + 1), &mut hasher)?;
+    if length > MAX_LIBRARY_BYTES {
         return Err(io::Error::other("the file is larger than 256 MiB"));
     }
     Ok(hasher.finalize().into())
 }
 
-fn refuse<T>(path: &Path, reason: &str) -> Result<T, Refusal> {
+fn refuse<T>(path: &Path, reason: &str) -> Result<T, CallError> {
     Err(refusal(path, reason))
 }
 
-fn refusal(path: &Path, reason: &str) -> Refusal {
-    Refusal::Refused {
+fn refusal(path: &Path, reason: &str) -> CallError {
+    CallError::Refused {
         text: format!("{}: {reason}", path.display()),
     }
 }
@@ -223,18 +247,19 @@ mod tests {
     #[test]
     fn only_root_and_the_user_may_write() {
         let user = 1000;
-        assert_eq!(verdict(0, 0o755, user, false), Ok(()));
-        assert_eq!(verdict(user, 0o700, user, false), Ok(()));
-        assert!(verdict(1001, 0o755, user, false).is_err());
-        assert!(verdict(user, 0o775, user, false).is_err());
-        assert!(verdict(user, 0o757, user, false).is_err());
-        assert!(verdict(0, 0o1777, user, false).is_err());
-        assert_eq!(verdict(0, 0o1777, user, true), Ok(()));
-        assert!(verdict(0, 0o777, user, true).is_err());
-        assert!(verdict(1001, 0o1777, user, true).is_err());
+        let (refused, allowed) = (StickyFolder::Refused, StickyFolder::Allowed);
+        assert_eq!(check_owner_and_mode(0, 0o755, user, refused), Ok(()));
+        assert_eq!(check_owner_and_mode(user, 0o700, user, refused), Ok(()));
+        assert!(check_owner_and_mode(1001, 0o755, user, refused).is_err());
+        assert!(check_owner_and_mode(user, 0o775, user, refused).is_err());
+        assert!(check_owner_and_mode(user, 0o757, user, refused).is_err());
+        assert!(check_owner_and_mode(0, 0o1777, user, refused).is_err());
+        assert_eq!(check_owner_and_mode(0, 0o1777, user, allowed), Ok(()));
+        assert!(check_owner_and_mode(0, 0o777, user, allowed).is_err());
+        assert!(check_owner_and_mode(1001, 0o1777, user, allowed).is_err());
     }
 
-    /// A plugin folder in a folder of its own, with one file.
+    /// Returns a plugin folder in a folder of its own, with one file.
     fn prepared() -> (tempfile::TempDir, PluginSpec) {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().canonicalize().unwrap().join("plugins");
@@ -253,10 +278,10 @@ mod tests {
             minisign: None,
             folder,
             options: serde_json::Value::Null,
-            own_transport: false,
+            external_transport: false,
             network: false,
             language: "en".into(),
-            origin: crate::spec::Origin::default(),
+            origin: crate::plugin_spec::Origin::default(),
         };
         (top, spec)
     }
@@ -266,8 +291,8 @@ mod tests {
         change(&mut spec);
         let found = match open(&spec) {
             Ok(_) => "fine".to_owned(),
-            Err(Refusal::Missing { .. }) => "missing".to_owned(),
-            Err(Refusal::Refused { text }) => text,
+            Err(CallError::Missing { .. }) => "missing".to_owned(),
+            Err(CallError::Refused { text }) => text,
             Err(other) => format!("{other:?}"),
         };
         assert!(
@@ -402,10 +427,10 @@ mod tests {
         let beside = |name: &str| {
             let mut path = spec.path.as_os_str().to_owned();
             path.push(name);
-            std::path::PathBuf::from(path)
+            PathBuf::from(path)
         };
         let refused = |spec: &PluginSpec, words: &str| match open(spec) {
-            Err(Refusal::Refused { text }) => assert!(text.contains(words), "{text}"),
+            Err(CallError::Refused { text }) => assert!(text.contains(words), "{text}"),
             other => panic!("{:?}", other.map(|_| ())),
         };
         refused(&spec, "it has no signature");

@@ -1,5 +1,5 @@
-//! Starts the child: own process group, three pipes, a socket for handles, and an environment in which no library can
-//! be slipped in.
+//! The child process at its start: a process group of its own, three pipes, a socket for handles, and an
+//! environment by which nobody can inject a library.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,20 +15,22 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::group::Group;
-use crate::strays::{self, Mark};
+use crate::escaped_processes::{EnvMarker, MARKER_VARIABLE};
+use crate::process_group::ProcessGroup;
 use crate::wire::SOCKET_FD;
 
-/// A child that was just started.
-pub(super) struct Spawned {
-    pub(super) group: Arc<Group>,
+/// A child that was just started, and our ends of its pipes.
+pub(super) struct SpawnedChild {
+    pub(super) group: Arc<ProcessGroup>,
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) handles: Handles,
+    pub(super) handles: HandleSocket,
 }
 
-pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
+impl SpawnedChild {
+    /// Starts `exe plugin-host`.
+    pub(super) fn spawn(exe: &Path) -> io::Result<Self> {
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -46,27 +48,29 @@ pub(super) fn spawn(exe: &Path) -> io::Result<Spawned> {
             child_fd: SOCKET_FD,
         }])
         .map_err(io::Error::other)?;
-    let mark = Mark::new();
-    set_apart(&mut command, &mark);
+    let marker = EnvMarker::new();
+    isolate(&mut command, &marker);
     let mut child = command.spawn()?;
-    // From here on whoever gives up drops the group, which kills and reaps.
+    // From here on every error drops the group, which kills and reaps.
     let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let leader = leader.ok_or_else(|| io::Error::other("the child has no process id"))?;
-    let group = Arc::new(Group::new(leader, mark));
+    let group = Arc::new(ProcessGroup::new(leader, marker));
     let missing = || io::Error::other("the child has no pipe");
-    Ok(Spawned {
+    Ok(SpawnedChild {
         group,
         stdin: child.stdin.take().ok_or_else(missing)?.into(),
         stdout: child.stdout.take().ok_or_else(missing)?.into(),
         stderr: child.stderr.take().ok_or_else(missing)?.into(),
-        handles: Handles(ours),
+        handles: HandleSocket(ours),
     })
 }
+}
 
-/// A process group of its own, the mark, no folder of ours, and an environment in which no library can be slipped in.
-pub(crate) fn set_apart(command: &mut Command, mark: &Mark) {
+/// Gives the child a process group of its own, the marker, the root as working directory, and no `LD_`
+/// variables, by which the dynamic linker would load other libraries.
+pub(crate) fn isolate(command: &mut Command, marker: &EnvMarker) {
     command.current_dir("/").process_group(0);
-    command.env(strays::VARIABLE, mark.as_str());
+    command.env(MARKER_VARIABLE, marker.as_str());
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"LD_") {
             command.env_remove(name);
@@ -74,11 +78,11 @@ pub(crate) fn set_apart(command: &mut Command, mark: &Mark) {
     }
 }
 
-/// Our end of the socket on which handles go over.
-pub(super) struct Handles(OwnedFd);
+/// Our end of the socket for handles.
+pub(super) struct HandleSocket(OwnedFd);
 
-impl Handles {
-    /// Sends a handle for request `id`. Doesn't block: a child that leaves so many lying around is broken.
+impl HandleSocket {
+    /// Sends a handle for request `id`, without blocking: a child that leaves the socket full is broken.
     pub(super) fn send(&self, id: u64, handle: impl AsFd) -> io::Result<()> {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);

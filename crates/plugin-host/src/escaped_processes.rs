@@ -1,5 +1,5 @@
-//! Processes that a plugin started and that left its process group, as daemons do. They carry a mark in the
-//! environment that they inherited from the child; whoever doesn't want to be found can drop it, but old tools don't.
+//! Processes that a plugin started and that left its process group, as daemons do. They carry a marker in
+//! the environment that they inherited from the child. A process can drop it on purpose, but old tools don't.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,17 +7,17 @@ use std::time::SystemTime;
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
-/// The mark's name in the environment.
-pub(crate) const VARIABLE: &str = "ETATUKI_PLUGIN_HOST";
+/// The marker's environment variable.
+pub(crate) const MARKER_VARIABLE: &str = "ETATUKI_PLUGIN_HOST";
 
-/// Looks that are taken, since a process may start another while it is looked for.
-const ROUNDS: u32 = 5;
+/// Scans of the process table at most: a process may start another one during a scan.
+const MAX_SCANS: u32 = 5;
 
-/// What one child and its offspring carry, and nobody else.
+/// Marker of one child and its descendants, unique on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Mark(String);
+pub(crate) struct EnvMarker(String);
 
-impl Mark {
+impl EnvMarker {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -28,11 +28,11 @@ impl Mark {
         Self(format!("{}-{count}-{now}", getpid().as_raw_nonzero()))
     }
 
-    /// The mark that this process was started with.
+    /// Returns the marker that this process was started with.
     pub(crate) fn inherited() -> Option<Self> {
-        std::env::var(VARIABLE)
+        std::env::var(MARKER_VARIABLE)
             .ok()
-            .filter(|mark| !mark.is_empty())
+            .filter(|marker| !marker.is_empty())
             .map(Self)
     }
 
@@ -40,11 +40,11 @@ impl Mark {
         &self.0
     }
 
-    /// Kills every process that carries the mark, but not this one.
-    pub(crate) fn sweep(&self) {
-        let line = format!("{VARIABLE}={}", self.0).into_bytes();
-        for _ in 0..ROUNDS {
-            if processes()
+    /// Kills every process that carries the marker, except this one.
+    pub(crate) fn kill_marked(&self) {
+        let line = format!("{MARKER_VARIABLE}={}", self.0).into_bytes();
+        for _ in 0..MAX_SCANS {
+            if other_processes()
                 .filter(|pid| kill_if_marked(*pid, &line))
                 .count()
                 == 0
@@ -55,14 +55,15 @@ impl Mark {
     }
 }
 
-/// Every process of the machine but this one.
-pub(crate) fn processes() -> impl Iterator<Item = Pid> {
+/// Returns every process of the machine except this one.
+pub(crate) fn other_processes() -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
     pids.filter(|pid| *pid != getpid())
 }
 
-/// The handle is taken before the look, so that the number can't come to mean another process in between.
+/// Kills a process if its environment has this line; returns whether it did. The pidfd is opened before the
+/// environment is read, so that the number can't come to mean another process in between.
 fn kill_if_marked(pid: Pid, line: &[u8]) -> bool {
     let environment = Path::new("/proc").join(pid.to_string()).join("environ");
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {

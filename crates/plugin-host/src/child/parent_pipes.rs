@@ -1,5 +1,5 @@
-//! The child's descriptors: the parent's pipes are moved out of the plugin's way before it is loaded, for old
-//! libraries print on stdout, and tools read stdin.
+//! The parent's pipes, moved away from stdio before the plugin is loaded: old libraries print to stdout, and
+//! tools read stdin.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -12,22 +12,23 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 
 use crate::wire::SOCKET_FD;
 
-/// Where the moved descriptors start, well above those that somebody might use by number.
-const ABOVE: i32 = 10;
+/// Lowest number of a moved descriptor, well above numbers that a program may use by habit.
+const MIN_FD: i32 = 10;
 
 /// The parent's pipes, and the socket on which it hands over sockets.
-pub(crate) struct Stdio {
+pub(crate) struct ParentPipes {
     pub(crate) input: File,
     pub(crate) output: File,
     pub(crate) socket: Option<OwnedFd>,
 }
 
-impl Stdio {
-    /// Moves them aside. Afterwards stdin is empty, stdout is stderr, and none of ours is inherited by a tool.
-    pub(crate) fn take() -> io::Result<Self> {
-        let input = File::from(fcntl_dupfd_cloexec(io::stdin(), ABOVE)?);
-        let output = File::from(fcntl_dupfd_cloexec(io::stdout(), ABOVE)?);
-        let socket = take_socket();
+impl ParentPipes {
+    /// Takes the pipes from stdio. Afterwards stdin is empty, stdout is stderr, and no tool inherits a pipe of
+    /// ours.
+    pub(crate) fn claim() -> io::Result<Self> {
+        let input = File::from(fcntl_dupfd_cloexec(io::stdin(), MIN_FD)?);
+        let output = File::from(fcntl_dupfd_cloexec(io::stdout(), MIN_FD)?);
+        let socket = claim_socket();
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(io::stderr())?;
         Ok(Self {
@@ -38,28 +39,28 @@ impl Stdio {
     }
 }
 
-/// Descriptor 3, if it is a socket that was handed down.
-fn take_socket() -> Option<OwnedFd> {
-    // SAFETY: only looked at and copied; if it isn't open the first call says so.
+/// Takes descriptor 3, if it is a socket that the parent handed down.
+fn claim_socket() -> Option<OwnedFd> {
+    // SAFETY: it is only examined and duplicated; if it isn't open, the first call fails.
     let inherited = unsafe { BorrowedFd::borrow_raw(SOCKET_FD) };
     let kind = FileType::from_raw_mode(fstat(inherited).ok()?.st_mode);
     if kind != FileType::Socket {
         return None;
     }
-    let socket = fcntl_dupfd_cloexec(inherited, ABOVE).ok()?;
+    let socket = fcntl_dupfd_cloexec(inherited, MIN_FD).ok()?;
     // SAFETY: handed down for us alone, and nobody else in this process knows of it.
     unsafe { rustix::io::close(SOCKET_FD) };
     Some(socket)
 }
 
-/// Takes the handle that was sent for request `id`. It was sent before the request, so it is there or never comes.
+/// Receives the handle of request `id`. It was sent before the request, so it is there or never comes.
 pub(super) fn receive_handle(socket: impl AsFd, id: u64) -> Option<OwnedFd> {
     loop {
         let (found, handle) = receive_one(socket.as_fd())?;
         if found == id {
             return handle;
         }
-        // A handle of a request that never came; it is closed here.
+        // The handle of a request that never came; it is closed here.
     }
 }
 

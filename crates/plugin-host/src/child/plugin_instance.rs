@@ -1,111 +1,111 @@
-//! A plugin's instance behind safe methods: what it returns is checked, and believed only within bounds.
+//! A plugin's instance behind safe methods, which check everything that the plugin returns.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use etatuki_backend_api::{Fault, State, raw, text};
+use etatuki_backend_api::{Fault, Permissions, State, raw, text};
 use zeroize::Zeroizing;
 
 use super::host_table::HostTable;
-use crate::error::{FailureReport, Refusal};
-use crate::lines::{MAX_LOG, cut};
-use crate::spec::ProbeReport;
+use crate::error::{CallError, FailureReport};
+use crate::log_lines::{MAX_LOG_LINE, truncate};
+use crate::plugin_spec::ProbeReport;
 
 /// An instance. It stays on the thread that made it.
-pub(super) struct Plugin {
+pub(super) struct PluginInstance {
     instance: *const raw::Instance,
     functions: Functions,
-    own_transport: bool,
-    limit: Option<Limit>,
+    external_transport: bool,
+    restrict_to_app: Option<RestrictToApp>,
 }
 
-/// `etatuki_scope.limit`.
-type Limit = unsafe extern "C" fn(This, *const u32, u32) -> i32;
+/// Type of `etatuki_scope.limit`.
+type RestrictToApp = unsafe extern "C" fn(InstancePointer, *const u32, u32) -> i32;
 
 /// State, code and failure at one moment.
 #[derive(PartialEq, Eq)]
-pub(super) struct Reading {
+pub(super) struct Status {
     pub(super) state: State,
     pub(super) code: Option<Zeroizing<String>>,
     pub(super) failure: Option<FailureReport>,
 }
 
-/// The longest session code; ours have 17 characters, a tool's own may have more.
-const MAX_CODE: usize = 64;
+/// Longest session code in bytes; ours have 17, a tool's own may have more.
+const MAX_CODE_BYTES: usize = 64;
 
 macro_rules! functions {
     ($($name:ident: $type:ty),+ $(,)?) => {
-        /// The table's functions, all of which are there.
+        /// The functions of an instance's table; none is null.
         struct Functions { $($name: $type),+ }
 
         impl Functions {
-            fn of(table: &raw::Instance) -> Result<Self, Refusal> {
-                let missing = |name: &str| load_error(format!("the instance has no function {name}"));
+            fn from_table(table: &raw::Instance) -> Result<Self, CallError> {
+                let missing = |name: &str| CallError::load(format!("the instance has no function {name}"));
                 Ok(Self { $($name: table.$name.ok_or_else(|| missing(stringify!($name)))?),+ })
             }
         }
     };
 }
 
-type This = *const raw::Instance;
-type Out = *mut raw::Text;
+type InstancePointer = *const raw::Instance;
+type TextPointer = *mut raw::Text;
 
 functions! {
-    probe: unsafe extern "C" fn(This, Out, Out) -> i32,
-    open: unsafe extern "C" fn(This, *const std::ffi::c_char) -> i32,
-    close: unsafe extern "C" fn(This) -> i32,
-    state: unsafe extern "C" fn(This) -> u32,
-    session_code: unsafe extern "C" fn(This, Out) -> i32,
-    last_error: unsafe extern "C" fn(This, *mut i32, Out, Out) -> i32,
-    attach: unsafe extern "C" fn(This, isize) -> i32,
-    permissions: unsafe extern "C" fn(This, u32) -> i32,
-    extension: unsafe extern "C" fn(This, *const std::ffi::c_char) -> *const std::ffi::c_void,
-    destroy: unsafe extern "C" fn(This),
+    probe: unsafe extern "C" fn(InstancePointer, TextPointer, TextPointer) -> i32,
+    open: unsafe extern "C" fn(InstancePointer, *const std::ffi::c_char) -> i32,
+    close: unsafe extern "C" fn(InstancePointer) -> i32,
+    state: unsafe extern "C" fn(InstancePointer) -> u32,
+    session_code: unsafe extern "C" fn(InstancePointer, TextPointer) -> i32,
+    last_error: unsafe extern "C" fn(InstancePointer, *mut i32, TextPointer, TextPointer) -> i32,
+    attach: unsafe extern "C" fn(InstancePointer, isize) -> i32,
+    permissions: unsafe extern "C" fn(InstancePointer, u32) -> i32,
+    extension: unsafe extern "C" fn(InstancePointer, *const std::ffi::c_char) -> *const std::ffi::c_void,
+    destroy: unsafe extern "C" fn(InstancePointer),
 }
 
-impl Plugin {
-    /// Calls the descriptor's `create`.
+impl PluginInstance {
+    /// Makes an instance by the descriptor's `create`.
     pub(super) fn create(
         descriptor: &raw::Descriptor,
         host: &'static HostTable,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, CallError> {
         let create = descriptor
             .create
-            .ok_or_else(|| load_error("the descriptor has no function create"))?;
+            .ok_or_else(|| CallError::load("the descriptor has no function create"))?;
         let mut instance = std::ptr::null();
         // SAFETY: the library is never unloaded, the host's table never freed, and this is the call thread.
         let status = unsafe { create(host.as_raw(), &raw mut instance) };
         if status != raw::OK {
-            return Err(load_error(format!("create returned {status}")));
+            return Err(CallError::load(format!("create returned {status}")));
         }
         if instance.is_null() {
-            return Err(load_error("create gave no instance"));
+            return Err(CallError::load("create gave no instance"));
         }
         // SAFETY: not null; the first field is always there.
         let size = unsafe { (&raw const (*instance).struct_size).read() } as usize;
         if size < size_of::<raw::Instance>() {
-            return Err(load_error(format!(
+            return Err(CallError::load(format!(
                 "the instance has {size} bytes, too few for version 1.0"
             )));
         }
         // SAFETY: it is as long as ours, or longer.
-        let functions = Functions::of(unsafe { &*instance })?;
-        let limit = limit_of(instance, &functions);
+        let functions = Functions::from_table(unsafe { &*instance })?;
+        let restrict_to_app = app_sharing(instance, &functions);
         Ok(Self {
             instance,
             functions,
-            own_transport: descriptor.capabilities & raw::CAP_OWN_TRANSPORT != 0,
-            limit,
+            external_transport: descriptor.capabilities & raw::CAP_OWN_TRANSPORT != 0,
+            restrict_to_app,
         })
     }
 
-    /// Whether it can share one program alone.
-    pub(super) fn limits(&self) -> bool {
-        self.limit.is_some()
+    /// Returns whether the plugin can share the windows of one app alone.
+    pub(super) fn supports_app_sharing(&self) -> bool {
+        self.restrict_to_app.is_some()
     }
 
-    /// See `etatuki_scope` in the header.
-    pub(super) fn limit(&self, pids: &[u32]) -> Result<(), FailureReport> {
-        let Some(limit) = self.limit else {
+    /// Calls `etatuki_scope.limit`.
+    pub(super) fn restrict_to_app(&self, pids: &[u32]) -> Result<(), FailureReport> {
+        let Some(restrict_to_app) = self.restrict_to_app else {
             return Err(FailureReport {
                 fault: Fault::Caller,
                 name: "internal".to_owned(),
@@ -114,23 +114,23 @@ impl Plugin {
         };
         let count = u32::try_from(pids.len()).unwrap_or(0);
         // SAFETY: a live instance, and that many numbers which live through the call.
-        let status = unsafe { limit(self.instance, pids.as_ptr(), count) };
+        let status = unsafe { restrict_to_app(self.instance, pids.as_ptr(), count) };
         self.check("limit", status)
     }
 
     pub(super) fn probe(&self) -> Result<ProbeReport, FailureReport> {
-        let found = text::read_several(|[tool, version]| {
+        let texts = text::read_several(|[tool, version]| {
             // SAFETY: a live instance and two valid buffers.
             unsafe { (self.functions.probe)(self.instance, tool, version) }
         });
-        match found {
+        match texts {
             Ok([tool, version]) => {
-                let some = |text: &str| {
-                    Some(cut(text, MAX_LOG).to_owned()).filter(|text| !text.is_empty())
+                let non_empty = |text: &str| {
+                    Some(truncate(text, MAX_LOG_LINE).to_owned()).filter(|text| !text.is_empty())
                 };
                 Ok(ProbeReport::Usable {
-                    tool: some(&tool),
-                    version: some(&version),
+                    tool: non_empty(&tool),
+                    version: non_empty(&version),
                 })
             }
             Err(raw::E_UNUSABLE) => {
@@ -158,7 +158,7 @@ impl Plugin {
         self.check("close", unsafe { (self.functions.close)(self.instance) })
     }
 
-    /// The socket is the plugin's when this returns Ok; otherwise it is closed here.
+    /// Hands the socket to the plugin; after an error it is closed.
     pub(super) fn attach(&self, socket: OwnedFd) -> Result<(), FailureReport> {
         // SAFETY: a live instance and an open socket.
         let status = unsafe { (self.functions.attach)(self.instance, socket.as_raw_fd() as isize) };
@@ -168,33 +168,32 @@ impl Plugin {
         self.check("attach", status)
     }
 
-    pub(super) fn permissions(&self, view: bool, control: bool) -> Result<(), FailureReport> {
-        let bit = |allowed: bool, bit| if allowed { bit } else { 0 };
-        let set = bit(view, raw::PERMISSION_VIEW) | bit(view && control, raw::PERMISSION_CONTROL);
+    pub(super) fn permissions(&self, permissions: Permissions) -> Result<(), FailureReport> {
+        let bits = permissions.bits();
         // SAFETY: a live instance.
         self.check("permissions", unsafe {
-            (self.functions.permissions)(self.instance, set)
+            (self.functions.permissions)(self.instance, bits)
         })
     }
 
-    /// What has changed, read as the header says.
-    pub(super) fn read(&self) -> Reading {
+    /// Reads state, code and failure, in the order that the header demands.
+    pub(super) fn status(&self) -> Status {
         // SAFETY: a live instance.
         let number = unsafe { (self.functions.state)(self.instance) };
         let Some(state) = State::from_raw(number) else {
-            return Reading::failed(format!(
+            return Status::failed(format!(
                 "the plugin says state {number}, which does not exist"
             ));
         };
         let code = match state {
             State::Waiting | State::Attached => match self.code() {
                 Ok(code) => Some(code),
-                Err(reason) => return Reading::failed(reason),
+                Err(reason) => return Status::failed(reason),
             },
             _ => None,
         };
         let failure = (state == State::Failed).then(|| self.last_error("plugin-failed"));
-        Reading {
+        Status {
             state,
             code,
             failure,
@@ -211,9 +210,9 @@ impl Plugin {
         let code = text::read(|out| unsafe { (self.functions.session_code)(self.instance, out) });
         match code {
             // A tool with its own transport may show it in its own window alone.
-            Ok(code) if code.is_empty() && self.own_transport => Ok(code),
+            Ok(code) if code.is_empty() && self.external_transport => Ok(code),
             Ok(code)
-                if code.is_empty() || code.len() > MAX_CODE || code.contains(char::is_control) =>
+                if code.is_empty() || code.len() > MAX_CODE_BYTES || code.contains(char::is_control) =>
             {
                 Err("the plugin's session code is empty, too long or not printable".to_owned())
             }
@@ -232,7 +231,7 @@ impl Plugin {
         }
     }
 
-    /// Why a call returned `status`. The plugin's words are used when they belong to the same fault.
+    /// Returns the failure of a call that returned `status`: the plugin's own one, if it names the same fault.
     fn explain(&self, call: &str, status: i32) -> FailureReport {
         let report = self.last_error("plugin-failed");
         let fault = Fault::from_status(status).unwrap_or(Fault::Ours);
@@ -248,12 +247,12 @@ impl Plugin {
 
     fn last_error(&self, default: &str) -> FailureReport {
         let mut status = raw::OK;
-        let texts = text::read_several(|[name, words]| {
+        let texts = text::read_several(|[name, message]| {
             // SAFETY: a live instance, a valid number and two valid buffers.
-            unsafe { (self.functions.last_error)(self.instance, &raw mut status, name, words) }
+            unsafe { (self.functions.last_error)(self.instance, &raw mut status, name, message) }
         });
-        let [name, words] = texts.unwrap_or_default();
-        let name = if is_name(&name) {
+        let [name, message] = texts.unwrap_or_default();
+        let name = if is_stable_name(&name) {
             name.to_string()
         } else {
             default.to_owned()
@@ -262,13 +261,13 @@ impl Plugin {
         FailureReport {
             fault,
             name,
-            text: cut(&words, MAX_LOG).to_owned(),
+            text: truncate(&message, MAX_LOG_LINE).to_owned(),
         }
     }
 }
 
-/// The extension's function, when the plugin has all of the extension.
-fn limit_of(instance: This, functions: &Functions) -> Option<Limit> {
+/// Returns the function of the extension `etatuki.scope/1`, if the plugin has the whole extension.
+fn app_sharing(instance: InstancePointer, functions: &Functions) -> Option<RestrictToApp> {
     // SAFETY: a live instance and a C string.
     let table = unsafe { (functions.extension)(instance, raw::SCOPE.as_ptr()) };
     let table = table.cast::<raw::Scope>();
@@ -284,7 +283,7 @@ fn limit_of(instance: This, functions: &Functions) -> Option<Limit> {
     unsafe { (*table).limit }
 }
 
-impl Reading {
+impl Status {
     fn failed(text: String) -> Self {
         let failure = FailureReport {
             fault: Fault::Ours,
@@ -299,12 +298,8 @@ impl Reading {
     }
 }
 
-/// Stable names are short, lower case, with hyphens.
-fn is_name(name: &str) -> bool {
+/// Returns whether this can be a stable name: short, lower case, digits and hyphens.
+fn is_stable_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !name.is_empty() && name.len() <= 64 && name.bytes().all(fits)
-}
-
-fn load_error(text: impl Into<String>) -> Refusal {
-    Refusal::Load { text: text.into() }
 }
