@@ -7,8 +7,8 @@ use crate::{PixelFormat, Rect, ScreenLayout};
 pub enum ClientMessage {
     /// SetPixelFormat (section 7.5.1): the format of all later pixels.
     SetPixelFormat(PixelFormat),
-    /// SetEncodings (section 7.5.2): the encodings and pseudo-encodings that the client understands, best
-    /// first.
+    /// SetEncodings (section 7.5.2): the encodings and pseudo-encodings that the client
+    /// understands, best first.
     SetEncodings(Vec<i32>),
     /// FramebufferUpdateRequest (section 7.5.3).
     UpdateRequest {
@@ -35,8 +35,8 @@ pub enum ClientMessage {
     },
     /// PointerEvent (section 7.5.5), in either [`PointerFormat`].
     Pointer {
-        /// Buttons that are held: bit 0 left, 1 middle, 2 right, 3 to 6 wheel up, down, left, right,
-        /// 7 back, 8 forward.
+        /// Buttons that are held: bit 0 left, 1 middle, 2 right, 3 to 6 wheel up, down, left,
+        /// right, 7 back, 8 forward.
         buttons: u16,
         /// Column; not clipped by the parser.
         x: u16,
@@ -76,9 +76,9 @@ pub enum PointerFormat {
     /// RFC 6143's: 6 bytes, eight buttons.
     #[default]
     Standard,
-    /// Extended Mouse Buttons': an event with a button above the eighth has one byte more, and the top
-    /// bit of the first button mask marks it. Both sides use it from the server's confirmation on (see
-    /// [`encode::server::supports`](crate::encode::server::supports)).
+    /// Extended Mouse Buttons': an event with a button above the eighth has one byte more, and the
+    /// top bit of the first button mask marks it. Both sides use it from the server's confirmation
+    /// on (see [`encode::server::supports`](crate::encode::server::supports)).
     Extended,
 }
 

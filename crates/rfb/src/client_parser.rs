@@ -31,8 +31,8 @@ impl ClientParser {
         self.pointer_format = format;
     }
 
-    /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the next
-    /// push: then at most one message and one push are held.
+    /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the
+    /// next push: then at most one message and one push are held.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.buffer.push(bytes);
@@ -42,8 +42,8 @@ impl ClientParser {
     /// Returns the next whole message; `None` until more bytes come.
     ///
     /// # Errors
-    /// The client broke the protocol; every later call returns the same error. An Extended Clipboard
-    /// message (negative length) is such a break: we never announce that extension.
+    /// The client broke the protocol; every later call returns the same error. An Extended
+    /// Clipboard message (negative length) is such a break: we never announce that extension.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<ClientMessage>, ProtocolError> {
         if let Some(error) = &self.failed {
@@ -62,8 +62,8 @@ impl ClientParser {
         }
     }
 
-    /// Parses one message from its first byte; returns it with its length. Each call parses the header
-    /// anew: a header is a few bytes, and nothing is copied before the message is whole.
+    /// Parses one message from its first byte; returns it with its length. Each call parses the
+    /// header anew: a header is a few bytes, and nothing is copied before the message is whole.
     fn parse(&self) -> Parsed<(ClientMessage, usize)> {
         let mut fields = FieldReader::new(self.buffer.bytes());
         let message = match fields.u8()? {
@@ -125,8 +125,8 @@ fn key(fields: &mut FieldReader<'_>) -> Result<ClientMessage, Incomplete> {
     Ok(ClientMessage::Key { down, keysym })
 }
 
-/// Parses a pointer event; a set bit 7 marks the extended format, which has the buttons from the eighth
-/// on in a byte of their own at the end.
+/// Parses a pointer event; a set bit 7 marks the extended format, which has the buttons from the
+/// eighth on in a byte of their own at the end.
 fn pointer(fields: &mut FieldReader<'_>, format: PointerFormat) -> Parsed {
     let mask = fields.u8()?;
     let x = fields.u16()?;

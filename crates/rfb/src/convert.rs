@@ -4,9 +4,9 @@ use crate::PixelFormat;
 
 /// Appends `pixels_bgrx` (4 bytes a pixel, [`PixelFormat::BGRX`]) to `out` in the format `to`.
 ///
-/// `to` must be usable ([`PixelFormat::is_usable`]); nothing is appended otherwise. Colours are scaled to
-/// the nearest value. An incomplete pixel at the end is left out. BGRX's unused byte is copied where the
-/// formats are equal, and is 0 elsewhere.
+/// `to` must be usable ([`PixelFormat::is_usable`]); nothing is appended otherwise. Colours are
+/// scaled to the nearest value. An incomplete pixel at the end is left out. BGRX's unused byte is
+/// copied where the formats are equal, and is 0 elsewhere.
 pub fn convert_pixels(pixels_bgrx: &[u8], to: &PixelFormat, out: &mut Vec<u8>) {
     if !to.is_usable() {
         return;
@@ -33,8 +33,8 @@ fn is_bgrx(to: &PixelFormat) -> bool {
     PixelFormat { depth: 24, ..*to } == PixelFormat::BGRX
 }
 
-/// Returns the shifts of red, green and blue for 32 bits with 8 for each colour, where a conversion only
-/// reorders bytes.
+/// Returns the shifts of red, green and blue for 32 bits with 8 for each colour, where a conversion
+/// only reorders bytes.
 fn byte_shifts(to: &PixelFormat) -> Option<[u8; 3]> {
     let whole_bytes = to.bits_per_pixel == 32 && to.channels().iter().all(|&(max, _)| max == 255);
     whole_bytes.then(|| to.channels().map(|(_, shift)| shift))

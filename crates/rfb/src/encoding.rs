@@ -1,5 +1,5 @@
-//! Numbers of the encodings and pseudo-encodings that this project uses (RFC 6143 sections 7.7 and 7.8,
-//! and the community's list of registered numbers).
+//! Numbers of the encodings and pseudo-encodings that this project uses (RFC 6143 sections 7.7 and
+//! 7.8, and the community's list of registered numbers).
 
 /// Raw: uncompressed pixels, row after row.
 pub const RAW: i32 = 0;
@@ -7,8 +7,8 @@ pub const RAW: i32 = 0;
 pub const COPY_RECT: i32 = 1;
 /// Tight, of which this project uses the JPEG subtype alone.
 pub const TIGHT: i32 = 7;
-/// Tight's compression-control byte of a JPEG rectangle: the subtype in the upper half, no zlib stream to
-/// be reset in the lower.
+/// Tight's compression-control byte of a JPEG rectangle: the subtype in the upper half, no zlib
+/// stream to be reset in the lower.
 pub(crate) const TIGHT_JPEG_CONTROL: u8 = 0x90;
 /// Cursor: the pointer's shape, drawn by the client.
 pub const CURSOR: i32 = -239;
@@ -28,7 +28,7 @@ pub const CONTINUOUS_UPDATES: i32 = -313;
 pub const QEMU_EXTENDED_KEY: i32 = -258;
 /// Extended Mouse Buttons: pointer events with nine buttons.
 pub const EXTENDED_MOUSE_BUTTONS: i32 = -316;
-/// Cut text in UTF-8 both ways, from the confirmation on. This number is the project's own: it is used
-/// on the socket between launcher and plugin alone, where the registered Extended Clipboard (zlib, in
-/// messages of a negative length) would be too much.
+/// Cut text in UTF-8 both ways, from the confirmation on. This number is the project's own: it is
+/// used on the socket between launcher and plugin alone, where the registered Extended Clipboard
+/// (zlib, in messages of a negative length) would be too much.
 pub const UTF8_CUT_TEXT: i32 = -0x4554_5501;

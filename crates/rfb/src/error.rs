@@ -124,8 +124,8 @@ pub enum ErrorKind {
     Refused(String),
 }
 
-/// A peer broke the protocol. The parser or handshake that returned this error has ended, and returns it
-/// from every later call.
+/// A peer broke the protocol. The parser or handshake that returned this error has ended, and
+/// returns it from every later call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {culprit} broke the protocol in {message}: {kind}")]
 pub struct ProtocolError {

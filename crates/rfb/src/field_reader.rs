@@ -10,7 +10,8 @@ pub(crate) struct Incomplete;
 /// Reason why a parser has no message.
 #[derive(Debug)]
 pub(crate) enum ParseError {
-    /// Bytes are missing: the parser tries again, from the message's first byte, after the next push.
+    /// Bytes are missing: the parser tries again, from the message's first byte, after the next
+    /// push.
     Incomplete,
     /// The peer broke the protocol.
     Protocol(ProtocolError),
@@ -82,8 +83,8 @@ impl<'a> FieldReader<'a> {
         self.array().map(i32::from_be_bytes)
     }
 
-    /// Reads Tight's compact length: 7 bits, 7 more, then 8, lowest first. The highest bit of each of
-    /// the first two bytes says that another byte follows (RFB protocol, 'Tight Encoding').
+    /// Reads Tight's compact length: 7 bits, 7 more, then 8, lowest first. The highest bit of each
+    /// of the first two bytes says that another byte follows (RFB protocol, 'Tight Encoding').
     pub(crate) fn compact_length(&mut self) -> Result<usize, Incomplete> {
         let mut length = 0;
         for shift in [0, 7] {

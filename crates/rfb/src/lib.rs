@@ -1,11 +1,13 @@
-//! RFB (the VNC protocol), both sides: RFC 6143 with the community extensions that this project uses.
+//! RFB (the VNC protocol), both sides: RFC 6143 with the community extensions that this project
+//! uses.
 //!
 //! Bytes in, bytes out: no sockets, clock, threads or randomness. A parser gets bytes by
-//! [`push`](ClientParser::push), split anywhere, and returns whole messages. Everything that a peer may
-//! send has a limit ([`Limits`]), and an error names who broke the protocol and in which message.
+//! [`push`](ClientParser::push), split anywhere, and returns whole messages. Everything that a peer
+//! may send has a limit ([`Limits`]), and an error names who broke the protocol and in which
+//! message.
 //!
-//! Here belong the wire formats, the two handshakes and pixel formats. The meaning of a message belongs
-//! to the gate, and the framebuffer to `etatuki-picture`.
+//! Here belong the wire formats, the two handshakes and pixel formats. The meaning of a message
+//! belongs to the gate, and the framebuffer to `etatuki-picture`.
 
 mod client_message;
 mod client_parser;

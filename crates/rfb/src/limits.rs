@@ -19,7 +19,8 @@ pub struct Limits {
     pub max_encodings: usize,
     /// Bytes of a fence's payload.
     pub max_fence_payload: usize,
-    /// Bytes of the JPEG file in one rectangle. The default is the largest value of Tight's length field.
+    /// Bytes of the JPEG file in one rectangle. The default is the largest value of Tight's length
+    /// field.
     pub max_jpeg_bytes: usize,
     /// Pixels of a JPEG rectangle, since a few bytes can decode to very many.
     pub max_jpeg_pixels: usize,

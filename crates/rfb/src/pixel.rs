@@ -27,7 +27,8 @@ pub struct PixelFormat {
 }
 
 impl PixelFormat {
-    /// The format inside this product: 32 bits, depth 24, bytes in the order blue, green, red, unused.
+    /// The format inside this product: 32 bits, depth 24, bytes in the order blue, green, red,
+    /// unused.
     pub const BGRX: Self = Self {
         bits_per_pixel: 32,
         depth: 24,
@@ -46,8 +47,8 @@ impl PixelFormat {
         self.bits_per_pixel as usize / 8
     }
 
-    /// Returns whether pixels can be converted to this format: 8, 16 or 32 bits, each colour's largest
-    /// value all ones, and every colour inside the pixel.
+    /// Returns whether pixels can be converted to this format: 8, 16 or 32 bits, each colour's
+    /// largest value all ones, and every colour inside the pixel.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         matches!(self.bits_per_pixel, 8 | 16 | 32)

@@ -1,7 +1,7 @@
 //! Buffer of the bytes that have arrived and are not yet parsed.
 
-/// A queue of bytes. Consuming from the front moves an index; the bytes behind it are shifted only when
-/// at least half of the buffer is used up, so that the work per byte stays constant.
+/// A queue of bytes. Consuming from the front moves an index; the bytes behind it are shifted only
+/// when at least half of the buffer is used up, so that the work per byte stays constant.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveBuffer {
     bytes: Vec<u8>,

@@ -71,7 +71,8 @@ impl Rect {
         ))
     }
 
-    /// Returns the bounding box of both, at most 65,535 columns and rows. An empty rectangle is ignored.
+    /// Returns the bounding box of both, at most 65,535 columns and rows. An empty rectangle is
+    /// ignored.
     #[must_use]
     pub fn union(&self, other: &Rect) -> Rect {
         if self.is_empty() {

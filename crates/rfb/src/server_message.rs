@@ -3,8 +3,8 @@
 
 use crate::{Rect, ScreenLayout};
 
-/// A message from a server. A FramebufferUpdate comes in parts, so that a large one is never held as a
-/// whole.
+/// A message from a server. A FramebufferUpdate comes in parts, so that a large one is never held
+/// as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerMessage {
     /// Start of a FramebufferUpdate (section 7.6.1). Its rectangles follow, then
@@ -30,8 +30,8 @@ pub enum ServerMessage {
         /// Bytes that the response returns untouched.
         payload: Vec<u8>,
     },
-    /// EndOfContinuousUpdates: the first one confirms the extension, later ones say that the updates have
-    /// ended.
+    /// EndOfContinuousUpdates: the first one confirms the extension, later ones say that the
+    /// updates have ended.
     EndOfContinuousUpdates,
 }
 
@@ -52,7 +52,8 @@ pub enum Rectangle {
         /// The whole JPEG file, not decoded. Its own size should be the rectangle's.
         data: Vec<u8>,
     },
-    /// CopyRect (section 7.7.2): pixels that the client has at another position; the two may overlap.
+    /// CopyRect (section 7.7.2): pixels that the client has at another position; the two may
+    /// overlap.
     CopyRect {
         /// Destination; inside the screen, not empty.
         rect: Rect,
@@ -79,8 +80,8 @@ pub enum Rectangle {
     ExtendedDesktopSize {
         /// Cause: 0 the server itself, 1 this client's request, 2 another client's.
         reason: u16,
-        /// Result: 0 done; 1 forbidden, 2 out of resources, 3 invalid layout. Nothing changed unless it
-        /// is 0.
+        /// Result: 0 done; 1 forbidden, 2 out of resources, 3 invalid layout. Nothing changed
+        /// unless it is 0.
         status: u16,
         /// Columns.
         width: u16,
@@ -89,16 +90,16 @@ pub enum Rectangle {
         /// Screens in the framebuffer.
         screens: Vec<ScreenLayout>,
     },
-    /// Confirmation of an extension, an empty rectangle of its pseudo-encoding: QEMU Extended Key Event,
-    /// Extended Mouse Buttons, or cut text in UTF-8.
+    /// Confirmation of an extension, an empty rectangle of its pseudo-encoding: QEMU Extended Key
+    /// Event, Extended Mouse Buttons, or cut text in UTF-8.
     Supports {
         /// Number of the pseudo-encoding.
         encoding: i32,
     },
 }
 
-/// Largest number of columns of a JPEG rectangle: Tight's bound for each of its rectangles (RFB protocol,
-/// 'Tight Encoding').
+/// Largest number of columns of a JPEG rectangle: Tight's bound for each of its rectangles (RFB
+/// protocol, 'Tight Encoding').
 pub const MAX_JPEG_WIDTH: u16 = 2048;
 
 /// The pointer's shape. A width or height of 0 hides the pointer.

@@ -1,5 +1,5 @@
-//! Parser of the messages that a server sends after the handshake. It accepts only the encodings that
-//! this project announces.
+//! Parser of the messages that a server sends after the handshake. It accepts only the encodings
+//! that this project announces.
 
 use crate::error::{ErrorKind, MessageKind};
 use crate::field_reader::{FieldReader, ParseError};
@@ -9,7 +9,8 @@ use crate::{
     ServerMessage, encoding,
 };
 
-/// Target size of a band of a Raw rectangle, in bytes: bounds how much of a large picture is buffered.
+/// Target size of a band of a Raw rectangle, in bytes: bounds how much of a large picture is
+/// buffered.
 const RAW_BAND_BYTES: usize = 256 << 10;
 
 /// Parses what a server sends after the handshake.
@@ -31,8 +32,8 @@ pub struct ServerParser {
 enum ParserState {
     /// Before a message.
     Message,
-    /// In an update, before the first of `left` rectangles, or before its end. With 65,535, LastRect may
-    /// end it.
+    /// In an update, before the first of `left` rectangles, or before its end. With 65,535,
+    /// LastRect may end it.
     Rectangles { left: u16 },
     /// In a Raw rectangle, before the rows `rest`; `left` rectangles follow it.
     Raw { rest: Rect, left: u16 },
@@ -71,9 +72,9 @@ impl ServerParser {
         (self.width, self.height)
     }
 
-    /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the next
-    /// push: then little more than one band of a picture, JPEG file, pointer image or clipboard text is
-    /// held.
+    /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the
+    /// next push: then little more than one band of a picture, JPEG file, pointer image or
+    /// clipboard text is held.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.buffer.push(bytes);
@@ -83,8 +84,8 @@ impl ServerParser {
     /// Returns the next whole message or part of an update; `None` until more bytes come.
     ///
     /// # Errors
-    /// The server broke the protocol; every later call returns the same error. An Extended Clipboard
-    /// message (negative length) and a colour map are such breaks: we never ask for them.
+    /// The server broke the protocol; every later call returns the same error. An Extended
+    /// Clipboard message (negative length) and a colour map are such breaks: we never ask for them.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<ServerMessage>, ProtocolError> {
         if let Some(error) = &self.failed {
@@ -148,7 +149,8 @@ impl ServerParser {
         Ok(message)
     }
 
-    /// Parses a rectangle's header, and its content unless that is Raw; `left` rectangles follow it.
+    /// Parses a rectangle's header, and its content unless that is Raw; `left` rectangles follow
+    /// it.
     fn parse_rectangle(&mut self, left: u16) -> Parsed<Option<ServerMessage>> {
         let mut fields = FieldReader::new(self.buffer.bytes());
         let rect = fields.rect()?;
@@ -277,8 +279,8 @@ impl ServerParser {
         })
     }
 
-    /// Parses ExtendedDesktopSize; its rectangle's corner is reason and status. After a refusal the other
-    /// fields mean nothing.
+    /// Parses ExtendedDesktopSize; its rectangle's corner is reason and status. After a refusal the
+    /// other fields mean nothing.
     fn extended_desktop_size(&self, fields: &mut FieldReader<'_>, rect: Rect) -> Parsed<Rectangle> {
         let count = fields.u8()?;
         fields.skip(3)?;

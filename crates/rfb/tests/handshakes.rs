@@ -1,4 +1,5 @@
-//! The two handshakes: against each other, against recorded bytes, and against peers that misbehave.
+//! The two handshakes: against each other, against recorded bytes, and against peers that
+//! misbehave.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -30,7 +31,8 @@ fn password() -> Security {
     }
 }
 
-/// Response of VNC implementations to that challenge under that password (checked with OpenSSL's DES).
+/// Response of VNC implementations to that challenge under that password (checked with OpenSSL's
+/// DES).
 const CORRECT_RESPONSE: [u8; 16] = [
     0x7c, 0xf1, 0xa7, 0x2f, 0x79, 0x9d, 0x29, 0x8b, 0x07, 0x7f, 0x08, 0x31, 0xea, 0xff, 0xfe, 0xd7,
 ];

@@ -1,5 +1,5 @@
-//! Messages of both sides: what is encoded is understood again, however the bytes are split, and
-//! what breaks the protocol is named.
+//! Messages of both sides: encoded messages are parsed again, however the bytes are split, and a
+//! breach of the protocol is named.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -13,8 +13,8 @@ use proptest::prelude::*;
 const WIDTH: u16 = 300;
 const HEIGHT: u16 = 200;
 
-/// Everything that a parser gives for these bytes, pushed in pieces of these lengths (in turn), and
-/// how it ended.
+/// Returns a parser's messages and final error for these bytes, pushed in pieces of these lengths
+/// (in turn).
 fn parse<M>(
     bytes: &[u8],
     pieces: &[usize],
@@ -59,7 +59,7 @@ fn server(bytes: &[u8], pieces: &[usize]) -> (Vec<ServerMessage>, Option<Protoco
     })
 }
 
-/// Stops after the first error, which it still gives (a broken parser repeats it for ever).
+/// Ends an iterator after its first error, which a failed parser repeats for ever.
 trait TakeWhileInclusive<M>: Iterator<Item = Result<M, ProtocolError>> + Sized {
     fn take_while_inclusive(self) -> impl Iterator<Item = Self::Item> {
         self.scan(false, |ended, result| {
@@ -122,7 +122,7 @@ fn client_messages() -> impl Strategy<Value = ClientMessage> {
     ]
 }
 
-/// A rectangle inside the screen, not empty.
+/// Generates a rectangle inside the screen, not empty.
 fn inner_rects() -> impl Strategy<Value = Rect> {
     (0..WIDTH, 0..HEIGHT).prop_flat_map(|(x, y)| {
         (1..=(WIDTH - x).min(40), 1..=(HEIGHT - y).min(40)).prop_map(move |(w, h)| Rect {
@@ -134,7 +134,8 @@ fn inner_rects() -> impl Strategy<Value = Rect> {
     })
 }
 
-/// On both sides of where the length field grows; what is in the file is nobody's business here.
+/// Generates lengths around those at which the length field grows. The file's content doesn't
+/// matter here.
 fn jpeg_lengths() -> impl Strategy<Value = usize> {
     prop_oneof![1..300usize, Just(0x3fff), Just(0x4000), 0x3ff0..0x5000usize]
 }
@@ -189,7 +190,7 @@ fn rectangles() -> impl Strategy<Value = Rectangle> {
     ]
 }
 
-/// One or more messages that belong together: a whole update, or a single other message.
+/// Generates a whole update, or a single other message.
 fn server_messages() -> impl Strategy<Value = Vec<ServerMessage>> {
     use ServerMessage as M;
     let update = prop::collection::vec(rectangles(), 0..5).prop_map(|rectangles| {

@@ -3,9 +3,9 @@
 use super::{put_rect, put_screens};
 use crate::{ClientMessage, PointerFormat, ScreenLayout};
 
-/// Appends one message. In [`PointerFormat::Standard`], buttons above the eighth are left out. Lists and
-/// texts above the limit of their length field (65,535 encodings, 2 GiB of text, 64 bytes of payload, 255
-/// screens) are cut off.
+/// Appends one message. In [`PointerFormat::Standard`], buttons above the eighth are left out.
+/// Lists and texts above the limit of their length field (65,535 encodings, 2 GiB of text, 64 bytes
+/// of payload, 255 screens) are cut off.
 pub fn message(out: &mut Vec<u8>, message: &ClientMessage, pointer_format: PointerFormat) {
     match message {
         ClientMessage::SetPixelFormat(format) => {
@@ -56,9 +56,9 @@ fn set_encodings(out: &mut Vec<u8>, encodings: &[i32]) {
     }
 }
 
-/// Appends a pointer event. In the extended format a set bit 7 is the mark, and the buttons from the
-/// eighth on have a byte of their own. A server that understands this format may read bit 7 as the mark
-/// at any time, so the eighth button must not go in the standard format then.
+/// Appends a pointer event. In the extended format a set bit 7 is the mark, and the buttons from
+/// the eighth on have a byte of their own. A server that understands this format may read bit 7 as
+/// the mark at any time, so the eighth button must not go in the standard format then.
 fn pointer(out: &mut Vec<u8>, buttons: u16, (x, y): (u16, u16), format: PointerFormat) {
     let high = (buttons >> 7) as u8 & 0x03;
     let has_high_byte = format == PointerFormat::Extended && high != 0;

@@ -1,11 +1,11 @@
-//! Encoder of the messages that a server sends after the handshake. An update is [`update_start`], then
-//! exactly as many rectangles as its header says.
+//! Encoder of the messages that a server sends after the handshake. An update is [`update_start`],
+//! then exactly as many rectangles as its header says.
 
 use super::{put_rect, put_screens};
 use crate::{CursorImage, MAX_JPEG_WIDTH, Rect, ScreenLayout, ServerInit, encoding};
 
-/// Appends ServerInit (RFC 6143 section 7.3.2), a handshake's last message. A name above 4 KiB is cut
-/// off.
+/// Appends ServerInit (RFC 6143 section 7.3.2), a handshake's last message. A name above 4 KiB is
+/// cut off.
 pub fn server_init(out: &mut Vec<u8>, init: &ServerInit) {
     let name = init.name.as_bytes();
     let name = &name[..name.len().min(4096)];
@@ -16,8 +16,8 @@ pub fn server_init(out: &mut Vec<u8>, init: &ServerInit) {
     out.extend_from_slice(name);
 }
 
-/// Appends the header of a FramebufferUpdate (section 7.6.1) with this many rectangles; with `None`,
-/// [`last_rect`] must end it.
+/// Appends the header of a FramebufferUpdate (section 7.6.1) with this many rectangles; with
+/// `None`, [`last_rect`] must end it.
 pub fn update_start(out: &mut Vec<u8>, rectangles: Option<u16>) {
     out.extend([0, 0]);
     out.extend(rectangles.unwrap_or(u16::MAX).to_be_bytes());
@@ -49,9 +49,10 @@ pub fn raw_from(out: &mut Vec<u8>, rect: Rect, picture: &[u8], stride: usize) {
     }
 }
 
-/// Appends a JPEG file of the rectangle's size, as Tight's JPEG subtype, for a client that announced
-/// Tight. Returns false, and appends nothing, when Tight can't hold it: the rectangle is wider than
-/// [`MAX_JPEG_WIDTH`] or empty, or the file is empty or above 4 MiB - 1. It must go as Raw then.
+/// Appends a JPEG file of the rectangle's size, as Tight's JPEG subtype, for a client that
+/// announced Tight. Returns false, and appends nothing, when Tight can't hold it: the rectangle is
+/// wider than [`MAX_JPEG_WIDTH`] or empty, or the file is empty or above 4 MiB - 1. It must go as
+/// Raw then.
 #[must_use]
 pub fn jpeg(out: &mut Vec<u8>, rect: Rect, data: &[u8]) -> bool {
     let fits = !rect.is_empty() && rect.w <= MAX_JPEG_WIDTH;
@@ -72,8 +73,8 @@ pub fn copy_rect(out: &mut Vec<u8>, rect: Rect, from: (u16, u16)) {
     out.extend(from.1.to_be_bytes());
 }
 
-/// Appends a Cursor pseudo-rectangle (section 7.8.1). The image's pixels and mask must have the lengths
-/// that its size implies.
+/// Appends a Cursor pseudo-rectangle (section 7.8.1). The image's pixels and mask must have the
+/// lengths that its size implies.
 pub fn cursor(out: &mut Vec<u8>, cursor: &CursorImage) {
     let (x, y) = cursor.hotspot;
     let rect = Rect::new(x, y, cursor.width, cursor.height);
@@ -93,8 +94,8 @@ pub fn pointer_pos(out: &mut Vec<u8>, (x, y): (u16, u16)) {
 }
 
 /// Appends an ExtendedDesktopSize pseudo-rectangle; `reason` and `status` as in
-/// [`Rectangle::ExtendedDesktopSize`](crate::Rectangle::ExtendedDesktopSize). Screens above the 255th are
-/// cut off.
+/// [`Rectangle::ExtendedDesktopSize`](crate::Rectangle::ExtendedDesktopSize). Screens above the
+/// 255th are cut off.
 pub fn extended_desktop_size(
     out: &mut Vec<u8>,
     reason: u16,
@@ -109,8 +110,8 @@ pub fn extended_desktop_size(
     put_screens(out, screens);
 }
 
-/// Appends the empty pseudo-rectangle by which a server confirms an extension: QEMU Extended Key Event,
-/// Extended Mouse Buttons, or cut text in UTF-8.
+/// Appends the empty pseudo-rectangle by which a server confirms an extension: QEMU Extended Key
+/// Event, Extended Mouse Buttons, or cut text in UTF-8.
 pub fn supports(out: &mut Vec<u8>, encoding: i32) {
     header(out, Rect::default(), encoding);
 }
@@ -120,7 +121,8 @@ pub fn last_rect(out: &mut Vec<u8>) {
     header(out, Rect::default(), encoding::LAST_RECT);
 }
 
-/// Appends ServerCutText (section 7.6.4): the server's clipboard, Latin-1 unless UTF-8 was agreed on.
+/// Appends ServerCutText (section 7.6.4): the server's clipboard, Latin-1 unless UTF-8 was agreed
+/// on.
 pub fn cut_text(out: &mut Vec<u8>, text: &[u8]) {
     super::cut_text(out, 3, text);
 }
@@ -135,8 +137,8 @@ pub fn fence(out: &mut Vec<u8>, flags: u32, payload: &[u8]) {
     super::fence(out, flags, payload);
 }
 
-/// Appends EndOfContinuousUpdates: the first one confirms the extension, later ones say that the updates
-/// have ended.
+/// Appends EndOfContinuousUpdates: the first one confirms the extension, later ones say that the
+/// updates have ended.
 pub fn end_of_continuous_updates(out: &mut Vec<u8>) {
     out.push(150);
 }

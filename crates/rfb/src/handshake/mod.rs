@@ -25,8 +25,8 @@ pub struct ServerInit {
     pub width: u16,
     /// Rows.
     pub height: u16,
-    /// The server's own format. A client's handshake returns it unchecked, perhaps not usable (an old
-    /// server may have a colour map): ask for another with SetPixelFormat.
+    /// The server's own format. A client's handshake returns it unchecked, perhaps not usable (an
+    /// old server may have a colour map): ask for another with SetPixelFormat.
     pub format: PixelFormat,
     /// The desktop's name. A client's handshake returns it as valid UTF-8, with control characters
     /// replaced by spaces.
@@ -34,12 +34,13 @@ pub struct ServerInit {
 }
 
 impl ServerInit {
-    /// Parses a ServerInit message at the front of `bytes`. Returns the message and its length in bytes, or
-    /// `None` while bytes are missing.
+    /// Parses a ServerInit message at the front of `bytes`. Returns the message and its length in
+    /// bytes, or `None` while bytes are missing.
     ///
     /// # Errors
-    /// The size or the name's length is outside `limits`, or the pixel format is not usable: the sender
-    /// broke the protocol, since there is no handshake in which another format could be asked for.
+    /// The size or the name's length is outside `limits`, or the pixel format is not usable: the
+    /// sender broke the protocol, since there is no handshake in which another format could be
+    /// asked for.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, ProtocolError> {
         let mut fields = FieldReader::new(bytes);
         let fail = |kind| ProtocolError::server(MessageKind::Init, kind);
@@ -97,8 +98,8 @@ const SECURITY_NONE: u8 = 1;
 const SECURITY_VNC_AUTH: u8 = 2;
 
 impl Version {
-    /// Parses a ProtocolVersion. Versions above 3.8, real or not (Apple's 3.889, RealVNC's 4.1 and 5.0),
-    /// count as 3.8.
+    /// Parses a ProtocolVersion. Versions above 3.8, real or not (Apple's 3.889, RealVNC's 4.1 and
+    /// 5.0), count as 3.8.
     fn parse(line: &[u8; 12]) -> Result<Self, ErrorKind> {
         let bad = ErrorKind::BadValue("version line");
         let [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n'] = line else {

@@ -1,4 +1,5 @@
-//! The server's side of the handshake: versions 3.3, 3.7 and 3.8, security None or VNC authentication.
+//! The server's side of the handshake: versions 3.3, 3.7 and 3.8, security None or VNC
+//! authentication.
 //!
 //! ```text
 //! Version ─3.7, 3.8─▶ SecurityChoice ─VncAuth─▶ ChallengeResponse ─▶ ClientInit ─▶ Done
@@ -101,11 +102,12 @@ impl ServerHandshake {
     }
 
     /// Advances as far as the bytes reach; returns ClientInit when the handshake is done. Send
-    /// [`take_output`](Self::take_output) after every call, also after an error: it may hold the reason
-    /// for the client.
+    /// [`take_output`](Self::take_output) after every call, also after an error: it may hold the
+    /// reason for the client.
     ///
     /// # Errors
-    /// The client broke the protocol, or its password was wrong; every later call returns the same error.
+    /// The client broke the protocol, or its password was wrong; every later call returns the same
+    /// error.
     pub fn step(&mut self) -> Result<Option<ClientInit>, ProtocolError> {
         loop {
             match &self.state {
