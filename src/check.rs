@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, trials};
+use etatuki_plugin_host::{CheckSpec, TRIAL_TIMEOUT, Trial, Verdict, check, trials};
 use serde_json::json;
 
 use crate::cli::CheckArgs;
@@ -75,8 +75,8 @@ fn spec(arguments: &CheckArgs) -> Option<CheckSpec> {
         only: arguments.only.clone(),
         options: options.ok()?,
         network: arguments.network,
-        jail: !arguments.no_jail,
-        limit: TRIAL_LIMIT,
+        sandbox: !arguments.no_jail,
+        timeout: TRIAL_TIMEOUT,
     })
 }
 
@@ -107,7 +107,7 @@ fn tell(trial: &Trial) {
         Verdict::Skipped => "skipped",
     };
     print(format!("{verdict}  {:22}{}", trial.name, trial.text).trim_end());
-    if trial.jailed {
+    if trial.sandbox_suspected {
         let doing = "probably the plugin host's jail: without it (--no-jail) this passes";
         print(&format!("{:9}{doing}", ""));
     }
@@ -115,7 +115,7 @@ fn tell(trial: &Trial) {
         return;
     }
     print(&format!("{:9}the rule: {}", "", trial.rule));
-    for line in &trial.printed {
+    for line in &trial.output {
         print(&format!("{:9}it printed: {line}", ""));
     }
 }

@@ -185,7 +185,7 @@ impl Launcher {
     pub fn spec(&self, backend: &Backend) -> PluginSpec {
         PluginSpec {
             id: backend.plugin_id.clone(),
-            own_transport: backend.form.is_none(),
+            external_transport: backend.form.is_none(),
             path: self.installed.plugins.join(&backend.plugin),
             version: backend.version.clone(),
             sha256: backend.sha256,

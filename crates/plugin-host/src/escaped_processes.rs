@@ -1,5 +1,6 @@
-//! Processes that a plugin started and that left its process group, as daemons do. They carry a marker in
-//! the environment that they inherited from the child. A process can drop it on purpose, but old tools don't.
+//! Processes that a plugin started and that left its process group, as daemons do. They carry a
+//! marker in the environment that they inherited from the child. A process can drop it on purpose,
+//! but old tools don't.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,8 +63,9 @@ pub(crate) fn other_processes() -> impl Iterator<Item = Pid> {
     pids.filter(|pid| *pid != getpid())
 }
 
-/// Kills a process if its environment has this line; returns whether it did. The pidfd is opened before the
-/// environment is read, so that the number can't come to mean another process in between.
+/// Kills a process if its environment has this line; returns whether it did. The pidfd is opened
+/// before the environment is read, so that the number can't come to mean another process in
+/// between.
 fn kill_if_marked(pid: Pid, line: &[u8]) -> bool {
     let environment = Path::new("/proc").join(pid.to_string()).join("environ");
     let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {

@@ -28,8 +28,8 @@ pub enum LogLevel {
 /// An event of a plugin host.
 #[derive(Clone, PartialEq, Eq)]
 pub enum HostEvent {
-    /// The plugin's state, read anew. Level-triggered: a slow reader gets only the newest one. The host itself
-    /// reports `failed` for a plugin that hung or broke the protocol.
+    /// The plugin's state, read anew. Level-triggered: a slow reader gets only the newest one. The
+    /// host itself reports `failed` for a plugin that hung or broke the protocol.
     Changed {
         /// State now.
         state: State,
@@ -47,7 +47,8 @@ pub enum HostEvent {
     },
     /// The child is gone, and everything that it started was killed. This is the last event.
     Died {
-        /// Cause, as far as it is known: `the plugin hung in open`, `signal SIGSEGV`, `exit code 1`.
+        /// Cause, as far as it is known: `the plugin hung in open`, `signal SIGSEGV`, `exit code
+        /// 1`.
         description: String,
     },
 }
@@ -86,8 +87,8 @@ impl std::fmt::Debug for HostEvent {
 pub struct HostEvents(Arc<EventQueue>);
 
 impl HostEvents {
-    /// Returns the next event; `None` after [`HostEvent::Died`], after `shutdown`, and when the host was
-    /// dropped. Cancel safe.
+    /// Returns the next event; `None` after [`HostEvent::Died`], after `shutdown`, and when the
+    /// host was dropped. Cancel safe.
     pub async fn recv(&mut self) -> Option<HostEvent> {
         loop {
             // Registered before the queue is read, so that an event in between wakes us.
@@ -101,7 +102,8 @@ impl HostEvents {
     }
 }
 
-/// Events that wait to be read. Any number of changes is one event, and log lines above a bound are dropped.
+/// Events that wait to be read. Any number of changes is one event, and log lines above a bound are
+/// dropped.
 pub(crate) struct EventQueue {
     inner: Mutex<Inner>,
     pushed: Notify,

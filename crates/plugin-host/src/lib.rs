@@ -1,9 +1,10 @@
-//! The plugin host: the child process that loads one plugin ([`run_child`], behind `etatuki plugin-host`),
-//! and its parent's handle ([`PluginHost`]). They exchange JSON lines over stdio, described in
-//! `docs/plugin-host.md`; sockets go over an inherited one.
+//! The plugin host: the child process that loads one plugin ([`run_child`], behind `etatuki
+//! plugin-host`), and its parent's handle ([`PluginHost`]). They exchange JSON lines over stdio,
+//! described in `docs/plugin-host.md`; sockets go over an inherited one.
 //!
-//! Here belong loading, the rules about what may be loaded, limits on every call, and the cleanup of every
-//! process. The interface itself belongs to `backend-api`, and a session's use of a plugin to `session`.
+//! Here belong loading, the rules about what may be loaded, limits on every call, and the cleanup
+//! of every process. The interface itself belongs to `backend-api`, and a session's use of a plugin
+//! to `session`.
 
 mod check;
 mod child;

@@ -1,4 +1,5 @@
-//! Lines of a log: text that a plugin or a tool prints, cut into bounded lines, at a bounded rate. Pure.
+//! Lines of a log: text that a plugin or a tool prints, cut into bounded lines, at a bounded rate.
+//! Pure.
 
 use std::time::{Duration, Instant};
 
@@ -57,8 +58,8 @@ impl LogThrottle {
         }
     }
 
-    /// Takes a token for a line. Returns the number of lines dropped before this one, or `None` when this
-    /// line must be dropped too.
+    /// Takes a token for a line. Returns the number of lines dropped before this one, or `None`
+    /// when this line must be dropped too.
     pub(crate) fn admit(&mut self, now: Instant) -> Option<u64> {
         let gained = now.duration_since(self.refilled_at).as_millis() / REFILL_INTERVAL.as_millis();
         let gained = u32::try_from(gained)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use etatuki_backend_api::Capabilities;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,8 @@ pub struct PluginSpec {
     pub version: VersionReq,
     /// SHA-256 that the file must have, if the registry says it.
     pub sha256: Option<[u8; 32]>,
-    /// Minisign public key that must have signed the file, if the registry says it; the signature is in
-    /// `FILE.minisig`.
+    /// Minisign public key that must have signed the file, if the registry says it; the signature
+    /// is in `FILE.minisig`.
     pub minisign: Option<String>,
     /// The only folder that plugins come from: absolute, without links.
     pub folder: PathBuf,
@@ -35,8 +36,8 @@ pub struct PluginSpec {
     pub origin: Origin,
 }
 
-/// Places in the registry of values of a [`PluginSpec`]: the beginning of an error's sentence, such as
-/// "backends.toml, line 12, key `backend.plugin`". Empty without a registry.
+/// Places in the registry of values of a [`PluginSpec`]: the beginning of an error's sentence, such
+/// as "backends.toml, line 12, key `backend.plugin`". Empty without a registry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Place of the plugin's file name.
@@ -62,9 +63,31 @@ pub struct LoadedPlugin {
     pub code_form: String,
     /// Bits of `etatuki_backend_api::Capabilities`.
     pub capabilities: u64,
-    /// Whether the plugin can share the windows of one app alone: it has the extension `etatuki.scope/1`.
+    /// Whether the plugin can share the windows of one app alone: it has the extension
+    /// `etatuki.scope/1`.
     #[serde(default, rename = "limits")]
     pub supports_app_sharing: bool,
+}
+
+impl LoadedPlugin {
+    /// Returns whether the plugin declares that it takes keys and pointer.
+    pub fn takes_input(&self) -> bool {
+        self.declares(Capabilities::INPUT)
+    }
+
+    /// Returns whether the plugin declares that it carries clipboard text.
+    pub fn carries_clipboard(&self) -> bool {
+        self.declares(Capabilities::CLIPBOARD)
+    }
+
+    /// Returns whether the plugin declares that it obeys SetDesktopSize.
+    pub fn resizes(&self) -> bool {
+        self.declares(Capabilities::RESIZE)
+    }
+
+    fn declares(&self, capability: Capabilities) -> bool {
+        Capabilities::from_bits(self.capabilities).has(capability)
+    }
 }
 
 /// Result of a probe.

@@ -1,5 +1,5 @@
-//! The child's process group. It is killed before its leader is reaped: until then nobody else can have its
-//! number.
+//! The child's process group. It is killed before its leader is reaped: until then nobody else can
+//! have its number.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,8 +22,8 @@ pub(crate) struct ProcessGroup {
     leader: Pid,
     /// Finds processes that left the group.
     marker: EnvMarker,
-    /// Whether the leader was reaped. Locked while the group is signalled and while the leader is reaped, so
-    /// that no signal goes to a number that may be somebody else's by then.
+    /// Whether the leader was reaped. Locked while the group is signalled and while the leader is
+    /// reaped, so that no signal goes to a number that may be somebody else's by then.
     reaped: Mutex<bool>,
 }
 
@@ -53,10 +53,10 @@ impl ProcessGroup {
         }
     }
 
-    /// Sends SIGTERM to every process of the group, and SIGKILL after at most [`TERM_GRACE`]; blocks until then.
-    /// A tool that is just killed leaves resources behind that belong to no process: x11vnc some forty segments
-    /// of shared memory, of which a machine has a few thousand. The caller must [kill](Self::kill) the group
-    /// afterwards all the same.
+    /// Sends SIGTERM to every process of the group, and SIGKILL after at most [`TERM_GRACE`];
+    /// blocks until then. A tool that is just killed leaves resources behind that belong to no
+    /// process: x11vnc some forty segments of shared memory, of which a machine has a few thousand.
+    /// The caller must [kill](Self::kill) the group afterwards all the same.
     pub(crate) fn terminate(&self) {
         if *self.lock() {
             return;
@@ -111,8 +111,8 @@ impl ProcessGroup {
 }
 
 impl Drop for ProcessGroup {
-    /// Kills the group, and reaps the leader on a thread. Nobody else holds the group any more, so its number
-    /// is safe until then.
+    /// Kills the group, and reaps the leader on a thread. Nobody else holds the group any more, so
+    /// its number is safe until then.
     fn drop(&mut self) {
         if !*self.lock() {
             self.send_sigkill();
@@ -134,7 +134,8 @@ fn has_live_members(group: Pid) -> bool {
     let group = group.to_string();
     other_processes().any(|pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // The name, in parentheses, may have anything in it. After it: state, parent, group (proc_pid_stat(5)).
+        // The name, in parentheses, may have anything in it. After it: state, parent, group
+        // (proc_pid_stat(5)).
         let mut fields = stat
             .rsplit_once(')')
             .unwrap_or_default()

@@ -1,5 +1,6 @@
-//! Messages between parent and child, one JSON object a line, as described in `docs/plugin-host.md`. Here
-//! are their shapes alone; bytes are in `line_decoder`, and the order of messages in `parent` and `child`.
+//! Messages between parent and child, one JSON object a line, as described in
+//! `docs/plugin-host.md`. Here are their shapes alone; bytes are in `line_decoder`, and the order
+//! of messages in `parent` and `child`.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub(crate) const PROTOCOL_VERSION: u32 = 1;
 pub(crate) const SOCKET_FD: i32 = 3;
 /// Longest line in either direction, its end included.
 pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024;
-/// Time-out of a call. The child's watchdog applies it to each call into the plugin, and the parent to each
-/// request, in case that the child itself stands still.
+/// Time-out of a call. The child's watchdog applies it to each call into the plugin, and the parent
+/// to each request, in case that the child itself stands still.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Message from parent to child.
@@ -78,7 +79,8 @@ pub(crate) enum ChildMessage {
         abi: u32,
         version: String,
     },
-    /// The call succeeded. `value` is a `LoadedPlugin` for load, a `ProbeReport` for probe, null for others.
+    /// The call succeeded. `value` is a `LoadedPlugin` for load, a `ProbeReport` for probe, null
+    /// for others.
     Done { id: u64, value: serde_json::Value },
     /// The call failed.
     Failed { id: u64, error: CallError },

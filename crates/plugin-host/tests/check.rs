@@ -1,4 +1,5 @@
-//! The checker, proved by plugins that do one thing wrong each: it names the rule that each breaks, and how.
+//! Tests of the checker with plugins that break one rule each: it names the rule, and how it is
+//! broken.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,23 +11,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use etatuki_plugin_host::Verdict::{Crashed, Failed, Hung, Passed, Skipped};
-use etatuki_plugin_host::{CheckSpec, TRIAL_LIMIT, Trial, Verdict, check, trials};
+use etatuki_plugin_host::{CheckSpec, TRIAL_TIMEOUT, Trial, Verdict, check, trials};
 use serde_json::json;
 use support::{Folder, exe};
 
-/// The results of these trials, or of all.
-fn checked(spec: CheckSpec) -> BTreeMap<&'static str, Trial> {
+/// Runs a check, and returns the results by name.
+fn run_check(spec: CheckSpec) -> BTreeMap<&'static str, Trial> {
     let mut found = BTreeMap::new();
-    let open = check(&spec, |trial| {
+    let unenforced = check(&spec, |trial| {
         found.insert(trial.name, trial);
     });
-    // Older kernels can't keep signals in; anything else is a system on which other tests would fail.
+    // Older kernels can't restrict signals. Without any other restriction, other tests would fail.
     let signals = |what: &String| what.contains("signalled");
-    assert!(open.iter().all(signals), "{open:?}");
+    assert!(unenforced.iter().all(signals), "{unenforced:?}");
     found
 }
 
-/// All trials of a library.
+/// Returns a check of a library with all trials.
 fn all(library: PathBuf) -> CheckSpec {
     CheckSpec {
         exe: exe().to_owned(),
@@ -34,12 +35,12 @@ fn all(library: PathBuf) -> CheckSpec {
         only: Vec::new(),
         options: serde_json::Value::Null,
         network: false,
-        jail: true,
-        limit: TRIAL_LIMIT,
+        sandbox: true,
+        timeout: TRIAL_TIMEOUT,
     }
 }
 
-/// One trial of a plugin of `tests/plugins`.
+/// Returns a check of a plugin of `tests/plugins` with one trial.
 fn one(folder: &Folder, plugin: &str, trial: &str) -> CheckSpec {
     CheckSpec {
         only: vec![trial.to_owned()],
@@ -47,11 +48,11 @@ fn one(folder: &Folder, plugin: &str, trial: &str) -> CheckSpec {
     }
 }
 
-/// This is judged so in its one trial, and the words say what was found.
+/// Runs a check of one trial; its verdict must be this one, and its text contain these words.
 #[track_caller]
-fn judged(spec: CheckSpec, verdict: Verdict, words: &str) -> Trial {
+fn expect_verdict(spec: CheckSpec, verdict: Verdict, words: &str) -> Trial {
     let what = format!("{spec:?}");
-    let mut found = checked(spec).into_values();
+    let mut found = run_check(spec).into_values();
     let (trial, more) = (found.next().expect("a trial"), found.next());
     assert!(more.is_none(), "{what}");
     assert_eq!(trial.verdict, verdict, "{what}: {}", trial.text);
@@ -59,30 +60,33 @@ fn judged(spec: CheckSpec, verdict: Verdict, words: &str) -> Trial {
     trial
 }
 
-/// This plugin is judged so in this trial, and it isn't the jail's doing.
+/// Checks the verdict and text of a trial of a plugin; the sandbox must not be suspected.
 #[track_caller]
-fn breaks(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
+fn check_plugin(plugin: &str, trial: &'static str, verdict: Verdict, words: &str) {
     let folder = Folder::new();
     let mut spec = one(&folder, plugin, trial);
     if verdict == Hung {
-        spec.limit = Duration::from_secs(2);
+        spec.timeout = Duration::from_secs(2);
     }
-    assert!(!judged(spec, verdict, words).jailed, "{plugin}, {trial}");
+    assert!(
+        !expect_verdict(spec, verdict, words).sandbox_suspected,
+        "{plugin}, {trial}"
+    );
 }
 
-/// All of them at once: many are found by waiting for what doesn't come.
+/// Checks all cases at once, since many faults are found by a time-out.
 #[track_caller]
-fn all_break(cases: &[(&str, &'static str, Verdict, &str)]) {
+fn check_plugins(cases: &[(&str, &'static str, Verdict, &str)]) {
     std::thread::scope(|scope| {
         for (plugin, trial, verdict, words) in cases {
-            scope.spawn(|| breaks(plugin, trial, *verdict, words));
+            scope.spawn(|| check_plugin(plugin, trial, *verdict, words));
         }
     });
 }
 
 #[test]
 fn what_is_no_plugin_is_told_first() {
-    all_break(&[
+    check_plugins(&[
         ("wrong-major", "symbol", Failed, "but for 2"),
         ("no-plugin", "symbol", Failed, "not a plugin"),
         ("missing-symbol", "symbol", Failed, "undefined symbol"),
@@ -98,7 +102,7 @@ fn what_is_no_plugin_is_told_first() {
 
 #[test]
 fn crashes_are_crashes() {
-    all_break(&[
+    check_plugins(&[
         ("abort-in-open", "open", Crashed, "SIGABRT"),
         ("segfault-later", "permissions", Crashed, "SIGSEGV"),
         ("exit-in-open", "open", Crashed, "exit code"),
@@ -107,7 +111,7 @@ fn crashes_are_crashes() {
 
 #[test]
 fn hangs_are_hangs() {
-    breaks("hang-in-open", "open", Hung, "within 2 s");
+    check_plugin("hang-in-open", "open", Hung, "within 2 s");
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn what_a_plugin_sleeps_and_computes_is_its_own() {
         "loading hasn't returned",
     );
     let leaving = "destroy() in CLOSED hasn't returned";
-    all_break(&[
+    check_plugins(&[
         ("slow-open", "open-returns", Failed, opening),
         ("computes-in-open", "open-returns", Failed, opening),
         ("hang-in-open", "open-returns", Failed, opening),
@@ -126,10 +130,10 @@ fn what_a_plugin_sleeps_and_computes_is_its_own() {
     ]);
 }
 
-/// These take longer than any rule allows, by the wall clock.
+/// Wall-clock time beyond every rule's limit must not fail these plugins.
 #[test]
 fn a_machine_that_stalls_blames_no_plugin() {
-    all_break(&[
+    check_plugins(&[
         ("stands-still", "load-time", Passed, " ms"),
         ("stands-still", "open-returns", Passed, " ms"),
         ("stands-still", "open", Passed, " ms"),
@@ -139,8 +143,8 @@ fn a_machine_that_stalls_blames_no_plugin() {
 
 #[test]
 fn a_change_is_told() {
-    all_break(&[
-        // It is WAITING when open() returns, however long that took: nobody has to be told.
+    check_plugins(&[
+        // The state is WAITING when open() returns, however late: no notification is needed.
         ("slow-open", "open", Passed, "WAITING after"),
         ("never-tells", "open", Failed, "never called"),
     ]);
@@ -148,7 +152,7 @@ fn a_change_is_told() {
 
 #[test]
 fn what_is_left_behind_is_seen() {
-    all_break(&[
+    check_plugins(&[
         ("leaks-thread", "hundred-opens", Failed, "more threads"),
         ("leaks-handle", "hundred-opens", Failed, "more open handles"),
         ("calls-late", "silence", Failed, "calls came afterwards"),
@@ -163,7 +167,7 @@ fn what_is_left_behind_is_seen() {
     ]);
 }
 
-/// What the guide shows as a model is one.
+/// The guide's examples must keep every rule.
 #[test]
 fn the_examples_break_no_rule() {
     let folder = Folder::new();
@@ -175,7 +179,7 @@ fn the_examples_break_no_rule() {
 #[track_caller]
 fn breaks_no_rule(spec: CheckSpec) {
     let what = spec.library.display().to_string();
-    let found = checked(spec);
+    let found = run_check(spec);
     assert_eq!(found.len(), trials().count());
     for (name, Trial { verdict, text, .. }) in found {
         assert_eq!(verdict, Passed, "{what}, {name}: {text}");
@@ -183,7 +187,8 @@ fn breaks_no_rule(spec: CheckSpec) {
     }
 }
 
-/// Each fault that `bad-rfb` has, the trial that finds it, and the words for it. Without one it breaks no rule.
+/// Faults of `bad-rfb`, each with the trial that finds it and words of the finding. Without a fault
+/// the plugin breaks no rule.
 #[rustfmt::skip]
 const FAULTS: &[(&str, &str, Verdict, &str)] = &[
     ("only-version", "rfb", Failed, "has sent 12 bytes, and nothing more"),
@@ -220,7 +225,7 @@ const FAULTS: &[(&str, &str, Verdict, &str)] = &[
     ("prints-code-as-error", "code-not-printed", Failed, "printed the session code"),
 ];
 
-/// Most of them are found by waiting for what doesn't come: all at once.
+/// Checks all faults at once, since most are found by a time-out.
 #[test]
 fn what_is_wrong_on_a_stream_is_found() {
     let folder = Folder::new();
@@ -228,14 +233,14 @@ fn what_is_wrong_on_a_stream_is_found() {
     let with = |fault: &str, trial: &str| CheckSpec {
         only: vec![trial.to_owned()],
         options: json!({ "fault": fault }),
-        // What fails behind the jail is tried once more without it, which would take as long again.
-        jail: false,
+        // A trial that fails in the sandbox is repeated without it, which would take as long again.
+        sandbox: false,
         ..all(library.clone())
     };
     std::thread::scope(|scope| {
         for (fault, trial, verdict, words) in FAULTS {
             let spec = with(fault, trial);
-            scope.spawn(move || judged(spec, *verdict, words));
+            scope.spawn(move || expect_verdict(spec, *verdict, words));
         }
     });
     breaks_no_rule(all(library));
@@ -243,34 +248,34 @@ fn what_is_wrong_on_a_stream_is_found() {
 
 #[test]
 fn no_instance_is_left_where_none_was_made() {
-    breaks("leaves-out", "create-null", Failed, "left *out as it was");
+    check_plugin("leaves-out", "create-null", Failed, "left *out as it was");
 }
 
-/// What the plugin gets that tries this; as in `real/jail.rs`, by the checker.
+/// Checks the result of a forbidden action by the checker, as `real/sandbox.rs` does by the host.
 #[track_caller]
-fn tries(network: bool, jail: bool, what: &str, expected: &str) {
+fn check_action(network: bool, sandbox: bool, what: &str, expected: &str) {
     let folder = Folder::new();
     let spec = CheckSpec {
         options: json!({ "try": what }),
         network,
-        jail,
+        sandbox,
         ..one(&folder, "breaks-out", "probe")
     };
-    judged(spec, Passed, expected);
+    expect_verdict(spec, Passed, expected);
 }
 
 #[test]
 fn the_trials_run_behind_the_plugin_hosts_jail() {
     let refused = "error 13";
-    tries(false, true, "udp", refused);
-    tries(true, true, "udp", "done");
-    tries(false, false, "udp", "done");
+    check_action(false, true, "udp", refused);
+    check_action(true, true, "udp", "done");
+    check_action(false, false, "udp", "done");
     let private = tempfile::NamedTempFile::new().unwrap();
     let read = format!("read {}", private.path().display());
-    tries(false, true, &read, refused);
-    tries(true, true, &read, refused);
-    tries(false, false, &read, "done");
-    tries(false, true, "allocate", "error 12");
+    check_action(false, true, &read, refused);
+    check_action(true, true, &read, refused);
+    check_action(false, false, &read, "done");
+    check_action(false, true, "allocate", "error 12");
 }
 
 #[test]
@@ -281,22 +286,22 @@ fn a_plugin_that_wants_the_network_has_to_be_given_it() {
         ..spec
     };
     let spec = one(&folder, "wants-network", "network");
-    judged(spec.clone(), Failed, "`network = true`");
-    judged(given(spec), Passed, "may have it");
-    // Nobody makes an instance of it without.
+    expect_verdict(spec.clone(), Failed, "`network = true`");
+    expect_verdict(given(spec), Passed, "may have it");
+    // Without the network, no instance of the plugin is made.
     let spec = one(&folder, "wants-network", "open");
-    judged(spec.clone(), Skipped, "--network");
-    judged(given(spec), Passed, "WAITING");
+    expect_verdict(spec.clone(), Skipped, "--network");
+    expect_verdict(given(spec), Passed, "WAITING");
 }
 
 #[test]
 fn what_the_jail_refuses_is_said_to_be_its_doing() {
     let folder = Folder::new();
     let spec = one(&folder, "writes-file", "open");
-    assert!(judged(spec.clone(), Failed, "open returned 202").jailed);
+    assert!(expect_verdict(spec.clone(), Failed, "open returned 202").sandbox_suspected);
     let free = CheckSpec {
-        jail: false,
+        sandbox: false,
         ..spec
     };
-    assert!(!judged(free, Passed, "WAITING").jailed);
+    assert!(!expect_verdict(free, Passed, "WAITING").sandbox_suspected);
 }

@@ -1,4 +1,5 @@
-//! Not tests: `cargo test --release -p etatuki-plugin-host --test figures -- --ignored --nocapture`.
+//! Benchmark, not a test: `cargo test --release -p etatuki-plugin-host --test figures -- --ignored
+//! --nocapture`.
 
 #![allow(clippy::unwrap_used)]
 

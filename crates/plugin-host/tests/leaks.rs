@@ -1,4 +1,5 @@
-//! Descriptors, threads and processes over many sessions. One test alone in its process, since it counts.
+//! Leaks of descriptors, threads and processes over many sessions. The only test in its process,
+//! since it counts them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -47,20 +48,20 @@ async fn within_one_child(spec: &etatuki_plugin_host::PluginSpec) {
     let threads = || count("task", host.pid());
     let idle = threads();
     session(&host, &mut events).await;
-    until_there_are(idle, threads);
+    wait_for_threads(idle, threads);
     let before = count("fd", host.pid());
     for _ in 0..50 {
         session(&host, &mut events).await;
     }
-    until_there_are(idle, threads);
+    wait_for_threads(idle, threads);
     let after = count("fd", host.pid());
     assert_eq!(after, before, "{}: descriptors of the child", spec.id);
     host.shutdown().await;
 }
 
-/// The thread that says `closed` may take a moment to its own end.
-fn until_there_are(wanted: usize, threads: impl Fn() -> usize) {
-    let end = Instant::now() + PATIENCE;
+/// Waits for this number of threads: the thread that reports `closed` may end a moment later.
+fn wait_for_threads(wanted: usize, threads: impl Fn() -> usize) {
+    let end = Instant::now() + TIMEOUT;
     while threads() != wanted {
         let late = Instant::now() > end;
         assert!(!late, "{} threads instead of {wanted}", threads());

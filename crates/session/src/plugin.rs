@@ -73,7 +73,7 @@ impl PluginHandle {
         let (commands, inbox) = unbounded_channel();
         let (outbox, events) = unbounded_channel();
         let task = tokio::spawn(async move {
-            let open_timeout = if spec.own_transport {
+            let open_timeout = if spec.external_transport {
                 EXTERNAL_OPEN_TIMEOUT
             } else {
                 STATE_TIMEOUT
@@ -204,11 +204,15 @@ impl PluginTask {
                 host.close().await
             }
             PluginCommand::Permissions(allowed) => {
-                host.permissions(allowed.view, allowed.control).await?;
+                host.permissions(etatuki_plugin_host::Permissions {
+                    view: allowed.view,
+                    control: allowed.control,
+                })
+                .await?;
                 let _ = self.events.send(PluginEvent::PermissionsAcknowledged);
                 Ok(())
             }
-            PluginCommand::RestrictToApp(pids) => host.limit(&pids).await,
+            PluginCommand::RestrictToApp(pids) => host.restrict_to_app(&pids).await,
             PluginCommand::Attach(stream) => host.attach(stream).await,
             PluginCommand::Shutdown => Ok(()),
         }
@@ -248,7 +252,7 @@ async fn probe(host: &PluginHost) -> Result<PluginInfo, Failure> {
             version: plugin.version.to_string(),
             tool,
             tool_version: version,
-            supports_app_sharing: plugin.limits,
+            supports_app_sharing: plugin.supports_app_sharing,
             capabilities: BackendCapabilities {
                 input: plugin.takes_input(),
                 clipboard: plugin.carries_clipboard(),

@@ -55,7 +55,8 @@ impl AttachedStream {
         }
     }
 
-    /// Sends all of the bytes within [`STATE_TIMEOUT`]; returns false when the plugin doesn't take them.
+    /// Sends all of the bytes within [`STATE_TIMEOUT`]; returns false when the plugin doesn't take
+    /// them.
     pub(super) fn send(&self, mut bytes: &[u8]) -> bool {
         let sent = poll_until(STATE_TIMEOUT, || {
             while !bytes.is_empty() {

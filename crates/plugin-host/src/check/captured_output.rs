@@ -18,7 +18,8 @@ pub(super) fn capture<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, Strin
     let (read, write) = std::io::pipe().map_err(skip)?;
     let original = rustix::io::dup(std::io::stderr()).map_err(|error| skip(error.into()))?;
     flush_c_streams();
-    let redirect = |dup: &dyn Fn() -> rustix::io::Result<()>| dup().map_err(|error| skip(error.into()));
+    let redirect =
+        |dup: &dyn Fn() -> rustix::io::Result<()>| dup().map_err(|error| skip(error.into()));
     redirect(&|| rustix::stdio::dup2_stdout(&write))?;
     redirect(&|| rustix::stdio::dup2_stderr(&write))?;
     drop(write);
@@ -56,7 +57,9 @@ impl Reader {
     }
 
     fn collect(self) -> String {
-        poll_until(PIPE_CLOSE_TIMEOUT, || self.thread.is_finished().then_some(()));
+        poll_until(PIPE_CLOSE_TIMEOUT, || {
+            self.thread.is_finished().then_some(())
+        });
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept).into_owned()
     }

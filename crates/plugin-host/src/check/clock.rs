@@ -1,6 +1,6 @@
-//! Time-outs in a plugin's own time. Time is counted in ticks of the checker's own: a machine that stands
-//! still gives none, and a busy one gives fewer. The wall clock runs on in both cases, so it judges no
-//! plugin.
+//! Time-outs in a plugin's own time. Time is counted in ticks of the checker's own: a machine that
+//! stands still gives none, and a busy one gives fewer. The wall clock runs on in both cases, so it
+//! judges no plugin.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Polls at every tick until something is found; returns `None` after as many ticks as `timeout` has.
+/// Polls at every tick until something is found; returns `None` after as many ticks as `timeout`
+/// has.
 pub(super) fn poll_until<T>(timeout: Duration, mut poll: impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..ticks(timeout) {
         if let Some(found) = poll() {
@@ -53,11 +54,11 @@ impl CallTimer {
     }
 }
 
-/// Runs a trial on a thread of its own, and fails it as soon as one of its timed calls has used `limit` of
-/// the plugin's own time. `advice` ends the sentence.
+/// Runs a trial on a thread of its own, and fails it as soon as one of its timed calls has used
+/// `limit` of the plugin's own time. `advice` ends the sentence.
 ///
-/// Own time is what the thread sleeps and computes; waiting for a processor or a disk isn't. A call that
-/// waits for the plugin's own threads or its tool is asleep, whoever is slow.
+/// Own time is what the thread sleeps and computes; waiting for a processor or a disk isn't. A call
+/// that waits for the plugin's own threads or its tool is asleep, whoever is slow.
 pub(super) fn with_own_time_limit(
     limit: Duration,
     advice: &str,
@@ -67,7 +68,8 @@ pub(super) fn with_own_time_limit(
     let trials_timer = Arc::clone(&timer);
     let trial = std::thread::spawn(move || trial(&trials_timer));
     let mut own = OwnTime::default();
-    // Nothing here may need the loader's lock: a library that is being loaded holds it, and channels do.
+    // Nothing here may need the loader's lock: a library that is being loaded holds it, and
+    // channels do.
     while !trial.is_finished() {
         std::thread::sleep(TICK);
         let timed = *timer.lock();
@@ -119,8 +121,8 @@ impl OwnTime {
         self.cpu_time = Some((first, cpu_time));
     }
 
-    /// Returns the computing time, at most what was counted in ticks: a machine may stand still while the
-    /// thread's CPU time runs on.
+    /// Returns the computing time, at most what was counted in ticks: a machine may stand still
+    /// while the thread's CPU time runs on.
     fn computed(&self) -> Duration {
         let used = self.cpu_time.map(|(first, now)| now.saturating_sub(first));
         used.unwrap_or_default().min(self.awake)
@@ -131,12 +133,13 @@ impl OwnTime {
     }
 }
 
-/// Returns whether a thread of this process sleeps (and doesn't wait for a processor, a disk or a signal to
-/// go on), and its CPU time, which the system counts in hundredths of a second (proc_pid_stat(5)).
+/// Returns whether a thread of this process sleeps (and doesn't wait for a processor, a disk or a
+/// signal to go on), and its CPU time, which the system counts in hundredths of a second
+/// (proc_pid_stat(5)).
 fn thread_state(thread: i32) -> Option<(bool, Duration)> {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // The name, in parentheses, may have anything in it. After it: the state, and 11 and 12 fields on utime
-    // and stime.
+    // The name, in parentheses, may have anything in it. After it: the state, and 11 and 12 fields
+    // on utime and stime.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     let mut ticks = fields.skip(10).map_while(|field| field.parse::<u64>().ok());
@@ -148,7 +151,8 @@ fn thread_state(thread: i32) -> Option<(bool, Duration)> {
 mod tests {
     use super::*;
 
-    /// Checks the own time of a call after these ticks: whether the thread is asleep, and its CPU time in ms.
+    /// Checks the own time of a call after these ticks: whether the thread is asleep, and its CPU
+    /// time in ms.
     fn check(ticks: &[(bool, u64)], expected: u64) {
         let mut own = OwnTime::default();
         for (asleep, cpu_time) in ticks {

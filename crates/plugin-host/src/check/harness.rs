@@ -10,7 +10,7 @@ use super::outcome::{Outcome, Stop, ensure, failed, skipped, status_name};
 use super::recording_host::RecordingHost;
 use crate::child::{describe, open_library};
 use crate::error::HostError;
-use crate::spec::LoadedPlugin;
+use crate::plugin_spec::LoadedPlugin;
 
 /// The library under test, not loaded yet.
 #[derive(Clone)]
@@ -35,8 +35,8 @@ impl Library {
         open_library(&self.path).map_err(|error| Stop::Failed(HostError::from(error).to_string()))
     }
 
-    /// Loads the library and reads its descriptor. Skips a plugin that asks for more than the registry
-    /// gives: the plugin host makes no instance of it.
+    /// Loads the library and reads its descriptor. Skips a plugin that asks for more than the
+    /// registry gives: the plugin host makes no instance of it.
     pub(super) fn harness(&self) -> Outcome<Harness> {
         let harness = self.described()?;
         if harness.lacks_network {

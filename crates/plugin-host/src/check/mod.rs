@@ -1,10 +1,11 @@
-//! `etatuki plugin check`: tests any library against the contract in `etatuki_backend.h`. Each trial runs
-//! in a child process of its own (this program, started as [`CHECK`]), which is killed when it takes too
-//! long: a plugin may crash or hang in one trial and still be tried in the others. The child enters the
-//! plugin host's sandbox, so that a plugin's author meets the sandbox's refusals here.
+//! `etatuki plugin check`: tests any library against the contract in `etatuki_backend.h`. Each
+//! trial runs in a child process of its own (this program, started as [`CHECK`]), which is killed
+//! when it takes too long: a plugin may crash or hang in one trial and still be tried in the
+//! others. The child enters the plugin host's sandbox, so that a plugin's author meets the
+//! sandbox's refusals here.
 //!
-//! The trials are in `trials`; the loaded plugin and its host in `harness`; the other end of its socket in
-//! `attached_stream` and `rfb_client`.
+//! The trials are in `trials`; the loaded plugin and its host in `harness`; the other end of its
+//! socket in `attached_stream` and `rfb_client`.
 
 mod attached_stream;
 mod captured_output;
@@ -34,8 +35,8 @@ use crate::process_group::ProcessGroup;
 
 /// First argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
-/// Default time-out of one trial; the longest trial opens the plugin a hundred times. A machine that stands
-/// still doesn't use it up.
+/// Default time-out of one trial; the longest trial opens the plugin a hundred times. A machine
+/// that stands still doesn't use it up.
 pub const TRIAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a pipe's end once every known process has ended.
 const PIPE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,7 +50,8 @@ const MAX_REPORTED_LINE: usize = 200;
 /// Parameters of a check.
 #[derive(Clone, Debug)]
 pub struct CheckSpec {
-    /// Program that runs the trials: it calls [`run_check_child`] when its first argument is [`CHECK`].
+    /// Program that runs the trials: it calls [`run_check_child`] when its first argument is
+    /// [`CHECK`].
     pub exe: PathBuf,
     /// The library.
     pub library: PathBuf,
@@ -59,8 +61,8 @@ pub struct CheckSpec {
     pub options: serde_json::Value,
     /// Whether the plugin may use the network, as in the registry.
     pub network: bool,
-    /// Whether the trials run in the plugin host's sandbox, as they should; else the plugin has its author's
-    /// rights.
+    /// Whether the trials run in the plugin host's sandbox, as they should; else the plugin has its
+    /// author's rights.
     pub sandbox: bool,
     /// Time-out of one trial, after which it counts as hung.
     pub timeout: Duration,
@@ -108,8 +110,8 @@ pub fn trials() -> impl Iterator<Item = (&'static str, &'static str)> {
     trials::ALL.iter().map(|trial| (trial.name, trial.rule))
 }
 
-/// Runs the trials one after the other, and calls `each` with every result. Returns the restrictions that
-/// this system can't enforce, in words: they are missing in the plugin host too.
+/// Runs the trials one after the other, and calls `each` with every result. Returns the
+/// restrictions that this system can't enforce, in words: they are missing in the plugin host too.
 pub fn check(spec: &CheckSpec, mut each: impl FnMut(Trial)) -> Vec<String> {
     let mut unenforced: Vec<String> = Vec::new();
     for trial in trials::ALL {
@@ -142,10 +144,7 @@ struct TrialRun {
     output: String,
 }
 
-fn check_trial(
-    spec: &CheckSpec,
-    trial: &'static trials::TrialDefinition,
-) -> (Trial, Vec<String>) {
+fn check_trial(spec: &CheckSpec, trial: &'static trials::TrialDefinition) -> (Trial, Vec<String>) {
     let started = Instant::now();
     let TrialRun {
         report,
@@ -170,8 +169,8 @@ fn check_trial(
     (trial, unenforced)
 }
 
-/// Returns whether the trial passes without the sandbox and then fails in it once more, since some trials
-/// vary from run to run. A trial that hung isn't repeated: that would take as long again.
+/// Returns whether the trial passes without the sandbox and then fails in it once more, since some
+/// trials vary from run to run. A trial that hung isn't repeated: that would take as long again.
 fn suspect_sandbox(spec: &CheckSpec, verdict: Verdict, trial: &trials::TrialDefinition) -> bool {
     let passes = |sandbox| run_trial(spec, sandbox, trial).report.verdict == Verdict::Passed;
     let repeats = spec.sandbox && !matches!(verdict, Verdict::Passed | Verdict::Hung);
@@ -237,8 +236,8 @@ fn run_in_child(spec: &CheckSpec, sandbox: bool, name: &str) -> std::io::Result<
     })
 }
 
-/// Reads a pipe to its end on a thread. The text is bounded, and the rest is drained, so that no writer
-/// blocks.
+/// Reads a pipe to its end on a thread. The text is bounded, and the rest is drained, so that no
+/// writer blocks.
 fn read_in_background(pipe: Option<impl std::io::Read + Send + 'static>) -> Receiver<String> {
     let (send, receive) = channel();
     std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! An RFB client on an attached socket, with the launcher's own parsers: it refuses what the launcher
-//! refuses. It accepts only Raw, and sends no SetEncodings by itself.
+//! An RFB client on an attached socket, with the launcher's own parsers: it refuses what the
+//! launcher refuses. It accepts only Raw, and sends no SetEncodings by itself.
 
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ impl RfbClient {
 
     /// Expects pixels in this format from now on. No update may be under way.
     fn expect_format(&mut self, format: PixelFormat) {
-        // A format that we can't read, such as a colour map, is replaced by ours before any pixels are read.
+        // A format that we can't read, such as a colour map, is replaced by ours before any pixels
+        // are read.
         let format = if format.is_usable() {
             format
         } else {
@@ -95,7 +96,8 @@ impl RfbClient {
         })
     }
 
-    /// Requests all pixels of an area, which may reach beyond the screen, and waits for those on the screen.
+    /// Requests all pixels of an area, which may reach beyond the screen, and waits for those on
+    /// the screen.
     pub(super) fn request_full(&mut self, area: Rect) -> Outcome<FullUpdate> {
         self.received.fill(false);
         self.send(&ClientMessage::UpdateRequest {
@@ -150,8 +152,9 @@ impl RfbClient {
         self.receive_until(timeout, |_, message| *message == ServerMessage::UpdateEnd)
     }
 
-    /// Requests the whole screen more often than any socket holds the updates, and reads none of them. The
-    /// plugin is then in the middle of a write, or will be. Nothing can be sent afterwards.
+    /// Requests the whole screen more often than any socket holds the updates, and reads none of
+    /// them. The plugin is then in the middle of a write, or will be. Nothing can be sent
+    /// afterwards.
     pub(super) fn flood_requests(&self) -> Outcome<()> {
         let update_bytes = self.screen_rect().area() * self.format.bytes_per_pixel();
         let times = (FLOOD_BYTES / update_bytes).clamp(20, 5000);
@@ -196,7 +199,8 @@ impl RfbClient {
             .sum()
     }
 
-    /// Receives messages up to the one for which `is_last` holds; returns false when it doesn't come.
+    /// Receives messages up to the one for which `is_last` holds; returns false when it doesn't
+    /// come.
     fn receive_until(
         &mut self,
         timeout: Duration,
@@ -242,10 +246,7 @@ impl RfbClient {
     }
 }
 
-fn run_handshake(
-    stream: &AttachedStream,
-    handshake: &mut ClientHandshake,
-) -> Outcome<ServerInit> {
+fn run_handshake(stream: &AttachedStream, handshake: &mut ClientHandshake) -> Outcome<ServerInit> {
     let mut buffer = [0; READ_BYTES];
     let mut received = 0;
     let done = poll_until(STATE_TIMEOUT, || {

@@ -1,5 +1,5 @@
-//! The call thread: makes every call that the header tags [call], one after the other, and reads state, code
-//! and failure after `changed`.
+//! The call thread: makes every call that the header tags [call], one after the other, and reads
+//! state, code and failure after `changed`.
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};

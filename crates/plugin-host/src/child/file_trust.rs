@@ -1,10 +1,11 @@
-//! Trust in a plugin's file: whether it may be loaded. The file is opened one folder at a time from the root,
-//! without following a link. Each folder is checked by the handle through which the next step goes, so that
-//! nothing can be exchanged in between.
+//! Trust in a plugin's file: whether it may be loaded. The file is opened one folder at a time from
+//! the root, without following a link. Each folder is checked by the handle through which the next
+//! step goes, so that nothing can be exchanged in between.
 //!
-//! The rule: every folder and the file belong to root or to our user, and nobody else can write them. One
-//! exception: others may write a folder above the plugin folder if it is sticky, like /tmp, since an entry of
-//! it can be exchanged by the entry's owner alone, whom the next step checks.
+//! The rule: every folder and the file belong to root or to our user, and nobody else can write
+//! them. One exception: others may write a folder above the plugin folder if it is sticky, like
+//! /tmp, since an entry of it can be exchanged by the entry's owner alone, whom the next step
+//! checks.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
@@ -102,8 +103,8 @@ fn path_names(path: &Path) -> Result<Vec<&Path>, CallError> {
     Ok(names)
 }
 
-/// Opens every folder from the root to the file, and checks each; the first `folder_depth` names lead to the
-/// plugin folder.
+/// Opens every folder from the root to the file, and checks each; the first `folder_depth` names
+/// lead to the plugin folder.
 fn open_checked(path: &Path, names: &[&Path], folder_depth: usize) -> Result<File, CallError> {
     let sticky = |above: bool| match above {
         true => StickyFolder::Allowed,

@@ -1,4 +1,5 @@
-//! The host's side of the C interface: functions that a plugin may call from any thread, at any time.
+//! The host's side of the C interface: functions that a plugin may call from any thread, at any
+//! time.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,8 @@ use super::message_writer::MessageWriter;
 use crate::log_lines::{MAX_LOG_LINE, truncate};
 use crate::wire::ChildMessage;
 
-/// The table of functions, and their data. It is never freed: a thread that a plugin forgot to join may still
-/// call it.
+/// The table of functions, and their data. It is never freed: a thread that a plugin forgot to join
+/// may still call it.
 #[repr(C)]
 pub(super) struct HostTable {
     raw: raw::Host,
@@ -70,7 +71,8 @@ impl HostTable {
 
 /// Returns the table of a pointer that a plugin passed in.
 fn table(host: *const raw::Host) -> Option<&'static HostTable> {
-    // SAFETY: null, or what `as_raw` gave, by the header's terms; `raw` is the first field, and it is never freed.
+    // SAFETY: null, or what `as_raw` gave, by the header's terms; `raw` is the first field, and it
+    // is never freed.
     unsafe { host.cast::<HostTable>().as_ref() }
 }
 

@@ -1,5 +1,5 @@
-//! Loading: from a registry's entry to a descriptor. The file is opened and checked, then loaded, then its
-//! descriptor is compared with the entry. The library is never unloaded.
+//! Loading: from a registry's entry to a descriptor. The file is opened and checked, then loaded,
+//! then its descriptor is compared with the entry. The library is never unloaded.
 
 use std::ffi::{CStr, c_char};
 use std::os::fd::AsRawFd;

@@ -1,4 +1,5 @@
-//! Writer of messages to the parent: one thread, so that a slow parent never blocks a plugin that logs.
+//! Writer of messages to the parent: one thread, so that a slow parent never blocks a plugin that
+//! logs.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,7 +24,8 @@ impl MessageWriter {
         Self(sender)
     }
 
-    /// Queues a message; blocks while the queue is full. The main thread notices when the parent is gone.
+    /// Queues a message; blocks while the queue is full. The main thread notices when the parent is
+    /// gone.
     pub(super) fn send(&self, message: &ChildMessage) {
         if let Ok(line) = wire::encode_line(message) {
             let _ = self.0.send(line);

@@ -53,11 +53,12 @@ pub fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
 }
 
-/// Runs `etatuki plugin-host`: loads one plugin, and serves its parent over stdio until the parent is gone.
+/// Runs `etatuki plugin-host`: loads one plugin, and serves its parent over stdio until the parent
+/// is gone.
 ///
-/// Call it before anything else opens files or starts threads: it takes over stdin, stdout and descriptor 3.
-/// As the leader of its process group, which it is under [`crate::PluginHost`], it ends by killing that
-/// group, itself included.
+/// Call it before anything else opens files or starts threads: it takes over stdin, stdout and
+/// descriptor 3. As the leader of its process group, which it is under [`crate::PluginHost`], it
+/// ends by killing that group, itself included.
 pub fn run_child() -> ExitCode {
     forbid_core_dumps();
     let pipes = match ParentPipes::claim() {
@@ -98,8 +99,9 @@ pub fn run_child() -> ExitCode {
     exit_with_group()
 }
 
-/// Sends hello, waits for the first request, which must be a load, and enters the sandbox as that says; all of
-/// it before there is a second thread. Returns the restrictions that couldn't be enforced.
+/// Sends hello, waits for the first request, which must be a load, and enters the sandbox as that
+/// says; all of it before there is a second thread. Returns the restrictions that couldn't be
+/// enforced.
 fn greet_and_enter_sandbox(
     output: &mut File,
     requests: &mut RequestReader,
@@ -150,8 +152,8 @@ impl RequestReader {
     }
 }
 
-/// Kills everything that the plugin started, and ends this process without the plugin's exit handlers, which
-/// may hang.
+/// Kills everything that the plugin started, and ends this process without the plugin's exit
+/// handlers, which may hang.
 fn exit_with_group() -> ! {
     if let Some(marker) = EnvMarker::inherited() {
         marker.kill_marked();

@@ -1,5 +1,5 @@
-//! The parent's pipes, moved away from stdio before the plugin is loaded: old libraries print to stdout, and
-//! tools read stdin.
+//! The parent's pipes, moved away from stdio before the plugin is loaded: old libraries print to
+//! stdout, and tools read stdin.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -23,8 +23,8 @@ pub(crate) struct ParentPipes {
 }
 
 impl ParentPipes {
-    /// Takes the pipes from stdio. Afterwards stdin is empty, stdout is stderr, and no tool inherits a pipe of
-    /// ours.
+    /// Takes the pipes from stdio. Afterwards stdin is empty, stdout is stderr, and no tool
+    /// inherits a pipe of ours.
     pub(crate) fn claim() -> io::Result<Self> {
         let input = File::from(fcntl_dupfd_cloexec(io::stdin(), MIN_FD)?);
         let output = File::from(fcntl_dupfd_cloexec(io::stdout(), MIN_FD)?);
@@ -53,7 +53,8 @@ fn claim_socket() -> Option<OwnedFd> {
     Some(socket)
 }
 
-/// Receives the handle of request `id`. It was sent before the request, so it is there or never comes.
+/// Receives the handle of request `id`. It was sent before the request, so it is there or never
+/// comes.
 pub(super) fn receive_handle(socket: impl AsFd, id: u64) -> Option<OwnedFd> {
     loop {
         let (found, handle) = receive_one(socket.as_fd())?;

@@ -72,7 +72,8 @@ impl PluginInstance {
             .create
             .ok_or_else(|| CallError::load("the descriptor has no function create"))?;
         let mut instance = std::ptr::null();
-        // SAFETY: the library is never unloaded, the host's table never freed, and this is the call thread.
+        // SAFETY: the library is never unloaded, the host's table never freed, and this is the call
+        // thread.
         let status = unsafe { create(host.as_raw(), &raw mut instance) };
         if status != raw::OK {
             return Err(CallError::load(format!("create returned {status}")));
@@ -212,7 +213,9 @@ impl PluginInstance {
             // A tool with its own transport may show it in its own window alone.
             Ok(code) if code.is_empty() && self.external_transport => Ok(code),
             Ok(code)
-                if code.is_empty() || code.len() > MAX_CODE_BYTES || code.contains(char::is_control) =>
+                if code.is_empty()
+                    || code.len() > MAX_CODE_BYTES
+                    || code.contains(char::is_control) =>
             {
                 Err("the plugin's session code is empty, too long or not printable".to_owned())
             }
@@ -231,7 +234,8 @@ impl PluginInstance {
         }
     }
 
-    /// Returns the failure of a call that returned `status`: the plugin's own one, if it names the same fault.
+    /// Returns the failure of a call that returned `status`: the plugin's own one, if it names the
+    /// same fault.
     fn explain(&self, call: &str, status: i32) -> FailureReport {
         let report = self.last_error("plugin-failed");
         let fault = Fault::from_status(status).unwrap_or(Fault::Ours);
@@ -274,7 +278,8 @@ fn app_sharing(instance: InstancePointer, functions: &Functions) -> Option<Restr
     if table.is_null() {
         return None;
     }
-    // SAFETY: by the header's terms a table of that name, which lives as long as the instance; the size comes first.
+    // SAFETY: by the header's terms a table of that name, which lives as long as the instance; the
+    // size comes first.
     let size = unsafe { (&raw const (*table).struct_size).read() } as usize;
     if size < size_of::<raw::Scope>() {
         return None;

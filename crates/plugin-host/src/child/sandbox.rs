@@ -1,15 +1,18 @@
-//! Sandbox of this process and of every tool that it starts. It is entered before the library is loaded, and
-//! can't be left. There must be one thread only: later threads inherit these restrictions, earlier ones don't.
+//! Sandbox of this process and of every tool that it starts. It is entered before the library is
+//! loaded, and can't be left. There must be one thread only: later threads inherit these
+//! restrictions, earlier ones don't.
 //!
 //! - No new privileges, so that no set-uid program can help.
 //! - Resource limits: address space, open files, size of a file.
-//! - Landlock: the system's files can be read and run, the user's files can't be read, nothing but devices can
-//!   be written, and no process outside can be signalled or inspected (the launcher holds the keys).
-//! - seccomp: no network but Unix sockets, unless the registry allows it; no change of a file's mode, owner,
-//!   labels or times; no system call that evades the restrictions above.
+//! - Landlock: the system's files can be read and run, the user's files can't be read, nothing but
+//!   devices can be written, and no process outside can be signalled or inspected (the launcher
+//!   holds the keys).
+//! - seccomp: no network but Unix sockets, unless the registry allows it; no change of a file's
+//!   mode, owner, labels or times; no system call that evades the restrictions above.
 //!
-//! A kernel that lacks one of them doesn't stop a session, but the log says so. The kernels of Debian 12 and 13
-//! have all of them, except that Landlock restricts signals only since Linux 6.12 (Debian 13).
+//! A kernel that lacks one of them doesn't stop a session, but the log says so. The kernels of
+//! Debian 12 and 13 have all of them, except that Landlock restricts signals only since Linux 6.12
+//! (Debian 13).
 
 use std::path::{Path, PathBuf};
 
@@ -38,8 +41,8 @@ impl<'a> From<&'a PluginSpec> for SandboxConfig<'a> {
     }
 }
 
-/// Bytes of address space. Threads reserve some 70 MB each and use little of it; the picture of two 4K screens
-/// has 66 MB.
+/// Bytes of address space. Threads reserve some 70 MB each and use little of it; the picture of two
+/// 4K screens has 66 MB.
 const MAX_ADDRESS_SPACE: u64 = 3 << 30;
 /// Open files.
 const MAX_OPEN_FILES: u64 = 1024;
@@ -78,13 +81,14 @@ fn lower_limit(resource: Resource, limit: u64) {
     );
 }
 
-/// Returns whether the display is reached by TCP: on another machine (`host:0`), or by ssh (`localhost:10.0`).
+/// Returns whether the display is reached by TCP: on another machine (`host:0`), or by ssh
+/// (`localhost:10.0`).
 fn is_remote_display(display: Option<&str>) -> bool {
     display.is_some_and(|display| !display.starts_with([':', '/']) && !display.starts_with("unix"))
 }
 
-/// Returns the paths that can be read and run besides the system's: the plugin's folder, the X authority file,
-/// and the folders of the files that the backend's options name (the tool's).
+/// Returns the paths that can be read and run besides the system's: the plugin's folder, the X
+/// authority file, and the folders of the files that the backend's options name (the tool's).
 fn readable_paths(config: SandboxConfig<'_>) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let authority = std::env::var_os("XAUTHORITY").map(PathBuf::from);
@@ -95,8 +99,8 @@ fn readable_paths(config: SandboxConfig<'_>) -> Vec<PathBuf> {
     paths
 }
 
-/// Appends the folder of every file whose absolute path is in the options, however deep. The whole folder, for
-/// a program may bring libraries.
+/// Appends the folder of every file whose absolute path is in the options, however deep. The whole
+/// folder, for a program may bring libraries.
 fn collect_program_folders(options: &serde_json::Value, paths: &mut Vec<PathBuf>) {
     match options {
         serde_json::Value::String(text) => {
@@ -105,8 +109,12 @@ fn collect_program_folders(options: &serde_json::Value, paths: &mut Vec<PathBuf>
                 paths.extend(path.parent().map(Path::to_owned));
             }
         }
-        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_program_folders(item, paths)),
-        serde_json::Value::Object(items) => items.values().for_each(|item| collect_program_folders(item, paths)),
+        serde_json::Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_program_folders(item, paths)),
+        serde_json::Value::Object(items) => items
+            .values()
+            .for_each(|item| collect_program_folders(item, paths)),
         _ => {}
     }
 }
@@ -122,8 +130,9 @@ mod filesystem {
 
     use super::{SandboxConfig, readable_paths};
 
-    /// The system's folders; a missing one is ignored. /tmp: only the display's socket. /run: only name lookup,
-    /// since /run/user and /run/media are the user's. /var/lib: only keyboards and the machine's id.
+    /// The system's folders; a missing one is ignored. /tmp: only the display's socket. /run: only
+    /// name lookup, since /run/user and /run/media are the user's. /var/lib: only keyboards and the
+    /// machine's id.
     const SYSTEM_FOLDERS: [&str; 17] = [
         "/usr",
         "/bin",
@@ -153,9 +162,9 @@ mod filesystem {
         "/dev/ptmx",
         "/dev/shm",
     ];
-    /// Newest Landlock ABI that this is written for, Linux 6.12's; an older kernel is asked for less. Such a
-    /// kernel lacks the restriction of signals alone: seccomp forbids truncation by path (V3), and devices (V5)
-    /// that aren't listed can't be opened.
+    /// Newest Landlock ABI that this is written for, Linux 6.12's; an older kernel is asked for
+    /// less. Such a kernel lacks the restriction of signals alone: seccomp forbids truncation by
+    /// path (V3), and devices (V5) that aren't listed can't be opened.
     const LANDLOCK_ABI: ABI = ABI::V6;
 
     /// Restricts files and processes. Returns a restriction that the kernel doesn't have, in words.
@@ -163,9 +172,13 @@ mod filesystem {
         let status = apply_ruleset(&readable_paths(config)).map_err(|error| error.to_string())?;
         match (status.ruleset, status.landlock) {
             (RulesetStatus::NotEnforced, _) => Err("the kernel has no Landlock".to_owned()),
-            (_, LandlockStatus::Available { effective_abi, .. }) if effective_abi < LANDLOCK_ABI => Ok(
-                Some("the user's other programs can be signalled: the kernel is older than 6.12"),
-            ),
+            (_, LandlockStatus::Available { effective_abi, .. })
+                if effective_abi < LANDLOCK_ABI =>
+            {
+                Ok(Some(
+                    "the user's other programs can be signalled: the kernel is older than 6.12",
+                ))
+            }
             _ => Ok(None),
         }
     }
@@ -217,9 +230,9 @@ mod system_calls {
         libc::SYS_kexec_load,
     ];
 
-    /// Calls that change a file without opening it. Landlock doesn't restrict mode, owner and labels
-    /// (landlock(7), "Caveats"), and the length only since Linux 6.2. The last three, which have no name in libc
-    /// yet, are setxattrat, removexattrat and file_setattr.
+    /// Calls that change a file without opening it. Landlock doesn't restrict mode, owner and
+    /// labels (landlock(7), "Caveats"), and the length only since Linux 6.2. The last three, which
+    /// have no name in libc yet, are setxattrat, removexattrat and file_setattr.
     const METADATA_CHANGES: [libc::c_long; 16] = [
         libc::SYS_truncate,
         libc::SYS_fchmod,
@@ -285,7 +298,9 @@ mod system_calls {
 
 #[cfg(not(target_os = "linux"))]
 mod filesystem {
-    pub(super) fn restrict(_config: super::SandboxConfig<'_>) -> Result<Option<&'static str>, String> {
+    pub(super) fn restrict(
+        _config: super::SandboxConfig<'_>,
+    ) -> Result<Option<&'static str>, String> {
         Err("this system has nothing for it yet".to_owned())
     }
 }

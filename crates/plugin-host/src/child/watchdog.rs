@@ -1,4 +1,5 @@
-//! Watchdog of calls into the plugin: reports one that doesn't return, also when nobody waits for its result.
+//! Watchdog of calls into the plugin: reports one that doesn't return, also when nobody waits for
+//! its result.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! The task that talks to the child: writes requests, matches replies, forwards events, enforces every call's
-//! time-out, and cleans up after the child.
+//! The task that talks to the child: writes requests, matches replies, forwards events, enforces
+//! every call's time-out, and cleans up after the child.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -111,14 +111,22 @@ impl HostTask {
             reason => reason,
         };
         let group = Arc::clone(&self.group);
-        let _ = timeout(CALL_TIMEOUT, tokio::task::spawn_blocking(move || group.terminate())).await;
+        let _ = timeout(
+            CALL_TIMEOUT,
+            tokio::task::spawn_blocking(move || group.terminate()),
+        )
+        .await;
         self.group.kill();
         let _ = timeout(DRAIN_TIMEOUT, self.drain_pipes()).await;
         let _ = timeout(CALL_TIMEOUT, self.pidfd.readable()).await;
         let ending = self.group.exit_description();
         self.group.reap();
         let group = Arc::clone(&self.group);
-        let _ = timeout(CALL_TIMEOUT, tokio::task::spawn_blocking(move || group.kill_escaped())).await;
+        let _ = timeout(
+            CALL_TIMEOUT,
+            tokio::task::spawn_blocking(move || group.kill_escaped()),
+        )
+        .await;
         commands.close();
         self.report(reason, ending);
     }
@@ -186,7 +194,8 @@ impl HostTask {
             self.queue.redact_code(code);
         }
         self.pending.push_back(PendingCall { id, name, reply });
-        self.deadline.get_or_insert_with(|| Instant::now() + CALL_TIMEOUT);
+        self.deadline
+            .get_or_insert_with(|| Instant::now() + CALL_TIMEOUT);
         if let Some(stream) = stream {
             // The header promises a blocking socket; the caller's may not be one.
             let sent = stream
@@ -194,10 +203,12 @@ impl HostTask {
                 .and_then(|()| self.handles.send(id, &stream));
             sent.map_err(|_| StopReason::Died)?;
         }
-        let line =
-            wire::encode_line(&Request { id, call }).map_err(|error| StopReason::ProtocolBroken(error.to_string()))?;
+        let line = wire::encode_line(&Request { id, call })
+            .map_err(|error| StopReason::ProtocolBroken(error.to_string()))?;
         if line.len() > wire::MAX_LINE_BYTES {
-            return Err(StopReason::ProtocolBroken(format!("{name} is too long to be sent")));
+            return Err(StopReason::ProtocolBroken(format!(
+                "{name} is too long to be sent"
+            )));
         }
         let Some(stdin) = &mut self.stdin else {
             return Err(StopReason::Died);
@@ -227,12 +238,19 @@ impl HostTask {
     fn on_message(&mut self, message: ChildMessage) -> Result<(), StopReason> {
         match message {
             ChildMessage::Hello {
-                protocol: PROTOCOL_VERSION, ..
+                protocol: PROTOCOL_VERSION,
+                ..
             } if !self.greeted => self.greeted = true,
             ChildMessage::Hello { protocol, .. } => {
-                return Err(StopReason::ProtocolBroken(format!("hello with protocol {protocol}")));
+                return Err(StopReason::ProtocolBroken(format!(
+                    "hello with protocol {protocol}"
+                )));
             }
-            _ if !self.greeted => return Err(StopReason::ProtocolBroken("the first line is not hello".to_owned())),
+            _ if !self.greeted => {
+                return Err(StopReason::ProtocolBroken(
+                    "the first line is not hello".to_owned(),
+                ));
+            }
             ChildMessage::Done { id, value } => self.on_reply(id, Ok(value))?,
             ChildMessage::Failed { id, error } => self.on_reply(id, Err(error.into()))?,
             ChildMessage::Changed {
@@ -240,7 +258,8 @@ impl HostTask {
                 code,
                 failure,
             } => {
-                self.queue.push_changed(state.0, code, failure.map(Into::into));
+                self.queue
+                    .push_changed(state.0, code, failure.map(Into::into));
             }
             ChildMessage::Log { level, text } => self.queue.push_log(log_level(level), &text),
             ChildMessage::Hung { call } => return Err(StopReason::Hung(call)),
@@ -276,7 +295,8 @@ impl HostTask {
         if self.send(Call::Shutdown, None, reply).await.is_err() {
             return;
         }
-        let destroyed = async { while self.serve_child().await.is_ok() && !self.pending.is_empty() {} };
+        let destroyed =
+            async { while self.serve_child().await.is_ok() && !self.pending.is_empty() {} };
         let _ = timeout(CALL_TIMEOUT - EXIT_TIME, destroyed).await;
         drop(result);
         self.stdin = None; // the end of the pipe tells the child to exit
@@ -302,7 +322,8 @@ impl HostTask {
     /// Fails the pending calls, and pushes the last events.
     fn report(mut self, reason: StopReason, ending: Option<String>) {
         let queue = Arc::clone(&self.queue);
-        self.log_lines.flush(|line| queue.push_log(LogLevel::Info, &line));
+        self.log_lines
+            .flush(|line| queue.push_log(LogLevel::Info, &line));
         let ending = ending.unwrap_or_else(|| "it could not be waited for".to_owned());
         let first = self.pending.pop_front();
         let (description, error) = match reason {

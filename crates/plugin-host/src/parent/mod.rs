@@ -1,8 +1,8 @@
 //! The parent's handle on a plugin host, and the task behind it.
 //!
-//! Only the task (`host_task`) talks to the child, so a call's time-out holds also when its caller stops
-//! waiting. The handle can kill: dropping it kills the child's process group at once, with or without a
-//! runtime.
+//! Only the task (`host_task`) talks to the child, so a call's time-out holds also when its caller
+//! stops waiting. The handle can kill: dropping it kills the child's process group at once, with or
+//! without a runtime.
 
 mod host_task;
 mod spawned_child;
@@ -31,11 +31,12 @@ const REGISTRY_BROKEN: &str = "registry-broken";
 /// Commands that may wait for the task.
 const MAX_QUEUED_COMMANDS: usize = 16;
 
-/// A running plugin host with one plugin loaded. Dropping it kills the child and everything that it started.
+/// A running plugin host with one plugin loaded. Dropping it kills the child and everything that it
+/// started.
 ///
-/// Every call ends within two seconds of its turn; calls are answered in the order in which they were made.
-/// After an error other than [`HostError::Plugin`] the child is gone, and every further call returns
-/// [`HostError::Died`].
+/// Every call ends within two seconds of its turn; calls are answered in the order in which they
+/// were made. After an error other than [`HostError::Plugin`] the child is gone, and every further
+/// call returns [`HostError::Died`].
 #[derive(Debug)]
 pub struct PluginHost {
     commands: mpsc::Sender<HostCommand>,
@@ -47,8 +48,8 @@ pub struct PluginHost {
 impl PluginHost {
     /// Spawns `exe plugin-host`, and has it load the plugin, within two seconds.
     ///
-    /// `exe` is absolute, and must call [`crate::run_child`] for that argument. Needs a tokio runtime with
-    /// I/O and time.
+    /// `exe` is absolute, and must call [`crate::run_child`] for that argument. Needs a tokio
+    /// runtime with I/O and time.
     ///
     /// # Errors
     /// The child can't be started, or the plugin can't be loaded in time.
@@ -109,8 +110,8 @@ impl PluginHost {
         Ok(report)
     }
 
-    /// Opens a session with a code in its plain form. The state follows as an event, and with it the valid
-    /// code, which may be the tool's own.
+    /// Opens a session with a code in its plain form. The state follows as an event, and with it
+    /// the valid code, which may be the tool's own.
     pub async fn open(&self, code: &str) -> Result<(), HostError> {
         let code = Zeroizing::new(code.to_owned());
         call(&self.commands, Call::Open { code }, None).await
@@ -127,24 +128,29 @@ impl PluginHost {
         call(&self.commands, Call::Permissions { view, control }, None).await
     }
 
-    /// Restricts streams that are attached from now on to the windows of these processes. Only for a plugin
-    /// with [`LoadedPlugin::supports_app_sharing`].
+    /// Restricts streams that are attached from now on to the windows of these processes. Only for
+    /// a plugin with [`LoadedPlugin::supports_app_sharing`].
     pub async fn restrict_to_app(&self, pids: &[u32]) -> Result<(), HostError> {
         let pids = pids.to_vec();
         call(&self.commands, Call::RestrictToApp { pids }, None).await
     }
 
-    /// Hands over a connected socket, on which the plugin serves RFB. The plugin owns it from now on; after
-    /// an error it is closed.
+    /// Hands over a connected socket, on which the plugin serves RFB. The plugin owns it from now
+    /// on; after an error it is closed.
     pub async fn attach(&self, stream: UnixStream) -> Result<(), HostError> {
         call(&self.commands, Call::Attach, Some(stream)).await
     }
 
-    /// Lets the plugin release its resources and the child end, then kills what is left of its group; takes
-    /// two seconds at most. The events end without [`crate::HostEvent::Died`].
+    /// Lets the plugin release its resources and the child end, then kills what is left of its
+    /// group; takes two seconds at most. The events end without [`crate::HostEvent::Died`].
     pub async fn shutdown(self) {
         let (done, when_done) = oneshot::channel();
-        if self.commands.send(HostCommand::Shutdown(done)).await.is_ok() {
+        if self
+            .commands
+            .send(HostCommand::Shutdown(done))
+            .await
+            .is_ok()
+        {
             let _ = when_done.await;
         }
     }

@@ -1,5 +1,5 @@
-//! The child process at its start: a process group of its own, three pipes, a socket for handles, and an
-//! environment by which nobody can inject a library.
+//! The child process at its start: a process group of its own, three pipes, a socket for handles,
+//! and an environment by which nobody can inject a library.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,43 +31,43 @@ pub(super) struct SpawnedChild {
 impl SpawnedChild {
     /// Starts `exe plugin-host`.
     pub(super) fn spawn(exe: &Path) -> io::Result<Self> {
-    let (ours, theirs) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
-    let mut command = Command::new(exe);
-    command
-        .arg("plugin-host")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .fd_mappings(vec![FdMapping {
-            parent_fd: theirs,
-            child_fd: SOCKET_FD,
-        }])
-        .map_err(io::Error::other)?;
-    let marker = EnvMarker::new();
-    isolate(&mut command, &marker);
-    let mut child = command.spawn()?;
-    // From here on every error drops the group, which kills and reaps.
-    let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let leader = leader.ok_or_else(|| io::Error::other("the child has no process id"))?;
-    let group = Arc::new(ProcessGroup::new(leader, marker));
-    let missing = || io::Error::other("the child has no pipe");
-    Ok(SpawnedChild {
-        group,
-        stdin: child.stdin.take().ok_or_else(missing)?.into(),
-        stdout: child.stdout.take().ok_or_else(missing)?.into(),
-        stderr: child.stderr.take().ok_or_else(missing)?.into(),
-        handles: HandleSocket(ours),
-    })
-}
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let mut command = Command::new(exe);
+        command
+            .arg("plugin-host")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .fd_mappings(vec![FdMapping {
+                parent_fd: theirs,
+                child_fd: SOCKET_FD,
+            }])
+            .map_err(io::Error::other)?;
+        let marker = EnvMarker::new();
+        isolate(&mut command, &marker);
+        let mut child = command.spawn()?;
+        // From here on every error drops the group, which kills and reaps.
+        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let leader = leader.ok_or_else(|| io::Error::other("the child has no process id"))?;
+        let group = Arc::new(ProcessGroup::new(leader, marker));
+        let missing = || io::Error::other("the child has no pipe");
+        Ok(SpawnedChild {
+            group,
+            stdin: child.stdin.take().ok_or_else(missing)?.into(),
+            stdout: child.stdout.take().ok_or_else(missing)?.into(),
+            stderr: child.stderr.take().ok_or_else(missing)?.into(),
+            handles: HandleSocket(ours),
+        })
+    }
 }
 
-/// Gives the child a process group of its own, the marker, the root as working directory, and no `LD_`
-/// variables, by which the dynamic linker would load other libraries.
+/// Gives the child a process group of its own, the marker, the root as working directory, and no
+/// `LD_` variables, by which the dynamic linker would load other libraries.
 pub(crate) fn isolate(command: &mut Command, marker: &EnvMarker) {
     command.current_dir("/").process_group(0);
     command.env(MARKER_VARIABLE, marker.as_str());
@@ -82,7 +82,8 @@ pub(crate) fn isolate(command: &mut Command, marker: &EnvMarker) {
 pub(super) struct HandleSocket(OwnedFd);
 
 impl HandleSocket {
-    /// Sends a handle for request `id`, without blocking: a child that leaves the socket full is broken.
+    /// Sends a handle for request `id`, without blocking: a child that leaves the socket full is
+    /// broken.
     pub(super) fn send(&self, id: u64, handle: impl AsFd) -> io::Result<()> {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);

@@ -1,10 +1,10 @@
-//! The plugin host as it is used: a real child, real libraries, real processes to be left over or not.
+//! The plugin host with a real child, real libraries and real processes that must not be left over.
 
 #![allow(clippy::unwrap_used)]
 
-mod jail;
 mod misbehaving;
 mod parents_end;
+mod sandbox;
 mod sessions;
 mod support;
 mod trust;

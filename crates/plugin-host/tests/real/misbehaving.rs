@@ -1,16 +1,16 @@
-//! Plugins that hang, crash or lie: each ends in an error or event with the right name, within its limit, and with
-//! nothing left of the process group.
+//! Plugins that hang, crash or lie: each must lead to an error or event of the right name, in time,
+//! and leave no process behind.
 
 use std::time::{Duration, Instant};
 
-use etatuki_plugin_host::{HostError, HostEvent};
+use etatuki_plugin_host::{HostError, HostEvent, Permissions};
 
 use crate::support::*;
 
-/// The limit, and what a busy machine may add.
-const IN_TIME: Duration = Duration::from_secs(10);
+/// A call's time-out, and a busy machine's delay.
+const MAX_DURATION: Duration = Duration::from_secs(10);
 
-/// A plugin that can't be loaded, with the error's name and part of its words.
+/// Checks the name, and part of the text, of the error of a plugin that can't be loaded.
 async fn check_start(plugin: &str, name: &str, words: &str) {
     let folder = Folder::new();
     let start_time = Instant::now();
@@ -21,7 +21,7 @@ async fn check_start(plugin: &str, name: &str, words: &str) {
     assert_eq!(error.name(), name, "{plugin}: {error}");
     assert!(error.to_string().contains(words), "{plugin}: {error}");
     assert!(
-        start_time.elapsed() < IN_TIME,
+        start_time.elapsed() < MAX_DURATION,
         "{plugin} took {:?}",
         start_time.elapsed()
     );
@@ -106,7 +106,7 @@ async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
         "{error}"
     );
     assert_eq!(error.name(), "plugin-hung");
-    assert!(start_time.elapsed() < IN_TIME);
+    assert!(start_time.elapsed() < MAX_DURATION);
     assert_eq!(
         wait_for_death(&mut events).await.0,
         "the plugin hung in open"
@@ -156,7 +156,7 @@ async fn a_plugin_that_does_not_want_to_leave_is_killed() {
     let pid = host.pid();
     let start_time = Instant::now();
     host.shutdown().await;
-    assert!(start_time.elapsed() < IN_TIME);
+    assert!(start_time.elapsed() < MAX_DURATION);
     assert_gone(pid);
 }
 
@@ -166,12 +166,12 @@ async fn a_tool_that_left_the_group_is_found_too() {
     let spec = folder.misbehaving("runaway-tool");
     for by_shutdown in [true, false] {
         let (host, mut events) = start_well(&spec).await;
-        let mark = mark_of(&host);
+        let marker = marker_of(&host);
         host.open("123456789012").await.unwrap();
         wait_for(&mut events, "waiting").await;
         let pid = host.pid();
         eventually("the tool has left the group", || {
-            runaways(&mark) == 2 && group_members(pid).len() == 1
+            marked_processes(&marker) == 2 && group_members(pid).len() == 1
         });
         if by_shutdown {
             host.shutdown().await;
@@ -180,7 +180,7 @@ async fn a_tool_that_left_the_group_is_found_too() {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
             wait_for_death(&mut events).await;
         }
-        eventually("the tool is gone", || runaways(&mark) == 0);
+        eventually("the tool is gone", || marked_processes(&marker) == 0);
     }
 }
 
@@ -216,8 +216,8 @@ async fn a_crash_is_noticed_also_when_nobody_waits() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("segfault-later")).await;
     host.open("123456789012").await.unwrap();
-    // Whether the answer or the crash is first is a race; it must not hang or be anything else.
-    match host.permissions(true, true).await {
+    // The reply and the crash race; any other outcome, or a hang, is an error.
+    match host.permissions(Permissions::CONTROL).await {
         Ok(()) => {}
         Err(error) => assert_eq!(error.name(), "plugin-died"),
     }
@@ -249,7 +249,7 @@ async fn a_child_that_is_killed_from_outside_is_noticed_at_once() {
 async fn a_flood_of_logs_and_changes_is_bounded_and_holds_nothing_up() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("floods")).await;
-    // 40,000 lines go off within the call, and nobody reads meanwhile.
+    // The plugin logs 40,000 lines within the call, and nobody reads meanwhile.
     host.open("123456789012").await.unwrap();
     host.shutdown().await;
     let mut count = 0;
@@ -313,6 +313,6 @@ async fn another_program_in_the_hosts_place_is_an_error() {
     };
     assert_eq!(start("/nowhere").await, "plugin-failed");
     assert_eq!(start("/bin/true").await, "plugin-died");
-    // It says something that isn't the protocol, and it is gone: whichever is seen first.
+    // The program breaks the protocol and ends; either may be noticed first.
     assert!(["plugin-died", "plugin-failed"].contains(&start("/bin/echo").await.as_str()));
 }

@@ -1,4 +1,5 @@
-//! The child without its parent: the pipe's end is the only sign, and nothing may be left, also when the plugin hangs.
+//! The child after its parent's end: the pipe's end is the only sign, and no process may be left,
+//! also when the plugin hangs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -10,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// A child, spoken to by hand.
-struct ByHand {
+/// A child whose JSON lines the test writes itself.
+struct RawChild {
     child: Child,
     output: BufReader<std::process::ChildStdout>,
 }
 
-impl ByHand {
+impl RawChild {
     fn start() -> Self {
         let mut child = Command::new(exe())
             .arg("plugin-host")
@@ -29,12 +30,12 @@ impl ByHand {
         Self { child, output }
     }
 
-    fn say(&mut self, message: &Value) {
+    fn send(&mut self, message: &Value) {
         writeln!(self.child.stdin.as_ref().unwrap(), "{message}").unwrap();
     }
 
-    /// The next message that isn't a line of the log.
-    fn hear(&mut self) -> Value {
+    /// Receives the next message that isn't a log line.
+    fn receive(&mut self) -> Value {
         loop {
             let mut line = String::new();
             self.output.read_line(&mut line).unwrap();
@@ -46,15 +47,15 @@ impl ByHand {
     }
 
     fn load(&mut self, spec: &PluginSpec) {
-        assert_eq!(self.hear()["type"], "hello");
-        self.say(&json!({"id": 1, "call": "load", "plugin": spec}));
-        let done = self.hear();
+        assert_eq!(self.receive()["type"], "hello");
+        self.send(&json!({"id": 1, "call": "load", "plugin": spec}));
+        let done = self.receive();
         assert_eq!(
             (&done["type"], &done["value"]["id"]),
             (&json!("done"), &json!(spec.id))
         );
         assert_eq!(
-            self.hear(),
+            self.receive(),
             json!({"type": "changed", "state": "closed", "code": null, "failure": null})
         );
     }
@@ -75,42 +76,45 @@ impl ByHand {
 #[test]
 fn the_protocol_is_what_the_page_says() {
     let folder = Folder::new();
-    let mut child = ByHand::start();
+    let mut child = RawChild::start();
     child.load(&folder.misbehaving("well-behaved"));
-    child.say(&json!({"id": 2, "call": "open", "code": "123456789012"}));
+    child.send(&json!({"id": 2, "call": "open", "code": "123456789012"}));
     assert_eq!(
-        child.hear(),
+        child.receive(),
         json!({"type": "done", "id": 2, "value": null})
     );
     assert_eq!(
-        child.hear(),
+        child.receive(),
         json!({"type": "changed", "state": "waiting", "code": "123456789012", "failure": null})
     );
-    child.say(&json!({"id": 3, "call": "attach"}));
-    let failed = child.hear();
+    child.send(&json!({"id": 3, "call": "attach"}));
+    let failed = child.receive();
     assert_eq!(
         (&failed["type"], &failed["error"]["name"]),
         (&json!("failed"), &json!("plugin"))
     );
     assert_eq!(failed["error"]["text"], "no socket came with the call");
-    child.say(&json!({"id": 4, "call": "load", "plugin": folder.misbehaving("well-behaved")}));
-    assert_eq!(child.hear()["error"]["text"], "a plugin was loaded already");
-    child.say(&json!({"id": 5, "call": "shutdown"}));
+    child.send(&json!({"id": 4, "call": "load", "plugin": folder.misbehaving("well-behaved")}));
     assert_eq!(
-        child.hear(),
+        child.receive()["error"]["text"],
+        "a plugin was loaded already"
+    );
+    child.send(&json!({"id": 5, "call": "shutdown"}));
+    assert_eq!(
+        child.receive(),
         json!({"type": "done", "id": 5, "value": null})
     );
-    child.say(&json!({"id": 6, "call": "probe"}));
-    assert_eq!(child.hear()["error"]["text"], "no plugin is loaded");
+    child.send(&json!({"id": 6, "call": "probe"}));
+    assert_eq!(child.receive()["error"]["text"], "no plugin is loaded");
     child.end();
 }
 
 #[test]
 fn the_end_of_the_pipe_ends_child_and_tool_also_when_the_plugin_hangs() {
     let folder = Folder::new();
-    let mut child = ByHand::start();
+    let mut child = RawChild::start();
     child.load(&folder.misbehaving("hang-in-open"));
-    child.say(&json!({"id": 2, "call": "open", "code": "1"}));
+    child.send(&json!({"id": 2, "call": "open", "code": "1"}));
     let pid = child.child.id();
     eventually("the tool runs", || group_members(pid).len() == 2);
     child.end();
@@ -123,13 +127,13 @@ fn a_child_that_is_told_nonsense_ends() {
         r#"{"id":1,"call":"dance"}"#,
         r#"{"id":-1,"call":"probe"}"#,
     ] {
-        let mut child = ByHand::start();
-        child.hear();
+        let mut child = RawChild::start();
+        child.receive();
         writeln!(child.child.stdin.as_ref().unwrap(), "{nonsense}").unwrap();
         child.child.wait().unwrap();
     }
-    let mut child = ByHand::start();
-    child.hear();
+    let mut child = RawChild::start();
+    child.receive();
     let _ = child
         .child
         .stdin
@@ -139,7 +143,8 @@ fn a_child_that_is_told_nonsense_ends() {
     child.child.wait().unwrap();
 }
 
-/// Run by the test below in a process of its own: starts a host, opens into the hang, and waits to be killed.
+/// Helper of the test below, in a process of its own: starts a host, hangs in `open`, and waits to
+/// be killed.
 #[test]
 fn parent_to_be_killed() {
     let Some(folder) = std::env::var_os("ETATUKI_TEST_PLUGINS") else {

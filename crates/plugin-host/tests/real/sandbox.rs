@@ -1,4 +1,4 @@
-//! What foreign code can't do in the plugin host, tried by foreign code.
+//! The plugin host's sandbox, tested by a plugin that tries forbidden actions.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -11,8 +11,8 @@ use crate::support::*;
 
 const EACCES: &str = "error 13";
 
-/// What a plugin gets that tries this.
-async fn tried(folder: &Folder, what: &str, network: bool) -> String {
+/// Has a plugin try an action, and returns its result.
+async fn try_action(folder: &Folder, what: &str, network: bool) -> String {
     let spec = PluginSpec {
         options: json!({ "try": what }),
         network,
@@ -32,11 +32,11 @@ async fn there_is_no_network_unless_the_registry_says_so() {
     let folder = Folder::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = format!("connect {}", listener.local_addr().unwrap().port());
-    assert_eq!(tried(&folder, &connect, false).await, EACCES);
-    assert_eq!(tried(&folder, &connect, true).await, "done");
-    assert_eq!(tried(&folder, "udp", false).await, EACCES);
-    assert_eq!(tried(&folder, "x32", false).await, EACCES);
-    assert_eq!(tried(&folder, "ring", true).await, EACCES);
+    assert_eq!(try_action(&folder, &connect, false).await, EACCES);
+    assert_eq!(try_action(&folder, &connect, true).await, "done");
+    assert_eq!(try_action(&folder, "udp", false).await, EACCES);
+    assert_eq!(try_action(&folder, "x32", false).await, EACCES);
+    assert_eq!(try_action(&folder, "ring", true).await, EACCES);
 }
 
 #[tokio::test]
@@ -45,31 +45,35 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
     let mut private = tempfile::NamedTempFile::new().unwrap();
     private.write_all(b"a diary").unwrap();
     let read = format!("read {}", private.path().display());
-    assert_eq!(tried(&folder, &read, false).await, EACCES);
-    assert_eq!(tried(&folder, "read /etc/passwd", false).await, "done");
-    // Where removable drives and shares are mounted, and what else is the user's there.
+    assert_eq!(try_action(&folder, &read, false).await, EACCES);
+    assert_eq!(try_action(&folder, "read /etc/passwd", false).await, "done");
+    // Folders in which drives and shares are mounted, and the user's other folders.
     let mine = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/run".to_owned());
     if let Ok(private) = tempfile::NamedTempFile::new_in(mine) {
         let read = format!("read {}", private.path().display());
-        assert_eq!(tried(&folder, &read, false).await, EACCES);
+        assert_eq!(try_action(&folder, &read, false).await, EACCES);
     }
     for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty"] {
         if std::path::Path::new(elsewhere).exists() {
             let read = format!("read {elsewhere}");
-            assert_eq!(tried(&folder, &read, false).await, EACCES, "{elsewhere}");
+            assert_eq!(
+                try_action(&folder, &read, false).await,
+                EACCES,
+                "{elsewhere}"
+            );
         }
     }
     for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
-        let got = tried(&folder, &format!("write {path}"), false).await;
+        let got = try_action(&folder, &format!("write {path}"), false).await;
         assert_eq!(got, EACCES, "{path}");
         assert!(!std::path::Path::new(path).exists());
     }
     let beside = folder.path().join("more.so");
     let write = format!("write {}", beside.display());
-    assert_eq!(tried(&folder, &write, false).await, EACCES);
+    assert_eq!(try_action(&folder, &write, false).await, EACCES);
 }
 
-/// Landlock knows of files that are opened, made and removed; these calls do none of it.
+/// Landlock restricts opening, creating and removing files; these calls do none of that.
 #[tokio::test]
 async fn no_file_is_changed_without_opening_it() {
     let folder = Folder::new();
@@ -78,7 +82,7 @@ async fn no_file_is_changed_without_opening_it() {
     let before = private.as_file().metadata().unwrap().mode();
     for how in ["empty", "mode", "mode2", "label"] {
         let change = format!("{how} {}", private.path().display());
-        assert_eq!(tried(&folder, &change, false).await, EACCES, "{how}");
+        assert_eq!(try_action(&folder, &change, false).await, EACCES, "{how}");
     }
     let after = private.as_file().metadata().unwrap();
     assert_eq!((after.mode(), after.len()), (before, 7));
@@ -89,13 +93,13 @@ async fn no_file_is_changed_without_opening_it() {
 async fn the_launcher_cant_be_looked_into_nor_signalled() {
     let folder = Folder::new();
     let launcher = std::process::id();
-    // Landlock keeps signals in since Linux 6.12.
+    // Landlock restricts signals since Linux 6.12.
     if kernel() >= (6, 12) {
         let signal = format!("signal {launcher}");
-        assert_eq!(tried(&folder, &signal, true).await, "error 1");
+        assert_eq!(try_action(&folder, &signal, true).await, "error 1");
     }
     let memory = format!("memory {launcher}");
-    assert_eq!(tried(&folder, &memory, true).await, EACCES);
+    assert_eq!(try_action(&folder, &memory, true).await, EACCES);
 }
 
 fn kernel() -> (u32, u32) {
@@ -110,7 +114,7 @@ fn kernel() -> (u32, u32) {
 #[tokio::test]
 async fn four_gigabytes_are_not_to_be_had() {
     let folder = Folder::new();
-    assert_eq!(tried(&folder, "allocate", false).await, "error 12");
+    assert_eq!(try_action(&folder, "allocate", false).await, "error 12");
 }
 
 #[tokio::test]
@@ -131,10 +135,12 @@ async fn a_plugin_that_wants_the_network_is_refused_without_leave() {
 async fn ten_children_are_gone_with_their_host() {
     let folder = Folder::new();
     let (host, _events) = start_well(&folder.misbehaving("fork-bomb")).await;
-    let (mark, pid) = (mark_of(&host), host.pid());
+    let (marker, pid) = (marker_of(&host), host.pid());
     host.open("123456789012").await.unwrap();
-    eventually("ten children and their host", || runaways(&mark) == 11);
+    eventually("ten children and their host", || {
+        marked_processes(&marker) == 11
+    });
     host.shutdown().await;
     assert_gone(pid);
-    eventually("all children are gone", || runaways(&mark) == 0);
+    eventually("all children are gone", || marked_processes(&marker) == 0);
 }

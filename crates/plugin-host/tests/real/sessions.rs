@@ -1,9 +1,11 @@
-//! Plugins that do what they should: two in Rust by the SDK, one in plain C.
+//! Whole sessions with well-behaved plugins: two in Rust by the SDK, one in plain C.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use etatuki_plugin_host::{HostError, HostEvent, LogLevel, PluginHost, PluginSpec, ProbeReport};
+use etatuki_plugin_host::{
+    HostError, HostEvent, LogLevel, Permissions, PluginHost, PluginSpec, ProbeReport,
+};
 use serde_json::json;
 
 use crate::support::*;
@@ -18,17 +20,17 @@ async fn whole_session(spec: PluginSpec) {
         host.open(code).await.unwrap();
         let (found, failure) = wait_for(&mut events, "waiting").await;
         assert_eq!((found.as_deref(), failure), (Some(code), None));
-        host.permissions(true, false).await.unwrap();
+        host.permissions(Permissions::VIEW).await.unwrap();
         for _ in 0..2 {
-            let stream = greeted(&host).await;
+            let stream = attach_and_greet(&host).await;
             wait_for(&mut events, "attached").await;
             drop(stream);
             wait_for(&mut events, "waiting").await;
         }
-        let mut stream = greeted(&host).await;
+        let mut stream = attach_and_greet(&host).await;
         host.close().await.unwrap();
         wait_for(&mut events, "closed").await;
-        // Close ends the stream, whatever is still in it.
+        // Close ends the stream, also with unread bytes in it.
         stream.read_to_end(&mut Vec::new()).unwrap();
     }
     host.shutdown().await;
@@ -41,12 +43,13 @@ async fn whole_session(spec: PluginSpec) {
     );
 }
 
-/// Attaches a socket and hears the RFB version, which one of them says and the other sends back. The far end is non-blocking, as a session's would be.
-async fn greeted(host: &PluginHost) -> UnixStream {
+/// Attaches a socket and receives the RFB version, which the server sends and the echo plugin sends
+/// back. The plugin's end is non-blocking, as a session's would be.
+async fn attach_and_greet(host: &PluginHost) -> UnixStream {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     host.attach(theirs).await.unwrap();
-    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    ours.set_read_timeout(Some(TIMEOUT)).unwrap();
     ours.write_all(b"RFB 003.008\n").unwrap();
     let mut back = [0; 12];
     ours.read_exact(&mut back).unwrap();
@@ -224,7 +227,7 @@ async fn many_calls_at_once_are_all_answered() {
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let host = std::sync::Arc::clone(&host);
-            tokio::spawn(async move { host.permissions(true, true).await })
+            tokio::spawn(async move { host.permissions(Permissions::CONTROL).await })
         })
         .collect();
     for call in calls {

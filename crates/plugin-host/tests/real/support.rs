@@ -1,4 +1,4 @@
-//! Plugins built and put into a folder, hosts started on them, and a look at what processes there are.
+//! Test support: builds plugins into a folder, starts hosts on them, and examines processes.
 
 #![allow(dead_code, clippy::unwrap_used)] // each test binary uses its part
 
@@ -11,8 +11,8 @@ use etatuki_plugin_host::{HostError, HostEvent, HostEvents, Origin, PluginHost, 
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// Longer than anything takes that works.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Time-out of everything that works.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The child's executable.
 pub(crate) fn exe() -> &'static Path {
@@ -26,7 +26,7 @@ fn repository() -> PathBuf {
         .unwrap()
 }
 
-/// A plugin folder that is gone with the value.
+/// A temporary plugin folder.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -40,7 +40,7 @@ impl Folder {
         self.0.path().canonicalize().unwrap()
     }
 
-    /// A spec for a library that is (or isn't) in this folder.
+    /// Returns a spec of a library in this folder, which needn't exist.
     pub(crate) fn spec(&self, id: &str, file: &str) -> PluginSpec {
         PluginSpec {
             id: id.to_owned(),
@@ -50,7 +50,7 @@ impl Folder {
             minisign: None,
             folder: self.path(),
             options: Value::Null,
-            own_transport: false,
+            external_transport: false,
             network: false,
             language: "fi".to_owned(),
             origin: Origin::default(),
@@ -80,24 +80,24 @@ impl Folder {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        only_ours(self.spec("testcard", "libtestcard.so"))
+        set_trusted_mode(self.spec("testcard", "libtestcard.so"))
     }
 
-    /// The example in Rust, which cargo built.
+    /// Copies the example in Rust, which cargo built.
     pub(crate) fn testcard_in_rust(&self) -> PluginSpec {
-        only_ours(self.built("testcard"))
+        set_trusted_mode(self.copy_built("testcard"))
     }
 
-    /// A plugin by the SDK that sends back what it gets and does what its options say, which cargo built.
+    /// Copies the SDK plugin that echoes its stream and obeys its options, which cargo built.
     pub(crate) fn echo(&self, options: Value) -> PluginSpec {
-        only_ours(PluginSpec {
+        set_trusted_mode(PluginSpec {
             options,
-            ..self.built("echo")
+            ..self.copy_built("echo")
         })
     }
 
-    /// A copy of an example of this crate.
-    fn built(&self, id: &str) -> PluginSpec {
+    /// Copies an example of this crate.
+    fn copy_built(&self, id: &str) -> PluginSpec {
         let built = exe().with_file_name(format!("examples/lib{id}.so"));
         assert!(
             built.exists(),
@@ -130,18 +130,18 @@ impl Folder {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        only_ours(spec)
+        set_trusted_mode(spec)
     }
 }
 
-/// Whatever the umask says, nobody else may write a plugin that is to be loaded.
-fn only_ours(spec: PluginSpec) -> PluginSpec {
+/// Sets the mode, whatever the umask: nobody else may write a plugin that is to be loaded.
+fn set_trusted_mode(spec: PluginSpec) -> PluginSpec {
     std::fs::set_permissions(&spec.path, std::fs::Permissions::from_mode(0o755)).unwrap();
     spec
 }
 
 pub(crate) async fn start(spec: &PluginSpec) -> Result<(PluginHost, HostEvents), HostError> {
-    timeout(PATIENCE, PluginHost::start(exe(), spec))
+    timeout(TIMEOUT, PluginHost::start(exe(), spec))
         .await
         .expect("a start has a limit")
 }
@@ -152,7 +152,7 @@ pub(crate) async fn start_well(spec: &PluginSpec) -> (PluginHost, HostEvents) {
         .unwrap_or_else(|error| panic!("{}: {error}", spec.id))
 }
 
-/// The first event for which `pick` gives something; others are passed over. None at the end.
+/// Returns the first value that `pick` gives for an event; `None` at the end.
 pub(crate) async fn find<T>(
     events: &mut HostEvents,
     mut pick: impl FnMut(HostEvent) -> Option<T>,
@@ -165,12 +165,12 @@ pub(crate) async fn find<T>(
         }
         None
     };
-    timeout(PATIENCE, search)
+    timeout(TIMEOUT, search)
         .await
         .expect("an event before long")
 }
 
-/// Waits for a state; gives its code and failure.
+/// Waits for a state; returns its code and failure.
 pub(crate) async fn wait_for(
     events: &mut HostEvents,
     wanted: &str,
@@ -191,7 +191,7 @@ pub(crate) async fn wait_for(
         .unwrap_or_else(|| panic!("the events ended before {wanted}"))
 }
 
-/// Waits for the end; gives how the child died, and the log until then.
+/// Waits for the end; returns how the child died, and the log until then.
 pub(crate) async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<String>) {
     let mut log = Vec::new();
     let died = find(events, |event| match event {
@@ -207,19 +207,19 @@ pub(crate) async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<Stri
     (died, log)
 }
 
-/// Living processes of a group.
+/// Returns the living processes of a group.
 pub(crate) fn group_members(group: u32) -> Vec<u32> {
     let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // After the name, which may have anything in it: state, parent, group.
+        // The name, in parentheses, may have anything in it. After it: state, parent, group.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         (fields[0] != "Z" && fields[0] != "X" && fields[2] == group.to_string()).then_some(pid)
     });
     numbers.collect()
 }
 
-/// No process of the group is left, before long.
+/// Waits until no process of the group is left.
 pub(crate) fn assert_gone(group: u32) {
     eventually(&format!("the group {group} is gone"), || {
         group_members(group).is_empty()
@@ -229,24 +229,24 @@ pub(crate) fn assert_gone(group: u32) {
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "not before long: {what}");
+        assert!(start.elapsed() < TIMEOUT, "not before long: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The line in the environment by which everything that a host started is found.
-pub(crate) fn mark_of(host: &PluginHost) -> Vec<u8> {
+/// Returns the marker in the environment of everything that a host started.
+pub(crate) fn marker_of(host: &PluginHost) -> Vec<u8> {
     let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
     let mut lines = environment.split(|byte| *byte == 0);
-    let mark = lines.find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="));
-    mark.unwrap().to_vec()
+    let marker = lines.find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="));
+    marker.unwrap().to_vec()
 }
 
-/// Living processes that carry this mark.
-pub(crate) fn runaways(mark: &[u8]) -> usize {
+/// Returns the number of living processes that carry this marker.
+pub(crate) fn marked_processes(marker: &[u8]) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let environments = entries.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
     environments
-        .filter(|found| found.split(|byte| *byte == 0).any(|line| line == mark))
+        .filter(|found| found.split(|byte| *byte == 0).any(|line| line == marker))
         .count()
 }

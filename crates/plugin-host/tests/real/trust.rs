@@ -1,4 +1,5 @@
-//! What may be loaded, through the whole chain; the rule itself is tested beside it.
+//! Trust in a plugin's file, tested through the whole host; the rule itself is tested beside its
+//! code.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -94,7 +95,7 @@ async fn a_link_out_of_the_folder_is_refused() {
 
 #[tokio::test]
 async fn nothing_is_loaded_before_it_is_judged() {
-    // It would hang if its initialiser ran.
+    // The plugin would hang if its initialiser ran.
     let folder = Folder::new();
     let spec = folder.misbehaving("hang-in-load");
     chmod(&spec.path, 0o666);
@@ -108,7 +109,7 @@ async fn nothing_is_loaded_before_it_is_judged() {
 async fn the_environment_slips_no_library_in() {
     let folder = Folder::new();
     let (host, _events) = start_well(&folder.misbehaving("well-behaved")).await;
-    // Cargo sets LD_LIBRARY_PATH for tests, so there is something to clear.
+    // Cargo sets LD_LIBRARY_PATH for tests, so there is a variable to remove.
     assert!(std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("LD_")));
     let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
     let names: Vec<&[u8]> = environment

@@ -18,7 +18,7 @@ fn config(world: &World, code: Value) -> SessionConfig {
     let plugin = &mut config.backend.plugin;
     plugin.id = "own-tool".into();
     plugin.path = artefacts().join("libetatuki_own_tool.so");
-    plugin.own_transport = true;
+    plugin.external_transport = true;
     plugin.network = true;
     plugin.options = json!({
         "tool": "x11vnc",
@@ -171,11 +171,11 @@ async fn registry_and_plugin_must_agree_on_the_transport() {
     let world = World::new().await;
     let mut own = config(&world, json!({ "from": "window" }));
     own.backend.transport = Transport::Link(etatuki_trust::CodeForm::Remoteus);
-    own.backend.plugin.own_transport = false;
+    own.backend.plugin.external_transport = false;
     own.service = world.service.url.clone();
     let mut ours = world.config("remoteus-2008");
     ours.backend.transport = Transport::External;
-    ours.backend.plugin.own_transport = true;
+    ours.backend.plugin.external_transport = true;
     for config in [own, ours] {
         let customer = Customer::new(config);
         customer.give(Command::Open);

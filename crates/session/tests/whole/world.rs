@@ -114,7 +114,7 @@ impl World {
                 transport: Transport::Link(form),
                 plugin: PluginSpec {
                     id: id.into(),
-                    own_transport: false,
+                    external_transport: false,
                     path: folder.join(library),
                     version: "*".parse().expect("any version"),
                     sha256: None,

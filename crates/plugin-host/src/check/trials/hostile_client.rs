@@ -1,5 +1,5 @@
-//! Trials with a hostile client. It presses no key and no button, and leaves the clipboard alone: the
-//! screen may be a real one.
+//! Trials with a hostile client. It presses no key and no button, and leaves the clipboard alone:
+//! the screen may be a real one.
 
 use etatuki_backend_api::raw;
 
@@ -52,8 +52,8 @@ fn rubbish_after_handshake() -> Vec<Vec<u8>> {
     all
 }
 
-/// Returns pseudo-random bytes by a linear congruential generator: equal for equal seeds, and none that
-/// begins a key, pointer, clipboard or QEMU message.
+/// Returns pseudo-random bytes by a linear congruential generator: equal for equal seeds, and none
+/// that begins a key, pointer, clipboard or QEMU message.
 fn noise(seed: u32) -> Vec<u8> {
     let mut state = seed;
     let mut byte = || {
@@ -77,8 +77,12 @@ pub(super) fn rfb_rubbish(library: &Library) -> Outcome {
     let (harness, instance) = attachable(library)?;
     // Alternately, for there may be no time for all.
     let with = |phase| move |bytes| (phase, bytes);
-    let mut before = rubbish_for_handshake().into_iter().map(with(Phase::Handshake));
-    let mut after = rubbish_after_handshake().into_iter().map(with(Phase::Messages));
+    let mut before = rubbish_for_handshake()
+        .into_iter()
+        .map(with(Phase::Handshake));
+    let mut after = rubbish_after_handshake()
+        .into_iter()
+        .map(with(Phase::Messages));
     let mut all = Vec::new();
     while before.len() + after.len() > 0 {
         all.extend(after.next());
@@ -116,8 +120,8 @@ fn preview(bytes: &[u8]) -> String {
     format!("{} bytes: {}", bytes.len(), first.join(" "))
 }
 
-/// Sends the bytes, and closes the stream. If they killed a tool, the session may have failed with it, and
-/// must say so.
+/// Sends the bytes, and closes the stream. If they killed a tool, the session may have failed with
+/// it, and must say so.
 fn send_rubbish(instance: &Instance, phase: Phase, bytes: &[u8]) -> Outcome<()> {
     let stream = match phase {
         Phase::Handshake => AttachedStream::attach(instance)?,
@@ -152,7 +156,7 @@ pub(super) fn never_reads(library: &Library) -> Outcome {
         CALL_LIMIT,
         "a client that doesn't read mustn't hold it up",
         move |timer| {
-            let (_bench, instance) = attachable(&library)?;
+            let (_harness, instance) = attachable(&library)?;
             let client = RfbClient::attach(&instance)?;
             client.flood_requests()?;
             let view = raw::PERMISSION_VIEW;

@@ -90,7 +90,7 @@ pub(super) fn hundred_opens(library: &Library) -> Outcome {
 }
 
 pub(super) fn hundred_attaches(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let once = || {
         drop(RfbClient::attach(&instance)?);
         instance.wait_for(raw::STATE_WAITING, "after the stream's end")

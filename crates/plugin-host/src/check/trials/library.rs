@@ -30,9 +30,9 @@ pub(super) fn quiet_load(library: &Library) -> Outcome {
 pub(super) fn load_time(library: &Library) -> Outcome {
     let library = library.clone();
     with_own_time_limit(PROMPT_LIMIT, "do what takes long in open()", move |timer| {
-        let (loaded, took) = timer.run("loading", || library.load().map(|_| ()));
+        let (loaded, elapsed) = timer.run("loading", || library.load().map(|_| ()));
         loaded?;
-        Ok(format!("{} ms", took.as_millis()))
+        Ok(format!("{} ms", elapsed.as_millis()))
     })
 }
 
@@ -58,7 +58,9 @@ pub(super) fn descriptor(library: &Library) -> Outcome {
 
 pub(super) fn capabilities(library: &Library) -> Outcome {
     let harness = library.described()?;
-    let defined = CAPABILITIES.iter().fold(0, |defined, (bit, _)| defined | bit);
+    let defined = CAPABILITIES
+        .iter()
+        .fold(0, |defined, (bit, _)| defined | bit);
     let bits = harness.about.capabilities;
     ensure(bits & !defined == 0, || {
         format!("the bits {:#x} aren't defined", bits & !defined)

@@ -1,5 +1,5 @@
-//! The trials, one for each rule of the contract, in the header's order. A trial runs in a process of its
-//! own, and needn't clean up.
+//! The trials, one for each rule of the contract, in the header's order. A trial runs in a process
+//! of its own, and needn't clean up.
 
 mod hostile_client;
 mod leaks;
@@ -91,14 +91,15 @@ trials! {
     leaks::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
 }
 
-/// Longest own time of a call that returns at once. Any call has two seconds ([call] in the header).
+/// Longest own time of a call that returns at once. Any call has two seconds ([call] in the
+/// header).
 const PROMPT_LIMIT: Duration = Duration::from_millis(500);
 
 /// Time after which a repeated trial stops, once it has done its least number of rounds.
 const ROUNDS_TIME: Duration = Duration::from_secs(2);
 
-/// Returns up to `most` rounds, but only `least` when they take long, since a tool may be started in each.
-/// The verdict doesn't depend on their number.
+/// Returns up to `most` rounds, but only `least` when they take long, since a tool may be started
+/// in each. The verdict doesn't depend on their number.
 fn rounds(least: usize, most: usize) -> impl Iterator<Item = usize> {
     let started = Instant::now();
     (0..most).take_while(move |round| *round < least || started.elapsed() < ROUNDS_TIME)

@@ -1,5 +1,5 @@
-//! Trials of notification: a state change that the plugin makes by itself must be followed by `changed()`.
-//! The order of events decides, not time.
+//! Trials of notification: a state change that the plugin makes by itself must be followed by
+//! `changed()`. The order of events decides, not time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,8 @@ use crate::check::harness::{Harness, Library};
 use crate::check::instance::{Instance, state_name};
 use crate::check::outcome::{Outcome, ensure};
 
-/// Longest time of the [any] functions while the plugin is in changed(). They may hold a lock for a moment.
+/// Longest time of the [any] functions while the plugin is in changed(). They may hold a lock for a
+/// moment.
 const ANY_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A sampled state, with the number of calls of changed() before it.
@@ -77,11 +78,12 @@ fn two_streams(harness: &Harness, instance: &Instance) -> Outcome<AttachedStream
     let sample = StateSample::now(harness, instance);
     drop(stream);
     instance.wait_for(raw::STATE_WAITING, "after the stream's end")?;
-    seen.told(harness, raw::STATE_WAITING)?;
+    sample.check_notified(harness, raw::STATE_WAITING)?;
     AttachedStream::attach(instance)
 }
 
-/// Calls the [any] functions on another thread within changed(), as a host might, and waits for it there.
+/// Calls the [any] functions on another thread within changed(), as a host might, and waits for it
+/// there.
 pub(super) fn changed_unlocked(library: &Library) -> Outcome {
     let harness = library.harness()?;
     let instance = harness.usable()?;

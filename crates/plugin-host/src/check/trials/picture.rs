@@ -11,7 +11,8 @@ use crate::check::instance::{Instance, STATE_TIMEOUT};
 use crate::check::outcome::{Outcome, context, ensure, failed};
 use crate::check::rfb_client::RfbClient;
 
-/// Largest columns and rows of the area in which formats are compared, since a large screen takes long.
+/// Largest columns and rows of the area in which formats are compared, since a large screen takes
+/// long.
 const MAX_COMPARED_SIDE: u16 = 512;
 /// Silence after which the whole picture is requested, to see whether it has changed.
 const FIRST_SILENCE: Duration = Duration::from_secs(1);
@@ -19,7 +20,7 @@ const FIRST_SILENCE: Duration = Duration::from_secs(1);
 const SHIFT_KEYSYM: u32 = 0xffe1;
 
 pub(super) fn rfb(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let init = RfbClient::attach(&instance)?.init;
     Ok(format!(
         "a screen of {}x{}, {} bits a pixel, by the name {:?}",
@@ -28,7 +29,7 @@ pub(super) fn rfb(library: &Library) -> Outcome {
 }
 
 pub(super) fn rfb_picture(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let mut client = RfbClient::attach(&instance)?;
     client.set_format(PixelFormat::BGRX)?;
     let all = client.screen_rect();
@@ -48,7 +49,8 @@ pub(super) fn rfb_picture(library: &Library) -> Outcome {
     ] {
         context(&format!("a request {what}"), client.request_full(area))?;
     }
-    // A request wholly outside the screen asks for nothing. Whether it is answered or not, the next one is.
+    // A request wholly outside the screen asks for nothing. Whether it is answered or not, the next
+    // one is.
     let outside = ClientMessage::UpdateRequest {
         incremental: false,
         rect: Rect::new(all.w, all.h, 10, 10),
@@ -105,7 +107,7 @@ fn formats() -> [(&'static str, PixelFormat); 6] {
 }
 
 pub(super) fn rfb_formats(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let mut client = RfbClient::attach(&instance)?;
     let (w, h) = (client.init.width, client.init.height);
     let area = Rect::new(
@@ -127,9 +129,7 @@ pub(super) fn rfb_formats(library: &Library) -> Outcome {
                 different: other,
                 coloured: colours,
             } = compared;
-            format!(
-                "{what}: {other} of {colours} pixels in colour are another colour than {plain}"
-            )
+            format!("{what}: {other} of {colours} pixels in colour are another colour than {plain}")
         })?;
         coloured.push(compared.coloured);
     }
@@ -147,13 +147,15 @@ fn receive_in(client: &mut RfbClient, format: PixelFormat, area: Rect) -> Outcom
 
 /// Comparison of one picture in two pixel formats.
 struct Comparison {
-    /// Pixels that didn't change meanwhile, without black and white, which are equal in many formats.
+    /// Pixels that didn't change meanwhile, without black and white, which are equal in many
+    /// formats.
     coloured: usize,
     /// Coloured pixels that differ in the other format, by more than rounding.
     different: usize,
 }
 
-/// Compares a picture with those before and after it in the launcher's format, since real screens change.
+/// Compares a picture with those before and after it in the launcher's format, since real screens
+/// change.
 fn compare([before, after]: [&[u8]; 2], pixels: &[u8], format: &PixelFormat) -> Comparison {
     let mut compared = Comparison {
         coloured: 0,
@@ -197,7 +199,7 @@ fn pixel_value(pixel: &[u8], big_endian: bool) -> u32 {
 }
 
 pub(super) fn rfb_skips(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let mut client = RfbClient::attach(&instance)?;
     client.set_format(PixelFormat::BGRX)?;
     let pixel = Rect::new(0, 0, 1, 1);
@@ -215,13 +217,21 @@ pub(super) fn rfb_skips(library: &Library) -> Outcome {
         ("a cut text of 100,000 bytes", text(100_000)),
     ] {
         client.send(&message)?;
-        context(&format!("a request after {what}"), client.request_full(pixel))?;
+        context(
+            &format!("a request after {what}"),
+            client.request_full(pixel),
+        )?;
     }
     Ok("SetEncodings with 0, 1 and 300 encodings, cut text of up to 100,000 bytes".into())
 }
 
 /// Sends harmless input that may change the picture.
-fn send_input(harness: &Harness, instance: &Instance, client: &RfbClient, times: u16) -> Outcome<()> {
+fn send_input(
+    harness: &Harness,
+    instance: &Instance,
+    client: &RfbClient,
+    times: u16,
+) -> Outcome<()> {
     if !harness.has(raw::CAP_INPUT) {
         return Ok(());
     }
@@ -239,8 +249,8 @@ fn send_input(harness: &Harness, instance: &Instance, client: &RfbClient, times:
     })
 }
 
-/// Silence is right while nothing changes. The fault is silence although a full request brings another
-/// picture; it is tried twice, since a real screen may change at the last moment.
+/// Silence is right while nothing changes. The fault is silence although a full request brings
+/// another picture; it is tried twice, since a real screen may change at the last moment.
 pub(super) fn rfb_incremental(library: &Library) -> Outcome {
     let (harness, instance) = attachable(library)?;
     let mut client = RfbClient::attach(&instance)?;
@@ -258,15 +268,17 @@ pub(super) fn rfb_incremental(library: &Library) -> Outcome {
                 false => "one was answered, though nothing had changed".into(),
             });
         }
-        let now = context("a full request after an incremental one", client.request_full(all))?.pixels;
+        let now = context(
+            "a full request after an incremental one",
+            client.request_full(all),
+        )?
+        .pixels;
         if now == before {
             return Ok("nothing has changed, and nothing came".into());
         }
         before = now;
     }
-    failed(
-        "the picture changed, and an incremental request that waited for that got no answer",
-    )
+    failed("the picture changed, and an incremental request that waited for that got no answer")
 }
 
 pub(super) fn fresh_stream(library: &Library) -> Outcome {
@@ -303,8 +315,8 @@ pub(super) fn fresh_stream(library: &Library) -> Outcome {
 mod tests {
     use super::*;
 
-    /// Checks the comparison (coloured, different) of a screen of these pixels (blue, green, red) that comes in
-    /// the format `sent` and is read in the format `asked`.
+    /// Checks the comparison (coloured, different) of a screen of these pixels (blue, green, red)
+    /// that comes in the format `sent` and is read in the format `asked`.
     fn check(
         screen: &[[u8; 3]],
         sent: &PixelFormat,

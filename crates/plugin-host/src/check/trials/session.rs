@@ -101,22 +101,22 @@ pub(super) fn exact_buffers(library: &Library) -> Outcome {
     ensure(small.first().is_none_or(|first| *first == 0), || {
         "data[0] isn't 0 then: a part of the text was written".into()
     })?;
-    let mut asks = null_text();
+    let mut length_query = null_text();
     expect_status(
         "session_code() with data NULL and capacity 0",
-        instance.session_code(&raw mut asks),
+        instance.session_code(&raw mut length_query),
         raw::OK,
     )?;
-    ensure(asks.length == needed, || {
-        format!("length is {}, not {needed}", asks.length)
+    ensure(length_query.length == needed, || {
+        format!("length is {}, not {needed}", length_query.length)
     })?;
-    let mut lies = raw::Text {
+    let mut null_data = raw::Text {
         capacity: 10,
-        ..empty()
+        ..null_text()
     };
     expect_status(
         "session_code() with data NULL and capacity 10",
-        instance.session_code(&raw mut lies),
+        instance.session_code(&raw mut null_data),
         raw::E_NULL,
     )?;
     Ok(format!("{} bytes, one fewer, none, and null", needed + 1))
@@ -130,10 +130,10 @@ pub(super) fn open(library: &Library) -> Outcome {
     // A state that open() itself returns with needs no notification.
     let sample = StateSample::now(&harness, &instance);
     instance.wait_for(raw::STATE_WAITING, "after open()")?;
-    let took = started.elapsed();
+    let elapsed = started.elapsed();
     instance.code()?;
     sample.check_notified(&harness, raw::STATE_WAITING)?;
-    Ok(format!("WAITING after {} ms", took.as_millis()))
+    Ok(format!("WAITING after {} ms", elapsed.as_millis()))
 }
 
 pub(super) fn open_returns(library: &Library) -> Outcome {
@@ -142,8 +142,8 @@ pub(super) fn open_returns(library: &Library) -> Outcome {
     with_own_time_limit(PROMPT_LIMIT, advice, move |timer| {
         let harness = library.harness()?;
         let instance = harness.usable()?;
-        let (_, took) = timer.run("open()", || instance.open(harness.code().as_ptr()));
-        Ok(format!("{} ms", took.as_millis()))
+        let (_, elapsed) = timer.run("open()", || instance.open(harness.code().as_ptr()));
+        Ok(format!("{} ms", elapsed.as_millis()))
     })
 }
 

@@ -8,9 +8,7 @@ use std::time::Duration;
 use etatuki_backend_api::raw;
 
 use super::{PROMPT_LIMIT, null_text};
-use crate::check::attached_stream::{
-    AttachedStream, CLOSED_REFUSED, handle_target, socket_pair,
-};
+use crate::check::attached_stream::{AttachedStream, CLOSED_REFUSED, handle_target, socket_pair};
 use crate::check::clock::{CallTimer, with_own_time_limit};
 use crate::check::harness::{Harness, Library};
 use crate::check::instance::{Instance, state_exists};
@@ -36,7 +34,7 @@ fn ensure_attachable(harness: &Harness) -> Outcome<()> {
 }
 
 pub(super) fn attach(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let stream = AttachedStream::attach(&instance)?;
     instance.expect_state(raw::STATE_ATTACHED)?;
     drop(stream);
@@ -45,7 +43,7 @@ pub(super) fn attach(library: &Library) -> Outcome {
 }
 
 pub(super) fn attach_again(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     for _ in 0..2 {
         drop(AttachedStream::attach(&instance)?);
         instance.wait_for(raw::STATE_WAITING, "after the stream's end")?;
@@ -61,7 +59,7 @@ pub(super) fn attach_early(library: &Library) -> Outcome {
 }
 
 pub(super) fn attach_twice(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let _first = AttachedStream::attach(&instance)?;
     expect_refused(&instance, "attach() while ATTACHED")?;
     instance.expect_state(raw::STATE_ATTACHED)?;
@@ -86,7 +84,7 @@ fn expect_refused(instance: &Instance, call: &str) -> Outcome<()> {
 }
 
 pub(super) fn attach_rubbish(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let (_ours, theirs) = socket_pair()?;
     // A bare number, since a plugin may close the handle.
     let theirs = theirs.into_raw_fd();
@@ -112,12 +110,11 @@ pub(super) fn attach_rubbish(library: &Library) -> Outcome {
     Ok(statuses.join(", "))
 }
 
-/// A plugin may refuse handles that aren't sockets. One that accepts them owns them, and may do anything
-/// with them: no real host hands over such a handle.
+/// A plugin may refuse handles that aren't sockets. One that accepts them owns them, and may do
+/// anything with them: no real host hands over such a handle.
 pub(super) fn refused_handle(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
-    let skip =
-        |error: std::io::Error| Stop::Skipped(format!("there is no handle to try: {error}"));
+    let (_harness, instance) = attachable(library)?;
+    let skip = |error: std::io::Error| Stop::Skipped(format!("there is no handle to try: {error}"));
     let device = std::fs::File::open("/dev/null").map_err(skip)?;
     let (pipe, _) = std::io::pipe().map_err(skip)?;
     let mut texts = Vec::new();
@@ -157,7 +154,7 @@ pub(super) fn reopen_after_stream(library: &Library) -> Outcome {
 }
 
 pub(super) fn close_attached(library: &Library) -> Outcome {
-    let (_bench, instance) = attachable(library)?;
+    let (_harness, instance) = attachable(library)?;
     let stream = AttachedStream::attach(&instance)?;
     instance.close_to_closed()?;
     ensure(stream.ends(), || {
@@ -170,7 +167,7 @@ pub(super) fn any_while_attached(library: &Library) -> Outcome {
     let library = library.clone();
     let advice = "it may take a lock for a moment, and wait for nothing else";
     with_own_time_limit(PROMPT_LIMIT, advice, move |timer| {
-        let (_bench, instance) = attachable(&library)?;
+        let (_harness, instance) = attachable(&library)?;
         let client = RfbClient::attach(&instance)?;
         time_any_functions(&instance, timer);
         client.flood_requests()?;
