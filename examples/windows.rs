@@ -144,8 +144,8 @@ fn empty(state: State) -> View {
 
 fn waiting(form: CodeForm, notices: Vec<Notice>) -> View {
     let digits = match form {
-        CodeForm::Remoteus => "482915",
-        CodeForm::Ecom => "48291573",
+        CodeForm::SingleCode => "482915",
+        CodeForm::IdAndPassword => "48291573",
     };
     let nameplate = Nameplate::new(form, digits).expect("these digits are a nameplate");
     View {
@@ -195,11 +195,14 @@ fn view(name: &str) -> Option<View> {
     Some(match name {
         "opening" => empty(State::Opening),
         "closing" => empty(State::Closing),
-        "code-ecom" => waiting(CodeForm::Ecom, vec![]),
-        "code-remoteus" => waiting(CodeForm::Remoteus, vec![]),
-        "code-renewed" => waiting(CodeForm::Remoteus, vec![Notice::CodeRenewed]),
-        "code-wrong" => waiting(CodeForm::Ecom, vec![wrong]),
-        "code-stranger" => waiting(CodeForm::Ecom, vec![wrong, Notice::UnauthorizedAttempt]),
+        "code-ecom" => waiting(CodeForm::IdAndPassword, vec![]),
+        "code-remoteus" => waiting(CodeForm::SingleCode, vec![]),
+        "code-renewed" => waiting(CodeForm::SingleCode, vec![Notice::CodeRenewed]),
+        "code-wrong" => waiting(CodeForm::IdAndPassword, vec![wrong]),
+        "code-stranger" => waiting(
+            CodeForm::IdAndPassword,
+            vec![wrong, Notice::UnauthorizedAttempt],
+        ),
         "view-early" => asking(Ask::View, false),
         "view-program" => View {
             app_sharing: Some(AppSharing {

@@ -1,12 +1,12 @@
 //! What a stranger may type, or send before he is known: codes, cards, revocation lists.
 
-use etatuki_trust::{AgentCard, SignedRevocations, parse_password, parse_typed};
+use etatuki_trust::{AgentCard, SignedRevocations, parse_password, parse_typed_code};
 
 pub(crate) fn link_code(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    let _ = parse_typed(text);
+    let _ = parse_typed_code(text);
     if let Ok(secret) = parse_password(text) {
         assert!(secret.expose().bytes().all(|byte| byte.is_ascii_digit()));
     }

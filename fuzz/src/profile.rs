@@ -23,14 +23,23 @@ pub(crate) fn profile(input: &[u8]) {
 
 fn watch(profile: &Profile, output: &str) {
     assert!(!profile.tool.contains('/') && profile.paths.iter().all(|path| path.is_absolute()));
-    let known = |line: &str| profile.failure_in(line).is_none_or(|name| name.contains('-'));
+    let known = |line: &str| {
+        profile
+            .failure_in(line)
+            .is_none_or(|name| name.contains('-'))
+    };
     assert!(output.lines().all(known));
     if let ToolKind::External(tool) = &profile.kind {
         let in_code = match &tool.code {
             CodeSource::Output(pattern) | CodeSource::File(_, pattern) => Some(pattern),
             CodeSource::Launcher(_) | CodeSource::Window => None,
         };
-        let patterns = [in_code, tool.ready.as_ref(), tool.connected.as_ref(), tool.disconnected.as_ref()];
+        let patterns = [
+            in_code,
+            tool.ready.as_ref(),
+            tool.connected.as_ref(),
+            tool.disconnected.as_ref(),
+        ];
         for pattern in patterns.into_iter().flatten() {
             output.lines().for_each(|line| check(pattern, line));
         }

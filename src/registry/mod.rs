@@ -213,19 +213,21 @@ struct RawBackend {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
 enum Form {
-    Remoteus,
-    Ecom,
-    Own,
+    #[serde(rename = "remoteus")]
+    SingleCode,
+    #[serde(rename = "ecom")]
+    IdAndPassword,
+    #[serde(rename = "own")]
+    External,
 }
 
 impl Form {
     fn ours(self) -> Option<CodeForm> {
         match self {
-            Form::Remoteus => Some(CodeForm::Remoteus),
-            Form::Ecom => Some(CodeForm::Ecom),
-            Form::Own => None,
+            Form::SingleCode => Some(CodeForm::SingleCode),
+            Form::IdAndPassword => Some(CodeForm::IdAndPassword),
+            Form::External => None,
         }
     }
 }

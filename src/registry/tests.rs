@@ -66,7 +66,7 @@ fn everything_is_read() {
     let two = registry.backend("two").unwrap();
     assert_eq!(two.label.in_language(Language::Sv), "Två");
     assert_eq!(two.sha256, Some([0x0f; 32]));
-    assert_eq!(two.form, Some(CodeForm::Remoteus));
+    assert_eq!(two.form, Some(CodeForm::SingleCode));
     assert_eq!(two.plugin_id, "two");
     assert_eq!(two.connect, Connect::OnClick);
     assert_eq!(registry.backend("one").unwrap().connect, Connect::AtOnce);

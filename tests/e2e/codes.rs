@@ -42,7 +42,7 @@ fn an_id_that_nobody_has() {
     let world = World::new();
     let password = "111 111".to_owned();
     // The check digit that fits, whichever it is: the other nine are refused before anything is sent.
-    let fits = |digit: &u8| etatuki_trust::parse_typed(&format!("12345678{digit}")).is_ok();
+    let fits = |digit: &u8| etatuki_trust::parse_typed_code(&format!("12345678{digit}")).is_ok();
     let digit = (0..10u8).find(fits).unwrap();
     let known = [format!("123 456 78{digit}"), password];
     agent_fails(Agent::join(&world, &known, &[]), "unknown-nameplate", 4);
@@ -145,7 +145,7 @@ const SOME_CODE: &str = "123456";
 fn some_code() -> String {
     (0..10u8)
         .map(|digit| format!("{SOME_CODE}11111{digit}"))
-        .find(|code| etatuki_trust::parse_typed(code).is_ok())
+        .find(|code| etatuki_trust::parse_typed_code(code).is_ok())
         .unwrap()
 }
 

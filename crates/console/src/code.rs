@@ -1,7 +1,8 @@
 //! A code as an agent gives it: one text, or an ID and its password.
 
 use etatuki_trust::{
-    CodeError, CodeForm, Nameplate, Secret, SessionCode, Typed, parse_password, parse_typed,
+    CodeError, CodeForm, Nameplate, Secret, SessionCode, TypedCode, parse_password,
+    parse_typed_code,
 };
 use zeroize::Zeroizing;
 
@@ -33,11 +34,11 @@ impl Code {
     /// # Errors
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<ParsedCode, CodeError> {
-        match parse_typed(text) {
-            Ok(Typed::Remoteus { nameplate, secret }) => {
+        match parse_typed_code(text) {
+            Ok(TypedCode::SingleCode { nameplate, secret }) => {
                 Ok(ParsedCode::Complete(Self { nameplate, secret }))
             }
-            Ok(Typed::EcomId { nameplate }) => Ok(ParsedCode::NeedsPassword(nameplate)),
+            Ok(TypedCode::Id { nameplate }) => Ok(ParsedCode::NeedsPassword(nameplate)),
             Err(CodeError::Length {
                 digits: TOGETHER_DIGITS,
             }) => {
@@ -53,12 +54,12 @@ impl Code {
     /// # Errors
     /// What is wrong with either.
     pub fn with_password(id: &str, password: &str) -> Result<Self, CodeError> {
-        match parse_typed(id)? {
-            Typed::EcomId { nameplate } => Ok(Self {
+        match parse_typed_code(id)? {
+            TypedCode::Id { nameplate } => Ok(Self {
                 nameplate,
                 secret: parse_password(password)?,
             }),
-            Typed::Remoteus { .. } => Err(CodeError::Length { digits: 12 + 6 }),
+            TypedCode::SingleCode { .. } => Err(CodeError::Length { digits: 12 + 6 }),
         }
     }
 
@@ -77,8 +78,8 @@ impl Code {
             .first()
             .map_or("", |field| field.digits.as_str());
         match self.nameplate.form() {
-            CodeForm::Ecom => first.to_owned(),
-            CodeForm::Remoteus => format!("{} …", first.get(..7).unwrap_or_default()),
+            CodeForm::IdAndPassword => first.to_owned(),
+            CodeForm::SingleCode => format!("{} …", first.get(..7).unwrap_or_default()),
         }
     }
 }
@@ -101,13 +102,13 @@ fn split(text: &str) -> (Zeroizing<String>, Zeroizing<String>) {
 mod tests {
     use super::*;
 
-    fn ecom() -> SessionCode {
+    fn id_and_password() -> SessionCode {
         SessionCode::mint("12345678".parse().unwrap(), 42u64.to_le_bytes())
     }
 
     #[test]
     fn an_id_and_its_password_in_one_go() {
-        let shown = ecom().shown();
+        let shown = id_and_password().shown();
         let (id, password) = (&shown.fields[0].digits, &shown.fields[1].digits);
         for text in [
             format!("{id} {password}"),
@@ -119,12 +120,12 @@ mod tests {
             };
             assert_eq!(
                 (code.nameplate, &code.secret),
-                (ecom().nameplate, &ecom().secret)
+                (id_and_password().nameplate, &id_and_password().secret)
             );
             assert_eq!(code.caption(), *id);
         }
         assert!(
-            matches!(Code::read(id), Ok(ParsedCode::NeedsPassword(plate)) if plate == ecom().nameplate)
+            matches!(Code::read(id), Ok(ParsedCode::NeedsPassword(plate)) if plate == id_and_password().nameplate)
         );
     }
 

@@ -202,7 +202,7 @@ async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_from_the_code_to_the_end() {
-    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::Ecom).await;
+    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     // Before control, a key goes nowhere; the one after it is the first that arrives.
     viewer.input(key(true)).await.unwrap();
     viewer.input(key(false)).await.unwrap();
@@ -247,7 +247,7 @@ async fn a_session_from_the_code_to_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_customer_ends_it() {
-    let (_world, mut join, mut customer, _viewer) = viewing(CodeForm::Remoteus).await;
+    let (_world, mut join, mut customer, _viewer) = viewing(CodeForm::SingleCode).await;
     customer
         .tell(ToAgent::Ended {
             reason: "customer-closed".into(),
@@ -259,7 +259,7 @@ async fn the_customer_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_viewer_goes_and_the_session_with_it() {
-    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::Ecom).await;
+    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     viewer.close().await.unwrap();
     drop(viewer);
     assert_eq!(
@@ -273,7 +273,7 @@ async fn the_viewer_goes_and_the_session_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_at_the_customers_is_named() {
-    let (_world, join, mut customer, _viewer) = viewing(CodeForm::Ecom).await;
+    let (_world, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
     customer
         .tell(ToAgent::Ended {
             reason: "tool-died".into(),
@@ -284,7 +284,7 @@ async fn a_failure_at_the_customers_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_sends_rubbish_ends_the_session() {
-    let (_world, join, mut customer, _viewer) = viewing(CodeForm::Ecom).await;
+    let (_world, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
     customer.streams.picture_out.send(&[99; 100]).await.unwrap();
     assert_eq!(join.failure().await, ("customer-misbehaved".into(), 6));
     customer.streams.connection.closed().await;
@@ -293,7 +293,7 @@ async fn a_customer_who_sends_rubbish_ends_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_first_connection_and_only_with_the_password() {
     let world = World::new().await;
-    let waiting = world.customer(CodeForm::Ecom).await;
+    let waiting = world.customer(CodeForm::IdAndPassword).await;
     let mut join = Join::start(&world);
     join.say(&waiting.lines()).await;
     let _customer = waiting.connected().await;
@@ -316,7 +316,7 @@ async fn only_the_first_connection_and_only_with_the_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_told_at_both_ends() {
     let world = World::new().await;
-    let waiting = world.customer(CodeForm::Ecom).await;
+    let waiting = world.customer(CodeForm::IdAndPassword).await;
     let fields = waiting.fields();
     let wrong = if fields[1].starts_with('1') {
         "211 111"
@@ -455,7 +455,7 @@ async fn wrong_use_ends_with_two() {
 async fn the_links_bytes_are_written() {
     let world = World::new().await;
     let file = world.folder.path().join("stats.json");
-    let waiting = world.customer(CodeForm::Remoteus).await;
+    let waiting = world.customer(CodeForm::SingleCode).await;
     let more = [std::ffi::OsStr::new("--stats"), file.as_os_str()];
     let mut join = Join::start_with(&world.agent_file(), &world.service.url, &more);
     join.say(&waiting.lines()).await;

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn parties() -> Parties {
-        let nameplate = Nameplate::new(CodeForm::Ecom, "12345678").unwrap();
+        let nameplate = Nameplate::new(CodeForm::IdAndPassword, "12345678").unwrap();
         Parties {
             agent: [1; 32],
             customer: [2; 32],

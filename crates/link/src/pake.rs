@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn parties() -> Parties {
-        let nameplate = Nameplate::new(CodeForm::Remoteus, "123456").unwrap();
+        let nameplate = Nameplate::new(CodeForm::SingleCode, "123456").unwrap();
         Parties {
             agent: [1; 32],
             customer: [2; 32],
@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn secret(number: u8) -> Secret {
-        Secret::from_random(CodeForm::Remoteus, [number, 0, 0, 0, 0, 0, 0, 0])
+        Secret::from_random(CodeForm::SingleCode, [number, 0, 0, 0, 0, 0, 0, 0])
     }
 
     /// Whether the two ends get the same key.
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_party_is_in_the_key() {
-        let other_nameplate = Nameplate::new(CodeForm::Remoteus, "123457").unwrap();
+        let other_nameplate = Nameplate::new(CodeForm::SingleCode, "123457").unwrap();
         for other in [
             Parties {
                 agent: [3; 32],

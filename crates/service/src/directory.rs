@@ -75,8 +75,8 @@ pub(crate) struct Directory {
     expiring: VecDeque<(Duration, Nameplate)>,
     /// End of each nameplate's quarantine, oldest first.
     quarantined: VecDeque<(Duration, Nameplate)>,
-    remoteus: SlotCount,
-    ecom: SlotCount,
+    single_code: SlotCount,
+    id_and_password: SlotCount,
     max_sessions: usize,
     quotas: SessionQuotas,
 }
@@ -112,8 +112,8 @@ impl Directory {
             slots: HashMap::new(),
             expiring: VecDeque::new(),
             quarantined: VecDeque::new(),
-            remoteus: SlotCount::default(),
-            ecom: SlotCount::default(),
+            single_code: SlotCount::default(),
+            id_and_password: SlotCount::default(),
             max_sessions,
             quotas,
         }
@@ -129,8 +129,8 @@ impl Directory {
     ) -> Result<Nameplate, NoNameplate> {
         self.expire(now);
         let count = self.count(form);
-        if count.live >= form.nameplates() / NAMEPLATES_PER_LIVE
-            || count.quarantined >= form.nameplates() / NAMEPLATES_PER_QUARANTINED
+        if count.live >= form.nameplate_count() / NAMEPLATES_PER_LIVE
+            || count.quarantined >= form.nameplate_count() / NAMEPLATES_PER_QUARANTINED
             || self.len() >= self.max_sessions
         {
             return Err(NoNameplate);
@@ -209,7 +209,7 @@ impl Directory {
 
     /// Returns the number of waiting sessions.
     pub(crate) fn len(&self) -> usize {
-        self.remoteus.live as usize + self.ecom.live as usize
+        self.single_code.live as usize + self.id_and_password.live as usize
     }
 
     fn session(&mut self, nameplate: Nameplate, now: Duration) -> Option<&mut Session> {
@@ -230,7 +230,7 @@ impl Directory {
 
     fn pick_free(&self, form: CodeForm, random: &mut dyn FnMut() -> u64) -> Option<Nameplate> {
         let mut candidates = (0..MAX_PICK_ATTEMPTS).filter_map(|_| {
-            let number = u32::try_from(random() % u64::from(form.nameplates())).ok()?;
+            let number = u32::try_from(random() % u64::from(form.nameplate_count())).ok()?;
             Nameplate::from_number(form, number)
         });
         candidates.find(|nameplate| !self.slots.contains_key(nameplate))
@@ -238,15 +238,15 @@ impl Directory {
 
     const fn count(&self, form: CodeForm) -> SlotCount {
         match form {
-            CodeForm::Remoteus => self.remoteus,
-            CodeForm::Ecom => self.ecom,
+            CodeForm::SingleCode => self.single_code,
+            CodeForm::IdAndPassword => self.id_and_password,
         }
     }
 
     const fn count_mut(&mut self, form: CodeForm) -> &mut SlotCount {
         match form {
-            CodeForm::Remoteus => &mut self.remoteus,
-            CodeForm::Ecom => &mut self.ecom,
+            CodeForm::SingleCode => &mut self.single_code,
+            CodeForm::IdAndPassword => &mut self.id_and_password,
         }
     }
 }
@@ -259,7 +259,7 @@ mod tests {
 
     const OWNER: OwnerId = [1; 16];
     const THIEF: OwnerId = [2; 16];
-    const FORM: CodeForm = CodeForm::Remoteus;
+    const FORM: CodeForm = CodeForm::SingleCode;
 
     fn directory() -> Directory {
         let quotas = SessionQuotas {
@@ -401,7 +401,7 @@ mod tests {
         // The other form has nameplates of its own.
         assert!(
             directory
-                .open(CodeForm::Ecom, OWNER, at(0), &mut || 3)
+                .open(CodeForm::IdAndPassword, OWNER, at(0), &mut || 3)
                 .is_ok()
         );
         assert!(open(&mut directory, at(LIFETIME_SECONDS), 50_000).is_ok());
@@ -493,7 +493,7 @@ mod tests {
                 let live = directory.slots.values().filter(|slot| matches!(slot, Slot::Live(_))).count();
                 prop_assert_eq!(live, directory.len());
                 prop_assert_eq!(directory.slots.len() - live, directory.quarantined.len());
-                prop_assert_eq!(directory.remoteus.quarantined as usize, directory.quarantined.len());
+                prop_assert_eq!(directory.single_code.quarantined as usize, directory.quarantined.len());
             }
             directory.expire(now + at(LIFETIME_SECONDS + 3600));
             prop_assert!(directory.slots.is_empty());

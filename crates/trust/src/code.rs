@@ -3,10 +3,10 @@
 //! A code is a *nameplate*, which the service gives out and routes by, and a *secret*, which is made on
 //! the customer's machine and goes from there to the agent by voice only.
 //!
-//! | form     | nameplate | secret | what is shown |
-//! |----------|-----------|--------|---------------|
-//! | Remoteus | 6 digits  | 5      | one code of 12: nameplate, secret, check digit over the 11 |
-//! | Ecom     | 8 digits  | 6      | an ID of 9: nameplate and check digit; a password of 6 |
+//! | form            | nameplate | secret   | shown as                                                   |
+//! |-----------------|-----------|----------|------------------------------------------------------------|
+//! | single code     | 6 digits  | 5 digits | one code of 12: nameplate, secret, check digit over the 11 |
+//! | ID and password | 8 digits  | 6 digits | an ID of 9: nameplate, check digit; a password of 6        |
 
 use std::{fmt, str::FromStr};
 
@@ -17,24 +17,25 @@ use crate::{damm, shown::ShownCode};
 
 /// The two shapes that a session code has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum CodeForm {
     /// One session code of twelve digits.
-    Remoteus,
+    #[serde(rename = "remoteus")]
+    SingleCode,
     /// An ID of nine digits and a password of six.
-    Ecom,
+    #[serde(rename = "ecom")]
+    IdAndPassword,
 }
 
 impl CodeForm {
     /// Every form there is.
-    pub const ALL: [Self; 2] = [Self::Remoteus, Self::Ecom];
+    pub const ALL: [Self; 2] = [Self::SingleCode, Self::IdAndPassword];
 
     /// How many digits the service's half has, without any check digit.
     #[must_use]
     pub const fn nameplate_digits(self) -> usize {
         match self {
-            Self::Remoteus => 6,
-            Self::Ecom => 8,
+            Self::SingleCode => 6,
+            Self::IdAndPassword => 8,
         }
     }
 
@@ -42,14 +43,14 @@ impl CodeForm {
     #[must_use]
     pub const fn secret_digits(self) -> usize {
         match self {
-            Self::Remoteus => 5,
-            Self::Ecom => 6,
+            Self::SingleCode => 5,
+            Self::IdAndPassword => 6,
         }
     }
 
     /// How many different nameplates there are.
     #[must_use]
-    pub const fn nameplates(self) -> u32 {
+    pub const fn nameplate_count(self) -> u32 {
         10u32.pow(self.nameplate_digits() as u32)
     }
 
@@ -57,8 +58,8 @@ impl CodeForm {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Remoteus => "remoteus",
-            Self::Ecom => "ecom",
+            Self::SingleCode => "remoteus",
+            Self::IdAndPassword => "ecom",
         }
     }
 }
@@ -145,7 +146,7 @@ impl Nameplate {
         Self::new(form, &text).ok()
     }
 
-    /// Which form it is of: six digits are Remoteus, eight are Ecom.
+    /// Returns the form: a single code for six digits, ID and password for eight.
     #[must_use]
     pub const fn form(&self) -> CodeForm {
         self.form
@@ -271,25 +272,25 @@ impl SessionCode {
     /// What is wrong with the text.
     pub fn from_plain(form: CodeForm, plain: &str) -> Result<Self, CodeError> {
         match form {
-            CodeForm::Remoteus => Self::from_plain_remoteus(plain),
-            CodeForm::Ecom => Self::from_plain_ecom(plain),
+            CodeForm::SingleCode => Self::from_plain_single_code(plain),
+            CodeForm::IdAndPassword => Self::from_plain_id_and_password(plain),
         }
     }
 
     /// The form that goes to a plugin's `open` and comes back from its `session_code`:
-    /// `NNNNNNSSSSSC` for Remoteus, `NNNNNNNNC PPPPPP` for Ecom.
+    /// `NNNNNNSSSSSC` for a single code, `NNNNNNNNC PPPPPP` for ID and password.
     #[must_use]
     pub fn to_plain(&self) -> Zeroizing<String> {
         // Reserved beforehand, so that growing leaves no copy behind.
         let mut plain = Zeroizing::new(String::with_capacity(16));
         plain.push_str(self.nameplate.as_str());
         match self.form {
-            CodeForm::Remoteus => {
+            CodeForm::SingleCode => {
                 plain.push_str(self.secret.expose());
                 let check = damm::check_digit(plain.as_bytes());
                 plain.push(char::from(check));
             }
-            CodeForm::Ecom => {
+            CodeForm::IdAndPassword => {
                 let check = damm::check_digit(plain.as_bytes());
                 plain.push(char::from(check));
                 plain.push(' ');
@@ -300,8 +301,8 @@ impl SessionCode {
     }
 
     /// Twelve digits: nameplate, secret, check digit.
-    pub(crate) fn from_plain_remoteus(plain: &str) -> Result<Self, CodeError> {
-        let form = CodeForm::Remoteus;
+    pub(crate) fn from_plain_single_code(plain: &str) -> Result<Self, CodeError> {
+        let form = CodeForm::SingleCode;
         let nameplate_digits = form.nameplate_digits();
         let code_digits = nameplate_digits + form.secret_digits();
         check_digits(plain, code_digits + 1)?;
@@ -315,12 +316,12 @@ impl SessionCode {
         })
     }
 
-    fn from_plain_ecom(plain: &str) -> Result<Self, CodeError> {
+    fn from_plain_id_and_password(plain: &str) -> Result<Self, CodeError> {
         let (id, password) = plain.split_once(' ').unwrap_or((plain, ""));
         Ok(Self {
-            form: CodeForm::Ecom,
-            nameplate: nameplate_of_id(id)?,
-            secret: Secret::new(CodeForm::Ecom, password)?,
+            form: CodeForm::IdAndPassword,
+            nameplate: parse_id(id)?,
+            secret: Secret::new(CodeForm::IdAndPassword, password)?,
         })
     }
 }
@@ -335,14 +336,14 @@ impl fmt::Debug for SessionCode {
     }
 }
 
-/// The nameplate of an Ecom ID: nine digits, of which the last is the check digit.
-pub(crate) fn nameplate_of_id(id: &str) -> Result<Nameplate, CodeError> {
-    let digits = CodeForm::Ecom.nameplate_digits();
+/// Parses an ID: the nameplate's eight digits and their check digit.
+pub(crate) fn parse_id(id: &str) -> Result<Nameplate, CodeError> {
+    let digits = CodeForm::IdAndPassword.nameplate_digits();
     check_digits(id, digits + 1)?;
     if !damm::is_valid(id.as_bytes()) {
         return Err(CodeError::CheckDigit);
     }
-    Nameplate::new(CodeForm::Ecom, &id[..digits])
+    Nameplate::new(CodeForm::IdAndPassword, &id[..digits])
 }
 
 /// Exactly `count` ASCII digits and nothing else.
@@ -366,12 +367,12 @@ mod tests {
     use super::*;
 
     fn code(form: CodeForm, number: u32, random: u64) -> SessionCode {
-        let nameplate = Nameplate::from_number(form, number % form.nameplates()).unwrap();
+        let nameplate = Nameplate::from_number(form, number % form.nameplate_count()).unwrap();
         SessionCode::mint(nameplate, random.to_le_bytes())
     }
 
     fn forms() -> impl Strategy<Value = CodeForm> {
-        prop_oneof![Just(CodeForm::Remoteus), Just(CodeForm::Ecom)]
+        prop_oneof![Just(CodeForm::SingleCode), Just(CodeForm::IdAndPassword)]
     }
 
     #[track_caller]
@@ -381,40 +382,48 @@ mod tests {
 
     #[test]
     fn plain_forms_are_as_written_down() {
-        let remoteus = code(CodeForm::Remoteus, 123, 45);
-        assert!(remoteus.to_plain().starts_with("00012300045"));
-        assert_eq!(remoteus.to_plain().len(), 12);
-        let ecom = code(CodeForm::Ecom, 123, 45);
-        assert!(ecom.to_plain().starts_with("00000123"));
-        assert!(ecom.to_plain().ends_with(" 000045"));
-        assert_eq!(ecom.to_plain().len(), 16);
+        let single = code(CodeForm::SingleCode, 123, 45);
+        assert!(single.to_plain().starts_with("00012300045"));
+        assert_eq!(single.to_plain().len(), 12);
+        let pair = code(CodeForm::IdAndPassword, 123, 45);
+        assert!(pair.to_plain().starts_with("00000123"));
+        assert!(pair.to_plain().ends_with(" 000045"));
+        assert_eq!(pair.to_plain().len(), 16);
     }
 
     #[test]
     fn bad_plain_forms_are_named() {
-        check_plain(CodeForm::Remoteus, "", CodeError::Empty);
-        check_plain(CodeForm::Remoteus, "12345", CodeError::Length { digits: 5 });
-        check_plain(CodeForm::Remoteus, "123 456 789 01", CodeError::NotDigits);
-        check_plain(CodeForm::Ecom, "123456789", CodeError::CheckDigit);
+        check_plain(CodeForm::SingleCode, "", CodeError::Empty);
         check_plain(
-            CodeForm::Ecom,
+            CodeForm::SingleCode,
+            "12345",
+            CodeError::Length { digits: 5 },
+        );
+        check_plain(CodeForm::SingleCode, "123 456 789 01", CodeError::NotDigits);
+        check_plain(CodeForm::IdAndPassword, "123456789", CodeError::CheckDigit);
+        check_plain(
+            CodeForm::IdAndPassword,
             "572 123456",
             CodeError::Length { digits: 3 },
         );
-        let ecom = code(CodeForm::Ecom, 1, 1).to_plain();
-        check_plain(CodeForm::Ecom, &ecom[..9], CodeError::Empty);
-        check_plain(CodeForm::Ecom, &ecom[..12], CodeError::Length { digits: 2 });
-        check_plain(CodeForm::Remoteus, &ecom, CodeError::NotDigits);
+        let pair = code(CodeForm::IdAndPassword, 1, 1).to_plain();
+        check_plain(CodeForm::IdAndPassword, &pair[..9], CodeError::Empty);
+        check_plain(
+            CodeForm::IdAndPassword,
+            &pair[..12],
+            CodeError::Length { digits: 2 },
+        );
+        check_plain(CodeForm::SingleCode, &pair, CodeError::NotDigits);
     }
 
     #[test]
     fn a_nameplate_knows_its_form_and_is_text_in_json() {
         let six: Nameplate = serde_json::from_str("\"012345\"").unwrap();
-        assert_eq!(six.form(), CodeForm::Remoteus);
+        assert_eq!(six.form(), CodeForm::SingleCode);
         assert_eq!(serde_json::to_string(&six).unwrap(), "\"012345\"");
         assert_eq!(
             "01234567".parse::<Nameplate>().unwrap().form(),
-            CodeForm::Ecom
+            CodeForm::IdAndPassword
         );
         assert_eq!(
             "0123456".parse::<Nameplate>(),
@@ -423,7 +432,10 @@ mod tests {
         assert_eq!("".parse::<Nameplate>(), Err(CodeError::Empty));
         assert_eq!("12345٣".parse::<Nameplate>(), Err(CodeError::NotDigits));
         assert!(serde_json::from_str::<Nameplate>("\"../../\"").is_err());
-        assert_eq!(Nameplate::from_number(CodeForm::Remoteus, 1_000_000), None);
+        assert_eq!(
+            Nameplate::from_number(CodeForm::SingleCode, 1_000_000),
+            None
+        );
     }
 
     #[test]
@@ -437,7 +449,7 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secret_and_shows_the_nameplate() {
-        let code = code(CodeForm::Ecom, 11_111_111, 987_654);
+        let code = code(CodeForm::IdAndPassword, 11_111_111, 987_654);
         let debug = format!("{code:?} {:?}", code.secret);
         assert!(debug.contains("11111111") && debug.contains("<redacted>"));
         assert!(!debug.contains("987654"));

@@ -29,4 +29,4 @@ pub use proof::LinkBinding;
 pub use revocation::{MAX_REVOKED, RevocationError, Revocations, SignedRevocations};
 pub use shown::{FieldKind, ShownCode, ShownField};
 pub use time::UnixTime;
-pub use typed::{Typed, parse_password, parse_typed};
+pub use typed::{TypedCode, parse_password, parse_typed_code};

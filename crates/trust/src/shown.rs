@@ -11,11 +11,11 @@ use crate::code::{CodeForm, SessionCode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, Zeroize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
-    /// The one code of a Remoteus backend.
+    /// The session code of [`CodeForm::SingleCode`].
     SessionCode,
-    /// The ID of `ecom`.
+    /// The ID of [`CodeForm::IdAndPassword`].
     Id,
-    /// The one-time password of `ecom`.
+    /// The one-time password of [`CodeForm::IdAndPassword`].
     Password,
     /// What a tool with its own transport shows.
     ToolCode,
@@ -33,7 +33,7 @@ pub struct ShownField {
 /// Everything the customer is to read aloud, in reading order. Secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
 pub struct ShownCode {
-    /// One field for Remoteus; ID, then password, for `ecom`; none when a tool's own window shows its code.
+    /// The session code; or ID, then password; or none if a tool's own window shows its code.
     pub fields: Vec<ShownField>,
 }
 
@@ -41,8 +41,8 @@ impl ShownCode {
     pub(crate) fn of(code: &SessionCode) -> Self {
         let plain = code.to_plain();
         let fields = match code.form {
-            CodeForm::Remoteus => vec![field(FieldKind::SessionCode, &plain)],
-            CodeForm::Ecom => {
+            CodeForm::SingleCode => vec![field(FieldKind::SessionCode, &plain)],
+            CodeForm::IdAndPassword => {
                 let (id, password) = plain
                     .split_once(' ')
                     .expect("to_plain puts one space there");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn remoteus_is_one_field_of_twelve_digits() {
+    fn a_single_code_is_one_field_of_twelve_digits() {
         let shown = shown("123456", 78901);
         assert_eq!(shown.fields.len(), 1);
         assert_eq!(shown.fields[0].kind, FieldKind::SessionCode);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn ecom_is_an_id_and_a_password() {
+    fn id_and_password_are_two_fields() {
         let shown = shown("12345678", 654_321);
         assert_eq!(shown.fields[0].kind, FieldKind::Id);
         assert!(shown.fields[0].digits.starts_with("123 456 78"));
@@ -132,8 +132,8 @@ mod tests {
         let json = serde_json::to_value(shown("12345678", 654_321)).unwrap();
         assert_eq!(json["fields"][0]["kind"], "id");
         assert_eq!(json["fields"][1]["kind"], "password");
-        let remoteus = serde_json::to_value(shown("123456", 1)).unwrap();
-        assert_eq!(remoteus["fields"][0]["kind"], "session-code");
+        let single = serde_json::to_value(shown("123456", 1)).unwrap();
+        assert_eq!(single["fields"][0]["kind"], "session-code");
     }
 
     #[test]
@@ -145,6 +145,6 @@ mod tests {
 
     #[test]
     fn a_nameplate_alone_is_no_code() {
-        assert!(Nameplate::new(CodeForm::Ecom, "123456").is_err());
+        assert!(Nameplate::new(CodeForm::IdAndPassword, "123456").is_err());
     }
 }

@@ -2,56 +2,56 @@
 
 use zeroize::Zeroizing;
 
-use crate::code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, nameplate_of_id};
+use crate::code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, parse_id};
 
 /// More characters than anybody types into the field; the rest isn't looked at.
 const MAX_CHARS: usize = 256;
 
 /// A code that the agent typed; its length told the kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Typed {
+pub enum TypedCode {
     /// Twelve digits: the whole code.
-    Remoteus {
+    SingleCode {
         /// The service's half.
         nameplate: Nameplate,
         /// The customer's half.
         secret: Secret,
     },
     /// Nine digits: an ID. The password is asked for next.
-    EcomId {
+    Id {
         /// The service's half.
         nameplate: Nameplate,
     },
 }
 
-/// Reads a Remoteus session code or an Ecom ID. White space, no-break spaces, dashes and dots between
+/// Reads a session code or an ID. White space, no-break spaces, dashes and dots between
 /// the digits are ignored; the number of digits tells the kind.
 ///
 /// # Errors
 /// What is wrong with the code; the check digit is caught here and never sent.
-pub fn parse_typed(input: &str) -> Result<Typed, CodeError> {
+pub fn parse_typed_code(input: &str) -> Result<TypedCode, CodeError> {
     let digits = digits_of(input)?;
     match digits.len() {
         12 => {
-            let code = SessionCode::from_plain_remoteus(&digits)?;
-            Ok(Typed::Remoteus {
+            let code = SessionCode::from_plain_single_code(&digits)?;
+            Ok(TypedCode::SingleCode {
                 nameplate: code.nameplate,
                 secret: code.secret,
             })
         }
-        9 => Ok(Typed::EcomId {
-            nameplate: nameplate_of_id(&digits)?,
+        9 => Ok(TypedCode::Id {
+            nameplate: parse_id(&digits)?,
         }),
         digits => Err(CodeError::Length { digits }),
     }
 }
 
-/// Reads the one-time password of an Ecom session: six digits.
+/// Reads a one-time password: six digits.
 ///
 /// # Errors
 /// What is wrong with it; it has no check digit.
 pub fn parse_password(input: &str) -> Result<Secret, CodeError> {
-    Secret::new(CodeForm::Ecom, &digits_of(input)?)
+    Secret::new(CodeForm::IdAndPassword, &digits_of(input)?)
 }
 
 /// The ASCII digits of `input`, if there is nothing else but separators.
@@ -87,48 +87,49 @@ mod tests {
 
     use super::*;
 
-    fn remoteus(number: u32, random: u64) -> SessionCode {
-        let nameplate = Nameplate::from_number(CodeForm::Remoteus, number).unwrap();
+    fn single_code(number: u32, random: u64) -> SessionCode {
+        let nameplate = Nameplate::from_number(CodeForm::SingleCode, number).unwrap();
         SessionCode::mint(nameplate, random.to_le_bytes())
     }
 
     #[track_caller]
     fn check_error(input: &str, expected: CodeError) {
-        assert_eq!(parse_typed(input), Err(expected), "{input:?}");
+        assert_eq!(parse_typed_code(input), Err(expected), "{input:?}");
     }
 
     #[test]
     fn what_is_shown_can_be_typed() {
-        let code = remoteus(123_456, 78_901);
-        let Ok(Typed::Remoteus { nameplate, secret }) = parse_typed(&code.shown().fields[0].digits)
+        let code = single_code(123_456, 78_901);
+        let Ok(TypedCode::SingleCode { nameplate, secret }) =
+            parse_typed_code(&code.shown().fields[0].digits)
         else {
             panic!("the shown code was refused");
         };
         assert_eq!((nameplate, &secret), (code.nameplate, &code.secret));
 
-        let ecom = SessionCode::mint("12345678".parse().unwrap(), 42u64.to_le_bytes());
-        let shown = ecom.shown();
-        let id = parse_typed(&shown.fields[0].digits);
+        let pair = SessionCode::mint("12345678".parse().unwrap(), 42u64.to_le_bytes());
+        let shown = pair.shown();
+        let id = parse_typed_code(&shown.fields[0].digits);
         assert_eq!(
             id,
-            Ok(Typed::EcomId {
-                nameplate: ecom.nameplate
+            Ok(TypedCode::Id {
+                nameplate: pair.nameplate
             })
         );
         assert_eq!(
             parse_password(&shown.fields[1].digits).as_ref(),
-            Ok(&ecom.secret)
+            Ok(&pair.secret)
         );
     }
 
     #[test]
     fn separators_of_all_sorts_are_ignored() {
-        let plain = remoteus(123_456, 78_901).to_plain();
+        let plain = single_code(123_456, 78_901).to_plain();
         let (head, tail) = plain.split_at(5);
         for separator in [
             " ", "-", "\u{a0}", "\u{202f}", "–", " - ", "\t", ".", "\u{200b}",
         ] {
-            assert!(parse_typed(&format!("{separator}{head}{separator}{tail}\r\n")).is_ok());
+            assert!(parse_typed_code(&format!("{separator}{head}{separator}{tail}\r\n")).is_ok());
         }
     }
 
@@ -172,23 +173,23 @@ mod tests {
 
     #[test]
     fn debug_hides_the_secret() {
-        let typed = parse_typed(&remoteus(123_456, 78_901).to_plain()).unwrap();
+        let typed = parse_typed_code(&single_code(123_456, 78_901).to_plain()).unwrap();
         assert!(!format!("{typed:?}").contains("78901"));
     }
 
     proptest! {
         #[test]
         fn any_single_slip_is_caught(number in 0u32..1_000_000, random: u64, place in 0usize..12, by in 1u8..10) {
-            let plain = remoteus(number, random).to_plain();
+            let plain = single_code(number, random).to_plain();
             let mut typed = plain.as_bytes().to_vec();
             typed[place] = b'0' + (typed[place] - b'0' + by) % 10;
             let typed = String::from_utf8(typed).unwrap();
-            prop_assert_eq!(parse_typed(&typed), Err(CodeError::CheckDigit));
+            prop_assert_eq!(parse_typed_code(&typed), Err(CodeError::CheckDigit));
         }
 
         #[test]
         fn no_text_panics(text: String) {
-            let _ = parse_typed(&text);
+            let _ = parse_typed_code(&text);
             let _ = parse_password(&text);
         }
     }

@@ -81,7 +81,7 @@ fn agent() -> AgentIdentity {
 }
 
 fn waiting(notices: Vec<Notice>) -> View {
-    let nameplate = Nameplate::new(CodeForm::Remoteus, "482915").unwrap();
+    let nameplate = Nameplate::new(CodeForm::SingleCode, "482915").unwrap();
     View {
         code: Some(SessionCode::mint(nameplate, [7; 8]).shown()),
         notices,

@@ -5,8 +5,8 @@ use etatuki_trust::CodeForm;
 
 pub(super) fn code_typed(form: CodeForm, caption: &str) -> String {
     match form {
-        CodeForm::Remoteus => format!("Session code {caption}"),
-        CodeForm::Ecom => format!("ID {caption}"),
+        CodeForm::SingleCode => format!("Session code {caption}"),
+        CodeForm::IdAndPassword => format!("ID {caption}"),
     }
 }
 

@@ -296,7 +296,7 @@ async fn a_guess_is_counted_though_nobody_waits_for_it_any_more() {
     guess_during_accept(&customer, &mut peer).await;
     peer.close(0, "bye");
     // By now there is a fresh code; the guess is reported all the same.
-    let nameplate = Nameplate::from_number(CodeForm::Remoteus, 1).unwrap();
+    let nameplate = Nameplate::from_number(CodeForm::SingleCode, 1).unwrap();
     let fresh = AcceptParams {
         code: SessionCode::mint(nameplate, [5; 8]),
         ..params()

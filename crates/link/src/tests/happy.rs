@@ -20,13 +20,13 @@ async fn check_form(form: CodeForm) {
 }
 
 #[tokio::test]
-async fn a_remoteus_code_links() {
-    check_form(CodeForm::Remoteus).await;
+async fn a_single_code_links() {
+    check_form(CodeForm::SingleCode).await;
 }
 
 #[tokio::test]
-async fn an_ecom_code_links() {
-    check_form(CodeForm::Ecom).await;
+async fn an_id_and_password_link() {
+    check_form(CodeForm::IdAndPassword).await;
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ fn code(form: CodeForm) -> SessionCode {
 }
 
 fn params() -> AcceptParams {
-    params_for(CodeForm::Remoteus)
+    params_for(CodeForm::SingleCode)
 }
 
 fn params_for(form: CodeForm) -> AcceptParams {
@@ -84,7 +84,7 @@ fn params_for(form: CodeForm) -> AcceptParams {
 }
 
 fn wrong_secret() -> Secret {
-    Secret::from_random(CodeForm::Remoteus, 4712_u64.to_le_bytes())
+    Secret::from_random(CodeForm::SingleCode, 4712_u64.to_le_bytes())
 }
 
 /// Fails a test that hangs; nothing here takes that long.

@@ -74,7 +74,7 @@ async fn a_stolen_card_without_its_key_is_a_strangers() {
 async fn a_proof_for_another_nameplate_is_a_strangers() {
     let customer = customer().await;
     let params = params();
-    let other = Nameplate::from_number(CodeForm::Remoteus, 654_321).unwrap();
+    let other = Nameplate::from_number(CodeForm::SingleCode, 654_321).unwrap();
     let endpoint = AgentEndpoint::bind(None).await.unwrap();
     let (address, agent) = (customer.address(), agent());
     let dial = endpoint.dial(&address, &other, &params.code.secret, &agent);

@@ -16,7 +16,7 @@ async fn one_session_from_open_to_close() {
     assert_eq!(session["expires_in"], 660);
     assert_eq!(session["relay"]["url"], service.running.url);
     let nameplate: Nameplate = text(&session["nameplate"]).parse().unwrap();
-    assert_eq!(nameplate.form(), CodeForm::Ecom);
+    assert_eq!(nameplate.form(), CodeForm::IdAndPassword);
 
     let token = service.token().await;
     service

@@ -13,7 +13,7 @@ use crate::config::Transport;
 use crate::view::{AppSharing, Failure, FailureName, Notice, Question, Receipt};
 
 fn front() -> JsonPresenter {
-    front_over(Transport::Link(CodeForm::Ecom))
+    front_over(Transport::Link(CodeForm::IdAndPassword))
 }
 
 fn front_over(transport: Transport) -> JsonPresenter {
@@ -92,20 +92,20 @@ fn the_beginning_says_nothing_of_an_end() {
 
 #[test]
 fn a_code_has_its_fields() {
-    let session_code = lines(&[waiting(CodeForm::Remoteus, "123456")]);
+    let session_code = lines(&[waiting(CodeForm::SingleCode, "123456")]);
     assert_eq!(session_code[0]["fields"][0]["kind"], "session-code");
     assert_eq!(
         session_code[1],
         json!({ "type": "state", "state": "waiting" })
     );
-    let ecom = lines(&[waiting(CodeForm::Ecom, "12345678")]);
+    let ecom = lines(&[waiting(CodeForm::IdAndPassword, "12345678")]);
     assert_eq!(ecom[0]["fields"][0]["kind"], "id");
     assert_eq!(ecom[0]["fields"][1]["kind"], "password");
 }
 
 #[test]
 fn a_code_goes_when_somebody_comes() {
-    let views = [waiting(CodeForm::Remoteus, "123456"), connected()];
+    let views = [waiting(CodeForm::SingleCode, "123456"), connected()];
     let after: Vec<Value> = lines(&views).split_off(2);
     let expected = json!([
         { "type": "code", "fields": [] },

@@ -1328,7 +1328,8 @@ mod always {
 
     #[test]
     fn the_code_is_seen_only_while_it_is_good() {
-        let nameplate = etatuki_trust::Nameplate::new(etatuki_trust::CodeForm::Remoteus, "123456");
+        let nameplate =
+            etatuki_trust::Nameplate::new(etatuki_trust::CodeForm::SingleCode, "123456");
         let code = etatuki_trust::SessionCode::mint(nameplate.expect("six digits"), [7; 8]).shown();
         for bench in states() {
             let seen = bench.machine.view(bench.now, Some(&code)).code.is_some();

@@ -43,7 +43,7 @@ fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String>
     async move {
         let client = ServiceClient::new(&answering(answer).await).expect("a good address");
         let failed = client
-            .claim(CodeForm::Remoteus)
+            .claim(CodeForm::SingleCode)
             .await
             .expect_err("a bad answer");
         let failed = Failure::from(failed);
@@ -55,7 +55,7 @@ fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String>
 #[tokio::test]
 async fn a_session_at_the_real_service() {
     let service = service().await;
-    for form in [CodeForm::Remoteus, CodeForm::Ecom] {
+    for form in [CodeForm::SingleCode, CodeForm::IdAndPassword] {
         let client = ServiceClient::new(&service.url).expect("a good address");
         let (claim, relay) = client.claim(form).await.expect("a nameplate");
         assert_eq!(claim.nameplate.form(), form);
@@ -87,7 +87,7 @@ async fn nobody_there() {
     let client = ServiceClient::new(&url).expect("a good address");
     let failed = Failure::from(
         client
-            .claim(CodeForm::Ecom)
+            .claim(CodeForm::IdAndPassword)
             .await
             .expect_err("nobody is there"),
     );

@@ -12,7 +12,7 @@ use etatuki_rfb::{
     ServerParser, encode,
 };
 use etatuki_trust::{
-    AgentFile, FieldKind, Nameplate, Secret, ShownCode, Typed, parse_password, parse_typed,
+    AgentFile, FieldKind, Nameplate, Secret, ShownCode, TypedCode, parse_password, parse_typed_code,
 };
 use serde_json::{Value, json};
 
@@ -29,19 +29,19 @@ pub(crate) struct Agent {
 pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
     let field = |kind| code.fields.iter().find(|field| field.kind == kind);
     if let Some(field) = field(FieldKind::SessionCode) {
-        match parse_typed(&field.digits).expect("a good code") {
-            Typed::Remoteus { nameplate, secret } => return (nameplate, secret),
-            Typed::EcomId { .. } => panic!("not a session code"),
+        match parse_typed_code(&field.digits).expect("a good code") {
+            TypedCode::SingleCode { nameplate, secret } => return (nameplate, secret),
+            TypedCode::Id { .. } => panic!("not a session code"),
         }
     }
     let id = &field(FieldKind::Id).expect("an ID").digits;
     let password = &field(FieldKind::Password).expect("a password").digits;
-    match parse_typed(id).expect("a good ID") {
-        Typed::EcomId { nameplate } => (
+    match parse_typed_code(id).expect("a good ID") {
+        TypedCode::Id { nameplate } => (
             nameplate,
             parse_password(password).expect("a good password"),
         ),
-        Typed::Remoteus { .. } => panic!("not an ID"),
+        TypedCode::SingleCode { .. } => panic!("not an ID"),
     }
 }
 

@@ -411,7 +411,7 @@ async fn a_killed_plugin_host_is_named() {
 async fn a_tool_with_an_id_and_a_password_stays_a_tool() {
     let world = World::new().await;
     let mut config = world.config("remoteus-2008");
-    config.backend.transport = Transport::Link(etatuki_trust::CodeForm::Ecom);
+    config.backend.transport = Transport::Link(etatuki_trust::CodeForm::IdAndPassword);
     let customer = Customer::new(config);
     let mut agent = dials(&world, &customer).await;
     customer.answers(&Ask::View, true);

@@ -170,7 +170,7 @@ async fn a_tool_that_ends_is_told_of() {
 async fn registry_and_plugin_must_agree_on_the_transport() {
     let world = World::new().await;
     let mut own = config(&world, json!({ "from": "window" }));
-    own.backend.transport = Transport::Link(etatuki_trust::CodeForm::Remoteus);
+    own.backend.transport = Transport::Link(etatuki_trust::CodeForm::SingleCode);
     own.backend.plugin.external_transport = false;
     own.service = world.service.url.clone();
     let mut ours = world.config("remoteus-2008");

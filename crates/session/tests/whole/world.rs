@@ -81,9 +81,9 @@ impl World {
 
     pub(crate) fn config(&self, backend: &str) -> SessionConfig {
         let form = if backend == "ecom" {
-            CodeForm::Ecom
+            CodeForm::IdAndPassword
         } else {
-            CodeForm::Remoteus
+            CodeForm::SingleCode
         };
         let folder = artefacts();
         let (id, library) = match backend {
