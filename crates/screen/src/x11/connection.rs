@@ -107,8 +107,8 @@ impl Connection {
     }
 
     /// Makes `requests` and waits until the server has carried them out, also when cancelled. The
-    /// wait is a round trip: a server may never read the bytes that lie in its buffer when a
-    /// connection is closed.
+    /// wait is a round trip: the server may never read bytes that still lie in the connection's
+    /// buffer when it is closed.
     pub(super) fn run_cleanup(
         &self,
         requests: impl FnOnce(&Server) -> Result<(), ScreenError>,

@@ -35,10 +35,10 @@ pub(super) struct Keymap {
 struct XkbKey {
     groups: usize,
     /// XKB's groupInfo, which says how groups beyond the key's own are mapped.
-    out_of_range: u8,
+    group_info: u8,
     types: [u8; 4],
     /// Keysyms of each group.
-    width: usize,
+    group_width: usize,
     keysyms: Vec<u32>,
 }
 
@@ -166,13 +166,13 @@ impl Keymap {
 
     /// Whether pressing `keycode` in this state types `keysym`.
     pub(super) fn types_keysym(&self, keycode: u8, keysym: u32, state: KeyboardState) -> bool {
-        let first = || {
+        let base_keysym = || {
             self.key(keycode)
                 .and_then(|key| self.keysym_at(key, state.group, 0))
         };
         self.keysym(keycode, state)
             .is_some_and(|s| keysym::are_equivalent(s, keysym))
-            || keysym::is_function_key(keysym) && first() == Some(keysym)
+            || keysym::is_function_key(keysym) && base_keysym() == Some(keysym)
     }
 
     /// Whether a key gives `keysym` on any level.
@@ -285,8 +285,8 @@ impl Keymap {
         let group = key.group(group)?;
         let key_type = self.types.get(usize::from(key.types[group]));
         let level = key_type.map_or(0, |t| t.level(mods));
-        let keysym = if level < key.width {
-            key.keysyms.get(group * key.width + level)
+        let keysym = if level < key.group_width {
+            key.keysyms.get(group * key.group_width + level)
         } else {
             None
         };
@@ -324,9 +324,9 @@ impl XkbKey {
         match self.groups {
             0 => None,
             count if group < count => Some(group),
-            count if self.out_of_range & 0xc0 == CLAMP => Some(count - 1),
-            count if self.out_of_range & 0xc0 == REDIRECT => {
-                Some(usize::from(self.out_of_range >> 4 & 3)).map(|g| if g < count { g } else { 0 })
+            count if self.group_info & 0xc0 == CLAMP => Some(count - 1),
+            count if self.group_info & 0xc0 == REDIRECT => {
+                Some(usize::from(self.group_info >> 4 & 3)).map(|g| if g < count { g } else { 0 })
             }
             count => Some(group % count),
         }
@@ -337,9 +337,9 @@ impl From<KeySymMap> for XkbKey {
     fn from(map: KeySymMap) -> Self {
         Self {
             groups: usize::from(map.group_info & 0x0f).min(4),
-            out_of_range: map.group_info,
+            group_info: map.group_info,
             types: map.kt_index,
-            width: usize::from(map.width),
+            group_width: usize::from(map.width),
             keysyms: map.syms,
         }
     }
