@@ -74,7 +74,7 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH);
                 UnixTime(since.map_or(0, |since| since.as_secs()))
             }
-            ClockSource::Manual { started, .. } => started.plus(self.now().as_secs()),
+            ClockSource::Manual { started, .. } => started.saturating_add(self.now().as_secs()),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The agent's file: a card and its private key, as the vendor hands them to an agent. Reading and
-//! writing the file is the caller's; here is its text.
+//! The agent's file: a card and its private key, as the vendor gives them to an agent. This module
+//! makes and parses the text; files are the caller's business.
 
 use std::{borrow::Cow, fmt};
 
@@ -11,36 +11,36 @@ use crate::{
     keys::{AgentKey, KeyError},
 };
 
-/// The longest text that is read, in bytes.
+/// The most bytes of an agent's file: 16 KiB.
 const MAX_TEXT: usize = 16 * 1024;
 
-/// An agent's card and the key that goes with it.
+/// An agent's card and private key.
 #[derive(Clone)]
 pub struct AgentFile {
     /// The card.
     pub card: AgentCard,
-    /// The key that the card names.
+    /// The private key to the public key on the card.
     pub key: AgentKey,
 }
 
-/// Why a text isn't an agent's file. Never carries any of the text.
+/// An error in an agent's file. Never carries any of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentFileError {
-    /// Not TOML with `card` and `key`, or far too long.
+    /// Not TOML with `card` and `key`, or too long.
     #[error("the agent's file can't be read: it needs the lines card = \"…\" and key = \"…\"")]
     Syntax,
-    /// The card in it is none.
+    /// The card can't be read.
     #[error("in the agent's file, {0}")]
     Card(CardError),
-    /// The key in it is none.
+    /// The key can't be read.
     #[error("in the agent's file, key: {0}")]
     Key(KeyError),
-    /// Card and key are of two agents.
+    /// The key isn't the card's.
     #[error("in the agent's file, the key doesn't belong to the card")]
     Mismatch,
 }
 
-/// Borrowed from the text where TOML lets us, so that the key isn't copied about.
+/// The file's fields, borrowed from the text where TOML allows it, so that the key isn't copied.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields<'a> {
@@ -51,11 +51,11 @@ struct Fields<'a> {
 }
 
 impl AgentFile {
-    /// Reads [`to_text`](Self::to_text)'s text. Doesn't verify the card's signature: an agent need not
-    /// have the vendor's key at hand, and everybody who is shown the card verifies it.
+    /// Parses the text made by [`to_text`](Self::to_text). Doesn't verify the card's signature: an
+    /// agent may not have the vendor's public key, and everybody who is shown the card verifies it.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// The fault in the text.
     pub fn parse(text: &str) -> Result<Self, AgentFileError> {
         if text.len() > MAX_TEXT {
             return Err(AgentFileError::Syntax);
@@ -69,7 +69,7 @@ impl AgentFile {
         Ok(Self { card, key })
     }
 
-    /// The file's text: TOML, with a few lines for the person who opens it.
+    /// Returns the file's text: TOML, with comments for the person who opens it.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let claims = self.card.claims();

@@ -1,12 +1,12 @@
-//! The agent card: who an agent is, signed by the vendor.
+//! The agent card: an agent's identity, signed by the vendor.
 //!
-//! A card is no secret; whoever shows it must also prove that he holds its key (`proof`).
+//! A card is no secret; whoever shows it must also prove that they hold its key (`proof`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    envelope::{Envelope, message},
+    envelope::{Envelope, signing_input},
     keys::{AgentPublicKey, VendorKey, VendorPublicKey},
     revocation::Revocations,
     time::UnixTime,
@@ -16,61 +16,61 @@ const CONTEXT: &str = "etatuki agent card v1";
 const HASH_CONTEXT: &str = "etatuki agent card hash v1";
 const PREFIX: &str = "etcard1-";
 
-/// The longest text of a card, in bytes; two names of 80 of the longest characters fit in.
+/// The most bytes of a card's text; two names of 80 of the longest characters fit.
 const MAX_TEXT: usize = 4096;
 
-/// How many characters a name or an organisation may have.
+/// The most characters of a name or an organisation.
 pub const MAX_NAME_CHARS: usize = 80;
 
-/// How many seconds before `issued` a card is already good: a customer's clock may be slow by that much.
-const SLOW_CLOCK: u64 = 300;
+/// Seconds before `issued` from which a card is valid already: a customer's clock may be this slow.
+const CLOCK_SKEW: u64 = 300;
 
-/// What the vendor says about an agent.
+/// The vendor's statement about an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardData {
     /// The card's number, unique among all cards of this vendor.
     pub serial: u64,
-    /// The agent's name, as the customer sees it: see [`check_name`].
+    /// The agent's name, as the customer sees it; obeys [`check_name`].
     pub name: String,
-    /// Whom the agent works for, as the customer sees it: see [`check_name`].
+    /// The agent's employer, as the customer sees it; obeys [`check_name`].
     pub organisation: String,
-    /// From when the card is good.
+    /// The start of the card's validity.
     pub issued: UnixTime,
-    /// From when it isn't good any more.
+    /// The end of the card's validity, exclusive.
     pub expires: UnixTime,
-    /// The agent's key.
+    /// The agent's public key.
     pub key: AgentPublicKey,
 }
 
-/// Why a card, or the proof that came with it, is refused.
+/// The reason why a card, or the proof with it, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
-    /// Not a card at all, or one with hostile texts in it.
+    /// Not a card, or one with names that break the rules of [`check_name`].
     #[error("the agent's card can't be read")]
     Malformed,
-    /// Signed by nobody we know.
+    /// Issued by an unknown vendor.
     #[error("the agent's card is from an unknown vendor")]
     UnknownVendor,
-    /// Names our vendor, but the vendor didn't sign it.
+    /// Names our vendor, but isn't signed by that vendor.
     #[error("the agent's card was forged: its signature is wrong")]
     BadSignature,
-    /// Its time is over.
+    /// Past its validity.
     #[error("the agent's card has expired")]
     Expired,
-    /// Its time hasn't come, or this machine's clock is slow.
+    /// Before its validity, or this machine's clock is slow.
     #[error("the agent's card isn't valid yet")]
     NotYetValid,
-    /// The vendor took it back.
+    /// Revoked by the vendor.
     #[error("the agent's card has been revoked")]
     Revoked,
-    /// Whoever showed the card doesn't hold its key, or replays an old proof.
+    /// The peer doesn't hold the card's key, or replays an old proof.
     #[error("the agent's proof doesn't fit this connection")]
     BadProof,
 }
 
 impl CardError {
-    /// The stable name of this error, for JSON and for message files.
+    /// Returns the stable name of this error, for JSON and for message files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl CardError {
     }
 }
 
-/// What travels inside the signature.
+/// The signed part of a card.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
@@ -93,7 +93,7 @@ struct Payload {
     card: CardData,
 }
 
-/// A signed card. Reading one proves nothing; [`verify`](Self::verify) does.
+/// A signed card. Parsing one proves nothing; [`verify`](Self::verify) does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentCard {
     envelope: Envelope,
@@ -102,11 +102,11 @@ pub struct AgentCard {
 }
 
 impl AgentCard {
-    /// Signs `data` with the vendor's key.
+    /// Issues a card: signs `data` with the vendor's key.
     ///
     /// # Errors
-    /// [`CardError::Malformed`] if a name breaks the rules of [`check_name`], or the card would expire
-    /// before it is issued.
+    /// [`CardError::Malformed`] if a name breaks the rules of [`check_name`], or the card would
+    /// expire before it is issued.
     pub fn issue(key: &VendorKey, data: CardData) -> Result<Self, CardError> {
         check_data(&data)?;
         let payload = Payload {
@@ -114,7 +114,7 @@ impl AgentCard {
             card: data,
         };
         let bytes = serde_json::to_vec(&payload).expect("numbers and texts always become JSON");
-        let signature = key.sign(&message(CONTEXT, &bytes));
+        let signature = key.sign(&signing_input(CONTEXT, &bytes));
         let envelope = Envelope {
             payload: bytes,
             signature,
@@ -126,13 +126,13 @@ impl AgentCard {
         })
     }
 
-    /// The card as one line of ASCII, at most 4096 bytes.
+    /// Returns the card as one line of ASCII, at most 4096 bytes.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.envelope.to_text(PREFIX)
     }
 
-    /// Reads [`to_text`](Self::to_text)'s line. Checks the shape alone, not the signature.
+    /// Parses the line made by [`to_text`](Self::to_text). Checks the shape, not the signature.
     ///
     /// # Errors
     /// [`CardError::Malformed`].
@@ -148,10 +148,11 @@ impl AgentCard {
         })
     }
 
-    /// What the card says, if one of the `vendors` said it, and it is good at `now`, and not revoked.
+    /// Returns the card's data, if one of the `vendors` signed the card, and it is valid at `now`
+    /// and not revoked.
     ///
     /// # Errors
-    /// The first thing that is wrong, in the order of signature, time, revocation.
+    /// The first fault, in the order signature, time, revocation.
     pub fn verify(
         &self,
         vendors: &[VendorPublicKey],
@@ -161,13 +162,13 @@ impl AgentCard {
         if !vendors.contains(&self.vendor) {
             return Err(CardError::UnknownVendor);
         }
-        if !self.vendor.is_signed(
-            &message(CONTEXT, &self.envelope.payload),
+        if !self.vendor.is_signature_of(
+            &signing_input(CONTEXT, &self.envelope.payload),
             &self.envelope.signature,
         ) {
             return Err(CardError::BadSignature);
         }
-        if now.plus(SLOW_CLOCK) < self.data.issued {
+        if now.saturating_add(CLOCK_SKEW) < self.data.issued {
             return Err(CardError::NotYetValid);
         }
         if now >= self.data.expires {
@@ -179,45 +180,47 @@ impl AgentCard {
         Ok(&self.data)
     }
 
-    /// What the card claims. For the agent's own side, which shows its own card; everybody else asks
-    /// [`verify`](Self::verify).
+    /// Returns the card's data, unverified. For the agent's own side, which shows its own card;
+    /// everybody else calls [`verify`](Self::verify).
     #[must_use]
     pub const fn claims(&self) -> &CardData {
         &self.data
     }
 
-    /// SHA-256 over the whole card, signature included: what the proofs name it by.
+    /// Returns the SHA-256 of the whole card, signature included. The proofs name the card by it.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(message(HASH_CONTEXT, &self.envelope.signature));
+        hash.update(signing_input(HASH_CONTEXT, &self.envelope.signature));
         hash.update(&self.envelope.payload);
         hash.finalize().into()
     }
 }
 
-/// Why a text can't be a name on a card.
+/// The reason why a text can't be a name on a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No text.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
     /// More than 80 characters.
     #[error("it has more than {MAX_NAME_CHARS} characters")]
     TooLong,
-    /// White space at an end.
+    /// White space at the start or the end.
     #[error("it begins or ends with white space")]
     Untrimmed,
-    /// A line break, a control character, or one that changes how the text around it is shown.
+    /// A line break, a control character, or a character that changes how the text around it is
+    /// shown.
     #[error("it has a line break or an invisible character in it")]
     Invisible,
 }
 
-/// Whether `text` may be a name or an organisation on a card: 1 to 80 characters, no white space at the
-/// ends, and nothing invisible, which could make the customer's question say something else.
+/// Checks that `text` may be a name or an organisation on a card: 1 to 80 characters, no white
+/// space at the ends, and nothing invisible, which could change the meaning of the customer's
+/// question.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The rule that it breaks.
 pub fn check_name(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         Err(NameError::Empty)
@@ -232,8 +235,9 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
     }
 }
 
-/// Controls, and what Unicode calls format characters: soft hyphen, joiners, directional marks and
-/// overrides, line and paragraph separators, fillers, interlinear notes, variation selectors, tags.
+/// Whether `character` is a control or one of Unicode's format characters: soft hyphen, joiners,
+/// directional marks and overrides, line and paragraph separators, fillers, interlinear notes,
+/// variation selectors, tags.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -278,7 +282,7 @@ pub(crate) mod tests {
             name: "Maija Mäkelä".into(),
             organisation: "Tilitieto Oy".into(),
             issued: NOW,
-            expires: NOW.plus(1000),
+            expires: NOW.saturating_add(1000),
             key: agent().public(),
         }
     }
@@ -289,11 +293,11 @@ pub(crate) mod tests {
 
     #[track_caller]
     fn check(card: &AgentCard, now: UnixTime, expected: Result<(), CardError>) {
-        let found = card.verify(&[vendor().public()], &Revocations::default(), now);
-        assert_eq!(found.map(|_| ()), expected);
+        let verified = card.verify(&[vendor().public()], &Revocations::default(), now);
+        assert_eq!(verified.map(|_| ()), expected);
     }
 
-    /// `card` with one part of its payload replaced and the old signature kept.
+    /// The card with one part of its payload replaced and the old signature kept.
     fn forged(from: &str, to: &str) -> AgentCard {
         let mut card = card();
         let payload = str::from_utf8(&card.envelope.payload).unwrap();
@@ -335,14 +339,14 @@ pub(crate) mod tests {
 
     #[test]
     fn a_card_has_its_time() {
-        check(&card(), UnixTime(NOW.0 - SLOW_CLOCK), Ok(()));
+        check(&card(), UnixTime(NOW.0 - CLOCK_SKEW), Ok(()));
         check(
             &card(),
-            UnixTime(NOW.0 - SLOW_CLOCK - 1),
+            UnixTime(NOW.0 - CLOCK_SKEW - 1),
             Err(CardError::NotYetValid),
         );
-        check(&card(), NOW.plus(999), Ok(()));
-        check(&card(), NOW.plus(1000), Err(CardError::Expired));
+        check(&card(), NOW.saturating_add(999), Ok(()));
+        check(&card(), NOW.saturating_add(1000), Err(CardError::Expired));
         check(&card(), UnixTime(u64::MAX), Err(CardError::Expired));
     }
 
@@ -353,8 +357,8 @@ pub(crate) mod tests {
             serials: [3, 7].into(),
         };
         let card = card();
-        let found = card.verify(&[vendor().public()], &revoked, NOW);
-        assert_eq!(found, Err(CardError::Revoked));
+        let verified = card.verify(&[vendor().public()], &revoked, NOW);
+        assert_eq!(verified, Err(CardError::Revoked));
     }
 
     #[test]
@@ -405,7 +409,7 @@ pub(crate) mod tests {
             },
         };
         let bytes = serde_json::to_vec(&payload).unwrap();
-        let signature = vendor().sign(&message(CONTEXT, &bytes));
+        let signature = vendor().sign(&signing_input(CONTEXT, &bytes));
         let text = Envelope {
             payload: bytes,
             signature,
@@ -474,14 +478,14 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn no_changed_character_is_accepted(place: proptest::sample::Index, with in "[A-Za-z0-9_-]") {
+        fn no_changed_character_is_accepted(position: proptest::sample::Index, with in "[A-Za-z0-9_-]") {
             let good = card();
             let mut text = good.to_text();
-            let place = place.index(text.len());
-            text.replace_range(place..=place, &with);
+            let position = position.index(text.len());
+            text.replace_range(position..=position, &with);
             if let Ok(read) = AgentCard::from_text(&text) {
-                let found = read.verify(&[vendor().public()], &Revocations::default(), NOW);
-                prop_assert_eq!(found.is_ok(), read == good);
+                let verified = read.verify(&[vendor().public()], &Revocations::default(), NOW);
+                prop_assert_eq!(verified.is_ok(), read == good);
             }
         }
 

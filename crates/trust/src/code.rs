@@ -1,12 +1,12 @@
-//! The session code: what the customer reads aloud.
+//! The session code, which the customer reads aloud.
 //!
-//! A code is a *nameplate*, which the service gives out and routes by, and a *secret*, which is made on
-//! the customer's machine and goes from there to the agent by voice only.
+//! A code is a *nameplate*, which the service gives out and routes by, and a *secret*, which is
+//! made on the customer's machine and goes to the agent by voice only.
 //!
-//! | form            | nameplate | secret   | shown as                                                   |
-//! |-----------------|-----------|----------|------------------------------------------------------------|
-//! | single code     | 6 digits  | 5 digits | one code of 12: nameplate, secret, check digit over the 11 |
-//! | ID and password | 8 digits  | 6 digits | an ID of 9: nameplate, check digit; a password of 6        |
+//! | form            | nameplate | secret   | shown as                                            |
+//! |-----------------|-----------|----------|-----------------------------------------------------|
+//! | single code     | 6 digits  | 5 digits | 12 digits: nameplate, secret, their check digit     |
+//! | ID and password | 8 digits  | 6 digits | ID of 9: nameplate, its check digit; password of 6 |
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{damm, shown::ShownCode};
 
-/// The two shapes that a session code has.
+/// The shape of a session code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CodeForm {
     /// One session code of twelve digits.
@@ -27,10 +27,10 @@ pub enum CodeForm {
 }
 
 impl CodeForm {
-    /// Every form there is.
+    /// All forms.
     pub const ALL: [Self; 2] = [Self::SingleCode, Self::IdAndPassword];
 
-    /// How many digits the service's half has, without any check digit.
+    /// Returns the number of digits of the nameplate, without a check digit.
     #[must_use]
     pub const fn nameplate_digits(self) -> usize {
         match self {
@@ -39,7 +39,7 @@ impl CodeForm {
         }
     }
 
-    /// How many digits the customer's half has.
+    /// Returns the number of digits of the secret.
     #[must_use]
     pub const fn secret_digits(self) -> usize {
         match self {
@@ -48,13 +48,13 @@ impl CodeForm {
         }
     }
 
-    /// How many different nameplates there are.
+    /// Returns the number of different nameplates.
     #[must_use]
     pub const fn nameplate_count(self) -> u32 {
         10u32.pow(self.nameplate_digits() as u32)
     }
 
-    /// The name as it stands in JSON and in `backends.toml`: `remoteus` or `ecom`.
+    /// Returns the name in JSON and in `backends.toml`: `remoteus` or `ecom`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -81,33 +81,33 @@ impl FromStr for CodeForm {
     }
 }
 
-/// A code form of a name that we don't know.
+/// An unknown name of a code form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a code's form is remoteus or ecom")]
 pub struct UnknownForm;
 
-/// What is wrong with a code that somebody typed or a plugin reported. Never carries the digits.
+/// The fault in a code that somebody typed or a plugin reported. Never carries the digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// Nothing was typed.
+    /// The code is empty.
     #[error("the code is empty")]
     Empty,
-    /// Something that is neither a digit nor a separator.
+    /// A character that is neither a digit nor a separator.
     #[error("the code holds something other than digits")]
     NotDigits,
     /// No code has this many digits.
     #[error("no code has {digits} digits")]
     Length {
-        /// How many there were.
+        /// The number of digits.
         digits: usize,
     },
-    /// A digit was misheard or mistyped, or two were swapped.
+    /// A wrong check digit: a digit was misheard or mistyped, or two were swapped.
     #[error("the code's check digit doesn't fit: a digit is wrong or two are swapped")]
     CheckDigit,
 }
 
 impl CodeError {
-    /// The stable name of this error, for JSON and for message files.
+    /// Returns the stable name of this error, for JSON and for message files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -123,15 +123,16 @@ impl CodeError {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nameplate {
     form: CodeForm,
-    /// The digits, then zero bytes.
+    /// The ASCII digits, then zero bytes.
     digits: [u8; 8],
 }
 
 impl Nameplate {
-    /// A nameplate of exactly as many ASCII digits as `form` has; no separators.
+    /// Parses a nameplate of exactly [`nameplate_digits`](CodeForm::nameplate_digits) ASCII digits,
+    /// without separators.
     ///
     /// # Errors
-    /// What is wrong with the text; never [`CodeError::CheckDigit`].
+    /// The fault in the text; never [`CodeError::CheckDigit`].
     pub fn new(form: CodeForm, text: &str) -> Result<Self, CodeError> {
         check_digits(text, form.nameplate_digits())?;
         let mut digits = [0; 8];
@@ -139,7 +140,7 @@ impl Nameplate {
         Ok(Self { form, digits })
     }
 
-    /// The nameplate of a number, counted from zero; `None` if the form has no such number.
+    /// Returns the nameplate with this number, counted from zero; `None` if the form has fewer.
     #[must_use]
     pub fn from_number(form: CodeForm, number: u32) -> Option<Self> {
         let text = format!("{number:0width$}", width = form.nameplate_digits());
@@ -152,7 +153,7 @@ impl Nameplate {
         self.form
     }
 
-    /// The digits.
+    /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let digits = &self.digits[..self.form.nameplate_digits()];
@@ -175,7 +176,7 @@ impl fmt::Debug for Nameplate {
 impl FromStr for Nameplate {
     type Err = CodeError;
 
-    /// The form comes from the length.
+    /// Parses a nameplate; its length tells the form.
     fn from_str(text: &str) -> Result<Self, CodeError> {
         let form = CodeForm::ALL
             .into_iter()
@@ -200,16 +201,16 @@ impl<'de> Deserialize<'de> for Nameplate {
     }
 }
 
-/// The customer's half of a code: 5 or 6 ASCII digits. Made on the customer's machine, typed by the
-/// agent, and never sent by either.
+/// The customer's half of a code: 5 or 6 ASCII digits. It is made on the customer's machine, typed
+/// by the agent, and sent by neither.
 ///
-/// Comparing two of them is for tests and for noticing a change; only the PAKE may judge a guess.
+/// Comparing two secrets is for tests and for noticing a change; only the PAKE may judge a guess.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret of `form` from eight bytes of good randomness. Some secrets are likelier than others by
-    /// less than one part in 10^13.
+    /// Returns a secret from eight bytes of cryptographic randomness. Some secrets are likelier
+    /// than others, by less than one part in 10^13.
     #[must_use]
     pub fn from_random(form: CodeForm, random: [u8; 8]) -> Self {
         let digits = form.secret_digits();
@@ -218,13 +219,13 @@ impl Secret {
         Self(format!("{number:0digits$}"))
     }
 
-    /// The digits. Show them to the customer or feed them to the PAKE; nothing else.
+    /// Returns the digits: for the customer's eyes and for the PAKE, and for nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A secret of exactly as many ASCII digits as `form` has.
+    /// Parses a secret of exactly [`secret_digits`](CodeForm::secret_digits) ASCII digits.
     pub(crate) fn new(form: CodeForm, digits: &str) -> Result<Self, CodeError> {
         check_digits(digits, form.secret_digits())?;
         Ok(Self(digits.to_owned()))
@@ -237,10 +238,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One session's whole code, as the customer's machine holds it.
+/// The whole code of a session, as the customer's machine holds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionCode {
-    /// How it is written and shown; always the nameplate's form.
+    /// The form; always the nameplate's.
     pub form: CodeForm,
     /// The service's half.
     pub nameplate: Nameplate,
@@ -249,7 +250,8 @@ pub struct SessionCode {
 }
 
 impl SessionCode {
-    /// A fresh code: the service's nameplate and a secret from eight bytes of good randomness.
+    /// Makes a fresh code of the service's nameplate and a secret from eight bytes of cryptographic
+    /// randomness.
     #[must_use]
     pub fn mint(nameplate: Nameplate, random: [u8; 8]) -> Self {
         let form = nameplate.form();
@@ -260,16 +262,17 @@ impl SessionCode {
         }
     }
 
-    /// The code as the customer sees it, in threes.
+    /// Returns the code as the customer sees it, with its digits in threes.
     #[must_use]
     pub fn shown(&self) -> ShownCode {
-        ShownCode::of(self)
+        ShownCode::from_code(self)
     }
 
-    /// Reads [`to_plain`](Self::to_plain)'s text back. Strict: no other separators, no other length.
+    /// Parses the text made by [`to_plain`](Self::to_plain). Strict: no other separators, no other
+    /// length.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// The fault in the text.
     pub fn from_plain(form: CodeForm, plain: &str) -> Result<Self, CodeError> {
         match form {
             CodeForm::SingleCode => Self::from_plain_single_code(plain),
@@ -277,11 +280,11 @@ impl SessionCode {
         }
     }
 
-    /// The form that goes to a plugin's `open` and comes back from its `session_code`:
+    /// Returns the text that goes to a plugin's `open` and comes back from its `session_code`:
     /// `NNNNNNSSSSSC` for a single code, `NNNNNNNNC PPPPPP` for ID and password.
     #[must_use]
     pub fn to_plain(&self) -> Zeroizing<String> {
-        // Reserved beforehand, so that growing leaves no copy behind.
+        // With its full capacity, so that growing leaves no copy behind.
         let mut plain = Zeroizing::new(String::with_capacity(16));
         plain.push_str(self.nameplate.as_str());
         match self.form {
@@ -300,7 +303,7 @@ impl SessionCode {
         plain
     }
 
-    /// Twelve digits: nameplate, secret, check digit.
+    /// Parses twelve digits: nameplate, secret, check digit.
     pub(crate) fn from_plain_single_code(plain: &str) -> Result<Self, CodeError> {
         let form = CodeForm::SingleCode;
         let nameplate_digits = form.nameplate_digits();
@@ -316,6 +319,7 @@ impl SessionCode {
         })
     }
 
+    /// Parses an ID, a space and a password.
     fn from_plain_id_and_password(plain: &str) -> Result<Self, CodeError> {
         let (id, password) = plain.split_once(' ').unwrap_or((plain, ""));
         Ok(Self {
@@ -346,7 +350,7 @@ pub(crate) fn parse_id(id: &str) -> Result<Nameplate, CodeError> {
     Nameplate::new(CodeForm::IdAndPassword, &id[..digits])
 }
 
-/// Exactly `count` ASCII digits and nothing else.
+/// Checks that `text` is exactly `count` ASCII digits.
 fn check_digits(text: &str, count: usize) -> Result<(), CodeError> {
     if text.is_empty() {
         return Err(CodeError::Empty);

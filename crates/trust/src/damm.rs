@@ -1,9 +1,10 @@
-//! The check digit of session codes: H. M. Damm's, from a totally anti-symmetric quasigroup of order 10
-//! (Damm, "Total anti-symmetrische Quasigruppen", Marburg 2004). It finds every single wrong digit and
-//! every swap of two neighbours, which are the two slips people make on the phone.
+//! The check digit of session codes, by the Damm algorithm: a totally anti-symmetric quasigroup of
+//! order 10 (H. M. Damm, "Total anti-symmetrische Quasigruppen", Marburg 2004). It finds every
+//! single wrong digit and every swap of two neighbours, the two slips that people make on the
+//! phone.
 
-/// Row: the digit carried so far; column: the next digit.
-const TABLE: [[u8; 10]; 10] = [
+/// The quasigroup. Row: the interim digit; column: the next digit.
+const QUASIGROUP: [[u8; 10]; 10] = [
     [0, 3, 1, 7, 5, 9, 8, 6, 4, 2],
     [7, 0, 9, 2, 1, 5, 4, 8, 6, 3],
     [4, 2, 0, 6, 8, 7, 1, 3, 5, 9],
@@ -16,14 +17,14 @@ const TABLE: [[u8; 10]; 10] = [
     [2, 5, 8, 1, 4, 3, 6, 7, 9, 0],
 ];
 
-/// The check digit (ASCII) of ASCII digits. Bytes that aren't digits are the caller's mistake; they are
-/// taken modulo ten rather than panicking.
+/// Returns the check digit, in ASCII, of ASCII digits. Bytes that aren't digits are the caller's
+/// mistake; they are taken modulo ten rather than panicking.
 pub(crate) fn check_digit(digits: &[u8]) -> u8 {
-    let carried = digits.iter().fold(0, |carried: u8, byte| {
+    let interim = digits.iter().fold(0, |interim: u8, byte| {
         let digit = byte.wrapping_sub(b'0') % 10;
-        TABLE[usize::from(carried)][usize::from(digit)]
+        QUASIGROUP[usize::from(interim)][usize::from(digit)]
     });
-    b'0' + carried
+    b'0' + interim
 }
 
 /// Whether the last of `digits` is the check digit of those before it.
@@ -58,10 +59,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_wrong_digit_is_found(code in digits()) {
-            for place in 0..code.len() {
-                for wrong in (b'0'..=b'9').filter(|digit| *digit != code[place]) {
+            for position in 0..code.len() {
+                for wrong in (b'0'..=b'9').filter(|digit| *digit != code[position]) {
                     let mut typed = code.clone();
-                    typed[place] = wrong;
+                    typed[position] = wrong;
                     prop_assert!(!is_valid(&typed));
                 }
             }
@@ -69,9 +70,9 @@ mod tests {
 
         #[test]
         fn every_swap_of_neighbours_is_found(code in digits()) {
-            for place in 1..code.len() {
+            for position in 1..code.len() {
                 let mut typed = code.clone();
-                typed.swap(place - 1, place);
+                typed.swap(position - 1, position);
                 prop_assert_eq!(is_valid(&typed), typed == code);
             }
         }

@@ -1,15 +1,15 @@
-//! The one way in which this crate signs and carries things.
+//! Signing and transport of everything that this crate signs.
 //!
-//! What is signed is always a context of the thing's own, a zero byte, and the bytes: so no signature
-//! made for one purpose is good for another. Contexts are fixed ASCII texts; none has a zero byte in it,
-//! so none with its zero byte is the beginning of another.
+//! Signatures are domain separated: the signed bytes are always a context, a zero byte, and the
+//! payload, so that no signature made for one purpose is valid for another. Contexts are fixed
+//! ASCII texts without zero bytes, so no context with its zero byte is the beginning of another.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// Something signed, as it travels: `PREFIX` base64url(payload) `.` base64url(signature), one line.
+/// A signed payload. Its text is one line: `PREFIX` base64url(payload) `.` base64url(signature).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// The very bytes that were signed; never made again from what was read out of them.
+    /// The signed bytes themselves; never encoded again from their parsed form.
     pub(crate) payload: Vec<u8>,
     pub(crate) signature: [u8; 64],
 }
@@ -23,7 +23,7 @@ impl Envelope {
         text
     }
 
-    /// `None` for anything else, and for texts longer than `max_text` bytes.
+    /// Parses a text of at most `max_text` bytes; `None` for anything else.
     pub(crate) fn from_text(prefix: &str, text: &str, max_text: usize) -> Option<Self> {
         let text = text.trim();
         if text.len() > max_text {
@@ -36,23 +36,23 @@ impl Envelope {
     }
 }
 
-/// The bytes to sign for `payload` under `context`.
-pub(crate) fn message(context: &str, payload: &[u8]) -> Vec<u8> {
-    let mut message = Vec::with_capacity(context.len() + 1 + payload.len());
-    message.extend_from_slice(context.as_bytes());
-    message.push(0);
-    message.extend_from_slice(payload);
-    message
+/// Returns the bytes to sign for `payload` under `context`.
+pub(crate) fn signing_input(context: &str, payload: &[u8]) -> Vec<u8> {
+    let mut input = Vec::with_capacity(context.len() + 1 + payload.len());
+    input.extend_from_slice(context.as_bytes());
+    input.push(0);
+    input.extend_from_slice(payload);
+    input
 }
 
-/// The bytes to sign for several `parts` under `context`, each with its length (u32, big endian) before
-/// it, so that no two lists of parts give the same bytes.
-pub(crate) fn message_of_parts(context: &str, parts: &[&[u8]]) -> Vec<u8> {
-    let mut message = message(context, &[]);
+/// Returns the bytes to sign for several `parts` under `context`. Each part follows its length
+/// (u32, big endian), so that no two lists of parts give the same bytes.
+pub(crate) fn signing_input_of_parts(context: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut input = signing_input(context, &[]);
     for part in parts {
         let length = u32::try_from(part.len()).expect("parts are keys, hashes and short texts");
-        message.extend_from_slice(&length.to_be_bytes());
-        message.extend_from_slice(part);
+        input.extend_from_slice(&length.to_be_bytes());
+        input.extend_from_slice(part);
     }
-    message
+    input
 }

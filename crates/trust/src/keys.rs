@@ -1,12 +1,12 @@
 //! Ed25519 keys (RFC 8032) of the vendor and of the agents, and their text forms.
 //!
-//! | what | text |
-//! |------|------|
+//! | key | text |
+//! |-----|------|
 //! | vendor's public key, agent's public key | `etv1-…`, `eta1-…` |
 //! | vendor's private key, agent's private key | `etv1-private-…`, `eta1-private-…` |
 //!
-//! `…` is base64url without padding of 32 bytes: the point, or the seed. The two kinds are two types, so
-//! that an agent's key can't be put where the vendor's belongs.
+//! `…` is base64url (RFC 4648) without padding of 32 bytes: the point, or the seed. The vendor's
+//! and the agents' keys are different types, so that one can't be used in place of the other.
 
 use std::{fmt, str::FromStr};
 
@@ -15,16 +15,16 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A text that isn't a key of the wanted kind. Never carries the text.
+/// The fault in the text of a key. Never carries the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The text begins like no key, or like one of another kind.
+    /// The prefix of no key, or of another kind of key.
     #[error("not a key of this kind: it should begin with {0}")]
     Prefix(&'static str),
-    /// The rest isn't base64url of 32 bytes.
+    /// Not base64url of 32 bytes after the prefix.
     #[error("the key is damaged: copy all of it again")]
     Damaged,
-    /// 32 bytes that no honest key has.
+    /// A weak or non-canonical point, which no honest key has.
     #[error("the key isn't a usable ed25519 public key")]
     Unusable,
 }
@@ -38,20 +38,20 @@ macro_rules! keys {
         impl $private {
             const PREFIX: &'static str = concat!($prefix, "private-");
 
-            /// The key of a seed: 32 bytes of good randomness.
+            /// Makes a key from a seed: 32 bytes of cryptographic randomness.
             #[must_use]
             pub fn from_seed(seed: [u8; 32]) -> Self {
                 let seed = Zeroizing::new(seed);
                 Self(SigningKey::from_bytes(&seed))
             }
 
-            /// The public half.
+            /// Returns the public key.
             #[must_use]
             pub fn public(&self) -> $public {
                 $public(self.0.verifying_key())
             }
 
-            /// The key as text, for a file that only its owner can read.
+            /// Returns the key as text, for a file that only its owner can read.
             #[must_use]
             pub fn to_text(&self) -> Zeroizing<String> {
                 let mut text = Zeroizing::new(String::with_capacity(80));
@@ -60,10 +60,11 @@ macro_rules! keys {
                 text
             }
 
-            /// Reads [`to_text`](Self::to_text)'s text; white space around it is ignored.
+            /// Parses the text made by [`to_text`](Self::to_text); white space around it is
+            /// ignored.
             ///
             /// # Errors
-            /// The text isn't such a key.
+            /// The fault in the text.
             pub fn from_text(text: &str) -> Result<Self, KeyError> {
                 let seed = Zeroizing::new(decode(Self::PREFIX, text)?);
                 Ok(Self(SigningKey::from_bytes(&seed)))
@@ -87,14 +88,15 @@ macro_rules! keys {
         impl $public {
             const PREFIX: &'static str = $prefix;
 
-            /// The 32 bytes of the point.
+            /// Returns the 32 bytes of the point.
             #[must_use]
             pub fn to_bytes(&self) -> [u8; 32] {
                 self.0.to_bytes()
             }
 
-            /// Strict: no small-order points, no second form of one signature.
-            pub(crate) fn is_signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+            /// Whether `signature` is this key's over `message`. Strict: no small-order points, no
+            /// second encoding of a signature.
+            pub(crate) fn is_signature_of(&self, message: &[u8], signature: &[u8; 64]) -> bool {
                 let signature = Signature::from_bytes(signature);
                 self.0.verify_strict(message, &signature).is_ok()
             }
@@ -106,7 +108,7 @@ macro_rules! keys {
             fn from_str(text: &str) -> Result<Self, KeyError> {
                 let bytes = decode(Self::PREFIX, text)?;
                 let point = VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Unusable)?;
-                // Two encodings of one point would make one key look like two.
+                // With two encodings of its point, one key would look like two.
                 if point.is_weak() || point.to_edwards().compress().to_bytes() != bytes {
                     return Err(KeyError::Unusable);
                 }
@@ -145,12 +147,13 @@ macro_rules! keys {
 keys!(VendorKey, VendorPublicKey, "vendor's", "etv1-");
 keys!(AgentKey, AgentPublicKey, "agent's", "eta1-");
 
+/// Decodes the 32 bytes behind `prefix`.
 fn decode(prefix: &'static str, text: &str) -> Result<[u8; 32], KeyError> {
     let encoded = text
         .trim()
         .strip_prefix(prefix)
         .ok_or(KeyError::Prefix(prefix))?;
-    // Into a buffer of the right size, so that a private key leaves no copy on the heap.
+    // Into a wiped buffer on the stack, so that a private key leaves no copy on the heap.
     let mut bytes = Zeroizing::new([0; 33]);
     match URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()) {
         Ok(32) => Ok(bytes[..32].try_into().expect("32 bytes were just counted")),

@@ -1,11 +1,11 @@
-//! Who may talk to whom, and by which code: session codes, the vendor's and the agents' keys, agent
-//! cards, proofs and revocations.
+//! Codes and identities: session codes, the vendor's and the agents' keys, agent cards, proofs and
+//! revocations.
 //!
-//! Everything here is a pure function of its arguments. Time and randomness are passed in, nothing is
-//! read from or written to anywhere, so that the whole crate can be tested and fuzzed as it is.
+//! Everything here is a pure function of its arguments. Time and randomness are passed in, and
+//! nothing is read or written anywhere, so that the whole crate can be tested and fuzzed as it is.
 //!
-//! What does not belong here: the PAKE that turns a code into a key (`link`), where keys and cards are
-//! kept (`vendor`, the console), and how often somebody may try (`service`, `link`).
+//! Not here: the PAKE that turns a code into a key (`link`), the storage of keys and cards
+//! (`vendor`, `console`), and limits on attempts (`service`, `link`).
 
 mod agent_file;
 mod card;

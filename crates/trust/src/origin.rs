@@ -1,19 +1,19 @@
-//! The one way to write a service's URL, so that agent and service sign and check the same text.
+//! The canonical form of a service's URL, so that agent and service sign and verify the same text.
 
 use url::{Position, Url};
 
-/// Longer than any service's URL.
+/// The most bytes of a service's URL.
 const MAX_URL: usize = 512;
 
-/// Why a text isn't a service's URL.
+/// A text that isn't a service's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a service's URL is http:// or https://, a host, and a port if need be, and nothing after it"
 )]
 pub struct OriginError;
 
-/// The origin of a service's URL: `scheme://host:port`, always with the port, never with a slash at the
-/// end; the host in lower case, an international one in its ASCII form.
+/// Returns the origin (RFC 6454) of a service's URL: `scheme://host:port`, always with the port,
+/// without a slash at the end, with the host in lower case and in its ASCII form.
 ///
 /// # Errors
 /// The URL isn't http or https, or has a user, a path, a query or a fragment.

@@ -1,23 +1,24 @@
-//! Proofs that whoever shows a card holds its key, here and now: one kind for the customer's machine
-//! (bound to the TLS channel, so that nobody in the middle can pass it on) and one for the service
-//! (bound to the service's origin and its challenge).
+//! Proofs that whoever shows a card holds its key, here and now. The proof to the customer's
+//! machine is bound to the TLS connection (channel binding, RFC 9266), so that nobody in the middle
+//! can forward it. The proof to the service is bound to the service's origin and challenge.
 
 use crate::{
     card::{AgentCard, CardError},
     code::Nameplate,
-    envelope::message_of_parts,
+    envelope::signing_input_of_parts,
     keys::AgentKey,
 };
 
-const LINK: &str = "etatuki link proof v1";
-const SERVICE: &str = "etatuki service proof v1";
+const LINK_CONTEXT: &str = "etatuki link proof v1";
+const SERVICE_CONTEXT: &str = "etatuki service proof v1";
 
-/// What a proof to the customer's machine is bound to.
+/// The facts to which a proof to the customer's machine is bound.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkBinding<'a> {
-    /// What TLS exports for this one connection (RFC 8446 section 7.5), alike at both ends.
+    /// The secret exported by TLS for this one connection (RFC 8446, section 7.5), equal at both
+    /// ends.
     pub exporter: &'a [u8; 32],
-    /// The session that was called for.
+    /// The nameplate of the session.
     pub nameplate: &'a Nameplate,
     /// The agent's endpoint id.
     pub agent: &'a [u8; 32],
@@ -26,10 +27,10 @@ pub struct LinkBinding<'a> {
 }
 
 impl LinkBinding<'_> {
-    fn message(&self, card: &AgentCard) -> Vec<u8> {
+    fn signing_input(&self, card: &AgentCard) -> Vec<u8> {
         let nameplate = self.nameplate.as_str().as_bytes();
-        message_of_parts(
-            LINK,
+        signing_input_of_parts(
+            LINK_CONTEXT,
             &[
                 self.exporter,
                 nameplate,
@@ -42,36 +43,37 @@ impl LinkBinding<'_> {
 }
 
 impl AgentKey {
-    /// Proves to the customer's machine that this key's holder is at the other end of the connection.
+    /// Proves to the customer's machine that this key's holder is at the other end of the
+    /// connection. Returns the signature.
     #[must_use]
-    pub fn prove_link(&self, card: &AgentCard, proof: &LinkBinding<'_>) -> [u8; 64] {
-        self.sign(&proof.message(card))
+    pub fn prove_link(&self, card: &AgentCard, binding: &LinkBinding<'_>) -> [u8; 64] {
+        self.sign(&binding.signing_input(card))
     }
 
-    /// Proves to the service at `origin` (`scheme://host:port`, no slash at the end) that this key's
-    /// holder got `challenge` from it.
+    /// Proves to the service at `origin` (see [`service_origin`](crate::service_origin)) that this
+    /// key's holder got `challenge` from it. Returns the signature.
     #[must_use]
     pub fn prove_service(&self, card: &AgentCard, origin: &str, challenge: &[u8; 32]) -> [u8; 64] {
-        self.sign(&service_message(card, origin, challenge))
+        self.sign(&service_signing_input(card, origin, challenge))
     }
 }
 
 impl AgentCard {
-    /// Checks [`AgentKey::prove_link`]'s proof. Says nothing about the card itself: ask
-    /// [`verify`](Self::verify) first.
+    /// Verifies a proof by [`AgentKey::prove_link`]. The card itself is verified before, by
+    /// [`verify`](Self::verify).
     ///
     /// # Errors
     /// [`CardError::BadProof`].
     pub fn verify_link(
         &self,
-        proof: &LinkBinding<'_>,
+        binding: &LinkBinding<'_>,
         signature: &[u8; 64],
     ) -> Result<(), CardError> {
-        self.check(&proof.message(self), signature)
+        self.check_signature(&binding.signing_input(self), signature)
     }
 
-    /// Checks [`AgentKey::prove_service`]'s proof. Says nothing about the card itself: ask
-    /// [`verify`](Self::verify) first.
+    /// Verifies a proof by [`AgentKey::prove_service`]. The card itself is verified before, by
+    /// [`verify`](Self::verify).
     ///
     /// # Errors
     /// [`CardError::BadProof`].
@@ -81,12 +83,12 @@ impl AgentCard {
         challenge: &[u8; 32],
         signature: &[u8; 64],
     ) -> Result<(), CardError> {
-        self.check(&service_message(self, origin, challenge), signature)
+        self.check_signature(&service_signing_input(self, origin, challenge), signature)
     }
 
-    fn check(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), CardError> {
+    fn check_signature(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), CardError> {
         let key = &self.claims().key;
-        if key.is_signed(message, signature) {
+        if key.is_signature_of(message, signature) {
             Ok(())
         } else {
             Err(CardError::BadProof)
@@ -94,8 +96,11 @@ impl AgentCard {
     }
 }
 
-fn service_message(card: &AgentCard, origin: &str, challenge: &[u8; 32]) -> Vec<u8> {
-    message_of_parts(SERVICE, &[origin.as_bytes(), challenge, &card.hash()])
+fn service_signing_input(card: &AgentCard, origin: &str, challenge: &[u8; 32]) -> Vec<u8> {
+    signing_input_of_parts(
+        SERVICE_CONTEXT,
+        &[origin.as_bytes(), challenge, &card.hash()],
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +116,7 @@ mod tests {
 
     const ORIGIN: &str = "https://tuki.example:443";
 
-    fn proof<'a>(nameplate: &'a Nameplate, bytes: &'a [[u8; 32]; 3]) -> LinkBinding<'a> {
+    fn binding<'a>(nameplate: &'a Nameplate, bytes: &'a [[u8; 32]; 3]) -> LinkBinding<'a> {
         LinkBinding {
             exporter: &bytes[0],
             nameplate,
@@ -124,21 +129,27 @@ mod tests {
     fn a_link_proof_is_bound_to_everything_it_names() {
         let (here, there) = ("123456".parse().unwrap(), "123457".parse().unwrap());
         let bytes = [[1; 32], [2; 32], [3; 32]];
-        let signature = agent().prove_link(&card(), &proof(&here, &bytes));
+        let signature = agent().prove_link(&card(), &binding(&here, &bytes));
         assert_eq!(
-            card().verify_link(&proof(&here, &bytes), &signature),
+            card().verify_link(&binding(&here, &bytes), &signature),
             Ok(())
         );
 
         let bad = Err(CardError::BadProof);
-        assert_eq!(card().verify_link(&proof(&there, &bytes), &signature), bad);
-        for place in 0..3 {
+        assert_eq!(
+            card().verify_link(&binding(&there, &bytes), &signature),
+            bad
+        );
+        for part in 0..3 {
             let mut other = bytes;
-            other[place][31] ^= 1;
-            assert_eq!(card().verify_link(&proof(&here, &other), &signature), bad);
+            other[part][31] ^= 1;
+            assert_eq!(card().verify_link(&binding(&here, &other), &signature), bad);
         }
         let swapped = [bytes[0], bytes[2], bytes[1]];
-        assert_eq!(card().verify_link(&proof(&here, &swapped), &signature), bad);
+        assert_eq!(
+            card().verify_link(&binding(&here, &swapped), &signature),
+            bad
+        );
         let renewed = AgentCard::issue(
             &vendor(),
             CardData {
@@ -147,7 +158,10 @@ mod tests {
             },
         )
         .unwrap();
-        assert_eq!(renewed.verify_link(&proof(&here, &bytes), &signature), bad);
+        assert_eq!(
+            renewed.verify_link(&binding(&here, &bytes), &signature),
+            bad
+        );
     }
 
     #[test]
@@ -180,8 +194,8 @@ mod tests {
     fn one_kind_of_proof_is_no_other_kind() {
         let card = card();
         // The same parts under the other context.
-        let signature = agent().sign(&message_of_parts(
-            LINK,
+        let signature = agent().sign(&signing_input_of_parts(
+            LINK_CONTEXT,
             &[ORIGIN.as_bytes(), &[5; 32], &card.hash()],
         ));
         assert_eq!(

@@ -1,66 +1,66 @@
-//! Cards that the vendor took back: a signed list with a rising number, so that nobody who sits between
-//! can answer with an older one.
+//! Revoked cards: a list signed by the vendor, with a rising number, so that nobody in between can
+//! replay an older list.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    envelope::{Envelope, message},
+    envelope::{Envelope, signing_input},
     keys::{VendorKey, VendorPublicKey},
 };
 
 const CONTEXT: &str = "etatuki revocations v1";
 const PREFIX: &str = "etrevoked1-";
 
-/// How many serials a list may hold.
+/// The most serials of a list.
 pub const MAX_REVOKED: usize = 10_000;
 
-/// The longest text of a list, in bytes: ten thousand serials of twenty digits, as base64.
+/// The most bytes of a list's text: ten thousand serials of twenty digits, as base64.
 const MAX_TEXT: usize = 300_000;
 
-/// A list of revoked cards. The default is the list that every vendor starts with: number 0, empty.
+/// A list of revoked cards. The default is the list with which every vendor starts: number 0,
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocations {
-    /// Rises with every list that the vendor signs.
+    /// The list's number; rises with every list that the vendor signs.
     pub number: u64,
-    /// Serials of revoked cards.
+    /// The serials of the revoked cards.
     pub serials: BTreeSet<u64>,
 }
 
 impl Revocations {
-    /// Puts a list that was just verified in the place of this one, the newest seen so far.
+    /// Replaces this list, the newest seen so far, by a list that has just been verified.
     ///
     /// # Errors
-    /// [`RevocationError::Older`] if `found` is older, or has the same number and says something else;
-    /// the list stays as it was.
-    pub fn advance(&mut self, found: Self) -> Result<(), RevocationError> {
-        let same = found.number == self.number && found.serials == self.serials;
-        if found.number <= self.number && !same {
+    /// [`RevocationError::Older`] if `next` is older, or has the same number and another content;
+    /// this list stays as it was.
+    pub fn advance(&mut self, next: Self) -> Result<(), RevocationError> {
+        if next.number <= self.number && next != *self {
             return Err(RevocationError::Older {
                 seen: self.number,
-                found: found.number,
+                found: next.number,
             });
         }
-        *self = found;
+        *self = next;
         Ok(())
     }
 }
 
-/// Why a list is refused.
+/// The reason why a list is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
-    /// Not a list at all, or one with more than ten thousand serials.
+    /// Not a list, or one with more than [`MAX_REVOKED`] serials.
     #[error("the revocation list can't be read")]
     Malformed,
-    /// Signed by nobody we know.
+    /// Issued by an unknown vendor.
     #[error("the revocation list is from an unknown vendor")]
     UnknownVendor,
-    /// Names our vendor, but the vendor didn't sign it.
+    /// Names our vendor, but isn't signed by that vendor.
     #[error("the revocation list was forged: its signature is wrong")]
     BadSignature,
-    /// A newer list was seen before.
+    /// Older than a list seen before.
     #[error("the revocation list has number {found}, but number {seen} was seen before")]
     Older {
         /// The newest number seen.
@@ -71,7 +71,7 @@ pub enum RevocationError {
 }
 
 impl RevocationError {
-    /// The stable name of this error, for JSON and for message files.
+    /// Returns the stable name of this error, for JSON and for message files.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,6 +83,7 @@ impl RevocationError {
     }
 }
 
+/// The signed part of a list.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payload {
@@ -90,7 +91,7 @@ struct Payload {
     revoked: Revocations,
 }
 
-/// A list as it travels. Reading one proves nothing; [`verify`](Self::verify) does.
+/// A signed list. Parsing one proves nothing; [`verify`](Self::verify) does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRevocations {
     envelope: Envelope,
@@ -110,7 +111,7 @@ impl SignedRevocations {
             revoked,
         };
         let bytes = serde_json::to_vec(&payload).expect("numbers and texts always become JSON");
-        let signature = key.sign(&message(CONTEXT, &bytes));
+        let signature = key.sign(&signing_input(CONTEXT, &bytes));
         let envelope = Envelope {
             payload: bytes,
             signature,
@@ -122,13 +123,13 @@ impl SignedRevocations {
         })
     }
 
-    /// The list as one line of ASCII.
+    /// Returns the list as one line of ASCII.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.envelope.to_text(PREFIX)
     }
 
-    /// Reads [`to_text`](Self::to_text)'s line. Checks the shape alone, not the signature.
+    /// Parses the line made by [`to_text`](Self::to_text). Checks the shape, not the signature.
     ///
     /// # Errors
     /// [`RevocationError::Malformed`].
@@ -144,17 +145,20 @@ impl SignedRevocations {
         })
     }
 
-    /// The list, if one of the `vendors` signed it. Whether it is the newest is for
-    /// [`Revocations::advance`] to say.
+    /// Returns the list, if one of the `vendors` signed it. [`Revocations::advance`] then checks
+    /// that it isn't older than another.
     ///
     /// # Errors
-    /// Who signed it isn't known, or didn't.
+    /// The issuing vendor is unknown, or did not sign the list.
     pub fn verify(&self, vendors: &[VendorPublicKey]) -> Result<Revocations, RevocationError> {
         if !vendors.contains(&self.vendor) {
             return Err(RevocationError::UnknownVendor);
         }
-        let message = message(CONTEXT, &self.envelope.payload);
-        if !self.vendor.is_signed(&message, &self.envelope.signature) {
+        let input = signing_input(CONTEXT, &self.envelope.payload);
+        if !self
+            .vendor
+            .is_signature_of(&input, &self.envelope.signature)
+        {
             return Err(RevocationError::BadSignature);
         }
         Ok(self.revoked.clone())

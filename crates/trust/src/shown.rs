@@ -1,13 +1,13 @@
-//! The code as it stands on the customer's screen: labelled fields, digits in threes.
+//! The code as the customer sees it: labelled fields, with their digits in threes.
 
 use std::fmt;
 
 use serde::Serialize;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::code::{CodeForm, SessionCode};
 
-/// Which label a field has.
+/// The label of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, Zeroize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
@@ -17,20 +17,21 @@ pub enum FieldKind {
     Id,
     /// The one-time password of [`CodeForm::IdAndPassword`].
     Password,
-    /// What a tool with its own transport shows.
+    /// The code shown by a tool with its own transport.
     ToolCode,
 }
 
-/// One labelled group of digits. Secret.
+/// A labelled group of digits. Secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
 pub struct ShownField {
-    /// Its label.
+    /// The label.
     pub kind: FieldKind,
-    /// ASCII digits in threes, separated by one space: `123 456 789 012`. A [`FieldKind::ToolCode`] is as the tool has it.
+    /// ASCII digits in threes, separated by one space: `123 456 789 012`. A [`FieldKind::ToolCode`]
+    /// stays as the tool writes it.
     pub digits: String,
 }
 
-/// Everything the customer is to read aloud, in reading order. Secret.
+/// All fields that the customer reads aloud, in reading order. Secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Zeroize, ZeroizeOnDrop)]
 pub struct ShownCode {
     /// The session code; or ID, then password; or none if a tool's own window shows its code.
@@ -38,7 +39,7 @@ pub struct ShownCode {
 }
 
 impl ShownCode {
-    pub(crate) fn of(code: &SessionCode) -> Self {
+    pub(crate) fn from_code(code: &SessionCode) -> Self {
         let plain = code.to_plain();
         let fields = match code.form {
             CodeForm::SingleCode => vec![field(FieldKind::SessionCode, &plain)],
@@ -54,32 +55,19 @@ impl ShownCode {
         };
         Self { fields }
     }
-
-    /// All digits on one line, fields separated by two spaces: what the copy button copies.
-    #[must_use]
-    pub fn line(&self) -> Zeroizing<String> {
-        let mut line = Zeroizing::new(String::with_capacity(32));
-        for field in &self.fields {
-            if !line.is_empty() {
-                line.push_str("  ");
-            }
-            line.push_str(&field.digits);
-        }
-        line
-    }
 }
 
 fn field(kind: FieldKind, digits: &str) -> ShownField {
     ShownField {
         kind,
-        digits: in_threes(digits),
+        digits: group_in_threes(digits),
     }
 }
 
-fn in_threes(digits: &str) -> String {
+fn group_in_threes(digits: &str) -> String {
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && place % 3 == 0 {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && index % 3 == 0 {
             grouped.push(' ');
         }
         grouped.push(digit);
@@ -124,7 +112,6 @@ mod tests {
         assert!(shown.fields[0].digits.starts_with("123 456 78"));
         assert_eq!(shown.fields[1].kind, FieldKind::Password);
         assert_eq!(shown.fields[1].digits, "654 321");
-        assert!(shown.line().ends_with("  654 321"));
     }
 
     #[test]

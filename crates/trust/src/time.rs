@@ -1,4 +1,4 @@
-//! Time as the cards know it. Nobody in this crate reads a clock.
+//! Time as cards use it. Nothing in this crate reads a clock.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
-    /// This time and `seconds` more, never past the largest time there is.
+    /// Returns the time `seconds` later, at most the latest time of all.
     #[must_use]
-    pub const fn plus(self, seconds: u64) -> Self {
+    pub const fn saturating_add(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// How many seconds lie between `earlier` and this; 0 if `earlier` isn't earlier.
+    /// Returns the seconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub const fn seconds_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -1,13 +1,13 @@
-//! What an agent typed, or was read on the phone and wrote down with whatever between the digits.
+//! Codes as agents type them, with whatever they put between the digits.
 
 use zeroize::Zeroizing;
 
 use crate::code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, parse_id};
 
-/// More characters than anybody types into the field; the rest isn't looked at.
+/// The most characters that are read, more than anybody types; the rest is ignored.
 const MAX_CHARS: usize = 256;
 
-/// A code that the agent typed; its length told the kind.
+/// A code that an agent typed; its length tells which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypedCode {
     /// Twelve digits: the whole code.
@@ -24,13 +24,13 @@ pub enum TypedCode {
     },
 }
 
-/// Reads a session code or an ID. White space, no-break spaces, dashes and dots between
-/// the digits are ignored; the number of digits tells the kind.
+/// Parses a session code or an ID; the number of digits tells which. White space, no-break spaces,
+/// dashes and dots between the digits are ignored.
 ///
 /// # Errors
-/// What is wrong with the code; the check digit is caught here and never sent.
+/// The fault in the code. A wrong check digit is found here, before anything is sent.
 pub fn parse_typed_code(input: &str) -> Result<TypedCode, CodeError> {
-    let digits = digits_of(input)?;
+    let digits = extract_digits(input)?;
     match digits.len() {
         12 => {
             let code = SessionCode::from_plain_single_code(&digits)?;
@@ -46,16 +46,16 @@ pub fn parse_typed_code(input: &str) -> Result<TypedCode, CodeError> {
     }
 }
 
-/// Reads a one-time password: six digits.
+/// Parses a one-time password: six digits, without a check digit.
 ///
 /// # Errors
-/// What is wrong with it; it has no check digit.
+/// The fault in the password.
 pub fn parse_password(input: &str) -> Result<Secret, CodeError> {
-    Secret::new(CodeForm::IdAndPassword, &digits_of(input)?)
+    Secret::new(CodeForm::IdAndPassword, &extract_digits(input)?)
 }
 
-/// The ASCII digits of `input`, if there is nothing else but separators.
-fn digits_of(input: &str) -> Result<Zeroizing<String>, CodeError> {
+/// Returns the ASCII digits of `input`, if there is nothing else but separators.
+fn extract_digits(input: &str) -> Result<Zeroizing<String>, CodeError> {
     let mut digits = Zeroizing::new(String::with_capacity(MAX_CHARS));
     for character in input.chars().take(MAX_CHARS) {
         match character {
@@ -71,8 +71,9 @@ fn digits_of(input: &str) -> Result<Zeroizing<String>, CodeError> {
     }
 }
 
-/// White space (no-break ones included), the dashes that keyboards and word processors make, zero-width
-/// characters that copying drags along, and full stops.
+/// Whether `character` may stand between digits: white space (also no-break), the dashes that
+/// keyboards and word processors make, zero-width characters that copying drags along, and full
+/// stops.
 fn is_separator(character: char) -> bool {
     character.is_whitespace()
         || matches!(
@@ -179,10 +180,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_single_slip_is_caught(number in 0u32..1_000_000, random: u64, place in 0usize..12, by in 1u8..10) {
+        fn any_single_slip_is_caught(number in 0u32..1_000_000, random: u64, position in 0usize..12, by in 1u8..10) {
             let plain = single_code(number, random).to_plain();
             let mut typed = plain.as_bytes().to_vec();
-            typed[place] = b'0' + (typed[place] - b'0' + by) % 10;
+            typed[position] = b'0' + (typed[position] - b'0' + by) % 10;
             let typed = String::from_utf8(typed).unwrap();
             prop_assert_eq!(parse_typed_code(&typed), Err(CodeError::CheckDigit));
         }

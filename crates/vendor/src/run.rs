@@ -119,7 +119,9 @@ fn add_agent(
         name: wanted.name.to_owned(),
         organisation: wanted.organisation.to_owned(),
         issued: world.now,
-        expires: world.now.plus(u64::from(wanted.days) * SECONDS_A_DAY),
+        expires: world
+            .now
+            .saturating_add(u64::from(wanted.days) * SECONDS_A_DAY),
         key: key.public(),
     };
     let card = AgentCard::issue(&vendor, data.clone()).map_err(unissued)?;
