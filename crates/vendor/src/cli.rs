@@ -1,19 +1,21 @@
-//! The command line: `etatuki-vendor --help` is made of this.
+//! The command line. The doc comments of commands and options are the texts of `etatuki-vendor
+//! --help`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Makes the vendor's key, the agents' cards and the revocation list. Needs no network: run it offline.
+/// Makes the vendor's key, the agents' cards and the revocation list. Needs no network: run it
+/// offline.
 #[derive(Debug, Parser)]
 #[command(name = "etatuki-vendor", version, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the tool can do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The vendor's own key
@@ -24,13 +26,13 @@ pub enum Command {
     Agent(AgentCommand),
     /// Sign the list of revoked cards again, with a higher number
     Revocations {
-        /// With which key, and where to.
+        /// The key and the list's file.
         #[command(flatten)]
         list: ListArgs,
     },
 }
 
-/// What can be done with the vendor's key.
+/// A command about the vendor's key.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a new key and print its public half
@@ -41,13 +43,13 @@ pub enum KeyCommand {
     },
     /// Print the public half of a key, for backends.toml and for the service
     Show {
-        /// Which key.
+        /// The key.
         #[command(flatten)]
         key: KeyArg,
     },
 }
 
-/// What can be done with agents' cards.
+/// A command about agents' cards.
 #[derive(Debug, Subcommand)]
 pub enum AgentCommand {
     /// Make a card and a private key for an agent, in one file that only the agent should have
@@ -60,7 +62,7 @@ pub enum AgentCommand {
         /// For how many days the card is good
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
         days: u16,
-        /// Which key.
+        /// The key.
         #[command(flatten)]
         key: KeyArg,
         /// Where to write the agent's file; must not exist yet [default: made from the name]
@@ -72,19 +74,19 @@ pub enum AgentCommand {
         /// Serials, or names that only one good card has
         #[arg(required = true, value_name = "SERIAL|NAME")]
         cards: Vec<String>,
-        /// With which key, and where to.
+        /// The key and the list's file.
         #[command(flatten)]
         list: ListArgs,
     },
     /// Print every card that was made: serial, state, days left, name, organisation
     List {
-        /// Which key.
+        /// The key.
         #[command(flatten)]
         key: KeyArg,
     },
 }
 
-/// Which vendor's key.
+/// The option that names the vendor's key.
 #[derive(Debug, Args)]
 pub struct KeyArg {
     /// The vendor's private key
@@ -92,10 +94,10 @@ pub struct KeyArg {
     pub key: PathBuf,
 }
 
-/// With which key a list is signed, and where it is written.
+/// The options for signing a list.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Which key.
+    /// The key.
     #[command(flatten)]
     pub key: KeyArg,
     /// Where to write the signed list; an older one there is replaced

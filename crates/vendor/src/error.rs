@@ -1,10 +1,10 @@
-//! Everything that can go wrong, in words for the person at the keyboard.
+//! The errors, with texts for the person at the keyboard.
 
 use std::{io, path::PathBuf};
 
 use etatuki_trust::{KeyError, NameError, RevocationError};
 
-/// Why a command failed. Nothing was overwritten.
+/// The reason why a command failed. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum VendorError {
@@ -14,37 +14,37 @@ pub enum VendorError {
     /// A file can't be written.
     #[error("can't write {path}: {error}")]
     Write { path: PathBuf, error: io::Error },
-    /// Something is there already.
+    /// The file exists already.
     #[error("{0} exists already and is left as it is: choose another name with --out")]
     Exists(PathBuf),
-    /// There is no key yet.
+    /// No key file.
     #[error(
         "there is no key at {0}: make one with `etatuki-vendor key new`, or name yours with --key"
     )]
     NoKey(PathBuf),
-    /// Somebody else can read the key.
+    /// A private key that others can read.
     #[error(
         "others can read the private key {path} (mode {mode:03o}): `chmod 600` it if nobody has, or make a new key if somebody might have"
     )]
     Exposed { path: PathBuf, mode: u32 },
-    /// Not a regular file, or far too long for what it should be.
+    /// Not a regular file, or too long for a key file.
     #[error("{0} isn't the file it should be: it is no regular file, or too long")]
-    Odd(PathBuf),
-    /// The key file holds something else.
+    NotKeyFile(PathBuf),
+    /// A key file without a private key.
     #[error("{path} holds no vendor's private key: {error}")]
     Key { path: PathBuf, error: KeyError },
-    /// The ledger was damaged or edited.
+    /// A line of the ledger that can't be parsed: it was damaged or edited.
     #[error(
         "line {line} of the ledger {path} can't be understood: restore the ledger from a backup"
     )]
     Ledger { path: PathBuf, line: usize },
-    /// The ledger beside the key belongs to another key.
+    /// The ledger of another key.
     #[error("the ledger {path} belongs to another key: put each key in a folder of its own")]
-    OtherKey { path: PathBuf },
-    /// A text that can't stand on a card.
-    #[error("the {what} can't stand on a card: {error}")]
+    LedgerOfOtherKey { path: PathBuf },
+    /// A name that can't stand on a card.
+    #[error("the {field} can't stand on a card: {error}")]
     Name {
-        what: &'static str,
+        field: &'static str,
         error: NameError,
     },
     /// Neither a serial nor a name in the ledger.
@@ -52,16 +52,16 @@ pub enum VendorError {
         "no card was made with the serial or name {0:?}: `etatuki-vendor agent list` shows them all"
     )]
     UnknownCard(String),
-    /// Several good cards have the name.
+    /// A name that several valid cards have.
     #[error("several cards have the name {name:?}: name one by its serial, {serials}")]
-    Ambiguous { name: String, serials: String },
-    /// The list grew too long.
+    AmbiguousName { name: String, serials: String },
+    /// A list that is too long.
     #[error("the list can't be signed: {0}")]
-    List(#[from] RevocationError),
-    /// The system has no randomness to give.
+    Revocations(#[from] RevocationError),
+    /// No randomness from the system.
     #[error("the system gave no randomness: {0}")]
     Randomness(String),
-    /// The clock is before 1970.
+    /// A clock before 1970, or at the end of time.
     #[error("this machine's clock is wrong: set the date first")]
     Clock,
 }

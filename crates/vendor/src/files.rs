@@ -1,4 +1,4 @@
-//! Files that only their owner may read, and files that are replaced as a whole.
+//! Files that only their owner may read, and files that are replaced atomically.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -10,20 +10,23 @@ use zeroize::Zeroizing;
 
 use crate::error::VendorError;
 
-/// Longer than any file of secrets that we make, in bytes.
-const MAX_PRIVATE: u64 = 16 * 1024;
+/// The most bytes of a key file.
+const MAX_KEY_FILE: u64 = 16 * 1024;
 
-/// A file that was just made for its owner alone, still empty. Unless [`write`](Self::write) succeeds,
-/// it is removed again.
+/// A new, empty file that only its owner may read. It is removed again unless
+/// [`write`](Self::write) succeeds.
 pub(crate) struct NewPrivateFile<'a> {
     path: &'a Path,
     file: File,
-    keep: bool,
+    /// Whether the file has been written and stays.
+    is_written: bool,
 }
 
 impl<'a> NewPrivateFile<'a> {
+    /// Creates a file at `path`.
+    ///
     /// # Errors
-    /// Something is at `path` already, or nothing can be made there.
+    /// There is a file already, or none can be created.
     pub(crate) fn create(path: &'a Path) -> Result<Self, VendorError> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -32,7 +35,7 @@ impl<'a> NewPrivateFile<'a> {
             Ok(file) => Ok(Self {
                 path,
                 file,
-                keep: false,
+                is_written: false,
             }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(VendorError::Exists(path.to_owned()))
@@ -41,28 +44,29 @@ impl<'a> NewPrivateFile<'a> {
         }
     }
 
+    /// Writes the whole text, to the disk.
     pub(crate) fn write(mut self, text: &str) -> Result<(), VendorError> {
         let written = self
             .file
             .write_all(text.as_bytes())
             .and_then(|()| self.file.sync_all());
         written.map_err(write_error(self.path))?;
-        self.keep = true;
+        self.is_written = true;
         Ok(())
     }
 }
 
 impl Drop for NewPrivateFile<'_> {
     fn drop(&mut self) {
-        if !self.keep {
-            // Nothing secret is in it if this fails: at worst an empty file stays.
+        if !self.is_written {
+            // If this fails, an empty file stays: nothing secret is in it.
             let _ = fs::remove_file(self.path);
         }
     }
 }
 
-/// The text of a private key's file, if nobody but its owner can read it.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, VendorError> {
+/// Reads a key file, if nobody but its owner can read it.
+pub(crate) fn read_key_file(path: &Path) -> Result<Zeroizing<String>, VendorError> {
     let read_error = |error| VendorError::Read {
         path: path.to_owned(),
         error,
@@ -71,55 +75,56 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, VendorError
         io::ErrorKind::NotFound => VendorError::NoKey(path.to_owned()),
         _ => read_error(error),
     })?;
-    // Asked of the open file, so that what is judged is what is read.
+    // The metadata of the open file, so that the file that is checked is the one that is read.
     let metadata = file.metadata().map_err(read_error)?;
-    if !metadata.is_file() || metadata.len() > MAX_PRIVATE {
-        return Err(VendorError::Odd(path.to_owned()));
+    if !metadata.is_file() || metadata.len() > MAX_KEY_FILE {
+        return Err(VendorError::NotKeyFile(path.to_owned()));
     }
-    refuse_exposed(path, &metadata)?;
-    // Reserved beforehand, so that growing leaves no copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_PRIVATE as usize + 1));
-    file.take(MAX_PRIVATE)
+    check_owner_only(path, &metadata)?;
+    // With its full capacity, so that growing leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE as usize + 1));
+    file.take(MAX_KEY_FILE)
         .read_to_string(&mut text)
         .map_err(read_error)?;
     Ok(text)
 }
 
-/// Puts `text` at `path` as a whole: whoever reads it sees the old file or the new one.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<(), VendorError> {
+/// Writes `text` to `path` atomically: a reader sees the old file or the new one.
+pub(crate) fn write_atomically(path: &Path, text: &str) -> Result<(), VendorError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
-    let fresh = path.with_file_name(name);
-    let written = File::create(&fresh)
+    let temporary = path.with_file_name(name);
+    let written = File::create(&temporary)
         .and_then(|mut file| {
             file.write_all(text.as_bytes())
                 .and_then(|()| file.sync_all())
         })
-        .and_then(|()| fs::rename(&fresh, path));
+        .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        let _ = fs::remove_file(&fresh);
+        let _ = fs::remove_file(&temporary);
     }
     written.map_err(write_error(path))
 }
 
+/// Returns a function that makes a [`VendorError::Write`] about `path`.
 pub(crate) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> VendorError {
     let path = path.to_owned();
     |error| VendorError::Write { path, error }
 }
 
-/// Mode 0600, whatever the umask allows.
+/// Sets mode 0600 for a new file.
 #[cfg(unix)]
 pub(crate) fn owner_only(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600);
 }
 
-/// Elsewhere the folder's access list decides.
+/// Does nothing: the folder's access list decides.
 #[cfg(not(unix))]
 pub(crate) fn owner_only(_: &mut OpenOptions) {}
 
 #[cfg(unix)]
-fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), VendorError> {
+fn check_owner_only(path: &Path, metadata: &fs::Metadata) -> Result<(), VendorError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -132,6 +137,6 @@ fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), VendorErro
 }
 
 #[cfg(not(unix))]
-fn refuse_exposed(_: &Path, _: &fs::Metadata) -> Result<(), VendorError> {
+fn check_owner_only(_: &Path, _: &fs::Metadata) -> Result<(), VendorError> {
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! The ledger beside the key: one JSON line for everything that was ever signed, only ever appended to.
-//! It is how a card is found by its name, and how serials and list numbers keep rising.
+//! The ledger beside the key: an append-only file with one JSON line for each thing that was ever
+//! signed. By it a card is found by name, and serials and list numbers keep rising.
 //!
-//! Serials and numbers begin at the time of day (Unix seconds) rather than at 1, so that they go on
-//! rising when the vendor moves to a new key, whose ledger is empty.
+//! Serials and numbers begin at the current time (Unix seconds) rather than at 1, so that they keep
+//! rising when the vendor changes to a new key, whose ledger is empty.
 
 use std::{
     collections::BTreeSet,
@@ -19,21 +19,21 @@ use crate::{
     files::{owner_only, write_error},
 };
 
-/// One line.
+/// A line of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Entry {
-    /// Whose ledger this is: the first line.
+    /// The vendor whose ledger this is; always the first line.
     Vendor(VendorPublicKey),
-    /// A card was made.
+    /// A card was issued.
     Issued(CardData),
-    /// A card was taken back.
+    /// A card was revoked.
     Revoked { serial: u64, at: UnixTime },
-    /// A list was signed.
+    /// A revocation list was signed.
     List { number: u64, at: UnixTime },
 }
 
-/// The ledger, open and locked: a second tool on the same key waits.
+/// The open, locked ledger: a second tool on the same key waits.
 pub(crate) struct Ledger {
     path: PathBuf,
     file: File,
@@ -41,10 +41,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger of the key at `key_path`, or begins one.
+    /// Opens the ledger of the key at `key_path`, or creates it.
     ///
     /// # Errors
-    /// It can't be read, or is damaged, or another key's.
+    /// The ledger can't be read, or is damaged, or belongs to another key.
     pub(crate) fn open(key_path: &Path, vendor: VendorPublicKey) -> Result<Self, VendorError> {
         let path = ledger_path(key_path);
         let mut options = OpenOptions::new();
@@ -66,12 +66,12 @@ impl Ledger {
         match ledger.entries.first() {
             None => ledger.append(&[Entry::Vendor(vendor)])?,
             Some(Entry::Vendor(owner)) if *owner == vendor => {}
-            Some(_) => return Err(VendorError::OtherKey { path: ledger.path }),
+            Some(_) => return Err(VendorError::LedgerOfOtherKey { path: ledger.path }),
         }
         Ok(ledger)
     }
 
-    /// Writes `entries` down for good, in one write.
+    /// Appends `entries` in one write, and waits until they are on the disk.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), VendorError> {
         let mut lines = String::new();
         for entry in entries {
@@ -88,7 +88,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Every card that was made, oldest first.
+    /// Returns all cards ever issued, oldest first.
     pub(crate) fn cards(&self) -> impl Iterator<Item = &CardData> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Issued(card) => Some(card),
@@ -96,7 +96,7 @@ impl Ledger {
         })
     }
 
-    /// Serials of cards that were taken back.
+    /// Returns the serials of the revoked cards.
     pub(crate) fn revoked(&self) -> BTreeSet<u64> {
         let serials = self.entries.iter().filter_map(|entry| match entry {
             Entry::Revoked { serial, .. } => Some(*serial),
@@ -105,23 +105,24 @@ impl Ledger {
         serials.collect()
     }
 
-    /// A serial that no card has.
+    /// Returns a serial that no card has.
     pub(crate) fn next_serial(&self, now: UnixTime) -> u64 {
         let last = self.cards().map(|card| card.serial).max();
-        rising(last, now)
+        next_above(last, now)
     }
 
-    /// A number above that of every list that was signed.
-    pub(crate) fn next_number(&self, now: UnixTime) -> u64 {
+    /// Returns a number above those of all lists.
+    pub(crate) fn next_list_number(&self, now: UnixTime) -> u64 {
         let numbers = self.entries.iter().filter_map(|entry| match entry {
             Entry::List { number, .. } => Some(*number),
             _ => None,
         });
-        rising(numbers.max(), now)
+        next_above(numbers.max(), now)
     }
 }
 
-fn rising(last: Option<u64>, now: UnixTime) -> u64 {
+/// Returns a number above `last` that is at least the current time.
+fn next_above(last: Option<u64>, now: UnixTime) -> u64 {
     last.map_or(now.0, |last| last.saturating_add(1).max(now.0))
 }
 

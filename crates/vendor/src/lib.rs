@@ -1,7 +1,7 @@
-//! The vendor's tool: makes the vendor's key, the agents' cards and the revocation list. It runs offline
-//! and talks to nobody; what it writes is carried to where it is needed.
+//! The vendor's tool: makes the vendor's key, the agents' cards and the revocation list. It runs
+//! offline and contacts nobody; its files are carried to where they are needed.
 //!
-//! What a card or a list *is* stands in `etatuki-trust`. Here are the files, the ledger and the words.
+//! Cards and lists themselves are in `etatuki-trust`. Here are the files, the ledger and the texts.
 
 mod cli;
 mod error;
@@ -11,4 +11,4 @@ mod run;
 
 pub use cli::{AgentCommand, Cli, Command, KeyCommand};
 pub use error::VendorError;
-pub use run::{Report, World, run};
+pub use run::{Environment, Report, run};

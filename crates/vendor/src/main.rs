@@ -1,4 +1,5 @@
-//! `etatuki-vendor`: reads the command line, the clock and the system's randomness, and prints.
+//! `etatuki-vendor`: reads the command line, the clock and the system's randomness, and prints the
+//! result.
 
 use std::{
     process::ExitCode,
@@ -7,11 +8,11 @@ use std::{
 
 use clap::Parser as _;
 use etatuki_trust::UnixTime;
-use etatuki_vendor::{Cli, Report, VendorError, World, run};
+use etatuki_vendor::{Cli, Environment, Report, VendorError, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match act(&cli) {
+    match execute(&cli) {
         Ok(report) => print(&report),
         Err(error) => {
             eprintln!("etatuki-vendor: {error}");
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(cli: &Cli) -> Result<Report, VendorError> {
+fn execute(cli: &Cli) -> Result<Report, VendorError> {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(|_| VendorError::Clock)?;
@@ -29,14 +30,14 @@ fn act(cli: &Cli) -> Result<Report, VendorError> {
     };
     run(
         cli,
-        &mut World {
+        &mut Environment {
             now: UnixTime(since_1970.as_secs()),
             random: &mut random,
         },
     )
 }
 
-/// The output to stdout, for a script; the notes to stderr, for a person.
+/// Prints the output to stdout, for a script, and the notes to stderr, for a person.
 fn print(report: &Report) -> ExitCode {
     use std::io::Write as _;
     eprint!("{}", report.notes);

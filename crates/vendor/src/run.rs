@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 use std::{
     fmt::Write as _,
@@ -18,32 +18,32 @@ use crate::{
     ledger::{Entry, Ledger},
 };
 
-const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
-/// What a run takes from the outside besides files.
-pub struct World<'a> {
-    /// The time.
+/// The inputs of a run besides command line and files.
+pub struct Environment<'a> {
+    /// The current time.
     pub now: UnixTime,
-    /// Fills a buffer with good randomness.
+    /// Fills a buffer with cryptographic randomness.
     pub random: &'a mut dyn FnMut(&mut [u8]) -> Result<(), VendorError>,
 }
 
-/// What a command has to say.
+/// The result of a command, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// For the next program: a key, a path, a table. Whole lines.
+    /// Output for a program: a key, a path, a table. Whole lines.
     pub output: String,
-    /// For the person: what was done and what comes next. Whole lines.
+    /// Notes for the person: the things done and the next steps. Whole lines.
     pub notes: String,
 }
 
-/// Does what the command line says.
+/// Runs the command on the command line.
 ///
 /// # Errors
-/// What went wrong; nothing that was there before is changed then.
-pub fn run(cli: &Cli, world: &mut World<'_>) -> Result<Report, VendorError> {
+/// The reason why it failed. No existing file is changed then.
+pub fn run(cli: &Cli, environment: &mut Environment<'_>) -> Result<Report, VendorError> {
     match &cli.command {
-        Command::Key(KeyCommand::New { out }) => new_key(out, world),
+        Command::Key(KeyCommand::New { out }) => new_key(out, environment),
         Command::Key(KeyCommand::Show { key }) => show_key(&key.key),
         Command::Agent(AgentCommand::Add {
             name,
@@ -52,23 +52,25 @@ pub fn run(cli: &Cli, world: &mut World<'_>) -> Result<Report, VendorError> {
             key,
             out,
         }) => {
-            let wanted = Wanted {
+            let new = NewAgent {
                 name,
                 organisation,
                 days: *days,
                 out: out.as_deref(),
             };
-            add_agent(&key.key, &wanted, world)
+            add_agent(&key.key, &new, environment)
         }
-        Command::Agent(AgentCommand::Revoke { cards, list }) => revoke(cards, list, world.now),
-        Command::Agent(AgentCommand::List { key }) => list_agents(&key.key, world.now),
-        Command::Revocations { list } => sign_list(list, &[], world.now),
+        Command::Agent(AgentCommand::Revoke { cards, list }) => {
+            revoke(cards, list, environment.now)
+        }
+        Command::Agent(AgentCommand::List { key }) => list_agents(&key.key, environment.now),
+        Command::Revocations { list } => sign_list(list, &[], environment.now),
     }
 }
 
-fn new_key(out: &Path, world: &mut World<'_>) -> Result<Report, VendorError> {
+fn new_key(out: &Path, environment: &mut Environment<'_>) -> Result<Report, VendorError> {
     let file = NewPrivateFile::create(out)?;
-    let key = VendorKey::from_seed(seed(world)?);
+    let key = VendorKey::from_seed(random_seed(environment)?);
     let text = Zeroizing::new(format!(
         "# The vendor's private key. Whoever has it can make agents' cards: keep it offline, and a copy in a safe.\n{}\n",
         *key.to_text()
@@ -91,7 +93,8 @@ fn show_key(path: &Path) -> Result<Report, VendorError> {
     })
 }
 
-struct Wanted<'a> {
+/// The options of a new card.
+struct NewAgent<'a> {
     name: &'a str,
     organisation: &'a str,
     days: u16,
@@ -100,44 +103,45 @@ struct Wanted<'a> {
 
 fn add_agent(
     key_path: &Path,
-    wanted: &Wanted<'_>,
-    world: &mut World<'_>,
+    new: &NewAgent<'_>,
+    environment: &mut Environment<'_>,
 ) -> Result<Report, VendorError> {
-    for (what, text) in [("name", wanted.name), ("organisation", wanted.organisation)] {
-        check_name(text).map_err(|error| VendorError::Name { what, error })?;
+    for (field, text) in [("name", new.name), ("organisation", new.organisation)] {
+        check_name(text).map_err(|error| VendorError::Name { field, error })?;
     }
     let vendor = read_key(key_path)?;
     let mut ledger = Ledger::open(key_path, vendor.public())?;
-    let out = wanted
+    let out = new
         .out
-        .map_or_else(|| default_file(wanted.name), Path::to_owned);
-    // Made before the ledger is written, and filled after: a card that exists is in the ledger.
+        .map_or_else(|| default_agent_path(new.name), Path::to_owned);
+    // Created before the ledger entry, and written after it: every card that exists is in the
+    // ledger.
     let file = NewPrivateFile::create(&out)?;
-    let key = AgentKey::from_seed(seed(world)?);
+    let key = AgentKey::from_seed(random_seed(environment)?);
     let data = CardData {
-        serial: ledger.next_serial(world.now),
-        name: wanted.name.to_owned(),
-        organisation: wanted.organisation.to_owned(),
-        issued: world.now,
-        expires: world
+        serial: ledger.next_serial(environment.now),
+        name: new.name.to_owned(),
+        organisation: new.organisation.to_owned(),
+        issued: environment.now,
+        expires: environment
             .now
-            .saturating_add(u64::from(wanted.days) * SECONDS_A_DAY),
+            .saturating_add(u64::from(new.days) * SECONDS_PER_DAY),
         key: key.public(),
     };
-    let card = AgentCard::issue(&vendor, data.clone()).map_err(unissued)?;
+    let card = AgentCard::issue(&vendor, data.clone()).map_err(refused)?;
     ledger.append(&[Entry::Issued(data)])?;
     file.write(&AgentFile { card, key }.to_text())?;
     Ok(Report {
         output: format!("{}\n", out.display()),
         notes: format!(
             "The card of {}, {}, is good for {} days. Its file is as good as a password: hand it to nobody else.\n",
-            wanted.name, wanted.organisation, wanted.days
+            new.name, new.organisation, new.days
         ),
     })
 }
 
-fn unissued(_: CardError) -> VendorError {
-    // Names and days were checked; what is left is a clock at the end of time.
+fn refused(_: CardError) -> VendorError {
+    // Names and days have been checked; only a clock at the end of time is left.
     VendorError::Clock
 }
 
@@ -146,17 +150,17 @@ fn revoke(cards: &[String], list: &ListArgs, now: UnixTime) -> Result<Report, Ve
     let ledger = Ledger::open(&list.key.key, vendor.public())?;
     let serials = cards
         .iter()
-        .map(|card| find(&ledger, card))
+        .map(|card| find_serial(&ledger, card))
         .collect::<Result<Vec<_>, _>>()?;
-    // The ledger's lock goes with it; signing takes it again.
+    // This releases the ledger's lock; signing takes it again.
     drop(ledger);
     sign_list(list, &serials, now)
 }
 
-/// The serial of the card that is meant by a serial or a name.
-fn find(ledger: &Ledger, meant: &str) -> Result<u64, VendorError> {
-    let revoked = ledger.revoked();
-    let by_serial = meant
+/// Returns the serial of the card with this serial or name.
+fn find_serial(ledger: &Ledger, serial_or_name: &str) -> Result<u64, VendorError> {
+    let revoked_serials = ledger.revoked();
+    let by_serial = serial_or_name
         .parse()
         .ok()
         .filter(|serial| ledger.cards().any(|card| card.serial == *serial));
@@ -165,36 +169,37 @@ fn find(ledger: &Ledger, meant: &str) -> Result<u64, VendorError> {
     }
     let named = ledger
         .cards()
-        .filter(|card| card.name == meant)
+        .filter(|card| card.name == serial_or_name)
         .map(|card| card.serial);
-    let (gone, good): (Vec<u64>, Vec<u64>) = named.partition(|serial| revoked.contains(serial));
-    match (good.as_slice(), gone.first()) {
+    let (revoked, valid): (Vec<u64>, Vec<u64>) =
+        named.partition(|serial| revoked_serials.contains(serial));
+    match (valid.as_slice(), revoked.first()) {
         ([serial], _) => Ok(*serial),
         ([], Some(serial)) => Ok(*serial),
-        ([], None) => Err(VendorError::UnknownCard(meant.to_owned())),
+        ([], None) => Err(VendorError::UnknownCard(serial_or_name.to_owned())),
         (several, _) => {
             let serials: Vec<String> = several.iter().map(u64::to_string).collect();
-            Err(VendorError::Ambiguous {
-                name: meant.to_owned(),
+            Err(VendorError::AmbiguousName {
+                name: serial_or_name.to_owned(),
                 serials: serials.join(" or "),
             })
         }
     }
 }
 
-/// Signs the list with `more` serials on it, and writes all of that down.
-fn sign_list(list: &ListArgs, more: &[u64], now: UnixTime) -> Result<Report, VendorError> {
+/// Signs the list with `revoked` serials added, and records both in the ledger.
+fn sign_list(list: &ListArgs, revoked: &[u64], now: UnixTime) -> Result<Report, VendorError> {
     let vendor = read_key(&list.key.key)?;
     let mut ledger = Ledger::open(&list.key.key, vendor.public())?;
     let mut serials = ledger.revoked();
-    let fresh: Vec<u64> = more
+    let added: Vec<u64> = revoked
         .iter()
         .copied()
         .filter(|serial| serials.insert(*serial))
         .collect();
-    let (number, count) = (ledger.next_number(now), serials.len());
+    let (number, count) = (ledger.next_list_number(now), serials.len());
     let signed = SignedRevocations::sign(&vendor, Revocations { number, serials })?;
-    let mut entries: Vec<Entry> = fresh
+    let mut entries: Vec<Entry> = added
         .iter()
         .map(|serial| Entry::Revoked {
             serial: *serial,
@@ -203,7 +208,7 @@ fn sign_list(list: &ListArgs, more: &[u64], now: UnixTime) -> Result<Report, Ven
         .collect();
     entries.push(Entry::List { number, at: now });
     ledger.append(&entries)?;
-    files::replace(&list.out, &format!("{}\n", signed.to_text()))?;
+    files::write_atomically(&list.out, &format!("{}\n", signed.to_text()))?;
     Ok(Report {
         output: format!("{}\n", list.out.display()),
         notes: format!(
@@ -220,7 +225,7 @@ fn list_agents(key_path: &Path, now: UnixTime) -> Result<Report, VendorError> {
     let revoked = ledger.revoked();
     let mut output = String::new();
     for card in ledger.cards() {
-        let days = card.expires.seconds_since(now) / SECONDS_A_DAY;
+        let days = card.expires.seconds_since(now) / SECONDS_PER_DAY;
         let state = if revoked.contains(&card.serial) {
             "revoked"
         } else if card.expires <= now {
@@ -243,9 +248,9 @@ fn list_agents(key_path: &Path, now: UnixTime) -> Result<Report, VendorError> {
     })
 }
 
-/// The key in a file whose other lines are comments.
+/// Reads the key in a file whose other lines are comments.
 fn read_key(path: &Path) -> Result<VendorKey, VendorError> {
-    let text = files::read_private(path)?;
+    let text = files::read_key_file(path)?;
     let line = text
         .lines()
         .map(str::trim)
@@ -256,14 +261,14 @@ fn read_key(path: &Path) -> Result<VendorKey, VendorError> {
     })
 }
 
-fn seed(world: &mut World<'_>) -> Result<[u8; 32], VendorError> {
+fn random_seed(environment: &mut Environment<'_>) -> Result<[u8; 32], VendorError> {
     let mut seed = Zeroizing::new([0; 32]);
-    (world.random)(seed.as_mut_slice())?;
+    (environment.random)(seed.as_mut_slice())?;
     Ok(*seed)
 }
 
-/// `maija-makela.agent.toml` for Maija Mäkelä.
-fn default_file(name: &str) -> PathBuf {
+/// Returns the default file of an agent: `maija-makela.agent.toml` for Maija Mäkelä.
+fn default_agent_path(name: &str) -> PathBuf {
     let mut plain = String::new();
     for character in name.to_lowercase().chars() {
         match character {
@@ -293,7 +298,7 @@ mod tests {
             ("山田", "new.agent.toml"),
             ("O’Neill, B. ", "o-neill-b.agent.toml"),
         ] {
-            assert_eq!(default_file(name), Path::new(expected));
+            assert_eq!(default_agent_path(name), Path::new(expected));
         }
     }
 }

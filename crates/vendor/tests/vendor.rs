@@ -1,4 +1,4 @@
-//! The vendor's tool from its command line to what trust makes of its files.
+//! The vendor's tool, from its command line to its files as `etatuki-trust` reads them.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -6,12 +6,12 @@ use clap::Parser as _;
 use etatuki_trust::{
     AgentFile, CardError, Revocations, SignedRevocations, UnixTime, VendorPublicKey,
 };
-use etatuki_vendor::{Cli, Report, VendorError, World, run};
+use etatuki_vendor::{Cli, Environment, Report, VendorError, run};
 use tempfile::TempDir;
 
 const NOW: UnixTime = UnixTime(1_700_000_000);
 
-/// A folder of the vendor's, with a key in it.
+/// The vendor's folder, with a key in it.
 struct Office {
     folder: TempDir,
     seed: u8,
@@ -39,7 +39,7 @@ impl Office {
         self.folder.path().join(name)
     }
 
-    /// Runs with every file name after `--out` and `--key` taken as one in this folder.
+    /// Runs the tool; file names after `--out` and `--key` are in this folder.
     fn run(&mut self, words: &[&str]) -> Result<Report, VendorError> {
         let mut line = vec!["etatuki-vendor".to_owned()];
         let mut is_file = false;
@@ -61,7 +61,7 @@ impl Office {
         };
         run(
             &cli,
-            &mut World {
+            &mut Environment {
                 now: self.now,
                 random: &mut random,
             },
@@ -281,7 +281,7 @@ fn hostile_names_are_refused() {
         ];
         assert!(matches!(
             office.run(&words),
-            Err(VendorError::Name { what: "name", .. })
+            Err(VendorError::Name { field: "name", .. })
         ));
     }
     assert!(!office.path("x.toml").exists());
@@ -309,7 +309,7 @@ fn another_keys_ledger_is_refused() {
         .run(&["key", "new", "--out", "vendor.key"])
         .expect("a second key");
     let listed = office.run(&["agent", "list", "--key", "vendor.key"]);
-    assert!(matches!(listed, Err(VendorError::OtherKey { .. })));
+    assert!(matches!(listed, Err(VendorError::LedgerOfOtherKey { .. })));
 }
 
 #[test]
