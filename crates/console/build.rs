@@ -1,8 +1,9 @@
-//! Has the page made from `web/` when its sources are newer than what is there: `npm ci` and `npm run build`.
+//! Builds the page from `web/` with `npm ci` and `npm run build` when its sources are newer than
+//! `web/dist`.
 
 #![allow(
     clippy::print_stdout,
-    reason = "it is how a build script tells cargo something"
+    reason = "a build script speaks to cargo on standard output"
 )]
 
 use std::{
@@ -19,24 +20,24 @@ const SOURCES: [&str; 5] = [
     "package-lock.json",
     "tsconfig.json",
 ];
-/// Written last, so that its age is that of a complete `dist/`.
-const LAST: &str = "dist/index.html";
-/// Written last by npm.
-const INSTALLED: &str = "node_modules/.package-lock.json";
+/// The file that the build writes last: its modification time is that of a complete `dist/`.
+const LAST_BUILT: &str = "dist/index.html";
+/// The file that npm writes last when it installs packages.
+const LAST_INSTALLED: &str = "node_modules/.package-lock.json";
 
 fn main() {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", web.join(source).display());
     }
-    println!("cargo::rerun-if-changed={}", web.join(LAST).display());
+    println!("cargo::rerun-if-changed={}", web.join(LAST_BUILT).display());
     let newest = newest(SOURCES.map(|source| web.join(source)));
-    if is_older(&web.join(LAST), newest) {
+    if is_older(&web.join(LAST_BUILT), newest) {
         build(&web);
-        // As old as its sources: cargo must not take our own work for a reason to run us again.
+        // Dated like its sources: a newer file would make cargo run this script again.
         let last = fs::File::options()
             .write(true)
-            .open(web.join(LAST))
+            .open(web.join(LAST_BUILT))
             .expect("the build has just written it");
         last.set_modified(newest.expect("there are sources"))
             .expect("a file's time can be set");
@@ -45,17 +46,19 @@ fn main() {
 
 fn build(web: &Path) {
     if is_older(
-        &web.join(INSTALLED),
+        &web.join(LAST_INSTALLED),
         modified(&web.join("package-lock.json")),
     ) {
-        // No package of ours needs a script of its own to be installed.
+        // No package needs its install scripts.
         npm(web, &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
     }
     npm(web, &["run", "--silent", "build"]);
 }
 
+/// Runs npm in `web`.
+///
 /// # Panics
-/// When npm is missing or fails: that is how a build script speaks.
+/// npm is missing or fails; a build script reports errors by a panic.
 fn npm(web: &Path, arguments: &[&str]) {
     let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let output = Command::new(program)
@@ -65,12 +68,12 @@ fn npm(web: &Path, arguments: &[&str]) {
     match output {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
-            let said = [output.stdout, output.stderr].concat();
+            let messages = [output.stdout, output.stderr].concat();
             panic!(
                 "npm {} failed in {}:\n{}",
                 arguments.join(" "),
                 web.display(),
-                String::from_utf8_lossy(&said)
+                String::from_utf8_lossy(&messages)
             );
         }
         Err(error) => panic!(
@@ -88,7 +91,7 @@ fn is_older(file: &Path, than: Option<SystemTime>) -> bool {
     }
 }
 
-/// When the newest file below these was changed.
+/// Returns the latest modification time of all files under `paths`.
 fn newest(paths: impl IntoIterator<Item = PathBuf>) -> Option<SystemTime> {
     paths
         .into_iter()

@@ -1,5 +1,5 @@
-//! Reads the agent's file: card and private key. A file that others can read is refused, for whoever has
-//! the key can act as this agent.
+//! The agent's file: card and private key. A file that others can read or write is refused: anybody
+//! with the key can act as this agent.
 
 use std::{
     fs::File,
@@ -10,48 +10,49 @@ use std::{
 use etatuki_trust::{AgentFile, AgentFileError};
 use zeroize::Zeroizing;
 
-/// More bytes than any agent's file has.
-const MAX_FILE: u64 = 16 << 10;
+/// Bytes that are read at most; an agent's file has fewer.
+const MAX_FILE_BYTES: u64 = 16 << 10;
 
-/// Why the agent's file can't be used.
+/// The reason that the agent's file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It can't be opened or read.
+    /// The file can't be opened or read.
     #[error("can't read the agent's file {path}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// Somebody else can read or write it.
+    /// Other users can read or write the file.
     #[error(
         "others can read or write the agent's file {path}; make it yours alone: chmod 600 {path}"
     )]
-    Open {
+    OpenToOthers {
         /// The file.
         path: PathBuf,
     },
-    /// It belongs to somebody else.
+    /// The file belongs to another user.
     #[error("the agent's file {path} belongs to another user")]
-    Foreign {
+    ForeignOwner {
         /// The file.
         path: PathBuf,
     },
-    /// It isn't an agent's file.
+    /// The content is no card and key.
     #[error("{path}: {error}")]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         error: AgentFileError,
     },
 }
 
-/// Reads the file. What is checked is the file that was opened, not its name.
+/// Reads the agent's file. The permissions are checked on the opened file, not by its name: the
+/// file behind the name may change.
 ///
 /// # Errors
-/// Why it can't be used.
+/// The file can't be read, is open to others, or has no card and key.
 pub fn load(path: &Path) -> Result<AgentFile, LoadError> {
     let unreadable = |error| LoadError::Read {
         path: path.into(),
@@ -59,8 +60,8 @@ pub fn load(path: &Path) -> Result<AgentFile, LoadError> {
     };
     let file = File::open(path).map_err(unreadable)?;
     check_access(path, &file.metadata().map_err(unreadable)?)?;
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE as usize));
-    file.take(MAX_FILE)
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_BYTES as usize));
+    file.take(MAX_FILE_BYTES)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     AgentFile::parse(&text).map_err(|error| LoadError::Content {
@@ -74,10 +75,10 @@ fn check_access(path: &Path, metadata: &std::fs::Metadata) -> Result<(), LoadErr
     use std::os::unix::fs::MetadataExt as _;
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() != user && user != 0 {
-        return Err(LoadError::Foreign { path: path.into() });
+        return Err(LoadError::ForeignOwner { path: path.into() });
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(LoadError::Open { path: path.into() });
+        return Err(LoadError::OpenToOthers { path: path.into() });
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The command line, and what the program does with it.
+//! The command line: parses the arguments and runs the page or `join`.
 
 use std::{
     fmt::Display,
@@ -17,19 +17,23 @@ use crate::{
     AgentContext, agent_file, join,
     service::Service,
     signal::stop_signal,
-    web::{Ancestor, Console, open_browser},
+    web::{Console, FrameAncestor, open_browser},
 };
 
-const USAGE: u8 = 2;
-/// What is logged unless RUST_LOG says otherwise; the QUIC library reports ends that are none of its errors.
-const LOG: &str = "warn,iroh=off,iroh_relay=off,noq=off";
+/// Exit code for wrong use, or an agent's file or port that can't be used.
+const EXIT_USAGE: u8 = 2;
+/// Log filter without RUST_LOG. The QUIC library is silent: it reports the ends of connections as
+/// errors.
+const DEFAULT_LOG_FILTER: &str = "warn,iroh=off,iroh_relay=off,noq=off";
 
 /// The support agent's program: enter a customer's code, see and help.
 ///
-/// Without a command it serves its page on this computer and prints the page's address, which opens once.
+/// Without a command it serves its page on this computer and prints the page's address, which opens
+/// once.
 ///
-/// Exit codes: 0 ended normally; 2 wrong use, or the agent's file can't be used; and from `join` also 4 the
-/// code is wrong, 5 the service or the network, 6 refused, or the link or the viewer failed.
+/// Exit codes: 0 ended normally; 2 wrong use, or the agent's file can't be used; and from `join`
+/// also 4 the code is wrong, 5 the service or the network, 6 refused, or the link or the viewer
+/// failed.
 #[derive(Debug, Parser)]
 #[command(
     name = "etatuki-console",
@@ -41,7 +45,7 @@ struct Cli {
     #[command(flatten)]
     page: PageArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Args)]
@@ -58,19 +62,21 @@ struct PageArgs {
     /// Don't open the page in the browser
     #[arg(long)]
     no_open: bool,
-    /// A page of this origin may show the console in a frame (for demonstrations); may be given again
+    /// A page of this origin may show the console in a frame (for demonstrations); may be given
+    /// again
     #[arg(long, value_name = "ORIGIN")]
-    frame_ancestor: Vec<Ancestor>,
+    frame_ancestor: Vec<FrameAncestor>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Open one session for any VNC viewer, without a page
     ///
-    /// The code is asked for, or read from standard input: a session code, or an ID and then its password.
-    /// Then come commands, one a line: ask-view, ask-control, ask-switch BACKEND, end. What happens is
-    /// printed as one JSON object a line; the first says where the viewer connects and with which one-time
-    /// password. Only the first connection is taken, and the session ends with it.
+    /// The code is asked for, or read from standard input: a session code, or an ID and then its
+    /// password. Then come commands, one a line: ask-view, ask-control, ask-switch BACKEND, end.
+    /// What happens is printed as one JSON object a line; the first says where the viewer connects
+    /// and with which one-time password. Only the first connection is taken, and the session ends
+    /// with it.
     Join(JoinArgs),
 }
 
@@ -83,14 +89,14 @@ struct JoinArgs {
     #[arg(long, value_name = "URL")]
     service: String,
     /// Where the viewer connects: 127.0.0.1 and a port; port 0 picks a free one
-    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = loopback)]
+    #[arg(long, value_name = "127.0.0.1:PORT", value_parser = parse_loopback)]
     vnc: SocketAddr,
     /// Write the bytes on the link, both ways, into this file as JSON: every second and at the end
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
 }
 
-/// No dump of this process is written, should it crash: it would hold the agent's key and a customer's screen.
+/// Disables core dumps: a dump would hold the agent's key and a customer's screen.
 fn forbid_core_dumps() {
     #[cfg(unix)]
     {
@@ -99,7 +105,7 @@ fn forbid_core_dumps() {
             current: Some(0),
             maximum: Some(0),
         };
-        // Can't fail: less is always allowed.
+        // Lowering a limit is always allowed.
         let _ = setrlimit(Resource::Core, none);
     }
 }
@@ -110,12 +116,13 @@ pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
 
-/// Runs the program.
+/// Runs the program. Returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     forbid_core_dumps();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
@@ -127,29 +134,30 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return complain(error),
+        Err(error) => return report_usage_error(error),
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Some(Command::Join(args)) => join(args).await,
-            None => page(cli.page).await.map(|()| 0),
+            Some(CliCommand::Join(args)) => join(args).await,
+            None => serve_page(cli.page).await.map(|()| 0),
         }
     });
-    // A thread that reads standard input can't be waited for.
+    // The thread that reads standard input can't be joined: it blocks in a read.
     runtime.shutdown_background();
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(error) => complain(format!("{error:#}")),
+        Err(error) => report_usage_error(format!("{error:#}")),
     }
 }
 
-fn complain(error: impl Display) -> ExitCode {
+/// Prints the error on standard error.
+fn report_usage_error(error: impl Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "etatuki-console: {error}");
-    ExitCode::from(USAGE)
+    ExitCode::from(EXIT_USAGE)
 }
 
 async fn join(args: JoinArgs) -> anyhow::Result<u8> {
-    let context = context(&args.agent, &args.service)?;
+    let context = load_context(&args.agent, &args.service)?;
     let options = join::Options {
         vnc: args.vnc,
         stats: args.stats,
@@ -159,14 +167,14 @@ async fn join(args: JoinArgs) -> anyhow::Result<u8> {
         .with_context(|| format!("can't serve a viewer at {}", args.vnc))
 }
 
-async fn page(args: PageArgs) -> anyhow::Result<()> {
+async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
     let agent = args.agent.context("--agent is missing")?;
-    let context = context(&agent, &args.service.context("--service is missing")?)?;
+    let context = load_context(&agent, &args.service.context("--service is missing")?)?;
     let console = Console::open(context, args.port, args.frame_ancestor)
         .await
         .with_context(|| format!("can't listen on 127.0.0.1:{}", args.port))?;
     let address = console.address();
-    announce(&address)?;
+    print_address(&address)?;
     if !args.no_open {
         tokio::spawn(async move {
             if let Err(error) = open_browser(&address).await {
@@ -180,15 +188,16 @@ async fn page(args: PageArgs) -> anyhow::Result<()> {
         .context("the page's port failed")
 }
 
-fn context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentContext> {
+fn load_context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentContext> {
     Ok(AgentContext {
         agent: agent_file::load(agent)?,
         service: Service::new(service)?,
     })
 }
 
-/// One line for programs; people at a terminal get a sentence beside it.
-fn announce(address: &str) -> io::Result<()> {
+/// Prints the page's address as one JSON line, and a sentence on standard error for people at a
+/// terminal.
+fn print_address(address: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", json!({"page": address}))?;
     out.flush()?;
@@ -201,7 +210,8 @@ fn announce(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
+/// Parses a socket address and refuses any that other machines could reach.
+fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
         .map_err(|_| "an address like 127.0.0.1:5901 is needed".to_owned())?;

@@ -1,4 +1,4 @@
-//! A code as an agent gives it: one text, or an ID and its password.
+//! The code as an agent types it: one text, or an ID and its password.
 
 use etatuki_trust::{
     CodeError, CodeForm, Nameplate, Secret, SessionCode, TypedCode, parse_password,
@@ -6,53 +6,54 @@ use etatuki_trust::{
 };
 use zeroize::Zeroizing;
 
-/// Digits of an ID, and of an ID with its password.
+/// Digits of an ID.
 const ID_DIGITS: usize = 9;
-const TOGETHER_DIGITS: usize = 15;
+/// Digits of an ID and its password in one text.
+const ID_AND_PASSWORD_DIGITS: usize = 15;
 
-/// What an agent needs of a customer: where to knock, and what to prove.
+/// A whole code: finds the customer and proves that the agent was told it.
 #[derive(Clone, Debug)]
 pub struct Code {
-    /// The service's half.
+    /// The routing half, which the service knows.
     pub nameplate: Nameplate,
-    /// The customer's half.
+    /// The secret half, from the customer's machine; it is never sent.
     pub secret: Secret,
 }
 
-/// A text that was read as a code.
+/// The result of parsing a text as a code.
 #[derive(Debug)]
 pub enum ParsedCode {
-    /// All of it is there.
+    /// A whole code.
     Complete(Code),
-    /// An ID; its password is still to come.
+    /// An ID, whose password is still missing.
     NeedsPassword(Nameplate),
 }
 
 impl Code {
-    /// Reads a session code, an ID, or an ID and its password in one go.
+    /// Parses a session code, an ID, or an ID followed by its password.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn read(text: &str) -> Result<ParsedCode, CodeError> {
+    /// The text is none of them, or a check digit is wrong.
+    pub fn parse(text: &str) -> Result<ParsedCode, CodeError> {
         match parse_typed_code(text) {
             Ok(TypedCode::SingleCode { nameplate, secret }) => {
                 Ok(ParsedCode::Complete(Self { nameplate, secret }))
             }
             Ok(TypedCode::Id { nameplate }) => Ok(ParsedCode::NeedsPassword(nameplate)),
             Err(CodeError::Length {
-                digits: TOGETHER_DIGITS,
+                digits: ID_AND_PASSWORD_DIGITS,
             }) => {
-                let (id, password) = split(text);
+                let (id, password) = split_after_id(text);
                 Self::with_password(&id, &password).map(ParsedCode::Complete)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Reads an ID and its password.
+    /// Parses an ID and its password.
     ///
     /// # Errors
-    /// What is wrong with either.
+    /// Either is malformed, or the ID's check digit is wrong.
     pub fn with_password(id: &str, password: &str) -> Result<Self, CodeError> {
         match parse_typed_code(id)? {
             TypedCode::Id { nameplate } => Ok(Self {
@@ -63,8 +64,8 @@ impl Code {
         }
     }
 
-    /// The part that is no secret, as the customer sees it, in threes: a whole ID, or the first six digits
-    /// of a session code.
+    /// Returns the part that is not secret, as the customer sees it, in groups of three digits: the
+    /// whole ID, or the first six digits of a session code.
     #[must_use]
     pub fn caption(&self) -> String {
         let shown = SessionCode {
@@ -73,23 +74,23 @@ impl Code {
             secret: self.secret.clone(),
         }
         .shown();
-        let first = shown
+        let first_field = shown
             .fields
             .first()
             .map_or("", |field| field.digits.as_str());
         match self.nameplate.form() {
-            CodeForm::IdAndPassword => first.to_owned(),
-            CodeForm::SingleCode => format!("{} …", first.get(..7).unwrap_or_default()),
+            CodeForm::IdAndPassword => first_field.to_owned(),
+            CodeForm::SingleCode => format!("{} …", first_field.get(..7).unwrap_or_default()),
         }
     }
 }
 
-/// Cuts behind the ninth digit.
-fn split(text: &str) -> (Zeroizing<String>, Zeroizing<String>) {
-    let mut seen = 0;
+/// Splits the text behind its ninth digit.
+fn split_after_id(text: &str) -> (Zeroizing<String>, Zeroizing<String>) {
+    let mut digits = 0;
     let cut = text.char_indices().find(|(_, character)| {
-        seen += usize::from(character.is_ascii_digit());
-        seen > ID_DIGITS
+        digits += usize::from(character.is_ascii_digit());
+        digits > ID_DIGITS
     });
     let (id, password) = text.split_at(cut.map_or(text.len(), |(at, _)| at));
     (
@@ -115,7 +116,7 @@ mod tests {
             format!("{id}-{password}\n"),
             format!("{id}{password}"),
         ] {
-            let Ok(ParsedCode::Complete(code)) = Code::read(&text) else {
+            let Ok(ParsedCode::Complete(code)) = Code::parse(&text) else {
                 panic!("a whole code was not seen as one");
             };
             assert_eq!(
@@ -125,7 +126,7 @@ mod tests {
             assert_eq!(code.caption(), *id);
         }
         assert!(
-            matches!(Code::read(id), Ok(ParsedCode::NeedsPassword(plate)) if plate == id_and_password().nameplate)
+            matches!(Code::parse(id), Ok(ParsedCode::NeedsPassword(plate)) if plate == id_and_password().nameplate)
         );
     }
 
@@ -133,7 +134,7 @@ mod tests {
     fn a_session_code() {
         let minted = SessionCode::mint("123456".parse().unwrap(), [7; 8]);
         let text = minted.shown().fields[0].digits.clone();
-        let Ok(ParsedCode::Complete(code)) = Code::read(&text) else {
+        let Ok(ParsedCode::Complete(code)) = Code::parse(&text) else {
             panic!("a session code was refused");
         };
         assert_eq!(
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn only_the_open_part_is_in_the_caption() {
         let minted = SessionCode::mint("123456".parse().unwrap(), [7; 8]);
-        let Ok(ParsedCode::Complete(code)) = Code::read(&minted.to_plain()) else {
+        let Ok(ParsedCode::Complete(code)) = Code::parse(&minted.to_plain()) else {
             panic!("a session code was refused");
         };
         assert_eq!(code.caption(), "123 456 …");

@@ -1,5 +1,6 @@
-//! `etatuki-console join`: a session for any VNC viewer, without a page. The code comes from standard input,
-//! commands follow on it, and what happens goes to standard output, one JSON object a line.
+//! `etatuki-console join`: a session for any VNC viewer, without a page. Reads the code and then
+//! commands from standard input, and prints events on standard output, one JSON object a line
+//! (docs/console.md).
 
 use std::{
     fs,
@@ -25,23 +26,24 @@ use crate::{
     viewer::{TcpSource, ViewerError, ViewerHub, serve},
 };
 
-/// Longer than any line that makes sense here.
+/// Bytes of a line of input; longer ones are split.
 const MAX_LINE: u64 = 1024;
-/// VNC authentication takes no more.
-const PASSWORD: usize = 8;
-/// No 0, O, 1, l or I, so that it can be typed over. 32 of them, so that a random byte picks one evenly.
-const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
+/// Letters of the viewer's password; VNC authentication uses no more.
+const PASSWORD_LENGTH: usize = 8;
+/// Letters of the password: no 0, O, 1, l or I, which look alike. 32 letters, so that a random byte
+/// selects each with the same probability.
+const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
 
-/// What `join` is told.
+/// The options of `join`.
 #[derive(Debug)]
 pub struct Options {
-    /// Where the viewer connects; on this machine only.
+    /// The address for the viewer; a loopback address.
     pub vnc: SocketAddr,
-    /// Where the link's counters are written.
+    /// The file for the link's counters.
     pub stats: Option<PathBuf>,
 }
 
-/// Runs one session to its end; comes back with the program's exit code.
+/// Runs one session to its end. Returns the program's exit code.
 ///
 /// # Errors
 /// The port or the counters' file can't be used.
@@ -49,14 +51,14 @@ pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
     let listener = TcpListener::bind(options.vnc).await?;
     let stats = StatsFile(options.stats);
     stats.write(LinkStats::default(), PathKind::Unknown)?;
-    let mut lines = StdinLines::of_stdin();
-    let outcome = match lines.code().await {
+    let mut lines = StdinLines::spawn_reader();
+    let outcome = match lines.read_code().await {
         Ok(code) => {
-            let finished = session(&context, code, listener, &mut lines, &stats).await;
+            let finished = run_session(&context, code, listener, &mut lines, &stats).await;
             stats.write(finished.stats, PathKind::Unknown)?;
             finished.outcome
         }
-        Err(session_error) => Err(session_error),
+        Err(error) => Err(error),
     };
     Ok(match outcome {
         Ok(reason) => {
@@ -65,16 +67,15 @@ pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
             );
             0
         }
-        Err(session_error) => {
-            print_event(
-                &json!({"type": "failed", "name": session_error.name(), "text": session_error.sentence()}),
-            );
-            session_error.exit_code()
+        Err(error) => {
+            print_event(&json!({"type": "failed", "name": error.name(), "text": error.sentence()}));
+            error.exit_code()
         }
     })
 }
 
-async fn session(
+/// Runs the session of a code, its one viewer, and the commands from standard input.
+async fn run_session(
     context: &AgentContext,
     code: Code,
     listener: TcpListener,
@@ -93,7 +94,7 @@ async fn session(
     tokio::pin!(running);
     let mut listener = Some(listener);
     let mut viewer = JoinSet::new();
-    let mut complaint = None;
+    let mut viewer_error = None;
     let stop = stop_signal();
     tokio::pin!(stop);
     let mut stopping = false;
@@ -101,18 +102,18 @@ async fn session(
         let command = tokio::select! {
             finished = &mut running => break finished,
             Some(event) = events_end.recv() => {
-                report(event, &mut listener, &mut viewer, stats);
+                handle_event(event, &mut listener, &mut viewer, stats);
                 continue;
             }
-            Some(line) = lines.next() => match command(&line) {
+            Some(line) = lines.next() => match parse_command(&line) {
                 Some(command) => command,
                 None => {
                     print_event(&json!({"type": "unknown-command"}));
                     continue;
                 }
             },
-            Some(left) = viewer.join_next() => {
-                complaint = left.ok().and_then(|left: Result<(), String>| left.err());
+            Some(served) = viewer.join_next() => {
+                viewer_error = served.ok().and_then(|served: Result<(), String>| served.err());
                 SessionCommand::End(EndReason::Agent)
             }
             () = &mut stop, if !stopping => {
@@ -120,20 +121,20 @@ async fn session(
                 SessionCommand::End(EndReason::Agent)
             }
         };
-        // A full queue can only hold what does the same.
+        // A full queue means that the session reads no more commands: it is ending.
         let _ = commands.try_send(command);
     };
     while let Ok(event) = events_end.try_recv() {
-        report(event, &mut listener, &mut viewer, stats);
+        handle_event(event, &mut listener, &mut viewer, stats);
     }
-    if let Some(complaint) = complaint {
-        finished.outcome = finished.outcome.and(Err(SessionError::Viewer(complaint)));
+    if let Some(error) = viewer_error {
+        finished.outcome = finished.outcome.and(Err(SessionError::Viewer(error)));
     }
     finished
 }
 
-/// Tells what happened; with the link, lets the viewer come.
-fn report(
+/// Prints an event. Opens the port to the viewer once the link is established.
+fn handle_event(
     event: SessionEvent,
     listener: &mut Option<TcpListener>,
     viewer: &mut JoinSet<Result<(), String>>,
@@ -142,7 +143,7 @@ fn report(
     let line = match event {
         SessionEvent::Linked(hub) => {
             if let Some(listener) = listener.take() {
-                invite(hub, listener, viewer);
+                serve_first_viewer(hub, listener, viewer);
             }
             return;
         }
@@ -174,29 +175,34 @@ fn report(
     print_event(&line);
 }
 
-/// Prints the port and its password. Only the first connection is taken.
-fn invite(hub: Arc<ViewerHub>, listener: TcpListener, viewer: &mut JoinSet<Result<(), String>>) {
-    let (Ok(address), Ok((password, challenge))) = (listener.local_addr(), secrets()) else {
+/// Prints the port and its password, and serves the first connection only.
+fn serve_first_viewer(
+    hub: Arc<ViewerHub>,
+    listener: TcpListener,
+    viewer: &mut JoinSet<Result<(), String>>,
+) {
+    let (Ok(address), Ok((password, challenge))) = (listener.local_addr(), random_credentials())
+    else {
         viewer.spawn(async { Err("this computer gives no port or no random numbers".into()) });
         return;
     };
-    let shown = Zeroizing::new(format!(
+    let ready_line = Zeroizing::new(format!(
         "{{\"vnc\":\"{address}\",\"password\":\"{}\"}}",
         password.as_str()
     ));
-    print_line(&shown);
+    print_line(&ready_line);
     let security = Security::VncAuth {
         password,
         challenge,
     };
     viewer.spawn(async move {
-        first_viewer(&hub, listener, security)
+        accept_viewer(&hub, listener, security)
             .await
             .map_err(|error| error.to_string())
     });
 }
 
-async fn first_viewer(
+async fn accept_viewer(
     hub: &ViewerHub,
     listener: TcpListener,
     security: Security,
@@ -210,19 +216,20 @@ async fn first_viewer(
         .map(drop)
 }
 
-fn secrets() -> Result<(Zeroizing<String>, [u8; 16]), getrandom::Error> {
-    let mut random = Zeroizing::new([0; PASSWORD]);
+/// Returns a one-time password and a challenge for VNC authentication.
+fn random_credentials() -> Result<(Zeroizing<String>, [u8; 16]), getrandom::Error> {
+    let mut random = Zeroizing::new([0; PASSWORD_LENGTH]);
     getrandom::fill(random.as_mut_slice())?;
     let letters = random
         .iter()
-        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+        .map(|byte| char::from(PASSWORD_ALPHABET[usize::from(byte % 32)]));
     let mut challenge = [0; 16];
     getrandom::fill(&mut challenge)?;
     Ok((Zeroizing::new(letters.collect()), challenge))
 }
 
-/// What a line asks for.
-fn command(line: &str) -> Option<SessionCommand> {
+/// Parses a command line; `None` for anything else.
+fn parse_command(line: &str) -> Option<SessionCommand> {
     let (name, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match (name, rest.trim()) {
         ("ask-view", "") => Some(SessionCommand::Ask(Ask::View)),
@@ -235,15 +242,16 @@ fn command(line: &str) -> Option<SessionCommand> {
     }
 }
 
-/// Standard input, read by a thread of its own that ends with the program.
+/// The lines of standard input, read by a thread that ends with the program.
 struct StdinLines {
     lines: mpsc::Receiver<Zeroizing<String>>,
-    /// A person sits there: he is told what is wanted, and may correct himself.
+    /// Whether standard input is a terminal: then the agent gets prompts and may retry a mistyped
+    /// code.
     interactive: bool,
 }
 
 impl StdinLines {
-    fn of_stdin() -> Self {
+    fn spawn_reader() -> Self {
         let (sender, lines) = mpsc::channel(16);
         std::thread::spawn(move || {
             let mut input = io::stdin().lock();
@@ -259,7 +267,7 @@ impl StdinLines {
         }
     }
 
-    /// The next line that isn't empty; `None` at the end of the input.
+    /// Returns the next line that isn't empty; `None` at the end of the input. Cancel safe.
     async fn next(&mut self) -> Option<Zeroizing<String>> {
         loop {
             let line = self.lines.recv().await?;
@@ -269,10 +277,10 @@ impl StdinLines {
         }
     }
 
-    /// Reads the code, and the password after an ID.
-    async fn code(&mut self) -> Result<Code, SessionError> {
+    /// Reads a code; at a terminal until one is well-formed.
+    async fn read_code(&mut self) -> Result<Code, SessionError> {
         loop {
-            match self.one_code().await {
+            match self.try_read_code().await {
                 Err(error) if self.interactive && error != CodeError::Empty => {
                     self.prompt(&format!("{}\n", SessionError::Code(error).sentence()));
                 }
@@ -281,10 +289,11 @@ impl StdinLines {
         }
     }
 
-    async fn one_code(&mut self) -> Result<Code, CodeError> {
+    /// Reads a code, and after an ID its password.
+    async fn try_read_code(&mut self) -> Result<Code, CodeError> {
         self.prompt("Session code or ID: ");
         let line = self.next().await.ok_or(CodeError::Empty)?;
-        match Code::read(&line)? {
+        match Code::parse(&line)? {
             ParsedCode::Complete(code) => Ok(code),
             ParsedCode::NeedsPassword(_) => {
                 self.prompt("Password: ");
@@ -301,7 +310,7 @@ impl StdinLines {
     }
 }
 
-/// A line, or as much of it as makes sense; `None` at the end of the input.
+/// Reads a line, or its next [`MAX_LINE`] bytes; `None` at the end of the input.
 fn read_line(input: &mut impl BufRead) -> Option<Zeroizing<String>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LINE as usize));
     let length = io::Read::take(&mut *input, MAX_LINE)
@@ -310,19 +319,19 @@ fn read_line(input: &mut impl BufRead) -> Option<Zeroizing<String>> {
     (length > 0).then(|| Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The file with the link's counters.
+/// The file for the link's counters, if one was asked for.
 struct StatsFile(Option<PathBuf>);
 
 impl StatsFile {
-    /// Written beside and moved, so that a reader never sees half of it.
+    /// Writes a new file and renames it over the old one, so that a reader never sees half of it.
     fn write(&self, stats: LinkStats, path: PathKind) -> io::Result<()> {
         let Some(file) = &self.0 else {
             return Ok(());
         };
         let text = json!({"sent": stats.sent, "received": stats.received, "path": path});
-        let beside = file.with_extension("new");
-        fs::write(&beside, format!("{text}\n"))?;
-        fs::rename(&beside, file)
+        let temporary = file.with_extension("new");
+        fs::write(&temporary, format!("{text}\n"))?;
+        fs::rename(&temporary, file)
     }
 }
 
@@ -330,7 +339,7 @@ fn print_event(line: &Value) {
     print_line(&line.to_string());
 }
 
-/// Whoever closed our output doesn't want to know.
+/// Prints a line. Ignores errors: whoever closed standard output doesn't read it.
 fn print_line(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
@@ -342,7 +351,7 @@ mod tests {
 
     #[test]
     fn commands_of_lines() {
-        let shown = |line| command(line).map(|command| format!("{command:?}"));
+        let shown = |line| parse_command(line).map(|command| format!("{command:?}"));
         assert_eq!(shown("ask-control\n").as_deref(), Some("Ask(Control)"));
         assert_eq!(shown(" ask-view ").as_deref(), Some("Ask(View)"));
         assert_eq!(
@@ -368,10 +377,14 @@ mod tests {
 
     #[test]
     fn passwords_are_eight_readable_letters() {
-        let (password, challenge) = secrets().unwrap();
-        let (other, other_challenge) = secrets().unwrap();
+        let (password, challenge) = random_credentials().unwrap();
+        let (other, other_challenge) = random_credentials().unwrap();
         assert_eq!(password.len(), 8);
-        assert!(password.bytes().all(|letter| LETTERS.contains(&letter)));
+        assert!(
+            password
+                .bytes()
+                .all(|letter| PASSWORD_ALPHABET.contains(&letter))
+        );
         assert!(*password != *other && challenge != other_challenge);
     }
 

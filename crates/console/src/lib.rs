@@ -1,23 +1,25 @@
-//! The agent's program: one session at a time with a customer, shown in the agent's own browser or in any
-//! VNC viewer. The encryption ends here, on the agent's machine; the page never sees a key.
+//! The agent's program: one session at a time with a customer, shown in the agent's own browser or
+//! in any VNC viewer. The encryption ends here, on the agent's machine; the page never sees a key.
 //!
-//! What belongs here: finding a customer by a code, carrying a session between the link and a viewer, the
-//! page and who may have it. What doesn't: consent (the customer's launcher has it), plugins, and how a
-//! picture is made.
+//! This crate finds a customer by a code, carries a session between the link and a viewer, and
+//! serves the page to the agent's browser alone. It has no part in consent (the customer's launcher
+//! asks for it), in plugins, or in the making of the picture. Messages to the viewer are made by
+//! `etatuki-viewer`, without I/O.
 //!
 //! From the network to the agent's eyes:
 //!
-//! 1. [`agent_file`], [`service`], [`code`]: who we are, where the customer is, what was typed
-//! 2. `session`: one session, from code to end, as a list of events
-//! 3. `viewer`: the RFB server that noVNC or a VNC viewer talks to
-//! 4. `controller`: events folded into what the page shows; [`web`] serves it
-//! 5. [`join`]: the same without a page
+//! 1. [`agent_file`], [`service`], [`code`]: the agent's identity, the customer's location, the code
+//! 2. `session`: one session, from the code to the end, reported as events
+//! 3. `viewer`: the RFB server for noVNC or a VNC viewer
+//! 4. `controller`: folds events into the page's state; [`web`] serves it
+//! 5. [`join`]: a session without a page
 
 pub mod agent_file;
 pub mod cli;
 pub mod code;
 mod controller;
 pub mod join;
+mod sanitize;
 pub mod service;
 mod session;
 pub mod session_error;

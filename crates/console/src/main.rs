@@ -1,4 +1,4 @@
-//! `etatuki-console`: the agent's program. All of it is in the library.
+//! `etatuki-console`: the agent's program. The library has all of its code.
 
 fn main() -> std::process::ExitCode {
     etatuki_console::cli::main()

@@ -1,4 +1,5 @@
-//! The service, from the console's side: who we are is proved with the agent's card, then codes are looked up.
+//! The service's HTTP client: proves the agent's identity with the card, then looks up codes
+//! (docs/service.md).
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,53 +14,55 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::session_error::SessionError;
+use crate::{sanitize::stable_name, session_error::SessionError};
 
-/// For a connection to the service, and for a whole answer of it.
-const CONNECT: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(10);
-/// More bytes than any answer of the service has.
-const MAX_ANSWER: usize = 64 << 10;
-/// A token is asked for anew after this long, whatever the service says of its life.
-const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// A token is renewed this long before it ends.
-const TOKEN_MARGIN: Duration = Duration::from_secs(60);
-/// How long a code is asked for again whose customer hasn't said yet where to be reached.
-const READY_WAIT: Duration = Duration::from_secs(5);
-const READY_STEP: Duration = Duration::from_millis(250);
+/// Time for connecting to the service.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a request with its whole response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a response body that are accepted; the service's own have fewer.
+const MAX_RESPONSE: usize = 64 << 10;
+/// Longest use of a token, whatever lifetime the service grants.
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Time before a token's end at which it is renewed.
+const TOKEN_RENEWAL_MARGIN: Duration = Duration::from_secs(60);
+/// Time for which a look-up is repeated while the customer hasn't registered an address yet.
+const NOT_READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between these repetitions.
+const NOT_READY_POLL: Duration = Duration::from_millis(250);
 
-/// A URL that isn't one of a service.
+/// A URL that is not the address of a service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "--service needs an address like https://support.example.com, not {0:?} (plain http is for this machine alone)"
 )]
 pub struct ServiceUrlError(String);
 
-/// The service as the agent was told it.
+/// A client of one service.
 #[derive(Debug)]
 pub struct Service {
     origin: String,
     http: Client,
-    token: Mutex<Option<Token>>,
+    token: Mutex<Option<AccessToken>>,
 }
 
 #[derive(Clone)]
-struct Token {
+struct AccessToken {
     text: Zeroizing<String>,
-    until: Instant,
+    expires: Instant,
 }
 
-/// Where a customer is to be reached.
+/// The network location of a customer.
 #[derive(Debug)]
 pub struct CustomerLocation {
-    /// The endpoint's address, for the link to read.
+    /// The customer's endpoint address, in the link's own format.
     pub address: Value,
-    /// The relay between.
+    /// The relay for both sides, with the access to it.
     pub relay: RelayAccess,
 }
 
 #[derive(Deserialize)]
-struct Challenge {
+struct ChallengeResponse {
     challenge: String,
 }
 
@@ -77,35 +80,35 @@ struct LookupResponse {
 }
 
 #[derive(Default, Deserialize)]
-struct Refusal {
+struct ErrorResponse {
     #[serde(default)]
     error: String,
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(<redacted>)")
+        f.write_str("AccessToken(<redacted>)")
     }
 }
 
 impl Service {
-    /// The service at `url`; nothing is sent yet.
+    /// Creates a client of the service at `url`, without sending anything.
     ///
     /// # Errors
-    /// It isn't the URL of a service.
+    /// The URL is not the origin of a service, or would send tokens unencrypted to another machine.
     pub fn new(url: &str) -> Result<Self, ServiceUrlError> {
         let origin = service_origin(url).map_err(|_| ServiceUrlError(url.to_owned()))?;
         let parsed = Url::parse(&origin).map_err(|_| ServiceUrlError(url.to_owned()))?;
-        // Whoever uses reqwest first has to; it fails only when it was done before.
+        // The first user of reqwest must install a provider; this fails only if it was done before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
         if matches!(parsed.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")) {
             builder = builder.no_proxy();
         } else if parsed.scheme() != "https" {
-            // Tokens would be in the clear.
+            // Without TLS, tokens would be sent in the clear.
             return Err(ServiceUrlError(url.to_owned()));
         }
         let http = builder
@@ -118,71 +121,73 @@ impl Service {
         })
     }
 
-    /// The service's origin: `scheme://host:port`.
+    /// Returns the service's origin: `scheme://host:port`.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Asks where the customer with this nameplate is. Takes at most about 30 s.
+    /// Looks up the customer with this nameplate. Takes at most about 30 s.
     ///
     /// # Errors
-    /// Why there is no answer that helps.
+    /// No customer waits with the nameplate, or the service refuses or can't be reached.
     pub async fn look_up(
         &self,
         agent: &AgentFile,
         nameplate: &Nameplate,
     ) -> Result<CustomerLocation, SessionError> {
-        let begun = Instant::now();
-        let mut renewed = false;
+        let start = Instant::now();
+        let mut token_renewed = false;
         loop {
-            let token = self.token(agent).await?;
+            let token = self.access_token(agent).await?;
             let url = format!("{}/v1/sessions/{nameplate}", self.origin);
-            let answer = self
+            let response = self
                 .http
                 .get(url)
                 .bearer_auth(token.text.as_str())
                 .send()
                 .await
                 .map_err(unreachable)?;
-            match answer.status() {
-                StatusCode::OK => return found(read(answer).await?, nameplate),
-                // A service that was started anew knows no tokens of before.
-                StatusCode::UNAUTHORIZED if !renewed => {
-                    renewed = true;
-                    self.keep(None);
+            match response.status() {
+                StatusCode::OK => return location(read_json(response).await?, nameplate),
+                // A restarted service knows none of its earlier tokens.
+                StatusCode::UNAUTHORIZED if !token_renewed => {
+                    token_renewed = true;
+                    self.store_token(None);
                 }
-                StatusCode::CONFLICT if begun.elapsed() < READY_WAIT => {
-                    tokio::time::sleep(READY_STEP).await
+                StatusCode::CONFLICT if start.elapsed() < NOT_READY_TIMEOUT => {
+                    tokio::time::sleep(NOT_READY_POLL).await
                 }
-                _ => return Err(refused(answer).await),
+                _ => return Err(service_error(response).await),
             }
         }
     }
 
-    async fn token(&self, agent: &AgentFile) -> Result<Token, SessionError> {
-        let kept = self
+    async fn access_token(&self, agent: &AgentFile) -> Result<AccessToken, SessionError> {
+        let stored = self
             .token
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        match kept {
-            Some(token) if token.until > Instant::now() => Ok(token),
+        match stored {
+            Some(token) if token.expires > Instant::now() => Ok(token),
             _ => {
-                let token = self.new_token(agent).await?;
-                self.keep(Some(token.clone()));
+                let token = self.request_token(agent).await?;
+                self.store_token(Some(token.clone()));
                 Ok(token)
             }
         }
     }
 
-    async fn new_token(&self, agent: &AgentFile) -> Result<Token, SessionError> {
+    /// Obtains a token by the proof of the agent's card: the service sends a challenge, the agent's
+    /// key signs it.
+    async fn request_token(&self, agent: &AgentFile) -> Result<AccessToken, SessionError> {
         let url = format!("{}/v1/challenge", self.origin);
-        let answer = self.http.get(url).send().await.map_err(unreachable)?;
-        if answer.status() != StatusCode::OK {
-            return Err(refused(answer).await);
+        let response = self.http.get(url).send().await.map_err(unreachable)?;
+        if response.status() != StatusCode::OK {
+            return Err(service_error(response).await);
         }
-        let Challenge { challenge } = read(answer).await?;
+        let ChallengeResponse { challenge } = read_json(response).await?;
         let mut bytes = [0; 33];
         let length = URL_SAFE_NO_PAD
             .decode_slice(&challenge, &mut bytes)
@@ -199,45 +204,48 @@ impl Service {
             "proof": URL_SAFE_NO_PAD.encode(proof),
         });
         let url = format!("{}/v1/agents/token", self.origin);
-        let answer = self
+        let response = self
             .http
             .post(url)
             .json(&body)
             .send()
             .await
             .map_err(unreachable)?;
-        if !answer.status().is_success() {
-            return Err(refused(answer).await);
+        if !response.status().is_success() {
+            return Err(service_error(response).await);
         }
-        let granted: TokenGrant = read(answer).await?;
-        let life = Duration::from_secs(granted.expires_in).min(TOKEN_LIFE);
-        let life = life.saturating_sub(TOKEN_MARGIN);
-        Ok(Token {
-            text: granted.token,
-            until: Instant::now() + life,
+        let grant: TokenGrant = read_json(response).await?;
+        let lifetime = Duration::from_secs(grant.expires_in).min(MAX_TOKEN_LIFETIME);
+        let lifetime = lifetime.saturating_sub(TOKEN_RENEWAL_MARGIN);
+        Ok(AccessToken {
+            text: grant.token,
+            expires: Instant::now() + lifetime,
         })
     }
 
-    fn keep(&self, token: Option<Token>) {
+    fn store_token(&self, token: Option<AccessToken>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 }
 
-fn found(look_up: LookupResponse, nameplate: &Nameplate) -> Result<CustomerLocation, SessionError> {
-    if look_up.form != nameplate.form() {
+fn location(
+    response: LookupResponse,
+    nameplate: &Nameplate,
+) -> Result<CustomerLocation, SessionError> {
+    if response.form != nameplate.form() {
         return Err(SessionError::ServiceError(
             "it answered for another kind of code".into(),
         ));
     }
     Ok(CustomerLocation {
-        address: look_up.address,
-        relay: look_up.relay,
+        address: response.address,
+        relay: response.relay,
     })
 }
 
-/// The reason in a few words; reqwest's own text would name the URL again.
+/// Converts a failed request. The reason is in our own words: reqwest's text would contain the URL.
 fn unreachable(error: reqwest::Error) -> SessionError {
-    let what = if error.is_timeout() {
+    let reason = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {
         "no connection"
@@ -245,13 +253,14 @@ fn unreachable(error: reqwest::Error) -> SessionError {
         "the connection broke"
     };
     tracing::info!(error = %error.without_url(), "the service can't be reached");
-    SessionError::ServiceUnreachable(what.into())
+    SessionError::ServiceUnreachable(reason.into())
 }
 
-async fn refused(answer: Response) -> SessionError {
-    let status = answer.status();
-    let refusal: Refusal = read(answer).await.unwrap_or_default();
-    let name = plain(&refusal.error);
+/// Converts an error response: by its status, and the stable name in its body.
+async fn service_error(response: Response) -> SessionError {
+    let status = response.status();
+    let body: ErrorResponse = read_json(response).await.unwrap_or_default();
+    let name = stable_name(&body.error);
     match (status, name.as_str()) {
         (StatusCode::NOT_FOUND, _) => SessionError::UnknownCode,
         (StatusCode::CONFLICT, _) => SessionError::NotReady,
@@ -264,18 +273,10 @@ async fn refused(answer: Response) -> SessionError {
     }
 }
 
-/// A stable name from outside, as far as it looks like one.
-fn plain(name: &str) -> String {
-    name.chars()
-        .filter(|character| character.is_ascii_alphanumeric() || *character == '-')
-        .take(40)
-        .collect()
-}
-
-async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, SessionError> {
+async fn read_json<T: DeserializeOwned>(mut response: Response) -> Result<T, SessionError> {
     let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > MAX_RESPONSE {
             return Err(SessionError::ServiceError("its answer is too long".into()));
         }
         body.extend_from_slice(&chunk);
@@ -307,12 +308,5 @@ mod tests {
         ] {
             assert!(Service::new(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn names_from_outside_are_short_and_plain() {
-        assert_eq!(plain("card-expired"), "card-expired");
-        assert_eq!(plain("<b>\u{1b}[2J"), "b2J");
-        assert_eq!(plain(&"a".repeat(99)).len(), 40);
     }
 }

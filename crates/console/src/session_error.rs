@@ -1,40 +1,40 @@
-//! Why there is no session, or no longer one: a stable name for programs, and a sentence for the agent that
-//! says what happened and what to do.
+//! Failures of a session: each has a stable name for programs, an exit code, and a sentence for the
+//! agent that says what happened and what to do.
 
 use etatuki_link::{DialError, LinkError};
 use etatuki_trust::CodeError;
 
-/// What went wrong between the code and the session's end.
+/// A failure between the typed code and the session's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionError {
     /// The code was mistyped; nothing was sent.
     Code(CodeError),
-    /// Nobody waits with this code.
+    /// No customer waits with this code.
     UnknownCode,
-    /// The customer's machine hasn't said yet where it can be reached.
+    /// The customer's machine hasn't registered its address yet.
     NotReady,
-    /// The service wants fewer look-ups.
+    /// The service limits the rate of look-ups.
     TooMany,
-    /// The service can't be reached; what the system said.
+    /// The service can't be reached: the reason in a few words.
     ServiceUnreachable(String),
-    /// The service answered something unexpected.
+    /// The service's response was unexpected: its error name, status or fault.
     ServiceError(String),
-    /// The service refused the agent's card: the card error's name.
+    /// The service refused the agent's card: the stable name of the card's fault.
     CardRefused(String),
-    /// The customer couldn't be dialled.
+    /// The link to the customer couldn't be established.
     Dial(DialError),
-    /// The link ended without a goodbye, or its far end broke the protocol.
+    /// The link broke, or its far end broke the protocol.
     Link(LinkError),
-    /// The customer's side gave up and named the failure: its tool died, say.
+    /// The customer's side ended the session with a failure: its stable name, such as `tool-died`.
     Customer(String),
-    /// The customer's side sent a picture that can't be understood.
+    /// The customer's side sent a picture that can't be parsed.
     Picture(String),
-    /// `join`: the viewer was not let in or broke off in the middle.
+    /// In `join`: the viewer was refused or broke the protocol.
     Viewer(String),
 }
 
 impl SessionError {
-    /// The stable name.
+    /// Returns the stable name.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -53,7 +53,8 @@ impl SessionError {
         }
     }
 
-    /// What `join` ends with: 4 the code, 5 the service or the network, 6 refused or the link.
+    /// Returns the exit code of `join`: 4 for the code, 5 for the service or the network, 6 for
+    /// refusals and the link.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -72,7 +73,7 @@ impl SessionError {
         }
     }
 
-    /// A sentence or two for the agent.
+    /// Returns one or two sentences for the agent.
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
@@ -197,27 +198,27 @@ fn customer_sentence(name: &str) -> String {
     )
 }
 
-/// The reasons for an end in good order, as both sides name them.
-const GOOD_ENDS: [&str; 4] = [
+/// Stable names of the reasons for an end in good order.
+const ORDERLY_END_REASONS: [&str; 4] = [
     "agent-ended",
     "customer-closed",
     "switch",
     "nobody-watching",
 ];
 
-/// Sorts the reason that the customer's side gave.
+/// Classifies the reason with which the customer's side ended the session.
 ///
 /// # Errors
-/// It is the name of a failure.
-pub(crate) fn ending(reason: String) -> Result<String, SessionError> {
-    if GOOD_ENDS.contains(&reason.as_str()) {
+/// The reason is the name of a failure.
+pub(crate) fn classify_end(reason: String) -> Result<String, SessionError> {
+    if ORDERLY_END_REASONS.contains(&reason.as_str()) {
         Ok(reason)
     } else {
         Err(SessionError::Customer(reason))
     }
 }
 
-/// Why the session ended in good order, for the agent.
+/// Returns the agent's sentence for an end in good order.
 #[must_use]
 pub fn ended_sentence(reason: &str) -> &'static str {
     match reason {
@@ -235,12 +236,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(session_error: SessionError, name: &str, exit_code: u8) {
-        assert_eq!(
-            (session_error.name(), session_error.exit_code()),
-            (name, exit_code)
-        );
-        let sentence = session_error.sentence();
+    fn check(error: SessionError, name: &str, exit_code: u8) {
+        assert_eq!((error.name(), error.exit_code()), (name, exit_code));
+        let sentence = error.sentence();
         assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
     }
 
@@ -294,11 +292,11 @@ mod tests {
     #[test]
     fn failures_are_no_good_ends() {
         assert_eq!(
-            ending("customer-closed".into()),
+            classify_end("customer-closed".into()),
             Ok("customer-closed".into())
         );
         assert_eq!(
-            ending("tool-died".into()),
+            classify_end("tool-died".into()),
             Err(SessionError::Customer("tool-died".into()))
         );
     }

@@ -1,6 +1,6 @@
-//! The signals that end the program in good order.
+//! The signals that end the program in good order: SIGINT and SIGTERM.
 
-/// Waits for Ctrl-C, or for the wish that a process end.
+/// Waits for Ctrl-C or SIGTERM.
 pub(crate) async fn stop_signal() {
     #[cfg(unix)]
     {

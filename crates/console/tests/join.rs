@@ -1,5 +1,5 @@
-//! `etatuki-console join` as a script uses it: a code on standard input, JSON lines on standard output, a
-//! real viewer at the port, and the exit codes.
+//! `etatuki-console join` as a script uses it: a code on standard input, JSON lines on standard
+//! output, a real viewer at the port, and the exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -22,7 +22,7 @@ use vnc::{ClientKeyEvent, VncClient, VncConnector, VncEncoding, VncEvent, X11Eve
 
 const SIZE: (u16, u16) = (64, 48);
 
-/// A console that joins.
+/// A running `etatuki-console join`.
 struct Join {
     child: Child,
     input: ChildStdin,
@@ -69,7 +69,7 @@ impl Join {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Passes over what comes before.
+    /// Returns the next line of a type; skips others.
     async fn wait_for(&mut self, kind: &str) -> Value {
         loop {
             let line = self.next().await;
@@ -84,7 +84,7 @@ impl Join {
         self.child.wait().await.unwrap().code().unwrap()
     }
 
-    /// What went wrong, and the exit code.
+    /// Returns the failure's name and the exit code.
     async fn failure(mut self) -> (String, i32) {
         let failed = self.wait_for("failed").await;
         assert!(failed["text"].as_str().unwrap().ends_with('.'), "{failed}");
@@ -95,7 +95,7 @@ impl Join {
     }
 }
 
-/// A real viewer at the port that the ready line names.
+/// Connects a real viewer to the port of the ready line.
 async fn view(ready: &Value) -> VncClient {
     let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
         .await
@@ -111,7 +111,7 @@ async fn view(ready: &Value) -> VncClient {
     connector.try_start().await.unwrap().finish().unwrap()
 }
 
-/// Noise (xorshift).
+/// Returns noise as pixels (xorshift).
 fn screen() -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let pixels = 0..u32::from(SIZE.0) * u32::from(SIZE.1);
@@ -156,7 +156,7 @@ async fn allow(customer: &mut Customer, ask: Ask, control: bool) {
         .await;
 }
 
-/// A session whose viewer has its first picture.
+/// Starts a session and waits for the viewer's first picture.
 async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
     let world = World::new().await;
     let waiting = world.customer(form).await;
@@ -203,7 +203,7 @@ async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_from_the_code_to_the_end() {
     let (_world, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
-    // Before control, a key goes nowhere; the one after it is the first that arrives.
+    // Without control a key is dropped; the first that arrives is pressed with control.
     viewer.input(key(true)).await.unwrap();
     viewer.input(key(false)).await.unwrap();
     viewer.input(X11Event::FullRefresh).await.unwrap();
@@ -361,7 +361,7 @@ async fn codes_that_reach_nobody() {
         "code-length",
     )
     .await;
-    // In one go, as it is pasted.
+    // In one line, as it is pasted.
     check(
         &format!("{} {}\n", shown.fields[0].digits, shown.fields[1].digits),
         "unknown-nameplate",
@@ -369,7 +369,7 @@ async fn codes_that_reach_nobody() {
     .await;
 }
 
-/// Something to put where an input was that is to be closed.
+/// Returns a stand-in for an input that is to be closed.
 fn spare_input() -> ChildStdin {
     let child = Command::new("true")
         .stdin(Stdio::piped())
@@ -397,7 +397,7 @@ async fn services_that_help_nobody() {
     join.say(&line).await;
     assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
 
-    // It gives a token for ever, and then knows nothing.
+    // It grants an endless token and then knows no code.
     let mut join = Join::start_with(&world.agent_file(), &lying_service(), &[]);
     join.say(&line).await;
     assert_eq!(join.failure().await, ("unknown-nameplate".into(), 4));
@@ -408,7 +408,7 @@ async fn services_that_help_nobody() {
     assert_eq!(join.failure().await, ("card-expired".into(), 6));
 }
 
-/// A service that answers everything at once, and makes nothing of it.
+/// Starts a service that responds at once, and knows no code.
 fn lying_service() -> String {
     use std::io::{BufRead as _, Write as _};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -468,7 +468,7 @@ async fn the_links_bytes_are_written() {
     customer.streams.connection.close("agent-ended");
     assert_eq!(join.exit_code().await, 0);
     let stats: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    // The screen is noise of three bytes a pixel, which no compression makes smaller.
+    // Three bytes of each pixel are noise, which can't be compressed.
     let least = u64::from(SIZE.0) * u64::from(SIZE.1) * 3;
     assert!(
         stats["received"].as_u64().unwrap() > least && stats["sent"].as_u64().unwrap() > 0,

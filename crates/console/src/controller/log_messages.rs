@@ -1,8 +1,9 @@
-//! The log's sentences: what was asked and given, as an agent would note it down.
+//! The sentences of the log: what was asked and given, in the words of an agent's case notes.
 
 use etatuki_protocol::{Ask, CustomerInfo, Permissions};
 use etatuki_trust::CodeForm;
 
+/// Names the code that was typed, by its part that is not secret.
 pub(super) fn code_typed(form: CodeForm, caption: &str) -> String {
     match form {
         CodeForm::SingleCode => format!("Session code {caption}"),
@@ -10,6 +11,7 @@ pub(super) fn code_typed(form: CodeForm, caption: &str) -> String {
     }
 }
 
+/// Describes the customer's computer.
 pub(super) fn customer(info: &CustomerInfo) -> String {
     let mut parts = vec![info.label.clone()];
     if let Some(tool) = &info.tool {
@@ -23,7 +25,7 @@ pub(super) fn customer(info: &CustomerInfo) -> String {
     format!("The customer has {}", parts.join(", "))
 }
 
-/// What the agent asked for.
+/// Describes the agent's question.
 pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> String {
     match ask {
         Ask::View => "You asked to see the screen".into(),
@@ -32,9 +34,10 @@ pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> String {
     }
 }
 
-/// The first question, which the customer's side puts by itself.
+/// The first question, which the customer's side asks by itself.
 pub(super) const VIEW_ASKED: &str = "The customer is asked whether you may see the screen";
 
+/// Describes the customer's answer.
 pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) -> String {
     match (ask, allowed) {
         (Ask::View, true) => "The customer allowed you to see the screen".into(),
@@ -56,7 +59,7 @@ pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) 
     }
 }
 
-/// What the customer has taken away; what he gave is in his answer.
+/// Describes a permission that the customer has revoked; granted ones are described by the answer.
 pub(super) const fn taken_back(before: Permissions, now: Permissions) -> Option<&'static str> {
     if before.view && !now.view {
         Some("You may no longer see the screen")
@@ -67,6 +70,7 @@ pub(super) const fn taken_back(before: Permissions, now: Permissions) -> Option<
     }
 }
 
+/// Returns a backend's label, or its id if the customer's side didn't list it.
 fn label<'a>(backend: &'a str, customer: Option<&'a CustomerInfo>) -> &'a str {
     customer
         .and_then(|info| info.usable.iter().find(|usable| usable.id == backend))

@@ -1,6 +1,8 @@
-//! The agent's desk: one session at a time, the commands for it, and what the page shows of it.
+//! The controller behind the page: one session at a time, the page's commands for it, and the state
+//! that the page shows.
 
 mod log_messages;
+mod snapshot;
 mod view_model;
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-pub(crate) use view_model::{EphemeralEvent, Snapshot};
+pub(crate) use snapshot::{EphemeralEvent, Snapshot};
 
 use crate::{
     code::Code,
@@ -19,39 +21,42 @@ use crate::{
 };
 use view_model::ViewModel;
 
-/// Presses that may wait.
-const COMMANDS: usize = 16;
-/// Events that may wait to be drawn.
-const EVENTS: usize = 64;
-/// Counters and clipboard texts that a page may be behind with.
-const EXTRAS: usize = 16;
+/// Commands that may wait for the task, and for the session.
+const COMMAND_QUEUE: usize = 16;
+/// Session events that may wait for the task.
+const EVENT_QUEUE: usize = 64;
+/// Ephemeral events that a page may lag behind; it misses older ones.
+const EPHEMERAL_QUEUE: usize = 16;
 
-/// What the page may ask for.
+/// A command of the page.
 #[derive(Debug)]
 pub(crate) enum UiCommand {
-    /// Begin a session with this code.
+    /// Starts a session with a code.
     Connect(Box<Code>),
-    /// Something for the session that runs.
+    /// A command for the running session.
     Session(SessionCommand),
 }
 
-/// A handle on the desk; clones are the same desk.
+/// The hub of the running session, if there is one.
+type HubSlot = Arc<Mutex<Option<Arc<ViewerHub>>>>;
+
+/// A handle to the controller's task; clones share the task.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionController {
     commands: mpsc::Sender<UiCommand>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     ephemeral: broadcast::Sender<EphemeralEvent>,
-    hub: Arc<Mutex<Option<Arc<ViewerHub>>>>,
+    hub: HubSlot,
 }
 
 impl SessionController {
-    /// A desk at which nothing goes on yet, run by a task of its own.
-    pub(crate) fn open(context: AgentContext) -> Self {
+    /// Spawns the task, without a session.
+    pub(crate) fn spawn(context: AgentContext) -> Self {
         let view_model = ViewModel::new(&context);
-        let (commands, commands_end) = mpsc::channel(COMMANDS);
+        let (commands, commands_end) = mpsc::channel(COMMAND_QUEUE);
         let (snapshots, snapshots_end) = watch::channel(Arc::new(view_model.snapshot()));
-        let (ephemeral, _) = broadcast::channel(EXTRAS);
-        let hub = Arc::default();
+        let (ephemeral, _) = broadcast::channel(EPHEMERAL_QUEUE);
+        let hub = HubSlot::default();
         let controller = Self {
             commands,
             snapshots: snapshots_end,
@@ -69,17 +74,17 @@ impl SessionController {
         controller
     }
 
-    /// What the page shows, now and whenever it changes.
+    /// Returns a receiver of the page's state, now and after each change.
     pub(crate) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
     }
 
-    /// What passes by from now on.
+    /// Returns a receiver of the ephemeral events from now on.
     pub(crate) fn ephemeral(&self) -> broadcast::Receiver<EphemeralEvent> {
         self.ephemeral.subscribe()
     }
 
-    /// Where a viewer of the session that runs can be seated.
+    /// Returns the running session's hub, where a viewer can be attached.
     pub(crate) fn hub(&self) -> Option<Arc<ViewerHub>> {
         self.hub
             .lock()
@@ -87,31 +92,31 @@ impl SessionController {
             .clone()
     }
 
-    /// Asks for something; what makes no sense just now is passed over.
-    pub(crate) async fn command(&self, command: UiCommand) {
+    /// Sends a command. The task ignores commands that don't fit the state.
+    pub(crate) async fn send(&self, command: UiCommand) {
         let _ = self.commands.send(command).await;
     }
 
-    /// Ends what runs, without waiting for it.
-    pub(crate) async fn end(&self) {
-        self.command(UiCommand::Session(SessionCommand::End(EndReason::Agent)))
+    /// Ends the running session, without waiting for its end.
+    pub(crate) async fn end_session(&self) {
+        self.send(UiCommand::Session(SessionCommand::End(EndReason::Agent)))
             .await;
     }
 
     /// Waits until no session runs.
-    pub(crate) async fn idle(&self) {
+    pub(crate) async fn wait_idle(&self) {
         let mut snapshots = self.snapshots.clone();
         let _ = snapshots.wait_for(|snapshot| !snapshot.is_busy()).await;
     }
 }
 
-/// Does what the desk's handles ask for.
+/// The task that runs the sessions, one after the other.
 struct ControllerTask {
     context: AgentContext,
     view_model: ViewModel,
     snapshots: watch::Sender<Arc<Snapshot>>,
     ephemeral: broadcast::Sender<EphemeralEvent>,
-    hub: Arc<Mutex<Option<Arc<ViewerHub>>>>,
+    hub: HubSlot,
 }
 
 impl ControllerTask {
@@ -124,10 +129,11 @@ impl ControllerTask {
     }
 
     async fn run_session(&mut self, code: Code, ui_commands: &mut mpsc::Receiver<UiCommand>) {
-        self.view_model.begin(&code, now());
-        self.publish();
-        let (commands, mut commands_end) = mpsc::channel(COMMANDS);
-        let (events, mut events_end) = mpsc::channel(EVENTS);
+        self.view_model.on_connect(&code, now());
+        self.snapshots
+            .send_replace(Arc::new(self.view_model.snapshot()));
+        let (commands, mut commands_end) = mpsc::channel(COMMAND_QUEUE);
+        let (events, mut events_end) = mpsc::channel(EVENT_QUEUE);
         let Self {
             context,
             view_model,
@@ -145,29 +151,25 @@ impl ControllerTask {
                     snapshots.send_replace(Arc::new(view_model.snapshot()));
                 }
                 command = ui_commands.recv() => match command {
-                    Some(UiCommand::Session(SessionCommand::Ask(ask))) if !view_model.may_ask(&ask) => {}
+                    Some(UiCommand::Session(SessionCommand::Ask(ask)))
+                        if !view_model.accept_ask(&ask) => {}
                     Some(UiCommand::Session(command)) => drop(commands.try_send(command)),
-                    // One at a time: the page doesn't offer it.
+                    // The page offers no second session while one runs.
                     Some(UiCommand::Connect(_)) => {}
                     None => drop(commands.try_send(SessionCommand::End(EndReason::Agent))),
                 },
             }
         };
-        // What was said before the end belongs into the log.
+        // Events before the end belong in the log.
         while let Ok(event) = events_end.try_recv() {
             handle_event(event, view_model, ephemeral, hub);
         }
-        set(hub, None);
+        set_hub(hub, None);
         match finished.outcome {
-            Ok(reason) => view_model.ended(&reason, now()),
-            Err(session_error) => view_model.failed(&session_error, now()),
+            Ok(reason) => view_model.on_ended(&reason, now()),
+            Err(error) => view_model.on_failed(&error, now()),
         }
         snapshots.send_replace(Arc::new(view_model.snapshot()));
-    }
-
-    fn publish(&self) {
-        self.snapshots
-            .send_replace(Arc::new(self.view_model.snapshot()));
     }
 }
 
@@ -179,8 +181,8 @@ fn handle_event(
 ) {
     match event {
         SessionEvent::Linked(linked) => {
-            set(hub, Some(linked));
-            view_model.linked(now());
+            set_hub(hub, Some(linked));
+            view_model.on_linked(now());
         }
         SessionEvent::Clipboard(text) => drop(ephemeral.send(EphemeralEvent::Clipboard { text })),
         SessionEvent::Pointer(x, y) => drop(ephemeral.send(EphemeralEvent::Pointer { x, y })),
@@ -195,11 +197,11 @@ fn handle_event(
     }
 }
 
-fn set(slot: &Mutex<Option<Arc<ViewerHub>>>, hub: Option<Arc<ViewerHub>>) {
+fn set_hub(slot: &Mutex<Option<Arc<ViewerHub>>>, hub: Option<Arc<ViewerHub>>) {
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = hub;
 }
 
-/// Milliseconds since 1970.
+/// Returns the Unix time in milliseconds.
 fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -184,7 +184,7 @@ impl ViewerHub {
     }
 
     /// From now on viewers are seated whose page shows the pointer's place itself.
-    pub(crate) fn show_places(&self) {
+    pub(crate) fn report_pointer_always(&self) {
         self.places.store(true, Ordering::Relaxed);
     }
 
@@ -427,7 +427,7 @@ impl PictureReader {
     ///
     /// # Errors
     /// The customer's side broke the protocol.
-    pub(crate) async fn block(
+    pub(crate) async fn read_block(
         &mut self,
         hub: &ViewerHub,
         block: &[u8],

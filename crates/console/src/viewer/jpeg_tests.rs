@@ -96,7 +96,7 @@ async fn watched(hub: &ViewerHub) -> (PictureReader, hub::AttachedViewer<'_>) {
     let mut first = Vec::new();
     encode::server::server_init(&mut first, &init);
     let mut reader = PictureReader::default();
-    reader.block(hub, &first).await.unwrap();
+    reader.read_block(hub, &first).await.unwrap();
     let seated = hub.attach_viewer().unwrap();
     let (incremental, rect) = (false, Rect::new(0, 0, width, height));
     for message in [
@@ -134,7 +134,7 @@ async fn raw_and_jpeg_in_one_update_are_the_right_picture_for_a_viewer_that_know
         }
     }
     for piece in sent.chunks(1000) {
-        reader.block(&hub, piece).await.unwrap();
+        reader.read_block(&hub, piece).await.unwrap();
     }
     let mut viewer = ServerParser::new(Limits::default(), PixelFormat::BGRX, SIZE.0, SIZE.1);
     let (mut seen, mut ended) = (vec![0; picture.len()], false);

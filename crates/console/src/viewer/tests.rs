@@ -918,7 +918,11 @@ impl Customer {
         encode::server::server_init(&mut first, &init());
         // In two pieces, for a block may end anywhere.
         for piece in first.chunks(25) {
-            customer.reader.block(&customer.hub, piece).await.unwrap();
+            customer
+                .reader
+                .read_block(&customer.hub, piece)
+                .await
+                .unwrap();
         }
         customer
     }
@@ -952,7 +956,7 @@ impl Customer {
             &self.screen,
             usize::from(w) * 4,
         );
-        self.reader.block(&self.hub, &update).await.unwrap();
+        self.reader.read_block(&self.hub, &update).await.unwrap();
     }
 }
 
@@ -1127,7 +1131,12 @@ async fn a_customer_who_sends_rubbish_is_found_out() {
     encode::server::server_init(&mut unknown, &init());
     unknown.extend([99; 64]);
     for bytes in [huge, other_format, unknown] {
-        assert!(PictureReader::default().block(&hub, &bytes).await.is_err());
+        assert!(
+            PictureReader::default()
+                .read_block(&hub, &bytes)
+                .await
+                .is_err()
+        );
     }
 }
 
@@ -1140,7 +1149,11 @@ async fn the_customers_side_hears_when_its_picture_was_taken_in() {
         fence_flags::REQUEST | fence_flags::SYNC_NEXT,
         b"x",
     );
-    customer.reader.block(&customer.hub, &bytes).await.unwrap();
+    customer
+        .reader
+        .read_block(&customer.hub, &bytes)
+        .await
+        .unwrap();
     let (_, answer) = fence(fence_flags::SYNC_NEXT, b"x");
     assert_eq!(customer.next().await, answer);
 }
@@ -1162,7 +1175,7 @@ async fn while_the_viewer_is_far_behind_the_customers_side_hears_nothing() {
     let hub = Arc::clone(&customer.hub);
     let mut reader = std::mem::take(&mut customer.reader);
     let reading = tokio::spawn(async move {
-        reader.block(&hub, &blocks).await.unwrap();
+        reader.read_block(&hub, &blocks).await.unwrap();
     });
     while customer.next().await != fence(0, b"1").1 {}
     tokio::task::yield_now().await;

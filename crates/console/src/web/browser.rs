@@ -1,5 +1,5 @@
-//! Opens the page in the agent's browser. The token must not stand in the browser's command line, where
-//! every user of the machine can read it: it goes through a file that only the agent can read.
+//! Opens the page in the agent's browser. The address with its token goes through a file that only
+//! the agent can read: the browser's command line is visible to every user of the machine.
 
 use std::{
     io::{self, Write as _},
@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-/// Long enough for a browser to start on a slow machine.
-const KEEP_FILE: Duration = Duration::from_secs(60);
+/// Lifetime of the file: enough for a browser to start on a slow machine.
+const FILE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Asks the system to open `address` in the browser; the file for it is removed after a minute.
+/// Opens `address` in the system's browser. Returns after [`FILE_LIFETIME`], when the file is
+/// removed.
 ///
 /// # Errors
-/// There is no way to open a browser here.
+/// The file can't be written, or the system's opener doesn't start.
 pub async fn open(address: &str) -> io::Result<()> {
     let file = RedirectFile::create(address)?;
     let mut opener = opener(&file.0)
@@ -22,36 +23,36 @@ pub async fn open(address: &str) -> io::Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // It may stay for as long as the browser does; the thread is what reaps it.
+    // The opener may run for as long as the browser; this thread reaps it.
     std::thread::spawn(move || opener.wait());
-    tokio::time::sleep(KEEP_FILE).await;
+    tokio::time::sleep(FILE_LIFETIME).await;
     Ok(())
 }
 
-/// Removed when dropped.
+/// A file that redirects to the page; removed when dropped.
 struct RedirectFile(PathBuf);
 
 impl RedirectFile {
-    /// A file of a fresh name, readable by this user alone, that leads to the address.
+    /// Creates a file with a random name that this user alone can read.
     fn create(address: &str) -> io::Result<Self> {
         let folder =
             std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let mut number = [0; 8];
-        getrandom::fill(&mut number).map_err(io::Error::other)?;
-        let name = format!("etatuki-console-{:016x}.html", u64::from_le_bytes(number));
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = format!("etatuki-console-{:016x}.html", u64::from_le_bytes(random));
         let path = folder.join(name);
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path)?;
-        let own = Self(path);
-        // The address has no character that HTML would read as its own.
+        let redirect = Self(path);
+        // The address has no character that needs escaping in HTML.
         write!(
             file,
             "<!doctype html><meta http-equiv=\"refresh\" content=\"0;url={address}\">"
         )?;
-        Ok(own)
+        Ok(redirect)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The page's socket for events and commands: JSON, one message each; `web/src/protocol.ts` is its other end.
+//! The page's WebSocket for events and commands: one JSON message each. `web/src/protocol.ts` has
+//! the page's side.
 
 use std::sync::Arc;
 
@@ -23,15 +24,15 @@ use crate::{
     session::{EndReason, SessionCommand},
 };
 
-/// JSON may write a character as six.
+/// Bytes of a message from the page: a clipboard text, in which JSON may escape a byte with six.
 const MAX_MESSAGE: usize = 6 * MAX_CLIPBOARD + 1024;
-/// More pages than anybody has open.
+/// Pages that may be open at once; nobody needs that many.
 const MAX_PAGES: usize = 16;
 
-/// What the page asks for.
+/// A message from the page.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-enum FromPage {
+enum PageMessage {
     Connect {
         code: Zeroizing<String>,
         password: Option<Zeroizing<String>>,
@@ -47,6 +48,7 @@ enum FromPage {
     End {},
 }
 
+/// Handles the upgrade to the WebSocket.
 pub(super) async fn socket(
     State(shared): State<Arc<Shared>>,
     upgrade: WebSocketUpgrade,
@@ -58,11 +60,12 @@ pub(super) async fn socket(
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(|socket| async move {
             shared.pages.send_modify(|open| *open += 1);
-            let _left = OpenPage(&shared);
+            let _open = OpenPage(&shared);
             serve(socket, shared.controller.clone()).await;
         })
 }
 
+/// One of the counted open pages; dropping it ends the count.
 struct OpenPage<'a>(&'a Shared);
 
 impl Drop for OpenPage<'_> {
@@ -71,12 +74,13 @@ impl Drop for OpenPage<'_> {
     }
 }
 
+/// Sends snapshots and events, and receives commands, until either side closes.
 async fn serve(socket: WebSocket, controller: SessionController) {
     let (mut out, mut input) = socket.split();
     let mut snapshots = controller.snapshots();
     snapshots.mark_changed();
     let mut ephemeral = controller.ephemeral();
-    let telling = async {
+    let sending = async {
         loop {
             let message = tokio::select! {
                 changed = snapshots.changed() => match changed {
@@ -94,11 +98,11 @@ async fn serve(socket: WebSocket, controller: SessionController) {
             }
         }
     };
-    let hearing = async {
+    let receiving = async {
         while let Some(Ok(message)) = input.next().await {
             match message {
-                Message::Text(text) => match command(text.as_str()) {
-                    Some(command) => controller.command(command).await,
+                Message::Text(text) => match parse_command(text.as_str()) {
+                    Some(command) => controller.send(command).await,
                     None => tracing::debug!("the page sent something that makes no sense"),
                 },
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -107,8 +111,8 @@ async fn serve(socket: WebSocket, controller: SessionController) {
         }
     };
     tokio::select! {
-        () = telling => {}
-        () = hearing => {}
+        () = sending => {}
+        () = receiving => {}
     }
 }
 
@@ -116,26 +120,26 @@ fn json(message: &impl Serialize) -> Message {
     Message::text(serde_json::to_string(message).expect("messages are made of strings and numbers"))
 }
 
-/// `None` for what the page would never send.
-fn command(text: &str) -> Option<UiCommand> {
+/// Parses a message of the page; `None` for anything that the page never sends.
+fn parse_command(text: &str) -> Option<UiCommand> {
     let command = match serde_json::from_str(text).ok()? {
-        FromPage::Connect { code, password } => {
-            return Some(UiCommand::Connect(Box::new(read(&code, password)?)));
+        PageMessage::Connect { code, password } => {
+            return Some(UiCommand::Connect(Box::new(parse_code(&code, password)?)));
         }
-        FromPage::AskView {} => SessionCommand::Ask(Ask::View),
-        FromPage::AskControl {} => SessionCommand::Ask(Ask::Control),
-        FromPage::AskSwitch { backend } => SessionCommand::Ask(Ask::Switch { backend }),
-        FromPage::Clipboard { text } => SessionCommand::Clipboard(text),
-        FromPage::End {} => SessionCommand::End(EndReason::Agent),
+        PageMessage::AskView {} => SessionCommand::Ask(Ask::View),
+        PageMessage::AskControl {} => SessionCommand::Ask(Ask::Control),
+        PageMessage::AskSwitch { backend } => SessionCommand::Ask(Ask::Switch { backend }),
+        PageMessage::Clipboard { text } => SessionCommand::Clipboard(text),
+        PageMessage::End {} => SessionCommand::End(EndReason::Agent),
     };
     Some(UiCommand::Session(command))
 }
 
-/// The page has checked the code already; see `web/src/code.ts`.
-fn read(code: &str, password: Option<Zeroizing<String>>) -> Option<Code> {
+/// Parses the code, which the page has checked already (`web/src/code.ts`).
+fn parse_code(code: &str, password: Option<Zeroizing<String>>) -> Option<Code> {
     match password {
         Some(password) => Code::with_password(code, &password).ok(),
-        None => match Code::read(code).ok()? {
+        None => match Code::parse(code).ok()? {
             ParsedCode::Complete(code) => Some(code),
             ParsedCode::NeedsPassword(_) => None,
         },
@@ -148,8 +152,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let shown =
-            command(text).map_or_else(|| "nothing".to_owned(), |command| format!("{command:?}"));
+        let shown = parse_command(text)
+            .map_or_else(|| "nothing".to_owned(), |command| format!("{command:?}"));
         assert_eq!(shown, expected);
     }
 
@@ -173,7 +177,7 @@ mod tests {
             etatuki_trust::SessionCode::mint("12345678".parse().unwrap(), 4_711u64.to_le_bytes());
         let [id, password] = [0, 1].map(|at| code.shown().fields[at].digits.clone());
         let text = format!(r#"{{"type":"connect","code":"{id}","password":"{password}"}}"#);
-        let shown = format!("{:?}", command(&text));
+        let shown = format!("{:?}", parse_command(&text));
         assert!(
             shown.contains("Connect") && !shown.contains(code.secret.expose()),
             "{shown}"

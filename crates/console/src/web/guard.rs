@@ -1,6 +1,6 @@
-//! Who may have the page: one browser, the one that came with the token. Every request must name this
-//! server as its host (a site that rebinds its DNS name to 127.0.0.1 can't), must not come from another
-//! origin, and must bring the cookie that the token was traded for.
+//! Access to the page: only the one browser that redeemed the token. Every request must name this
+//! server in its Host header (against DNS rebinding), must not come from another origin, and must
+//! carry the cookie that was given for the token.
 
 use std::{
     fmt, io,
@@ -20,27 +20,27 @@ use zeroize::Zeroizing;
 
 use super::Shared;
 
-/// Bytes of randomness in token and cookie.
-const SECRET: usize = 32;
-/// What is served without the cookie: it says nothing of anybody.
+/// Random bytes in the token, and in the cookie.
+const SECRET_BYTES: usize = 32;
+/// Paths that are served without the cookie; they contain nothing about anybody.
 const OPEN_PATHS: [&str; 3] = ["/", "/console.css", "/icon.svg"];
-/// Sockets, which must come from the page itself.
-const SOCKETS: [&str; 2] = ["/events", "/rfb"];
+/// WebSocket paths: their requests must name the page's own origin.
+const SOCKET_PATHS: [&str; 2] = ["/events", "/rfb"];
 
-/// An origin that may show the page in a frame: `http://127.0.0.1:8080`, say.
+/// An origin that may show the page in a frame, such as `http://127.0.0.1:8080`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ancestor(String);
+pub struct FrameAncestor(String);
 
-/// Not an origin.
+/// A text that is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--frame-ancestor needs an origin like http://127.0.0.1:8080, and nothing after it")]
-pub struct AncestorError;
+pub struct FrameAncestorError;
 
-impl FromStr for Ancestor {
-    type Err = AncestorError;
+impl FromStr for FrameAncestor {
+    type Err = FrameAncestorError;
 
-    /// Nothing that would mean more than one origin inside the header.
-    fn from_str(text: &str) -> Result<Self, AncestorError> {
+    /// Parses one origin. Refuses anything that would add to the header it is put into.
+    fn from_str(text: &str) -> Result<Self, FrameAncestorError> {
         let rest = text
             .strip_prefix("http://")
             .or_else(|| text.strip_prefix("https://"));
@@ -48,20 +48,20 @@ impl FromStr for Ancestor {
             |character: char| character.is_ascii_alphanumeric() || ".-:[]".contains(character);
         match rest {
             Some(rest) if !rest.is_empty() && rest.chars().all(plain) => Ok(Self(text.to_owned())),
-            _ => Err(AncestorError),
+            _ => Err(FrameAncestorError),
         }
     }
 }
 
-/// See the module.
+/// The token, the cookie and the checks of one server.
 pub(super) struct RequestGuard {
     hosts: [String; 2],
     cookie_name: String,
     cookie: Zeroizing<String>,
-    /// Gone once it was traded.
+    /// `None` once it was redeemed.
     token: Mutex<Option<Zeroizing<String>>>,
-    policy: HeaderValue,
-    framed: bool,
+    content_security_policy: HeaderValue,
+    may_be_framed: bool,
 }
 
 impl fmt::Debug for RequestGuard {
@@ -73,23 +73,23 @@ impl fmt::Debug for RequestGuard {
 }
 
 impl RequestGuard {
-    /// A guard with a fresh token and cookie.
-    pub(super) fn new(port: u16, ancestors: Vec<Ancestor>) -> io::Result<Self> {
-        let framed = !ancestors.is_empty();
+    /// Creates a guard with a new token and cookie.
+    pub(super) fn new(port: u16, ancestors: Vec<FrameAncestor>) -> io::Result<Self> {
+        let may_be_framed = !ancestors.is_empty();
         let hosts = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
-        let policy = policy(&hosts, &ancestors);
+        let policy = content_security_policy(&hosts, &ancestors);
         Ok(Self {
             hosts,
-            // Cookies don't know ports: two consoles must not overwrite each other's.
+            // Cookies ignore ports: the name keeps two consoles' cookies apart.
             cookie_name: format!("etatuki_console_{port}"),
-            cookie: secret()?,
-            token: Mutex::new(Some(secret()?)),
-            policy: HeaderValue::from_str(&policy).map_err(io::Error::other)?,
-            framed,
+            cookie: random_secret()?,
+            token: Mutex::new(Some(random_secret()?)),
+            content_security_policy: HeaderValue::from_str(&policy).map_err(io::Error::other)?,
+            may_be_framed,
         })
     }
 
-    /// The token; empty once it was traded.
+    /// Returns the token; empty once it was redeemed.
     pub(super) fn token(&self) -> String {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         token
@@ -97,10 +97,13 @@ impl RequestGuard {
             .map_or_else(String::new, |token| token.to_string())
     }
 
-    /// The cookie for the token, once.
+    /// Redeems the token: returns the Set-Cookie header's value, the first time only.
     pub(super) fn redeem_token(&self, offered: &str) -> Option<String> {
         let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        if !token.as_ref().is_some_and(|token| same(token, offered)) {
+        if !token
+            .as_ref()
+            .is_some_and(|token| is_same_secret(token, offered))
+        {
             return None;
         }
         *token = None;
@@ -115,7 +118,7 @@ impl RequestGuard {
         ))
     }
 
-    /// Whether the request brings the cookie.
+    /// Whether the request carries the cookie.
     pub(super) fn has_cookie(&self, headers: &HeaderMap) -> bool {
         let cookies = headers
             .get_all(header::COOKIE)
@@ -124,22 +127,29 @@ impl RequestGuard {
         cookies
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .any(|(name, value)| name == self.cookie_name && same(&self.cookie, value))
+            .any(|(name, value)| name == self.cookie_name && is_same_secret(&self.cookie, value))
     }
 
     fn is_our_host(&self, headers: &HeaderMap) -> bool {
-        one(headers, header::HOST).is_some_and(|host| self.hosts.iter().any(|ours| ours == host))
+        single_header(headers, header::HOST)
+            .is_some_and(|host| self.hosts.iter().any(|ours| ours == host))
     }
 
-    /// Browsers name the origin for sockets always, for other requests where it isn't the page's own.
-    fn is_our_origin(&self, headers: &HeaderMap, socket: bool) -> bool {
+    /// Whether the Origin header names this server. Browsers always send one for a WebSocket, so it
+    /// must be there; for other requests they may omit it when it is the page's own.
+    fn is_our_origin(&self, path: &str, headers: &HeaderMap) -> bool {
         if !headers.contains_key(header::ORIGIN) {
-            return !socket;
+            return !SOCKET_PATHS.contains(&path);
         }
-        let host = one(headers, header::HOST).unwrap_or_default();
-        one(headers, header::ORIGIN).and_then(|origin| origin.strip_prefix("http://")) == Some(host)
+        let host = single_header(headers, header::HOST).unwrap_or_default();
+        single_header(headers, header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"))
+            == Some(host)
     }
 
+    /// Checks the host, the origin and the cookie.
+    ///
+    /// # Errors
+    /// The status and the text of the refusal.
     fn authorize(&self, path: &str, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         if !self.is_our_host(headers) {
             return Err((
@@ -147,7 +157,7 @@ impl RequestGuard {
                 "this is not the host you asked for\n",
             ));
         }
-        if !self.is_our_origin(headers, SOCKETS.contains(&path)) {
+        if !self.is_our_origin(path, headers) {
             return Err((
                 StatusCode::FORBIDDEN,
                 "requests of other pages are refused\n",
@@ -163,7 +173,7 @@ impl RequestGuard {
     }
 
     fn add_security_headers(&self, headers: &mut HeaderMap) {
-        let fixed = [
+        let constant = [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
             (header::CACHE_CONTROL, "no-store"),
@@ -176,26 +186,30 @@ impl RequestGuard {
                 "same-origin",
             ),
         ];
-        for (name, value) in fixed {
+        for (name, value) in constant {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        if !self.framed {
+        if !self.may_be_framed {
             headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         }
-        headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            self.content_security_policy.clone(),
+        );
     }
 }
 
-/// Stands before every handler.
+/// Middleware in front of every handler: refuses unauthorised requests and adds the security
+/// headers.
 pub(super) async fn check(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let authorize = shared
+    let authorized = shared
         .guard
         .authorize(request.uri().path(), request.headers());
-    let mut response = match authorize {
+    let mut response = match authorized {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
@@ -203,12 +217,12 @@ pub(super) async fn check(
     response
 }
 
-/// Only our own files and sockets (some browsers don't count sockets as 'self'); noVNC paints pointers as
-/// `data:` images.
-fn policy([address, name]: &[String; 2], ancestors: &[Ancestor]) -> String {
-    let frames = match ancestors {
+/// Returns a policy that allows only this server's files and sockets. The sockets are listed
+/// because some browsers don't count them as 'self'; `data:` images are noVNC's pointers.
+fn content_security_policy([address, name]: &[String; 2], ancestors: &[FrameAncestor]) -> String {
+    let frame_ancestors = match ancestors {
         [] => "'none'".to_owned(),
-        some => some
+        origins => origins
             .iter()
             .map(|ancestor| ancestor.0.as_str())
             .collect::<Vec<_>>()
@@ -217,22 +231,24 @@ fn policy([address, name]: &[String; 2], ancestors: &[Ancestor]) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
          connect-src 'self' ws://{address} ws://{name}; base-uri 'none'; form-action 'none'; \
-         frame-ancestors {frames}"
+         frame-ancestors {frame_ancestors}"
     )
 }
 
-fn secret() -> io::Result<Zeroizing<String>> {
-    let mut bytes = Zeroizing::new([0; SECRET]);
+/// Returns [`SECRET_BYTES`] random bytes in base64url.
+fn random_secret() -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
     getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 
-fn same(ours: &str, theirs: &str) -> bool {
+/// Compares in constant time.
+fn is_same_secret(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
 }
 
-/// A header that is there exactly once.
-fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+/// Returns a header's value if the header occurs exactly once.
+fn single_header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(first)
@@ -249,7 +265,7 @@ mod tests {
             "https://demo.example",
             "http://[::1]:80",
         ] {
-            assert!(good.parse::<Ancestor>().is_ok(), "{good}");
+            assert!(good.parse::<FrameAncestor>().is_ok(), "{good}");
         }
         for bad in [
             "*",
@@ -260,20 +276,25 @@ mod tests {
             "http://a/path",
             "data:",
         ] {
-            assert_eq!(bad.parse::<Ancestor>(), Err(AncestorError), "{bad}");
+            assert_eq!(
+                bad.parse::<FrameAncestor>(),
+                Err(FrameAncestorError),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn the_policy_names_the_ancestors() {
         let hosts = ["127.0.0.1:2".to_owned(), "localhost:2".to_owned()];
-        assert!(policy(&hosts, &[]).ends_with("frame-ancestors 'none'"));
+        assert!(content_security_policy(&hosts, &[]).ends_with("frame-ancestors 'none'"));
         let two = [
             "http://127.0.0.1:1".parse().unwrap(),
             "http://localhost:1".parse().unwrap(),
         ];
         assert!(
-            policy(&hosts, &two).ends_with("frame-ancestors http://127.0.0.1:1 http://localhost:1")
+            content_security_policy(&hosts, &two)
+                .ends_with("frame-ancestors http://127.0.0.1:1 http://localhost:1")
         );
     }
 

@@ -1,5 +1,5 @@
-//! The agent's page, served to the agent's own browser on this machine: assets, one socket for events and
-//! commands (JSON), one for RFB. Who may have it is [`guard`]'s business.
+//! The web server of the agent's page, for the agent's own browser on this machine: assets, a
+//! WebSocket for events and commands (JSON), and one for RFB. [`guard`] decides who has access.
 
 mod assets;
 mod browser;
@@ -27,20 +27,21 @@ use serde::Deserialize;
 use tokio::{net::TcpListener, sync::watch};
 
 pub use browser::open as open_browser;
-pub use guard::{Ancestor, AncestorError};
+pub use guard::{FrameAncestor, FrameAncestorError};
 
 use crate::{
-    controller::SessionController,
+    controller::{SessionController, UiCommand},
     session::{AgentContext, EndReason, SessionCommand},
 };
 use guard::RequestGuard;
 
-/// A session without any page is ended after this: nobody looks, and the customer is told that somebody does.
-const NOBODY_WATCHING: Duration = Duration::from_secs(120);
-/// How long the session may take to say goodbye when the program ends.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time without an open page after which a session is ended: nobody looks, but the customer is told
+/// that somebody does.
+const UNWATCHED_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for the session's orderly end when the program ends.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The console as it is served.
+/// The web server, with its port open.
 #[derive(Debug)]
 pub struct Console {
     listener: TcpListener,
@@ -48,35 +49,37 @@ pub struct Console {
     shared: Arc<Shared>,
 }
 
-/// What the handlers share.
+/// The state that the request handlers share.
 #[derive(Debug)]
 struct Shared {
     controller: SessionController,
     guard: RequestGuard,
-    /// Pages that listen now.
+    /// Number of open pages: connections of the events WebSocket.
     pages: watch::Sender<usize>,
 }
 
+/// The query of the page's address.
 #[derive(Deserialize)]
 struct PageQuery {
     token: Option<String>,
 }
 
 impl Console {
-    /// Opens the port on 127.0.0.1 (0 picks a free one). `ancestors` may show the page in a frame.
+    /// Opens the port on 127.0.0.1; 0 picks a free one. The origins `ancestors` may show the page
+    /// in a frame.
     ///
     /// # Errors
-    /// What the system said.
+    /// The port can't be opened, or the system gives no random numbers.
     pub async fn open(
         context: AgentContext,
         port: u16,
-        ancestors: Vec<Ancestor>,
+        ancestors: Vec<FrameAncestor>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let guard = RequestGuard::new(address.port(), ancestors)?;
         let shared = Shared {
-            controller: SessionController::open(context),
+            controller: SessionController::spawn(context),
             guard,
             pages: watch::Sender::new(0),
         };
@@ -87,7 +90,7 @@ impl Console {
         })
     }
 
-    /// The page's address with its token, for the agent's eyes only. Good once.
+    /// Returns the page's address with its token, which opens once: for the agent's eyes only.
     #[must_use]
     pub fn address(&self) -> String {
         format!(
@@ -97,13 +100,13 @@ impl Console {
         )
     }
 
-    /// Serves until `until` is done; then a running session is ended.
+    /// Serves until `shutdown` completes, then ends a running session.
     ///
     /// # Errors
     /// The port failed.
-    pub async fn serve(self, until: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let controller = self.shared.controller.clone();
-        // Without it every small message would wait for an answer to the one before.
+        // Nagle's algorithm would delay each small message until the previous one is acknowledged.
         let listener = self
             .listener
             .tap_io(|socket| drop(socket.set_nodelay(true)));
@@ -111,10 +114,10 @@ impl Console {
         let served = tokio::select! {
             served = async { served.await } => served,
             () = end_unwatched(&self.shared) => Ok(()),
-            () = until => Ok(()),
+            () = shutdown => Ok(()),
         };
-        controller.end().await;
-        let _ = tokio::time::timeout(FAREWELL, controller.idle()).await;
+        controller.end_session().await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, controller.wait_idle()).await;
         served
     }
 }
@@ -135,38 +138,42 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// The page; or, with the token, the cookie for it. The way from the token to the page is the page's own
-/// step, not a redirect: a browser that came here from elsewhere would not send the new cookie along.
+/// Serves the page, or with the token the cookie. A small page leads on from the token, not a
+/// redirect: a browser that came from another site would not send the new strict cookie along with
+/// a redirect.
 async fn page(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
-    Query(entrance): Query<PageQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Response {
-    let known = shared.guard.has_cookie(&headers);
-    match entrance.token {
-        Some(_) if known => Redirect::to("/").into_response(),
+    let has_cookie = shared.guard.has_cookie(&headers);
+    match query.token {
+        Some(_) if has_cookie => Redirect::to("/").into_response(),
         Some(token) => match shared.guard.redeem_token(&token) {
             Some(cookie) => ([(header::SET_COOKIE, cookie)], Html(assets::WELCOME)).into_response(),
             None => (StatusCode::UNAUTHORIZED, Html(assets::LOCKED)).into_response(),
         },
-        None if known => assets::page().into_response(),
+        None if has_cookie => assets::page().into_response(),
         None => (StatusCode::UNAUTHORIZED, Html(assets::LOCKED)).into_response(),
     }
 }
 
-/// Ends every session that nobody has had a page open for. Never done.
+/// Ends every session that has had no open page for [`UNWATCHED_TIMEOUT`]. Never returns.
 async fn end_unwatched(shared: &Shared) {
     let mut pages = shared.pages.subscribe();
     loop {
         let _ = pages.wait_for(|open| *open == 0).await;
-        let back = pages.wait_for(|open| *open > 0);
-        if tokio::time::timeout(NOBODY_WATCHING, back).await.is_err() {
+        let reopened = pages.wait_for(|open| *open > 0);
+        if tokio::time::timeout(UNWATCHED_TIMEOUT, reopened)
+            .await
+            .is_err()
+        {
             let mut snapshots = shared.controller.snapshots();
             if snapshots.borrow_and_update().is_busy() {
                 tracing::info!("no page is open: the session is ended");
                 shared
                     .controller
-                    .command(crate::controller::UiCommand::Session(SessionCommand::End(
+                    .send(UiCommand::Session(SessionCommand::End(
                         EndReason::NobodyWatching,
                     )))
                     .await;

@@ -1,4 +1,4 @@
-//! The page's socket for the picture: RFB in binary messages.
+//! The page's WebSocket for the picture: RFB in binary messages.
 
 use std::sync::Arc;
 
@@ -16,14 +16,16 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use super::Shared;
 use crate::viewer::{ViewerExit, WebSink, WebSource, serve};
 
-/// More than noVNC sends in a message; a pasted text is cut long before.
+/// Bytes of a message from noVNC, which sends fewer; rfb's limit for clipboard texts is lower too.
 const MAX_MESSAGE: usize = 2 << 20;
-/// Close codes that `web/src/picture.ts` knows.
-const TAKEN_ELSEWHERE: u16 = 4001;
-const SESSION_OVER: u16 = 4002;
-const SENT_AWAY: u16 = 4003;
+/// WebSocket close code: another viewer took this one's place (`web/src/picture-view.ts`).
+const CLOSE_REPLACED: u16 = 4001;
+/// WebSocket close code: the session is over.
+const CLOSE_SESSION_OVER: u16 = 4002;
+/// WebSocket close code: the viewer failed.
+const CLOSE_VIEWER_ERROR: u16 = 4003;
 
-/// The cookie has let it in, so RFB asks for no password of its own.
+/// Serves RFB to the page's viewer, without a password: the cookie has admitted the page.
 pub(super) async fn socket(
     State(shared): State<Arc<Shared>>,
     upgrade: WebSocketUpgrade,
@@ -38,11 +40,11 @@ pub(super) async fn socket(
             let mut sink = WebSink(sink);
             let code = match serve(&hub, WebSource(source), &mut sink, Security::None).await {
                 Ok(ViewerExit::Gone) => return,
-                Ok(ViewerExit::Replaced) => TAKEN_ELSEWHERE,
-                Ok(ViewerExit::Over) => SESSION_OVER,
+                Ok(ViewerExit::Replaced) => CLOSE_REPLACED,
+                Ok(ViewerExit::Over) => CLOSE_SESSION_OVER,
                 Err(error) => {
                     tracing::info!(%error, "the page's viewer was sent away");
-                    SENT_AWAY
+                    CLOSE_VIEWER_ERROR
                 }
             };
             let frame = CloseFrame {

@@ -1,4 +1,4 @@
-//! Who gets the page, asked with raw requests: a real client would not let us lie about the host.
+//! Access to the page, tested with raw requests: an HTTP client would not send a wrong Host header.
 
 use etatuki_trust::{AgentCard, AgentFile, AgentKey, CardData, UnixTime, VendorKey};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
 use super::*;
 use crate::service::Service;
 
-/// A served console.
+/// A running server.
 struct Served {
     address: SocketAddr,
     token: String,
@@ -73,7 +73,7 @@ async fn serve(ancestors: &[&str]) -> Served {
 }
 
 impl Served {
-    /// A request with exactly these headers.
+    /// Sends a GET request with exactly these headers.
     async fn ask(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let headers: String = headers
@@ -113,7 +113,7 @@ impl Served {
         .await
     }
 
-    /// The cookie as a browser sends it back.
+    /// Redeems the token. Returns the cookie as a browser sends it back.
     async fn cookie(&self) -> String {
         let answer = self.redeem_token().await;
         let cookie = answer.header("Set-Cookie").unwrap();
@@ -156,7 +156,7 @@ async fn the_token_is_traded_once_for_a_strict_cookie() {
         .ask("/?token=AAAA", &[("Host", &served.host())])
         .await;
     assert_eq!((guess.status, guess.header("Set-Cookie")), (401, None));
-    // Whoever has the cookie and reloads the first address is led on.
+    // With the cookie, a reload of the first address leads to the page.
     let cookie = cookie.split(';').next().unwrap();
     let again = served
         .ask(
@@ -270,7 +270,7 @@ async fn other_hosts_and_origins_are_refused() {
             .status,
         200
     );
-    // A cookie of one name of ours with the origin of the other is still a foreign page.
+    // The server's other name is a foreign origin too.
     assert_eq!(
         served
             .ask(
@@ -305,7 +305,7 @@ async fn sockets_need_the_pages_own_origin() {
         403
     );
     assert_eq!(served.ask("/rfb", &base).await.status, 403);
-    // No session, so no picture.
+    // No session runs, so there is no picture.
     assert_eq!(served.ask("/rfb", &with(&ours)).await.status, 409);
 }
 

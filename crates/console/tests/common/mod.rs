@@ -1,5 +1,5 @@
-//! A service, an agent's file, and the far end of a link: what the console meets, with somebody in the
-//! test's hands where the customer's launcher would be.
+//! A service, an agent's file, and the far end of a link: what the console meets, with somebody in
+//! the test's hands where the customer's launcher would be.
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 pub(crate) const DAY: u64 = 86_400;
 
-/// A service, and a folder with the agent's file.
+/// A running service, and a folder with the agent's file.
 pub(crate) struct World {
     pub(crate) service: ServiceHandle,
     pub(crate) folder: tempfile::TempDir,
@@ -64,7 +64,7 @@ impl World {
         path
     }
 
-    /// A customer with a code of this form, who waits to be called.
+    /// Opens a session at the service with a code of this form, and waits for the agent.
     pub(crate) async fn customer(&self, form: CodeForm) -> Waiting {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -100,14 +100,14 @@ impl World {
     }
 }
 
-/// A customer who has read out the code.
+/// A customer's endpoint with a code, before the agent connects.
 pub(crate) struct Waiting {
     endpoint: CustomerEndpoint,
     pub(crate) accept_params: AcceptParams,
 }
 
 impl Waiting {
-    /// What is read out: one text for a session code, two for an ID and its password.
+    /// Returns the code's fields: one for a session code, two for an ID and its password.
     pub(crate) fn fields(&self) -> Vec<String> {
         let shown = self.accept_params.code.shown();
         shown
@@ -117,7 +117,7 @@ impl Waiting {
             .collect()
     }
 
-    /// As it is typed for `join`.
+    /// Returns the fields as lines of input for `join`.
     pub(crate) fn lines(&self) -> String {
         self.fields()
             .iter()
@@ -125,12 +125,12 @@ impl Waiting {
             .collect()
     }
 
-    /// The next attempt, whatever comes of it.
+    /// Waits for the next attempt of an agent, successful or not.
     pub(crate) async fn attempt(&self) -> Attempt {
         self.endpoint.accept(&self.accept_params).await
     }
 
-    /// Waits for the agent.
+    /// Waits for the authenticated agent.
     pub(crate) async fn connected(self) -> Customer {
         loop {
             match self.endpoint.accept(&self.accept_params).await {
@@ -150,7 +150,7 @@ impl Waiting {
     }
 }
 
-/// The customer's end of a link.
+/// The customer's end of an established link.
 pub(crate) struct Customer {
     pub(crate) streams: CustomerStreams,
     parser: ClientParser,
@@ -162,7 +162,7 @@ impl Customer {
         self.streams.control_out.send(&message).await.unwrap();
     }
 
-    /// The start of the picture: its size.
+    /// Sends the start of the picture stream, which has the screen's size.
     pub(crate) async fn begin_picture(&mut self, width: u16, height: u16) {
         let init = ServerInit {
             width,
@@ -175,7 +175,7 @@ impl Customer {
         self.streams.picture_out.send(&bytes).await.unwrap();
     }
 
-    /// All of a screen.
+    /// Sends the whole screen as one update.
     pub(crate) async fn send_picture(&mut self, width: u16, height: u16, pixels: &[u8]) {
         let mut bytes = Vec::new();
         encode::server::update_start(&mut bytes, Some(1));
@@ -184,7 +184,7 @@ impl Customer {
         self.streams.picture_out.send(&bytes).await.unwrap();
     }
 
-    /// The next message of the viewer's.
+    /// Waits for the viewer's next message.
     pub(crate) async fn input(&mut self) -> ClientMessage {
         loop {
             if let Some(message) = self.parser.next().unwrap() {
@@ -232,7 +232,7 @@ pub(crate) fn now() -> u64 {
         .as_secs()
 }
 
-/// The console's executable.
+/// Returns the path of the console's executable.
 pub(crate) fn console() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_etatuki-console"))
 }

@@ -1,5 +1,6 @@
-// Drives the console's page in a real Chromium: one JSON command a line on stdin, {"do": ...}, and one result a
-// line on stdout, {"ok": ...} or {"error": "..."}. tests/e2e/page.rs sends the commands and checks the results.
+// Drives the console's page in a real Chromium: one JSON command a line on stdin, {"do": ...}, and
+// one result a line on stdout, {"ok": ...} or {"error": "..."}. tests/e2e/page.rs sends the
+// commands and checks the results.
 import { chromium } from "playwright-core";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

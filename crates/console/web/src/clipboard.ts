@@ -1,5 +1,5 @@
-// Text to and from the customer's clipboard. Each direction needs a press of its button: the agent's clipboard
-// holds other customers' data, so nothing is sent by itself.
+// Text to and from the customer's clipboard. Each direction needs a press of its button: the
+// agent's clipboard holds other customers' data, so nothing is sent by itself.
 
 import { byId, setText, show } from "./dom.ts";
 
@@ -20,7 +20,9 @@ export class Clipboard {
     this.#takeButton.addEventListener("click", () => void this.#takeCustomersText());
   }
 
-  /** Shows the buttons with control only: without it the customer's gate drops every clipboard text. */
+  /**
+   * Shows the buttons with control only: without it the customer's gate drops every clipboard text.
+   */
   update(control: boolean): void {
     show(this.#section, control);
     if (!control) {

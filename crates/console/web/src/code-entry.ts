@@ -1,5 +1,5 @@
-// The form for the session code: groups the digits, moves on from an ID to its password, and reports a wrong
-// digit while the agent types.
+// The form for the session code: groups the digits, moves on from an ID to its password, and
+// reports a wrong digit while the agent types.
 
 import { byId, setText, show } from "./dom.ts";
 import { ID_DIGITS, PASSWORD_DIGITS, digitsOf, hasOtherThanDigits, inThrees, parseCode, splitPasted } from "./code.ts";
@@ -52,7 +52,10 @@ export class CodeEntry {
     this.#update();
   }
 
-  /** Handles a wrong code. Keeps an ID and clears its password; selects a session code, to be typed over. */
+  /**
+   * Handles a wrong code. Keeps an ID and clears its password; selects a session code, to be typed
+   * over.
+   */
   onRefused(): void {
     const digits = this.#digits();
     this.#refused = digits.code + digits.password;

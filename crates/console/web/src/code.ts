@@ -1,5 +1,5 @@
-// Parses a code while the agent types it: a session code of 12 digits, or an ID of 9 and a password of 6.
-// crates/trust enforces this grammar; here it only gives early feedback.
+// Parses a code while the agent types it: a session code of 12 digits, or an ID of 9 and a password
+// of 6. crates/trust enforces this grammar; here it only gives early feedback.
 
 export const ID_DIGITS = 9;
 export const PASSWORD_DIGITS = 6;
@@ -17,7 +17,10 @@ export interface ParsedCode {
   hint: string;
 }
 
-/** The quasigroup of the Damm algorithm (H. M. Damm, 2004). Row: the interim digit; column: the next digit. */
+/**
+ * The quasigroup of the Damm algorithm (H. M. Damm, 2004). Row: the interim digit; column: the next
+ * digit.
+ */
 const DAMM = [
   "0317598642", "7092154863", "4206871359", "1750983426", "6123045978",
   "3674209581", "5869720134", "8945362017", "9438617205", "2581436790",
@@ -47,9 +50,9 @@ export function inThrees(digits: string): string {
 }
 
 /**
- * Parses both fields together. An ID and the beginning of a session code look alike for nine digits, and one
- * such beginning in ten even has a fitting check digit. An agent who was moved on to the password field may type
- * the last three digits of a session code there and press Enter.
+ * Parses both fields together. An ID and the beginning of a session code look alike for nine
+ * digits, and one such beginning in ten even has a fitting check digit. An agent who was moved on
+ * to the password field may type the last three digits of a session code there and press Enter.
  */
 export function parseCode(code: string, password: string): ParsedCode {
   const together = code + password;
@@ -108,7 +111,10 @@ function bad(hint: string): ParsedCode {
   return { ...quiet(hint), tone: "bad" };
 }
 
-/** Splits digits that were pasted into the code field: the first nine are an ID, the rest its password. */
+/**
+ * Splits digits that were pasted into the code field: the first nine are an ID, the rest its
+ * password.
+ */
 export function splitPasted(code: string): { code: string; password: string } {
   const id = code.slice(0, ID_DIGITS);
   if (code.length > CODE_DIGITS && checkDigitFits(id)) {

@@ -23,7 +23,10 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return created;
 }
 
-/** Sets the text only if it changed: otherwise screen readers would repeat it and a selection would be lost. */
+/**
+ * Sets the text only if it changed: otherwise screen readers would repeat it and a selection would
+ * be lost.
+ */
 export function setText(target: HTMLElement, text: string): void {
   if (target.textContent !== text) {
     target.textContent = text;

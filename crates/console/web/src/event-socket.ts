@@ -1,4 +1,5 @@
-// The WebSocket to the console program: JSON in both directions, reconnected for as long as the page is open.
+// The WebSocket to the console program: JSON in both directions, reconnected for as long as the
+// page is open.
 
 import type { FromConsole, ToConsole } from "./protocol.ts";
 

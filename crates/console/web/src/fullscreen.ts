@@ -1,4 +1,5 @@
-// Full screen. Where the browser has the Keyboard Lock API, its own keys (Esc, Alt-Tab) go to the customer.
+// Full screen. Where the browser has the Keyboard Lock API, its own keys (Esc, Alt-Tab) go to the
+// customer.
 
 interface LockableKeyboard {
   lock?: (codes?: string[]) => Promise<void>;

@@ -1,4 +1,5 @@
-// The whole page: draws each snapshot that the console program sends, and sends each command of the agent.
+// The whole page: draws each snapshot that the console program sends, and sends each command of the
+// agent.
 
 import { byId, setText, show } from "./dom.ts";
 import { Clipboard } from "./clipboard.ts";
@@ -210,7 +211,10 @@ function press(button: HTMLButtonElement): void {
   }
 }
 
-/** Shortcuts, held together with Ctrl, Alt and Shift: by the key's physical place, whatever the layout. */
+/**
+ * Shortcuts, held together with Ctrl, Alt and Shift: by the key's physical place, whatever the
+ * layout.
+ */
 const SHORTCUTS: Record<string, () => void> = {
   KeyC: () => press(elements.askControl),
   KeyD: () => press(elements.ctrlAltDel),

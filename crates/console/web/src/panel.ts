@@ -121,7 +121,10 @@ export class Log {
     this.#copy.addEventListener("click", () => void this.#copyAll());
   }
 
-  /** Appends new entries. A list that begins differently belongs to another session and replaces the log. */
+  /**
+   * Appends new entries. A list that begins differently belongs to another session and replaces the
+   * log.
+   */
   update(entries: LogEntry[]): void {
     const drawn = this.#entries;
     const continues = drawn.every((entry, index) => isSame(entry, entries[index]));

@@ -1,9 +1,10 @@
-// The picture's layout: the whole desktop or one of its screens, scaled to fit or pixel for pixel, with the
-// customer's pointer drawn on it.
+// The picture's layout: the whole desktop or one of its screens, scaled to fit or pixel for pixel,
+// with the customer's pointer drawn on it.
 //
-// noVNC draws the whole desktop into the element that it is given, and computes mouse positions from where its
-// canvas is. A single screen is therefore shown through a viewport of that screen's size. The surface behind the
-// viewport is moved and enlarged, so mouse positions stay right without noVNC's knowledge.
+// noVNC draws the whole desktop into the element that it is given, and computes mouse positions
+// from where its canvas is. A single screen is therefore shown through a viewport of that screen's
+// size. The surface behind the viewport is moved and enlarged, so mouse positions stay right
+// without noVNC's knowledge.
 
 import type { Desktop, Screen } from "./protocol.ts";
 
@@ -53,7 +54,10 @@ export class PictureFrame {
     this.#layOut();
   }
 
-  /** Whether noVNC must scale the desktop to the surface. False when the container scrolls over the whole desktop. */
+  /**
+   * Whether noVNC must scale the desktop to the surface. False when the container scrolls over the
+   * whole desktop.
+   */
   get scalesToSurface(): boolean {
     return this.#fit || this.#screen !== null;
   }

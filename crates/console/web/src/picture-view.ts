@@ -23,7 +23,8 @@ export class PictureView {
 
   constructor(container: HTMLElement, onState: (state: PictureState) => void) {
     this.#frame = new PictureFrame(container);
-    // With control, the customer's pointer follows the agent's own: a second arrow would only confuse.
+    // With control, the customer's pointer follows the agent's own: a second arrow would only
+    // confuse.
     container.addEventListener("mousemove", () => this.#control && this.#frame.showPointer(null));
     this.#onState = onState;
   }
@@ -97,7 +98,8 @@ export class PictureView {
   #attach(): void {
     const socket = new WebSocket(socketUrl("/rfb"));
     let replaced = false;
-    // Registered before noVNC's own listener, so that the close code is known at noVNC's "disconnect".
+    // Registered before noVNC's own listener, so that the close code is known at noVNC's
+    // "disconnect".
     socket.addEventListener("close", (event) => {
       replaced = event.code === CLOSE_REPLACED;
     });

@@ -1,5 +1,5 @@
-// The messages on /events between the page and the console program. Their Rust side is src/controller/snapshot.rs
-// and src/web/events.rs.
+// The messages on /events between the page and the console program. Their Rust side is
+// src/controller/snapshot.rs and src/web/events.rs.
 
 export type Phase = "ready" | "looking-up" | "connecting" | "connected" | "ended" | "failed";
 export type CodeForm = "remoteus" | "ecom";

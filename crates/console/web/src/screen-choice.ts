@@ -1,4 +1,5 @@
-// The choice between the whole desktop and one of the customer's screens; hidden while there is only one screen.
+// The choice between the whole desktop and one of the customer's screens; hidden while there is
+// only one screen.
 
 import { byId, element, show } from "./dom.ts";
 import type { Desktop } from "./protocol.ts";
@@ -13,12 +14,17 @@ export class ScreenChoice {
   #drawn = "";
   #desktop: Desktop | null = null;
 
-  /** `onChoice` gets the desktop and the number of one of its screens, or 0 for the whole desktop. */
+  /**
+   * `onChoice` gets the desktop and the number of one of its screens, or 0 for the whole desktop.
+   */
   constructor(onChoice: (desktop: Desktop | null, number: number) => void) {
     this.#onChoice = onChoice;
   }
 
-  /** Redraws the buttons. A changed desktop or session shows the whole desktop: numbers may mean other screens. */
+  /**
+   * Redraws the buttons. A changed desktop or session shows the whole desktop: numbers may mean
+   * other screens.
+   */
   update(desktop: Desktop | null, session: number): void {
     const current = JSON.stringify([desktop, session]);
     if (current === this.#drawn) {
@@ -38,7 +44,9 @@ export class ScreenChoice {
     }
   }
 
-  /** Chooses a screen by its number, or the whole desktop for 0. Ignores numbers without a screen. */
+  /**
+   * Chooses a screen by its number, or the whole desktop for 0. Ignores numbers without a screen.
+   */
   choose(number: number): void {
     const count = this.#desktop?.screens.length ?? 0;
     if (number > 0 && (count < 2 || number > count)) {

@@ -33,7 +33,9 @@ const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
   "registry-broken": "there is a mistake in its settings there",
 };
 
-/** Returns why a backend can't be used on the customer's computer, from the reason's stable name. */
+/**
+ * Returns why a backend can't be used on the customer's computer, from the reason's stable name.
+ */
 export function unusableText(reason: string | null): string {
   if (reason === null) {
     return "can't be used there";
@@ -48,7 +50,10 @@ export interface WaitNotice {
   mayAskView: boolean;
 }
 
-/** Returns the notice in the picture's place, or null when the picture or the form for the code is shown. */
+/**
+ * Returns the notice in the picture's place, or null when the picture or the form for the code is
+ * shown.
+ */
 export function waitNotice(snapshot: Snapshot): WaitNotice | null {
   const { phase, session, about } = snapshot;
   if (phase === "looking-up") {

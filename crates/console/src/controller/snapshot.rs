@@ -1,0 +1,232 @@
+//! The page's state as it is sent to the page, in JSON. `web/src/protocol.ts` has the page's side.
+
+use etatuki_link::PathKind;
+use etatuki_protocol::{Ask, CustomerInfo, Permissions};
+use etatuki_rfb::Rect;
+use etatuki_trust::CodeForm;
+use serde::Serialize;
+
+use crate::session::AgentContext;
+
+/// Times that each permission may be asked for (docs/link-protocol.md).
+const MAX_ASKS: u8 = 3;
+
+/// The phase of the current or last session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// Waits for the first code.
+    Ready,
+    /// Asks the service for the customer's address.
+    LookingUp,
+    /// Connects to the customer.
+    Connecting,
+    /// The link is established.
+    Connected,
+    /// The session ended in good order.
+    Ended,
+    /// The session failed, before or after the link was established.
+    Failed,
+}
+
+/// The whole state of the page.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename = "snapshot")]
+pub(crate) struct Snapshot {
+    about: About,
+    pub(super) phase: Phase,
+    pub(super) session: Option<SessionView>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) log: Vec<LogEntry>,
+}
+
+/// The agent and the service.
+#[derive(Clone, Debug, Serialize)]
+struct About {
+    version: &'static str,
+    service: String,
+    agent: Person,
+    /// Unix time in seconds.
+    card_expires: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Person {
+    name: String,
+    organisation: String,
+}
+
+/// The current or last session.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct SessionView {
+    pub(super) number: u64,
+    pub(super) form: CodeForm,
+    /// The part of the code that is not secret.
+    pub(super) caption: String,
+    pub(super) customer: Option<CustomerInfo>,
+    pub(super) permissions: Permissions,
+    /// The question on the customer's screen.
+    pub(super) asking: Option<Asking>,
+    pub(super) asks_left: AsksLeft,
+    /// Whether the screen's size is known, so that a viewer can be attached.
+    pub(super) picture: bool,
+    /// `None` until the screen's size is known.
+    pub(super) desktop: Option<Desktop>,
+    /// Unix time in milliseconds.
+    pub(super) connected_at: Option<u64>,
+    /// Unix time in milliseconds.
+    pub(super) ended_at: Option<u64>,
+}
+
+/// The customer's desktop in pixels, and its screens from left to right.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Desktop {
+    width: u16,
+    height: u16,
+    screens: Vec<Screen>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Screen {
+    x: u16,
+    y: u16,
+    width: u16,
+    height: u16,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Asking {
+    kind: &'static str,
+    backend: Option<String>,
+}
+
+/// Questions that the agent may still ask.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct AsksLeft {
+    pub(super) view: u8,
+    pub(super) control: u8,
+}
+
+/// The end of a session: its stable name, and the agent's sentence.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Outcome {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct LogEntry {
+    /// Unix time in milliseconds.
+    pub(super) at: u64,
+    pub(super) kind: LogKind,
+    pub(super) text: String,
+}
+
+/// The kind of a log entry; it decides the entry's colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LogKind {
+    Info,
+    Asked,
+    Given,
+    Refused,
+    Trouble,
+}
+
+/// An event that the page gets once: it is in no snapshot, and a page that opens later doesn't get
+/// it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub(crate) enum EphemeralEvent {
+    /// Bytes on the link since its start, and the network path that they take.
+    Traffic {
+        sent: u64,
+        received: u64,
+        path: PathKind,
+    },
+    /// The customer moved the pointer to this position, in pixels of the desktop.
+    Pointer { x: u16, y: u16 },
+    /// The customer copied this text.
+    Clipboard { text: String },
+}
+
+impl Snapshot {
+    /// Creates the state before the first session.
+    pub(super) fn new(context: &AgentContext) -> Self {
+        let claims = context.agent.card.claims();
+        Self {
+            about: About {
+                version: env!("CARGO_PKG_VERSION"),
+                service: context.service.origin().to_owned(),
+                agent: Person {
+                    name: claims.name.clone(),
+                    organisation: claims.organisation.clone(),
+                },
+                card_expires: claims.expires.0,
+            },
+            phase: Phase::Ready,
+            session: None,
+            outcome: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Whether a session is being started or runs.
+    pub(crate) const fn is_busy(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::LookingUp | Phase::Connecting | Phase::Connected
+        )
+    }
+}
+
+impl SessionView {
+    /// Creates the view of a session that is being started.
+    pub(super) fn new(number: u64, form: CodeForm, caption: String) -> Self {
+        Self {
+            number,
+            form,
+            caption,
+            customer: None,
+            permissions: Permissions::default(),
+            asking: None,
+            asks_left: AsksLeft {
+                view: MAX_ASKS,
+                control: MAX_ASKS,
+            },
+            picture: false,
+            desktop: None,
+            connected_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+impl Desktop {
+    /// Converts a size in columns and rows, and screens from left to right.
+    pub(super) fn new((width, height): (u16, u16), screens: &[Rect]) -> Self {
+        let screen = |rect: &Rect| Screen {
+            x: rect.x,
+            y: rect.y,
+            width: rect.w,
+            height: rect.h,
+        };
+        Self {
+            width,
+            height,
+            screens: screens.iter().map(screen).collect(),
+        }
+    }
+}
+
+impl From<Ask> for Asking {
+    fn from(ask: Ask) -> Self {
+        let (kind, backend) = match ask {
+            Ask::View => ("view", None),
+            Ask::Control => ("control", None),
+            Ask::Switch { backend } => ("switch", Some(backend)),
+        };
+        Self { kind, backend }
+    }
+}

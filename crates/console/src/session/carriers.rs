@@ -1,0 +1,160 @@
+//! The tasks that carry the link's data streams: picture, input, clipboard in both directions, and
+//! the counters. Each ends silently when its stream ends: the control stream reports how the link
+//! ended.
+
+use std::{sync::Arc, time::Duration};
+
+use etatuki_link::{ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, PictureIn};
+use etatuki_protocol::EncodeError;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{ClipboardTo, SessionEvent};
+use crate::viewer::{DesktopMetadata, PictureError, PictureReader, Readiness, ToLink, ViewerHub};
+
+/// Interval of the reports of the link's counters.
+const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The link's streams but for the control stream.
+pub(super) struct DataStreams {
+    pub(super) picture_in: PictureIn,
+    pub(super) input_out: InputOut,
+    pub(super) clipboard_out: ClipboardOut,
+    pub(super) clipboard_in: ClipboardIn,
+    pub(super) connection: LinkConnection,
+}
+
+/// Spawns the carriers; dropping the set ends them. Only the picture's carrier can fail.
+pub(super) fn spawn_carriers(
+    hub: &Arc<ViewerHub>,
+    to_link: ToLink,
+    streams: DataStreams,
+    clipboard: ClipboardTo,
+    events: &mpsc::Sender<SessionEvent>,
+) -> JoinSet<Result<(), PictureError>> {
+    let ToLink {
+        input,
+        clipboard: clipboard_texts,
+    } = to_link;
+    let mut carriers = JoinSet::new();
+    carriers.spawn(carry_picture(
+        Arc::clone(hub),
+        streams.picture_in,
+        events.clone(),
+    ));
+    carriers.spawn(carry_input(input, streams.input_out));
+    carriers.spawn(carry_clipboard_out(clipboard_texts, streams.clipboard_out));
+    carriers.spawn(carry_clipboard_in(
+        Arc::clone(hub),
+        streams.clipboard_in,
+        clipboard,
+        events.clone(),
+    ));
+    carriers.spawn(report_traffic(streams.connection, events.clone()));
+    carriers
+}
+
+async fn carry_picture(
+    hub: Arc<ViewerHub>,
+    mut picture: PictureIn,
+    events: mpsc::Sender<SessionEvent>,
+) -> Result<(), PictureError> {
+    let mut reader = PictureReader::default();
+    let mut announced = false;
+    let mut reported = DesktopMetadata::default();
+    while let Ok(Some(block)) = picture.recv().await {
+        reader.read_block(&hub, &block).await?;
+        if !announced && *hub.readiness().borrow() == Readiness::Ready {
+            announced = true;
+            let _ = events.send(SessionEvent::Picture).await;
+        }
+        report_metadata(hub.metadata(), &mut reported, &events).await;
+    }
+    Ok(())
+}
+
+/// Reports the metadata that differ from the ones reported last.
+async fn report_metadata(
+    current: DesktopMetadata,
+    reported: &mut DesktopMetadata,
+    events: &mpsc::Sender<SessionEvent>,
+) {
+    if current == *reported {
+        return;
+    }
+    let previous = std::mem::replace(reported, current.clone());
+    if let Some((size, screens)) = current
+        .desktop
+        .filter(|_| previous.desktop != reported.desktop)
+    {
+        let _ = events.send(SessionEvent::Desktop { size, screens }).await;
+    }
+    if let Some((x, y)) = current
+        .pointer
+        .filter(|_| previous.pointer != reported.pointer)
+    {
+        let _ = events.send(SessionEvent::Pointer(x, y)).await;
+    }
+}
+
+/// Carries input; chunks that have queued up are sent as one.
+async fn carry_input(
+    mut input: mpsc::Receiver<Vec<u8>>,
+    mut link: InputOut,
+) -> Result<(), PictureError> {
+    while let Some(mut bytes) = input.recv().await {
+        while let Ok(more) = input.try_recv() {
+            bytes.extend_from_slice(&more);
+        }
+        if link.send(&bytes).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn carry_clipboard_out(
+    mut texts: mpsc::Receiver<String>,
+    mut link: ClipboardOut,
+) -> Result<(), PictureError> {
+    while let Some(text) = texts.recv().await {
+        match link.send(&text).await {
+            Ok(()) | Err(LinkError::Encode(EncodeError::TooLarge { .. })) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+async fn carry_clipboard_in(
+    hub: Arc<ViewerHub>,
+    mut link: ClipboardIn,
+    receiver: ClipboardTo,
+    events: mpsc::Sender<SessionEvent>,
+) -> Result<(), PictureError> {
+    while let Ok(Some(text)) = link.recv().await {
+        match receiver {
+            ClipboardTo::Viewer => hub.show_clipboard(&text).await,
+            ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
+        }
+    }
+    Ok(())
+}
+
+async fn report_traffic(
+    connection: LinkConnection,
+    events: mpsc::Sender<SessionEvent>,
+) -> Result<(), PictureError> {
+    let mut ticks = interval(TRAFFIC_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let report = SessionEvent::Traffic(connection.stats(), connection.path_kind());
+        if events.send(report).await.is_err() {
+            return Ok(());
+        }
+    }
+}
