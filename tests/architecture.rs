@@ -13,6 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("rfb", &[]),
     ("picture", &["rfb"]),
     ("protocol", &[]),
+    ("viewer", &["rfb"]),
     ("trust", &[]),
     ("backend-api", &[]),
     ("screen", &[]),
@@ -27,7 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["link", "picture", "plugin-host", "protocol", "rfb", "trust"],
     ),
     ("service", &["trust"]),
-    ("console", &["link", "protocol", "rfb", "trust"]),
+    ("console", &["link", "protocol", "rfb", "trust", "viewer"]),
     ("vendor", &["trust"]),
     ("demo", &["ecom"]),
     ("cli-docs", &["console", "service", "vendor"]),
@@ -35,7 +36,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// Bytes and time in, bytes and actions out.
-const PURE: &[&str] = &["rfb", "picture", "protocol", "trust"];
+const PURE: &[&str] = &["rfb", "picture", "protocol", "trust", "viewer"];
 /// Pure modules of crates that are not pure as a whole.
 const PURE_FOLDERS: &[&str] = &["crates/session/src/machine", "crates/session/src/gate"];
 /// What no pure source may mention.

@@ -1,32 +1,34 @@
-//! JPEG rectangles from a hostile customer's side, as the console reads them.
+//! JPEG rectangles from a hostile customer's side, as the console parses them.
 
 use etatuki_rfb::{Limits, PixelFormat, Rect, Rectangle, ServerMessage, ServerParser, encode};
+use etatuki_viewer::PictureParser;
 
-#[path = "../../crates/console/src/viewer/jpeg.rs"]
-#[allow(unreachable_pub, reason = "it is the console's")]
-mod jpeg;
+/// Columns, and rows, of the screen.
+const SCREEN_SIDE: u16 = 300;
 
-use jpeg::PictureParser;
-
-const SIDE: u16 = 300;
-
-/// Two bytes with the rectangle's size (the first size in the file when they are 0), then the file.
+/// Reads two bytes with the rectangle's size, or 0 for the size in the file's first frame header, and
+/// then the file.
 pub(crate) fn console_jpeg(input: &[u8]) {
     let Some(([w, h], file)) = input.split_first_chunk::<2>() else {
         return;
     };
     let (w, h) = match (*w, *h) {
-        (0, 0) => said(file).unwrap_or((1, 1)),
+        (0, 0) => frame_size(file).unwrap_or((1, 1)),
         (w, h) => (u16::from(w), u16::from(h)),
     };
-    let rect = Rect::new(0, 0, w.min(SIDE), h.min(SIDE));
+    let rect = Rect::new(0, 0, w.min(SCREEN_SIDE), h.min(SCREEN_SIDE));
     let mut bytes = Vec::new();
     encode::server::update_start(&mut bytes, Some(1));
     if !encode::server::jpeg(&mut bytes, rect, file) {
         return;
     }
     encode::server::bell(&mut bytes);
-    let parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, SIDE, SIDE);
+    let parser = ServerParser::new(
+        Limits::default(),
+        PixelFormat::BGRX,
+        SCREEN_SIDE,
+        SCREEN_SIDE,
+    );
     let mut parser = PictureParser::new(parser);
     parser.push(&bytes);
     let mut rows = 0;
@@ -45,8 +47,8 @@ pub(crate) fn console_jpeg(input: &[u8]) {
     }
 }
 
-/// The size in the first frame's head.
-fn said(file: &[u8]) -> Option<(u16, u16)> {
+/// Returns columns and rows from the first frame header.
+fn frame_size(file: &[u8]) -> Option<(u16, u16)> {
     let at = file.windows(2).position(|two| two == [0xff, 0xc0])?;
     let head = file.get(at + 5..at + 9)?;
     let two = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);

@@ -8,7 +8,8 @@
 //!
 //! From the network to the agent's eyes:
 //!
-//! 1. [`agent_file`], [`service`], [`code`]: the agent's identity, the customer's location, the code
+//! 1. [`agent_file`], [`service`], [`code`]: the agent's identity, the customer's location, the
+//!    code
 //! 2. `session`: one session, from the code to the end, reported as events
 //! 3. `viewer`: the RFB server for noVNC or a VNC viewer
 //! 4. `controller`: folds events into the page's state; [`web`] serves it

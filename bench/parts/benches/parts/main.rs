@@ -10,10 +10,6 @@ mod picture;
 mod rfb;
 mod viewer;
 
-// The source, since it is the console's own.
-#[path = "../../../../crates/console/src/viewer/jpeg.rs"]
-mod jpeg;
-
 #[path = "../../../../crates/picture/tests/scenes/mod.rs"]
 mod scenes;
 

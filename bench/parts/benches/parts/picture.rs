@@ -4,9 +4,9 @@ use criterion::Criterion;
 use etatuki_picture::{Framebuffer, JpegEncoder, looks_like_a_photo};
 use etatuki_rfb::encode::server;
 use etatuki_rfb::{Rect, Rectangle};
+use etatuki_viewer::PictureParser;
 use std::hint::black_box;
 
-use crate::jpeg::PictureParser;
 use crate::scenes::Scene;
 use crate::viewer::Viewer;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame, rfb};

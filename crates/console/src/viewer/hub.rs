@@ -1,5 +1,5 @@
-//! What the viewers of one session share: the customer's screen as far as it is known, the seat of the one
-//! viewer that is watching, and the ways to the link.
+//! The hub between a session's link and its viewers: the customer's screen but for its pixels, the
+//! session of the one attached viewer, and the queues to the link.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -7,54 +7,50 @@ use std::sync::{
 };
 
 use etatuki_rfb::{
-    ClientMessage, Limits, PixelFormat, PointerFormat, ProtocolError, Rect, ServerInit,
-    ServerMessage, ServerParser,
+    PixelFormat, PointerFormat, Rect, ServerInit, ServerMessage,
     encode::{self, fence_flags},
 };
+use etatuki_viewer::{Control, PointerReports, RemoteDesktop, ViewerSession, fence_reply};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{
-    Actions, RemoteDesktop, ViewerSession, jpeg::PictureParser, negotiated_viewer::CannotResize,
-    viewer_session,
+    guard::{AttachedViewer, ViewerGuard, ViewerOutput},
+    picture_reader::PictureError,
 };
 
 /// Chunks of input that may wait for the link.
 const INPUT_QUEUE: usize = 256;
-/// Bytes that may wait for the viewer before nothing more is taken in: little, for what waits is old.
-const MAX_OUTGOING: usize = 4 << 20;
-/// Of a block of the link's, so much is taken in before the viewer gets it.
-const CHUNK: usize = 128 << 10;
-/// What a buffer may keep of its room when there was more.
-const KEEP: usize = 2 * MAX_OUTGOING;
 /// Clipboard texts that may wait for the link.
 const CLIPBOARD_QUEUE: usize = 4;
-/// Bytes of a ServerInit but for its name.
-const INIT_LENGTH: usize = 24;
+/// Bytes that may wait for the viewer before the link is paused: few, for waiting pixels are old.
+const MAX_OUTPUT: usize = 4 << 20;
+/// Bytes for the viewer after which its connection is woken, while a block of the link is parsed.
+const WAKE_BYTES: usize = 128 << 10;
 
-/// How far a session's picture is.
+/// The readiness of a session for viewers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     /// The screen's size isn't known yet.
     Waiting,
-    /// A viewer can be let in.
+    /// A viewer can be attached.
     Ready,
     /// The session is over.
     Over,
 }
 
-/// What belongs around the picture.
+/// Facts about the desktop that the page shows around the picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DesktopMetadata {
-    /// Columns and rows, and the screens in them from left to right.
+    /// Columns and rows, and the screens from left to right.
     pub(crate) desktop: Option<((u16, u16), Vec<Rect>)>,
-    /// Where the customer moved the pointer to last.
+    /// Where the customer moved the pointer last.
     pub(crate) pointer: Option<(u16, u16)>,
 }
 
-/// Why a viewer is sent away.
+/// The reason for which a viewer is detached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DisconnectReason {
-    /// Another viewer took its place.
+    /// Another viewer replaced it.
     Replaced,
     /// The session is over.
     Over,
@@ -62,21 +58,7 @@ pub(crate) enum DisconnectReason {
     CannotResize,
 }
 
-/// Why the customer's side can't be listened to any longer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PictureError {
-    /// What the link began with is no ServerInit in our format.
-    #[error("the customer's side began the picture wrongly")]
-    Init,
-    /// What came after is no RFB.
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    /// It asks and asks, and takes no answers.
-    #[error("the customer's side takes no input")]
-    Stuck,
-}
-
-/// The ends of the link's streams that the hub feeds.
+/// The receiving ends of the queues to the link.
 #[derive(Debug)]
 pub(crate) struct ToLink {
     /// Whole client messages for the input stream.
@@ -85,418 +67,265 @@ pub(crate) struct ToLink {
     pub(crate) clipboard: mpsc::Receiver<String>,
 }
 
-/// See the module. One for each session.
+/// The hub of one session; at most one viewer is attached at a time.
 #[derive(Debug)]
 pub(crate) struct ViewerHub {
-    shared: Mutex<Shared>,
+    state: Mutex<HubState>,
     readiness: watch::Sender<Readiness>,
+    /// Whether the customer allows control.
     control: AtomicBool,
-    /// The pointer's place is shown beside the viewer.
-    places: AtomicBool,
-    input: mpsc::Sender<Vec<u8>>,
-    clipboard: mpsc::Sender<String>,
-    /// There is something for the viewer, or it has taken something, said something, or is gone.
-    moved: Notify,
+    /// Whether viewers that attach get [`PointerReports::Always`].
+    report_pointer_always: AtomicBool,
+    pub(super) input: mpsc::Sender<Vec<u8>>,
+    pub(super) clipboard: mpsc::Sender<String>,
+    /// Notified when there is output for the viewer, and when the viewer has taken output, sent a
+    /// message or detached.
+    pub(super) changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    remote_desktop: Option<RemoteDesktop>,
-    watching: Option<Watching>,
-    seats: u64,
+pub(super) struct HubState {
+    pub(super) desktop: Option<RemoteDesktop>,
+    pub(super) attached: Option<Attached>,
+    last_id: u64,
 }
 
+/// The attached viewer.
 #[derive(Debug)]
-struct Watching {
-    number: u64,
-    session: ViewerSession,
-    dismiss: oneshot::Sender<DisconnectReason>,
+pub(super) struct Attached {
+    id: u64,
+    pub(super) session: ViewerSession,
+    disconnect: oneshot::Sender<DisconnectReason>,
 }
 
-/// A viewer's place, as its connection holds it; dropping it leaves the seat.
-#[derive(Debug)]
-pub(crate) struct ViewerGuard<'a> {
-    hub: &'a ViewerHub,
-    number: u64,
-}
+impl HubState {
+    /// Returns the viewer with this id, unless it has been detached.
+    pub(super) fn viewer(&mut self, id: u64) -> Option<&mut ViewerSession> {
+        self.viewer_and_desktop(id).map(|(session, _)| session)
+    }
 
-/// What is to be sent to a viewer.
-#[derive(Debug)]
-pub(crate) struct ViewerOutput<'a> {
-    hub: &'a ViewerHub,
-    number: u64,
-}
-
-/// What a viewer gets with its place.
-#[derive(Debug)]
-pub(crate) struct AttachedViewer<'a> {
-    /// The place.
-    pub(crate) place: ViewerGuard<'a>,
-    /// The screen as the viewer must be told.
-    pub(crate) init: ServerInit,
-    /// What to send to the viewer.
-    pub(crate) picture: ViewerOutput<'a>,
-    /// Tells when it must go.
-    pub(crate) dismissed: oneshot::Receiver<DisconnectReason>,
+    /// Returns the viewer with this id, unless it has been detached, and the desktop.
+    pub(super) fn viewer_and_desktop(
+        &mut self,
+        id: u64,
+    ) -> Option<(&mut ViewerSession, &RemoteDesktop)> {
+        let attached = self
+            .attached
+            .as_mut()
+            .filter(|attached| attached.id == id)?;
+        Some((&mut attached.session, self.desktop.as_ref()?))
+    }
 }
 
 impl ViewerHub {
-    /// A hub that waits for the link's first bytes.
+    /// Creates a hub that waits for the link's first bytes.
     pub(crate) fn new() -> (Self, ToLink) {
         let (input, input_end) = mpsc::channel(INPUT_QUEUE);
         let (clipboard, clipboard_end) = mpsc::channel(CLIPBOARD_QUEUE);
         let hub = Self {
-            shared: Mutex::default(),
+            state: Mutex::default(),
             readiness: watch::Sender::new(Readiness::Waiting),
             control: AtomicBool::new(false),
-            places: AtomicBool::new(false),
+            report_pointer_always: AtomicBool::new(false),
             input,
             clipboard,
-            moved: Notify::new(),
+            changed: Notify::new(),
         };
-        (
-            hub,
-            ToLink {
-                input: input_end,
-                clipboard: clipboard_end,
-            },
-        )
+        let to_link = ToLink {
+            input: input_end,
+            clipboard: clipboard_end,
+        };
+        (hub, to_link)
     }
 
-    /// How far the picture is, now and later.
+    /// Returns a receiver of the readiness, now and after each change.
     pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.subscribe()
     }
 
-    /// The session is over: the viewer goes, and no other comes.
+    /// Ends the session: the viewer is detached, and no other can be attached.
     pub(crate) fn close(&self) {
-        let mut shared = self.lock();
+        let mut state = self.lock();
         self.readiness.send_replace(Readiness::Over);
-        self.dismiss(&mut shared, DisconnectReason::Over);
+        self.detach(&mut state, DisconnectReason::Over);
     }
 
-    /// Whether the customer allows control now.
+    /// Sets whether the customer allows control.
     pub(crate) fn set_control(&self, control: bool) {
         self.control.store(control, Ordering::Relaxed);
-        if !control && let Some(watching) = &mut self.lock().watching {
-            watching.session.on_control_revoked();
+        if !control && let Some(attached) = &mut self.lock().attached {
+            attached.session.on_control_revoked();
         }
     }
 
-    /// From now on viewers are seated whose page shows the pointer's place itself.
+    /// Requests the pointer's position for all viewers that attach from now on: the page shows it.
     pub(crate) fn report_pointer_always(&self) {
-        self.places.store(true, Ordering::Relaxed);
+        self.report_pointer_always.store(true, Ordering::Relaxed);
     }
 
-    /// What a page shows around the picture, as far as it is known.
+    /// Returns the metadata that have arrived.
     pub(crate) fn metadata(&self) -> DesktopMetadata {
-        let shared = self.lock();
-        let remote_desktop = shared.remote_desktop.as_ref();
+        let state = self.lock();
+        let desktop = state.desktop.as_ref();
         DesktopMetadata {
-            desktop: remote_desktop
-                .map(|remote_desktop| (remote_desktop.size, remote_desktop.screens())),
-            pointer: remote_desktop.and_then(|remote_desktop| remote_desktop.pointer),
+            desktop: desktop.map(|desktop| (desktop.size, desktop.screens())),
+            pointer: desktop.and_then(|desktop| desktop.pointer),
         }
     }
 
-    /// Text for the customer's clipboard, if control is given. False when it can't be sent.
+    /// Sends a text to the customer's clipboard. Returns false without control, or if the queue is
+    /// full.
     pub(crate) fn send_clipboard(&self, text: String) -> bool {
-        self.controls() && self.clipboard.try_send(text).is_ok()
+        self.control() == Control::Granted && self.clipboard.try_send(text).is_ok()
     }
 
-    /// Text from the customer's clipboard for the viewer.
+    /// Sends a text of the customer's clipboard to the viewer, once the viewer has taken earlier
+    /// output.
     pub(crate) async fn show_clipboard(&self, text: &str) {
-        self.until_taken().await;
-        if let Some(watching) = &mut self.lock().watching {
-            watching.session.clipboard(text);
+        self.wait_for_drain().await;
+        if let Some(attached) = &mut self.lock().attached {
+            attached.session.send_clipboard(text);
         }
-        self.moved.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Seats a viewer that is past its handshake; one that sat there is sent away. `None` when the session is
-    /// over or the screen not known yet.
+    /// Attaches a viewer that is past its handshake, in place of an attached one. Returns `None`
+    /// when the session is over or the screen isn't known yet.
     pub(crate) fn attach_viewer(&self) -> Option<AttachedViewer<'_>> {
-        let mut shared = self.lock();
-        self.dismiss(&mut shared, DisconnectReason::Replaced);
-        let remote_desktop = shared
-            .remote_desktop
+        let mut state = self.lock();
+        self.detach(&mut state, DisconnectReason::Replaced);
+        let desktop = state
+            .desktop
             .as_ref()
             .filter(|_| *self.readiness.borrow() == Readiness::Ready)?;
-        let (width, height) = remote_desktop.size;
+        let (width, height) = desktop.size;
         let init = ServerInit {
             width,
             height,
             format: PixelFormat::BGRX,
-            name: remote_desktop.name.clone(),
+            name: desktop.name.clone(),
         };
-        let (dismiss, dismissed) = oneshot::channel();
-        shared.seats += 1;
-        let number = shared.seats;
-        shared.watching = Some(Watching {
-            number,
-            session: ViewerSession::new((width, height))
-                .with_places(self.places.load(Ordering::Relaxed)),
-            dismiss,
+        let pointer_reports = if self.report_pointer_always.load(Ordering::Relaxed) {
+            PointerReports::Always
+        } else {
+            PointerReports::IfAnnounced
+        };
+        let (disconnect, disconnected) = oneshot::channel();
+        state.last_id += 1;
+        let id = state.last_id;
+        state.attached = Some(Attached {
+            id,
+            session: ViewerSession::new((width, height), pointer_reports),
+            disconnect,
         });
         Some(AttachedViewer {
-            place: ViewerGuard { hub: self, number },
+            guard: ViewerGuard { hub: self, id },
             init,
-            picture: ViewerOutput { hub: self, number },
-            dismissed,
+            output: ViewerOutput { hub: self, id },
+            disconnected,
         })
     }
 
-    fn controls(&self) -> bool {
-        self.control.load(Ordering::Relaxed)
+    /// Sets the desktop from the link's first message. Viewers can be attached from now on.
+    pub(super) fn set_desktop(&self, desktop: RemoteDesktop) {
+        self.lock().desktop = Some(desktop);
+        self.readiness.send_replace(Readiness::Ready);
     }
 
-    /// A panic in another thread can't have left it half changed in a way that matters.
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn control(&self) -> Control {
+        if self.control.load(Ordering::Relaxed) {
+            Control::Granted
+        } else {
+            Control::Denied
+        }
     }
 
-    /// Empties the seat and tells the customer's side what it must hear of that.
-    fn dismiss(&self, shared: &mut Shared, why: DisconnectReason) {
-        let Some(watching) = shared.watching.take() else {
+    /// Locks the state. It stays usable after a panic elsewhere, which can't leave it half changed
+    /// in a way that matters.
+    pub(super) fn lock(&self) -> MutexGuard<'_, HubState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Detaches the viewer with this id, if it is still attached.
+    pub(super) fn detach_by_id(&self, id: u64) {
+        let mut state = self.lock();
+        if state.viewer(id).is_some() {
+            self.detach(&mut state, DisconnectReason::Replaced);
+        }
+    }
+
+    /// Detaches the viewer, if there is one, and sends the customer's side its last messages.
+    fn detach(&self, state: &mut HubState, reason: DisconnectReason) {
+        let Some(attached) = state.attached.take() else {
             return;
         };
-        let _ = watching.dismiss.send(why);
-        self.moved.notify_waiters();
-        let farewell = watching.session.detach(self.controls());
-        if !farewell.is_empty() {
-            // A full queue means that the link is as good as gone.
-            let _ = self.input.try_send(farewell);
+        let _ = attached.disconnect.send(reason);
+        self.changed.notify_waiters();
+        let last_messages = attached.session.detach(self.control());
+        if !last_messages.is_empty() {
+            // A full queue means that the link is broken.
+            let _ = self.input.try_send(last_messages);
         }
     }
 
-    /// Takes in one message of the customer's side; true if much waits for the viewer now.
-    fn take_in(&self, message: &ServerMessage) -> Result<bool, PictureError> {
-        let mut shared = self.lock();
-        let remote_desktop = shared.remote_desktop.as_mut().ok_or(PictureError::Init)?;
-        remote_desktop.learn(message);
+    /// Handles a message of the customer's side. Returns whether the viewer's connection should be
+    /// woken for its output.
+    pub(super) fn on_server_message(&self, message: &ServerMessage) -> Result<bool, PictureError> {
+        let mut state = self.lock();
+        let desktop = state.desktop.as_mut().ok_or(PictureError::Init)?;
+        desktop.update(message);
         if let ServerMessage::Fence { flags, payload } = message {
-            return self.answer(*flags, payload).map(|()| false);
+            return self.reply_to_fence(*flags, payload).map(|()| false);
         }
-        let Some(watching) = &mut shared.watching else {
+        let Some(attached) = &mut state.attached else {
             return Ok(false);
         };
-        let Ok(actions) = watching.session.on_server_message(message) else {
-            self.dismiss(&mut shared, DisconnectReason::CannotResize);
+        let Ok(actions) = attached.session.on_server_message(message) else {
+            self.detach(&mut state, DisconnectReason::CannotResize);
             return Ok(false);
         };
         if !actions.to_link.is_empty() {
             self.input
                 .try_send(actions.to_link)
-                .map_err(|_| PictureError::Stuck)?;
+                .map_err(|_| PictureError::InputBlocked)?;
         }
-        Ok(watching.session.write_buffer.len() > CHUNK)
+        Ok(attached.session.output_len() > WAKE_BYTES)
     }
 
-    /// Whatever was before the question has been taken in by now; the customer's side sends more when it knows.
-    fn answer(&self, flags: u32, payload: &[u8]) -> Result<(), PictureError> {
+    /// Replies to a fence: everything before it has been handled, so the customer's side sends
+    /// more.
+    fn reply_to_fence(&self, flags: u32, payload: &[u8]) -> Result<(), PictureError> {
         if flags & fence_flags::REQUEST == 0 {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        let answer = viewer_session::answer(flags, payload.to_vec());
-        encode::client::message(&mut bytes, &answer, PointerFormat::Standard);
-        self.input.try_send(bytes).map_err(|_| PictureError::Stuck)
+        let reply = fence_reply(flags, payload.to_vec());
+        encode::client::message(&mut bytes, &reply, PointerFormat::Standard);
+        self.input
+            .try_send(bytes)
+            .map_err(|_| PictureError::InputBlocked)
     }
 
-    /// Waits until something is so of the viewer that is watching, or nobody is.
-    async fn until(&self, done: impl Fn(&ViewerSession) -> bool) {
+    /// Waits until a condition holds for the attached viewer, or none is attached. Cancel safe.
+    pub(super) async fn wait_until(&self, condition: impl Fn(&ViewerSession) -> bool) {
         loop {
-            // Before the look, so that nothing that happens after it is missed.
-            let moved = self.moved.notified();
+            // Registered before the condition is checked, so that no change in between is missed.
+            let changed = self.changed.notified();
             if self
                 .lock()
-                .watching
+                .attached
                 .as_ref()
-                .is_none_or(|watching| done(&watching.session))
+                .is_none_or(|attached| condition(&attached.session))
             {
                 return;
             }
-            moved.await;
+            changed.await;
         }
     }
 
-    /// Waits while the viewer doesn't take what waits for it.
-    async fn until_taken(&self) {
-        self.until(|session| session.write_buffer.len() <= MAX_OUTGOING)
+    /// Waits while too much output waits for the viewer. Cancel safe.
+    pub(super) async fn wait_for_drain(&self) {
+        self.wait_until(|session| session.output_len() <= MAX_OUTPUT)
             .await;
     }
-}
-
-impl ViewerOutput<'_> {
-    /// Waits for bytes, and exchanges the buffer, whose content has been sent, for them. For ever once another viewer
-    /// has the place. Cancel safe.
-    pub(crate) async fn next(&mut self, buffer: &mut Vec<u8>) {
-        buffer.clear();
-        buffer.shrink_to(KEEP);
-        while buffer.is_empty() {
-            let moved = self.hub.moved.notified();
-            if let Some(watching) = &mut self.hub.lock().watching
-                && watching.number == self.number
-            {
-                watching.session.write_buffer.take(buffer);
-            }
-            if buffer.is_empty() {
-                moved.await;
-            }
-        }
-        self.hub.moved.notify_waiters();
-    }
-}
-
-impl ViewerGuard<'_> {
-    /// Whether pointer events may come in the longer form now.
-    pub(crate) fn extended_pointer(&self) -> bool {
-        let shared = self.hub.lock();
-        shared
-            .watching
-            .as_ref()
-            .is_some_and(|watching| watching.session.extended_pointer())
-    }
-
-    /// Takes in what the viewer sent, and passes on what follows from it; waits while the viewer doesn't take the
-    /// answers.
-    ///
-    /// # Errors
-    /// The viewer can't go on.
-    pub(crate) async fn take_in(&self, message: ClientMessage) -> Result<(), CannotResize> {
-        let (actions, answered) = self.act(message)?;
-        self.hub.moved.notify_waiters();
-        if !actions.to_link.is_empty() {
-            let _ = self.hub.input.send(actions.to_link).await;
-        }
-        if let Some(text) = actions.clipboard {
-            let _ = self.hub.clipboard.send(text).await;
-        }
-        if answered {
-            self.hub.until_taken().await;
-        }
-        Ok(())
-    }
-
-    /// What follows for the customer's side, and whether anything did for the viewer.
-    fn act(&self, message: ClientMessage) -> Result<(Actions, bool), CannotResize> {
-        let control = self.hub.controls();
-        let mut shared = self.hub.lock();
-        let Shared {
-            remote_desktop: Some(remote_desktop),
-            watching: Some(Watching {
-                number, session, ..
-            }),
-            ..
-        } = &mut *shared
-        else {
-            return Ok(Default::default());
-        };
-        if *number != self.number {
-            return Ok(Default::default());
-        }
-        let before = session.write_buffer.len();
-        let actions = session.on_client_message(message, remote_desktop, control)?;
-        Ok((actions, session.write_buffer.len() > before))
-    }
-}
-
-impl Drop for ViewerGuard<'_> {
-    fn drop(&mut self) {
-        let mut shared = self.hub.lock();
-        if shared
-            .watching
-            .as_ref()
-            .is_some_and(|watching| watching.number == self.number)
-        {
-            self.hub.dismiss(&mut shared, DisconnectReason::Replaced);
-        }
-    }
-}
-
-/// Reads the picture's blocks for a hub.
-#[derive(Debug, Default)]
-pub(crate) struct PictureReader {
-    begun: Vec<u8>,
-    parser: Option<PictureParser>,
-}
-
-impl PictureReader {
-    /// Takes in one block of the link's picture stream and hands its content to the viewer, if there is
-    /// one; waits while the viewer is slow, so that the link fills up and the customer's side sends less.
-    ///
-    /// # Errors
-    /// The customer's side broke the protocol.
-    pub(crate) async fn read_block(
-        &mut self,
-        hub: &ViewerHub,
-        block: &[u8],
-    ) -> Result<(), PictureError> {
-        match &mut self.parser {
-            Some(parser) => parser.push(block),
-            None => self.begin(hub, block)?,
-        }
-        let Some(parser) = &mut self.parser else {
-            return Ok(());
-        };
-        while let Some(message) = parser.next()? {
-            if message == ServerMessage::UpdateStart {
-                hub.until(|session| !session.must_pause_link()).await;
-            }
-            if hub.take_in(&message)? {
-                hub.moved.notify_waiters();
-                hub.until_taken().await;
-            }
-        }
-        hub.moved.notify_waiters();
-        Ok(())
-    }
-
-    /// The stream begins with a ServerInit.
-    fn begin(&mut self, hub: &ViewerHub, block: &[u8]) -> Result<(), PictureError> {
-        self.begun.extend_from_slice(block);
-        let limits = Limits::default();
-        let Some((init, length)) = read_init(&self.begun, &limits)? else {
-            return Ok(());
-        };
-        let parser = ServerParser::new(limits, PixelFormat::BGRX, init.width, init.height);
-        let mut parser = PictureParser::new(parser);
-        parser.push(&self.begun[length..]);
-        self.begun = Vec::new();
-        self.parser = Some(parser);
-        hub.lock().remote_desktop = Some(RemoteDesktop::new(init));
-        hub.readiness.send_replace(Readiness::Ready);
-        Ok(())
-    }
-}
-
-/// A ServerInit and its length, once it is whole; only our own pixel format will do.
-fn read_init(bytes: &[u8], limits: &Limits) -> Result<Option<(ServerInit, usize)>, PictureError> {
-    let Some((head, rest)) = bytes.split_at_checked(INIT_LENGTH) else {
-        return Ok(None);
-    };
-    let two = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-    let name_length = u32::from_be_bytes([head[20], head[21], head[22], head[23]]) as usize;
-    let (width, height) = (two(0), two(2));
-    if !limits.allows_size(width, height) || name_length > limits.max_name {
-        return Err(PictureError::Init);
-    }
-    let Some(name) = rest.get(..name_length) else {
-        return Ok(None);
-    };
-    let init = ServerInit {
-        width,
-        height,
-        format: PixelFormat::BGRX,
-        name: String::from_utf8_lossy(name)
-            .chars()
-            .filter(|character| !character.is_control())
-            .collect(),
-    };
-    let mut ours = Vec::new();
-    encode::server::server_init(&mut ours, &init);
-    if ours[4..20] != head[4..20] {
-        return Err(PictureError::Init);
-    }
-    Ok(Some((init, INIT_LENGTH + name_length)))
 }

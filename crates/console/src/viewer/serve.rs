@@ -2,105 +2,88 @@
 
 use std::{io, time::Duration};
 
-use etatuki_rfb::{
-    ClientParser, Limits, PixelFormat, PointerFormat, ProtocolError, Security, ServerHandshake,
-    ServerInit, encode,
-};
+use etatuki_rfb::{ClientParser, Limits, ProtocolError, Security, ServerHandshake, encode};
+use etatuki_viewer::CannotResize;
 use tokio::time::timeout;
 
 use super::{
-    ViewerHub,
-    hub::{AttachedViewer, DisconnectReason, Readiness},
-    negotiated_viewer::CannotResize,
-    pipe::{Sink, Source},
+    guard::AttachedViewer,
+    hub::{DisconnectReason, Readiness, ViewerHub},
+    transport::{ByteSink, ByteSource},
 };
 
-/// For everything that a viewer must say before it gets in.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for the viewer's whole handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a viewer left in good order.
+/// An end of a viewer's connection in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ViewerExit {
-    /// It went away.
-    Gone,
-    /// Another viewer took its place.
+    /// The viewer disconnected.
+    Disconnected,
+    /// Another viewer replaced it.
     Replaced,
     /// The session is over.
-    Over,
+    SessionOver,
 }
 
-/// Why a viewer was sent away.
+/// A failure of a viewer's connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ViewerError {
-    /// It broke the protocol, or its password was wrong.
+    /// The viewer broke the protocol, or its password was wrong.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// It was silent in the handshake.
-    #[error("the viewer didn't finish its handshake in {} s", HANDSHAKE.as_secs())]
-    Slow,
-    /// Its connection failed.
+    /// The handshake took longer than [`HANDSHAKE_TIMEOUT`].
+    #[error("the viewer didn't finish its handshake in {} s", HANDSHAKE_TIMEOUT.as_secs())]
+    HandshakeTimeout,
+    /// The connection failed.
     #[error("the viewer's connection failed: {0}")]
     Connection(#[from] io::Error),
-    /// See the type.
+    /// The viewer can't follow the screen's new size.
     #[error(transparent)]
     CannotResize(#[from] CannotResize),
-    /// There is no picture, and there won't be one.
+    /// The session ended before the screen's size was known.
     #[error("the session ended before there was a picture")]
     NoPicture,
 }
 
-/// Lets a viewer in and serves it until it goes. Before the customer's screen is known it is asked for its
-/// password and then waits.
+/// Serves a viewer until its connection ends. The handshake completes once the customer's screen is
+/// known; the password is checked before that.
 ///
 /// # Errors
-/// Why it was sent away.
-pub(crate) async fn serve<R: Source, W: Sink>(
+/// The viewer fails the handshake, breaks the protocol or can't follow a new size, or the session
+/// ends before there is a picture.
+pub(crate) async fn serve<R: ByteSource, W: ByteSink>(
     hub: &ViewerHub,
     mut source: R,
     mut sink: W,
     security: Security,
 ) -> Result<ViewerExit, ViewerError> {
-    let handshake = let_in(&mut source, &mut sink, security);
-    let rest = timeout(HANDSHAKE, handshake)
+    let handshake = handshake(&mut source, &mut sink, security);
+    let rest = timeout(HANDSHAKE_TIMEOUT, handshake)
         .await
-        .map_err(|_| ViewerError::Slow)??;
+        .map_err(|_| ViewerError::HandshakeTimeout)??;
     let mut readiness = hub.readiness();
     readiness
         .wait_for(|readiness| *readiness != Readiness::Waiting)
         .await
         .map_err(|_| ViewerError::NoPicture)?;
-    let seated = hub.attach_viewer().ok_or(ViewerError::NoPicture)?;
+    let viewer = hub.attach_viewer().ok_or(ViewerError::NoPicture)?;
     let mut init = Vec::new();
-    encode::server::server_init(&mut init, &seated.init);
+    encode::server::server_init(&mut init, &viewer.init);
     sink.write(&mut init).await?;
-    both_ways(seated, source, sink, &rest).await
+    run(viewer, source, sink, &rest).await
 }
 
-/// The handshake but for its last message, which tells the screen's size; comes back with what the viewer
-/// sent after it.
-async fn let_in<R: Source, W: Sink>(
+/// Runs the handshake up to the viewer's ClientInit. Returns the bytes that came behind it.
+async fn handshake<R: ByteSource, W: ByteSink>(
     source: &mut R,
     sink: &mut W,
     security: Security,
 ) -> Result<Vec<u8>, ViewerError> {
-    let placeholder = ServerInit {
-        width: 1,
-        height: 1,
-        format: PixelFormat::BGRX,
-        name: String::new(),
-    };
-    let mut last = Vec::new();
-    encode::server::server_init(&mut last, &placeholder);
-    let mut handshake = ServerHandshake::new(placeholder, security);
+    let mut handshake = ServerHandshake::without_server_init(security);
     loop {
         let step = handshake.step();
         let mut output = handshake.take_output();
-        if let Ok(Some(_shared)) = step {
-            let kept = output
-                .strip_suffix(&last[..])
-                .expect("a handshake ends with its ServerInit");
-            output.truncate(kept.len());
-        }
         if !output.is_empty() {
             sink.write(&mut output).await?;
         }
@@ -114,47 +97,48 @@ async fn let_in<R: Source, W: Sink>(
     }
 }
 
-async fn both_ways<R: Source, W: Sink>(
-    seated: AttachedViewer<'_>,
+/// Reads the viewer's messages, beginning with `rest`, and writes its output.
+async fn run<R: ByteSource, W: ByteSink>(
+    viewer: AttachedViewer<'_>,
     mut source: R,
     mut sink: W,
     rest: &[u8],
 ) -> Result<ViewerExit, ViewerError> {
     let AttachedViewer {
-        place,
-        mut picture,
-        dismissed,
+        guard,
+        mut output,
+        disconnected,
         ..
-    } = seated;
+    } = viewer;
     let reading = async {
         let mut parser = ClientParser::new(Limits::default());
         parser.push(rest);
         loop {
-            parser.set_pointer_format(PointerFormat::negotiated(place.extended_pointer()));
+            parser.set_pointer_format(guard.pointer_format());
             while let Some(message) = parser.next()? {
-                place.take_in(message).await?;
-                parser.set_pointer_format(PointerFormat::negotiated(place.extended_pointer()));
+                guard.on_message(message).await?;
+                parser.set_pointer_format(guard.pointer_format());
             }
             match source.read().await {
                 Ok(Some(bytes)) => parser.push(&bytes),
-                Ok(None) | Err(_) => return Ok(ViewerExit::Gone),
+                Ok(None) | Err(_) => return Ok(ViewerExit::Disconnected),
             }
         }
     };
     let writing = async {
         let mut buffer = Vec::new();
         loop {
-            picture.next(&mut buffer).await;
+            output.next(&mut buffer).await;
             sink.write(&mut buffer).await?;
         }
     };
     tokio::select! {
-        left = reading => left,
-        left = writing => left,
-        why = dismissed => match why {
+        exit = reading => exit,
+        exit = writing => exit,
+        reason = disconnected => match reason {
             Ok(DisconnectReason::Replaced) => Ok(ViewerExit::Replaced),
             Ok(DisconnectReason::CannotResize) => Err(CannotResize.into()),
-            Ok(DisconnectReason::Over) | Err(_) => Ok(ViewerExit::Over),
+            Ok(DisconnectReason::Over) | Err(_) => Ok(ViewerExit::SessionOver),
         },
     }
 }

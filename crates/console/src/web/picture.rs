@@ -39,9 +39,9 @@ pub(super) async fn socket(
             let (sink, source) = socket.split();
             let mut sink = WebSink(sink);
             let code = match serve(&hub, WebSource(source), &mut sink, Security::None).await {
-                Ok(ViewerExit::Gone) => return,
+                Ok(ViewerExit::Disconnected) => return,
                 Ok(ViewerExit::Replaced) => CLOSE_REPLACED,
-                Ok(ViewerExit::Over) => CLOSE_SESSION_OVER,
+                Ok(ViewerExit::SessionOver) => CLOSE_SESSION_OVER,
                 Err(error) => {
                     tracing::info!(%error, "the page's viewer was sent away");
                     CLOSE_VIEWER_ERROR

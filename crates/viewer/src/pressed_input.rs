@@ -1,52 +1,53 @@
-//! The keys and buttons that a viewer holds down, so that none stays down at the customer's when the
-//! viewer goes.
+//! Keys and mouse buttons that a viewer holds down. They are released at the customer's when the
+//! viewer detaches.
 
 use etatuki_rfb::ClientMessage;
 
-/// More than a person and a stuck keyboard hold; further ones are sent but not remembered.
+/// Keys that are remembered; nobody holds more. Further ones are sent but not released.
 const MAX_KEYS: usize = 256;
 
-/// What is held down now.
+/// The keys and buttons that are down.
 #[derive(Debug, Default)]
 pub(crate) struct PressedInput {
-    /// The messages that would release them.
-    keys: Vec<ClientMessage>,
-    pointer: Option<(u16, u16)>,
+    /// A release message for each key.
+    key_releases: Vec<ClientMessage>,
+    /// The pointer's column and row while a button is down.
+    pressed_at: Option<(u16, u16)>,
 }
 
 impl PressedInput {
-    /// Takes note of what a message presses or releases.
-    pub(crate) fn note(&mut self, message: &ClientMessage) {
+    /// Records the presses and releases of a message.
+    pub(crate) fn record(&mut self, message: &ClientMessage) {
         match message {
             ClientMessage::Key { down, .. } | ClientMessage::QemuKey { down, .. } => {
-                let release = released(message);
-                self.keys.retain(|pressed_input| *pressed_input != release);
-                if *down && self.keys.len() < MAX_KEYS {
-                    self.keys.push(release);
+                let release = key_release(message);
+                self.key_releases.retain(|other| *other != release);
+                if *down && self.key_releases.len() < MAX_KEYS {
+                    self.key_releases.push(release);
                 }
             }
             ClientMessage::Pointer { buttons, x, y } => {
-                self.pointer = (*buttons != 0).then_some((*x, *y));
+                self.pressed_at = (*buttons != 0).then_some((*x, *y));
             }
             _ => {}
         }
     }
 
-    /// Nothing is held any more, without a word to anybody.
-    pub(crate) fn forget(&mut self) {
+    /// Forgets everything without releasing it.
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// The messages that release everything.
-    pub(crate) fn release(&mut self) -> Vec<ClientMessage> {
-        let pointer = self.pointer.take();
-        let mut releases = std::mem::take(&mut self.keys);
-        releases.extend(pointer.map(|(x, y)| ClientMessage::Pointer { buttons: 0, x, y }));
+    /// Returns the messages that release everything, and forgets it.
+    pub(crate) fn take_releases(&mut self) -> Vec<ClientMessage> {
+        let pressed_at = self.pressed_at.take();
+        let mut releases = std::mem::take(&mut self.key_releases);
+        releases.extend(pressed_at.map(|(x, y)| ClientMessage::Pointer { buttons: 0, x, y }));
         releases
     }
 }
 
-fn released(message: &ClientMessage) -> ClientMessage {
+fn key_release(message: &ClientMessage) -> ClientMessage {
     match message {
         ClientMessage::Key { keysym, .. } => ClientMessage::Key {
             down: false,
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_released_once() {
-        let mut pressed_input = PressedInput::default();
+        let mut pressed = PressedInput::default();
         let qemu = |down| ClientMessage::QemuKey {
             down,
             keysym: 0x61,
@@ -92,28 +93,28 @@ mod tests {
             qemu(true),
             pointer(5),
         ] {
-            pressed_input.note(&message);
+            pressed.record(&message);
         }
         assert_eq!(
-            pressed_input.release(),
+            pressed.take_releases(),
             [key(false, 1), qemu(false), pointer(0)]
         );
-        assert_eq!(pressed_input.release(), []);
+        assert_eq!(pressed.take_releases(), []);
     }
 
     #[test]
     fn a_released_button_is_not_held() {
-        let mut pressed_input = PressedInput::default();
-        pressed_input.note(&ClientMessage::Pointer {
+        let mut pressed = PressedInput::default();
+        pressed.record(&ClientMessage::Pointer {
             buttons: 1,
             x: 0,
             y: 0,
         });
-        pressed_input.note(&ClientMessage::Pointer {
+        pressed.record(&ClientMessage::Pointer {
             buttons: 0,
             x: 9,
             y: 9,
         });
-        assert_eq!(pressed_input.release(), []);
+        assert_eq!(pressed.take_releases(), []);
     }
 }

@@ -1,4 +1,4 @@
-//! The two ways in which a viewer is connected: a TCP socket, and the page's WebSocket.
+//! The transports of a viewer's connection: a TCP socket, or the page's WebSocket.
 
 use std::{future::Future, io};
 
@@ -15,42 +15,42 @@ use tokio::{
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
-/// Bytes that are read from a socket at a time.
-const READ: usize = 16 << 10;
-/// Bytes of one WebSocket message: the page can begin to draw before a large picture is whole.
-const MESSAGE: usize = 256 << 10;
+/// Bytes that are read from a TCP socket at once, at most.
+const READ_BUFFER: usize = 16 << 10;
+/// Bytes of a WebSocket message, at most: the page can draw before a large picture is complete.
+const MAX_WS_MESSAGE: usize = 256 << 10;
 
-/// Bytes from a viewer.
-pub(crate) trait Source: Send {
-    /// The next bytes; `None` at the end.
+/// The receiving half of a viewer's connection.
+pub(crate) trait ByteSource: Send {
+    /// Waits for bytes; `None` at the end of the connection.
     fn read(&mut self) -> impl Future<Output = io::Result<Option<Bytes>>> + Send;
 }
 
-/// Bytes to a viewer.
-pub(crate) trait Sink: Send {
-    /// Sends all of it, and empties the buffer or takes it.
+/// The sending half of a viewer's connection.
+pub(crate) trait ByteSink: Send {
+    /// Sends all bytes. Leaves the buffer empty, with or without its capacity.
     fn write(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-impl<S: Sink> Sink for &mut S {
+impl<S: ByteSink> ByteSink for &mut S {
     fn write(&mut self, bytes: &mut Vec<u8>) -> impl Future<Output = io::Result<()>> + Send {
         (**self).write(bytes)
     }
 }
 
-/// A TCP socket's reading half.
+/// The receiving half of a TCP socket.
 #[derive(Debug)]
 pub(crate) struct TcpSource(pub(crate) OwnedReadHalf);
 
-impl Source for TcpSource {
+impl ByteSource for TcpSource {
     async fn read(&mut self) -> io::Result<Option<Bytes>> {
-        let mut buffer = Vec::with_capacity(READ);
+        let mut buffer = Vec::with_capacity(READ_BUFFER);
         let length = self.0.read_buf(&mut buffer).await?;
         Ok((length > 0).then(|| buffer.into()))
     }
 }
 
-impl Sink for OwnedWriteHalf {
+impl ByteSink for OwnedWriteHalf {
     async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         self.write_all(bytes).await?;
         bytes.clear();
@@ -58,11 +58,11 @@ impl Sink for OwnedWriteHalf {
     }
 }
 
-/// A WebSocket's reading half; only binary messages count.
+/// The receiving half of a WebSocket, for binary messages.
 #[derive(Debug)]
 pub(crate) struct WebSource(pub(crate) SplitStream<WebSocket>);
 
-impl Source for WebSource {
+impl ByteSource for WebSource {
     async fn read(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             return match self.0.next().await {
@@ -78,17 +78,17 @@ impl Source for WebSource {
     }
 }
 
-/// A WebSocket's writing half.
+/// The sending half of a WebSocket.
 #[derive(Debug)]
 pub(crate) struct WebSink(pub(crate) SplitSink<WebSocket, Message>);
 
-impl Sink for WebSink {
+impl ByteSink for WebSink {
     async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut rest = Bytes::from(std::mem::take(bytes));
         while !rest.is_empty() {
-            let part = rest.split_to(rest.len().min(MESSAGE));
+            let message = rest.split_to(rest.len().min(MAX_WS_MESSAGE));
             self.0
-                .send(Message::Binary(part))
+                .send(Message::Binary(message))
                 .await
                 .map_err(io::Error::other)?;
         }

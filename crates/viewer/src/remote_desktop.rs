@@ -1,45 +1,47 @@
-//! What is known of the customer's screen, whoever is watching: what a viewer that comes later must be
-//! told because the customer's side won't say it again.
+//! The customer's screen but for its pixels. The customer's side sends these facts once, so they
+//! are kept for viewers that attach later.
 
 use std::collections::BTreeSet;
 
 use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, ServerInit, ServerMessage};
 
-/// The customer's screen, but for its pixels.
+/// The facts about the screen that have arrived.
 #[derive(Debug)]
-pub(crate) struct RemoteDesktop {
+pub struct RemoteDesktop {
     /// The desktop's name.
-    pub(crate) name: String,
+    pub name: String,
     /// Columns and rows.
-    pub(crate) size: (u16, u16),
-    /// The screens in it, once they were told.
+    pub size: (u16, u16),
+    /// Where the customer moved the pointer last; `None` until then.
+    pub pointer: Option<(u16, u16)>,
+    /// The screens; `None` until they arrive.
     pub(crate) layout: Option<Vec<ScreenLayout>>,
-    /// The pointer's shape, once it was told.
+    /// The pointer's shape; `None` until it arrives.
     pub(crate) cursor: Option<CursorImage>,
-    /// Where the customer moved the pointer to last, once it was told.
-    pub(crate) pointer: Option<(u16, u16)>,
     /// Pseudo-encodings that the customer's side has confirmed.
     pub(crate) supports: BTreeSet<i32>,
 }
 
 impl RemoteDesktop {
-    /// What the link's first bytes say.
-    pub(crate) fn new(init: ServerInit) -> Self {
+    /// Creates the desktop from the first message of the picture stream.
+    #[must_use]
+    pub fn new(init: ServerInit) -> Self {
         Self {
             name: init.name,
             size: (init.width, init.height),
+            pointer: None,
             layout: None,
             cursor: None,
-            pointer: None,
             supports: BTreeSet::new(),
         }
     }
 
-    /// The screens, from left to right; one that is all of it before any were told.
-    pub(crate) fn screens(&self) -> Vec<Rect> {
+    /// Returns the screens from left to right; before any arrive, one that fills the desktop.
+    #[must_use]
+    pub fn screens(&self) -> Vec<Rect> {
         let (w, h) = self.size;
-        let told = self.layout.iter().flatten().map(|screen| screen.rect);
-        let mut screens: Vec<Rect> = told.collect();
+        let layout = self.layout.iter().flatten();
+        let mut screens: Vec<Rect> = layout.map(|screen| screen.rect).collect();
         screens.sort_by_key(|rect| (rect.x, rect.y));
         if screens.is_empty() {
             screens.push(Rect::new(0, 0, w, h));
@@ -47,8 +49,8 @@ impl RemoteDesktop {
         screens
     }
 
-    /// Keeps what a message says.
-    pub(crate) fn learn(&mut self, message: &ServerMessage) {
+    /// Updates the facts from a message of the picture stream.
+    pub fn update(&mut self, message: &ServerMessage) {
         let ServerMessage::Rectangle(rectangle) = message else {
             return;
         };

@@ -1,0 +1,81 @@
+//! The reader of the link's picture stream: a ServerInit, then RFB messages for the hub.
+
+use etatuki_rfb::{Limits, PixelFormat, ProtocolError, ServerInit, ServerMessage, ServerParser};
+use etatuki_viewer::{PictureParser, RemoteDesktop};
+
+use super::hub::ViewerHub;
+
+/// The reason for which the picture stream can't be read any longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PictureError {
+    /// The first message is no ServerInit in BGRX, or outside the limits.
+    #[error("the customer's side began the picture wrongly")]
+    Init,
+    /// A later message broke the protocol.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The customer's side sends fences and doesn't read the replies.
+    #[error("the customer's side takes no input")]
+    InputBlocked,
+}
+
+/// Parses the stream's blocks; messages may cross their ends.
+#[derive(Debug, Default)]
+pub(crate) struct PictureReader {
+    /// The bytes before the ServerInit is complete.
+    init_bytes: Vec<u8>,
+    /// `None` until the ServerInit is complete.
+    parser: Option<PictureParser>,
+}
+
+impl PictureReader {
+    /// Reads one block and hands its messages to the hub. Waits while the viewer is slow: the link
+    /// fills up, and the customer's side sends less.
+    ///
+    /// # Errors
+    /// The customer's side broke the protocol.
+    pub(crate) async fn read_block(
+        &mut self,
+        hub: &ViewerHub,
+        block: &[u8],
+    ) -> Result<(), PictureError> {
+        match &mut self.parser {
+            Some(parser) => parser.push(block),
+            None => self.read_init(hub, block)?,
+        }
+        let Some(parser) = &mut self.parser else {
+            return Ok(());
+        };
+        while let Some(message) = parser.next()? {
+            if message == ServerMessage::UpdateStart {
+                hub.wait_until(|session| !session.must_pause_link()).await;
+            }
+            if hub.on_server_message(&message)? {
+                hub.changed.notify_waiters();
+                hub.wait_for_drain().await;
+            }
+        }
+        hub.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Reads the ServerInit. Its pixel format must be BGRX, which needs no negotiation.
+    fn read_init(&mut self, hub: &ViewerHub, block: &[u8]) -> Result<(), PictureError> {
+        self.init_bytes.extend_from_slice(block);
+        let limits = Limits::default();
+        let parsed = ServerInit::parse(&self.init_bytes, &limits);
+        let Some((init, length)) = parsed.map_err(|_| PictureError::Init)? else {
+            return Ok(());
+        };
+        if init.format != PixelFormat::BGRX {
+            return Err(PictureError::Init);
+        }
+        let parser = ServerParser::new(limits, init.format, init.width, init.height);
+        let mut parser = PictureParser::new(parser);
+        parser.push(&self.init_bytes[length..]);
+        self.init_bytes = Vec::new();
+        self.parser = Some(parser);
+        hub.set_desktop(RemoteDesktop::new(init));
+        Ok(())
+    }
+}
