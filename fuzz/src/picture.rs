@@ -104,39 +104,39 @@ impl World {
                 self.updater.request(incremental, rect);
             }
             ClientMessage::EnableContinuousUpdates { enable, rect } => {
-                self.updater.continuous(enable, rect);
+                self.updater.enable_continuous_updates(enable, rect);
             }
             ClientMessage::Fence { flags, payload } => {
-                return self.updater.client_fence(flags, &payload, self.now).is_ok();
+                return self.updater.on_fence(flags, &payload, self.now).is_ok();
             }
             ClientMessage::SetDesktopSize { width, .. } => {
-                return self.updater.desktop_size_answer(width % 4).is_ok();
+                return self.updater.answer_set_desktop_size(width % 4).is_ok();
             }
-            ClientMessage::Key { .. } => self.updater.acts(&self.framebuffer),
+            ClientMessage::Key { .. } => self.updater.on_input(&self.framebuffer),
             _ => {}
         }
         true
     }
 
     fn next(&mut self) {
-        if let Some(chunk) = self.updater.next(&mut self.framebuffer, self.now) {
+        if let Some(chunk) = self.updater.next_chunk(&mut self.framebuffer, self.now) {
             assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
-            self.client.take(&chunk, 1 << 16);
+            self.client.receive(&chunk, 1 << 16);
             // A line that takes a second for each chunk, whatever is in it.
-            self.updater.left(chunk.len(), None, self.now);
+            self.updater.on_written(chunk.len(), None, self.now);
             self.now += Duration::from_secs(1);
         }
     }
 
     fn answer_fences(&mut self) {
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
-            let answered = self.updater.client_fence(flags, &payload, self.now);
+            let answered = self.updater.on_fence(flags, &payload, self.now);
             answered.expect("an answer never is too much");
         }
     }
 
     fn ends(mut self) {
-        self.updater.continuous(false, Rect::default());
+        self.updater.enable_continuous_updates(false, Rect::default());
         self.client
             .catch_up(&mut self.updater, &mut self.framebuffer, 1 << 16);
         assert!(self.client.agrees_with(&self.framebuffer));

@@ -64,7 +64,7 @@ fn replay(file: &str, moves: bool) -> Cost {
         let applied = Instant::now();
         updater.request(true, framebuffer.bounds());
         let chunk = updater
-            .next(&mut framebuffer, Duration::ZERO)
+            .next_chunk(&mut framebuffer, Duration::ZERO)
             .unwrap_or_default();
         let made = Instant::now();
         let sent = line.send(&chunk);

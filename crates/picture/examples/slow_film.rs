@@ -52,7 +52,7 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
         encoding::FENCE,
         encoding::CONTINUOUS_UPDATES,
     ]);
-    updater.continuous(true, WHOLE);
+    updater.enable_continuous_updates(true, WHOLE);
     let parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WHOLE.w, WHOLE.h);
     let mut parser = parser.with_jpeg();
     let begun = Duration::from_secs(1);
@@ -70,10 +70,10 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
         let (come, waiting): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.0 <= now);
         answers = waiting;
         for (_, flags, payload) in come {
-            updater.client_fence(flags, &payload, now).unwrap();
+            updater.on_fence(flags, &payload, now).unwrap();
         }
         let started = Instant::now();
-        let chunk = updater.next(&mut framebuffer, now);
+        let chunk = updater.next_chunk(&mut framebuffer, now);
         let took = started.elapsed();
         let Some(chunk) = chunk else {
             now += Duration::from_micros(200);
@@ -82,7 +82,7 @@ fn watch(film: &Scene, bytes_a_second: f64) -> (u32, f64) {
         now += took;
         (updates, seconds) = (updates + 1, seconds + took.as_secs_f64());
         let wire = chunk.len() - chunk.incompressible_from + chunk.incompressible_from / RATIO;
-        updater.left(wire, Some(ROUND_TRIP), now);
+        updater.on_written(wire, Some(ROUND_TRIP), now);
         line_free = line_free.max(now) + Duration::from_secs_f64(wire as f64 / bytes_a_second);
         parser.push(&chunk);
         while let Some(message) = parser.next().unwrap() {

@@ -1,37 +1,46 @@
-//! An update that goes in parts, each a block: what has been made of it is on its way while the rest is being made.
+//! An update that goes in several chunks: the first travel while the rest is being made.
 
 use etatuki_rfb::Rect;
 use std::collections::VecDeque;
 
-/// With so many bytes of JPEG a block goes off, and the update goes on in the next: they travel, and are decoded, while
-/// more is made.
+/// JPEG bytes after which a chunk ends and its update continues in the next one: 16 KiB. They travel, and are decoded,
+/// while more is encoded.
 pub(crate) const JPEG_CHUNK_BYTES: usize = 16 << 10;
-/// The same for pixels as they are. Only of continuous updates, which hold no more than a line takes in a moment: the
-/// screen stays as it is for an update in parts, and a tool isn't read meanwhile.
+/// Raw bytes after which a chunk ends: 512 KiB. It counts for continuous updates alone, which hold no more than the link
+/// takes at once: the framebuffer doesn't change during an update in chunks, and the source isn't read meanwhile.
 pub(crate) const RAW_CHUNK_BYTES: usize = 512 << 10;
-/// More bytes of pixels than this go behind the film, since compressing them takes a while, and in parts.
+/// Raw bytes above which they go behind the JPEGs, and in chunks: compressing 64 KiB takes a while.
 pub(crate) const MAX_RAW_BEFORE_JPEG: usize = 64 << 10;
 
 /// An update that has begun, and what it still lacks.
 #[derive(Debug, Default)]
 pub(crate) struct PartialUpdate {
     pub(crate) jpeg_rects: VecDeque<Rect>,
-    /// Pixels as they are, behind the films.
+    /// Rectangles that follow the JPEGs as Raw.
     pub(crate) raw_rects: VecDeque<Rect>,
-    /// It began without a number of rectangles, and LastRect is to end it.
-    pub(crate) open: bool,
-    /// There wasn't room for everything.
+    pub(crate) framing: Framing,
+    /// Something that changed is left out, for want of budget.
     pub(crate) window_limited: bool,
-    /// It shows all of the screen.
     pub(crate) covers_framebuffer: bool,
-    /// Updates follow each other, and a fence is to tell when the client has got it.
+    /// It is a continuous update: a fence behind it measures when the client has it.
     pub(crate) fenced: bool,
-    /// Its bytes so far, and those of JPEG files among them.
+    /// Bytes of the chunks so far.
     pub(crate) bytes: usize,
+    /// Bytes of JPEG files among them.
     pub(crate) jpeg_bytes: usize,
 }
 
-/// Cut so that none holds more than a part, if it has more than one row.
+/// How a client knows where an update ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By the number of rectangles at its beginning.
+    #[default]
+    RectCount,
+    /// By a LastRect pseudo-rectangle: the number wasn't known at its beginning.
+    LastRect,
+}
+
+/// Splits rectangles into bands of at most [`RAW_CHUNK_BYTES`], but of one row at least.
 pub(crate) fn split_for_chunks(rects: Vec<Rect>) -> Vec<Rect> {
     let split = |rect: Rect| {
         let rows = RAW_CHUNK_BYTES / (usize::from(rect.w) * 4).max(1);

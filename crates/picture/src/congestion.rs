@@ -1,103 +1,128 @@
-//! How much may be on its way to the client: enough to keep the line busy, too little to queue up.
+//! Delay-based congestion control of the TCP Vegas and LEDBAT (RFC 6817) family: keeps the link busy with at most
+//! [`TARGET_QUEUE_DELAY`] of queue. The bytes in flight are bounded by a window.
 //!
-//! After each update goes a fence; the client answers it once it has taken the update in. From these answers come the
-//! line's delay, its rate, and how long an update waited behind others. More than [`QUEUE`] of waiting, and what may be
-//! on its way shrinks to what the line holds; none, and it grows while it is what holds the picture back.
+//! A fence behind each update is its acknowledgement: the client answers it once it has processed the update. Written,
+//! acknowledged and the round trip times give the minimum round trip time, the bandwidth, and how long an update was
+//! queued behind others. Above twice the target delay the window shrinks to the bandwidth-delay product and the target;
+//! below the target it grows, but only while it is what limits the updates.
+//!
+//! Three things differ from TCP. Updates have no fixed size: there is a budget of pixels for the next one, by the
+//! compression ratios of the last ones. The delay includes the client's decoding and ours, so the path's own round trip
+//! time is taken in too, and the window may exceed what the bandwidth seems to be. Nothing is ever lost or resent.
 
+use estimators::{BandwidthEstimator, MinRttFilter, slowly_rising};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// An update may wait so long behind others in front of a slow line; above twice that, less is sent.
+mod estimators;
+#[cfg(test)]
+mod tests;
+
+/// Queueing delay that is aimed at in front of a slow link; above twice that, the window shrinks.
 const TARGET_QUEUE_DELAY: Duration = Duration::from_millis(10);
-/// One update takes a slow line for about so long, so that a later, more urgent one needn't wait longer; any other line
-/// for as long as a frame of a film, which would be torn.
+/// Time for which one update may occupy a slow link, so that a later, more urgent one needn't wait longer.
 const MAX_UPDATE_TIME_SLOW: Duration = Duration::from_millis(10);
-/// Bytes on their way before anything is known of the line.
+/// Time for which one video frame is shown. One update may occupy a link that isn't slow for as long: a frame in two
+/// updates would be torn.
+const FRAME_TIME: Duration = Duration::from_millis(33);
+/// Window before anything is known of the link: 32 KiB.
 const INITIAL_WINDOW: usize = 32 << 10;
-/// Bytes on their way at least, and at most; QUIC has limits of its own.
+/// Smallest window: 2 KiB.
 const MINIMUM_WINDOW: usize = 2 << 10;
+/// Largest window: 4 MiB; QUIC has limits of its own.
 const MAXIMUM_WINDOW: usize = 4 << 20;
-/// How long the smallest delay that was seen is believed.
-const MIN_RTT_WINDOW: Duration = Duration::from_secs(30);
-/// So many bytes are looked back on for the line's rate.
-const BANDWIDTH_SAMPLE_BYTES: f64 = 64e3;
-/// How many bytes of pixels make a byte on the line, at first and at most.
+/// Assumed ratio of raw bytes to bytes on the wire, before the first sample.
 const INITIAL_COMPRESSION_RATIO: f64 = 8.0;
-const MAX_COMPRESSION_RATIO: f64 = 64.0;
-/// The same for JPEG, at first.
+/// Assumed ratio of raw bytes to bytes of JPEG, before the first sample.
 const INITIAL_JPEG_RATIO: f64 = 16.0;
-/// A line is slow that carries less than these bytes in a moment, while less than a window is on its way.
+/// A link is slow below 400 KiB per [`SLOW_LINK_PERIOD`], about 4 MB/s, with a window under [`SLOW_LINK_WINDOW`]: still
+/// photographs go as JPEG too.
 const SLOW_LINK_BYTES: usize = 400 << 10;
 const SLOW_LINK_PERIOD: Duration = Duration::from_millis(100);
+/// Window under which a link may be slow: 256 KiB.
 const SLOW_LINK_WINDOW: usize = 256 << 10;
-/// One that holds less than this is so slow that its rate is surely its own, and not that of the two ends.
+/// Window under which the bandwidth estimate is surely the link's own, and not the speed of the two ends: 16 KiB.
 const VERY_SLOW_WINDOW: usize = 16 << 10;
-/// How long a frame of a film is shown.
-const FRAME_TIME: Duration = Duration::from_millis(33);
-/// The line's rate is learnt from what was as large as this, or took so long: what is smaller and quicker says how long
-/// the two ends take.
+/// Smallest update, in bytes on the wire, from which the bandwidth is sampled. What is both smaller than this and faster
+/// than [`MIN_SAMPLE_TIME`] shows the speed of the two ends.
 const MIN_SAMPLE_WIRE_BYTES: usize = 4 << 10;
+/// Shortest service time from which the bandwidth is sampled, however small the update.
 const MIN_SAMPLE_TIME: Duration = Duration::from_millis(10);
-/// An update with fewer bytes of pixels says nothing of that.
-const MIN_SAMPLE_PLAIN_BYTES: usize = 16 << 10;
-/// Bytes of pixels that an update may hold at least: a tile.
+/// Smallest update, in raw bytes, from which the compression ratio is sampled: 16 KiB.
+const MIN_SAMPLE_RAW_BYTES: usize = 16 << 10;
+/// Smallest budget of an update, in bytes of pixels: one tile.
 const MIN_PIXEL_BUDGET: usize = 1 << 10;
-/// For so long after a key a line that is as slow as that isn't filled: the next one would wait behind what is on it.
+/// Time after an input event for which a very slow link is filled by half only: the echo of the next one would wait
+/// behind what is on it.
 const INPUT_RECENCY: Duration = Duration::from_millis(1500);
-/// Updates on their way at most, however small.
+/// Maximum number of updates in flight, however small.
 const MAX_IN_FLIGHT: usize = 256;
 
-/// What is on its way to one client, and what the line takes.
+/// The congestion state of one client.
 #[derive(Debug)]
 pub(crate) struct CongestionControl {
+    /// Number of the last fence.
     last_number: u32,
     in_flight: VecDeque<InFlight>,
-    /// Bytes that have left of an update that goes in parts and isn't whole yet.
+    /// Bytes written of an update that goes in chunks and isn't complete yet.
     partly_written: usize,
+    /// Bytes that may be in flight.
     window: usize,
     min_rtt: MinRttFilter,
     bandwidth: BandwidthEstimator,
     compression_ratio: f64,
     jpeg_ratio: f64,
     acked_at: Duration,
-    /// The last answer's time when the client last did something.
+    /// [`acked_at`](Self::acked_at) when the last input event came.
     input_at: Option<Duration>,
 }
 
-/// Bytes of pixels that an update may hold, sent as they are or as JPEG.
+/// Bytes of pixels that an update may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    pub(crate) pixels: usize,
+    /// Of pixels that go as Raw.
+    pub(crate) raw: usize,
+    /// Of pixels that go as JPEG, before encoding.
     pub(crate) jpeg: usize,
 }
 
 impl Budget {
     pub(crate) fn min(self, other: Self) -> Self {
         Self {
-            pixels: self.pixels.min(other.pixels),
+            raw: self.raw.min(other.raw),
             jpeg: self.jpeg.min(other.jpeg),
         }
     }
 
     pub(crate) fn without(self, bytes: usize) -> Self {
         Self {
-            pixels: self.pixels.saturating_sub(bytes),
+            raw: self.raw.saturating_sub(bytes),
             jpeg: self.jpeg.saturating_sub(bytes),
         }
     }
 }
 
-/// An update whose fence hasn't been answered.
+/// An update that is complete and goes to the link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentUpdate {
+    /// All bytes, before compression.
+    pub(crate) bytes: usize,
+    /// JPEG bytes among them.
+    pub(crate) jpeg_bytes: usize,
+    /// Something that changed was left out, for want of budget.
+    pub(crate) window_limited: bool,
+}
+
+/// An update whose fence hasn't been acknowledged.
 #[derive(Debug)]
 struct InFlight {
     number: u32,
-    /// Before compression, without JPEG.
-    plain: usize,
-    jpeg: usize,
-    /// On the line; a guess until it has left.
-    wire: usize,
+    /// Bytes before compression, without JPEG.
+    raw_bytes: usize,
+    jpeg_bytes: usize,
+    /// Bytes on the wire; a guess until it is written.
+    wire_bytes: usize,
     written_at: Option<Duration>,
-    /// More would have gone into it.
     window_limited: bool,
 }
 
@@ -130,55 +155,54 @@ impl CongestionControl {
         self.in_flight.is_empty() || (free >= window / 4 && self.in_flight.len() < MAX_IN_FLIGHT)
     }
 
-    /// Whether what is on its way would hold up what follows a key for long, and the client presses some.
+    /// Whether input has come lately, on a link so slow that its echo would wait long behind a full window.
     fn has_recent_input(&self) -> bool {
-        let recently = |input_at: Duration| self.acked_at.saturating_sub(input_at) < INPUT_RECENCY;
-        self.window < VERY_SLOW_WINDOW && self.is_slow() && self.input_at.is_some_and(recently)
+        let is_recent = |input_at: Duration| self.acked_at.saturating_sub(input_at) < INPUT_RECENCY;
+        self.window < VERY_SLOW_WINDOW && self.is_slow() && self.input_at.is_some_and(is_recent)
     }
 
-    /// The client does something.
+    /// Takes note of an input event of the client.
     pub(crate) fn on_input(&mut self) {
         self.input_at = Some(self.acked_at);
     }
 
-    /// Whether a small update may be sent that can't wait, although there is no credit: on a slow line, and beyond what may
-    /// be on its way by a quarter.
+    /// Whether a small, urgent update may be sent without credit: on a slow link, beyond the window by a quarter.
     pub(crate) fn has_burst_credit(&self) -> bool {
-        let most = self.window + self.window / 4;
-        self.is_slow() && self.bytes_in_flight() < most && self.in_flight.len() < MAX_IN_FLIGHT
+        let burst_window = self.window + self.window / 4;
+        let fits = self.bytes_in_flight() < burst_window && self.in_flight.len() < MAX_IN_FLIGHT;
+        self.is_slow() && fits
     }
 
-    /// What the next update should hold at most.
+    /// The budget of the next update.
     pub(crate) fn budget(&self) -> Budget {
-        let slow = self.is_slow();
+        let is_slow = self.is_slow();
         let free = self.window.saturating_sub(self.bytes_in_flight());
         let least = self.window / 4;
-        let update_time = if slow {
+        let update_time = if is_slow {
             MAX_UPDATE_TIME_SLOW
         } else {
             FRAME_TIME
         };
         let most = self.bandwidth.bytes_within(update_time).max(least);
         let free = most.min(free.max(least));
-        // A frame of a film waits until it may go, and then goes whole.
-        let frame = if slow { free } else { most };
+        // A video frame waits for credit, and then goes whole.
+        let frame = if is_slow { free } else { most };
         let pixels =
             |wire: usize, ratio: f64| ((wire as f64 * ratio) as usize).max(MIN_PIXEL_BUDGET);
         Budget {
-            pixels: pixels(free, self.compression_ratio),
+            raw: pixels(free, self.compression_ratio),
             jpeg: pixels(frame, self.jpeg_ratio),
         }
     }
 
-    /// Whether a photograph that doesn't move is too much for the line, as it is.
+    /// Whether the link is too slow for photographs as Raw, even if they stand still.
     pub(crate) fn is_slow(&self) -> bool {
-        let known = self.bandwidth.seconds > 0.0;
-        known
+        self.bandwidth.is_known()
             && self.window < SLOW_LINK_WINDOW
             && self.bandwidth.bytes_within(SLOW_LINK_PERIOD) < SLOW_LINK_BYTES
     }
 
-    /// How good JPEGs are, from 1 to 100: worse where a frame takes the line for long.
+    /// JPEG quality, 1 to 100: lower on a link that a frame occupies for long.
     pub(crate) fn jpeg_quality(&self) -> u8 {
         match self.bandwidth.bytes_within(FRAME_TIME) {
             0 => 70,
@@ -188,66 +212,61 @@ impl CongestionControl {
         }
     }
 
-    /// A JPEG of so many pixels came out as so many bytes.
+    /// Samples the JPEG ratio: `pixels` became a file of `bytes`.
     pub(crate) fn on_jpeg_encoded(&mut self, pixels: usize, bytes: usize) {
         let ratio = pixels as f64 * 4.0 / bytes.max(1) as f64;
-        self.jpeg_ratio = ratio
-            .clamp(1.0, MAX_COMPRESSION_RATIO)
-            .min(self.jpeg_ratio * 1.25);
+        self.jpeg_ratio = slowly_rising(self.jpeg_ratio, ratio);
     }
 
-    /// An update of so many bytes goes off, so many of which are JPEG; the number of the fence behind it. `cut`: there
-    /// wasn't room for all.
-    pub(crate) fn on_sent(&mut self, bytes: usize, jpeg: usize, window_limited: bool) -> u32 {
+    /// Puts an update in flight. Returns the number of the fence behind it.
+    pub(crate) fn on_sent(&mut self, update: SentUpdate) -> u32 {
         self.last_number = self.last_number.wrapping_add(1);
-        let plain = bytes.saturating_sub(jpeg);
+        let raw_bytes = update.bytes.saturating_sub(update.jpeg_bytes);
         self.in_flight.push_back(InFlight {
             number: self.last_number,
-            plain,
-            jpeg,
-            wire: jpeg + (plain as f64 / self.compression_ratio) as usize,
+            raw_bytes,
+            jpeg_bytes: update.jpeg_bytes,
+            wire_bytes: update.jpeg_bytes + (raw_bytes as f64 / self.compression_ratio) as usize,
             written_at: None,
-            window_limited,
+            window_limited: update.window_limited,
         });
         self.last_number
     }
 
-    /// A part of an update that hasn't taken off yet has left, as so many bytes.
-    pub(crate) fn on_part_written(&mut self, wire: usize) {
-        self.partly_written += wire;
+    /// Adds a written chunk of an update that isn't complete.
+    pub(crate) fn on_part_written(&mut self, wire_bytes: usize) {
+        self.partly_written += wire_bytes;
     }
 
-    /// The last update has left, or its last part, as so many bytes. `round_trip`: the line's own, as far as it is known;
-    /// an update's delay is longer by the time that it takes the line itself.
-    pub(crate) fn on_written(&mut self, wire: usize, round_trip: Option<Duration>, now: Duration) {
+    /// Notes that the last update, or its last chunk, has been written as `wire_bytes`. `round_trip` is the path's own,
+    /// if known; an update's delay is longer by the time for which it occupies the link.
+    pub(crate) fn on_written(
+        &mut self,
+        wire_bytes: usize,
+        round_trip: Option<Duration>,
+        now: Duration,
+    ) {
         if let Some(round_trip) = round_trip {
             self.min_rtt.sample(round_trip, now);
         }
-        let wire = std::mem::take(&mut self.partly_written) + wire;
-        let Some(update) = self
-            .in_flight
-            .back_mut()
-            .filter(|last| last.written_at.is_none())
-        else {
+        let wire_bytes = std::mem::take(&mut self.partly_written) + wire_bytes;
+        let last = self.in_flight.back_mut();
+        let Some(update) = last.filter(|last| last.written_at.is_none()) else {
             return;
         };
-        update.wire = wire;
+        update.wire_bytes = wire_bytes;
         update.written_at = Some(now);
-        if update.plain >= MIN_SAMPLE_PLAIN_BYTES {
-            let wire = wire.saturating_sub(update.jpeg).max(1);
-            let ratio = (update.plain as f64 / wire as f64).clamp(1.0, MAX_COMPRESSION_RATIO);
-            // What compresses badly comes in a row, and costs the most: believed at once.
-            self.compression_ratio = ratio.min(self.compression_ratio * 1.25);
+        if update.raw_bytes >= MIN_SAMPLE_RAW_BYTES {
+            let compressed = wire_bytes.saturating_sub(update.jpeg_bytes).max(1);
+            let ratio = update.raw_bytes as f64 / compressed as f64;
+            self.compression_ratio = slowly_rising(self.compression_ratio, ratio);
         }
     }
 
-    /// The client answered a fence: it has taken in everything up to there. What was never asked is ignored.
+    /// Acknowledges all updates up to this number, and adapts the window. Ignores a number that isn't in flight.
     pub(crate) fn on_ack(&mut self, number: u32, now: Duration) {
-        let Some(at) = self
-            .in_flight
-            .iter()
-            .position(|update| update.number == number)
-        else {
+        let is_acked = |update: &InFlight| update.number == number;
+        let Some(at) = self.in_flight.iter().position(is_acked) else {
             return;
         };
         for update in self.in_flight.drain(..=at).collect::<Vec<_>>() {
@@ -264,14 +283,14 @@ impl CongestionControl {
         let arrival = written_at + min_rtt;
         let queued = self.acked_at.saturating_sub(arrival);
         let service_time = now.saturating_sub(self.acked_at.max(arrival));
-        if update.wire >= MIN_SAMPLE_WIRE_BYTES || service_time >= MIN_SAMPLE_TIME {
-            self.bandwidth.sample(update.wire, service_time);
+        if update.wire_bytes >= MIN_SAMPLE_WIRE_BYTES || service_time >= MIN_SAMPLE_TIME {
+            self.bandwidth.sample(update.wire_bytes, service_time);
         }
         let target = self.bandwidth.bytes_within(min_rtt + TARGET_QUEUE_DELAY);
         if queued > 2 * TARGET_QUEUE_DELAY {
             self.window = target.clamp(MINIMUM_WINDOW, self.window);
         } else if queued < TARGET_QUEUE_DELAY && update.window_limited {
-            // What seems to be the line's rate may be the two ends', which a larger window shows.
+            // The bandwidth estimate may be the speed of the two ends; a larger window shows it.
             let headroom = if target < VERY_SLOW_WINDOW {
                 target / 8
             } else {
@@ -279,226 +298,11 @@ impl CongestionControl {
             };
             let max_window =
                 (target + headroom).clamp(self.window, MAXIMUM_WINDOW.max(self.window));
-            self.window = (self.window + update.wire).min(max_window);
+            self.window = (self.window + update.wire_bytes).min(max_window);
         }
     }
 
     fn bytes_in_flight(&self) -> usize {
-        self.in_flight.iter().map(|update| update.wire).sum()
-    }
-}
-
-/// The smallest delay of the last half to whole minute: while the screen changes all the time there may be no other.
-#[derive(Debug, Default)]
-struct MinRttFilter {
-    period_began: Duration,
-    current: Option<Duration>,
-    previous: Option<Duration>,
-}
-
-impl MinRttFilter {
-    fn sample(&mut self, round_trip: Duration, now: Duration) -> Duration {
-        if now.saturating_sub(self.period_began) > MIN_RTT_WINDOW {
-            self.period_began = now;
-            self.previous = self.current.take();
-        }
-        let min = self.current.map_or(round_trip, |min| min.min(round_trip));
-        self.current = Some(min);
-        self.previous.map_or(min, |previous| previous.min(min))
-    }
-}
-
-/// Bytes a second, of the last bytes that the line served.
-#[derive(Debug, Default)]
-struct BandwidthEstimator {
-    bytes: f64,
-    seconds: f64,
-}
-
-impl BandwidthEstimator {
-    fn sample(&mut self, bytes: usize, service_time: Duration) {
-        let keep = 1.0 - (bytes as f64 / BANDWIDTH_SAMPLE_BYTES).min(1.0);
-        self.bytes = self.bytes * keep + bytes as f64;
-        self.seconds = self.seconds * keep + service_time.as_secs_f64();
-    }
-
-    /// Nothing while it isn't known.
-    fn bytes_within(&self, time: Duration) -> usize {
-        if self.seconds <= 0.0 {
-            return 0;
-        }
-        (self.bytes / self.seconds * time.as_secs_f64()) as usize
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    /// A line of this rate behind which updates queue up, and the way back.
-    struct Line {
-        per_second: f64,
-        round_trip: Duration,
-        free: Duration,
-        now: Duration,
-        arrivals: VecDeque<(u32, Duration)>,
-        carried: usize,
-        /// The longest that an update waited behind others, since it was last looked at.
-        queued: Duration,
-    }
-
-    impl Line {
-        fn new(per_second: f64, round_trip: Duration) -> Self {
-            Self {
-                per_second,
-                round_trip,
-                free: Duration::ZERO,
-                now: Duration::ZERO,
-                arrivals: VecDeque::new(),
-                carried: 0,
-                queued: Duration::ZERO,
-            }
-        }
-
-        fn send(
-            &mut self,
-            congestion: &mut CongestionControl,
-            plain: usize,
-            wire: usize,
-            window_limited: bool,
-        ) {
-            let number = congestion.on_sent(plain, 0, window_limited);
-            let queue = self.free.saturating_sub(self.now);
-            congestion.on_written(wire, Some(self.round_trip + queue), self.now);
-            self.queued = self.queued.max(self.free.saturating_sub(self.now));
-            let takes = Duration::from_secs_f64(wire as f64 / self.per_second);
-            self.free = self.free.max(self.now) + takes;
-            self.arrivals
-                .push_back((number, self.free + self.round_trip));
-            self.carried += wire;
-        }
-
-        /// A screen that changes all the time and everywhere, for so long; its pixels compress like that.
-        fn full(&mut self, congestion: &mut CongestionControl, time: Duration, ratio: usize) {
-            let end = self.now + time;
-            while self.now < end {
-                while congestion.has_credit() {
-                    let plain = congestion.budget().pixels.min(8 << 20);
-                    self.send(congestion, plain, plain / ratio, true);
-                }
-                let (number, at) = self.arrivals.pop_front().unwrap();
-                self.now = at;
-                congestion.on_ack(number, self.now);
-            }
-        }
-    }
-
-    #[track_caller]
-    fn check(per_second: f64, round_trip: Duration, ratio: usize) {
-        let mut congestion = CongestionControl::default();
-        let mut line = Line::new(per_second, round_trip);
-        line.full(&mut congestion, 5000 * MS, ratio);
-        line.carried = 0;
-        line.queued = Duration::ZERO;
-        line.full(&mut congestion, 5000 * MS, ratio);
-        let used = line.carried as f64 / (per_second * 5.0);
-        assert!(used > 0.7, "the line stands idle: {used}");
-        assert!(line.queued < 50 * MS, "a queue of {:?}", line.queued);
-    }
-
-    #[test]
-    fn a_line_is_kept_busy_without_a_queue() {
-        for ratio in [1, 10, 60] {
-            check(125e3, 100 * MS, ratio);
-            check(32e3, 100 * MS, ratio);
-            check(1.25e6, 20 * MS, ratio);
-            check(12.5e6, 5 * MS, ratio);
-        }
-    }
-
-    #[test]
-    fn who_types_finds_a_slow_line_nearly_free() {
-        let (mut congestion, mut line) = (CongestionControl::default(), Line::new(32e3, 100 * MS));
-        let mut used_and_waited = |keys: bool| {
-            for step in 0..40 {
-                if step == 20 {
-                    (line.carried, line.queued) = (0, Duration::ZERO);
-                }
-                if keys {
-                    congestion.on_input();
-                }
-                line.full(&mut congestion, 300 * MS, 10);
-            }
-            (line.carried as f64 / (32e3 * 6.0), line.queued)
-        };
-        let usual = used_and_waited(false);
-        let typing = used_and_waited(true);
-        assert!(typing.1 < usual.1 / 2, "{typing:?}, {usual:?}");
-        assert!(typing.0 > 0.6, "the line stands idle: {typing:?}");
-        assert!(typing.0 < usual.0, "{typing:?}, {usual:?}");
-        let later = used_and_waited(false);
-        assert!(later.0 > usual.0 * 0.95, "{later:?}, {usual:?}");
-    }
-
-    #[test]
-    fn a_fast_line_takes_whole_screens() {
-        let mut congestion = CongestionControl::default();
-        let mut line = Line::new(100e6, MS);
-        line.full(&mut congestion, 1000 * MS, 4);
-        let budget = congestion.budget().pixels;
-        assert!(budget >= 2 << 20, "{budget}");
-    }
-
-    #[test]
-    fn a_line_that_gets_slow_is_followed() {
-        let mut congestion = CongestionControl::default();
-        let mut line = Line::new(12.5e6, 20 * MS);
-        line.full(&mut congestion, 5000 * MS, 8);
-        line.per_second = 60e3;
-        line.full(&mut congestion, 5000 * MS, 8);
-        line.queued = Duration::ZERO;
-        line.full(&mut congestion, 5000 * MS, 8);
-        assert!(line.queued < 50 * MS, "a queue of {:?}", line.queued);
-    }
-
-    #[test]
-    fn a_rare_letter_never_waits_for_credit() {
-        let mut congestion = CongestionControl::default();
-        let mut line = Line::new(32e3, 300 * MS);
-        for _ in 0..100 {
-            assert!(congestion.has_credit());
-            line.send(&mut congestion, 2048, 512, false);
-            line.now += 100 * MS;
-            while let Some((number, at)) = line.arrivals.pop_front_if(|(_, at)| *at <= line.now) {
-                congestion.on_ack(number, at);
-            }
-        }
-    }
-
-    #[test]
-    fn parts_count_for_their_update_alone() {
-        let mut congestion = CongestionControl::default();
-        // Of one without a fence, and of one with.
-        congestion.on_part_written(5000);
-        congestion.on_written(600, None, MS);
-        congestion.on_part_written(3000);
-        congestion.on_sent(9000, 0, false);
-        congestion.on_written(512, None, MS);
-        assert_eq!(congestion.bytes_in_flight(), 3512);
-    }
-
-    #[test]
-    fn answers_that_nobody_asked_for_are_nothing() {
-        let mut congestion = CongestionControl::default();
-        congestion.on_ack(7, MS);
-        let number = congestion.on_sent(100, 0, false);
-        congestion.on_ack(number + 1, MS);
-        assert_eq!(congestion.in_flight.len(), 1);
-        // It may come before it is told that the update has left.
-        congestion.on_ack(number, MS);
-        congestion.on_written(512, None, MS);
-        assert_eq!(congestion.in_flight.len(), 0);
+        self.in_flight.iter().map(|update| update.wire_bytes).sum()
     }
 }

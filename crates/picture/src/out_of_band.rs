@@ -1,23 +1,23 @@
-//! What a client gets without asking for an update: answers to its fences and sizes, and what the
-//! extensions want said. In the order in which it came up, before the next update.
+//! Messages that a client gets without credit for an update: answers to its fences and sizes, fences of ours, and the
+//! announcements of extensions. They go in the order in which they came up, before the next update.
 
 use etatuki_rfb::encode::fence_flags;
 
-/// Something to say.
+/// A message that needs no credit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum OutOfBand {
-    /// A fence: the answer to one of the client, or one of ours.
+    /// The answer to the client's fence, or a fence of ours.
     Fence { flags: u32, payload: Vec<u8> },
-    /// Continuous updates are understood, or have ended.
+    /// EndOfContinuousUpdates: announces the extension at first, and later says that they have ended.
     EndOfContinuousUpdates,
     /// The answer to SetDesktopSize.
     DesktopSize { status: u16 },
 }
 
-/// Things to say that wait at most; a client that asks for more without reading gets an error.
-pub(crate) const MAX_PENDING: usize = 64;
+/// Maximum number of waiting messages; a client that asks for more without reading gets an error.
+pub(crate) const MAX_OUT_OF_BAND: usize = 64;
 
-/// A fence of ours: the client answers it once it has done everything before it.
+/// A fence of ours: the client acknowledges it once it has processed everything before it.
 pub(crate) fn own_fence(number: u32) -> OutOfBand {
     OutOfBand::Fence {
         flags: fence_flags::REQUEST | fence_flags::BLOCK_BEFORE,
@@ -25,7 +25,7 @@ pub(crate) fn own_fence(number: u32) -> OutOfBand {
     }
 }
 
-/// The number of the fence of ours that a client answers; `None` when it never was one.
+/// Returns the number of the fence of ours that a client acknowledges; `None` if it can't be one.
 pub(crate) fn own_fence_number(payload: &[u8]) -> Option<u32> {
     payload.try_into().ok().map(u32::from_be_bytes)
 }

@@ -19,6 +19,16 @@ pub(crate) struct Selection {
     pub(crate) is_complete: bool,
 }
 
+impl Selection {
+    /// Selects none of `rects`.
+    pub(crate) fn none_of(rects: &[Rect]) -> Self {
+        Self {
+            rects: Vec::new(),
+            is_complete: rects.is_empty(),
+        }
+    }
+}
+
 /// How little may be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Minimum {

@@ -159,29 +159,30 @@ impl World {
                     self.client.lose(rect);
                 }
             }
-            Event::Continuous { enable, rect } => self.updater.continuous(enable, rect),
+            Event::Continuous { enable, rect } => {
+                self.updater.enable_continuous_updates(enable, rect)
+            }
             Event::Fence(payload) => {
                 let flags = fence_flags::REQUEST | 0x77;
                 // an error when the client never reads; the session would end
-                let _ = self.updater.client_fence(flags, &payload, self.now);
+                let _ = self.updater.on_fence(flags, &payload, self.now);
             }
             Event::Answer => {
                 for (flags, payload) in std::mem::take(&mut self.client.asked) {
-                    self.updater
-                        .client_fence(flags, &payload, self.now)
-                        .unwrap();
+                    self.updater.on_fence(flags, &payload, self.now).unwrap();
                 }
             }
-            Event::Act => self.updater.acts(&self.framebuffer),
+            Event::Act => self.updater.on_input(&self.framebuffer),
             Event::SizeAnswer(status) => {
-                let _ = self.updater.desktop_size_answer(status);
+                let _ = self.updater.answer_set_desktop_size(status);
             }
             Event::Next { piece } => {
-                if let Some(chunk) = self.updater.next(&mut self.framebuffer, self.now) {
-                    self.client.take(&chunk, piece);
+                if let Some(chunk) = self.updater.next_chunk(&mut self.framebuffer, self.now) {
+                    self.client.receive(&chunk, piece);
                     // On a line that is as fast as the pieces are long, and compresses as little.
                     self.now += Duration::from_millis(chunk.len() as u64);
-                    self.updater.left(chunk.len().min(piece), None, self.now);
+                    self.updater
+                        .on_written(chunk.len().min(piece), None, self.now);
                 }
             }
         }
@@ -263,7 +264,7 @@ proptest! {
             world.happens(event);
         }
         // requests for the whole are ignored while they are on
-        world.updater.continuous(false, Rect::default());
+        world.updater.enable_continuous_updates(false, Rect::default());
         let World { mut framebuffer, mut updater, mut client, understands, understood, .. } = world;
         client.catch_up(&mut updater, &mut framebuffer, piece);
         prop_assert!(client.agrees_with(&framebuffer));

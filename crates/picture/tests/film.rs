@@ -56,7 +56,7 @@ impl Cinema {
         };
         cinema.updater.set_encodings(&KNOWN);
         let whole = cinema.client.bounds();
-        cinema.updater.continuous(true, whole);
+        cinema.updater.enable_continuous_updates(true, whole);
         cinema.fill(whole, 200);
         cinema.passes(FRAME);
         cinema
@@ -99,28 +99,28 @@ impl Cinema {
 
     /// One chunk, taken in.
     fn chunk(&mut self) -> Option<EncodedChunk> {
-        let chunk = self.updater.next(&mut self.framebuffer, self.now)?;
+        let chunk = self.updater.next_chunk(&mut self.framebuffer, self.now)?;
         self.take(&chunk);
         Some(chunk)
     }
 
     /// The same of what can go although the tool's update isn't whole.
     fn ahead(&mut self) -> Option<EncodedChunk> {
-        let chunk = self.updater.ahead(&mut self.framebuffer, self.now)?;
+        let chunk = self.updater.start_early(&mut self.framebuffer, self.now)?;
         self.take(&chunk);
         Some(chunk)
     }
 
     fn take(&mut self, chunk: &EncodedChunk) {
-        self.client.take(chunk, 10_000);
-        self.updater.left(chunk.len(), None, self.now);
+        self.client.receive(chunk, 10_000);
+        self.updater.on_written(chunk.len(), None, self.now);
         // A line of a gigabit a second.
         self.now += Duration::from_nanos(chunk.len() as u64 * 8);
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
-            let answered = self.updater.client_fence(flags, &payload, self.now);
+            let answered = self.updater.on_fence(flags, &payload, self.now);
             answered.unwrap();
         }
-        let inside = self.updater.is_inside() || self.updater.is_ahead();
+        let inside = self.updater.is_mid_update() || self.updater.has_started_early();
         assert_eq!(inside, self.client.inside);
     }
 
@@ -140,7 +140,7 @@ impl Cinema {
             self.play(whole);
             self.now += FRAME;
             self.chunk();
-            if self.updater.is_inside() {
+            if self.updater.is_mid_update() {
                 return;
             }
             self.passes(FRAME);
@@ -200,14 +200,14 @@ fn a_film_goes_as_jpeg_and_is_exact_once_it_rests() {
     }
     assert!(cinema.client.films > 0);
     assert!(!cinema.is_exact());
-    let due = cinema.updater.due().unwrap();
+    let due = cinema.updater.wake_at().unwrap();
     assert!(due <= cinema.now + Duration::from_millis(300), "{due:?}");
     assert!(cinema.passes(Duration::from_millis(100)).is_empty());
     let films = cinema.client.films;
     assert!(!cinema.passes(Duration::from_millis(300)).is_empty());
     assert_eq!(cinema.client.films, films);
     assert!(cinema.is_exact());
-    assert_eq!(cinema.updater.due(), None);
+    assert_eq!(cinema.updater.wake_at(), None);
     assert!(cinema.passes(Duration::from_secs(9)).is_empty());
 }
 
@@ -292,12 +292,14 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
     }
     assert!(!cinema.is_exact());
     // Updates of another part only.
-    cinema.updater.continuous(true, Rect::new(0, 0, 16, 16));
+    cinema
+        .updater
+        .enable_continuous_updates(true, Rect::new(0, 0, 16, 16));
     cinema.passes(Duration::from_secs(1));
-    assert!(cinema.updater.due().unwrap() > cinema.now);
+    assert!(cinema.updater.wake_at().unwrap() > cinema.now);
     // A screen that became smaller, for a client that hasn't said that it can follow.
     let whole = cinema.client.bounds();
-    cinema.updater.continuous(true, whole);
+    cinema.updater.enable_continuous_updates(true, whole);
     let size = Rectangle::DesktopSize {
         width: 100,
         height: 100,
@@ -305,7 +307,7 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
     cinema.framebuffer.apply(&size).unwrap();
     cinema.passes(Duration::from_secs(1));
     assert!(cinema.is_exact());
-    assert!(cinema.updater.due().unwrap() > cinema.now);
+    assert!(cinema.updater.wake_at().unwrap() > cinema.now);
 }
 
 #[test]
@@ -315,11 +317,11 @@ fn a_large_film_goes_in_parts_of_one_update() {
     let (updates, answers) = (cinema.client.updates, cinema.client.answers.len());
     // Nothing is said inside it, and nothing new begins.
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
-    let asked = cinema.updater.client_fence(flags, b"mine", cinema.now);
+    let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
     asked.unwrap();
     assert!(!cinema.updater.wants_update());
     let mut parts = 1;
-    while cinema.updater.is_inside() {
+    while cinema.updater.is_mid_update() {
         assert_eq!(cinema.client.answers.len(), answers);
         cinema.chunk().unwrap();
         parts += 1;
@@ -408,7 +410,9 @@ fn a_film_goes_ahead_only_where_it_may() {
     assert_eq!(cinema.ahead(), None);
     cinema.passes(FRAME);
     // A part of the screen isn't the film's alone.
-    cinema.updater.continuous(true, Rect { w: 64, ..whole });
+    cinema
+        .updater
+        .enable_continuous_updates(true, Rect { w: 64, ..whole });
     cinema.play(whole);
     assert_eq!(cinema.ahead(), None);
 }
@@ -423,7 +427,7 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
     cinema.ahead().unwrap();
     let answers = cinema.client.answers.len();
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
-    let asked = cinema.updater.client_fence(flags, b"mine", cinema.now);
+    let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
     asked.unwrap();
     assert!(cinema.client.inside);
     let size = Rectangle::DesktopSize {
@@ -491,7 +495,7 @@ proptest! {
         cinema.passes(FRAME);
         cinema.passes(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.due(), None);
+        prop_assert_eq!(cinema.updater.wake_at(), None);
     }
 }
 
@@ -509,7 +513,7 @@ proptest! {
         }
         cinema.passes(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.due(), None);
+        prop_assert_eq!(cinema.updater.wake_at(), None);
     }
 }
 
@@ -529,6 +533,6 @@ proptest! {
         cinema.passes(FRAME);
         cinema.passes(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.due(), None);
+        prop_assert_eq!(cinema.updater.wake_at(), None);
     }
 }

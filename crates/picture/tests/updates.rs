@@ -40,8 +40,8 @@ fn session(encodings: &[i32]) -> Session {
     // the last request of catching up is still open: answer it
     updater.request(false, Rect::default());
     fill(framebuffer, ALL, 1);
-    let chunk = updater.next(framebuffer, NOW).unwrap();
-    client.take(&chunk, 10_000);
+    let chunk = updater.next_chunk(framebuffer, NOW).unwrap();
+    client.receive(&chunk, 10_000);
     assert!(client.agrees_with(framebuffer));
     session
 }
@@ -54,8 +54,8 @@ fn fill(framebuffer: &mut Framebuffer, rect: Rect, colour: u8) -> bool {
 impl Session {
     /// The next chunk's pixel rectangles; `None` when there is no chunk.
     fn next(&mut self) -> Option<Vec<Rect>> {
-        let chunk = self.updater.next(&mut self.framebuffer, NOW)?;
-        self.client.take(&chunk, 100_000);
+        let chunk = self.updater.next_chunk(&mut self.framebuffer, NOW)?;
+        self.client.receive(&chunk, 100_000);
         Some(self.client.last_rects.clone())
     }
 
@@ -65,7 +65,7 @@ impl Session {
 
     fn answer_fences(&mut self) {
         for (flags, payload) in std::mem::take(&mut self.client.asked) {
-            self.updater.client_fence(flags, &payload, NOW).unwrap();
+            self.updater.on_fence(flags, &payload, NOW).unwrap();
         }
     }
 }
@@ -263,10 +263,10 @@ fn a_new_layout_is_told_though_the_size_stays() {
 fn a_wish_for_another_size_is_answered_at_once() {
     let mut session = session(&[encoding::EXTENDED_DESKTOP_SIZE]);
     session.client.sizes.clear();
-    session.updater.desktop_size_answer(1).unwrap();
+    session.updater.answer_set_desktop_size(1).unwrap();
     session.next().unwrap();
     session.framebuffer.resize(64, 64);
-    session.updater.desktop_size_answer(0).unwrap();
+    session.updater.answer_set_desktop_size(0).unwrap();
     session.next().unwrap();
     assert_eq!(
         session.client.sizes,
@@ -334,13 +334,13 @@ fn extensions_are_confirmed_once() {
 fn continuous_updates_wait_for_the_client() {
     let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     session.answer_fences();
-    session.updater.continuous(true, ALL);
+    session.updater.enable_continuous_updates(true, ALL);
     let mut sent = 0;
     let mut draw = |session: &mut Session| {
         sent += 1;
         fill(&mut session.framebuffer, ALL, 10 + sent);
         let next = session.next().is_some();
-        session.updater.left(4000, None, NOW);
+        session.updater.on_written(4000, None, NOW);
         next
     };
     let drawn = [(); 9].map(|()| draw(&mut session));
@@ -351,13 +351,10 @@ fn continuous_updates_wait_for_the_client() {
     session.request(ALL);
     assert!(!draw(&mut session));
     let first = session.client.asked.remove(0);
-    session
-        .updater
-        .client_fence(first.0, &first.1, NOW)
-        .unwrap();
+    session.updater.on_fence(first.0, &first.1, NOW).unwrap();
     assert_eq!(session.next(), Some(vec![ALL]));
     // an invented answer doesn't either
-    session.updater.client_fence(0, &[9, 9, 9, 9], NOW).unwrap();
+    session.updater.on_fence(0, &[9, 9, 9, 9], NOW).unwrap();
     assert!(!draw(&mut session));
     // but an area that was lost comes anyway
     session.updater.request(false, ALL);
@@ -368,11 +365,11 @@ fn continuous_updates_wait_for_the_client() {
 fn what_the_line_has_no_room_for_comes_later() {
     let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     session.answer_fences();
-    session.updater.continuous(true, ALL);
+    session.updater.enable_continuous_updates(true, ALL);
     // It came out as large as it was: from now on little goes at a time.
     fill(&mut session.framebuffer, ALL, 9);
     session.next().unwrap();
-    session.updater.left(32_000, None, NOW);
+    session.updater.on_written(32_000, None, NOW);
     session.answer_fences();
     fill(&mut session.framebuffer, ALL, 8);
     let letter = Rect::new(96, 64, 4, 16);
@@ -381,7 +378,7 @@ fn what_the_line_has_no_room_for_comes_later() {
         parts += 1;
         let pixels: usize = rects.iter().map(Rect::area).sum();
         assert!(pixels * 4 <= 8192, "{rects:?}");
-        session.updater.left(8192, None, NOW);
+        session.updater.on_written(8192, None, NOW);
         session.answer_fences();
         if parts == 2 {
             fill(&mut session.framebuffer, letter, 7);
@@ -395,8 +392,8 @@ fn what_the_line_has_no_room_for_comes_later() {
 fn the_end_of_continuous_updates_is_told() {
     let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     session.answer_fences();
-    session.updater.continuous(true, ALL);
-    session.updater.continuous(false, ALL);
+    session.updater.enable_continuous_updates(true, ALL);
+    session.updater.enable_continuous_updates(false, ALL);
     session.next().unwrap();
     assert_eq!(session.client.ends, 2);
     fill(&mut session.framebuffer, ALL, 7);
@@ -409,7 +406,7 @@ fn the_end_of_continuous_updates_is_told() {
 fn continuous_updates_need_fences() {
     let mut session = session(&[encoding::CONTINUOUS_UPDATES]);
     assert_eq!(session.client.ends, 0);
-    session.updater.continuous(true, ALL);
+    session.updater.enable_continuous_updates(true, ALL);
     fill(&mut session.framebuffer, ALL, 7);
     assert_eq!(session.next(), None);
 }
@@ -418,13 +415,10 @@ fn continuous_updates_need_fences() {
 fn fences_are_answered_in_order_without_credit() {
     let mut session = session(&[encoding::FENCE]);
     let request = fence_flags::REQUEST;
+    session.updater.on_fence(request | 1, b"one", NOW).unwrap();
     session
         .updater
-        .client_fence(request | 1, b"one", NOW)
-        .unwrap();
-    session
-        .updater
-        .client_fence(request | 0xff6, b"two", NOW)
+        .on_fence(request | 0xff6, b"two", NOW)
         .unwrap();
     session.next().unwrap();
     let expected = [(1, b"one".to_vec()), (6, b"two".to_vec())];
@@ -434,14 +428,14 @@ fn fences_are_answered_in_order_without_credit() {
 #[test]
 fn a_client_that_never_reads_answers_is_stopped() {
     let mut updater = Updater::new(WIDTH, HEIGHT);
-    let ask = |updater: &mut Updater| updater.client_fence(fence_flags::REQUEST, b"?", NOW);
+    let ask = |updater: &mut Updater| updater.on_fence(fence_flags::REQUEST, b"?", NOW);
     assert!((0..64).all(|_| ask(&mut updater).is_ok()));
     assert_eq!(ask(&mut updater), Err(UpdateError::TooManyUnanswered));
     for _ in 0..1000 {
-        updater.continuous(false, ALL);
+        updater.enable_continuous_updates(false, ALL);
     }
     let chunk = updater
-        .next(&mut Framebuffer::new(WIDTH, HEIGHT), NOW)
+        .next_chunk(&mut Framebuffer::new(WIDTH, HEIGHT), NOW)
         .unwrap();
     assert_eq!(chunk.len(), 64 * 10 + 1);
 }
@@ -456,11 +450,11 @@ fn a_large_picture_comes_in_parts() {
     let mut blocks = 0;
     loop {
         updater.request(true, client.bounds());
-        let Some(chunk) = updater.next(&mut framebuffer, NOW) else {
+        let Some(chunk) = updater.next_chunk(&mut framebuffer, NOW) else {
             break;
         };
         assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
-        client.take(&chunk, 1 << 20);
+        client.receive(&chunk, 1 << 20);
         blocks += 1;
     }
     assert_eq!(blocks, 4);
@@ -474,28 +468,28 @@ fn a_large_change_goes_in_parts_of_one_update() {
     let mut updater = Updater::new(width, height);
     let mut client = Client::new(width, height);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
-    updater.continuous(true, client.bounds());
+    updater.enable_continuous_updates(true, client.bounds());
     let mut now = NOW;
     let mut most = 0;
     for colour in 1..40 {
         fill(&mut framebuffer, client.bounds(), colour);
         let (updates, mut parts) = (client.updates, 0);
-        while let Some(chunk) = updater.next(&mut framebuffer, now) {
+        while let Some(chunk) = updater.next_chunk(&mut framebuffer, now) {
             assert!(chunk.len() <= (512 << 10) + 65_536, "{} bytes", chunk.len());
-            client.take(&chunk, 1 << 16);
-            assert_eq!(updater.is_inside(), client.inside);
+            client.receive(&chunk, 1 << 16);
+            assert_eq!(updater.is_mid_update(), client.inside);
             // It compresses well, and the line is fast.
-            updater.left(chunk.len() / 60, Some(Duration::ZERO), now);
+            updater.on_written(chunk.len() / 60, Some(Duration::ZERO), now);
             now += Duration::from_micros(10);
             parts += 1;
-            if !updater.is_inside() {
+            if !updater.is_mid_update() {
                 break;
             }
         }
         assert_eq!(client.updates, updates + 1);
         most = most.max(parts);
         for (flags, payload) in std::mem::take(&mut client.asked) {
-            updater.client_fence(flags, &payload, now).unwrap();
+            updater.on_fence(flags, &payload, now).unwrap();
         }
     }
     assert_eq!(most, 16);
@@ -514,9 +508,9 @@ fn many_small_changes_come_in_parts() {
             fill(&mut framebuffer, Rect::new(x, y, 1, 1), 3);
         }
     }
-    let chunk = updater.next(&mut framebuffer, NOW).unwrap();
+    let chunk = updater.next_chunk(&mut framebuffer, NOW).unwrap();
     assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
-    client.take(&chunk, 1 << 20);
+    client.receive(&chunk, 1 << 20);
     client.catch_up(&mut updater, &mut framebuffer, 1 << 20);
     assert!(client.agrees_with(&framebuffer));
 }
@@ -596,36 +590,36 @@ fn what_follows_a_key_needs_no_credit() {
     let mut client = Client::new(width, height);
     let mut now = Duration::from_secs(1);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
-    updater.continuous(true, client.bounds());
+    updater.enable_continuous_updates(true, client.bounds());
     // The black screen, and some of the page.
     let mut blocks = 0;
     while blocks < 10 {
-        let Some(chunk) = updater.next(&mut framebuffer, now) else {
+        let Some(chunk) = updater.next_chunk(&mut framebuffer, now) else {
             fill(&mut framebuffer, Rect::new(0, 0, width, 400), 1);
             blocks = 1;
             continue;
         };
         blocks += usize::from(blocks > 0);
-        client.take(&chunk, 10_000);
+        client.receive(&chunk, 10_000);
         let wire = chunk.len() / 8;
-        updater.left(wire, Some(Duration::from_millis(100)), now);
+        updater.on_written(wire, Some(Duration::from_millis(100)), now);
         // 32 bytes a millisecond.
         now += Duration::from_millis(100 + wire as u64 / 32);
         for (flags, payload) in std::mem::take(&mut client.asked) {
-            updater.client_fence(flags, &payload, now).unwrap();
+            updater.on_fence(flags, &payload, now).unwrap();
         }
     }
     let mut send = |updater: &mut Updater, framebuffer: &mut Framebuffer| {
-        let chunk = updater.next(framebuffer, now)?;
-        client.take(&chunk, 10_000);
-        updater.left(chunk.len() / 8, None, now);
+        let chunk = updater.next_chunk(framebuffer, now)?;
+        client.receive(&chunk, 10_000);
+        updater.on_written(chunk.len() / 8, None, now);
         Some(client.last_rects.clone())
     };
     while send(&mut updater, &mut framebuffer).is_some() {}
     let clock = Rect::new(640, 420, 16, 16);
     fill(&mut framebuffer, clock, 2);
     assert_eq!(send(&mut updater, &mut framebuffer), None);
-    updater.acts(&framebuffer);
+    updater.on_input(&framebuffer);
     assert!(updater.wants_update());
     assert_eq!(
         send(&mut updater, &mut framebuffer),
@@ -639,9 +633,9 @@ fn what_follows_a_key_needs_no_credit() {
     assert_eq!(send(&mut updater, &mut framebuffer), None);
     now += Duration::from_secs(9);
     for (flags, payload) in std::mem::take(&mut client.asked) {
-        updater.client_fence(flags, &payload, now).unwrap();
+        updater.on_fence(flags, &payload, now).unwrap();
     }
-    let chunk = updater.next(&mut framebuffer, now).unwrap();
-    client.take(&chunk, 10_000);
+    let chunk = updater.next_chunk(&mut framebuffer, now).unwrap();
+    client.receive(&chunk, 10_000);
     assert!(client.last_rects[0].y < 400);
 }

@@ -145,7 +145,7 @@ impl AgentConnection {
             sent = self.control.next_sent() => progress_or_end(sent),
             sent = self.picture.next_sent() => {
                 if let (Ok(bytes), Some(updater)) = (&sent, &mut self.updater) {
-                    updater.left(*bytes, self.connection.round_trip_time(), self.began.elapsed());
+                    updater.on_written(*bytes, self.connection.round_trip_time(), self.began.elapsed());
                 }
                 progress_or_end(sent.map(|_| ()))
             }
@@ -193,13 +193,13 @@ impl AgentConnection {
                 Ok(())
             }
             Passed::Continuous { enable, rect } => {
-                updater.continuous(enable, rect);
+                updater.enable_continuous_updates(enable, rect);
                 Ok(())
             }
             Passed::Fence { flags, payload } => {
-                updater.client_fence(flags, &payload, self.began.elapsed())
+                updater.on_fence(flags, &payload, self.began.elapsed())
             }
-            Passed::SizeForbidden => updater.desktop_size_answer(1),
+            Passed::SizeForbidden => updater.answer_set_desktop_size(1),
             Passed::Tool(_) => Ok(()),
         };
         done.map(|()| None)
@@ -217,7 +217,7 @@ impl AgentConnection {
     /// The tool is to be given what he did.
     pub(crate) fn note_input(&mut self, tool: &mut ToolLink) {
         if let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) {
-            updater.acts(screen);
+            updater.on_input(screen);
         }
     }
 
@@ -227,7 +227,7 @@ impl AgentConnection {
             return Ok(());
         };
         updater
-            .desktop_size_answer(status)
+            .answer_set_desktop_size(status)
             .map_err(|error| agent_misbehaved(&error.to_string()))
     }
 
@@ -250,7 +250,11 @@ impl AgentConnection {
 
     /// Whether a part of an update has been given to the link, and the rest is still to be made.
     pub(crate) fn gives_way(&self) -> bool {
-        self.holds_screen() || self.updater.as_ref().is_some_and(Updater::is_ahead)
+        self.holds_screen()
+            || self
+                .updater
+                .as_ref()
+                .is_some_and(Updater::has_started_early)
     }
 
     /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
@@ -277,7 +281,7 @@ impl AgentConnection {
                 Some(_) if !painted => None,
                 Some(updater) => {
                     self.dirty &= !updater.wants_update();
-                    updater.next(screen, self.began.elapsed())
+                    updater.next_chunk(screen, self.began.elapsed())
                 }
             };
             if let Some(chunk) = chunk {
@@ -288,7 +292,7 @@ impl AgentConnection {
             self.go_ahead(tool);
         }
         let part = |updater: &Updater| {
-            updater.is_inside() || updater.is_ahead() && !self.picture.is_idle()
+            updater.is_mid_update() || updater.has_started_early() && !self.picture.is_idle()
         };
         let held = self.updater.as_ref().is_some_and(part);
         self.hold.look(held, Instant::now());
@@ -304,7 +308,7 @@ impl AgentConnection {
         let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) else {
             return;
         };
-        if let Some(chunk) = updater.ahead(screen, self.began.elapsed()) {
+        if let Some(chunk) = updater.start_early(screen, self.began.elapsed()) {
             // it is idle, so there is room
             let _ = self.picture.push(chunk);
         }
@@ -313,7 +317,7 @@ impl AgentConnection {
     /// When [`pump`](Self::pump) is to be called although nothing happened: the picture has something to say, which it
     /// can't before the tool's update is whole (`settled`); or the screen isn't held any longer.
     pub(crate) fn due(&self, settled: bool) -> Option<Instant> {
-        let due = self.updater.as_ref().and_then(Updater::due);
+        let due = self.updater.as_ref().and_then(Updater::wake_at);
         let due = due.filter(|_| settled && self.picture.is_idle());
         let due = due.map(|due| self.began + due);
         due.into_iter().chain(self.hold.until(Instant::now())).min()

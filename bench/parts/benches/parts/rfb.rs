@@ -2,7 +2,7 @@
 
 use criterion::Criterion;
 use etatuki_rfb::encode::{client, server};
-use etatuki_rfb::{ClientMessage, PointerFormat, ClientParser, Limits, PixelFormat, ServerParser};
+use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat, ServerParser};
 use std::hint::black_box;
 
 use crate::scenes::Scene;

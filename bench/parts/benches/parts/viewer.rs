@@ -39,7 +39,7 @@ impl Viewer {
             encoding::FENCE,
             encoding::CONTINUOUS_UPDATES,
         ]);
-        viewer.updater.continuous(true, BOUNDS);
+        viewer.updater.enable_continuous_updates(true, BOUNDS);
         viewer.shows(frame);
         viewer.is_told();
         viewer
@@ -57,12 +57,12 @@ impl Viewer {
         let mut took = Duration::ZERO;
         loop {
             let start = Instant::now();
-            let chunk = self.updater.next(&mut self.framebuffer, self.now);
+            let chunk = self.updater.next_chunk(&mut self.framebuffer, self.now);
             took += start.elapsed();
             let Some(chunk) = chunk else {
                 return took;
             };
-            self.updater.left(chunk.len(), None, self.now);
+            self.updater.on_written(chunk.len(), None, self.now);
             self.now += Duration::from_nanos(chunk.len() as u64 * 8);
             self.parser.push(&chunk);
             while let Some(message) = self.parser.next().unwrap() {
@@ -75,7 +75,7 @@ impl Viewer {
         match message {
             ServerMessage::Fence { flags, payload } => {
                 let flags = flags & fence_flags::SUPPORTED;
-                let answered = self.updater.client_fence(flags, &payload, self.now);
+                let answered = self.updater.on_fence(flags, &payload, self.now);
                 answered.unwrap();
             }
             ServerMessage::Rectangle(Rectangle::CopyRect { .. }) => self.moves += 1,

@@ -80,10 +80,13 @@ impl Desk {
     /// One request and its answer; how many pixels it brought.
     pub(crate) fn update(&mut self) -> usize {
         self.updater.request(true, self.client.bounds());
-        let Some(chunk) = self.updater.next(&mut self.framebuffer, Duration::ZERO) else {
+        let Some(chunk) = self
+            .updater
+            .next_chunk(&mut self.framebuffer, Duration::ZERO)
+        else {
             return 0;
         };
-        self.client.take(&chunk, 5000);
+        self.client.receive(&chunk, 5000);
         chunk.len() / 4
     }
 

@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// Takes in a chunk, split into pieces of this length.
-    pub(crate) fn take(&mut self, chunk: &[u8], piece: usize) {
+    pub(crate) fn receive(&mut self, chunk: &[u8], piece: usize) {
         self.last_rects.clear();
         let (mut sized, mut drawn) = (false, false);
         for bytes in chunk.chunks(piece) {
@@ -199,14 +199,14 @@ impl Client {
         for step in 0..100 {
             let now = Duration::from_secs(10_000 + step);
             for (flags, payload) in std::mem::take(&mut self.asked) {
-                updater.client_fence(flags, &payload, now).unwrap();
+                updater.on_fence(flags, &payload, now).unwrap();
             }
             updater.request(true, self.bounds());
-            let Some(chunk) = updater.next(framebuffer, now) else {
-                assert_eq!(updater.due(), None);
+            let Some(chunk) = updater.next_chunk(framebuffer, now) else {
+                assert_eq!(updater.wake_at(), None);
                 return;
             };
-            self.take(&chunk, piece);
+            self.receive(&chunk, piece);
         }
         panic!("there is always more");
     }

@@ -1,0 +1,67 @@
+//! What the congestion control learns of the link: its minimum round trip time, its bandwidth, compression ratios.
+
+use std::time::Duration;
+
+/// Time for which a minimum round trip time is believed, at least; at most twice as long.
+const MIN_RTT_PERIOD: Duration = Duration::from_secs(30);
+/// Bytes over which the bandwidth is averaged.
+const BANDWIDTH_SAMPLE_BYTES: f64 = 64e3;
+/// Largest compression ratio that is believed.
+const MAX_COMPRESSION_RATIO: f64 = 64.0;
+
+/// Takes a sample of a compression ratio. A lower ratio is believed at once, since what compresses badly comes in a row
+/// and costs the most; a higher one raises the estimate by a quarter at most.
+pub(super) fn slowly_rising(estimate: f64, sample: f64) -> f64 {
+    sample
+        .clamp(1.0, MAX_COMPRESSION_RATIO)
+        .min(estimate * 1.25)
+}
+
+/// Windowed minimum filter: the smallest round trip time of this period and the one before. While the screen changes all
+/// the time there may be no other sample without queueing.
+#[derive(Debug, Default)]
+pub(super) struct MinRttFilter {
+    period_began: Duration,
+    current: Option<Duration>,
+    previous: Option<Duration>,
+}
+
+impl MinRttFilter {
+    /// Takes a sample. Returns the minimum.
+    pub(super) fn sample(&mut self, round_trip: Duration, now: Duration) -> Duration {
+        if now.saturating_sub(self.period_began) > MIN_RTT_PERIOD {
+            self.period_began = now;
+            self.previous = self.current.take();
+        }
+        let min = self.current.map_or(round_trip, |min| min.min(round_trip));
+        self.current = Some(min);
+        self.previous.map_or(min, |previous| previous.min(min))
+    }
+}
+
+/// Bytes per second, averaged over the last [`BANDWIDTH_SAMPLE_BYTES`] that the link served.
+#[derive(Debug, Default)]
+pub(super) struct BandwidthEstimator {
+    bytes: f64,
+    seconds: f64,
+}
+
+impl BandwidthEstimator {
+    pub(super) fn sample(&mut self, bytes: usize, service_time: Duration) {
+        let keep = 1.0 - (bytes as f64 / BANDWIDTH_SAMPLE_BYTES).min(1.0);
+        self.bytes = self.bytes * keep + bytes as f64;
+        self.seconds = self.seconds * keep + service_time.as_secs_f64();
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.seconds > 0.0
+    }
+
+    /// Bytes that the link serves in `time`; 0 while the bandwidth isn't known.
+    pub(super) fn bytes_within(&self, time: Duration) -> usize {
+        if !self.is_known() {
+            return 0;
+        }
+        (self.bytes / self.seconds * time.as_secs_f64()) as usize
+    }
+}
