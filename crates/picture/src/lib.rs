@@ -17,11 +17,13 @@ mod jpeg;
 mod out_of_band;
 mod photo;
 mod scheduler;
+mod streamer;
 mod updater;
 mod video;
 
 pub use encoded_chunk::EncodedChunk;
-pub use framebuffer::{Framebuffer, Framebuffer as Screen, PictureError};
+pub use framebuffer::{Framebuffer, PictureError};
 pub use jpeg::{FULL_COLOUR_FROM, JpegEncoder, JpegError};
 pub use photo::looks_like_a_photo;
+pub use streamer::{MAX_FRAME_HOLD, Source, SourceState, Step, Streamer};
 pub use updater::{MAX_UPDATE_PIXELS, UpdateError, Updater};

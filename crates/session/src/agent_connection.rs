@@ -6,9 +6,8 @@ use etatuki_link::{
     ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn, LinkConnection,
     LinkError, PictureOut,
 };
-use etatuki_picture::{EncodedChunk, Updater};
+use etatuki_picture::{Source, SourceState, Streamer};
 use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
-use etatuki_rfb::{PixelFormat, ServerInit, encode};
 use tokio::time::Instant;
 
 use crate::gate::{Gate, Passed, ServerCapabilities, ToolInput, Violation};
@@ -19,9 +18,6 @@ use crate::view::{Failure, FailureName};
 /// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
 /// machine.
 const DESKTOP_NAME: &str = "Etatuki";
-/// For so long the tool isn't listened to because an update has begun. A frame of a film takes some milliseconds, and a
-/// torn picture does less harm than a tool that nobody reads.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Control messages that wait for an agent who reads none, or for the plugin, at most.
 pub(crate) const MAX_CONTROL_WAITING: usize = 64;
 
@@ -55,29 +51,9 @@ pub(crate) struct AgentConnection {
     /// `None` once he has ended that stream; the session goes on.
     input_in: Option<InputIn>,
     clipboard_in: Option<ClipboardIn>,
-    /// From the moment on when he knows that there is a screen.
-    updater: Option<Updater>,
-    /// The screen holds something that he wasn't sent yet.
-    dirty: bool,
-    hold: Hold,
+    streamer: Streamer,
     ended: bool,
     began: Instant,
-}
-
-/// Since when the screen stays as it is, because the agent has got a part of an update.
-#[derive(Debug, Default)]
-struct Hold(Option<Instant>);
-
-impl Hold {
-    fn look(&mut self, inside: bool, now: Instant) {
-        self.0 = inside.then(|| self.0.unwrap_or(now));
-    }
-
-    /// Until when it does; `None` if it doesn't.
-    fn until(&self, now: Instant) -> Option<Instant> {
-        let until = self.0.map(|since| since + PATIENCE);
-        until.filter(|until| now < *until)
-    }
 }
 
 impl AgentConnection {
@@ -93,9 +69,7 @@ impl AgentConnection {
             control_in: streams.control_in,
             input_in: Some(streams.input_in),
             clipboard_in: Some(streams.clipboard_in),
-            updater: None,
-            dirty: false,
-            hold: Hold::default(),
+            streamer: Streamer::new(DESKTOP_NAME),
             ended: false,
             began: Instant::now(),
         };
@@ -113,6 +87,9 @@ impl AgentConnection {
             event,
             AgentEvent::Ended | AgentEvent::LinkLost | AgentEvent::Failed(_)
         );
+        if self.ended {
+            self.streamer.on_client_gone();
+        }
         event
     }
 
@@ -144,8 +121,9 @@ impl AgentConnection {
             },
             sent = self.control.next_sent() => progress_or_end(sent),
             sent = self.picture.next_sent() => {
-                if let (Ok(bytes), Some(updater)) = (&sent, &mut self.updater) {
-                    updater.on_written(*bytes, self.connection.round_trip_time(), self.began.elapsed());
+                if let Ok(bytes) = &sent {
+                    let round_trip = self.connection.round_trip_time();
+                    self.streamer.on_written(*bytes, round_trip, self.began.elapsed());
                 }
                 progress_or_end(sent.map(|_| ()))
             }
@@ -180,7 +158,7 @@ impl AgentConnection {
             passed => passed,
         };
         // before he knows of a screen there is nothing that he could mean
-        let Some(updater) = &mut self.updater else {
+        let Some(updater) = self.streamer.updater() else {
             return Ok(None);
         };
         let done = match passed {
@@ -216,14 +194,14 @@ impl AgentConnection {
 
     /// The tool is to be given what he did.
     pub(crate) fn note_input(&mut self, tool: &mut ToolLink) {
-        if let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) {
-            updater.on_input(screen);
+        if let Some(framebuffer) = tool.screen() {
+            self.streamer.on_input(framebuffer);
         }
     }
 
     /// The tool answered a change of size.
     pub(crate) fn on_desktop_size_reply(&mut self, status: u16) -> Result<(), Failure> {
-        let Some(updater) = &mut self.updater else {
+        let Some(updater) = self.streamer.updater() else {
             return Ok(());
         };
         updater
@@ -238,89 +216,56 @@ impl AgentConnection {
         }
     }
 
-    /// The screen changed.
+    /// Notes that the plugin completed an update that changed its screen.
     pub(crate) fn mark_dirty(&mut self) {
-        self.dirty = true;
+        self.streamer.on_source_changed();
     }
 
-    /// Whether the screen must stay as it is: he has got a part of an update, and not long ago.
-    pub(crate) fn holds_screen(&self) -> bool {
-        !self.ended && self.hold.until(Instant::now()).is_some()
+    /// Whether the plugin's socket must not be read; see [`Streamer::holds_source`].
+    pub(crate) fn holds_source(&self) -> bool {
+        self.streamer.holds_source(self.began.elapsed())
     }
 
-    /// Whether a part of an update has been given to the link, and the rest is still to be made.
-    pub(crate) fn gives_way(&self) -> bool {
-        self.holds_screen()
-            || self
-                .updater
-                .as_ref()
-                .is_some_and(Updater::has_started_early)
+    /// Whether the link should send what it has been given before the picture moves on.
+    pub(crate) fn should_yield(&self) -> bool {
+        self.streamer.should_yield(self.began.elapsed())
     }
 
-    /// Moves the picture on, as far as the link has credit, and asks the tool for more only when what
-    /// it gave has left, or nothing waits: the newest state wins, and no queue builds up.
-    pub(crate) fn pump(&mut self, tool: &mut ToolLink) {
-        let painted = tool.is_painted();
-        if tool.is_settled()
-            && self.picture.is_idle()
-            && let Some(screen) = tool.screen()
+    /// Moves the picture on as far as the link takes it, and asks the plugin for more; see [`Streamer::drive`].
+    pub(crate) fn drive_picture(&mut self, tool: &mut ToolLink) {
+        let is_idle = self.picture.is_idle();
+        let state = source_state(tool);
+        let has_pixels = tool.is_painted();
+        let source = tool.screen().map(|framebuffer| Source {
+            framebuffer,
+            state,
+            has_pixels,
+        });
+        if let Some(source) = &source
+            && state == SourceState::BetweenUpdates
+            && is_idle
         {
-            self.gate.set_size(screen.width(), screen.height());
-            let chunk = match &mut self.updater {
-                None => {
-                    let size = (screen.width(), screen.height());
-                    self.updater = Some(Updater::new(size.0, size.1));
-                    let bytes = server_init(size);
-                    let incompressible_from = bytes.len();
-                    Some(EncodedChunk {
-                        bytes,
-                        incompressible_from,
-                    })
-                }
-                // our own black is no picture
-                Some(_) if !painted => None,
-                Some(updater) => {
-                    self.dirty &= !updater.wants_update();
-                    updater.next_chunk(screen, self.began.elapsed())
-                }
-            };
-            if let Some(chunk) = chunk {
-                // it is idle, so there is room
-                let _ = self.picture.push(chunk);
-            }
-        } else if painted && self.picture.is_idle() {
-            self.go_ahead(tool);
+            let framebuffer = &source.framebuffer;
+            self.gate
+                .set_size(framebuffer.width(), framebuffer.height());
         }
-        let part = |updater: &Updater| {
-            updater.is_mid_update() || updater.has_started_early() && !self.picture.is_idle()
-        };
-        let held = self.updater.as_ref().is_some_and(part);
-        self.hold.look(held, Instant::now());
-        let credit =
-            self.picture.is_idle() && self.updater.as_ref().is_some_and(Updater::wants_update);
-        if credit || !(self.dirty || self.holds_screen()) {
+        let step = self.streamer.drive(source, is_idle, self.began.elapsed());
+        if let Some(chunk) = step.chunk {
+            // it is idle, so there is room
+            let _ = self.picture.push(chunk);
+        }
+        if step.request_more {
             tool.ask();
         }
     }
 
-    /// What of a film can go while the tool is inside of an update.
-    fn go_ahead(&mut self, tool: &mut ToolLink) {
-        let (Some(updater), Some(screen)) = (&mut self.updater, tool.screen()) else {
-            return;
-        };
-        if let Some(chunk) = updater.start_early(screen, self.began.elapsed()) {
-            // it is idle, so there is room
-            let _ = self.picture.push(chunk);
-        }
-    }
-
-    /// When [`pump`](Self::pump) is to be called although nothing happened: the picture has something to say, which it
-    /// can't before the tool's update is whole (`settled`); or the screen isn't held any longer.
-    pub(crate) fn due(&self, settled: bool) -> Option<Instant> {
-        let due = self.updater.as_ref().and_then(Updater::wake_at);
-        let due = due.filter(|_| settled && self.picture.is_idle());
-        let due = due.map(|due| self.began + due);
-        due.into_iter().chain(self.hold.until(Instant::now())).min()
+    /// When [`drive_picture`](Self::drive_picture) is to be called although nothing happens.
+    pub(crate) fn picture_wake_at(&self, tool: Option<&ToolLink>) -> Option<Instant> {
+        let state = tool.map_or(SourceState::MidUpdate, source_state);
+        let is_idle = self.picture.is_idle();
+        let now = self.began.elapsed();
+        let wake_at = self.streamer.wake_at(state, is_idle, now);
+        wake_at.map(|wake_at| self.began + wake_at)
     }
 
     /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since
@@ -346,17 +291,12 @@ async fn received<T>(stream: Option<impl Future<Output = T>>) -> T {
     }
 }
 
-fn server_init(size: (u16, u16)) -> Vec<u8> {
-    let mut out = Vec::new();
-    let name = DESKTOP_NAME.to_owned();
-    let init = ServerInit {
-        width: size.0,
-        height: size.1,
-        format: PixelFormat::BGRX,
-        name,
-    };
-    encode::server::server_init(&mut out, &init);
-    out
+fn source_state(tool: &ToolLink) -> SourceState {
+    if tool.is_settled() {
+        SourceState::BetweenUpdates
+    } else {
+        SourceState::MidUpdate
+    }
 }
 
 fn progress_or_end(sent: Result<(), LinkError>) -> AgentEvent {
@@ -392,27 +332,5 @@ impl From<Violation> for Failure {
             name: FailureName::AgentMisbehaved,
             detail,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tool_isnt_kept_waiting_for_ever() {
-        let (began, mut hold) = (Instant::now(), Hold::default());
-        let after = |part: u32| began + PATIENCE * part / 4;
-        hold.look(false, began);
-        assert_eq!(hold.until(began), None);
-        // A stuck update is looked at again and again, and that doesn't prolong it.
-        for part in 0..6 {
-            hold.look(true, after(part));
-            let until = (part < 4).then_some(after(4));
-            assert_eq!(hold.until(after(part)), until);
-        }
-        hold.look(false, after(6));
-        hold.look(true, after(7));
-        assert_eq!(hold.until(after(7)), Some(after(11)));
     }
 }

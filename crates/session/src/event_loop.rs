@@ -128,7 +128,11 @@ impl<'a> SessionLoop<'a> {
                 }
             }
             self.pump();
-            if self.agent.as_ref().is_some_and(AgentConnection::gives_way) {
+            if self
+                .agent
+                .as_ref()
+                .is_some_and(AgentConnection::should_yield)
+            {
                 // The link sends what it has been given, while the rest is still to be made.
                 tokio::task::yield_now().await;
             }
@@ -155,10 +159,13 @@ impl<'a> SessionLoop<'a> {
             .machine
             .deadline(self.began.elapsed())
             .map(|due| self.began + due);
-        let held = self.holds_screen();
+        let held = self.holds_source();
         let rendezvous = self.rendezvous.as_deref_mut().filter(|_| self.accepting);
-        let settled = self.tool.as_ref().is_some_and(ToolLink::is_settled);
-        let picture = self.agent.as_ref().and_then(|agent| agent.due(settled));
+        let tool = self.tool.as_ref();
+        let picture = self
+            .agent
+            .as_ref()
+            .and_then(|agent| agent.picture_wake_at(tool));
         let due = due.into_iter().chain(picture).min();
         let takes_input = !self.tool.as_ref().is_some_and(ToolLink::is_full);
         let tool = self.tool.as_mut().filter(|_| !held);
@@ -376,15 +383,15 @@ impl<'a> SessionLoop<'a> {
 
     fn pump(&mut self) {
         if let (Some(agent), Some(tool)) = (&mut self.agent, &mut self.tool) {
-            agent.pump(tool);
+            agent.drive_picture(tool);
         }
     }
 
     /// What the tool sends meanwhile waits in its socket.
-    fn holds_screen(&self) -> bool {
+    fn holds_source(&self) -> bool {
         self.agent
             .as_ref()
-            .is_some_and(AgentConnection::holds_screen)
+            .is_some_and(AgentConnection::holds_source)
     }
 
     fn push_event(&mut self, event: Event) {

@@ -2,7 +2,7 @@
 //! could use (a server passes over the numbers that it doesn't know, RFC 6143 section 7.5.2), uses those
 //! that the server confirms, takes in everything that comes, and keeps the screen. Pure.
 
-use etatuki_picture::{PictureError, Screen};
+use etatuki_picture::{Framebuffer, PictureError};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, ProtocolError, Rect,
     Rectangle, ServerInit, ServerMessage, ServerParser, encode, encoding,
@@ -82,7 +82,7 @@ enum Stage {
 #[derive(Debug)]
 struct Open {
     parser: ServerParser,
-    screen: Screen,
+    screen: Framebuffer,
     /// A request is out that the tool hasn't answered.
     asked: bool,
     /// The next request is for the whole screen, whatever changed.
@@ -114,7 +114,7 @@ impl ToolClient {
     }
 
     /// The screen, once there is one.
-    pub(crate) fn screen(&mut self) -> Option<&mut Screen> {
+    pub(crate) fn screen(&mut self) -> Option<&mut Framebuffer> {
         match &mut self.stage {
             Stage::Open(open) => Some(&mut open.screen),
             Stage::Greeting(_) => None,
@@ -214,7 +214,7 @@ impl ToolClient {
         parser.push(rest);
         self.stage = Stage::Open(Box::new(Open {
             parser,
-            screen: Screen::new(init.width, init.height),
+            screen: Framebuffer::new(init.width, init.height),
             asked: false,
             whole: true,
             inside: false,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use etatuki_picture::Screen;
+use etatuki_picture::Framebuffer;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
@@ -74,7 +74,7 @@ impl ToolLink {
     }
 
     /// The screen, once there is one.
-    pub(crate) fn screen(&mut self) -> Option<&mut Screen> {
+    pub(crate) fn screen(&mut self) -> Option<&mut Framebuffer> {
         self.client.screen()
     }
 

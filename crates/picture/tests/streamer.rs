@@ -1,0 +1,330 @@
+//! When a chunk goes out, when the source is asked for more, and when it is held. A test per rule, with time as a number.
+
+#![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
+
+mod model;
+mod scenes;
+
+use etatuki_picture::{
+    EncodedChunk, Framebuffer, MAX_FRAME_HOLD, Source, SourceState, Step, Streamer,
+};
+use etatuki_rfb::{Rect, Rectangle, encoding};
+use model::Client;
+use scenes::Scene;
+use std::time::Duration;
+
+const WIDTH: u16 = 640;
+const HEIGHT: u16 = 512;
+const ALL: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
+const FRAME: Duration = Duration::from_millis(33);
+const MS: Duration = Duration::from_millis(1);
+const BETWEEN: SourceState = SourceState::BetweenUpdates;
+const MID: SourceState = SourceState::MidUpdate;
+const ENCODINGS: [i32; 4] = [
+    encoding::TIGHT,
+    encoding::LAST_RECT,
+    encoding::FENCE,
+    encoding::CONTINUOUS_UPDATES,
+];
+
+/// A source, a streamer, and a client at the end of a link that the test moves by hand.
+struct Stage {
+    framebuffer: Framebuffer,
+    has_pixels: bool,
+    streamer: Streamer,
+    client: Client,
+    video: Scene,
+    frames: usize,
+    now: Duration,
+    /// The chunk that is on its way; the outbox is idle without one.
+    on_its_way: Option<EncodedChunk>,
+}
+
+impl Stage {
+    /// Nothing has been sent.
+    fn new() -> Self {
+        Self {
+            framebuffer: Framebuffer::new(WIDTH, HEIGHT),
+            has_pixels: false,
+            streamer: Streamer::new("desk"),
+            client: Client::new(WIDTH, HEIGHT),
+            video: Scene::film(720, 560, 0.5, 6.0),
+            frames: 0,
+            now: Duration::from_secs(1),
+            on_its_way: None,
+        }
+    }
+
+    /// The client has a grey screen, and continuous updates.
+    fn streaming() -> Self {
+        let mut stage = Self::new();
+        stage.drive(BETWEEN);
+        // ServerInit is for a client's handshake.
+        stage.on_its_way = None;
+        let updater = stage.streamer.updater().unwrap();
+        updater.set_encodings(&ENCODINGS);
+        updater.enable_continuous_updates(true, ALL);
+        stage.fill(ALL, 200);
+        stage.settle();
+        assert!(stage.client.agrees_with(&stage.framebuffer));
+        stage
+    }
+
+    /// The client has watched a video for a while; a frame more is in the framebuffer, all but its last rows.
+    fn watching() -> Self {
+        let mut stage = Self::streaming();
+        for _ in 0..6 {
+            stage.play(ALL);
+            stage.streamer.on_source_changed();
+            stage.now += FRAME;
+            stage.settle();
+        }
+        stage.now += FRAME;
+        stage
+    }
+
+    fn fill(&mut self, rect: Rect, grey: u8) {
+        let pixels = [grey, grey, grey, 0].repeat(rect.area());
+        self.draw(rect, pixels);
+        self.streamer.on_source_changed();
+    }
+
+    /// The next frame: the scene is panned over.
+    fn play(&mut self, rect: Rect) {
+        self.frames += 1;
+        let (x0, y0) = (self.frames % 60, self.frames * 7 % 40);
+        let stride = self.video.stride();
+        let rows = (y0..y0 + usize::from(rect.h)).flat_map(|y| {
+            let start = y * stride + x0 * 4;
+            self.video.pixels[start..start + usize::from(rect.w) * 4].to_vec()
+        });
+        let pixels = rows.collect();
+        self.draw(rect, pixels);
+    }
+
+    fn draw(&mut self, rect: Rect, pixels: Vec<u8>) {
+        let drawn = Rectangle::Raw { rect, pixels };
+        self.framebuffer.apply(&drawn).unwrap();
+        self.has_pixels = true;
+    }
+
+    /// One step. A chunk of it is on its way afterwards.
+    fn drive(&mut self, state: SourceState) -> Step {
+        let source = Source {
+            framebuffer: &mut self.framebuffer,
+            state,
+            has_pixels: self.has_pixels,
+        };
+        let is_idle = self.on_its_way.is_none();
+        let step = self.streamer.drive(Some(source), is_idle, self.now);
+        assert!(is_idle || step.chunk.is_none(), "the outbox is full");
+        if step.chunk.is_some() {
+            self.on_its_way.clone_from(&step.chunk);
+        }
+        step
+    }
+
+    /// The chunk arrives, and the client answers its fences.
+    fn arrive(&mut self) {
+        let chunk = self.on_its_way.take().unwrap();
+        // A link of a gigabit per second, on which raw pixels compress eightfold.
+        let raw = chunk.incompressible_from;
+        let wire = raw / 8 + (chunk.len() - raw);
+        self.streamer.on_written(wire, None, self.now);
+        self.now += Duration::from_nanos(wire as u64 * 8);
+        self.client.receive(&chunk, 10_000);
+        let updater = self.streamer.updater().unwrap();
+        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+            updater.on_fence(flags, &payload, self.now).unwrap();
+        }
+    }
+
+    /// Steps until there is nothing more to send.
+    fn settle(&mut self) -> Step {
+        for _ in 0..100 {
+            let step = self.drive(BETWEEN);
+            if step.chunk.is_none() {
+                return step;
+            }
+            self.arrive();
+        }
+        panic!("there is always more");
+    }
+
+    fn wake_at(&self, state: SourceState) -> Option<Duration> {
+        let is_idle = self.on_its_way.is_none();
+        self.streamer.wake_at(state, is_idle, self.now)
+    }
+
+    /// Until an update is on its way whose rest is still to be made.
+    fn play_until_mid_update(&mut self) {
+        for _ in 0..10 {
+            self.play(ALL);
+            self.now += FRAME;
+            self.drive(BETWEEN);
+            if self.streamer.updater().unwrap().is_mid_update() {
+                return;
+            }
+            self.settle_arrivals();
+        }
+        panic!("the video fits into one chunk");
+    }
+
+    fn settle_arrivals(&mut self) {
+        if self.on_its_way.is_some() {
+            self.arrive();
+        }
+        self.settle();
+    }
+}
+
+#[test]
+fn the_size_is_told_first_and_no_picture_before_the_source_has_drawn() {
+    let mut stage = Stage::new();
+    let nothing = stage.streamer.drive(None, true, stage.now);
+    assert_eq!(nothing.chunk, None);
+    assert!(stage.streamer.updater().is_none());
+    assert_eq!(stage.drive(MID).chunk, None, "the size may still change");
+    let init = stage.drive(BETWEEN).chunk.unwrap();
+    assert_eq!(init[..4], [2, 128, 2, 0]);
+    assert!(init.ends_with(b"desk"));
+    assert_eq!(init.incompressible_from, init.len());
+    stage.on_its_way = None;
+    stage.streamer.updater().unwrap().request(true, ALL);
+    let step = stage.drive(BETWEEN);
+    assert_eq!(step.chunk, None, "our own black is no picture");
+    assert!(step.request_more);
+    stage.fill(ALL, 9);
+    assert!(stage.drive(BETWEEN).chunk.is_some());
+}
+
+#[test]
+fn the_latest_state_wins() {
+    let mut stage = Stage::streaming();
+    let updater = stage.streamer.updater().unwrap();
+    updater.enable_continuous_updates(false, ALL);
+    stage.settle();
+    let updates = stage.client.updates;
+    for grey in 1..20 {
+        stage.fill(ALL, grey);
+        stage.streamer.updater().unwrap().request(true, ALL);
+        let sent = stage.drive(BETWEEN).chunk.is_some();
+        assert_eq!(sent, grey == 1, "the link is busy with the first");
+    }
+    stage.arrive();
+    assert!(!stage.client.agrees_with(&stage.framebuffer));
+    stage.settle();
+    assert_eq!(stage.client.updates, updates + 2);
+    assert!(stage.client.agrees_with(&stage.framebuffer));
+}
+
+#[test]
+fn nothing_is_requested_while_something_waits() {
+    let mut stage = Stage::streaming();
+    stage.fill(ALL, 1);
+    assert!(stage.drive(BETWEEN).request_more, "all of it has been sent");
+    stage.fill(ALL, 2);
+    assert!(!stage.drive(BETWEEN).request_more, "the link is busy");
+    stage.arrive();
+    assert!(stage.settle().request_more);
+    // Without credit, what has changed waits for the client.
+    let updater = stage.streamer.updater().unwrap();
+    updater.enable_continuous_updates(false, ALL);
+    stage.settle();
+    assert!(stage.drive(BETWEEN).request_more, "nothing waits");
+    stage.fill(ALL, 3);
+    assert_eq!(stage.drive(BETWEEN).chunk, None);
+    assert!(!stage.drive(BETWEEN).request_more);
+    stage.streamer.updater().unwrap().request(true, ALL);
+    stage.settle();
+    assert!(stage.drive(BETWEEN).request_more);
+}
+
+#[test]
+fn the_source_is_held_inside_an_update_and_not_for_ever() {
+    let mut stage = Stage::watching();
+    assert!(!stage.streamer.holds_source(stage.now));
+    assert!(!stage.streamer.should_yield(stage.now));
+    stage.play_until_mid_update();
+    let began = stage.now;
+    assert!(stage.streamer.should_yield(began));
+    // A stuck update is looked at again and again, and that doesn't prolong the hold.
+    for part in 0..6 {
+        stage.now = began + MAX_FRAME_HOLD * part / 4;
+        let step = stage.drive(BETWEEN);
+        let held = part < 4;
+        assert_eq!(stage.streamer.holds_source(stage.now), held, "{part}");
+        assert!(!(held && step.request_more), "{part}");
+        let wake_at = held.then_some(began + MAX_FRAME_HOLD);
+        assert_eq!(stage.wake_at(BETWEEN), wake_at, "{part}");
+    }
+    stage.settle_arrivals();
+    assert!(!stage.streamer.holds_source(stage.now));
+    // The next one is held anew.
+    stage.play_until_mid_update();
+    assert_eq!(stage.wake_at(BETWEEN), Some(stage.now + MAX_FRAME_HOLD));
+    stage.streamer.on_client_gone();
+    assert!(!stage.streamer.holds_source(stage.now), "for whom?");
+}
+
+#[test]
+fn a_frame_starts_early_only_inside_the_sources_update() {
+    let upper = Rect { h: 200, ..ALL };
+    let mut stage = Stage::watching();
+    assert_eq!(stage.drive(MID).chunk, None, "nothing has changed");
+    stage.play(upper);
+    assert!(stage.drive(MID).chunk.is_some());
+    let mut updater = stage.streamer.updater().unwrap();
+    assert!(updater.has_started_early());
+    // It is held until the chunk has left, and then needs the source's rest.
+    assert!(stage.streamer.holds_source(stage.now));
+    stage.arrive();
+    assert!(stage.drive(MID).chunk.is_none());
+    assert!(!stage.streamer.holds_source(stage.now));
+    assert!(stage.streamer.should_yield(stage.now));
+    stage.play(Rect {
+        y: 200,
+        h: HEIGHT - 200,
+        ..ALL
+    });
+    stage.settle();
+    updater = stage.streamer.updater().unwrap();
+    assert!(!updater.has_started_early());
+    // Between updates a frame goes as a whole one.
+    stage.now += FRAME;
+    stage.play(upper);
+    stage.drive(BETWEEN);
+    updater = stage.streamer.updater().unwrap();
+    assert!(!updater.has_started_early());
+}
+
+#[test]
+fn nothing_but_video_goes_inside_the_sources_update() {
+    let mut stage = Stage::streaming();
+    for grey in 0..10 {
+        stage.fill(ALL, grey);
+        stage.now += FRAME;
+        assert_eq!(stage.drive(MID).chunk, None);
+    }
+    assert!(stage.drive(BETWEEN).chunk.is_some());
+}
+
+#[test]
+fn it_wakes_for_the_lossless_refresh_where_that_can_go() {
+    let mut stage = Stage::streaming();
+    assert_eq!(stage.wake_at(BETWEEN), None);
+    stage = Stage::watching();
+    let refresh_at = stage.wake_at(BETWEEN).unwrap();
+    assert!(refresh_at > stage.now && refresh_at <= stage.now + 300 * MS);
+    assert_eq!(stage.wake_at(MID), None, "the source isn't done");
+    // It may be that early; blocks that changed later wait for longer.
+    while stage.drive(BETWEEN).chunk.is_none() {
+        stage.now = stage.wake_at(BETWEEN).unwrap();
+    }
+    assert_eq!(stage.wake_at(BETWEEN), None, "the link is busy");
+    stage.settle_arrivals();
+    stage.now += Duration::from_secs(1);
+    stage.settle();
+    assert!(stage.client.agrees_with(&stage.framebuffer));
+    assert_eq!(stage.wake_at(BETWEEN), None, "all is exact");
+}
