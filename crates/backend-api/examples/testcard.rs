@@ -1,8 +1,7 @@
-//! A whole plugin in Rust: it paints a test card with a square on it, which moves when a key is
-//! pressed and goes where the pointer is pressed. Copy it; your picture and input go into `paint`
-//! and `move_square`.
+//! A whole plugin in Rust: it paints a test card with a square, which moves at a key press and goes
+//! to a pressed pointer. Copy it; your picture and input go into `paint` and `move_square`.
 //!
-//! The SDK has the threads and the states. What is left is [`Testcard`], which the SDK calls, and
+//! The SDK has the threads and the states. The plugin has [`Testcard`], which the SDK calls, and
 //! [`Stream`], which speaks RFB 3.8 (RFC 6143) as the server on one socket, with plain blocking
 //! calls.
 #![forbid(unsafe_code)]
@@ -17,7 +16,7 @@ use etatuki_backend_api::{
 
 struct Testcard {
     host: Host,
-    /// Whether the customer allows keys and the pointer.
+    /// Whether the customer allows input.
     control: AtomicBool,
 }
 
@@ -36,24 +35,23 @@ impl Backend for Testcard {
         Self { host, control }
     }
 
-    /// Look for your tool here. This plugin drives none, so it can be used everywhere.
+    /// Look for your tool here. This plugin drives none, so it is always usable.
     fn probe(&self) -> Result<Probe, Unusable> {
         Ok(Probe::default())
     }
 
-    /// Start your tool here. There is none to wait for.
+    /// Start your tool here. This plugin has none to wait for.
     fn open(&self, code: &str) -> Result<(), Failure> {
         self.host.waiting(code);
         Ok(())
     }
 
-    /// What is allowed is allowed for one session.
+    /// Resets the permission, which is for one session.
     fn close(&self) {
         self.control.store(false, Ordering::Relaxed);
     }
 
-    /// However a stream ends, another one may come. Only why the client is at fault is worth a
-    /// line.
+    /// Serves a stream. Another one may follow, however it ends; only a client's error is logged.
     fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
         match Stream::serve(stream, &self.control) {
             Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -73,8 +71,8 @@ etatuki_backend_api::export_backend!(Testcard);
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 200;
-/// Of the square.
-const SIDE: usize = 20;
+/// Width and height of the square.
+const SQUARE_SIZE: usize = 20;
 const COLOURS: [[u8; 3]; 8] = [
     [255, 255, 255],
     [255, 255, 0],
@@ -85,13 +83,13 @@ const COLOURS: [[u8; 3]; 8] = [
     [0, 0, 255],
     [0, 0, 0],
 ];
-/// The last of the colours; the others are the stripes'.
+/// Index of black, the last colour; the others are the stripes'.
 const BLACK: usize = COLOURS.len() - 1;
-/// As RFB has it: 32 bits, depth 24, little-endian, true colour; the three go up to 255, at bits
-/// 16, 8 and 0.
-const FIRST_FORMAT: [u8; 16] = [32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0];
+/// Pixel format of ServerInit: 32 bits, depth 24, little-endian, true colour; red, green and blue
+/// up to 255 at bits 16, 8 and 0.
+const INITIAL_FORMAT: [u8; 16] = [32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0];
 
-/// Columns and rows from the first to the second, which isn't in it.
+/// An area: columns and rows from the first to the second, which is excluded.
 #[derive(Clone, Copy)]
 struct Area {
     x: (usize, usize),
@@ -103,8 +101,8 @@ impl Area {
         (self.y.0..self.y.1).flat_map(move |y| (self.x.0..self.x.1).map(move |x| (x, y)))
     }
 
-    /// The smallest area that holds both.
-    fn with(self, other: Self) -> Self {
+    /// Returns the bounding box of both.
+    fn union(self, other: Self) -> Self {
         let both = |a: (usize, usize), b: (usize, usize)| (a.0.min(b.0), a.1.max(b.1));
         Self {
             x: both(self.x, other.x),
@@ -119,11 +117,11 @@ struct Stream<'a> {
     control: &'a AtomicBool,
     /// The square's left top corner.
     square: (usize, usize),
-    /// Each colour as the client wants it.
+    /// Each colour as a pixel in the client's format.
     pixels: Vec<Vec<u8>>,
-    /// What was asked for incrementally and isn't answered yet.
-    wanted: Option<Area>,
-    /// The colours that the client has on its screen, row by row.
+    /// Incremental requests without an update yet.
+    requested: Option<Area>,
+    /// The colours on the client's screen, row by row.
     sent: Vec<Option<usize>>,
 }
 
@@ -134,17 +132,17 @@ impl<'a> Stream<'a> {
             socket,
             control,
             square: (0, 0),
-            pixels: colours_in(&FIRST_FORMAT)?,
-            wanted: None,
+            pixels: colours_in(&INITIAL_FORMAT)?,
+            requested: None,
             sent: vec![None; WIDTH * HEIGHT],
         };
-        stream.shake_hands()?;
+        stream.handshake()?;
         loop {
-            stream.obey()?;
+            stream.handle_message()?;
         }
     }
 
-    fn shake_hands(&mut self) -> io::Result<()> {
+    fn handshake(&mut self) -> io::Result<()> {
         let version = b"RFB 003.008\n";
         self.socket.write_all(version)?;
         ensure(self.read()? == *version, "the client doesn't speak RFB 3.8")?;
@@ -153,22 +151,22 @@ impl<'a> Stream<'a> {
             self.read()? == [1],
             "the client wants another security type",
         )?;
-        self.socket.write_all(&[0; 4])?; // it is in
+        self.socket.write_all(&[0; 4])?; // SecurityResult: OK
         let [_shared] = self.read()?;
         let size = [WIDTH as u16, HEIGHT as u16].map(u16::to_be_bytes);
         self.socket.write_all(size.as_flattened())?;
-        self.socket.write_all(&FIRST_FORMAT)?;
+        self.socket.write_all(&INITIAL_FORMAT)?;
         self.socket.write_all(b"\0\0\0\x08testcard")
     }
 
-    /// Reads one message, and does what it says.
-    fn obey(&mut self) -> io::Result<()> {
+    /// Reads and handles one message.
+    fn handle_message(&mut self) -> io::Result<()> {
         match self.read()? {
             [0] => {
                 let [_, _, _, format @ ..]: [u8; 19] = self.read()?;
                 self.pixels = colours_in(&format)?;
             }
-            // Encodings: everybody must take Raw.
+            // SetEncodings: every client accepts Raw.
             [2] => {
                 let [_, count @ ..]: [u8; 3] = self.read()?;
                 self.skip(4 * u64::from(u16::from_be_bytes(count)))?;
@@ -180,15 +178,15 @@ impl<'a> Stream<'a> {
             [4] => {
                 let [down, ..]: [u8; 7] = self.read()?;
                 if down != 0 {
-                    self.move_square(self.next_place())?;
+                    self.move_square(self.next_position())?;
                 }
             }
             [5] => {
-                let [buttons, place @ ..]: [u8; 5] = self.read()?;
+                let [buttons, position @ ..]: [u8; 5] = self.read()?;
                 // The other bits are the wheel.
                 if buttons & 7 != 0 {
-                    let [x, y] = numbers(place);
-                    let middle = SIDE / 2;
+                    let [x, y] = numbers(position);
+                    let middle = SQUARE_SIZE / 2;
                     self.move_square((x.saturating_sub(middle), y.saturating_sub(middle)))?;
                 }
             }
@@ -201,8 +199,7 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Of a request that reaches beyond the screen what lies on it is answered, and of one wholly
-    /// outside nothing.
+    /// Clips a request to the screen, and ignores one wholly outside.
     fn on_request(&mut self, incremental: bool, area: [u8; 8]) -> io::Result<()> {
         let [x, y, w, h] = numbers(area);
         let area = Area {
@@ -213,32 +210,36 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         if !incremental {
-            return self.send(area);
+            return self.send_update(area);
         }
-        self.wanted = Some(self.wanted.map_or(area, |wanted| wanted.with(area)));
-        self.answer()
+        self.requested = Some(
+            self.requested
+                .map_or(area, |requested| requested.union(area)),
+        );
+        self.send_changes()
     }
 
-    /// Answers the incremental requests, if anything has changed; otherwise they go on waiting.
-    fn answer(&mut self) -> io::Result<()> {
-        let wanted = self.wanted.into_iter().flat_map(Area::pixels);
-        let changed = wanted.filter(|&(x, y)| self.sent[y * WIDTH + x] != Some(self.paint(x, y)));
+    /// Answers the incremental requests if anything has changed; else they stay open.
+    fn send_changes(&mut self) -> io::Result<()> {
+        let requested = self.requested.into_iter().flat_map(Area::pixels);
+        let changed =
+            requested.filter(|&(x, y)| self.sent[y * WIDTH + x] != Some(self.paint(x, y)));
         let pixels = changed.map(|(x, y)| Area {
             x: (x, x + 1),
             y: (y, y + 1),
         });
-        let Some(area) = pixels.reduce(Area::with) else {
+        let Some(area) = pixels.reduce(Area::union) else {
             return Ok(());
         };
-        self.wanted = None;
-        self.send(area)
+        self.requested = None;
+        self.send_update(area)
     }
 
-    /// One update of one Raw rectangle.
-    fn send(&mut self, area: Area) -> io::Result<()> {
+    /// Sends one update with one Raw rectangle.
+    fn send_update(&mut self, area: Area) -> io::Result<()> {
         let Area { x, y } = area;
-        let place = [x.0, y.0, x.1 - x.0, y.1 - y.0].map(|number| (number as u16).to_be_bytes());
-        let mut update = [&[0, 0, 0, 1], place.as_flattened(), &[0; 4]].concat();
+        let rect = [x.0, y.0, x.1 - x.0, y.1 - y.0].map(|number| (number as u16).to_be_bytes());
+        let mut update = [&[0, 0, 0, 1], rect.as_flattened(), &[0; 4]].concat();
         for (x, y) in area.pixels() {
             let colour = self.paint(x, y);
             self.sent[y * WIDTH + x] = Some(colour);
@@ -247,9 +248,10 @@ impl<'a> Stream<'a> {
         self.socket.write_all(&update)
     }
 
-    /// The picture: which colour it has here.
+    /// Returns the colour of the picture at this position.
     fn paint(&self, x: usize, y: usize) -> usize {
-        let inside = |at: usize, from: usize| (from..from + SIDE).contains(&at);
+        let inside =
+            |position: usize, start: usize| (start..start + SQUARE_SIZE).contains(&position);
         if inside(x, self.square.0) && inside(y, self.square.1) {
             BLACK
         } else {
@@ -257,22 +259,23 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// As one reads.
-    fn next_place(&self) -> (usize, usize) {
-        let columns = WIDTH / SIDE;
-        let next = self.square.1 / SIDE * columns + self.square.0 / SIDE + 1;
+    /// Returns the next position of the square, in reading order.
+    fn next_position(&self) -> (usize, usize) {
+        let columns = WIDTH / SQUARE_SIZE;
+        let next = self.square.1 / SQUARE_SIZE * columns + self.square.0 / SQUARE_SIZE + 1;
         (
-            next % columns * SIDE,
-            next / columns % (HEIGHT / SIDE) * SIDE,
+            next % columns * SQUARE_SIZE,
+            next / columns % (HEIGHT / SQUARE_SIZE) * SQUARE_SIZE,
         )
     }
 
-    /// The launcher lets only input through that the customer allows. This is the second lock.
+    /// Moves the square. The launcher passes on only input that the customer allows; this check is
+    /// a second lock.
     fn move_square(&mut self, (x, y): (usize, usize)) -> io::Result<()> {
         if self.control.load(Ordering::Relaxed) {
-            self.square = (x.min(WIDTH - SIDE), y.min(HEIGHT - SIDE));
+            self.square = (x.min(WIDTH - SQUARE_SIZE), y.min(HEIGHT - SQUARE_SIZE));
         }
-        self.answer()
+        self.send_changes()
     }
 
     fn read<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -287,13 +290,13 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// RFB's numbers of two bytes are big-endian.
+/// Reads RFB's two-byte numbers, which are big-endian.
 fn numbers<const N: usize, const BYTES: usize>(bytes: [u8; BYTES]) -> [usize; N] {
     let (pairs, _) = bytes.as_chunks();
-    std::array::from_fn(|at| u16::from_be_bytes(pairs[at]).into())
+    std::array::from_fn(|index| u16::from_be_bytes(pairs[index]).into())
 }
 
-/// Each colour as a pixel in the client's format.
+/// Returns each colour as a pixel in the client's format.
 fn colours_in(format: &[u8; 16]) -> io::Result<Vec<Vec<u8>>> {
     let [bits, _depth, big_endian, true_colour, rest @ ..] = *format;
     let [maxima @ .., _, _, _, _, _, _]: [u8; 12] = rest;
@@ -305,22 +308,23 @@ fn colours_in(format: &[u8; 16]) -> io::Result<Vec<Vec<u8>>> {
     let size = usize::from(bits) / 8;
     let pixel = |colour: &[u8; 3]| {
         let parts = colour.iter().zip(parts);
-        let number = parts.fold(0, |sum, (&value, (max, shift))| {
-            let scaled = (usize::from(value) * max + 127) / 255;
+        let value = parts.fold(0, |sum, (&channel, (max, shift))| {
+            let scaled = (usize::from(channel) * max + 127) / 255;
             sum | (scaled as u64) << shift
         }) as u32;
         match big_endian {
-            0 => number.to_le_bytes()[..size].to_vec(),
-            _ => number.to_be_bytes()[4 - size..].to_vec(),
+            0 => value.to_le_bytes()[..size].to_vec(),
+            _ => value.to_be_bytes()[4 - size..].to_vec(),
         }
     };
     Ok(COLOURS.iter().map(pixel).collect())
 }
 
-/// Ends the stream unless it holds. Never say what the client sent: it may be a password.
-fn ensure(holds: bool, what_is_wrong: &str) -> io::Result<()> {
-    if holds {
+/// Ends the stream with this error unless the condition holds. The error must not contain the
+/// client's bytes: they may be a password.
+fn ensure(condition: bool, error: &str) -> io::Result<()> {
+    if condition {
         return Ok(());
     }
-    Err(io::Error::new(ErrorKind::InvalidData, what_is_wrong))
+    Err(io::Error::new(ErrorKind::InvalidData, error))
 }

@@ -33,35 +33,35 @@ fn reference(header: &str) -> String {
          Made from [`etatuki_backend.h`](../crates/backend-api/include/etatuki_backend.h), which is the contract; \
          [plugins.md](plugins.md) is the way in.\n",
     );
-    let mut words: Vec<String> = Vec::new();
+    let mut comment: Vec<String> = Vec::new();
     let mut inside = false;
     let mut code = String::new();
     for line in header.lines() {
         let line = line.trim_end();
         if let Some(section) = section(line) {
-            flush(&mut page, &mut code);
-            words.clear();
-            let _ = write!(page, "\n## {}\n", capital(section));
+            write_code(&mut page, &mut code);
+            comment.clear();
+            let _ = write!(page, "\n## {}\n", capitalize(section));
         } else if line.trim_start().starts_with("/*") && !line.contains("*/") {
-            flush(&mut page, &mut code);
+            write_code(&mut page, &mut code);
             inside = true;
-            words.clear();
-            words.push(plain(line));
+            comment.clear();
+            comment.push(strip_markers(line));
         } else if inside {
-            words.push(plain(line));
+            comment.push(strip_markers(line));
             inside = !line.contains("*/");
         } else if is_comment(line) {
-            flush(&mut page, &mut code);
-            words = vec![plain(line)];
+            write_code(&mut page, &mut code);
+            comment = vec![strip_markers(line)];
         } else if line.trim().is_empty() || is_scaffold(line) {
-            flush(&mut page, &mut code);
-            say(&mut page, &mut words);
+            write_code(&mut page, &mut code);
+            write_comment(&mut page, &mut comment);
         } else {
-            say(&mut page, &mut words);
+            write_comment(&mut page, &mut comment);
             let _ = writeln!(code, "{line}");
         }
     }
-    flush(&mut page, &mut code);
+    write_code(&mut page, &mut code);
     page
 }
 
@@ -96,7 +96,7 @@ fn is_scaffold(line: &str) -> bool {
         || scaffold.iter().any(|start| line.starts_with(start)) && !line.contains("etatuki_")
 }
 
-fn plain(line: &str) -> String {
+fn strip_markers(line: &str) -> String {
     let line = line.trim().trim_start_matches("/*").trim_end_matches("*/");
     line.trim_start_matches('*')
         .strip_prefix(' ')
@@ -105,16 +105,16 @@ fn plain(line: &str) -> String {
         .to_owned()
 }
 
-fn say(page: &mut String, words: &mut Vec<String>) {
-    if words.is_empty() {
+fn write_comment(page: &mut String, comment: &mut Vec<String>) {
+    if comment.is_empty() {
         return;
     }
     // Drawings and tables of the header keep their lines.
-    let drawn = |line: &String| line.starts_with("  ");
+    let is_drawing = |line: &String| line.starts_with("  ");
     page.push('\n');
     let mut in_drawing = false;
-    for line in words.drain(..) {
-        if drawn(&line) != in_drawing && !line.is_empty() {
+    for line in comment.drain(..) {
+        if is_drawing(&line) != in_drawing && !line.is_empty() {
             in_drawing = !in_drawing;
             page.push_str("```\n");
         }
@@ -125,14 +125,14 @@ fn say(page: &mut String, words: &mut Vec<String>) {
     }
 }
 
-fn flush(page: &mut String, code: &mut String) {
+fn write_code(page: &mut String, code: &mut String) {
     if !code.trim().is_empty() {
         let _ = write!(page, "\n```c\n{code}```\n");
     }
     code.clear();
 }
 
-fn capital(text: &str) -> String {
+fn capitalize(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
