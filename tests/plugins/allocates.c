@@ -1,4 +1,5 @@
-/* Wants four gigabytes, in pieces, and writes into some of each; what it got it keeps, but for one. */
+/* Allocates four gigabytes in pieces, writes into a part of each, and keeps all that it got but
+ * one. */
 #include "base.h"
 static int32_t allocate(const etatuki_backend *self, const char *code) {
     const size_t piece = (size_t)64 << 20;

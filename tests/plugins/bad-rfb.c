@@ -1,5 +1,5 @@
-/* Serves RFB, and does everything right but for the one thing that its options name: {"fault":"no-clip"}. Without one it
- * breaks no rule. Its screen shows stripes, which move on with every key that goes down. */
+/* Serves RFB with the one fault that its options name: {"fault":"no-clip"}. Without a fault it
+ * breaks no rule. Its screen shows stripes, which move with every key press. */
 #include "base.h"
 #include <errno.h>
 #include <pthread.h>
@@ -9,22 +9,22 @@
 enum { WIDTH = 64, HEIGHT = 48 };
 
 static char fault_name[64];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows, up to `stream` */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the variables down to `stream` */
 static uint32_t state = ETATUKI_STATE_CLOSED;
 static char code_now[64];
 static int stream = -1;
 static pthread_t thread;
 static bool thread_started;
-static atomic_int looks_at_closing; /* how often state() gave CLOSING since the last close() */
-static atomic_bool leaving;         /* destroy() was called: nobody looks any more */
+static atomic_int looks_at_closing; /* calls of state() that gave CLOSING since the last close() */
+static atomic_bool leaving;         /* destroy() was called: no more calls of state() */
 
-/* ---- the stream; only its thread touches what stands here --------------------------------------------------------- */
+/* ---- the stream; only its thread uses these variables --------------------------------------- */
 
 static const unsigned char FIRST_FORMAT[16] = {32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0};
 static unsigned char format[16];
-static unsigned picture;              /* how far the stripes have moved */
-static unsigned sent[HEIGHT][WIDTH];  /* the picture that the client has of each pixel, and 1; 0 is none */
-static int wanted[4];                 /* left, top, right and bottom of what was asked for incrementally */
+static unsigned picture;              /* number of moves of the stripes */
+static unsigned sent[HEIGHT][WIDTH];  /* `picture` of the pixel at the client, plus 1; 0: none */
+static int wanted[4];                 /* incremental request: left, top, right, bottom */
 
 static bool fault(const char *name) { return strcmp(fault_name, name) == 0; }
 
@@ -110,7 +110,7 @@ static bool answer_wanted(void) {
 static bool on_request(const unsigned char *body) {
     int x = get16(body + 1), y = get16(body + 3), w = get16(body + 5), h = get16(body + 7);
     int area[4] = {x, y, x + w, y + h};
-    bool clips = !fault("no-clip") || w > WIDTH || h > HEIGHT; /* else it had to send megabytes */
+    bool clips = !fault("no-clip") || w > WIDTH || h > HEIGHT; /* a larger request would mean megabytes */
     if (clips && area[2] > WIDTH) area[2] = WIDTH;
     if (clips && area[3] > HEIGHT) area[3] = HEIGHT;
     if (area[0] >= area[2] || area[1] >= area[3] || (body[0] == 0 && fault("no-answer"))) return true;
@@ -152,9 +152,10 @@ static bool handshake(void) {
     return put(init, sizeof init);
 }
 
-/* ---- its end ------------------------------------------------------------------------------------------------------ */
+/* ---- the end of the stream ------------------------------------------------------------------ */
 
-/* What is to be seen of CLOSING must last until it was seen: a second look means that the first is over. */
+/* Keeps CLOSING until the checker has seen it: its second call of state() means that the first one
+ * has been evaluated. */
 static void wait_for_looks(void) {
     bool unseen = fault("code-in-closing") || fault("closed-untold");
     while (unseen && looks_at_closing < 2 && !leaving) {
@@ -191,7 +192,7 @@ static void join(void) {
     thread_started = false;
 }
 
-/* ---- the instance ------------------------------------------------------------------------------------------------- */
+/* ---- the instance --------------------------------------------------------------------------- */
 
 static int32_t probe(const etatuki_backend *self, etatuki_text *tool, etatuki_text *version) {
     if (tool == NULL || version == NULL) return ETATUKI_E_NULL;

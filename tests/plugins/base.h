@@ -1,10 +1,11 @@
-/* A plugin that does everything right and nothing at all, for plugins that do one thing wrong.
+/* Base of plugins that do one thing wrong: it does nothing, and breaks no rule.
  *
  *     #include "base.h"
  *     static int32_t hang(const etatuki_backend *self, const char *code) { ... }
  *     PLUGIN("hang-in-open", "1.0.0", .open = hang)
  *
- * Every plugin here has its file's name as its id. One instance per process is enough, so the state is global. */
+ * A plugin's id here is its file's name. One instance in a process is enough, so the state is
+ * global. */
 #ifndef BASE_H
 #define BASE_H
 #define _GNU_SOURCE
@@ -126,7 +127,7 @@ static void base_destroy(const etatuki_backend *self) { (void)self; }
                                                .create = base_create,                                                   \
                                                __VA_ARGS__};
 
-/* `...` replaces functions of the instance. */
+/* `...` overrides functions of the instance. */
 #define PLUGIN(ID, VERSION, ...)                                                                                        \
     INSTANCE(__VA_ARGS__)                                                                                               \
     DESCRIPTOR(etatuki_backend_v1, ID, VERSION, .reserved = 0)

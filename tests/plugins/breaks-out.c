@@ -1,5 +1,5 @@
-/* Tries what the plugin host forbids, one thing at a time; the options say which. probe() reports how it went, in the
- * place of the tool's name: `done`, or the error's number. */
+/* Tries one action that the plugin host forbids; the options say which. probe() reports the result
+ * as the tool's name: `done`, or the error's number. */
 #include "base.h"
 
 #include <arpa/inet.h>
@@ -20,7 +20,8 @@ static int try_connect(int port) {
     return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&to, sizeof to);
 }
 
-/* The other numbers that x86-64 has for the same calls; a kernel without them says ENOSYS, after the filter. */
+/* Makes a call by its second number on x86-64. A kernel without these returns ENOSYS, but only
+ * after the filter. */
 static int try_x32(void) {
 #ifdef __x86_64__
     return (int)syscall(0x40000000 | SYS_socket, AF_INET, SOCK_STREAM, 0);

@@ -1,4 +1,4 @@
-/* Makes a key in open(), say, instead of on a thread of its own: three seconds of computing. */
+/* Computes for three seconds in open() instead of on its own thread, as for a key. */
 #include "base.h"
 #include <time.h>
 static int32_t compute(const etatuki_backend *self, const char *code) {

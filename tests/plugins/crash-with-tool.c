@@ -1,5 +1,5 @@
-/* Crashes while two tools run: one that puts its things away when it is asked to end, and says so, and one that doesn't
- * listen. */
+/* Crashes while two tools run: one releases its resources at SIGTERM, and says so, and one ignores
+ * SIGTERM. */
 #include "base.h"
 #include <signal.h>
 static void put_away(int signal) {

@@ -1,4 +1,4 @@
-/* Can't be made. */
+/* Fails in create(). */
 #include "base.h"
 INSTANCE(.reserved = 0)
 static int32_t fail(const etatuki_backend_host *host, const etatuki_backend **out) {

@@ -1,4 +1,4 @@
-/* Prints, logs and says `changed` without end, each on a thread of its own, as fast as it can. */
+/* Prints, logs and calls changed() without end, on three threads, as fast as it can. */
 #include "base.h"
 #include <pthread.h>
 static char line[1000];

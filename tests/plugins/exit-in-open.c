@@ -1,4 +1,4 @@
-/* Ends the process, as old programs that were made into libraries do. */
+/* Ends the process, as a program that was made into a library may do. */
 #include "base.h"
 static int32_t leave(const etatuki_backend *self, const char *code) {
     (void)self, (void)code;

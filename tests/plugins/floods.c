@@ -1,4 +1,4 @@
-/* Logs, prints and says `changed` without end. */
+/* Logs, prints and calls changed() very often in open(). */
 #include "base.h"
 static int32_t flood(const etatuki_backend *self, const char *code) {
     static char line[5000];

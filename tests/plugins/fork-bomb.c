@@ -1,4 +1,5 @@
-/* Starts ten children that start nothing more and never end; half of them leave the process group. */
+/* Starts ten children that start nothing more and never end; half of them leave the process
+ * group. */
 #include "base.h"
 static int32_t bomb(const etatuki_backend *self, const char *code) {
     for (int child = 0; child < 10; child++) {

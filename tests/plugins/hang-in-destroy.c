@@ -1,4 +1,4 @@
-/* Doesn't want to leave. */
+/* Hangs in destroy(). */
 #include "base.h"
 static void hang(const etatuki_backend *self) {
     (void)self;

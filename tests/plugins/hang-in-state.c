@@ -1,4 +1,4 @@
-/* Opens, and then hangs where nobody waits for an answer: in state. */
+/* Opens, then hangs in state(), on which no caller waits. */
 #include "base.h"
 static uint32_t hang(const etatuki_backend *self) {
     (void)self;

@@ -1,4 +1,4 @@
-/* Opens a file with every session and closes none. */
+/* Opens a file with every session, and closes none. */
 #include "base.h"
 #include <fcntl.h>
 static int32_t leak(const etatuki_backend *self, const char *code) {

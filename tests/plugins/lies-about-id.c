@@ -1,4 +1,4 @@
-/* Says that it is another plugin. Its create must not be called. */
+/* Has another plugin's id. Its create() must not be called. */
 #include "base.h"
 INSTANCE(.reserved = 0)
 static int32_t never(const etatuki_backend_host *host, const etatuki_backend **out) {

@@ -1,4 +1,4 @@
-/* Is OPENING when it is first looked at and WAITING from then on, and never says so. */
+/* Goes from OPENING to WAITING after the first call of state(), and never calls changed(). */
 #include "base.h"
 static int32_t begin(const etatuki_backend *self, const char *code) {
     (void)self;

@@ -1,3 +1,3 @@
-/* Has a hole in its table. */
+/* Has a null function in its table. */
 #include "base.h"
 PLUGIN("no-open", "1.0.0", .open = NULL)

@@ -1,2 +1,2 @@
-/* Some library. */
+/* Is a library, but no plugin. */
 int no_plugin(void) { return 0; }

@@ -1,4 +1,4 @@
-/* Has a code that nobody could read aloud. */
+/* Has a session code with a control character. */
 #include "base.h"
 static int32_t odd(const etatuki_backend *self, etatuki_text *code) {
     (void)self;

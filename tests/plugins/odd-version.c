@@ -1,3 +1,3 @@
-/* Has a version that is none. */
+/* Has a version that is not semver. */
 #include "base.h"
 PLUGIN("odd-version", "latest", .reserved = 0)

@@ -1,4 +1,5 @@
-/* Prints on stdout, at load and at open, also what looks like the protocol; reads stdin; and prints the code. */
+/* Prints to stdout at load and in open(), also text like the host's protocol, reads stdin, and prints
+ * the code. */
 #include "base.h"
 __attribute__((constructor)) static void at_load(void) {
     printf("loaded\n{\"type\":\"hello\",\"protocol\":99,\"abi\":9,\"version\":\"9\"}\n");

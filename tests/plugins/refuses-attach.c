@@ -1,4 +1,4 @@
-/* Takes no socket, and leaves it alone, as it must. */
+/* Refuses every socket, and leaves it open, as it must. */
 #include "base.h"
 static int32_t refuse(const etatuki_backend *self, intptr_t handle) {
     (void)self, (void)handle;

@@ -1,4 +1,4 @@
-/* Opens, and crashes on a thread of its own when it is told what is allowed. */
+/* Opens, then crashes on a thread of its own after permissions(). */
 #include "base.h"
 #include <pthread.h>
 static void *crash(void *nothing) {

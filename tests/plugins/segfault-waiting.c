@@ -1,4 +1,5 @@
-/* Crashes on a thread of its own, a second after open(), while the customer reads the code aloud. */
+/* Crashes on a thread of its own, a second after open(), while the customer reads the code
+ * aloud. */
 #include "base.h"
 #include <pthread.h>
 static void *crash(void *nothing) {

@@ -1,4 +1,4 @@
-/* Does its work in open() instead of on a thread of its own. */
+/* Sleeps for three seconds in open() instead of on a thread of its own. */
 #include "base.h"
 static int32_t slow(const etatuki_backend *self, const char *code) {
     if (code != NULL) sleep(3);

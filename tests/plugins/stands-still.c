@@ -1,5 +1,5 @@
-/* Does everything right, on a machine that stands still now and then: this process is stopped for a second while it is
- * loaded and in open(), and for six seconds while it is opening. */
+/* Breaks no rule, on a machine that stands still at times: this process is stopped for a second at
+ * load and in open(), and for six seconds in OPENING. */
 #include "base.h"
 #include <pthread.h>
 #include <signal.h>
@@ -14,7 +14,7 @@ static void stand_still(unsigned seconds) {
 }
 __attribute__((constructor)) static void at_load(void) { stand_still(1); }
 static void *opening(void *nothing) {
-    usleep(300000); /* who only wants to see open() return needn't wait */
+    usleep(300000); /* lets open() return first */
     stand_still(6);
     base_set(ETATUKI_STATE_WAITING);
     return nothing;

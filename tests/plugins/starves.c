@@ -1,5 +1,5 @@
-/* Does everything right, on a machine that is busy: its thread is the one that everybody else goes before, on a
- * processor that another program needs for itself, for three seconds of open(). */
+/* Breaks no rule, on a busy machine: for three seconds in open() its thread has the lowest priority,
+ * on a processor that another program uses fully. */
 #include "base.h"
 #include <sched.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* Keeps notes in a file of its own, as old programs do, and can't do without it. */
+/* Needs a temporary file, as old programs do, and fails without one. */
 #include "base.h"
 static int32_t note(const etatuki_backend *self, const char *code) {
     FILE *notes = tmpfile();
