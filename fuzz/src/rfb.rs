@@ -1,4 +1,5 @@
-//! RFB: however the bytes are split, the same comes out; and what comes out can be written again.
+//! RFB parsers and handshakes: the outcome doesn't depend on how the bytes are split, and parsed
+//! messages can be encoded again.
 
 use crate::pieces;
 use etatuki_rfb::{
@@ -7,7 +8,7 @@ use etatuki_rfb::{
     ServerParser, convert_pixels, encode,
 };
 
-/// Small screens, so that a find is a fault and not just a large picture.
+/// Returns limits of small screens, so that a finding is a fault and not just a large picture.
 fn limits() -> Limits {
     Limits {
         max_pixels: 1 << 16,
@@ -18,7 +19,8 @@ fn limits() -> Limits {
     }
 }
 
-/// The first byte: whether pointer events may be long; the next three: the split.
+/// Fuzzes the client parser. Input: one byte with the pointer format in bit 0, three bytes for the
+/// split, then messages.
 pub(crate) fn client_messages(input: &[u8]) {
     let Some(([flags, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
@@ -27,14 +29,14 @@ pub(crate) fn client_messages(input: &[u8]) {
     let whole = client(&[bytes], pointer_format);
     let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
     assert_eq!(client(&split, pointer_format), whole);
-    let mut again = Vec::new();
+    let mut encoded = Vec::new();
     for message in &whole.0 {
-        encode::client::message(&mut again, message, pointer_format);
+        encode::client::message(&mut encoded, message, pointer_format);
         if let ClientMessage::SetPixelFormat(format) = message {
-            check_translation(format);
+            check_conversion(format);
         }
     }
-    assert_eq!(client(&[&again], pointer_format), (whole.0, None));
+    assert_eq!(client(&[&encoded], pointer_format), (whole.0, None));
 }
 
 fn client(
@@ -60,13 +62,14 @@ fn client(
     (messages, None)
 }
 
-fn check_translation(format: &PixelFormat) {
+fn check_conversion(format: &PixelFormat) {
     let mut out = Vec::new();
     convert_pixels(&[1, 2, 3, 0, 255, 255, 255, 0], format, &mut out);
     assert_eq!(out.len(), 2 * format.bytes_per_pixel());
 }
 
-/// The first byte: the pixel format, and whether JPEG was announced (its highest bit); the next three: the split.
+/// Fuzzes the server parser. Input: one byte with the pixel format, and JPEG in its highest bit,
+/// three bytes for the split, then messages.
 pub(crate) fn server_messages(input: &[u8]) {
     let Some(([first, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
@@ -88,14 +91,14 @@ pub(crate) fn server_messages(input: &[u8]) {
     }
 }
 
-/// What was understood can be written, and is understood again.
+/// Checks that a parsed JPEG rectangle can be encoded and parsed again.
 fn check_jpeg(rect: Rect, data: &[u8]) {
-    let mut again = Vec::new();
-    encode::server::update_start(&mut again, Some(1));
-    assert!(encode::server::jpeg(&mut again, rect, data));
+    let mut encoded = Vec::new();
+    encode::server::update_start(&mut encoded, Some(1));
+    assert!(encode::server::jpeg(&mut encoded, rect, data));
     let (width, height) = (rect.right() as u16, rect.bottom() as u16);
     let mut parser = ServerParser::new(limits(), PixelFormat::BGRX, width, height).with_jpeg();
-    parser.push(&again);
+    parser.push(&encoded);
     let messages: Vec<_> = std::iter::from_fn(|| parser.next().ok().flatten()).collect();
     let data = data.to_vec();
     let jpeg = ServerMessage::Rectangle(Rectangle::Jpeg { rect, data });
@@ -133,7 +136,8 @@ fn server(
     (messages, None)
 }
 
-/// The first byte: the server's security; the next three: the split; the rest goes to both sides.
+/// Fuzzes both handshakes. Input: one byte with the server's security in bit 0, three bytes for the
+/// split, then bytes for either side.
 pub(crate) fn handshake(input: &[u8]) {
     let Some(([security, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
