@@ -1,5 +1,5 @@
-//! One `check` per kind: a registry with one thing wrong, and the whole sentence that the integrator
-//! gets.
+//! One `check` per kind: a registry with one thing wrong, and the whole sentence that the
+//! integrator gets.
 
 use super::*;
 use etatuki_trust::VendorKey;
@@ -74,9 +74,9 @@ fn everything_is_read() {
     assert_eq!(
         two.lines,
         PluginLines {
-            plugin: 16,
-            version: 17,
-            options: 23,
+            plugin: 17,
+            version: 18,
+            options: 24,
         }
     );
     assert!(two.fits(&app_version("2008").unwrap()));
@@ -128,7 +128,7 @@ fn unknown_and_missing_keys() {
     check(
         "sv = \"Två\", ",
         "",
-        "b.toml, line 22, key `backend.label`: missing field `sv`; add the key",
+        "b.toml, line 23, key `backend.label`: missing field `sv`; add the key",
     );
 }
 
@@ -137,13 +137,13 @@ fn ids() {
     check(
         "\"two\"",
         "\"one\"",
-        "b.toml, line 15, key `backend.id`: the id `one` is used already in line 8; give every \
+        "b.toml, line 16, key `backend.id`: the id `one` is used already in line 8; give every \
          backend an id of its own",
     );
     check(
         "\"two\"",
         "\"Kaksi!\"",
-        "b.toml, line 15, key `backend.id`: this can't be an id; use 1 to 40 of a-z, 0-9 and -, \
+        "b.toml, line 16, key `backend.id`: this can't be an id; use 1 to 40 of a-z, 0-9 and -, \
          beginning with a letter or digit",
     );
 }
@@ -170,13 +170,13 @@ fn plugins() {
     check(
         &"0f".repeat(32),
         "0f0f",
-        "b.toml, line 18, key `backend.sha256`: this isn't a SHA-256; write the 64 hexadecimal digits \
+        "b.toml, line 19, key `backend.sha256`: this isn't a SHA-256; write the 64 hexadecimal digits \
          that `sha256sum` prints",
     );
     check(
         "\"remoteus\"",
         "\"letters\"",
-        "b.toml, line 19, key `backend.form`: unknown variant `letters`, expected one of `remoteus`, `ecom`, `own`; \
+        "b.toml, line 20, key `backend.form`: unknown variant `letters`, expected one of `remoteus`, `ecom`, `own`; \
          write \"ecom\", \"remoteus\" or \"own\"",
     );
 }
