@@ -9,8 +9,8 @@ use crate::registry::is_id;
 
 /// Remote support: shows your screen to the vendor's support, after you allow it.
 ///
-/// Without a command, the window with all entries opens. `etatuki BACKEND` goes straight to one entry,
-/// which is what a Help menu calls.
+/// Without a command, the window with all entries opens. `etatuki BACKEND` goes straight to one
+/// entry, which is what a Help menu calls.
 #[derive(Debug, Parser)]
 #[command(
     name = "etatuki",
@@ -21,15 +21,15 @@ use crate::registry::is_id;
 pub struct Cli {
     /// The entry to open: the id of a backend of the registry, such as `ecom`
     pub backend: Option<String>,
-    /// For all commands.
+    /// The options of all commands.
     #[command(flatten)]
     pub options: Options,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// Options of all commands.
+/// The options of all commands.
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Use this registry, for development: every window says that nobody vouches for it
@@ -38,8 +38,8 @@ pub struct Options {
     /// The accounting program's version: marks the entry that fits it
     #[arg(long, value_name = "VERSION", global = true)]
     pub app_version: Option<String>,
-    /// A process of the accounting program; may be given several times. With it the customer may choose to
-    /// show the program's windows alone
+    /// A process of the accounting program; may be given several times. With it the customer may
+    /// choose to show the program's windows alone
     #[arg(long, value_name = "PID", global = true)]
     pub program_pid: Vec<u32>,
     /// The accounting program's name, as customers know it
@@ -53,7 +53,7 @@ pub struct Options {
     pub verbose: bool,
 }
 
-/// What the launcher can do.
+/// The launcher's commands.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Open one entry's window
@@ -63,8 +63,8 @@ pub enum Command {
     },
     /// Run one entry without its window, as JSON lines on stdin and stdout
     ///
-    /// For accounting programs that show code and questions in windows of their own. The bar that says
-    /// who is looking is always shown. docs/session.md describes the lines.
+    /// For accounting programs that show code and questions in windows of their own. The bar that
+    /// says who is looking is always shown. docs/session.md describes the lines.
     Session {
         /// The id of a backend of the registry, such as `ecom`
         backend: String,
@@ -83,23 +83,23 @@ pub enum Command {
     },
     /// For those who write plugins
     Plugin {
-        /// What to do with it
+        /// The command
         #[command(subcommand)]
-        what: PluginCommand,
+        command: PluginCommand,
     },
     /// Load one plugin for the launcher (internal)
     #[command(hide = true)]
     PluginHost,
 }
 
-/// What can be done with a plugin.
+/// The commands for plugin authors.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum PluginCommand {
     /// Try a plugin against the contract in etatuki_backend.h, each trial in a process of its own
     Check(CheckArgs),
 }
 
-/// What to check, and how to tell it.
+/// The arguments of `plugin check`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct CheckArgs {
     /// The library
@@ -129,12 +129,13 @@ pub struct CheckArgs {
 pub const PLUGIN_HOST: &str = "plugin-host";
 
 impl Cli {
-    /// The command, with `etatuki BACKEND` read as `etatuki open BACKEND`; `None` is the menu.
+    /// Returns the options and the command, with `etatuki BACKEND` read as `etatuki open BACKEND`;
+    /// `None` is the menu.
     pub fn into_command(self) -> (Options, Option<Command>) {
         let backend = self.backend.map(|backend| Command::Open { backend });
         let command = match self.command.or(backend) {
             Some(Command::Link { url: None }) => None,
-            Some(Command::Link { url: Some(url) }) => Some(match linked(&url) {
+            Some(Command::Link { url: Some(url) }) => Some(match backend_in_link(&url) {
                 Some(backend) => Command::Open {
                     backend: backend.to_owned(),
                 },
@@ -146,8 +147,9 @@ impl Cli {
     }
 }
 
-/// The backend that a link names. Links come from anywhere: one that holds anything else is none of ours.
-fn linked(url: &str) -> Option<&str> {
+/// Returns the backend that a link names. Links come from anywhere: one that holds anything else is
+/// refused.
+fn backend_in_link(url: &str) -> Option<&str> {
     let id = url.strip_prefix("etatuki://open/")?;
     let id = id.strip_suffix('/').unwrap_or(id);
     is_id(id).then_some(id)
@@ -251,7 +253,7 @@ mod tests {
         }
     }
 
-    /// The help as it is printed, and `docs/cli.md` shows it.
+    /// The help text is the one in `cli_help.txt` and in `docs/cli.md`.
     #[test]
     fn help() {
         let help = <Cli as clap::CommandFactory>::command()

@@ -1,98 +1,93 @@
-//! What each command does, and what is said when it can't.
+//! The launcher's commands, and the reports when one can't be carried out.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use etatuki_screen::{CancelToken, EscapeKey};
 use serde::Serialize;
 
-use crate::check;
 use crate::cli::{Cli, Command, PluginCommand};
 use crate::embedded;
 use crate::exit::Exit;
-use crate::launcher::{Launcher, Start};
-use crate::logs;
-use crate::probe::{self, Probed};
+use crate::launcher::{Environment, Launcher};
+use crate::plugin_check;
+use crate::probe::{self, ProbeResult};
 use crate::registry::Backend;
-use crate::registry::place::PlaceError;
+use crate::registry::installed::LoadError;
+use crate::startup::{begin_log, display};
 use crate::texts::Texts;
-use crate::window::run as window;
-
-/// Runs the launcher.
+use crate::window::app;
+/// Runs the launcher to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
-    // Needs no registry: a plugin's author has none.
-    if let Some(Command::Plugin { what }) = command {
-        let PluginCommand::Check(arguments) = what;
-        return check::run(arguments).into();
+    // Without a registry, which a plugin's author doesn't have.
+    if let Some(Command::Plugin { command }) = command {
+        let PluginCommand::Check(arguments) = command;
+        return plugin_check::run(arguments).into();
     }
-    let exit = match Start::new(options).launcher() {
-        Ok(launcher) => with_registry(launcher, command),
-        Err(refused) => without_registry(&refused.0, &refused.1, command.as_ref()),
+    let exit = match Environment::new(options).load_registry() {
+        Ok(launcher) => run_with_registry(launcher, command),
+        Err(refused) => report_no_registry(&refused.0, &refused.1, command.as_ref()),
     };
     exit.into()
 }
 
-fn with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
+fn run_with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
     if let Some(Command::Link { url: Some(url) }) = &command {
-        return unknown_link(&launcher, url);
+        return report_unknown_link(&launcher, url);
     }
     let backend = match &command {
         Some(Command::Open { backend } | Command::Session { backend }) => Some(backend.as_str()),
         _ => None,
     };
     if let Some(id) = backend.filter(|id| launcher.backend(id).is_none()) {
-        return unknown_backend(&launcher, id, &command);
+        return report_unknown_backend(&launcher, id, &command);
     }
     match command {
         Some(Command::List { json }) => list(&launcher, json),
         Some(Command::Session { backend }) => embedded::run(launcher, &backend),
         Some(Command::Open { backend }) => {
-            on_display(launcher, |launcher| window::open(launcher, &backend))
+            on_display(launcher, |launcher| app::run_entry(launcher, &backend))
         }
-        None => on_display(launcher, window::menu),
-        // Taken care of before.
+        None => on_display(launcher, app::run_menu),
+        // Handled above.
         Some(Command::PluginHost | Command::Plugin { .. } | Command::Link { .. }) => Exit::Internal,
     }
 }
 
-/// A display that answers; FLTK ends the program when there is none. To be kept until FLTK has a
-/// connection of its own, for an X server that loses its last client starts afresh, which takes time.
-pub(crate) fn display() -> Option<EscapeKey> {
-    let cancel = CancelToken::new().ok()?;
-    EscapeKey::open(None, &cancel).ok()
-}
-
-fn on_display(launcher: Launcher, show: impl FnOnce(Launcher) -> Exit) -> Exit {
-    if let Some(_answers) = display() {
-        return show(launcher);
+fn on_display(launcher: Launcher, run: impl FnOnce(Launcher) -> Exit) -> Exit {
+    if let Some(_connection) = display() {
+        return run(launcher);
     }
-    begin_log(launcher.start());
+    begin_log(launcher.environment());
     tracing::error!("there is no display");
-    say(&launcher.texts, "display-missing", None);
+    print_failure(&launcher.texts, "display-missing", None);
     Exit::Backend
 }
 
-fn without_registry(start: &Start, error: &PlaceError, command: Option<&Command>) -> Exit {
-    begin_log(start);
+fn report_no_registry(
+    environment: &Environment,
+    error: &LoadError,
+    command: Option<&Command>,
+) -> Exit {
+    begin_log(environment);
     tracing::error!("{error}");
-    let texts = Texts::load(start.language());
-    refuse(&texts, "registry-broken", &error.to_string(), command);
+    let texts = Texts::load(environment.language());
+    report_failure(&texts, "registry-broken", &error.to_string(), command);
     Exit::Registry
 }
 
-/// A link that isn't one of ours: whoever clicked on it sees a window.
-fn unknown_link(launcher: &Launcher, url: &str) -> Exit {
-    begin_log(launcher.start());
+/// Reports a link that names no entry, in a window for the person who clicked on it.
+fn report_unknown_link(launcher: &Launcher, url: &str) -> Exit {
+    begin_log(launcher.environment());
     let shown: String = url.chars().filter(|c| !c.is_control()).take(80).collect();
     let detail = format!("`{shown}` is not a link such as etatuki://open/ecom");
     tracing::error!("{detail}");
-    refuse(&launcher.texts, "unknown-backend", &detail, None);
+    report_failure(&launcher.texts, "unknown-backend", &detail, None);
     Exit::Usage
 }
 
-fn unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> Exit {
-    begin_log(launcher.start());
+fn report_unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> Exit {
+    begin_log(launcher.environment());
     let known: Vec<_> = launcher
         .entries()
         .iter()
@@ -103,7 +98,7 @@ fn unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> 
         known.join(", ")
     );
     tracing::error!("{detail}");
-    refuse(
+    report_failure(
         &launcher.texts,
         "unknown-backend",
         &detail,
@@ -112,44 +107,36 @@ fn unknown_backend(launcher: &Launcher, id: &str, command: &Option<Command>) -> 
     Exit::Usage
 }
 
-/// On stderr for whoever calls us, and in a window when it was a window that was wanted: a Help menu
-/// shows nobody our stderr. `session` tells its caller on stdout.
-fn refuse(texts: &Texts, name: &str, detail: &str, command: Option<&Command>) {
-    say(texts, name, Some(detail));
+/// Reports a failure on stderr; also in a window if the command opens one, for a Help menu shows
+/// nobody our stderr; and as a JSON line on stdout if the command is `session`.
+fn report_failure(texts: &Texts, name: &str, detail: &str, command: Option<&Command>) {
+    print_failure(texts, name, Some(detail));
     match command {
-        Some(Command::Session { .. }) => embedded::refuse(texts, name, detail),
+        Some(Command::Session { .. }) => embedded::print_refusal(texts, name, detail),
         None | Some(Command::Open { .. }) => {
-            if let Some(_answers) = display() {
-                window::complain(texts, name, detail);
+            if let Some(_connection) = display() {
+                app::show_fatal(texts, name, detail);
             }
         }
         _ => {}
     }
 }
 
-fn say(texts: &Texts, name: &str, detail: Option<&str>) {
+fn print_failure(texts: &Texts, name: &str, detail: Option<&str>) {
     let mut stderr = std::io::stderr().lock();
-    // Nobody may be reading; there is nobody else to tell.
+    // A closed stderr is ignored, for there is nowhere else to report it.
     let _ = writeln!(stderr, "{}", texts.failure(name).sentence());
     if let Some(detail) = detail {
         let _ = writeln!(stderr, "{detail}");
     }
 }
 
-pub(crate) fn begin_log(start: &Start) {
-    logs::begin(start.folders().logs().as_deref(), start.verbose());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
-    if let Some(error) = &start.settings_error {
-        tracing::warn!("{error}");
-    }
-}
-
-/// An entry as an integrator's own menu gets it.
+/// An entry in the output of `list`, for an integrator's own menu.
 #[derive(Serialize)]
-struct Listed {
+struct ListedEntry {
     id: String,
     label: String,
-    /// Whether it is the one for the accounting program's version, as `--app-version` gives it.
+    /// Whether it is the fitting one for the version that `--app-version` gives.
     fits: bool,
     usable: bool,
     reason: Option<String>,
@@ -158,26 +145,26 @@ struct Listed {
 }
 
 fn list(launcher: &Launcher, json: bool) -> Exit {
-    begin_log(launcher.start());
+    begin_log(launcher.environment());
     let ids: Vec<_> = launcher
         .entries()
         .iter()
         .map(|backend| backend.id.clone())
         .collect();
-    let mut probed = Vec::new();
-    probe::all(launcher, &ids, |answer| probed.push(answer));
-    let listed: Vec<_> = launcher
+    let mut results = Vec::new();
+    probe::probe_all(launcher, &ids, |result| results.push(result));
+    let entries: Vec<_> = launcher
         .entries()
         .into_iter()
         .map(|backend| {
-            let answer = probed.iter().find(|answer| answer.id == backend.id);
-            listed(launcher, backend, answer)
+            let result = results.iter().find(|result| result.id == backend.id);
+            listed_entry(launcher, backend, result)
         })
         .collect();
     let text = if json {
-        as_json(&listed)
+        as_json(&entries)
     } else {
-        as_lines(&listed)
+        as_lines(&entries)
     };
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Ok(()) => Exit::Normal,
@@ -185,17 +172,21 @@ fn list(launcher: &Launcher, json: bool) -> Exit {
     }
 }
 
-fn listed(launcher: &Launcher, backend: &Backend, answer: Option<&Probed>) -> Listed {
-    let unusable = answer.and_then(|answer| answer.unusable.as_ref());
-    let reason = match answer {
+fn listed_entry(
+    launcher: &Launcher,
+    backend: &Backend,
+    result: Option<&ProbeResult>,
+) -> ListedEntry {
+    let unusable = result.and_then(|result| result.unusable.as_ref());
+    let reason = match result {
         Some(_) => unusable.map(|unusable| unusable.name.clone()),
-        // Its probe ended without a word.
+        // The probe's task died.
         None => Some("internal".to_owned()),
     };
-    Listed {
+    ListedEntry {
         id: backend.id.clone(),
         label: launcher.label(backend).to_owned(),
-        fits: launcher.fits(backend).is_some(),
+        fits: launcher.fitting_version(backend).is_some(),
         usable: reason.is_none(),
         text: reason
             .as_deref()
@@ -205,14 +196,15 @@ fn listed(launcher: &Launcher, backend: &Backend, answer: Option<&Probed>) -> Li
     }
 }
 
-fn as_json(listed: &[Listed]) -> String {
-    let json = serde_json::to_string_pretty(listed).expect("texts and booleans are always JSON");
+fn as_json(entries: &[ListedEntry]) -> String {
+    let json = serde_json::to_string_pretty(entries).expect("texts and booleans are always JSON");
     format!("{json}\n")
 }
 
-fn as_lines(listed: &[Listed]) -> String {
-    let width = listed.iter().map(|entry| entry.id.len()).max().unwrap_or(0);
-    let line = |entry: &Listed| {
+fn as_lines(entries: &[ListedEntry]) -> String {
+    let width = entries.iter().map(|entry| entry.id.len()).max();
+    let width = width.unwrap_or(0);
+    let line = |entry: &ListedEntry| {
         let state = match (&entry.reason, &entry.detail) {
             (None, _) => "usable".to_owned(),
             (Some(reason), None) => reason.clone(),
@@ -220,5 +212,5 @@ fn as_lines(listed: &[Listed]) -> String {
         };
         format!("{:width$}  {}  ({state})\n", entry.id, entry.label)
     };
-    listed.iter().map(line).collect()
+    entries.iter().map(line).collect()
 }

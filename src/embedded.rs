@@ -1,61 +1,62 @@
-//! `etatuki session`: the session without its window, as JSON lines for an accounting program that has
-//! windows of its own. The bar is ours all the same, and Esc works as ever.
+//! `etatuki session`: the session without its window, as JSON lines for an accounting program that
+//! has windows of its own. The bar is ours all the same, and Esc takes control back as ever.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write as _};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 
 use etatuki_session::{Command, FailureName, Fault, SessionSender, State, View, json};
 use fltk::app;
 
-use crate::commands::{begin_log, display};
+use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
-use crate::last_words;
 use crate::launcher::Launcher;
-use crate::mend;
 use crate::probe;
+use crate::startup::{begin_log, display};
+use crate::stuck_keys;
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
-use crate::window::look;
+use crate::window::events::{AppEvent, EventSender};
 use crate::window::page::Action;
 use crate::window::receipt;
-use crate::window::run::{Event, Events};
+use crate::window::session_context::SessionContext;
+use crate::window::theme;
 
 /// Runs one entry's session on stdin and stdout, to its end.
 pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
-    begin_log(launcher.start());
-    let Some(_answers) = display() else {
+    begin_log(launcher.environment());
+    let Some(_connection) = display() else {
         tracing::error!("there is no display, and without the bar there is no session");
-        refuse(
+        print_refusal(
             &launcher.texts,
             "display-missing",
             "there is no display for the bar",
         );
         return Exit::Backend;
     };
-    let _fltk = look::set_up();
-    let (events, inbox) = Events::new();
-    let bar = Bar::new(&launcher.texts, launcher.banner(), &events.pressed());
+    let _fltk = theme::init();
+    let (events, inbox) = EventSender::new();
+    let bar = Bar::new(&launcher.texts, launcher.banner(), &events.on_action());
     let texts = launcher.texts.clone();
-    let ended = begin(launcher, id, &events);
-    events.begin_ticking();
-    let last = Front {
+    let session_events = spawn_session(launcher, id, &events);
+    events.start_ticking();
+    let last_view = EmbeddedApp {
         bar,
         texts,
         events,
         inbox,
-        ended,
-        commander: None,
+        session_events,
+        session: None,
         escape: None,
     }
     .run();
-    last.map_or(Exit::Internal, |view| Exit::of(&view))
+    last_view.map_or(Exit::Internal, |view| Exit::of_session(&view))
 }
 
-/// The one line of a session that can't begin.
-pub(crate) fn refuse(texts: &Texts, name: &str, detail: &str) {
+/// Prints the only line of a session that can't start.
+pub(crate) fn print_refusal(texts: &Texts, name: &str, detail: &str) {
     let fault = FailureName::from_name(name).map_or(Fault::Setup, FailureName::fault);
     let line = serde_json::json!({
         "type": "failed",
@@ -65,59 +66,60 @@ pub(crate) fn refuse(texts: &Texts, name: &str, detail: &str) {
         "receipt": null,
         "text": texts.failure(name).sentence(),
     });
-    // Nobody may be reading; there is nobody else to tell.
+    // A closed stdout is ignored, for there is nowhere else to report it.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Starts the JSON lines on a thread of their own; the last view comes when all is over.
-fn begin(launcher: Launcher, id: &str, events: &Events) -> Receiver<Over> {
-    let (tell, ended) = std::sync::mpsc::channel();
+/// Starts the session and its JSON lines on a thread of their own. The returned receiver gets its
+/// start and its end; views go to `events`.
+fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver<SessionEvent> {
+    let (sender, session_events) = std::sync::mpsc::channel();
     let backend = launcher.backend(id).cloned();
     let launcher = Arc::new(launcher);
     let events = events.clone();
     let run = move || {
         let Some(backend) = backend else { return };
-        let config = launcher.session(&backend, Vec::new());
-        let labels = crate::window::run::subject(&launcher, &backend.id).labels;
+        let config = launcher.session_config(&backend, Vec::new());
+        let labels = SessionContext::new(&launcher, &backend.id).labels;
         let texts = launcher.texts.clone();
         let texts = move |name: &str, args: &[(&str, &str)]| sentence(&texts, &labels, name, args);
-        let started = tell.clone();
+        let started = sender.clone();
         let id = backend.id.clone();
-        let tee = events.clone();
-        let last = json::run(
+        let view_events = events.clone();
+        let last_view = json::run(
             config,
             Arc::new(texts),
             BufReader::new(std::io::stdin()),
             std::io::stdout(),
-            move |commander| {
-                last_words::of(commander.clone());
-                probe_others(launcher, &id, commander.clone());
-                let _ = started.send(Over::Started(commander));
+            move |session| {
+                display_loss::register(session.clone());
+                probe_others(launcher, &id, session.clone());
+                let _ = started.send(SessionEvent::Started(session));
             },
             Box::new(move |view| {
-                mend::after(view);
-                tee.send(Event::View(0, Box::new(view.clone())));
+                stuck_keys::release_after(view);
+                view_events.send(AppEvent::View(0, Box::new(view.clone())));
             }),
         );
-        let _ = tell.send(Over::Ended(Box::new(last)));
-        events.send(Event::Tick);
+        let _ = sender.send(SessionEvent::Ended(Box::new(last_view)));
+        events.send(AppEvent::Tick);
     };
     let thread = std::thread::Builder::new().name("etatuki-json".into());
     if let Err(error) = thread.spawn(run) {
         tracing::error!("no session could be started: {error}");
     }
-    ended
+    session_events
 }
 
-/// Finds out what else can be used here, so that the agent may ask for it.
-fn probe_others(launcher: Arc<Launcher>, id: &str, commander: SessionSender) {
+/// Probes the other entries, so that the agent may ask for one that can be used.
+fn probe_others(launcher: Arc<Launcher>, id: &str, session: SessionSender) {
     let ids = launcher.entries().into_iter().map(|other| other.id.clone());
     let ids: Vec<_> = ids.filter(|other| other != id).collect();
     let probing = move || {
         let mut others = Vec::new();
-        probe::all(&launcher, &ids, |probed| {
-            others.push(probed.usable(&launcher));
-            commander.send(Command::OtherBackends(others.clone()));
+        probe::probe_all(&launcher, &ids, |result| {
+            others.push(result.for_agent(&launcher));
+            session.send(Command::OtherBackends(others.clone()));
         });
     };
     let thread = std::thread::Builder::new().name("etatuki-probes".into());
@@ -126,70 +128,74 @@ fn probe_others(launcher: Arc<Launcher>, id: &str, commander: SessionSender) {
     }
 }
 
-/// What the thread of the JSON lines tells.
-enum Over {
+/// An event of the thread with the JSON lines.
+enum SessionEvent {
     Started(SessionSender),
+    /// The session is over; its last view.
     Ended(Box<View>),
 }
 
-/// The bar's loop.
-struct Front {
+/// The main thread of an embedded session: the bar, and Esc.
+struct EmbeddedApp {
     bar: Bar,
     texts: Texts,
-    events: Events,
-    inbox: Receiver<Event>,
-    ended: Receiver<Over>,
-    commander: Option<SessionSender>,
+    events: EventSender,
+    inbox: Receiver<AppEvent>,
+    session_events: Receiver<SessionEvent>,
+    session: Option<SessionSender>,
     escape: Option<EscapeWatch>,
 }
 
-impl Front {
-    /// Until the session is over; `None` when its thread died.
+impl EmbeddedApp {
+    /// Runs until the session is over; returns its last view, or `None` if its thread died.
     fn run(mut self) -> Option<View> {
         loop {
-            // An error is the want of windows, which is nothing out of the way here.
+            // An error means that there is no window, which is normal here.
             let _ = app::wait_for(0.5);
             while let Ok(event) = self.inbox.try_recv() {
-                self.handle(event);
+                self.on_event(event);
             }
-            match self.ended.try_recv() {
-                Ok(Over::Started(commander)) => self.commander = Some(commander),
-                Ok(Over::Ended(last)) => return Some(*last),
-                Err(std::sync::mpsc::TryRecvError::Empty) => {}
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return None,
+            match self.session_events.try_recv() {
+                Ok(SessionEvent::Started(session)) => self.session = Some(session),
+                Ok(SessionEvent::Ended(last_view)) => return Some(*last_view),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return None,
             }
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn on_event(&mut self, event: AppEvent) {
         match event {
-            Event::View(_, view) => self.view(&view),
-            Event::Pressed(Action::TakeBack) | Event::EscapeHeld => self.send(Command::TakeBack),
-            Event::Pressed(Action::Close) => self.send(Command::Close),
-            Event::Tick => self.bar.raise(),
+            AppEvent::View(_, view) => self.on_view(&view),
+            AppEvent::Action(Action::TakeBack) | AppEvent::EscapeHeld => {
+                self.send(Command::TakeBack);
+            }
+            AppEvent::Action(Action::Close) => self.send(Command::Close),
+            AppEvent::Tick => self.bar.raise(),
             _ => {}
         }
     }
 
-    fn view(&mut self, view: &View) {
-        self.bar.set(bar::line(&self.texts, view));
-        let given = view.state == State::Connected && view.permissions.control;
-        if !given {
+    fn on_view(&mut self, view: &View) {
+        self.bar.set(bar::status(&self.texts, view));
+        let is_controlled = view.state == State::Connected && view.permissions.control;
+        if !is_controlled {
             self.escape = None;
         } else if self.escape.is_none() {
             let events = self.events.clone();
-            self.escape = Some(EscapeWatch::start(move || events.send(Event::EscapeHeld)));
+            let watch = EscapeWatch::start(move || events.send(AppEvent::EscapeHeld));
+            self.escape = Some(watch);
         }
     }
 
     fn send(&self, command: Command) {
-        if let Some(commander) = &self.commander {
-            commander.send(command);
+        if let Some(session) = &self.session {
+            session.send(command);
         }
     }
 }
 
-/// The sentences that the JSON lines ask for, by the names in `docs/session.md`.
+/// Returns the sentence that a JSON line asks for, by its name in `docs/session.md`.
 fn sentence(
     texts: &Texts,
     labels: &BTreeMap<String, String>,
@@ -223,7 +229,7 @@ fn sentence(
         "service-lost" => texts.notice.service_lost.clone(),
         "service-back" => texts.notice.service_back.clone(),
         "code-forgotten" => texts.notice.code_forgotten.clone(),
-        "closed-own" => format!("{} {}", texts.receipt.closed, texts.own.over),
+        "closed-own" => format!("{} {}", texts.receipt.closed, texts.external.over),
         "closed" => format!("{} {}", texts.receipt.closed, texts.receipt.never),
         "closed-receipt" => {
             let seconds = |name| value(name).parse().unwrap_or(0);

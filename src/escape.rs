@@ -1,58 +1,60 @@
-//! Holding Esc for one second takes control back, from any window: a customer who is startled presses
-//! Esc, not our button.
+//! The Esc key: holding it for one second takes control back, from any window. A customer who is
+//! startled presses Esc, not our button.
 
 use std::time::{Duration, Instant};
 
 use etatuki_screen::{CancelToken, EscapeKey, ScreenError};
 
-/// How often the keyboard is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long Esc is held.
-const HOLD: Duration = Duration::from_secs(1);
+/// Time between two queries of the keyboard.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Time for which Esc must be held.
+const HOLD_TIME: Duration = Duration::from_secs(1);
 
-/// Watches Esc until it is dropped.
+/// A thread that watches Esc until this is dropped.
 pub(crate) struct EscapeWatch {
-    stop: Option<CancelToken>,
+    cancel: Option<CancelToken>,
 }
 
 impl EscapeWatch {
-    /// Calls `held` on a thread of its own every time that Esc has been held long enough. Where that
-    /// can't be had (no display answers any more), the bar's button remains.
-    pub(crate) fn start(held: impl Fn() + Send + 'static) -> Self {
-        let stop = CancelToken::new().and_then(|stop| {
-            let watched = stop.clone();
+    /// Calls `on_held` on a thread of its own whenever Esc has been held long enough. If the
+    /// display doesn't answer any more, the bar's button remains.
+    pub(crate) fn start(on_held: impl Fn() + Send + 'static) -> Self {
+        let cancel = CancelToken::new().and_then(|cancel| {
+            let watched = cancel.clone();
             let watch = move || {
-                if let Err(error) = watch(&watched, held) {
+                if let Err(error) = watch(&watched, on_held) {
                     tracing::warn!("Esc is not watched: {error}");
                 }
             };
             let thread = std::thread::Builder::new().name("etatuki-esc".into());
-            thread.spawn(watch).map(|_| stop)
+            thread.spawn(watch).map(|_| cancel)
         });
-        let stop = stop.inspect_err(|error| tracing::warn!("Esc is not watched: {error}"));
-        Self { stop: stop.ok() }
+        let cancel = cancel.inspect_err(|error| tracing::warn!("Esc is not watched: {error}"));
+        Self {
+            cancel: cancel.ok(),
+        }
     }
 }
 
 impl Drop for EscapeWatch {
     fn drop(&mut self) {
-        if let Some(stop) = &self.stop {
-            stop.cancel();
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
         }
     }
 }
 
-fn watch(stop: &CancelToken, held: impl Fn()) -> Result<(), ScreenError> {
-    let key = EscapeKey::open(None, stop)?;
+fn watch(cancel: &CancelToken, on_held: impl Fn()) -> Result<(), ScreenError> {
+    let key = EscapeKey::open(None, cancel)?;
     let mut since = None;
-    while !stop.is_cancelled() {
+    while !cancel.is_cancelled() {
         if !key.is_down()? {
             since = None;
-        } else if since.get_or_insert_with(Instant::now).elapsed() >= HOLD {
-            held();
+        } else if since.get_or_insert_with(Instant::now).elapsed() >= HOLD_TIME {
+            on_held();
             since = None;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }

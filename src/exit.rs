@@ -1,32 +1,32 @@
-//! The launcher's exit codes; `docs/cli.md` lists them for whoever calls it.
+//! The launcher's exit codes, which `docs/cli.md` lists.
 
 use std::process::ExitCode;
 
 use etatuki_session::{FailureName, View};
 
-/// How the launcher ended. 2, a command line that isn't understood, is clap's own.
+/// The outcome of a run. clap itself ends with 2 for a command line that isn't understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Normally: whatever was opened was closed by one of the two sides.
+    /// A normal end: either side has closed the session, if there was one.
     Normal,
-    /// The command names something that isn't there.
+    /// The command names something that doesn't exist.
     Usage,
-    /// There is no registry that can be used.
+    /// The registry is missing or can't be used.
     Registry,
-    /// The entry can't be used here: display, tool or plugin.
+    /// The entry can't be used on this machine: display, tool or plugin.
     Backend,
-    /// A plugin that was checked breaks the contract.
+    /// A plugin under test breaks the contract.
     Check,
-    /// The network or the service.
+    /// The network or the service failed.
     Network,
-    /// The link, or the agent's program.
+    /// The link or the agent's program failed.
     Link,
-    /// A mistake of ours.
+    /// The launcher itself failed.
     Internal,
 }
 
 impl Exit {
-    /// The number that the caller gets.
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Exit::Normal => 0,
@@ -40,9 +40,10 @@ impl Exit {
         }
     }
 
-    /// How a session ended whose last view this is.
-    pub fn of(last: &View) -> Self {
-        last.failure
+    /// Returns the outcome of a session from its last view.
+    pub fn of_session(last_view: &View) -> Self {
+        last_view
+            .failure
             .as_ref()
             .map_or(Exit::Normal, |failure| Self::of_failure(failure.name))
     }

@@ -1,8 +1,8 @@
-//! The three languages of the customer's texts, and which of them to use.
+//! The three languages of the customer's texts, and the choice between them.
 
 use serde::{Deserialize, Serialize};
 
-/// A language that the launcher speaks.
+/// A language of the customer's texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "window", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -17,10 +17,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them, in the order in which lists show them.
+    /// All languages, in the order in which lists show them.
     pub const ALL: [Language; 3] = [Language::Fi, Language::Sv, Language::En];
 
-    /// The two letters of ISO 639-1.
+    /// Returns the language's ISO 639-1 code: two letters.
     pub fn code(self) -> &'static str {
         match self {
             Language::Fi => "fi",
@@ -29,22 +29,23 @@ impl Language {
         }
     }
 
-    /// The language of a POSIX locale such as `sv_FI.UTF-8`; `None` for any other language and for `C`.
-    pub fn of_locale(locale: &str) -> Option<Self> {
+    /// Returns the language of a POSIX locale such as `sv_FI.UTF-8`; `None` for any other language
+    /// and for `C`.
+    pub fn from_locale(locale: &str) -> Option<Self> {
         let language = locale.split(['_', '.', '@', '-']).next()?;
         Self::ALL
             .into_iter()
             .find(|known| known.code().eq_ignore_ascii_case(language))
     }
 
-    /// What the system asks for: the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set and not
-    /// empty decides (POSIX, "Internationalization Variables").
-    pub fn of_system(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+    /// Returns the language that the environment asks for: the first of `LC_ALL`, `LC_MESSAGES` and
+    /// `LANG` that is set and not empty decides (POSIX, "Internationalization Variables").
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
             .into_iter()
             .filter_map(variable)
             .find(|value| !value.is_empty())?;
-        Self::of_locale(&locale)
+        Self::from_locale(&locale)
     }
 }
 
@@ -59,7 +60,11 @@ mod tests {
                 .find(|(key, _)| *key == name)
                 .map(|(_, value)| (*value).to_owned())
         };
-        assert_eq!(Language::of_system(variable), expected, "{variables:?}");
+        assert_eq!(
+            Language::from_environment(variable),
+            expected,
+            "{variables:?}"
+        );
     }
 
     #[test]

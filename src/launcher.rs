@@ -1,5 +1,5 @@
-//! What the launcher knows once it has started: the registry, the user's settings, the language, and
-//! what a session or a probe needs of them.
+//! The launcher's state after its start: the registry, the user's settings, the language, and what
+//! a session or a probe needs of them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use etatuki_session::{SessionConfig, Transport, UsableBackend};
 
 use crate::cli::Options;
 use crate::language::Language;
-use crate::registry::place::{Installed, PlaceError};
+use crate::registry::installed::{Installed, LoadError};
 use crate::registry::{self, Backend};
 use crate::settings::{Settings, SettingsError};
 use crate::texts::Texts;
 
-/// Where the user's own files are.
+/// The places of the user's own files.
 #[derive(Clone, Debug, Default)]
-pub struct Folders {
+pub struct UserFolders {
     settings: Option<PathBuf>,
     state: Option<PathBuf>,
 }
 
-impl Folders {
-    /// As the system says; none when it doesn't know the user's home.
-    pub fn of_system() -> Self {
+impl UserFolders {
+    /// Asks the system; there are none if it doesn't know the user's home.
+    pub fn from_system() -> Self {
         let Some(folders) = ProjectDirs::from("", "", "etatuki") else {
             return Self::default();
         };
@@ -36,7 +36,7 @@ impl Folders {
         }
     }
 
-    /// Where the log goes.
+    /// Returns the folder of the log files.
     pub fn logs(&self) -> Option<PathBuf> {
         self.state.as_ref().map(|state| state.join("logs"))
     }
@@ -54,26 +54,27 @@ impl Folders {
     }
 }
 
-/// What is known before there is a registry: enough to say what is wrong in the customer's language.
+/// The environment of a run, known before the registry: enough to report an error in the customer's
+/// language.
 #[derive(Debug)]
-pub struct Start {
+pub struct Environment {
     options: Options,
     settings: Settings,
-    folders: Folders,
+    folders: UserFolders,
     exe: PathBuf,
-    /// What was wrong with the settings, for the log.
+    /// The reason why the settings were ignored, for the log.
     pub settings_error: Option<SettingsError>,
 }
 
-impl Start {
+impl Environment {
     /// Reads the user's settings.
     pub fn new(options: Options) -> Self {
-        let folders = Folders::of_system();
+        let folders = UserFolders::from_system();
         let (settings, settings_error) = match folders.settings() {
             Ok(settings) => (settings, None),
             Err(error) => (Settings::default(), Some(error)),
         };
-        // Without its own path there is no registry beside it and no plugin host: both say so.
+        // Without its own path there is no registry beside it and no plugin host: both report that.
         let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("etatuki"));
         Self {
             options,
@@ -84,30 +85,30 @@ impl Start {
         }
     }
 
-    /// Where the user's own files are.
-    pub fn folders(&self) -> &Folders {
+    /// Returns the places of the user's own files.
+    pub fn folders(&self) -> &UserFolders {
         &self.folders
     }
 
-    /// Whether the log goes to stderr too.
+    /// Returns whether the log goes to stderr too.
     pub fn verbose(&self) -> bool {
         self.options.verbose
     }
 
-    /// The language as far as it is known without the registry.
+    /// Returns the language as far as it is known without the registry.
     pub fn language(&self) -> Language {
         let variable = |name: &str| std::env::var(name).ok();
         let chosen = self.options.language.or(self.settings.language);
         chosen
-            .or_else(|| Language::of_system(variable))
+            .or_else(|| Language::from_environment(variable))
             .unwrap_or_default()
     }
 
     /// Reads the registry.
     ///
     /// # Errors
-    /// Why there is none.
-    pub fn launcher(self) -> Result<Launcher, Box<(Self, PlaceError)>> {
+    /// The reason why there is none, and the environment unchanged.
+    pub fn load_registry(self) -> Result<Launcher, Box<(Self, LoadError)>> {
         match Installed::load(self.options.registry.as_deref(), &self.exe) {
             Ok(installed) => Ok(Launcher::new(self, installed)),
             Err(error) => Err(Box::new((self, error))),
@@ -115,74 +116,76 @@ impl Start {
     }
 }
 
-/// What is known once the registry was read.
+/// The launcher, once it has read the registry.
 #[derive(Debug)]
 pub struct Launcher {
-    /// The registry and its place.
+    /// The registry and the place it came from.
     pub installed: Installed,
-    /// The language of everything that the customer reads.
+    /// The language of the customer's texts.
     pub language: Language,
-    /// The customer's sentences.
+    /// The customer's texts in that language.
     pub texts: Texts,
-    start: Start,
+    environment: Environment,
 }
 
 impl Launcher {
-    fn new(start: Start, installed: Installed) -> Self {
+    fn new(environment: Environment, installed: Installed) -> Self {
         let language = installed
             .registry
             .language
-            .unwrap_or_else(|| start.language());
+            .unwrap_or_else(|| environment.language());
         Self {
             installed,
             language,
             texts: Texts::load(language),
-            start,
+            environment,
         }
     }
 
-    /// What was known before.
-    pub fn start(&self) -> &Start {
-        &self.start
+    /// Returns the environment of this run.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 
-    /// The launcher's own executable, which is also the plugin host's.
+    /// Returns the path of the launcher's own executable, which is also the plugin host's.
     pub fn exe(&self) -> &Path {
-        &self.start.exe
+        &self.environment.exe
     }
 
-    /// The strip that says that the registry is nobody's, if so.
+    /// Returns the text of the banner over a development registry, which nobody vouches for.
     pub fn banner(&self) -> Option<&str> {
         self.installed
             .development
             .then_some(self.texts.window.development.as_str())
     }
 
-    /// The entries in the order in which this user sees them.
+    /// Returns the entries in the user's order.
     pub fn entries(&self) -> Vec<&Backend> {
-        self.start.settings.sort(&self.installed.registry.backends)
+        self.environment
+            .settings
+            .sort(&self.installed.registry.backends)
     }
 
-    /// The entry of that id.
+    /// Returns the entry with that id.
     pub fn backend(&self, id: &str) -> Option<&Backend> {
         self.installed.registry.backend(id)
     }
 
-    /// An entry's name.
+    /// Returns an entry's name in the customer's language.
     pub fn label<'a>(&self, backend: &'a Backend) -> &'a str {
         backend.label.in_language(self.language)
     }
 
-    /// The accounting program's version, when this entry is the fitting one for it.
-    pub fn fits(&self, backend: &Backend) -> Option<String> {
-        let given = self.start.options.app_version.as_deref()?;
+    /// Returns the accounting program's version if this entry is the fitting one for it.
+    pub fn fitting_version(&self, backend: &Backend) -> Option<String> {
+        let given = self.environment.options.app_version.as_deref()?;
         registry::app_version(given)
             .is_some_and(|version| backend.fits(&version))
             .then(|| given.to_owned())
     }
 
-    /// What the plugin host needs to load an entry's plugin.
-    pub fn spec(&self, backend: &Backend) -> PluginSpec {
+    /// Returns what the plugin host needs to load an entry's plugin.
+    pub fn plugin_spec(&self, backend: &Backend) -> PluginSpec {
         PluginSpec {
             id: backend.plugin_id.clone(),
             external_transport: backend.form.is_none(),
@@ -198,19 +201,20 @@ impl Launcher {
         }
     }
 
-    /// Where the registry says so, for errors that are found when the plugin is loaded.
+    /// Returns the registry's lines of an entry, for errors that are found when its plugin is
+    /// loaded.
     fn origin(&self, backend: &Backend) -> Origin {
         let file = self.installed.file.display();
-        let place = |line, key: &str| format!("{file}, line {line}, key `backend.{key}`");
+        let position = |line, key: &str| format!("{file}, line {line}, key `backend.{key}`");
         Origin {
-            plugin: place(backend.lines.plugin, "plugin"),
-            version: place(backend.lines.version, "version"),
-            options: place(backend.lines.options, "options"),
+            plugin: position(backend.lines.plugin, "plugin"),
+            version: position(backend.lines.version, "version"),
+            options: position(backend.lines.options, "options"),
         }
     }
 
-    /// What a session needs.
-    pub fn session(&self, backend: &Backend, others: Vec<UsableBackend>) -> SessionConfig {
+    /// Returns the configuration of an entry's session.
+    pub fn session_config(&self, backend: &Backend, others: Vec<UsableBackend>) -> SessionConfig {
         let registry = &self.installed.registry;
         SessionConfig {
             vendor: etatuki_session::Vendor {
@@ -223,35 +227,37 @@ impl Launcher {
                 id: backend.id.clone(),
                 label: self.label(backend).to_owned(),
                 transport: backend.form.map_or(Transport::External, Transport::Link),
-                plugin: self.spec(backend),
+                plugin: self.plugin_spec(backend),
             },
             other_backends: others,
-            system: system(),
-            app_version: self.start.options.app_version.clone(),
-            app: program(&self.start.options),
+            system: system_description(),
+            app_version: self.environment.options.app_version.clone(),
+            app: calling_program(&self.environment.options),
             launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
             host_exe: self.exe().to_owned(),
-            revocations: self.start.folders.revocations(),
+            revocations: self.environment.folders.revocations(),
         }
     }
 }
 
-/// Most characters of a program's name.
-const LONGEST_NAME: usize = 24;
+/// Longest name of an accounting program, in characters.
+const MAX_PROGRAM_NAME_CHARS: usize = 24;
 
-/// The program that called us, if it said which one it is. One without a name is called by its executable's.
-fn program(options: &Options) -> Option<etatuki_session::App> {
+/// Returns the accounting program that the options name, if any. Without a name it gets its
+/// executable's.
+fn calling_program(options: &Options) -> Option<etatuki_session::App> {
     let pids = options.program_pid.clone();
     let first = pids.first()?;
     let given = options.program_name.clone();
     let name = given.or_else(|| std::fs::read_to_string(format!("/proc/{first}/comm")).ok())?;
     let name = name.trim().chars().filter(|c| !c.is_control());
-    let name: String = name.take(LONGEST_NAME).collect();
+    let name: String = name.take(MAX_PROGRAM_NAME_CHARS).collect();
     Some(etatuki_session::App { pids, name }).filter(|program| !program.name.is_empty())
 }
 
-/// The operating system in words, for the agent: `Debian GNU/Linux 12 (bookworm), x86_64`.
-fn system() -> String {
+/// Returns the operating system's name and architecture for the agent:
+/// `Debian GNU/Linux 12 (bookworm), x86_64`.
+fn system_description() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release
         .lines()

@@ -1,10 +1,11 @@
-//! The customer's launcher: what `etatuki` is made of.
+//! The customer's launcher: the library behind `etatuki`.
 //!
-//! Pure and without windows: [`registry`] (what ships), [`settings`] (what the user may choose),
-//! [`language`] and [`texts`] (what the customer reads). With the feature `window`, which is on unless
-//! somebody turns it off: the command line, logs, probes, and the windows themselves.
+//! Without windows: [`registry`] (what ships), [`settings`] (the user's choices), [`language`] and
+//! [`texts`] (what the customer reads). Parsing is pure in all four; only reading the registry's
+//! and the settings' files touches the machine. With the feature `window`, on by default: the
+//! command line, logs, probes, and the windows themselves.
 //!
-//! What does not belong here: the session (`etatuki-session`), the plugins, anything of the network.
+//! Not in here: the session (`etatuki-session`), the plugins, the network.
 
 pub mod language;
 pub mod registry;
@@ -12,11 +13,11 @@ pub mod settings;
 pub mod texts;
 
 #[cfg(feature = "window")]
-mod check;
-#[cfg(feature = "window")]
 pub mod cli;
 #[cfg(feature = "window")]
 pub mod commands;
+#[cfg(feature = "window")]
+mod display_loss;
 #[cfg(feature = "window")]
 mod embedded;
 #[cfg(feature = "window")]
@@ -24,14 +25,16 @@ mod escape;
 #[cfg(feature = "window")]
 pub mod exit;
 #[cfg(feature = "window")]
-mod last_words;
-#[cfg(feature = "window")]
 mod launcher;
 #[cfg(feature = "window")]
-mod logs;
+mod logging;
 #[cfg(feature = "window")]
-mod mend;
+mod plugin_check;
 #[cfg(feature = "window")]
 mod probe;
+#[cfg(feature = "window")]
+mod startup;
+#[cfg(feature = "window")]
+mod stuck_keys;
 #[cfg(feature = "window")]
 pub mod window;

@@ -1,4 +1,4 @@
-//! `etatuki`, the customer's launcher. Everything is in the library of the same name.
+//! `etatuki`, the customer's launcher: a thin program around the library of the same name.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use etatuki::commands;
 use etatuki::exit::Exit;
 
 fn main() -> ExitCode {
-    // First of all: what hosts a plugin must not have opened, read or started anything of ours.
+    // First, for a plugin's host must not have opened, read or started anything of the launcher.
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(first) if first == PLUGIN_HOST => return etatuki_plugin_host::run_child(),
@@ -19,6 +19,6 @@ fn main() -> ExitCode {
     }
     etatuki_plugin_host::forbid_core_dumps();
     let cli = Cli::parse();
-    // Rust has said on stderr what it was.
+    // Rust has printed the panic on stderr.
     std::panic::catch_unwind(|| commands::run(cli)).unwrap_or(Exit::Internal.into())
 }

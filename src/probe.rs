@@ -1,5 +1,5 @@
-//! Which entries can be used on this machine: every plugin is loaded and asked in a child of its own,
-//! all at the same time.
+//! The probe of the entries: loads every plugin in a child of its own, all at the same time, and
+//! asks whether it can be used on this machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use tokio::task::JoinSet;
 
 use crate::launcher::Launcher;
 
-/// How long an entry may take to answer; after that it is grey.
-const LIMIT: Duration = Duration::from_secs(2);
+/// Time limit for one entry's probe; an entry that takes longer is greyed out.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What an entry's probe said.
+/// The result of an entry's probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Probed {
+pub(crate) struct ProbeResult {
     /// The entry's id.
     pub(crate) id: String,
-    /// Why it can't be used, if so.
+    /// The reason why it can't be used; `None` if it can.
     pub(crate) unusable: Option<Unusable>,
 }
 
-/// Why an entry can't be used.
+/// The reason why an entry can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     /// The stable name, which has a sentence in the customer's language.
     pub(crate) name: String,
-    /// What exactly, in English, for the log and for the integrator.
+    /// The details in English, for the log and for the integrator.
     pub(crate) detail: String,
 }
 
-impl Probed {
-    /// As the agent is told.
-    pub(crate) fn usable(&self, launcher: &Launcher) -> UsableBackend {
+impl ProbeResult {
+    /// Returns the result in the form that the agent gets.
+    pub(crate) fn for_agent(&self, launcher: &Launcher) -> UsableBackend {
         let label = launcher
             .backend(&self.id)
             .map(|backend| launcher.label(backend));
@@ -46,17 +46,21 @@ impl Probed {
     }
 }
 
-/// Probes the entries with these ids and calls `each` with every answer as it comes; returns when all
-/// have answered, two seconds later at most.
-pub(crate) fn all(launcher: &Launcher, ids: &[String], each: impl FnMut(Probed)) {
+/// Probes the entries with these ids and calls `on_result` for each as it comes. Returns after the
+/// last one, within about two seconds.
+pub(crate) fn probe_all(launcher: &Launcher, ids: &[String], on_result: impl FnMut(ProbeResult)) {
     let exe = launcher.exe().to_owned();
     let backends = ids.iter().filter_map(|id| launcher.backend(id));
-    let entries = backends.map(|backend| (backend.id.clone(), launcher.spec(backend)));
-    run(&exe, entries.collect(), each);
+    let entries = backends.map(|backend| (backend.id.clone(), launcher.plugin_spec(backend)));
+    probe_entries(&exe, entries.collect(), on_result);
 }
 
-/// Entries by their own ids: those of their plugins may be one and the same.
-fn run(exe: &Path, entries: Vec<(String, PluginSpec)>, mut each: impl FnMut(Probed)) {
+/// Probes `entries`, each with its own id: two entries may have the same plugin.
+fn probe_entries(
+    exe: &Path,
+    entries: Vec<(String, PluginSpec)>,
+    mut on_result: impl FnMut(ProbeResult),
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -84,45 +88,47 @@ fn run(exe: &Path, entries: Vec<(String, PluginSpec)>, mut each: impl FnMut(Prob
                     unusable.detail
                 );
             }
-            each(Probed { id, unusable });
+            on_result(ProbeResult { id, unusable });
         }
     });
 }
 
-/// Why a probe didn't say yes.
-enum No {
-    Report { name: String, text: String },
+/// The reason why a probe failed.
+enum ProbeError {
+    Unusable { name: String, text: String },
     Host(HostError),
-    TooLate,
+    TimedOut,
 }
 
-async fn probe(exe: &Path, spec: &PluginSpec) -> Result<(), No> {
-    tokio::time::timeout(LIMIT, ask(exe, spec))
+async fn probe(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
+    tokio::time::timeout(PROBE_TIMEOUT, probe_in_host(exe, spec))
         .await
-        .unwrap_or(Err(No::TooLate))
+        .unwrap_or(Err(ProbeError::TimedOut))
 }
 
-async fn ask(exe: &Path, spec: &PluginSpec) -> Result<(), No> {
-    let (host, _events) = PluginHost::start(exe, spec).await.map_err(No::Host)?;
+async fn probe_in_host(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
+    let (host, _events) = PluginHost::start(exe, spec)
+        .await
+        .map_err(ProbeError::Host)?;
     let report = host.probe().await;
     host.shutdown().await;
-    match report.map_err(No::Host)? {
+    match report.map_err(ProbeError::Host)? {
         ProbeReport::Usable { .. } => Ok(()),
-        ProbeReport::Unusable { name, text } => Err(No::Report { name, text }),
+        ProbeReport::Unusable { name, text } => Err(ProbeError::Unusable { name, text }),
     }
 }
 
-fn unusable(no: No) -> Unusable {
-    match no {
-        No::Report { name, text } => Unusable { name, detail: text },
-        No::TooLate => {
+fn unusable(error: ProbeError) -> Unusable {
+    match error {
+        ProbeError::Unusable { name, text } => Unusable { name, detail: text },
+        ProbeError::TimedOut => {
             let detail = "the probe took longer than two seconds".to_owned();
             Unusable {
                 name: "plugin-hung".to_owned(),
                 detail,
             }
         }
-        No::Host(error) => Unusable {
+        ProbeError::Host(error) => Unusable {
             name: error.name().to_owned(),
             detail: error.to_string(),
         },

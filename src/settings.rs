@@ -1,7 +1,8 @@
-//! What the user himself may choose: the language, and the order of the entries. Nothing else, for
-//! whatever can be written without an administrator's rights must not decide who gets in.
+//! The user's settings: the language, and the order of the entries. Nothing else, for a file that
+//! can be written without an administrator's rights must not decide who gets in.
 //!
-//! A settings file never stops the launcher: what can't be used is left out, and said in the log.
+//! A settings file never stops the launcher: one that can't be used is ignored, with a line in the
+//! log.
 
 use std::path::Path;
 
@@ -10,36 +11,36 @@ use serde::Deserialize;
 use crate::language::Language;
 use crate::registry::Backend;
 
-/// Largest settings file that is read, in bytes.
+/// Largest settings file.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The user's own choices.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The language of the windows; the registry's comes first.
+    /// The language of the windows; the registry's goes before it.
     pub language: Option<Language>,
     /// Ids of entries that come first, in this order.
     #[serde(default)]
     pub order: Vec<String>,
 }
 
-/// Why the settings weren't used; the launcher goes on without them.
+/// The reason why the settings were ignored.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file is there and can't be read.
+    /// The file exists and can't be read.
     #[error("can't read the settings: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// It isn't what belongs there.
+    /// The file's content isn't settings.
     #[error("the settings can't be used: {0}")]
     Broken(String),
 }
 
 impl Settings {
-    /// Reads the settings of `file`; a file that isn't there is no error.
+    /// Reads the settings from `file`; a missing file is no error.
     ///
     /// # Errors
-    /// Why there are none.
+    /// The file can't be read, is too large, or isn't settings.
     pub fn read(file: &Path) -> Result<Self, SettingsError> {
         match file.metadata() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -51,7 +52,7 @@ impl Settings {
         }
     }
 
-    /// Reads the settings in `text`.
+    /// Parses the settings in `text`.
     ///
     /// # Errors
     /// [`SettingsError::Broken`] names the line.
@@ -59,11 +60,11 @@ impl Settings {
         toml::from_str(text).map_err(|error| SettingsError::Broken(error.to_string()))
     }
 
-    /// Sorts entries: the user's first, the others after them in the registry's order.
+    /// Sorts entries: those of `order` first, the others after them in the registry's order.
     pub fn sort<'a>(&self, backends: impl IntoIterator<Item = &'a Backend>) -> Vec<&'a Backend> {
         let mut sorted: Vec<_> = backends.into_iter().collect();
-        let place = |id: &str| self.order.iter().position(|wanted| wanted == id);
-        sorted.sort_by_key(|backend| place(&backend.id).unwrap_or(usize::MAX));
+        let rank = |id: &str| self.order.iter().position(|wanted| wanted == id);
+        sorted.sort_by_key(|backend| rank(&backend.id).unwrap_or(usize::MAX));
         sorted
     }
 }

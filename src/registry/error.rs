@@ -1,76 +1,76 @@
-//! What is wrong with a registry, where, and what to do about it: for the integrator who wrote it.
+//! The errors of a registry's content, with line, key and remedy: for the integrator who wrote it.
 
-/// A registry that can't be used.
+/// The reason why a registry can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}, line {line}, {}: {problem}; {}", key_words(key), problem.remedy(key))]
+#[error("{file}, line {line}, {}: {problem}; {}", describe_key(key), problem.remedy(key))]
 pub struct RegistryError {
-    /// The file, as it was named to the parser.
+    /// The file's name, as the parser got it.
     pub file: String,
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The key with its tables, `backend.plugin`; empty when no key is to blame.
+    /// The key with its tables, `backend.plugin`; empty if no key is to blame.
     pub key: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What can be wrong with a registry.
+/// A problem in a registry.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// Not TOML, or not the keys and types that belong there; the text is the parser's.
+    /// The text isn't TOML, or has wrong keys or types; the message is the parser's.
     #[error("{0}")]
     Toml(String),
-    /// More bytes than a registry ever has.
+    /// The file is longer than any registry.
     #[error("the file is larger than 256 KiB")]
     TooLarge,
-    /// No entry at all.
+    /// No entry is enabled.
     #[error("there is no [[backend]] that is enabled")]
     NoBackends,
-    /// More entries than a customer could choose from.
+    /// There are more entries than a customer could choose from.
     #[error("there are more than 32 backends")]
     TooManyBackends,
-    /// Nobody's support could ever be let in.
+    /// There is no vendor key, so no agent could ever be let in.
     #[error("there is no vendor key, so that no support person could be recognised")]
     NoVendorKey,
-    /// A text for the customer that is empty.
+    /// A text for the customer is empty.
     #[error("the text is empty")]
     Empty,
-    /// A text for the customer that no window could hold.
+    /// A text for the customer is too long for the windows.
     #[error("the text is longer than 80 characters")]
     TooLong,
-    /// A text for the customer with something in it that can't be shown.
+    /// A text for the customer has a character that can't be shown.
     #[error("the text has a control character in it")]
     ControlCharacter,
-    /// An id that couldn't be typed on a command line.
+    /// An id couldn't be typed on a command line.
     #[error("this can't be an id")]
     BadId,
-    /// Two entries with one id.
+    /// Two entries have one id.
     #[error("the id `{id}` is used already in line {first_line}")]
     DuplicateId {
         /// The id.
         id: String,
-        /// Where it was used first.
+        /// The line of its first use.
         first_line: usize,
     },
-    /// Something else than a file name.
+    /// The plugin isn't a file name.
     #[error("this isn't the name of a file in the plugin folder")]
     PluginName,
-    /// Not 64 hexadecimal digits.
+    /// The hash isn't 64 hexadecimal digits.
     #[error("this isn't a SHA-256")]
     BadHash,
-    /// Not a minisign public key.
+    /// The signing key isn't a minisign public key.
     #[error("this isn't a minisign public key")]
     BadSigningKey,
-    /// Not the address of a service.
+    /// The URL isn't a service's.
     #[error("this isn't the address of a service")]
     BadUrl,
-    /// Plain HTTP to another machine.
+    /// The URL is plain HTTP to another machine.
     #[error("plain http is for this machine alone")]
     PlainHttp,
 }
 
 impl RegistryError {
-    /// The problem at the byte `offset` of `text`.
+    /// Returns the error for a problem at the byte `offset` of `text`.
     pub(super) fn at(file: &str, text: &str, offset: usize, problem: Problem) -> Self {
         let line = line_of(text, offset);
         let key = match problem {
@@ -124,7 +124,7 @@ fn remedy_of_key(key: &str) -> &'static str {
     }
 }
 
-fn key_words(key: &str) -> String {
+fn describe_key(key: &str) -> String {
     if key.is_empty() {
         "the whole file".into()
     } else {
@@ -132,7 +132,7 @@ fn key_words(key: &str) -> String {
     }
 }
 
-/// The line of a byte, counted from 1.
+/// Returns the line of a byte, counted from 1.
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let end = offset.min(text.len());
     text.as_bytes()[..end]
@@ -142,8 +142,8 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
         + 1
 }
 
-/// The key of a line, with the table that it stands in; the table alone where the line has no key. This
-/// reads the text as a person would, for it must also answer where the TOML is broken.
+/// Returns the key of a line with the table above it, or the table alone if the line has no key. It
+/// reads the text as a person would, for it must also work where the TOML is broken.
 fn key_at(text: &str, line: usize) -> String {
     let lines: Vec<&str> = text.lines().take(line).map(str::trim).collect();
     let table = lines

@@ -1,8 +1,8 @@
-//! The registry `backends.toml`: whose support this is, where its service is, and which entries there
-//! are. Parsing only, from text to checked types; `docs/registry.md` describes every key.
+//! The registry `backends.toml`: the vendor, its service, and the entries. Parsing only, from text
+//! to checked types; `docs/registry.md` describes every key.
 //!
-//! Where the registry lies and whether that place can be trusted is in [`place`]; whether its plugins
-//! can be loaded is the plugin host's business.
+//! [`installed`] finds the file and decides whether it can be trusted; the plugin host decides
+//! whether a plugin can be loaded.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,46 +15,49 @@ use toml::Spanned;
 use crate::language::Language;
 
 mod error;
-pub mod place;
+pub mod installed;
+mod load_error;
+mod locate;
 pub mod signature;
+mod trust;
 
 pub use error::{Problem, RegistryError};
 
-/// Largest registry that is read, in bytes.
+/// Largest registry.
 pub const MAX_BYTES: usize = 256 * 1024;
-/// Most entries that one registry may have.
+/// Largest number of entries.
 pub const MAX_BACKENDS: usize = 32;
 /// Longest name, label or phone number, in characters.
 pub const MAX_TEXT: usize = 80;
 
-/// A registry that was read and checked.
+/// A parsed and checked registry.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    /// The language of all windows, when the vendor fixes it.
+    /// The language of all windows, if the vendor fixes it.
     pub language: Option<Language>,
-    /// Whose support this is.
+    /// The vendor, who gives the support.
     pub vendor: Vendor,
-    /// The service's address: `scheme://host[:port]`, no slash at the end.
+    /// The service's URL: `scheme://host[:port]`, no slash at the end.
     pub service: String,
-    /// The entries, in the order in which they are shown; at least one.
+    /// The enabled entries in their order on the screen; at least one.
     pub backends: Vec<Backend>,
 }
 
-/// Whose support this is.
+/// The vendor, who gives the support.
 #[derive(Clone, Debug)]
 pub struct Vendor {
     /// The vendor's name, as the customer knows it.
     pub name: String,
-    /// The phone number to call, as it is to be shown.
+    /// The phone number to call, as it is shown.
     pub phone: String,
-    /// The keys that may have signed an agent's card; at least one.
+    /// The keys that sign agents' cards; at least one.
     pub keys: Vec<VendorPublicKey>,
 }
 
-/// One entry.
+/// An entry: one kind of support that the customer can open.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// `[a-z0-9-]`, unique.
+    /// The entry's id: `[a-z0-9-]`, unique.
     pub id: String,
     /// The id in the plugin's descriptor: the entry's, unless one library serves several entries.
     pub plugin_id: String,
@@ -62,39 +65,39 @@ pub struct Backend {
     pub label: Label,
     /// The plugin's file name inside the plugin folder, without any folder.
     pub plugin: String,
-    /// Lines in the registry, for errors found later.
+    /// The lines of its keys in the registry, for errors found later.
     pub lines: PluginLines,
-    /// The plugin versions that will do.
+    /// The required plugin version.
     pub version: VersionReq,
-    /// The plugin file's SHA-256, when the registry pins it.
+    /// The plugin file's SHA-256, if the registry pins it.
     pub sha256: Option<[u8; 32]>,
-    /// The minisign key that has signed the plugin file, when the registry names one.
+    /// The minisign key that has signed the plugin file, if the registry names one.
     pub minisign: Option<String>,
-    /// How this entry's code is formed; `None` when its tool brings its own transport, and its own code.
+    /// The form of this entry's code; `None` if its tool brings its own transport and its own code.
     pub form: Option<CodeForm>,
-    /// When the entry's window opens the connection.
+    /// The moment at which the entry's window opens the connection.
     pub connect: Connect,
     /// The versions of the accounting program for which this entry is the fitting one.
     pub for_app: Option<VersionReq>,
     /// Whether the plugin may use the network itself.
     pub network: bool,
-    /// Handed to the plugin as it stands.
+    /// The plugin's options, handed to it unchanged.
     pub options: serde_json::Value,
 }
 
-/// When an entry's window opens the connection.
+/// The moment at which an entry's window opens the connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Connect {
-    /// As soon as the window is there.
+    /// As soon as the window is open.
     AtOnce,
     /// When the customer presses 'Open the connection'.
     #[default]
     OnClick,
 }
 
-/// Where in the registry a plugin is named, which version it must have, and its options (the plugin's own line without
-/// any); counted from 1.
+/// The lines of an entry's plugin, its version, and its options (or of the plugin, if it has none);
+/// counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the keys of their lines")]
 pub struct PluginLines {
@@ -113,7 +116,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// The name in `language`.
+    /// Returns the name in `language`.
     pub fn in_language(&self, language: Language) -> &str {
         match language {
             Language::Fi => &self.fi,
@@ -124,7 +127,7 @@ impl Label {
 }
 
 impl Backend {
-    /// Whether this is the entry for an accounting program of `version`.
+    /// Returns whether this is the fitting entry for an accounting program of `version`.
     pub fn fits(&self, version: &Version) -> bool {
         self.for_app
             .as_ref()
@@ -133,10 +136,10 @@ impl Backend {
 }
 
 impl Registry {
-    /// Reads a registry. `file` is only named in errors.
+    /// Parses a registry. `file` is its name for errors.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line and key.
+    /// The first problem, with its line and key.
     pub fn parse(text: &str, file: &str) -> Result<Self, RegistryError> {
         let source = Source { file, text };
         if text.len() > MAX_BYTES {
@@ -146,15 +149,15 @@ impl Registry {
         source.registry(raw)
     }
 
-    /// The entry of that id.
+    /// Returns the entry with that id.
     pub fn backend(&self, id: &str) -> Option<&Backend> {
         self.backends.iter().find(|backend| backend.id == id)
     }
 }
 
-/// The accounting program's version as `--app-version` gives it. Programs count in years, in two numbers
-/// or in four: missing numbers are 0, and what follows the third is left out. `2008` is 2008.0.0,
-/// `4.13+git.7` is 4.13.0. `None` when it doesn't begin with a number.
+/// Parses the accounting program's version, as `--app-version` gives it. Programs count in years,
+/// in two numbers or in four: missing numbers are 0, and whatever follows the third is ignored.
+/// `2008` is 2008.0.0, `4.13+git.7` is 4.13.0. `None` if the text doesn't begin with a number.
 pub fn app_version(text: &str) -> Option<Version> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -202,7 +205,7 @@ struct RawBackend {
     form: Form,
     #[serde(default)]
     connect: Connect,
-    #[serde(default = "yes")]
+    #[serde(default = "default_enabled")]
     enabled: bool,
     for_app: Option<VersionReq>,
     #[serde(default)]
@@ -223,7 +226,7 @@ enum Form {
 }
 
 impl Form {
-    fn ours(self) -> Option<CodeForm> {
+    fn code_form(self) -> Option<CodeForm> {
         match self {
             Form::SingleCode => Some(CodeForm::SingleCode),
             Form::IdAndPassword => Some(CodeForm::IdAndPassword),
@@ -232,11 +235,11 @@ impl Form {
     }
 }
 
-fn yes() -> bool {
+fn default_enabled() -> bool {
     true
 }
 
-/// The text that is being read, so that every error can say where it is.
+/// The text that is being parsed: every error names its line.
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
@@ -248,11 +251,11 @@ impl Source<'_> {
     }
 
     fn toml_error(&self, error: &toml::de::Error) -> RegistryError {
-        let at = error.span().map_or(0, |span| span.start);
+        let offset = error.span().map_or(0, |span| span.start);
         RegistryError::at(
             self.file,
             self.text,
-            at,
+            offset,
             Problem::Toml(error.message().to_owned()),
         )
     }
@@ -269,7 +272,7 @@ impl Source<'_> {
         self.check_ids(&raw.backend)?;
         let mut raw_backends = raw.backend;
         raw_backends.sort_by_key(|backend| backend.order);
-        // What is switched off is checked all the same: it must not be wrong on the day it is needed.
+        // Disabled entries are checked too: they must not be wrong on the day they are enabled.
         let backends = raw_backends
             .into_iter()
             .map(|raw| Ok((raw.enabled, self.backend(raw)?)))
@@ -290,14 +293,14 @@ impl Source<'_> {
             return Err(self.error(raw.keys.span(), Problem::NoVendorKey));
         }
         Ok(Vendor {
-            name: self.shown_text(raw.name)?,
-            phone: self.shown_text(raw.phone)?,
+            name: self.customer_text(raw.name)?,
+            phone: self.customer_text(raw.phone)?,
             keys: raw.keys.into_inner(),
         })
     }
 
-    /// Every byte that passes through the service is encrypted end to end, yet its owner tokens and
-    /// the codes' first halves are not: plain `http` is for one's own machine.
+    /// Checks the service's URL. Plain `http` is for one's own machine: sessions are encrypted end
+    /// to end, but owner tokens and nameplates are not.
     fn service(&self, url: &Spanned<String>) -> Result<String, RegistryError> {
         let refuse = |problem| Err(self.error(url.span(), problem));
         let Ok(parsed) = url::Url::parse(url.get_ref()) else {
@@ -370,7 +373,7 @@ impl Source<'_> {
             version: raw.version.into_inner(),
             sha256,
             minisign,
-            form: raw.form.ours(),
+            form: raw.form.code_form(),
             connect: raw.connect,
             for_app: raw.for_app,
             network: raw.network,
@@ -386,13 +389,13 @@ impl Source<'_> {
         let span = label.span();
         let label = label.into_inner();
         for text in [&label.fi, &label.sv, &label.en] {
-            check_shown(text).map_err(|problem| self.error(span.clone(), problem))?;
+            check_customer_text(text).map_err(|problem| self.error(span.clone(), problem))?;
         }
         Ok(label)
     }
 
-    fn shown_text(&self, text: Spanned<String>) -> Result<String, RegistryError> {
-        check_shown(text.get_ref()).map_err(|problem| self.error(text.span(), problem))?;
+    fn customer_text(&self, text: Spanned<String>) -> Result<String, RegistryError> {
+        check_customer_text(text.get_ref()).map_err(|problem| self.error(text.span(), problem))?;
         Ok(text.into_inner())
     }
 
@@ -408,18 +411,18 @@ impl Source<'_> {
     }
 }
 
-/// Whether a backend may be called so.
+/// Returns whether `id` may be a backend's id.
 pub(crate) fn is_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=40).contains(&id.len()) && id.bytes().all(allowed) && !id.starts_with('-')
 }
 
 fn is_file_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    (1..=120).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=120).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('.')
 }
 
-fn check_shown(text: &str) -> Result<(), Problem> {
+fn check_customer_text(text: &str) -> Result<(), Problem> {
     if text.trim().is_empty() {
         return Err(Problem::Empty);
     }

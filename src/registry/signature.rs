@@ -1,23 +1,24 @@
-//! A registry that the vendor has signed (minisign), for installations whose folder others than administrators can
-//! write. The key comes with the build, for whoever can exchange a file could exchange a key beside it.
+//! Signatures of registries (minisign), for installations whose folder others than administrators
+//! can write. The key comes with the build, for an attacker who can replace a file could replace a
+//! key beside it.
 
 use minisign_verify::{PublicKey, Signature};
 
-/// The longest signature file that is read, in bytes; minisign's own have some 300.
+/// Longest signature file; minisign's own have some 300 bytes.
 pub const MAX_BYTES: usize = 4096;
-/// What follows the registry's file name in that of its signature.
+/// The suffix of a signature's file name, after the registry's.
 pub const EXTENSION: &str = ".minisig";
 
-/// Whom a build believes besides a folder that root alone can write.
+/// The trust that is built into an executable, besides folders that root alone can write.
 #[derive(Clone, Debug, Default)]
 pub struct BuildTrust {
     /// The key that signs this vendor's registries.
     pub key: Option<RegistryKey>,
-    /// No folder will do: the registry has to be signed.
+    /// Whether the registry has to be signed, wherever it is.
     pub signed_only: bool,
 }
 
-/// The key of a build isn't one: a mistake of whoever built it.
+/// The key of a build isn't one: a mistake of its builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this build carries a registry key that is none; build it anew with ETATUKI_REGISTRY_KEY set to the \
@@ -26,8 +27,9 @@ pub struct BuildTrust {
 pub struct BadBuildKey;
 
 impl BuildTrust {
-    /// What this build was made with: `ETATUKI_REGISTRY_KEY`, a minisign public key (`RW…`), and
-    /// `ETATUKI_SIGNED_REGISTRY_ONLY`, set to anything.
+    /// Returns the trust of this build, set by two environment variables when it is built:
+    /// `ETATUKI_REGISTRY_KEY`, a minisign public key (`RW…`), and `ETATUKI_SIGNED_REGISTRY_ONLY`,
+    /// set to anything.
     ///
     /// # Errors
     /// The key isn't one.
@@ -46,13 +48,13 @@ impl BuildTrust {
 pub struct RegistryKey(PublicKey);
 
 impl RegistryKey {
-    /// From its base64 form, the second line of a `minisign.pub`.
+    /// Parses the base64 form, the second line of a `minisign.pub`.
     pub fn parse(base64: &str) -> Option<Self> {
         PublicKey::from_base64(base64.trim()).ok().map(Self)
     }
 
-    /// Whether `signature`, the text of a `.minisig` file, is this key's for these bytes. Signatures of the old kind,
-    /// which aren't over a hash, are none.
+    /// Returns whether `signature`, the text of a `.minisig` file, is this key's for `registry`.
+    /// Signatures of the legacy kind, which aren't over a hash, are refused.
     pub fn has_signed(&self, registry: &[u8], signature: &str) -> bool {
         Signature::decode(signature)
             .is_ok_and(|signature| self.0.verify(registry, &signature, false).is_ok())

@@ -1,7 +1,7 @@
-//! The sentences that the customer reads, in three languages, from the message files beside this one.
+//! The customer's texts in three languages, from the message files beside this one.
 //!
-//! Keys are typed: a text that isn't there doesn't compile, a message file with a key too many or too
-//! few doesn't parse. Which sentence belongs to which moment is decided in the windows.
+//! Keys are typed: code that uses a missing text doesn't compile, and a message file with a key too
+//! many or too few doesn't parse. The windows decide which text belongs to which moment.
 
 use std::collections::BTreeMap;
 
@@ -20,37 +20,40 @@ macro_rules! sections {
 }
 
 sections! {
-    /// On every window.
-    Window { title, support, development, close }
+    /// The texts of every window.
+    WindowTexts { title, support, development, close }
     /// The small window with the entries.
-    Menu { help, heading, hint, fitting, quit }
+    MenuTexts { help, heading, hint, fitting, quit }
     /// The session window before anything is opened.
-    Before { promise, open }
+    BeforeTexts { promise, open }
     /// The code that is read aloud.
-    Code { call, id, password, session_code, copy, copied, renews }
-    /// The session's states in words.
-    State { closed, opening, waiting, interrupted, closing }
-    /// What the customer must know although the session goes on.
-    Notice { stranger_tried, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back, code_forgotten }
-    /// What the customer is asked.
-    Question {
-        view, view_more, view_allow, view_program_more, view_program, view_all, control_program, control, control_more, control_allow, switch, switch_more,
-        switch_allow, deny, countdown,
+    CodeTexts { call, id, password, session_code, copy, copied, renews }
+    /// The session's states.
+    StateTexts { closed, opening, waiting, interrupted, closing }
+    /// The notices during a session.
+    NoticeTexts {
+        stranger_tried, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back,
+        code_forgotten,
+    }
+    /// The questions to the customer, and their answers.
+    QuestionTexts {
+        view, view_more, view_allow, view_program_more, view_program, view_all, control_program,
+        control, control_more, control_allow, switch, switch_more, switch_allow, deny, countdown,
     }
     /// The bar that says who is looking.
-    Bar {
+    BarTexts {
         connected, viewing, viewing_program, controlling, controlling_program, asking, take_back, close, escape,
     }
     /// The receipt.
-    Receipt {
+    ReceiptTexts {
         closed, viewed, controlled, not_viewed, nobody, never, minutes, seconds, again,
     }
     /// A tool with its own transport.
-    Own { promise, code, window, connected, maybe, over }
-    /// Around a failure.
-    Failed { retry, for_support }
+    ExternalTexts { promise, code, window, connected, maybe, over }
+    /// The texts around a failure.
+    FailedTexts { retry, for_support }
     /// One failure.
-    Failure { happened, todo }
+    FailureText { happened, todo }
 }
 
 /// All texts of one language.
@@ -58,37 +61,39 @@ sections! {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "documented at their types")]
 pub struct Texts {
-    pub window: Window,
-    pub menu: Menu,
-    pub before: Before,
-    pub code: Code,
-    pub state: State,
-    pub notice: Notice,
-    pub question: Question,
-    pub bar: Bar,
-    pub receipt: Receipt,
-    pub own: Own,
-    pub failed: Failed,
-    failures: BTreeMap<String, Failure>,
+    pub window: WindowTexts,
+    pub menu: MenuTexts,
+    pub before: BeforeTexts,
+    pub code: CodeTexts,
+    pub state: StateTexts,
+    pub notice: NoticeTexts,
+    pub question: QuestionTexts,
+    pub bar: BarTexts,
+    pub receipt: ReceiptTexts,
+    /// `[own]` in the message files.
+    #[serde(rename = "own")]
+    pub external: ExternalTexts,
+    pub failed: FailedTexts,
+    failures: BTreeMap<String, FailureText>,
 }
 
-/// The failure whose text stands in for names that have none.
-const UNNAMED: &str = "internal";
+/// The failure whose text stands in for those of unknown names.
+const FALLBACK_FAILURE: &str = "internal";
 
 impl Texts {
-    /// The texts of `language`.
+    /// Returns the texts of `language`.
     pub fn load(language: Language) -> Self {
         toml::from_str(source(language)).expect("the message files are parsed by a test")
     }
 
-    /// The text of the failure with that stable name.
-    pub fn failure(&self, name: &str) -> &Failure {
+    /// Returns the text of the failure with that stable name.
+    pub fn failure(&self, name: &str) -> &FailureText {
         self.failures
             .get(name)
-            .unwrap_or_else(|| &self.failures[UNNAMED])
+            .unwrap_or_else(|| &self.failures[FALLBACK_FAILURE])
     }
 
-    /// A number of seconds as a person says it: under a minute in seconds, else in whole minutes.
+    /// Returns a duration as a person says it: in seconds if under a minute, else in whole minutes.
     pub fn duration(&self, seconds: u64) -> String {
         if seconds < 60 {
             fill(&self.receipt.seconds, &[("n", &seconds.to_string())])
@@ -101,14 +106,14 @@ impl Texts {
     }
 }
 
-impl Failure {
-    /// What happened, and what to do.
+impl FailureText {
+    /// Returns both parts: the event, and the remedy.
     pub fn sentence(&self) -> String {
         format!("{} {}", self.happened, self.todo)
     }
 }
 
-/// Puts values into a text's `{placeholders}`. What stands in a value is never filled in again.
+/// Replaces a text's `{placeholders}` by values. Placeholders inside a value stay as they are.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len() + 32);
     let mut rest = text;
@@ -126,7 +131,7 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-/// Seconds as `1:47`.
+/// Formats seconds as `1:47`.
 pub fn clock(seconds: u32) -> String {
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
@@ -145,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// Every key of a message file with its placeholders.
+    /// Returns every key of a message file with its placeholders.
     fn placeholders(language: Language) -> BTreeMap<String, BTreeSet<String>> {
         let mut found = BTreeMap::new();
         collect(&toml::from_str(source(language)).unwrap(), "", &mut found);
@@ -197,7 +202,7 @@ mod tests {
         }
     }
 
-    /// Every failure says what happened and what to do, in whole sentences.
+    /// Both parts of every failure are whole sentences.
     #[test]
     fn failures_are_sentences() {
         for language in Language::ALL {

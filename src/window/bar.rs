@@ -1,9 +1,10 @@
-//! The bar: small, over everything at the top of the screen for as long as somebody is connected. It
-//! says who looks and who controls, takes control back, and ends it all. It can't be hidden.
+//! The bar: a small window above all others, at the top of the screen while an agent is connected.
+//! It says who looks and who controls, and has the buttons that take control back and close the
+//! session. It can't be hidden.
 //!
-//! No window manager decides over it (an override-redirect window): it stays above full-screen programs
-//! and never takes the keyboard away from the program that support works in. The keyboard reaches the
-//! same buttons in the session window ([`super::connected`]).
+//! It is an override-redirect window, which no window manager moves: it stays above full-screen
+//! programs and never takes the keyboard focus from the program that support works in. The keyboard
+//! reaches the same buttons in the session window ([`super::connected`]).
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,79 +17,79 @@ use fltk::frame::Frame;
 use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
-use super::button::{Pressed, PushButton};
-use super::connected::doing;
-use super::lines::Style;
-use super::look::{self, Place};
+use super::button::{ActionHandler, PushButton};
+use super::connected::activity;
 use super::page::{Action, Button};
-use super::subject::named;
+use super::session_context::agent_values;
+use super::text_layout::TextStyle;
+use super::theme::{self, Rect};
 use crate::texts::{Texts, clock, fill};
 
-const HEIGHT: i32 = 48;
-const BANNER: i32 = 20;
-const PAD: i32 = 16;
-/// Characters of a name, at most.
-const LONGEST_NAME: usize = 30;
+const BAR_HEIGHT: i32 = 48;
+const BANNER_HEIGHT: i32 = 20;
+const PADDING: i32 = 16;
+/// Longest agent's name, in characters.
+const MAX_NAME_CHARS: usize = 30;
 
-/// What the bar says.
+/// The bar's text and colour.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Who does what.
+pub struct Status {
+    /// The agent's name and activity.
     pub text: String,
-    /// How much is allowed.
-    pub tone: Tone,
+    /// The access that is granted.
+    pub access: Access,
 }
 
-/// How much is allowed, as a colour.
+/// The access that is granted, which decides the bar's colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// Connected, or interrupted: nothing can be seen.
-    Quiet,
-    /// Somebody looks.
-    Viewing,
-    /// Somebody controls.
-    Controlling,
+pub enum Access {
+    /// Connected or interrupted: nothing can be seen.
+    None,
+    /// The agent sees the screen.
+    View,
+    /// The agent controls the machine.
+    Control,
 }
 
-/// What the bar says for a view; `None` when nobody is connected.
-pub fn line(texts: &Texts, view: &View) -> Option<Line> {
+/// Returns the bar's status for a view; `None` if nobody is connected.
+pub fn status(texts: &Texts, view: &View) -> Option<Status> {
     let Some(agent) = &view.agent else {
-        // By a tool's own transport: who it is, and what he may do, only the tool knows.
-        let text = texts.own.connected.clone();
-        let tone = Tone::Viewing;
-        return (view.state == State::Connected).then_some(Line { text, tone });
+        // Connected by a tool's own transport: only the tool knows the agent and their permissions.
+        let text = texts.external.connected.clone();
+        let access = Access::View;
+        return (view.state == State::Connected).then_some(Status { text, access });
     };
-    let agent = &short(agent);
+    let agent = &with_short_name(agent);
     match view.state {
         State::Connected => {
-            let tone = match (view.permissions.view, view.permissions.control) {
-                (_, true) => Tone::Controlling,
-                (true, false) => Tone::Viewing,
-                (false, false) => Tone::Quiet,
+            let access = match (view.permissions.view, view.permissions.control) {
+                (_, true) => Access::Control,
+                (true, false) => Access::View,
+                (false, false) => Access::None,
             };
-            let text = match (&view.question, tone) {
-                (Some(_), Tone::Quiet) => fill(&texts.bar.asking, &named(agent)),
-                _ => doing(texts, agent, view),
+            let text = match (&view.question, access) {
+                (Some(_), Access::None) => fill(&texts.bar.asking, &agent_values(agent)),
+                _ => activity(texts, agent, view),
             };
-            Some(Line { text, tone })
+            Some(Status { text, access })
         }
         State::Interrupted => {
             let time = clock(view.interrupted_seconds_left.unwrap_or(0));
             let text = fill(&texts.state.interrupted, &[("time", &time)]);
-            Some(Line {
+            Some(Status {
                 text,
-                tone: Tone::Quiet,
+                access: Access::None,
             })
         }
         _ => None,
     }
 }
 
-/// A name that leaves room for what is said of it, and for the buttons: on 1024 pixels all of it is to be seen.
-fn short(agent: &AgentIdentity) -> AgentIdentity {
+/// Shortens the agent's name, so that the whole bar with its buttons fits on 1024 pixels.
+fn with_short_name(agent: &AgentIdentity) -> AgentIdentity {
     let mut agent = agent.clone();
-    if agent.name.chars().count() > LONGEST_NAME {
-        agent.name = agent.name.chars().take(LONGEST_NAME - 1).collect();
+    if agent.name.chars().count() > MAX_NAME_CHARS {
+        agent.name = agent.name.chars().take(MAX_NAME_CHARS - 1).collect();
         agent.name.push('…');
     }
     agent
@@ -101,61 +102,60 @@ pub struct Bar {
     take_back: PushButton,
     close: PushButton,
     has_banner: bool,
-    shown: Rc<RefCell<Line>>,
-    /// Where the customer has put it; in the middle of the top edge until then.
+    status: Rc<RefCell<Status>>,
+    /// Whether the customer has dragged it; it is in the middle of the top edge until then.
     moved: Rc<Cell<bool>>,
 }
 
 impl Bar {
-    /// A bar that isn't shown yet.
-    pub fn new(texts: &Texts, banner: Option<&str>, pressed: &Pressed) -> Self {
-        let nothing = Line {
+    /// Creates a hidden bar.
+    pub fn new(texts: &Texts, banner: Option<&str>, on_action: &ActionHandler) -> Self {
+        let status = Rc::new(RefCell::new(Status {
             text: String::new(),
-            tone: Tone::Quiet,
-        };
-        let shown = Rc::new(RefCell::new(nothing));
+            access: Access::None,
+        }));
         let moved = Rc::new(Cell::new(false));
-        let mut window = DoubleWindow::new(0, 0, 600, HEIGHT, None);
+        let mut window = DoubleWindow::new(0, 0, 600, BAR_HEIGHT, None);
         window.set_label(&texts.window.title);
         window.set_override();
-        let frame = ground(&shown, banner.map(str::to_owned));
+        let frame = background(&status, banner.map(str::to_owned));
         let push = |label: &str, action| {
             let button = Button::plain(label, action);
-            PushButton::new(&button, None, colour(Tone::Controlling), pressed.clone())
+            PushButton::new(&button, None, colour(Access::Control), on_action.clone())
         };
         let take_back = push(&texts.bar.take_back, Action::TakeBack);
         let close = push(&texts.bar.close, Action::Close);
         window.end();
-        drag(&mut window, &moved);
+        make_draggable(&mut window, &moved);
         Self {
             window,
             frame,
             take_back,
             close,
             has_banner: banner.is_some(),
-            shown,
+            status,
             moved,
         }
     }
 
-    /// Says something else, or goes away.
-    pub fn set(&mut self, line: Option<Line>) {
-        let Some(line) = line else {
+    /// Shows a status, or hides the bar.
+    pub fn set(&mut self, status: Option<Status>) {
+        let Some(status) = status else {
             self.moved.set(false);
             return self.window.hide();
         };
-        let changed = *self.shown.borrow() != line;
+        let changed = *self.status.borrow() != status;
         if changed || !self.window.shown() {
-            self.take_back.set_ground(colour(line.tone));
-            self.close.set_ground(colour(line.tone));
-            *self.shown.borrow_mut() = line;
+            self.take_back.set_background(colour(status.access));
+            self.close.set_background(colour(status.access));
+            *self.status.borrow_mut() = status;
             self.lay_out();
             self.window.show();
             self.window.redraw();
         }
     }
 
-    /// Comes to the top again, should another window have covered it.
+    /// Raises the bar, in case another window has covered it.
     pub fn raise(&mut self) {
         if self.window.shown() {
             self.window.show();
@@ -163,33 +163,33 @@ impl Bar {
     }
 
     fn lay_out(&mut self) {
-        let line = self.shown.borrow().clone();
-        let text = words().width(&line.text);
+        let status = self.status.borrow().clone();
+        let text = text_style().width(&status.text);
         let close = self.close.width();
-        let controlling = line.tone == Tone::Controlling;
+        let controlling = status.access == Access::Control;
         let take_back = if controlling {
             self.take_back.width() + 6
         } else {
             0
         };
-        let width = PAD + text + 2 * PAD + take_back + close + 5;
-        let height = HEIGHT + if self.has_banner { BANNER } else { 0 };
+        let width = PADDING + text + 2 * PADDING + take_back + close + 5;
+        let height = BAR_HEIGHT + if self.has_banner { BANNER_HEIGHT } else { 0 };
         let y = 3;
-        let h = HEIGHT - 6;
-        self.close.place(Place {
+        let h = BAR_HEIGHT - 6;
+        self.close.set_rect(Rect {
             x: width - close - 5,
             y,
             w: close,
             h,
         });
         let x = width - close - 5 - take_back;
-        self.take_back.place(Place {
+        self.take_back.set_rect(Rect {
             x,
             y,
             w: (take_back - 6).max(1),
             h,
         });
-        self.take_back.show(controlling);
+        self.take_back.set_visible(controlling);
         self.frame.resize(0, 0, width, height);
         let (x, y) = self.position(width);
         self.window.resize(x, y, width, height);
@@ -207,46 +207,51 @@ impl Bar {
     }
 }
 
-fn ground(shown: &Rc<RefCell<Line>>, banner: Option<String>) -> Frame {
-    let mut frame = Frame::new(0, 0, 600, HEIGHT, None);
-    let shown = shown.clone();
+fn background(status: &Rc<RefCell<Status>>, banner: Option<String>) -> Frame {
+    let mut frame = Frame::new(0, 0, 600, BAR_HEIGHT, None);
+    let status = status.clone();
     frame.draw(move |frame| {
-        let line = shown.borrow();
+        let status = status.borrow();
         let (w, h) = (frame.w(), frame.h());
-        draw::draw_rect_fill(0, 0, w, h, colour(line.tone));
-        let style = words();
-        style.write(&line.text, PAD, (HEIGHT - style.line_height()) / 2, w);
+        draw::draw_rect_fill(0, 0, w, h, colour(status.access));
+        let style = text_style();
+        style.draw(
+            &status.text,
+            PADDING,
+            (BAR_HEIGHT - style.line_height()) / 2,
+            w,
+        );
         if let Some(banner) = &banner {
-            draw::draw_rect_fill(0, HEIGHT, w, BANNER, Color::from_hex(0xfdf2c8));
-            let small = Style {
-                font: look::REGULAR,
+            draw::draw_rect_fill(0, BAR_HEIGHT, w, BANNER_HEIGHT, Color::from_hex(0xfdf2c8));
+            let small = TextStyle {
+                font: theme::REGULAR,
                 size: 13,
                 colour: Color::from_hex(0x6b5200),
             };
-            small.write_centred(banner, 0, HEIGHT, w, BANNER);
+            small.draw_centred(banner, 0, BAR_HEIGHT, w, BANNER_HEIGHT);
         }
     });
     frame
 }
 
-fn words() -> Style {
-    Style {
-        font: look::BOLD,
-        size: look::TEXT,
+fn text_style() -> TextStyle {
+    TextStyle {
+        font: theme::BOLD,
+        size: theme::TEXT_SIZE,
         colour: Color::White,
     }
 }
 
-fn colour(tone: Tone) -> Color {
-    Color::from_hex(match tone {
-        Tone::Quiet => 0x4a4854,
-        Tone::Viewing => 0x1c5fb4,
-        Tone::Controlling => 0xa3300f,
+fn colour(access: Access) -> Color {
+    Color::from_hex(match access {
+        Access::None => 0x4a4854,
+        Access::View => 0x1c5fb4,
+        Access::Control => 0xa3300f,
     })
 }
 
-/// The bar may cover something that is needed: it can be dragged away.
-fn drag(window: &mut DoubleWindow, moved: &Rc<Cell<bool>>) {
+/// Lets the customer drag the bar away from whatever it covers.
+fn make_draggable(window: &mut DoubleWindow, moved: &Rc<Cell<bool>>) {
     let grip = Cell::new((0, 0));
     let moved = moved.clone();
     window.handle(move |window, event| match event {

@@ -1,199 +1,213 @@
-//! Our buttons: large, calm, and pressed by Space, Enter and Alt with their letter alike.
+//! The windows' buttons: large, calm, and pressed by Space, Enter and Alt with their letter alike.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use fltk::app;
-use fltk::button::Button as Raw;
+use fltk::button::Button as FltkButton;
 use fltk::draw;
 use fltk::enums::{Color, Event, Key, Shortcut};
 use fltk::prelude::*;
 
-use super::lines::Style;
-use super::look::{self, Place};
 use super::page::{self, Action};
+use super::text_layout::TextStyle;
+use super::theme::{self, Rect};
 
-/// Where a window's buttons send what was pressed.
-pub type Pressed = Rc<dyn Fn(Action)>;
+/// The handler that a window's buttons call with their action.
+pub type ActionHandler = Rc<dyn Fn(Action)>;
 
-/// Room around a button's body for the ring that shows the keyboard.
-const RING: i32 = 3;
+/// Space around a button's body for the focus ring.
+const FOCUS_RING: i32 = 3;
 
 /// One button on a window.
 pub struct PushButton {
-    raw: Raw,
+    widget: FltkButton,
     face: Rc<RefCell<Face>>,
 }
 
-/// What a button shows.
+/// The appearance of a button.
 struct Face {
     label: String,
-    letter: Option<usize>,
+    /// Byte offset of the label's letter that is underlined.
+    mnemonic: Option<usize>,
     note: Option<String>,
     primary: bool,
-    ground: Color,
+    background: Color,
 }
 
 impl PushButton {
-    /// A button in the window that is being built, on a ground of that colour. `note` makes it one of a
+    /// Adds a button on `background` to the window that is being built. `note` makes it one of a
     /// list's large buttons, with that line (which may be empty) below its label.
-    pub fn new(button: &page::Button, note: Option<&str>, ground: Color, pressed: Pressed) -> Self {
-        let face = Rc::new(RefCell::new(Face::of(button, note, ground)));
-        let mut raw = Raw::new(0, 0, 10, 10, None);
-        raw.super_draw(false);
+    pub fn new(
+        button: &page::Button,
+        note: Option<&str>,
+        background: Color,
+        on_action: ActionHandler,
+    ) -> Self {
+        let face = Rc::new(RefCell::new(Face::new(button, note, background)));
+        let mut widget = FltkButton::new(0, 0, 10, 10, None);
+        widget.super_draw(false);
         let hover = Rc::new(Cell::new(false));
-        raw.draw({
+        widget.draw({
             let (face, hover) = (face.clone(), hover.clone());
-            move |raw| face.borrow().draw(raw, hover.get())
+            move |widget| face.borrow().draw(widget, hover.get())
         });
-        raw.handle(move |raw, event| handle(raw, event, &hover));
+        widget.handle(move |widget, event| handle(widget, event, &hover));
         let action = button.action.clone();
-        raw.set_callback(move |_| pressed(action.clone()));
-        let mut made = Self { raw, face };
+        widget.set_callback(move |_| on_action(action.clone()));
+        let mut made = Self { widget, face };
         let _ = made.set(button, note);
         made
     }
 
-    /// Shows other words, and whether it can be pressed; tells whether it only now can.
+    /// Shows another label, note and state; returns whether it could not be pressed before and can
+    /// now.
     pub fn set(&mut self, button: &page::Button, note: Option<&str>) -> bool {
-        let ground = self.face.borrow().ground;
-        *self.face.borrow_mut() = Face::of(button, note, ground);
-        self.raw.set_shortcut(shortcut(&button.label));
-        let was_enabled = self.raw.active();
+        let background = self.face.borrow().background;
+        *self.face.borrow_mut() = Face::new(button, note, background);
+        self.widget.set_shortcut(shortcut(&button.label));
+        let was_enabled = self.widget.active();
         if button.enabled {
-            self.raw.activate();
+            self.widget.activate();
         } else {
-            self.raw.deactivate();
+            self.widget.deactivate();
         }
-        self.raw.redraw();
+        self.widget.redraw();
         button.enabled && !was_enabled
     }
 
-    /// Stands on a ground of another colour from now on.
-    pub fn set_ground(&mut self, ground: Color) {
-        self.face.borrow_mut().ground = ground;
-        self.raw.redraw();
+    /// Sets the colour of what is behind it.
+    pub fn set_background(&mut self, background: Color) {
+        self.face.borrow_mut().background = background;
+        self.widget.redraw();
     }
 
-    /// Whether it is there at all.
-    pub fn show(&mut self, visible: bool) {
+    /// Shows or hides it.
+    pub fn set_visible(&mut self, visible: bool) {
         if visible {
-            self.raw.show()
+            self.widget.show()
         } else {
-            self.raw.hide()
+            self.widget.hide()
         }
     }
 
-    /// Gives it the keyboard.
+    /// Gives it the keyboard focus.
     pub fn focus(&mut self) {
         // Refused only by a window that isn't shown yet; it gives the focus itself then.
-        let _ = self.raw.take_focus();
+        let _ = self.widget.take_focus();
     }
 
-    /// The width that its words need.
+    /// Returns the width that its label needs.
     pub fn width(&self) -> i32 {
-        (self.face.borrow().words().width(&self.face.borrow().label) + 2 * 24).max(120)
+        let face = self.face.borrow();
+        (face.label_style().width(&face.label) + 2 * 24).max(120)
     }
 
-    /// Puts it there.
-    pub fn place(&mut self, place: Place) {
-        self.raw.resize(place.x, place.y, place.w, place.h);
+    /// Moves it and sets its size.
+    pub fn set_rect(&mut self, rect: Rect) {
+        self.widget.resize(rect.x, rect.y, rect.w, rect.h);
     }
 }
 
 impl Face {
-    fn of(button: &page::Button, note: Option<&str>, ground: Color) -> Self {
-        let (label, letter) = page::mnemonic(&button.label);
+    fn new(button: &page::Button, note: Option<&str>, background: Color) -> Self {
+        let (label, mnemonic) = page::mnemonic(&button.label);
         let note = note.map(str::to_owned);
         Self {
             label,
-            letter,
+            mnemonic,
             note,
             primary: button.primary,
-            ground,
+            background,
         }
     }
 
-    fn words(&self) -> Style {
+    fn label_style(&self) -> TextStyle {
         let colour = if self.primary {
             Color::White
         } else {
-            look::INK
+            theme::FOREGROUND
         };
         let font = if self.primary || self.note.is_some() {
-            look::BOLD
+            theme::BOLD
         } else {
-            look::REGULAR
+            theme::REGULAR
         };
-        Style {
+        TextStyle {
             font,
-            size: look::TEXT,
+            size: theme::TEXT_SIZE,
             colour,
         }
     }
 
-    fn draw(&self, raw: &Raw, hover: bool) {
-        let place = Place {
-            x: raw.x(),
-            y: raw.y(),
-            w: raw.w(),
-            h: raw.h(),
+    fn draw(&self, widget: &FltkButton, hover: bool) {
+        let rect = Rect {
+            x: widget.x(),
+            y: widget.y(),
+            w: widget.w(),
+            h: widget.h(),
         };
-        draw::draw_rect_fill(place.x, place.y, place.w, place.h, self.ground);
-        if raw.has_focus() {
-            look::soft_box(place, self.ground, look::ACCENT, 2, self.ground);
+        draw::draw_rect_fill(rect.x, rect.y, rect.w, rect.h, self.background);
+        if widget.has_focus() {
+            theme::rounded_box(rect, self.background, theme::ACCENT, 2, self.background);
         }
-        let body = Place {
-            x: place.x + RING,
-            y: place.y + RING,
-            w: place.w - 2 * RING,
-            h: place.h - 2 * RING,
+        let body = Rect {
+            x: rect.x + FOCUS_RING,
+            y: rect.y + FOCUS_RING,
+            w: rect.w - 2 * FOCUS_RING,
+            h: rect.h - 2 * FOCUS_RING,
         };
-        let (fill, edge) = self.colours(raw.active(), hover, raw.value());
-        look::soft_box(body, fill, edge, 1, self.ground);
-        self.draw_words(body, raw.active());
+        let (fill, border) = self.colours(widget.active(), hover, widget.value());
+        theme::rounded_box(body, fill, border, 1, self.background);
+        self.draw_label(body, widget.active());
     }
 
-    fn colours(&self, active: bool, hover: bool, down: bool) -> (Color, Color) {
-        let (fill, edge) = match (self.primary, active) {
-            (true, true) => (look::ACCENT, look::ACCENT),
-            (true, false) => (look::mix(self.ground, look::ACCENT, 0.45), self.ground),
-            (false, true) => (look::PAPER, look::EDGE),
-            (false, false) => (look::mix(self.ground, look::PAPER, 0.4), look::EDGE),
+    fn colours(&self, active: bool, hover: bool, pressed: bool) -> (Color, Color) {
+        let (fill, border) = match (self.primary, active) {
+            (true, true) => (theme::ACCENT, theme::ACCENT),
+            (true, false) => (
+                theme::blend(self.background, theme::ACCENT, 0.45),
+                self.background,
+            ),
+            (false, true) => (theme::SURFACE, theme::BORDER),
+            (false, false) => (
+                theme::blend(self.background, theme::SURFACE, 0.4),
+                theme::BORDER,
+            ),
         };
-        let shade = match (active, down, hover) {
+        let shade = match (active, pressed, hover) {
             (true, true, _) => 0.16,
             (true, false, true) => 0.06,
             _ => 0.0,
         };
         (
-            look::mix(fill, Color::Black, shade),
-            look::mix(edge, Color::Black, shade),
+            theme::blend(fill, Color::Black, shade),
+            theme::blend(border, Color::Black, shade),
         )
     }
 
-    fn draw_words(&self, body: Place, active: bool) {
-        let mut style = self.words();
+    fn draw_label(&self, body: Rect, active: bool) {
+        let mut style = self.label_style();
         if !active {
             style.colour = if self.primary {
                 Color::White
             } else {
-                look::mix(self.ground, look::QUIET, 0.7)
+                theme::blend(self.background, theme::SECONDARY, 0.7)
             };
         }
         let Some(note) = &self.note else {
-            style.write_centred(&self.label, body.x, body.y, body.w, body.h);
-            self.underline(style, body);
+            style.draw_centred(&self.label, body.x, body.y, body.w, body.h);
+            self.underline_mnemonic(style, body);
             return;
         };
         let colour = if active {
-            look::ACCENT_INK
+            theme::ACCENT_TEXT
         } else {
-            look::QUIET
+            theme::SECONDARY
         };
-        let small = Style {
-            font: look::REGULAR,
-            size: look::SMALL,
+        let small = TextStyle {
+            font: theme::REGULAR,
+            size: theme::SMALL_SIZE,
             colour,
         };
         let left = body.x + 18;
@@ -204,19 +218,16 @@ impl Face {
             small.height(note, width)
         };
         let top = body.y + (body.h - style.line_height() - note_height) / 2;
-        style.write(&self.label, left, top, width);
-        small.write(note, left, top + style.line_height(), width);
+        style.draw(&self.label, left, top, width);
+        small.draw(note, left, top + style.line_height(), width);
     }
 
-    fn underline(&self, style: Style, body: Place) {
-        let Some(letter) = self.letter else { return };
-        let after = self.label[letter..]
-            .chars()
-            .next()
-            .map_or(0, char::len_utf8);
+    fn underline_mnemonic(&self, style: TextStyle, body: Rect) {
+        let Some(start) = self.mnemonic else { return };
+        let length = self.label[start..].chars().next().map_or(0, char::len_utf8);
         let left = body.x + (body.w - style.width(&self.label)) / 2;
-        let from = left + style.width(&self.label[..letter]);
-        let to = left + style.width(&self.label[..letter + after]);
+        let from = left + style.width(&self.label[..start]);
+        let to = left + style.width(&self.label[..start + length]);
         draw::draw_rect_fill(
             from,
             body.y + (body.h + style.size) / 2 + 1,
@@ -227,26 +238,26 @@ impl Face {
     }
 }
 
-fn handle(raw: &mut Raw, event: Event, hover: &Cell<bool>) -> bool {
+fn handle(widget: &mut FltkButton, event: Event, hover: &Cell<bool>) -> bool {
     match event {
         Event::Enter | Event::Leave => {
             hover.set(event == Event::Enter);
-            raw.redraw();
+            widget.redraw();
             true
         }
         Event::KeyDown if matches!(app::event_key(), Key::Enter | Key::KPEnter) => {
-            raw.do_callback();
+            widget.do_callback();
             true
         }
         _ => false,
     }
 }
 
-/// Alt with the label's letter. FLTK's own `&` would take the letter alone as well, and a letter typed
-/// for another window must never answer a question.
+/// Returns Alt with the label's letter. FLTK's own `&` would react to the letter without Alt too,
+/// and a letter typed for another window must never answer a question.
 fn shortcut(label: &str) -> Shortcut {
-    let (text, letter) = page::mnemonic(label);
-    let letter = letter.and_then(|at| text[at..].chars().next());
+    let (text, mnemonic) = page::mnemonic(label);
+    let letter = mnemonic.and_then(|start| text[start..].chars().next());
     letter.map_or(Shortcut::None, |letter| {
         Shortcut::Alt | letter.to_lowercase().next().unwrap_or(letter)
     })

@@ -1,25 +1,25 @@
-//! The session window while support is connected. It lies in the task bar then, for the bar on top of
-//! the screen says the same; this is where the keyboard reaches it.
+//! The session window while an agent is connected. It is iconified then, for the bar at the top of
+//! the screen shows the same; this window is where the keyboard reaches the buttons.
 
 use etatuki_session::{AgentIdentity, Permissions, View};
 
 use super::page::{Action, Block, Button, Page, Tone};
-use super::subject::{Subject, named};
+use super::session_context::{SessionContext, agent_values};
 use crate::texts::{Texts, clock, fill};
 
-/// Who is connected and what he may do.
-pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page {
-    let texts = &subject.texts;
-    let mut page = subject.page();
-    page.blocks.extend(subject.notices(view));
+/// Returns the page that says who is connected and what the agent may do.
+pub fn connected(context: &SessionContext, agent: &AgentIdentity, view: &View) -> Page {
+    let texts = &context.texts;
+    let mut page = context.page();
+    page.blocks.extend(context.notices(view));
     let tone = if view.permissions.control {
-        Tone::Alarm
+        Tone::Alert
     } else {
-        Tone::Note
+        Tone::Info
     };
-    page.blocks.push(Block::Strip(
+    page.blocks.push(Block::Callout(
         tone,
-        format!("{}.", doing(texts, agent, view)),
+        format!("{}.", activity(texts, agent, view)),
     ));
     let close = Button::plain(&texts.bar.close, Action::Close);
     if view.permissions.control {
@@ -34,36 +34,40 @@ pub fn connected(subject: &Subject, agent: &AgentIdentity, view: &View) -> Page 
     page
 }
 
-/// What the support person does now, in one line.
-pub fn doing(texts: &Texts, agent: &AgentIdentity, view: &View) -> String {
-    let alone = view.app_sharing.as_ref().filter(|sharing| sharing.app_only);
-    let text = match (view.permissions, alone) {
+/// Returns the agent's current activity in one line.
+pub fn activity(texts: &Texts, agent: &AgentIdentity, view: &View) -> String {
+    let app = view.app_sharing.as_ref().filter(|sharing| sharing.app_only);
+    let text = match (view.permissions, app) {
         (Permissions { control: true, .. }, None) => &texts.bar.controlling,
         (Permissions { control: true, .. }, Some(_)) => &texts.bar.controlling_program,
         (Permissions { view: true, .. }, None) => &texts.bar.viewing,
         (Permissions { view: true, .. }, Some(_)) => &texts.bar.viewing_program,
         _ => &texts.bar.connected,
     };
-    let program = alone.map_or("", |program| program.name.as_str());
-    fill(text, &[&named(agent)[..], &[("program", program)]].concat())
+    let program = app.map_or("", |app| app.name.as_str());
+    fill(
+        text,
+        &[&agent_values(agent)[..], &[("program", program)]].concat(),
+    )
 }
 
-/// Somebody is connected by a tool's own transport. Who, only the tool knows.
-pub fn own(subject: &Subject) -> Page {
-    let texts = &subject.texts;
-    let mut page = subject.page();
-    let connected = format!("{}.", texts.own.connected);
-    page.blocks.push(Block::Strip(Tone::Note, connected));
-    page.blocks.push(Block::Text(texts.own.maybe.clone()));
-    page.blocks.push(Block::Quiet(subject.promise()));
+/// Returns the page for an agent who is connected by a tool's own transport; only the tool knows
+/// who.
+pub fn external(context: &SessionContext) -> Page {
+    let texts = &context.texts;
+    let mut page = context.page();
+    let connected = format!("{}.", texts.external.connected);
+    page.blocks.push(Block::Callout(Tone::Info, connected));
+    page.blocks.push(Block::Text(texts.external.maybe.clone()));
+    page.blocks.push(Block::Secondary(context.promise()));
     page.buttons = vec![Button::plain(&texts.bar.close, Action::Close).focused()];
     page
 }
 
-/// The link dropped and may come back by itself.
-pub fn interrupted(subject: &Subject, view: &View) -> Page {
-    let texts = &subject.texts;
-    let mut page = subject.page();
+/// Returns the page for a link that dropped and may come back by itself.
+pub fn interrupted(context: &SessionContext, view: &View) -> Page {
+    let texts = &context.texts;
+    let mut page = context.page();
     let time = clock(view.interrupted_seconds_left.unwrap_or(0));
     page.blocks.push(Block::Text(fill(
         &texts.state.interrupted,

@@ -1,15 +1,16 @@
-//! The icon of our windows, drawn from a few rectangles: a screen on its foot.
+//! The windows' icon, drawn from a few rectangles: a screen on its foot.
 
 use fltk::enums::ColorDepth;
 use fltk::image::RgbImage;
 
+/// Width and height in pixels.
 const SIZE: usize = 48;
 const ACCENT: [u8; 4] = [0x35, 0x84, 0xe4, 0xff];
 const PAPER: [u8; 4] = [0xff, 0xff, 0xff, 0xff];
 const DARK: [u8; 4] = [0x24, 0x3b, 0x5a, 0xff];
 
-/// (left, top, width, height, colour), each over those before it.
-const SHAPES: [(usize, usize, usize, usize, [u8; 4]); 6] = [
+/// Rectangles (left, top, width, height, colour), painted in this order.
+const RECTANGLES: [(usize, usize, usize, usize, [u8; 4]); 6] = [
     (3, 6, 42, 30, DARK),
     (6, 9, 36, 24, ACCENT),
     (12, 16, 18, 3, PAPER),
@@ -18,10 +19,10 @@ const SHAPES: [(usize, usize, usize, usize, [u8; 4]); 6] = [
     (13, 41, 22, 3, DARK),
 ];
 
-/// The icon; none if FLTK doesn't take it, which harms nobody.
+/// Returns the icon; `None` if FLTK refuses it, which does no harm.
 pub(super) fn icon() -> Option<RgbImage> {
     let mut pixels = vec![0; SIZE * SIZE * 4];
-    for (left, top, width, height, colour) in SHAPES {
+    for (left, top, width, height, colour) in RECTANGLES {
         for y in top..top + height {
             let row = (y * SIZE + left) * 4;
             for pixel in pixels[row..row + width * 4].chunks_exact_mut(4) {

@@ -1,33 +1,33 @@
-//! The small window with the entries: a menu bar with **Ohje**, as in the accounting program, and the
-//! same entries as large buttons.
+//! The small window with the entries: a menu bar with **Ohje**, as in the accounting program, and
+//! the same entries as large buttons.
 
 use fltk::enums::{FrameType, Shortcut};
 use fltk::menu::{MenuBar, MenuFlag};
 use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
-use super::button::Pressed;
-use super::look;
+use super::button::ActionHandler;
 use super::page::{Action, Block, Button, Choice, Page, mnemonic};
-use super::sheet::{Sheet, WIDTH, on_close};
+use super::page_window::{Focus, PageWindow, on_close};
+use super::theme;
 use crate::texts::{Texts, fill};
 
-const BAR: i32 = 34;
+const MENU_BAR_HEIGHT: i32 = 34;
 
-/// One entry as the menu shows it.
+/// An entry in the menu.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The backend's id.
     pub id: String,
-    /// Its name in the customer's language.
+    /// The entry's name in the customer's language.
     pub label: String,
-    /// The accounting program's version, when this is the fitting entry for it.
+    /// The accounting program's version, if this is the fitting entry for it.
     pub fits: Option<String>,
-    /// The stable name of why it can't be used here.
+    /// The stable name of the reason why it can't be used here.
     pub unusable: Option<String>,
 }
 
-/// The window's page.
+/// Returns the window's page.
 pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
     let mut blocks = vec![
         Block::Heading(texts.menu.heading.clone()),
@@ -38,12 +38,12 @@ pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
         .position(|entry| entry.fits.is_some() && entry.unusable.is_none());
     let usable = entries.iter().position(|entry| entry.unusable.is_none());
     let focus = fitting.or(usable);
-    blocks.extend(entries.iter().enumerate().map(|(at, entry)| {
+    blocks.extend(entries.iter().enumerate().map(|(index, entry)| {
         let label = entry.label.replace('&', "");
         let button = Button {
             enabled: entry.unusable.is_none(),
-            focus: focus == Some(at),
-            ..Button::plain(&label, Action::Choose(entry.id.clone()))
+            focus: focus == Some(index),
+            ..Button::plain(&label, Action::ChooseEntry(entry.id.clone()))
         };
         Block::Choice(Choice {
             button,
@@ -65,56 +65,56 @@ fn note(texts: &Texts, entry: &Entry) -> Option<String> {
 }
 
 /// The menu window.
-pub struct Menu {
-    sheet: Sheet,
+pub struct MenuWindow {
+    window: PageWindow,
     bar: MenuBar,
     texts: Texts,
     phone: String,
 }
 
-impl Menu {
-    /// The window, not shown yet.
+impl MenuWindow {
+    /// Creates the hidden window.
     pub fn new(
         texts: &Texts,
         phone: &str,
         entries: &[Entry],
         banner: Option<&str>,
-        pressed: &Pressed,
+        on_action: &ActionHandler,
     ) -> Self {
         let mut bar = None;
-        let mut sheet = Sheet::new(
+        let mut window = PageWindow::new(
             &texts.window.title,
             banner,
-            pressed.clone(),
+            on_action.clone(),
             |_: &mut DoubleWindow| {
-                bar = Some(menu_bar(texts, entries, pressed));
-                BAR
+                bar = Some(menu_bar(texts, entries, on_action));
+                MENU_BAR_HEIGHT
             },
         );
-        let leave = {
-            let pressed = pressed.clone();
-            move || pressed(Action::Leave)
+        let close = {
+            let on_action = on_action.clone();
+            move || on_action(Action::CloseWindow)
         };
-        on_close(sheet.window(), leave.clone(), leave);
-        let bar = bar.expect("the sheet builds what stands above it");
+        on_close(window.fltk_window(), close.clone(), close);
+        let bar = bar.expect("the window builds what is above its pages");
         let mut made = Self {
-            sheet,
+            window,
             bar,
             texts: texts.clone(),
             phone: phone.to_owned(),
         };
         made.set(entries);
-        made.sheet.centre();
+        made.window.centre();
         made
     }
 
-    /// Shows what is known of the entries now.
+    /// Updates the entries.
     pub fn set(&mut self, entries: &[Entry]) {
-        self.sheet
-            .set(page(&self.texts, &self.phone, entries), true);
-        for (at, entry) in (0..).zip(entries) {
+        self.window
+            .set(page(&self.texts, &self.phone, entries), Focus::Take);
+        for (index, entry) in (0..).zip(entries) {
             // Item 0 is the menu itself. (`set_mode` does nothing in this version of fltk-rs.)
-            match (self.bar.at(at + 1), &entry.unusable) {
+            match (self.bar.at(index + 1), &entry.unusable) {
                 (Some(mut item), Some(_)) => item.deactivate(),
                 (Some(mut item), None) => item.activate(),
                 (None, _) => {}
@@ -122,33 +122,33 @@ impl Menu {
         }
     }
 
-    /// The window itself.
-    pub fn window(&mut self) -> &mut DoubleWindow {
-        self.sheet.window()
+    /// Returns the FLTK window.
+    pub fn fltk_window(&mut self) -> &mut DoubleWindow {
+        self.window.fltk_window()
     }
 }
 
-fn menu_bar(texts: &Texts, entries: &[Entry], pressed: &Pressed) -> MenuBar {
-    let mut bar = MenuBar::new(0, 0, WIDTH, BAR, None);
+fn menu_bar(texts: &Texts, entries: &[Entry], on_action: &ActionHandler) -> MenuBar {
+    let mut bar = MenuBar::new(0, 0, theme::WINDOW_WIDTH, MENU_BAR_HEIGHT, None);
     bar.set_frame(FrameType::GtkThinUpBox);
-    bar.set_text_size(look::TEXT);
+    bar.set_text_size(theme::TEXT_SIZE);
     let mut add = |label: &str, action: Action| {
-        let pressed = pressed.clone();
+        let on_action = on_action.clone();
         let path = format!("{}/{label}", texts.menu.help);
         bar.add(&path, Shortcut::None, MenuFlag::Normal, move |_| {
-            pressed(action.clone())
+            on_action(action.clone())
         });
     };
     for (label, entry) in menu_labels(entries).iter().zip(entries) {
-        add(label, Action::Choose(entry.id.clone()));
+        add(label, Action::ChooseEntry(entry.id.clone()));
     }
-    add(&texts.menu.quit, Action::Leave);
+    add(&texts.menu.quit, Action::CloseWindow);
     bar.end();
     bar
 }
 
-/// One label for each entry. FLTK takes a second item of the same name for the first one, so such a name gets spaces at its
-/// end, which nobody sees.
+/// Returns a unique label for each entry. FLTK takes a second item with an equal name for the first
+/// one, so such a name gets spaces at its end, which nobody sees.
 fn menu_labels(entries: &[Entry]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -161,7 +161,7 @@ fn menu_labels(entries: &[Entry]) -> Vec<String> {
     labels
 }
 
-/// FLTK's menus take `/`, `&`, `@` and a leading `_` as commands; an entry's name shows them.
+/// Escapes a name for FLTK's menus, which interpret `/`, `&`, `@` and a leading `_`.
 fn menu_label(label: &str) -> String {
     let plain = mnemonic(label).0;
     let escaped = plain

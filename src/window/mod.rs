@@ -1,22 +1,25 @@
-//! The windows that the customer sees, one per file. They know views of a session and send commands;
-//! the network, the plugins and the codes are none of their business.
+//! The windows that the customer sees, one per file. They know views of a session and send
+//! commands; they know nothing of the network, the plugins or the codes' secrets.
 //!
-//! [`page`] is what stands on a window, as data; [`sheet`], [`button`], [`lines`] and [`look`] draw it.
+//! [`page`] is a window's content as data; [`page_window`], `block_widget`, [`button`],
+//! [`text_layout`] and [`theme`] draw it.
 
+pub mod app;
 pub mod bar;
-pub mod before;
+mod block_widget;
 pub mod button;
 pub mod connected;
+pub(crate) mod events;
 pub mod failure;
 mod icon;
-pub mod lines;
-pub mod look;
 pub mod menu;
+pub mod no_code;
 pub mod page;
+pub mod page_window;
 pub mod question;
 pub mod receipt;
-pub mod run;
 pub mod session;
-pub mod sheet;
-pub mod subject;
+pub mod session_context;
+pub mod text_layout;
+pub mod theme;
 pub mod waiting;

@@ -1,94 +1,94 @@
-//! What stands on a window, as plain data: made from a view of the session, drawn by [`super::sheet`],
-//! and checked by tests without a display.
+//! A window's content as plain data: made from a view of the session, drawn by
+//! [`super::page_window`], and tested without a display.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Everything on one window, from top to bottom.
+/// The content of one window, from top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// What is read.
+    /// The blocks above the buttons.
     pub blocks: Vec<Block>,
     /// The row of buttons at the foot, from left to right.
     pub buttons: Vec<Button>,
-    /// The buttons share the whole width: a question.
+    /// Whether the buttons share the whole width, as under a question.
     pub wide_buttons: bool,
 }
 
-/// One thing on a window.
+/// One block of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// What it is about.
+    /// The heading.
     Heading(String),
-    /// To be read.
+    /// Ordinary text.
     Text(String),
-    /// To be read by whoever looks for it.
-    Quiet(String),
-    /// To be read first.
-    Strip(Tone, String),
+    /// Secondary text: small and grey.
+    Secondary(String),
+    /// A coloured box that is read first.
+    Callout(Tone, String),
     /// A row of digits to read aloud, with its copy button.
-    Code(Code),
+    Code(CodeField),
     /// A large button with a line below its label.
     Choice(Choice),
 }
 
-/// How a strip looks.
+/// The meaning of a callout, as a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Something to know.
-    Note,
-    /// Something to act on at once.
-    Alarm,
+    /// The customer should know this.
+    Info,
+    /// The customer should act at once.
+    Alert,
     /// All is well.
-    Good,
-    /// Not for customers.
+    Success,
+    /// A warning for developers.
     Development,
 }
 
 /// A labelled row of digits. Secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Code {
-    /// What the digits are.
+pub struct CodeField {
+    /// The name of the digits.
     pub label: String,
-    /// In threes.
+    /// The digits in groups of three.
     pub digits: Zeroizing<String>,
     /// The copy button.
     pub copy: Button,
 }
 
-impl fmt::Debug for Code {
+impl fmt::Debug for CodeField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Code({:?}, <redacted>)", self.label)
+        write!(f, "CodeField({:?}, <redacted>)", self.label)
     }
 }
 
-/// One entry of the registry, to be chosen.
+/// An entry of the registry that the customer can choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The button; its label is the entry's.
     pub button: Button,
-    /// Why it is grey, or that it is the fitting one.
+    /// The reason why it is greyed out, or the hint that it is the fitting one.
     pub note: Option<String>,
 }
 
-/// Something to press.
+/// A button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Button {
-    /// `&` stands before the letter that presses it together with Alt.
+    /// The label; `&` stands before the letter that presses the button together with Alt.
     pub label: String,
-    /// What it does.
+    /// The action of pressing it.
     pub action: Action,
-    /// The one that goes on, in colour.
+    /// Whether it is the primary button, in colour.
     pub primary: bool,
     /// Whether it can be pressed now.
     pub enabled: bool,
-    /// Has the keyboard when the page appears.
+    /// Whether it gets the keyboard focus when the page appears.
     pub focus: bool,
 }
 
 impl Button {
-    /// A plain button that can be pressed.
+    /// Returns a plain button that can be pressed.
     pub fn plain(label: &str, action: Action) -> Self {
         Self {
             label: label.to_owned(),
@@ -99,7 +99,7 @@ impl Button {
         }
     }
 
-    /// The button that goes on; Enter presses it.
+    /// Returns the primary button; Enter presses it.
     pub fn primary(label: &str, action: Action) -> Self {
         Self {
             primary: true,
@@ -108,7 +108,7 @@ impl Button {
         }
     }
 
-    /// With the keyboard when the page appears.
+    /// Gives it the keyboard focus when the page appears.
     #[must_use]
     pub fn focused(self) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Button {
     }
 }
 
-/// What a button does.
+/// The action of a button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Open the connection, for the first time or again.
@@ -132,32 +132,32 @@ pub enum Action {
         /// The answer.
         allow: bool,
     },
-    /// Allow what the question asks, but for the program alone.
-    AllowProgram(u32),
+    /// Allow what the question with this id asks, but for the accounting program's windows only.
+    AllowAppOnly(u32),
     /// Take control back.
     TakeBack,
-    /// Copy the code's field of that number.
-    Copy(usize),
-    /// Choose the entry of that id.
-    Choose(String),
-    /// Put the window away.
-    Leave,
-    /// The Esc key: the answer that allows nothing, or the way out of a window that asks nothing.
+    /// Copy the code's field of this index.
+    CopyField(usize),
+    /// Open the entry with this id.
+    ChooseEntry(String),
+    /// Close the window.
+    CloseWindow,
+    /// The Esc key: denies a question, and closes a window without one.
     Escape,
 }
 
 impl Page {
-    /// Whether `other` has the same things in the same places, and differs in words alone: then the
-    /// keyboard stays where it is.
-    pub fn has_shape_of(&self, other: &Self) -> bool {
+    /// Returns whether `other` has the same blocks and buttons and differs in words only: then the
+    /// keyboard focus stays where it is.
+    pub fn has_layout_of(&self, other: &Self) -> bool {
         self.wide_buttons == other.wide_buttons
-            && same(&self.blocks, &other.blocks, Block::has_shape_of)
-            && same(&self.buttons, &other.buttons, |a, b| a.action == b.action)
+            && all_match(&self.blocks, &other.blocks, Block::has_layout_of)
+            && all_match(&self.buttons, &other.buttons, |a, b| a.action == b.action)
     }
 }
 
 impl Block {
-    fn has_shape_of(&self, other: &Self) -> bool {
+    fn has_layout_of(&self, other: &Self) -> bool {
         match (self, other) {
             (Block::Code(a), Block::Code(b)) => a.copy.action == b.copy.action,
             (Block::Choice(a), Block::Choice(b)) => a.button.action == b.button.action,
@@ -166,15 +166,11 @@ impl Block {
     }
 }
 
-fn same<T>(these: &[T], those: &[T], alike: impl Fn(&T, &T) -> bool) -> bool {
-    these.len() == those.len()
-        && these
-            .iter()
-            .zip(those)
-            .all(|(this, that)| alike(this, that))
+fn all_match<T>(left: &[T], right: &[T], is_match: impl Fn(&T, &T) -> bool) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| is_match(a, b))
 }
 
-/// A label without its `&`, and the place of the letter that stood behind it, in bytes.
+/// Returns a label without its `&`, and the byte offset of the letter that followed it.
 pub fn mnemonic(label: &str) -> (String, Option<usize>) {
     match label.split_once('&') {
         Some((before, after)) if !after.is_empty() => {
@@ -213,20 +209,20 @@ mod tests {
             )],
             wide_buttons: true,
         };
-        assert!(page("0:59", 1).has_shape_of(&page("0:58", 1)));
+        assert!(page("0:59", 1).has_layout_of(&page("0:58", 1)));
         assert!(
-            !page("0:59", 1).has_shape_of(&page("0:59", 2)),
+            !page("0:59", 1).has_layout_of(&page("0:59", 2)),
             "another question"
         );
-        assert!(!page("0:59", 1).has_shape_of(&Page::default()));
+        assert!(!page("0:59", 1).has_layout_of(&Page::default()));
     }
 
     #[test]
     fn a_page_doesnt_tell_its_digits() {
-        let code = Code {
+        let code = CodeField {
             label: "Istuntokoodi".into(),
             digits: Zeroizing::new("123 456".into()),
-            copy: Button::plain("x", Action::Copy(0)),
+            copy: Button::plain("x", Action::CopyField(0)),
         };
         let debug = format!("{:?}", Block::Code(code));
         assert!(!debug.contains("123"), "{debug}");

@@ -1,26 +1,27 @@
-//! The questions: may support look, may it use mouse and keyboard, may it change the tool.
+//! The questions to the customer: may the agent view the screen, control the machine, switch the
+//! tool.
 
 use etatuki_session::{AgentIdentity, AppSharing, Ask, Question};
 
 use super::page::{Action, Block, Button, Page};
-use super::subject::{Subject, named};
+use super::session_context::{SessionContext, agent_values};
 use crate::texts::{clock, fill};
 
-/// The question, with the answer that changes nothing as the one that Enter gives.
-/// The first one offers to show the program alone, where that can be done.
+/// Returns the page of a question. The button that denies has the keyboard focus. If the accounting
+/// program's windows can be shared alone, the first question offers that too.
 pub fn question(
-    subject: &Subject,
+    context: &SessionContext,
     agent: &AgentIdentity,
     question: &Question,
-    program: Option<&AppSharing>,
+    app_sharing: Option<&AppSharing>,
 ) -> Page {
-    let texts = &subject.texts.question;
-    let offered = program.filter(|_| question.ask == Ask::View);
-    let alone = program.is_some_and(|sharing| sharing.app_only);
+    let texts = &context.texts.question;
+    let offers_app_only = app_sharing.is_some() && question.ask == Ask::View;
+    let app_only = app_sharing.is_some_and(|sharing| sharing.app_only);
     let (asked, more, allow) = match &question.ask {
-        Ask::View if offered.is_some() => (&texts.view, &texts.view_program_more, &texts.view_all),
+        Ask::View if offers_app_only => (&texts.view, &texts.view_program_more, &texts.view_all),
         Ask::View => (&texts.view, &texts.view_more, &texts.view_allow),
-        Ask::Control if alone => (
+        Ask::Control if app_only => (
             &texts.control_program,
             &texts.control_more,
             &texts.control_allow,
@@ -29,37 +30,38 @@ pub fn question(
         Ask::Switch { .. } => (&texts.switch, &texts.switch_more, &texts.switch_allow),
     };
     let label = match &question.ask {
-        Ask::Switch { backend } => subject.label_of(backend),
-        _ => &subject.label,
+        Ask::Switch { backend } => context.label_of(backend),
+        _ => &context.label,
     };
-    let name = program.map_or("", |program| program.name.as_str());
-    let values = [&named(agent)[..], &[("label", label), ("program", name)]].concat();
+    let program = app_sharing.map_or("", |app| app.name.as_str());
+    let values = [
+        &agent_values(agent)[..],
+        &[("label", label), ("program", program)],
+    ]
+    .concat();
     let time = clock(question.seconds_left);
-    let answer = |label: &str, allow| Button {
+    let button = |label: &str, action| Button {
         enabled: question.answerable,
-        ..Button::plain(
-            label,
-            Action::Answer {
-                question: question.id,
-                allow,
-            },
-        )
+        ..Button::plain(label, action)
     };
-    let program = offered.map(|_| Button {
-        enabled: question.answerable,
-        ..Button::plain(
-            &fill(&texts.view_program, &values),
-            Action::AllowProgram(question.id),
-        )
-    });
-    let answers = [answer(allow, true), answer(&texts.deny, false).focused()];
+    let answer = |allow| Action::Answer {
+        question: question.id,
+        allow,
+    };
+    let mut buttons = Vec::new();
+    if offers_app_only {
+        let label = fill(&texts.view_program, &values);
+        buttons.push(button(&label, Action::AllowAppOnly(question.id)));
+    }
+    buttons.push(button(allow, answer(true)));
+    buttons.push(button(&texts.deny, answer(false)).focused());
     Page {
         blocks: vec![
             Block::Heading(fill(asked, &values)),
             Block::Text(fill(more, &values)),
-            Block::Quiet(fill(&texts.countdown, &[("time", &time)])),
+            Block::Secondary(fill(&texts.countdown, &[("time", &time)])),
         ],
-        buttons: program.into_iter().chain(answers).collect(),
+        buttons,
         wide_buttons: true,
     }
 }

@@ -1,45 +1,46 @@
-//! The end: who looked for how long, who controlled for how long, and that nobody sees anything any more.
+//! The receipt at the end: the agent, the time of viewing and of control, and that nobody sees the
+//! screen any more.
 
 use etatuki_session::{Receipt, View};
 
 use super::page::{Action, Block, Button, Page, Tone};
-use super::subject::{Subject, named};
+use super::session_context::{SessionContext, agent_values};
 use crate::texts::{Texts, fill};
 
-/// The receipt of a session that was closed.
-pub fn receipt(subject: &Subject, view: &View) -> Page {
-    let texts = &subject.texts;
-    let mut page = subject.page();
+/// Returns the page of a session that was closed.
+pub fn receipt(context: &SessionContext, view: &View) -> Page {
+    let texts = &context.texts;
+    let mut page = context.page();
     page.blocks[0] = Block::Heading(texts.receipt.closed.clone());
     page.blocks
-        .extend(subject.notices(view).into_iter().filter(is_alarm));
-    if subject.own_transport {
+        .extend(context.notices(view).into_iter().filter(is_alert));
+    if context.external_transport {
         page.blocks
-            .push(Block::Strip(Tone::Good, texts.own.over.clone()));
+            .push(Block::Callout(Tone::Success, texts.external.over.clone()));
     } else {
-        page.blocks
-            .extend(what_was_done(texts, view.receipt.as_ref()));
+        page.blocks.extend(summary(texts, view.receipt.as_ref()));
     }
     page.buttons = vec![
         Button::plain(&texts.receipt.again, Action::Open),
-        Button::primary(&texts.window.close, Action::Leave),
+        Button::primary(&texts.window.close, Action::CloseWindow),
     ];
     page
 }
 
-/// What was seen and done, and that it is over; after a failure too.
-pub fn what_was_done(texts: &Texts, receipt: Option<&Receipt>) -> Vec<Block> {
+/// Returns what was seen and done, and that it is over; also after a failure.
+pub fn summary(texts: &Texts, receipt: Option<&Receipt>) -> Vec<Block> {
     let Some(receipt) = receipt else {
-        return vec![Block::Strip(Tone::Good, texts.receipt.never.clone())];
+        return vec![Block::Callout(Tone::Success, texts.receipt.never.clone())];
     };
     let seconds = (receipt.viewed_seconds, receipt.controlled_seconds);
     vec![
-        Block::Text(sentence(texts, &named(&receipt.agent), seconds)),
-        Block::Strip(Tone::Good, texts.receipt.nobody.clone()),
+        Block::Text(sentence(texts, &agent_values(&receipt.agent), seconds)),
+        Block::Callout(Tone::Success, texts.receipt.nobody.clone()),
     ]
 }
 
-/// "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min.": `seconds` of looking and of controlling.
+/// Returns "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min." for `seconds` of viewing and
+/// of control.
 pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> String {
     let text = match seconds {
         (0, 0) => &texts.receipt.not_viewed,
@@ -55,6 +56,6 @@ pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> S
     fill(text, &[agent, &times].concat())
 }
 
-fn is_alarm(block: &Block) -> bool {
-    matches!(block, Block::Strip(Tone::Alarm, _))
+fn is_alert(block: &Block) -> bool {
+    matches!(block, Block::Callout(Tone::Alert, _))
 }

@@ -1,5 +1,5 @@
-//! The session window: shows every view of a session as a page, keeps the bar in step, and decides when
-//! the window comes to the front and when it gets out of the way.
+//! The session window: shows every view of a session as a page, keeps the bar in step, and decides
+//! when the window is raised and when it is iconified.
 
 use std::time::{Duration, Instant};
 
@@ -7,87 +7,97 @@ use etatuki_session::{State, View};
 use fltk::prelude::*;
 
 use super::bar::{self, Bar};
-use super::button::Pressed;
+use super::button::ActionHandler;
 use super::page::{Action, Page};
-use super::sheet::{Sheet, on_close};
-use super::subject::Subject;
-use super::{before, connected, failure, question, receipt, waiting};
+use super::page_window::{Focus, PageWindow, on_close};
+use super::session_context::SessionContext;
+use super::{connected, failure, no_code, question, receipt, waiting};
+use crate::registry::Connect;
 
-/// How long a window manager may take to put the window into its task bar; without one, nobody does.
-const ICONIZE: Duration = Duration::from_millis(600);
+/// Time limit for a window manager to iconify the window; without one, nobody does.
+const ICONIFY_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The window of one session.
 pub struct SessionWindow {
-    subject: Subject,
-    sheet: Sheet,
+    context: SessionContext,
+    window: PageWindow,
     bar: Bar,
-    /// Nothing before the connection is opened for the first time.
+    /// The newest view; `None` before the connection is opened for the first time.
     view: Option<View>,
+    /// The field of the code that was just copied.
     copied: Option<usize>,
-    place: Front,
+    placement: Placement,
 }
 
-/// Where the window is for the customer.
+/// The current place of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Front {
-    /// Not shown yet, or away.
+enum Placement {
+    /// Not shown.
     Hidden,
-    /// To be seen.
+    /// Shown among other windows.
     Shown,
-    /// Over all other windows.
+    /// Above all other windows.
     OnTop,
-    /// Sent to the task bar at that moment, or long there.
-    Iconic(Option<Instant>),
+    /// Iconified at this moment; `None` once that is long ago.
+    Iconified(Option<Instant>),
 }
 
 impl SessionWindow {
-    /// The window, not shown yet. `at_once` is for entries that open without being asked to.
-    pub fn new(subject: Subject, banner: Option<&str>, at_once: bool, pressed: &Pressed) -> Self {
-        let mut sheet = Sheet::new(&subject.label, banner, pressed.clone(), |_| 0);
-        let press = |action: Action| {
-            let pressed = pressed.clone();
-            move || pressed(action.clone())
+    /// Creates the hidden window.
+    pub fn new(
+        context: SessionContext,
+        banner: Option<&str>,
+        connect: Connect,
+        on_action: &ActionHandler,
+    ) -> Self {
+        let mut window = PageWindow::new(&context.label, banner, on_action.clone(), |_| 0);
+        let sender = |action: Action| {
+            let on_action = on_action.clone();
+            move || on_action(action.clone())
         };
-        on_close(sheet.window(), press(Action::Leave), press(Action::Escape));
-        let bar = Bar::new(&subject.texts, banner, pressed);
-        let first = if at_once {
-            before::opening(&subject)
-        } else {
-            before::before(&subject)
+        on_close(
+            window.fltk_window(),
+            sender(Action::CloseWindow),
+            sender(Action::Escape),
+        );
+        let bar = Bar::new(&context.texts, banner, on_action);
+        let first = match connect {
+            Connect::AtOnce => no_code::opening(&context),
+            Connect::OnClick => no_code::not_opened(&context),
         };
-        sheet.set(first, true);
-        sheet.centre();
+        window.set(first, Focus::Take);
+        window.centre();
         Self {
-            subject,
-            sheet,
+            context,
+            window,
             bar,
             view: None,
             copied: None,
-            place: Front::Hidden,
+            placement: Placement::Hidden,
         }
     }
 
     /// Shows the window for the first time.
     pub fn show(&mut self) {
-        self.sheet.window().show();
-        self.place = Front::Shown;
+        self.window.fltk_window().show();
+        self.placement = Placement::Shown;
     }
 
-    /// Puts window and bar away.
+    /// Hides window and bar.
     pub fn hide(&mut self) {
         self.bar.set(None);
-        self.sheet.window().hide();
-        self.place = Front::Hidden;
+        self.window.fltk_window().hide();
+        self.placement = Placement::Hidden;
     }
 
-    /// The newest view; none before the connection is opened.
+    /// Returns the newest view; `None` before the connection is opened.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
     }
 
-    /// What is on the window.
+    /// Returns the current page.
     pub fn page(&self) -> &Page {
-        self.sheet.page()
+        self.window.page()
     }
 
     /// Shows a view.
@@ -95,113 +105,117 @@ impl SessionWindow {
         if self.view.is_none() && view.state == State::Closed {
             return;
         }
-        self.bar.set(bar::line(&self.subject.texts, &view));
-        let wanted = wanted(&view);
+        self.bar.set(bar::status(&self.context.texts, &view));
+        let visibility = visibility(&view);
         if view.code.is_none() {
             self.copied = None;
         }
         self.view = Some(view);
         self.redraw();
-        self.bring(wanted);
+        self.apply(visibility);
     }
 
-    /// The field whose copy button says so, or none.
+    /// Sets the field whose copy button says that it has copied.
     pub fn set_copied(&mut self, field: Option<usize>) {
         self.copied = field;
         self.redraw();
     }
 
-    /// The digits of a field of the code that is shown.
+    /// Returns the digits of a field of the code that is shown.
     pub fn digits(&self, field: usize) -> Option<&str> {
         let code = self.view.as_ref()?.code.as_ref()?;
         code.fields.get(field).map(|field| field.digits.as_str())
     }
 
-    /// Called a few times a second while somebody is connected: keeps the bar on top, and puts the
-    /// window away when no window manager did.
+    /// Keeps the bar on top, and hides the window if no window manager has iconified it. To be
+    /// called a few times a second.
     pub fn tick(&mut self) {
         self.bar.raise();
-        if let Front::Iconic(Some(since)) = self.place
-            && since.elapsed() > ICONIZE
+        if let Placement::Iconified(Some(since)) = self.placement
+            && since.elapsed() > ICONIFY_TIMEOUT
         {
-            if self.sheet.window().visible() {
-                self.sheet.window().hide();
+            if self.window.fltk_window().visible() {
+                self.window.fltk_window().hide();
             }
-            self.place = Front::Iconic(None);
+            self.placement = Placement::Iconified(None);
         }
     }
 
     fn redraw(&mut self) {
         if let Some(view) = &self.view {
-            let at_front = wanted(view) != Wanted::Away;
-            self.sheet
-                .set(page(&self.subject, view, self.copied), at_front);
+            let focus = match visibility(view) {
+                Visibility::Iconified => Focus::Keep,
+                Visibility::Shown | Visibility::OnTop => Focus::Take,
+            };
+            self.window
+                .set(page(&self.context, view, self.copied), focus);
         }
     }
 
-    fn bring(&mut self, wanted: Wanted) {
-        match (wanted, self.place) {
-            (Wanted::Away, Front::Iconic(_)) => {}
-            (Wanted::Away, _) => {
-                self.sheet.window().iconize();
-                self.place = Front::Iconic(Some(Instant::now()));
+    fn apply(&mut self, visibility: Visibility) {
+        match (visibility, self.placement) {
+            (Visibility::Iconified, Placement::Iconified(_))
+            | (Visibility::Shown, Placement::Shown | Placement::OnTop)
+            | (Visibility::OnTop, Placement::OnTop) => {}
+            (Visibility::Iconified, _) => {
+                self.window.fltk_window().iconize();
+                self.placement = Placement::Iconified(Some(Instant::now()));
             }
-            (Wanted::Shown, Front::Shown | Front::OnTop) | (Wanted::OnTop, Front::OnTop) => {}
-            (wanted, _) => {
-                self.sheet.centre();
-                self.sheet.window().show();
-                self.place = Front::Shown;
-                if wanted == Wanted::OnTop {
-                    self.sheet.window().set_on_top();
-                    self.place = Front::OnTop;
+            (Visibility::Shown | Visibility::OnTop, _) => {
+                self.window.centre();
+                self.window.fltk_window().show();
+                self.placement = Placement::Shown;
+                if visibility == Visibility::OnTop {
+                    self.window.fltk_window().set_on_top();
+                    self.placement = Placement::OnTop;
                 }
             }
         }
     }
 }
 
-/// Where a view's window belongs.
+/// The place that a view wants for the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum Visibility {
     Shown,
     OnTop,
-    Away,
+    Iconified,
 }
 
-/// The code, a question and what came of it all are to be seen; while support works, the window must
-/// not stand in its way.
-fn wanted(view: &View) -> Wanted {
+/// Returns the visibility for a view: the code, a question and the receipt are to be seen; while
+/// the agent works, the window must not be in the way.
+fn visibility(view: &View) -> Visibility {
     match view.state {
-        _ if view.question.is_some() => Wanted::OnTop,
-        State::Connected | State::Interrupted => Wanted::Away,
-        // The tool's own window is needed too.
+        _ if view.question.is_some() => Visibility::OnTop,
+        State::Connected | State::Interrupted => Visibility::Iconified,
+        // The customer needs the tool's own window too.
         State::Waiting
             if view
                 .code
                 .as_ref()
                 .is_some_and(|code| code.fields.is_empty()) =>
         {
-            Wanted::Shown
+            Visibility::Shown
         }
-        State::Waiting => Wanted::OnTop,
-        State::Closed | State::Failed if view.receipt.is_some() => Wanted::OnTop,
-        _ => Wanted::Shown,
+        State::Waiting => Visibility::OnTop,
+        State::Closed | State::Failed if view.receipt.is_some() => Visibility::OnTop,
+        _ => Visibility::Shown,
     }
 }
 
-fn page(subject: &Subject, view: &View, copied: Option<usize>) -> Page {
+fn page(context: &SessionContext, view: &View, copied: Option<usize>) -> Page {
     match (view.state, &view.agent, &view.question) {
         (State::Connected, Some(agent), Some(asked)) => {
-            question::question(subject, agent, asked, view.app_sharing.as_ref())
+            question::question(context, agent, asked, view.app_sharing.as_ref())
         }
-        (State::Connected, Some(agent), None) => connected::connected(subject, agent, view),
-        (State::Connected, None, _) if subject.own_transport => connected::own(subject),
-        (State::Closed, ..) => receipt::receipt(subject, view),
-        (State::Opening | State::Connected, ..) => before::opening(subject),
-        (State::Waiting, ..) => waiting::waiting(subject, view, copied),
-        (State::Interrupted, ..) => connected::interrupted(subject, view),
-        (State::Closing, ..) => before::closing(subject),
-        (State::Failed, ..) => failure::failure(subject, view),
+        (State::Connected, Some(agent), None) => connected::connected(context, agent, view),
+        (State::Connected, None, _) if context.external_transport => connected::external(context),
+        (State::Closed, ..) => receipt::receipt(context, view),
+        (State::Opening | State::Connected, ..) => no_code::opening(context),
+        (State::Waiting, ..) => waiting::waiting(context, view, copied),
+        (State::Interrupted, ..) => connected::interrupted(context, view),
+        (State::Closing, ..) => no_code::closing(context),
+        (State::Failed, ..) => failure::failure(context, view),
     }
 }
 

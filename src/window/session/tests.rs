@@ -1,4 +1,4 @@
-//! What the customer reads for each view of a session, line by line, and where the window is for it.
+//! The page for each view of a session, line by line, and the place of the window.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use super::*;
 use crate::language::Language;
 use crate::texts::Texts;
 
-fn subject() -> Subject {
-    Subject {
+fn context() -> SessionContext {
+    SessionContext {
         texts: Texts::load(Language::Fi),
         label: "Remoteus etätuki (2008)".into(),
-        own_transport: false,
+        external_transport: false,
         vendor: "Ecom".into(),
         phone: "02-2767 171".into(),
         labels: BTreeMap::from([("ecom".into(), "Ecom Etätuki".into())]),
     }
 }
 
-/// A page as text: `#` a heading, `-` small print, `i`, `!` and `+` a strip; buttons in brackets, with `*` for the one
-/// with the keyboard and `x` for one that can't be pressed.
+/// Returns a page as text: `#` a heading, `-` secondary text, `i`, `!` and `+` a callout; buttons
+/// in brackets, with `*` for the one with the focus and `x` for one that can't be pressed.
 fn outline(page: &Page) -> Vec<String> {
     let button = |button: &Button| {
         let mark = match (button.focus, button.enabled) {
@@ -37,10 +37,10 @@ fn outline(page: &Page) -> Vec<String> {
     let block = |block: &Block| match block {
         Block::Heading(text) => format!("# {text}"),
         Block::Text(text) => text.clone(),
-        Block::Quiet(text) => format!("- {text}"),
-        Block::Strip(Tone::Alarm, text) => format!("! {text}"),
-        Block::Strip(Tone::Good, text) => format!("+ {text}"),
-        Block::Strip(_, text) => format!("i {text}"),
+        Block::Secondary(text) => format!("- {text}"),
+        Block::Callout(Tone::Alert, text) => format!("! {text}"),
+        Block::Callout(Tone::Success, text) => format!("+ {text}"),
+        Block::Callout(_, text) => format!("i {text}"),
         Block::Code(code) => format!("{}: {} {}", code.label, *code.digits, button(&code.copy)),
         Block::Choice(choice) => button(&choice.button),
     };
@@ -50,20 +50,33 @@ fn outline(page: &Page) -> Vec<String> {
     lines
 }
 
+const NONE: Permissions = Permissions {
+    view: false,
+    control: false,
+};
+const VIEW: Permissions = Permissions {
+    view: true,
+    control: false,
+};
+const CONTROL: Permissions = Permissions {
+    view: true,
+    control: true,
+};
+
 const HEAD: [&str; 2] = [
     "# Remoteus etätuki (2008)",
     "- Ecom, asiakastuki: 02-2767 171",
 ];
 
 #[track_caller]
-fn check(view: &View, place: Wanted, expected: &[&str]) {
-    assert_eq!(outline(&page(&subject(), view, None)), expected);
-    assert_eq!(wanted(view), place);
+fn check(view: &View, expected_visibility: Visibility, expected: &[&str]) {
+    assert_eq!(outline(&page(&context(), view, None)), expected);
+    assert_eq!(visibility(view), expected_visibility);
 }
 
 #[track_caller]
-fn check_with_head(view: &View, place: Wanted, expected: &[&str]) {
-    check(view, place, &[&HEAD, expected].concat());
+fn check_with_head(view: &View, expected_visibility: Visibility, expected: &[&str]) {
+    check(view, expected_visibility, &[&HEAD, expected].concat());
 }
 
 fn in_state(state: State) -> View {
@@ -90,10 +103,10 @@ fn waiting(notices: Vec<Notice>) -> View {
     }
 }
 
-fn connected(view: bool, control: bool) -> View {
+fn connected(permissions: Permissions) -> View {
     View {
         agent: Some(agent()),
-        permissions: Permissions { view, control },
+        permissions,
         ..in_state(State::Connected)
     }
 }
@@ -107,7 +120,7 @@ fn asked(ask: Ask, answerable: bool) -> View {
     };
     View {
         question: Some(question),
-        ..connected(true, false)
+        ..connected(VIEW)
     }
 }
 
@@ -123,7 +136,7 @@ fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Option<Receipt> {
 #[test]
 fn before_and_while_opening() {
     assert_eq!(
-        outline(&before::before(&subject())),
+        outline(&no_code::not_opened(&context())),
         [
             HEAD[0],
             HEAD[1],
@@ -137,10 +150,10 @@ fn before_and_while_opening() {
         "- Tuki näkee näyttösi vasta, kun annat luvan.",
         "[Sulje yhteys]",
     ];
-    check_with_head(&in_state(State::Opening), Wanted::Shown, &opening);
+    check_with_head(&in_state(State::Opening), Visibility::Shown, &opening);
 }
 
-/// What the digits are is the grammar's business; here it is where they stand that counts.
+/// Returns the line of the code that [`waiting`] shows.
 fn code_line() -> String {
     let code = waiting(vec![]).code.unwrap();
     format!("Istuntokoodi: {} [Kopioi]*", code.fields[0].digits)
@@ -158,8 +171,8 @@ fn the_code_waits_on_top_of_everything() {
         "- Tuki näkee näyttösi vasta, kun annat luvan. Koodi on voimassa vielä 9:41.",
         "[Sulje yhteys]",
     ];
-    check_with_head(&waiting(vec![]), Wanted::OnTop, &rest);
-    // A stranger is never forgotten, whatever happens after him.
+    check_with_head(&waiting(vec![]), Visibility::OnTop, &rest);
+    // A stranger stays on the page, whatever happens afterwards.
     let notices = vec![
         Notice::UnauthorizedAttempt,
         Notice::CodeRenewed,
@@ -171,7 +184,7 @@ fn the_code_waits_on_top_of_everything() {
     ];
     check_with_head(
         &waiting(notices),
-        Wanted::OnTop,
+        Visibility::OnTop,
         &[&told[..], &rest].concat(),
     );
 }
@@ -188,7 +201,7 @@ fn between_two_codes_none_is_shown() {
         "- Tuki näkee näyttösi vasta, kun annat luvan.",
         "[Sulje yhteys]",
     ];
-    check_with_head(&view, Wanted::OnTop, &expected);
+    check_with_head(&view, Visibility::OnTop, &expected);
 }
 
 #[test]
@@ -202,16 +215,16 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
         ]
     };
     let early = view("[Salli katselu]x [Älä salli]x");
-    check(&asked(Ask::View, false), Wanted::OnTop, &early);
+    check(&asked(Ask::View, false), Visibility::OnTop, &early);
     let open = view("[Salli katselu] [Älä salli]*");
-    check(&asked(Ask::View, true), Wanted::OnTop, &open);
+    check(&asked(Ask::View, true), Visibility::OnTop, &open);
     let control = [
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?",
         "Saat ohjauksen takaisin milloin tahansa: pidä Esc-näppäintä pohjassa sekunnin ajan.",
         "- Jos et vastaa, lupaa ei anneta. 0:59",
         "[Salli ohjaus] [Älä salli]*",
     ];
-    check(&asked(Ask::Control, true), Wanted::OnTop, &control);
+    check(&asked(Ask::Control, true), Visibility::OnTop, &control);
     let switch = [
         "# Saako Maija Virtanen vaihtaa toiseen etätukeen?",
         "Uusi etätuki on Ecom Etätuki. Tämä yhteys suljetaan, ja saat uuden koodin.",
@@ -221,7 +234,7 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
     let backend = "ecom".into();
     check(
         &asked(Ask::Switch { backend }, true),
-        Wanted::OnTop,
+        Visibility::OnTop,
         &switch,
     );
 }
@@ -232,36 +245,33 @@ fn while_support_works_the_window_is_away_and_shows_no_code() {
         "i Maija Virtanen on yhteydessä, mutta ei näe näyttöäsi.",
         "[Sulje yhteys]*",
     ];
-    check_with_head(&connected(false, false), Wanted::Away, &quiet);
+    check_with_head(&connected(NONE), Visibility::Iconified, &quiet);
     let viewing = ["i Maija Virtanen katsoo näyttöäsi.", "[Sulje yhteys]*"];
     let with_code = View {
         code: waiting(vec![]).code,
-        ..connected(true, false)
+        ..connected(VIEW)
     };
-    check_with_head(&with_code, Wanted::Away, &viewing);
+    check_with_head(&with_code, Visibility::Iconified, &viewing);
     let controlling = [
         "! Maija Virtanen ohjaa konettasi.",
         "Saat ohjauksen takaisin myös pitämällä Esc-näppäintä pohjassa sekunnin ajan.",
         "[Sulje yhteys] [Ota ohjaus takaisin]*",
     ];
-    check_with_head(&connected(true, true), Wanted::Away, &controlling);
+    check_with_head(&connected(CONTROL), Visibility::Iconified, &controlling);
 }
 
-fn program(alone: bool) -> Option<AppSharing> {
+fn app_sharing(app_only: bool) -> Option<AppSharing> {
     let name = "Tilitin".to_owned();
-    Some(AppSharing {
-        name,
-        app_only: alone,
-    })
+    Some(AppSharing { name, app_only })
 }
 
 #[test]
 fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
     let view = View {
-        app_sharing: program(false),
+        app_sharing: app_sharing(false),
         ..asked(Ask::View, true)
     };
-    let lines = outline(&page(&subject(), &view, None));
+    let lines = outline(&page(&context(), &view, None));
     assert_eq!(
         lines[1],
         "Voit näyttää koko näytön tai vain ohjelman Tilitin. Kaikki muu näkyy silloin harmaana."
@@ -274,26 +284,26 @@ fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
 
 #[test]
 fn what_is_shared_alone_is_named() {
-    let alone = |control| View {
-        app_sharing: program(true),
-        ..connected(true, control)
+    let app_only = |permissions| View {
+        app_sharing: app_sharing(true),
+        ..connected(permissions)
     };
     let viewing = [
         "i Maija Virtanen katsoo vain ohjelmaa Tilitin.",
         "[Sulje yhteys]*",
     ];
-    check_with_head(&alone(false), Wanted::Away, &viewing);
-    let said = bar::line(&subject().texts, &alone(true)).map(|line| line.text);
+    check_with_head(&app_only(VIEW), Visibility::Iconified, &viewing);
+    let shown = bar::status(&context().texts, &app_only(CONTROL)).map(|status| status.text);
     assert_eq!(
-        said.as_deref(),
+        shown.as_deref(),
         Some("Maija Virtanen ohjaa vain ohjelmaa Tilitin")
     );
     let control = View {
-        app_sharing: program(true),
+        app_sharing: app_sharing(true),
         ..asked(Ask::Control, true)
     };
     assert_eq!(
-        outline(&page(&subject(), &control, None))[0],
+        outline(&page(&context(), &control, None))[0],
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi ohjelmassa Tilitin?"
     );
 }
@@ -309,7 +319,7 @@ fn an_interrupted_session_counts_down() {
         "Yhteys katkesi. Yritetään uudelleen… 1:47",
         "[Sulje yhteys]*",
     ];
-    check_with_head(&view, Wanted::Away, &expected);
+    check_with_head(&view, Visibility::Iconified, &expected);
 }
 
 #[test]
@@ -332,14 +342,14 @@ fn the_receipt_says_who_saw_what_and_that_it_is_over() {
         "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min.",
         nobody,
     );
-    check(&view(receipt(720, 250)), Wanted::OnTop, &both);
+    check(&view(receipt(720, 250)), Visibility::OnTop, &both);
     let looked = page("Maija Virtanen katsoi näyttöäsi 45 s.", nobody);
-    check(&view(receipt(45, 0)), Wanted::OnTop, &looked);
+    check(&view(receipt(45, 0)), Visibility::OnTop, &looked);
     let refused = page("Maija Virtanen ei nähnyt näyttöäsi.", nobody);
-    check(&view(receipt(0, 0)), Wanted::OnTop, &refused);
+    check(&view(receipt(0, 0)), Visibility::OnTop, &refused);
     let mut never = page("", "+ Kukaan ei nähnyt näyttöäsi.").to_vec();
     never.remove(2);
-    check(&view(None), Wanted::Shown, &never);
+    check(&view(None), Visibility::Shown, &never);
 }
 
 #[test]
@@ -354,7 +364,7 @@ fn every_failure_says_what_happened_and_can_be_tried_again() {
             receipt: receipt(45, 0),
             ..in_state(State::Failed)
         };
-        let lines = outline(&page(&subject(), &view, None));
+        let lines = outline(&page(&context(), &view, None));
         let texts = Texts::load(Language::Fi);
         assert_eq!(
             lines[0],
@@ -364,24 +374,24 @@ fn every_failure_says_what_happened_and_can_be_tried_again() {
         assert!(lines.contains(&format!("- Tuelle: {}", name.as_str())));
         assert_eq!(lines.last().unwrap(), "[Sulje] [Yritä uudelleen]*");
         assert!(!lines.join(" ").contains("in English"));
-        assert_eq!(wanted(&view), Wanted::OnTop);
+        assert_eq!(visibility(&view), Visibility::OnTop);
     }
 }
 
 #[test]
 fn no_letter_presses_two_buttons_in_a_row_of_pages() {
-    // A letter that was meant for the page before must not answer the question that has taken its place.
+    // A letter meant for one page must not answer the question that has replaced it.
     for language in Language::ALL {
-        let subject = Subject {
+        let context = SessionContext {
             texts: Texts::load(language),
-            ..subject()
+            ..context()
         };
         let letter = |button: &Button| {
             let at = button.label.find('&')?;
             button.label[at + 1..].chars().next()
         };
         let letters = |view: &View| -> Vec<_> {
-            let page = page(&subject, view, None);
+            let page = page(&context, view, None);
             let copies = page.blocks.iter().filter_map(|block| match block {
                 Block::Code(code) => Some(&code.copy),
                 _ => None,
@@ -393,16 +403,16 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
                 .collect()
         };
         let mut offering = asked(Ask::View, true);
-        offering.app_sharing = program(false);
+        offering.app_sharing = app_sharing(false);
         let mut allows: Vec<_> = [Ask::View, Ask::Control]
             .map(|ask| letters(&asked(ask, true))[0])
             .into();
         allows.extend(&letters(&offering)[..2]);
         for before in [
             waiting(vec![]),
-            connected(false, false),
-            connected(true, false),
-            connected(true, true),
+            connected(NONE),
+            connected(VIEW),
+            connected(CONTROL),
         ] {
             for letter in letters(&before) {
                 assert!(!allows.contains(&letter), "{language:?}: {letter}");
@@ -413,13 +423,13 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
 
 #[test]
 fn a_tool_with_its_own_transport() {
-    let subject = Subject {
-        own_transport: true,
-        ..subject()
+    let context = SessionContext {
+        external_transport: true,
+        ..context()
     };
-    let see = |view: &View| outline(&page(&subject, view, None))[2..].to_vec();
+    let see = |view: &View| outline(&page(&context, view, None))[2..].to_vec();
     let promise = "Tämän yhteyden hoitaa toinen ohjelma: Remoteus etätuki (2008). Luvat ja salaus ovat sen omat.";
-    let before = outline(&before::before(&subject));
+    let before = outline(&no_code::not_opened(&context));
     assert!(before.contains(&promise.to_owned()), "{before:?}");
     let code = |fields| View {
         code: Some(ShownCode { fields }),
@@ -431,8 +441,8 @@ fn a_tool_with_its_own_transport() {
         "{elsewhere:?}"
     );
     assert_eq!(
-        wanted(&code(vec![])),
-        Wanted::Shown,
+        visibility(&code(vec![])),
+        Visibility::Shown,
         "the tool's window is needed too"
     );
     let field = ShownField {
@@ -441,20 +451,20 @@ fn a_tool_with_its_own_transport() {
     };
     let here = see(&code(vec![field]));
     assert!(here[1].contains("Ohjelman koodi"), "{here:?}");
-    let said = "Joku voi nähdä näyttösi, kunnes suljet yhteyden.".to_owned();
+    let warning = "Joku voi nähdä näyttösi, kunnes suljet yhteyden.".to_owned();
     for waiting in [elsewhere, here] {
-        assert!(waiting.contains(&said), "{waiting:?}");
+        assert!(waiting.contains(&warning), "{waiting:?}");
         assert!(
             waiting.iter().any(|line| line.contains(promise)),
             "{waiting:?}"
         );
     }
     let connected = see(&in_state(State::Connected));
-    assert!(connected.contains(&said), "{connected:?}");
-    let line = bar::line(&subject.texts, &in_state(State::Connected)).unwrap();
-    assert_eq!(line.text, "Joku on yhteydessä tietokoneeseesi");
-    assert_eq!(bar::line(&subject.texts, &in_state(State::Waiting)), None);
-    let over = outline(&page(&subject, &in_state(State::Closed), None));
+    assert!(connected.contains(&warning), "{connected:?}");
+    let status = bar::status(&context.texts, &in_state(State::Connected)).unwrap();
+    assert_eq!(status.text, "Joku on yhteydessä tietokoneeseesi");
+    assert_eq!(bar::status(&context.texts, &in_state(State::Waiting)), None);
+    let over = outline(&page(&context, &in_state(State::Closed), None));
     assert!(
         over.iter().any(|line| line.contains("sen kautta")),
         "{over:?}"
@@ -467,18 +477,12 @@ fn a_tool_with_its_own_transport() {
 
 #[test]
 fn the_bar_says_the_same_in_one_line() {
-    let said = |view: &View| bar::line(&subject().texts, view).map(|line| line.text);
-    let check = |view: &View, expected: Option<&str>| assert_eq!(said(view).as_deref(), expected);
+    let text = |view: &View| bar::status(&context().texts, view).map(|status| status.text);
+    let check = |view: &View, expected: Option<&str>| assert_eq!(text(view).as_deref(), expected);
     check(&waiting(vec![]), None);
-    check(
-        &connected(true, false),
-        Some("Maija Virtanen katsoo näyttöäsi"),
-    );
-    check(
-        &connected(true, true),
-        Some("Maija Virtanen ohjaa konettasi"),
-    );
-    let mut long = connected(true, true);
+    check(&connected(VIEW), Some("Maija Virtanen katsoo näyttöäsi"));
+    check(&connected(CONTROL), Some("Maija Virtanen ohjaa konettasi"));
+    let mut long = connected(CONTROL);
     if let Some(agent) = &mut long.agent {
         agent.name = "Ä".repeat(80);
     }

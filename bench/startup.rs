@@ -1,7 +1,7 @@
-//! Measures how long a program takes from exec to its first window on the screen, and what memory it
-//! has then: `cargo run --example startup -- RUNS PROGRAM ARGUMENTS…`, on a display of its own (Xvfb)
-//! without a window manager. Prints each run in milliseconds, then the median, and for the last run the
-//! processor time up to the window (which a busy machine changes less) and the memory.
+//! Measures a program's time from exec to its first window, and its memory then: `cargo run
+//! --example startup -- RUNS PROGRAM ARGUMENTS…`, on a display of its own (Xvfb) without a window
+//! manager. Prints each run in milliseconds, then the median, and for the last run the processor
+//! time up to the window (which a busy machine changes less) and the memory.
 
 use std::error::Error;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,8 @@ use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask, Window};
 use x11rb::rust_connection::RustConnection;
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// Time limit for the window.
+const MAP_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -52,15 +53,15 @@ fn run(
 ) -> Result<(Duration, String), Box<dyn Error>> {
     while server.poll_for_event()?.is_some() {}
     let (program, arguments) = command.split_first().ok_or("no program")?;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .spawn()?;
-    let mapped = first_map(server, root, begun);
-    let time = begun.elapsed();
-    let cpu = processor_time(&child);
-    // Long enough for what follows the window: the log, the probes.
+    let mapped = wait_for_window(server, root, started);
+    let time = started.elapsed();
+    let cpu = processor_ms(&child);
+    // The log and the probes follow the window.
     std::thread::sleep(Duration::from_millis(1500));
     let memory = format!("{cpu:.1} ms of processor time; {}", memory(&child));
     child.kill()?;
@@ -69,8 +70,12 @@ fn run(
     Ok((time, memory))
 }
 
-fn first_map(server: &RustConnection, root: Window, begun: Instant) -> Result<(), Box<dyn Error>> {
-    while begun.elapsed() < LIMIT {
+fn wait_for_window(
+    server: &RustConnection,
+    root: Window,
+    started: Instant,
+) -> Result<(), Box<dyn Error>> {
+    while started.elapsed() < MAP_TIMEOUT {
         match server.poll_for_event()? {
             Some(Event::MapNotify(map)) if map.event == root => return Ok(()),
             Some(_) => {}
@@ -80,8 +85,9 @@ fn first_map(server: &RustConnection, root: Window, begun: Instant) -> Result<()
     Err("no window came".into())
 }
 
-/// In milliseconds: the first number of `schedstat`, see the kernel's sched-stats.rst.
-fn processor_time(child: &Child) -> f64 {
+/// Returns the processor time in milliseconds: the first number of `schedstat`, see the kernel's
+/// sched-stats.rst.
+fn processor_ms(child: &Child) -> f64 {
     let path = format!("/proc/{}/schedstat", child.id());
     let stat = std::fs::read_to_string(path).unwrap_or_default();
     let nanoseconds = stat

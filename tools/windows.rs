@@ -1,17 +1,18 @@
-//! Shows one of the launcher's windows as it looks at one moment, with made-up views, until it is killed:
-//! `cargo run --example windows -- NAME LANGUAGE`. For looking at them; without a name it lists all.
+//! Shows one of the launcher's windows with a made-up view, until it is killed:
+//! `cargo run --example windows -- NAME LANGUAGE`. Without arguments it lists the names.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use etatuki::language::Language;
+use etatuki::registry::Connect;
 use etatuki::texts::Texts;
-use etatuki::window::button::Pressed;
-use etatuki::window::look;
-use etatuki::window::menu::{Entry, Menu};
-use etatuki::window::run;
+use etatuki::window::app;
+use etatuki::window::button::ActionHandler;
+use etatuki::window::menu::{Entry, MenuWindow};
 use etatuki::window::session::SessionWindow;
-use etatuki::window::subject::Subject;
+use etatuki::window::session_context::SessionContext;
+use etatuki::window::theme;
 use etatuki_session::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
     State, View,
@@ -46,6 +47,19 @@ const NAMES: [&str; 24] = [
     "broken",
 ];
 
+const NONE: Permissions = Permissions {
+    view: false,
+    control: false,
+};
+const VIEW: Permissions = Permissions {
+    view: true,
+    control: false,
+};
+const CONTROL: Permissions = Permissions {
+    view: true,
+    control: true,
+};
+
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [name, language] = arguments.as_slice() else {
@@ -56,13 +70,13 @@ fn main() {
         .find(|known| known.code() == language);
     let texts = Texts::load(language.unwrap_or_default());
     let banner = std::env::var_os("BANNER").map(|_| texts.window.development.clone());
-    let fltk = look::set_up();
+    let fltk = theme::init();
     match name.as_str() {
         "menu" | "menu-grey" => show_menu(&texts, banner.as_deref(), name == "menu-grey"),
         "broken" => {
             let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
                           `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
-            return run::complain(&texts, "registry-broken", detail);
+            return app::show_fatal(&texts, "registry-broken", detail);
         }
         _ => show_session(texts, banner.as_deref(), name),
     }
@@ -85,9 +99,9 @@ fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
         entries[1].fits = Some("2008.4".into());
         entries[2].unusable = Some("tool-missing".into());
     }
-    let mut menu = Menu::new(texts, "02-2767 171", &entries, banner, &nobody());
-    menu.window().show();
-    // Lives as long as the program.
+    let mut menu = MenuWindow::new(texts, "02-2767 171", &entries, banner, &no_action());
+    menu.fltk_window().show();
+    // It lives as long as the program.
     std::mem::forget(menu);
 }
 
@@ -99,15 +113,20 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
     } else {
         "Ecom Etätuki"
     };
-    let subject = Subject {
+    let context = SessionContext {
         texts,
         label: label.into(),
-        own_transport: false,
+        external_transport: false,
         vendor: "Ecom".into(),
         phone: "02-2767 171".into(),
         labels,
     };
-    let mut window = SessionWindow::new(subject, banner, !remoteus, &nobody());
+    let connect = if remoteus {
+        Connect::OnClick
+    } else {
+        Connect::AtOnce
+    };
+    let mut window = SessionWindow::new(context, banner, connect, &no_action());
     window.show();
     if let Some(view) = view(name) {
         window.set(empty(State::Opening));
@@ -128,10 +147,7 @@ fn empty(state: State) -> View {
         state,
         code: None,
         agent: None,
-        permissions: Permissions {
-            view: false,
-            control: false,
-        },
+        permissions: NONE,
         question: None,
         app_sharing: None,
         notices: Vec::new(),
@@ -156,10 +172,10 @@ fn waiting(form: CodeForm, notices: Vec<Notice>) -> View {
     }
 }
 
-fn connected(view: bool, control: bool) -> View {
+fn connected(permissions: Permissions) -> View {
     View {
         agent: Some(agent()),
-        permissions: Permissions { view, control },
+        permissions,
         ..empty(State::Connected)
     }
 }
@@ -174,7 +190,7 @@ fn asking(ask: Ask, answerable: bool) -> View {
     };
     View {
         question: Some(question),
-        ..connected(answerable, false)
+        ..connected(if answerable { VIEW } else { NONE })
     }
 }
 
@@ -229,9 +245,9 @@ fn view(name: &str) -> Option<View> {
             },
             true,
         ),
-        "connected" => connected(false, false),
-        "viewing" => connected(true, false),
-        "controlling" => connected(true, true),
+        "connected" => connected(NONE),
+        "viewing" => connected(VIEW),
+        "controlling" => connected(CONTROL),
         "interrupted" => View {
             agent: Some(agent()),
             interrupted_seconds_left: Some(107),
@@ -256,7 +272,7 @@ fn view(name: &str) -> Option<View> {
     })
 }
 
-/// Buttons that do nothing.
-fn nobody() -> Pressed {
+/// Returns a handler that ignores all buttons.
+fn no_action() -> ActionHandler {
     Rc::new(|_| {})
 }

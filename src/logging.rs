@@ -1,5 +1,5 @@
-//! The log: a file per day in the user's state folder, seven kept. What other crates have to tell below
-//! a warning is left out, for some of them tell requests with their tokens.
+//! The log: a file per day in the user's state folder, seven kept. Other crates' messages below a
+//! warning are left out, for some of them contain requests with their tokens.
 
 use std::path::Path;
 
@@ -11,16 +11,17 @@ use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-const DAYS: usize = 7;
+/// Log files kept, one a day.
+const MAX_LOG_FILES: usize = 7;
 
-/// Begins the log in `folder`, and on stderr if `verbose`. No folder, or one that can't be written, is
-/// no reason not to help the customer: then there is no file.
-pub(crate) fn begin(folder: Option<&Path>, verbose: bool) {
+/// Starts the log in `folder`, and on stderr if `verbose`. Without a folder, or with one that can't
+/// be written, the customer is helped all the same: then there is no file.
+pub(crate) fn init(folder: Option<&Path>, verbose: bool) {
     let file = folder.and_then(|folder| {
-        make_private(folder)?;
+        create_private_folder(folder)?;
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
-            .max_log_files(DAYS)
+            .max_log_files(MAX_LOG_FILES)
             .filename_prefix("etatuki")
             .filename_suffix("log")
             .build(folder)
@@ -31,34 +32,34 @@ pub(crate) fn begin(folder: Option<&Path>, verbose: bool) {
     } else {
         LevelFilter::INFO
     };
-    let ours = || {
+    let filter = || {
         Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("etatuki", level)
-            // What plugins and their tools say.
+            // The output of plugins and their tools.
             .with_target("plugin", level)
     };
     let to_file = file.map(|file| {
         layer()
             .with_ansi(false)
             .with_writer(file)
-            .with_filter(ours())
+            .with_filter(filter())
     });
     let to_stderr = verbose.then(|| {
         layer()
             .with_ansi(false)
             .with_writer(std::io::stderr)
-            .with_filter(ours())
+            .with_filter(filter())
     });
-    // Fails only when a log was begun before, which then goes on.
+    // Fails only when a log was started before, which then goes on.
     let _ = tracing_subscriber::registry()
         .with(to_file)
         .with(to_stderr)
         .try_init();
 }
 
-/// The folder, for its user alone.
-fn make_private(folder: &Path) -> Option<()> {
+/// Creates a folder that only the user can read.
+fn create_private_folder(folder: &Path) -> Option<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

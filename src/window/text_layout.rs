@@ -1,69 +1,70 @@
-//! Text in lines: broken at spaces to fit a width, with room between the lines to read in peace. FLTK's
-//! own labels take `@` and `&` as commands, which a support person's name must not be able to use.
+//! Text wrapped at spaces to a width, with generous line spacing. FLTK's own labels interpret `@`
+//! and `&`, which an agent's name must not be able to use.
 
 use fltk::draw;
 use fltk::enums::{Color, Font};
 
-/// How a text is written.
+/// The font, size and colour of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are what they say")]
-pub struct Style {
+#[allow(missing_docs, reason = "the names say it")]
+pub struct TextStyle {
     pub font: Font,
     pub size: i32,
     pub colour: Color,
 }
 
-impl Style {
-    /// From one line's foot to the next one's.
+impl TextStyle {
+    /// Returns the distance between two baselines.
     pub fn line_height(self) -> i32 {
         self.size * 14 / 10
     }
 
-    /// The height of `text` in a column `width` wide.
+    /// Returns the height of `text` in a column `width` wide.
     pub fn height(self, text: &str, width: i32) -> i32 {
-        let lines = i32::try_from(self.lines(text, width).len()).unwrap_or(1);
+        let lines = i32::try_from(self.wrapped(text, width).len()).unwrap_or(1);
         lines * self.line_height()
     }
 
-    /// The width of `text` on one line.
+    /// Returns the width of `text` on one line.
     pub fn width(self, text: &str) -> i32 {
         draw::set_font(self.font, self.size);
         draw::width(text).ceil() as i32
     }
 
-    /// Writes `text` from the top left corner (`x`, `y`) in a column `width` wide.
-    pub fn write(self, text: &str, x: i32, y: i32, width: i32) {
-        for (index, line) in (0..).zip(self.lines(text, width)) {
-            self.write_line(&line, x, y + index * self.line_height());
+    /// Draws `text` from the top left corner (`x`, `y`) in a column `width` wide.
+    pub fn draw(self, text: &str, x: i32, y: i32, width: i32) {
+        for (index, line) in (0..).zip(self.wrapped(text, width)) {
+            self.draw_line(&line, x, y + index * self.line_height());
         }
     }
 
-    /// Writes `text` in the middle of a place.
-    pub fn write_centred(self, text: &str, x: i32, y: i32, w: i32, h: i32) {
+    /// Draws `text` on one line in the middle of a rectangle.
+    pub fn draw_centred(self, text: &str, x: i32, y: i32, w: i32, h: i32) {
         let text_width = self.width(text);
-        self.write_line(
+        self.draw_line(
             text,
             x + (w - text_width) / 2,
             y + (h - self.line_height()) / 2,
         );
     }
 
-    fn write_line(self, line: &str, x: i32, y: i32) {
+    fn draw_line(self, line: &str, x: i32, y: i32) {
         draw::set_font(self.font, self.size);
         draw::set_draw_color(self.colour);
-        // The baseline such that capitals stand in the middle of the line.
-        let capital = self.size * 73 / 100;
-        draw::draw_text_n(line, x, y + (self.line_height() + capital) / 2);
+        // Capitals are 73 % of the font's size high; the baseline centres them in the line.
+        let cap_height = self.size * 73 / 100;
+        draw::draw_text_n(line, x, y + (self.line_height() + cap_height) / 2);
     }
 
-    fn lines(self, text: &str, width: i32) -> Vec<String> {
+    fn wrapped(self, text: &str, width: i32) -> Vec<String> {
         draw::set_font(self.font, self.size);
-        broken(text, f64::from(width), draw::width)
+        wrap(text, f64::from(width), draw::width)
     }
 }
 
-/// `text` in lines that `measure` no more than `width`; a word that is wider is broken where it must.
-fn broken(text: &str, width: f64, measure: impl Fn(&str) -> f64) -> Vec<String> {
+/// Wraps `text` into lines that `measure` no more than `width`; a wider word is broken between
+/// letters.
+fn wrap(text: &str, width: f64, measure: impl Fn(&str) -> f64) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is a line from the start");
@@ -77,13 +78,13 @@ fn broken(text: &str, width: f64, measure: impl Fn(&str) -> f64) -> Vec<String> 
         } else if measure(word) <= width {
             lines.push(word.to_owned());
         } else {
-            break_word(word, width, &measure, &mut lines);
+            wrap_word(word, width, &measure, &mut lines);
         }
     }
     lines
 }
 
-fn break_word(word: &str, width: f64, measure: &impl Fn(&str) -> f64, lines: &mut Vec<String>) {
+fn wrap_word(word: &str, width: f64, measure: &impl Fn(&str) -> f64, lines: &mut Vec<String>) {
     if lines.last().is_some_and(|line| !line.is_empty()) {
         lines.push(String::new());
     }
@@ -104,7 +105,7 @@ mod tests {
 
     fn check(text: &str, width: u32, expected: &[&str]) {
         let measure = |text: &str| text.chars().count() as f64;
-        assert_eq!(broken(text, f64::from(width), measure), expected);
+        assert_eq!(wrap(text, f64::from(width), measure), expected);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `etatuki plugin check`: what the plugin host's checker finds, told to the plugin's author.
+//! `etatuki plugin check`: prints the verdicts of the plugin host's checker for the plugin's
+//! author.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use serde_json::json;
 use crate::cli::CheckArgs;
 use crate::exit::Exit;
 
-/// Checks one library and prints what was found.
+/// Checks one library and prints the verdicts.
 pub(crate) fn run(arguments: CheckArgs) -> Exit {
     if arguments.list {
         for (name, rule) in trials() {
@@ -17,7 +18,7 @@ pub(crate) fn run(arguments: CheckArgs) -> Exit {
         }
         return Exit::Normal;
     }
-    let Some(spec) = spec(&arguments) else {
+    let Some(spec) = check_spec(&arguments) else {
         return Exit::Usage;
     };
     let mut counts = Counts::default();
@@ -27,15 +28,15 @@ pub(crate) fn run(arguments: CheckArgs) -> Exit {
             // Numbers and texts are always JSON.
             print(&serde_json::to_string(&trial).unwrap_or_default());
         } else {
-            tell(&trial);
+            print_trial(&trial);
         }
     });
     if arguments.json {
-        let sums = json!({ "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped, "open": open });
-        print(&sums.to_string());
+        let totals = json!({ "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped, "open": open });
+        print(&totals.to_string());
     } else {
-        for what in &open {
-            print(&format!("this system can't hold a plugin back: {what}"));
+        for gap in &open {
+            print(&format!("this system can't hold a plugin back: {gap}"));
         }
         let Counts {
             passed,
@@ -53,22 +54,23 @@ pub(crate) fn run(arguments: CheckArgs) -> Exit {
     }
 }
 
-/// What is to be checked; what is wrong with the command line is said.
-fn spec(arguments: &CheckArgs) -> Option<CheckSpec> {
+/// Returns the check that the command line asks for; prints what is wrong with it otherwise.
+fn check_spec(arguments: &CheckArgs) -> Option<CheckSpec> {
     let library = arguments.library.clone().unwrap_or_default();
     if !library.is_file() {
-        complain(&format!("there is no file {}", library.display()));
+        print_error(&format!("there is no file {}", library.display()));
         return None;
     }
     let known = |name: &&String| !trials().any(|(known, _)| known == name.as_str());
     if let Some(unknown) = arguments.only.iter().find(known) {
-        complain(&format!(
+        print_error(&format!(
             "there is no trial `{unknown}`; --list shows them all"
         ));
         return None;
     }
     let options = serde_json::from_str(&arguments.options);
-    let options = options.inspect_err(|error| complain(&format!("--options isn't JSON: {error}")));
+    let options =
+        options.inspect_err(|error| print_error(&format!("--options isn't JSON: {error}")));
     Some(CheckSpec {
         exe: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("etatuki")),
         library,
@@ -80,7 +82,7 @@ fn spec(arguments: &CheckArgs) -> Option<CheckSpec> {
     })
 }
 
-/// How many of each.
+/// The number of trials by verdict.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     passed: usize,
@@ -98,7 +100,7 @@ impl Counts {
     }
 }
 
-fn tell(trial: &Trial) {
+fn print_trial(trial: &Trial) {
     let verdict = match trial.verdict {
         Verdict::Passed => "passed ",
         Verdict::Failed => "FAILED ",
@@ -108,8 +110,8 @@ fn tell(trial: &Trial) {
     };
     print(format!("{verdict}  {:22}{}", trial.name, trial.text).trim_end());
     if trial.sandbox_suspected {
-        let doing = "probably the plugin host's jail: without it (--no-jail) this passes";
-        print(&format!("{:9}{doing}", ""));
+        let hint = "probably the plugin host's jail: without it (--no-jail) this passes";
+        print(&format!("{:9}{hint}", ""));
     }
     if matches!(trial.verdict, Verdict::Passed | Verdict::Skipped) {
         return;
@@ -120,11 +122,11 @@ fn tell(trial: &Trial) {
     }
 }
 
-/// Nobody may be reading; there is nobody else to tell.
+/// Prints a line; a closed stdout is ignored, for there is nowhere else to report it.
 fn print(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-fn complain(line: &str) {
+fn print_error(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "etatuki plugin check: {line}");
 }

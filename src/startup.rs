@@ -1,0 +1,27 @@
+//! The steps that every way of starting takes: the log, and a display that answers.
+
+use etatuki_screen::{CancelToken, EscapeKey};
+
+use crate::launcher::Environment;
+use crate::logging;
+
+/// Starts the log, and writes into it what was noticed before.
+pub(crate) fn begin_log(environment: &Environment) {
+    logging::init(
+        environment.folders().logs().as_deref(),
+        environment.verbose(),
+    );
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    if let Some(error) = &environment.settings_error {
+        tracing::warn!("{error}");
+    }
+}
+
+/// Connects to the display; `None` if there is none, in which case FLTK would end the program.
+///
+/// Keep the connection until FLTK has one of its own: an X server that loses its last client resets
+/// itself, which takes time.
+pub(crate) fn display() -> Option<EscapeKey> {
+    let cancel = CancelToken::new().ok()?;
+    EscapeKey::open(None, &cancel).ok()
+}

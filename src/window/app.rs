@@ -1,0 +1,415 @@
+//! The window thread's loop: the menu, one session after the other, and what happens in between.
+//! Views of the session, probe results and pressed buttons come in as events; commands go out.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use etatuki_session::{Command, SessionHandle, State, UsableBackend, View};
+use fltk::app;
+use fltk::prelude::*;
+
+use super::events::{AppEvent, EventSender};
+use super::failure;
+use super::menu::{Entry, MenuWindow};
+use super::page::Action;
+use super::page_window::{Focus, PageWindow, on_close};
+use super::session::SessionWindow;
+use super::session_context::SessionContext;
+use super::theme;
+use crate::display_loss;
+use crate::escape::EscapeWatch;
+use crate::exit::Exit;
+use crate::launcher::Launcher;
+use crate::probe::{self, ProbeResult};
+use crate::registry::Connect;
+use crate::startup::begin_log;
+use crate::stuck_keys;
+use crate::texts::Texts;
+
+/// Ticks for which a copy button says that it has copied.
+const COPIED_TICKS: u32 = 4;
+
+/// Shows the menu until it is closed.
+pub fn run_menu(launcher: Launcher) -> Exit {
+    let _fltk = theme::init();
+    let mut app = LauncherApp::new(launcher);
+    app.open_menu();
+    app.run()
+}
+
+/// Shows one entry's session until its window is closed.
+pub fn run_entry(launcher: Launcher, backend: &str) -> Exit {
+    let _fltk = theme::init();
+    let mut app = LauncherApp::new(launcher);
+    app.open_entry(backend);
+    app.run()
+}
+
+/// Shows a failure that leaves nothing to do.
+pub fn show_fatal(texts: &Texts, name: &str, detail: &str) {
+    let _fltk = theme::init();
+    let (events, inbox) = EventSender::new();
+    let mut window = PageWindow::new(&texts.window.title, None, events.on_action(), |_| 0);
+    let on_action = events.on_action();
+    let close = move || on_action(Action::CloseWindow);
+    on_close(window.fltk_window(), close.clone(), close);
+    let page = failure::without_session(texts, name, Some(detail));
+    window.set(page, Focus::Take);
+    window.centre();
+    window.fltk_window().show();
+    while app::wait() {
+        if inbox.try_recv().is_ok() {
+            window.fltk_window().hide();
+        }
+    }
+}
+
+/// The launcher with its windows.
+struct LauncherApp {
+    launcher: Arc<Launcher>,
+    events: EventSender,
+    inbox: Receiver<AppEvent>,
+    entries: Vec<Entry>,
+    probed: Vec<UsableBackend>,
+    menu: Option<MenuWindow>,
+    session: Option<ActiveSession>,
+    /// Number of the last session: a late view of an older one is recognised by it.
+    last_session: u32,
+    exit: Exit,
+    done: bool,
+}
+
+/// A session and its window.
+struct ActiveSession {
+    number: u32,
+    handle: SessionHandle,
+    window: SessionWindow,
+    backend: String,
+    escape: Option<EscapeWatch>,
+    /// Ticks until the copy button shows its ordinary label again.
+    copied_ticks_left: u32,
+    /// Whether the customer closed the window before the session's end.
+    window_closed: bool,
+}
+
+impl LauncherApp {
+    fn new(launcher: Launcher) -> Self {
+        let (events, inbox) = EventSender::new();
+        let entries = launcher.entries().into_iter().map(|backend| Entry {
+            id: backend.id.clone(),
+            label: launcher.label(backend).to_owned(),
+            fits: launcher.fitting_version(backend),
+            unusable: None,
+        });
+        let entries = entries.collect();
+        Self {
+            launcher: Arc::new(launcher),
+            events,
+            inbox,
+            entries,
+            probed: Vec::new(),
+            menu: None,
+            session: None,
+            last_session: 0,
+            exit: Exit::Normal,
+            done: false,
+        }
+    }
+
+    /// Runs the loop. The window is shown first; whatever it doesn't need follows.
+    fn run(mut self) -> Exit {
+        app::check();
+        begin_log(self.launcher.environment());
+        self.events.start_ticking();
+        self.probe();
+        while !self.done {
+            app::wait();
+            while let Ok(event) = self.inbox.try_recv() {
+                self.on_event(event);
+            }
+        }
+        if let Some(session) = self.session.take() {
+            session.handle.join();
+        }
+        self.exit
+    }
+
+    /// Probes every entry but the one that is being opened: its session reports better what is
+    /// wrong.
+    fn probe(&self) {
+        let opened = self
+            .session
+            .as_ref()
+            .map(|session| session.backend.as_str());
+        let ids = self.entries.iter().map(|entry| entry.id.clone());
+        let ids: Vec<_> = ids.filter(|id| Some(id.as_str()) != opened).collect();
+        let (launcher, events) = (self.launcher.clone(), self.events.clone());
+        let probing = move || {
+            probe::probe_all(&launcher, &ids, |result| {
+                events.send(AppEvent::Probed(result));
+            });
+        };
+        let thread = std::thread::Builder::new().name("etatuki-probes".into());
+        if let Err(error) = thread.spawn(probing) {
+            tracing::error!("no entry can be probed: {error}");
+        }
+    }
+
+    fn open_menu(&mut self) {
+        let registry = &self.launcher.installed.registry;
+        let mut menu = MenuWindow::new(
+            &self.launcher.texts,
+            &registry.vendor.phone,
+            &self.entries,
+            self.launcher.banner(),
+            &self.events.on_action(),
+        );
+        menu.fltk_window().show();
+        self.menu = Some(menu);
+    }
+
+    /// Opens an entry's window, and the connection if the registry says so.
+    fn open_entry(&mut self, id: &str) {
+        if let Some(backend) = self.launcher.backend(id) {
+            self.start_session(id, backend.connect);
+        }
+    }
+
+    /// Starts an entry's session and opens its window.
+    fn start_session(&mut self, id: &str, connect: Connect) {
+        let Some(backend) = self.launcher.backend(id) else {
+            return;
+        };
+        self.last_session += 1;
+        let number = self.last_session;
+        let others = self
+            .probed
+            .iter()
+            .filter(|other| other.id != id)
+            .cloned()
+            .collect();
+        let events = self.events.clone();
+        let on_view = move |view| {
+            stuck_keys::release_after(&view);
+            events.send(AppEvent::View(number, Box::new(view)));
+        };
+        let config = self.launcher.session_config(backend, others);
+        let handle = etatuki_session::start(config, Box::new(on_view));
+        display_loss::register(handle.sender());
+        if connect == Connect::AtOnce {
+            handle.send(Command::Open);
+        }
+        let context = SessionContext::new(&self.launcher, id);
+        let on_action = self.events.on_action();
+        let mut window = SessionWindow::new(context, self.launcher.banner(), connect, &on_action);
+        window.show();
+        self.session = Some(ActiveSession {
+            number,
+            handle,
+            window,
+            backend: id.to_owned(),
+            escape: None,
+            copied_ticks_left: 0,
+            window_closed: false,
+        });
+        if let Some(menu) = &mut self.menu {
+            menu.fltk_window().hide();
+        }
+    }
+
+    fn on_event(&mut self, event: AppEvent) {
+        match event {
+            AppEvent::Action(action) => self.on_action(action),
+            AppEvent::View(number, view) => self.on_view(number, *view),
+            AppEvent::Probed(result) => self.on_probe_result(&result),
+            AppEvent::EscapeHeld => self.send(Command::TakeBack),
+            AppEvent::Tick => self.on_tick(),
+        }
+    }
+
+    fn on_action(&mut self, action: Action) {
+        match action {
+            Action::Open => self.open_connection(),
+            Action::Close => self.send(Command::Close),
+            Action::TakeBack => self.send(Command::TakeBack),
+            Action::Answer { question, allow } => self.send(Command::Answer { question, allow }),
+            Action::AllowAppOnly(question) => self.send(Command::AllowAppOnly { question }),
+            Action::CopyField(field) => self.copy_field(field),
+            Action::ChooseEntry(id) => self.open_entry(&id),
+            Action::Escape => self.on_escape(),
+            Action::CloseWindow => self.close_window(),
+        }
+    }
+
+    /// Opens the connection of this window's entry, with a new session if the last one is over:
+    /// also after its thread has died of a mistake of ours.
+    fn open_connection(&mut self) {
+        match &mut self.session {
+            Some(session) if session.handle.is_over() => {
+                let backend = session.backend.clone();
+                session.window.hide();
+                self.start_session(&backend, Connect::AtOnce);
+            }
+            _ => self.send(Command::Open),
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        if let Some(session) = &self.session {
+            session.handle.send(command);
+        }
+    }
+
+    fn copy_field(&mut self, field: usize) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        if let Some(digits) = session.window.digits(field) {
+            app::copy(digits);
+            session.copied_ticks_left = COPIED_TICKS;
+            session.window.set_copied(Some(field));
+        }
+    }
+
+    /// Denies a question, or closes a window that asks nothing.
+    fn on_escape(&mut self) {
+        let Some(session) = &self.session else { return };
+        let view = session.window.view();
+        match view.map(|view| (&view.question, view.state)) {
+            Some((Some(question), _)) => {
+                let answer = Command::Answer {
+                    question: question.id,
+                    allow: false,
+                };
+                session.handle.send(answer);
+            }
+            None | Some((None, State::Closed | State::Failed)) => self.close_window(),
+            Some(_) => {}
+        }
+    }
+
+    /// Closes the window, which ends the session. If an agent is connected, the receipt follows.
+    fn close_window(&mut self) {
+        let Some(session) = &mut self.session else {
+            self.done = true;
+            return;
+        };
+        let state = session
+            .window
+            .view()
+            .map_or(State::Closed, |view| view.state);
+        match state {
+            State::Closed | State::Failed => self.end_session(),
+            State::Connected | State::Interrupted => session.handle.send(Command::Close),
+            State::Opening | State::Waiting | State::Closing => {
+                session.window_closed = true;
+                session.handle.send(Command::Close);
+                session.window.hide();
+            }
+        }
+    }
+
+    /// Ends the session and returns to the menu, or ends the program if there is none.
+    fn end_session(&mut self) {
+        let Some(mut session) = self.session.take() else {
+            return;
+        };
+        session.window.hide();
+        session.handle.join();
+        match &mut self.menu {
+            Some(menu) => {
+                menu.fltk_window().show();
+                // An entry that couldn't be used may be usable now.
+                self.probe();
+            }
+            None => self.done = true,
+        }
+    }
+
+    fn on_view(&mut self, number: u32, view: View) {
+        let Some(session) = self
+            .session
+            .as_mut()
+            .filter(|session| session.number == number)
+        else {
+            return;
+        };
+        let state = view.state;
+        let switch_to = view
+            .receipt
+            .as_ref()
+            .and_then(|receipt| receipt.switch_to.clone());
+        self.exit = Exit::of_session(&view);
+        watch_escape(session, &view, &self.events);
+        if session.window_closed {
+            if matches!(state, State::Closed | State::Failed) {
+                self.end_session();
+            }
+            return;
+        }
+        session.window.set(view);
+        if let Some(id) = switch_to.filter(|_| state == State::Closed) {
+            self.switch(&id);
+        }
+    }
+
+    /// Replaces the session by one of another entry, as the customer has allowed.
+    fn switch(&mut self, id: &str) {
+        if self.launcher.backend(id).is_none() {
+            return;
+        }
+        if let Some(mut session) = self.session.take() {
+            session.window.hide();
+            session.handle.join();
+        }
+        self.start_session(id, Connect::AtOnce);
+    }
+
+    fn on_probe_result(&mut self, result: &ProbeResult) {
+        self.probed.retain(|known| known.id != result.id);
+        self.probed.push(result.for_agent(&self.launcher));
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == result.id) {
+            entry.unusable = result
+                .unusable
+                .as_ref()
+                .map(|unusable| unusable.name.clone());
+        }
+        if let Some(menu) = &mut self.menu {
+            menu.set(&self.entries);
+        }
+        if let Some(session) = &self.session {
+            let others = self
+                .probed
+                .iter()
+                .filter(|other| other.id != session.backend);
+            session
+                .handle
+                .send(Command::OtherBackends(others.cloned().collect()));
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        session.window.tick();
+        if session.copied_ticks_left > 0 {
+            session.copied_ticks_left -= 1;
+            if session.copied_ticks_left == 0 {
+                session.window.set_copied(None);
+            }
+        }
+    }
+}
+
+/// Watches Esc while the agent has control.
+fn watch_escape(session: &mut ActiveSession, view: &View, events: &EventSender) {
+    let is_controlled = view.state == State::Connected && view.permissions.control;
+    if !is_controlled {
+        session.escape = None;
+    } else if session.escape.is_none() {
+        let events = events.clone();
+        let watch = EscapeWatch::start(move || events.send(AppEvent::EscapeHeld));
+        session.escape = Some(watch);
+    }
+}

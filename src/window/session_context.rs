@@ -1,0 +1,129 @@
+//! The context of a session's pages beside its view: the vendor, the entry, the language.
+
+use std::collections::BTreeMap;
+
+use etatuki_session::{AgentIdentity, Notice, View};
+
+use super::page::{Block, Page, Tone};
+use crate::launcher::Launcher;
+use crate::registry::Backend;
+use crate::texts::{Texts, fill};
+
+/// The context of a session, unchanged from its start to its end.
+#[derive(Clone, Debug)]
+pub struct SessionContext {
+    /// The customer's texts.
+    pub texts: Texts,
+    /// The entry's name.
+    pub label: String,
+    /// Whether its tool brings its own transport.
+    pub external_transport: bool,
+    /// The vendor's name.
+    pub vendor: String,
+    /// The number to call.
+    pub phone: String,
+    /// The names of all entries, by id.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl SessionContext {
+    /// Returns the context of a session of the entry `id`.
+    pub(crate) fn new(launcher: &Launcher, id: &str) -> Self {
+        let registry = &launcher.installed.registry;
+        let label = |backend: &Backend| launcher.label(backend).to_owned();
+        let labels = registry
+            .backends
+            .iter()
+            .map(|backend| (backend.id.clone(), label(backend)));
+        Self {
+            texts: launcher.texts.clone(),
+            label: launcher.backend(id).map_or_else(|| id.to_owned(), label),
+            external_transport: launcher
+                .backend(id)
+                .is_some_and(|backend| backend.form.is_none()),
+            vendor: registry.vendor.name.clone(),
+            phone: registry.vendor.phone.clone(),
+            labels: labels.collect(),
+        }
+    }
+
+    /// Returns a page that begins with the entry's name and the number to call.
+    pub fn page(&self) -> Page {
+        let support = [
+            ("vendor", self.vendor.as_str()),
+            ("phone", self.phone.as_str()),
+        ];
+        let support = fill(&self.texts.window.support, &support);
+        let blocks = vec![
+            Block::Heading(self.label.clone()),
+            Block::Secondary(support),
+        ];
+        Page {
+            blocks,
+            ..Page::default()
+        }
+    }
+
+    /// Returns the promise that nobody sees the screen unasked.
+    pub fn promise(&self) -> String {
+        if self.external_transport {
+            fill(&self.texts.external.promise, &[("label", &self.label)])
+        } else {
+            self.texts.before.promise.clone()
+        }
+    }
+
+    /// Returns the name of the entry `id` in the customer's language.
+    pub fn label_of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.labels.get(id).map_or(id, String::as_str)
+    }
+
+    /// Returns the sentence of a notice.
+    pub fn notice(&self, notice: &Notice) -> String {
+        let texts = &self.texts.notice;
+        match notice {
+            Notice::UnauthorizedAttempt => texts.stranger_tried.clone(),
+            Notice::WrongCodeTried { agent, left } => {
+                let left = [("left", left.to_string())];
+                let left = left.each_ref().map(|(key, value)| (*key, value.as_str()));
+                fill(
+                    &texts.wrong_code_tried,
+                    &[&agent_values(agent)[..], &left].concat(),
+                )
+            }
+            Notice::CodeBurnt { agent } => fill(&texts.code_burnt, &agent_values(agent)),
+            Notice::CodeRenewed => texts.code_renewed.clone(),
+            Notice::ServiceLost => texts.service_lost.clone(),
+            Notice::ServiceBack => texts.service_back.clone(),
+            Notice::CodeForgotten => texts.code_forgotten.clone(),
+        }
+    }
+
+    /// Returns the notices to show: that a stranger tried, until the session ends, and the latest
+    /// of the others.
+    pub fn notices(&self, view: &View) -> Vec<Block> {
+        let stranger = view.notices.iter().find(|notice| is_alert(notice));
+        let latest = view.notices.iter().rev().find(|notice| !is_alert(notice));
+        let callout = |notice| {
+            let tone = if is_alert(notice) {
+                Tone::Alert
+            } else {
+                Tone::Info
+            };
+            Block::Callout(tone, self.notice(notice))
+        };
+        stranger.into_iter().chain(latest).map(callout).collect()
+    }
+}
+
+/// Returns the values of an agent for a text's placeholders.
+pub fn agent_values(agent: &AgentIdentity) -> [(&'static str, &str); 2] {
+    [
+        ("name", agent.name.as_str()),
+        ("organisation", agent.organisation.as_str()),
+    ]
+}
+
+fn is_alert(notice: &Notice) -> bool {
+    matches!(notice, Notice::UnauthorizedAttempt)
+}
