@@ -1,5 +1,7 @@
 //! The command line: parses the arguments and runs the page or `join`.
 
+#![allow(rustdoc::bare_urls, reason = "clap prints these comments as help")]
+
 use std::{
     fmt::Display,
     io::{self, IsTerminal as _, Write as _},

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{Customer, DAY, World, console, info, now};
+use common::{Customer, DAY, TestEnvironment, console, info, now};
 use etatuki_link::Attempt;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::ClientMessage;
@@ -30,8 +30,8 @@ struct Join {
 }
 
 impl Join {
-    fn start(world: &World) -> Self {
-        Self::start_with(&world.agent_file(), &world.service.url, &[])
+    fn start(environment: &TestEnvironment) -> Self {
+        Self::start_with(&environment.agent_file(), &environment.service.url, &[])
     }
 
     fn start_with(agent: &std::path::Path, service: &str, more: &[&std::ffi::OsStr]) -> Self {
@@ -55,7 +55,7 @@ impl Join {
         }
     }
 
-    async fn say(&mut self, lines: &str) {
+    async fn send_lines(&mut self, lines: &str) {
         self.input.write_all(lines.as_bytes()).await.unwrap();
     }
 
@@ -96,7 +96,7 @@ impl Join {
 }
 
 /// Connects a real viewer to the port of the ready line.
-async fn view(ready: &Value) -> VncClient {
+async fn connect_viewer(ready: &Value) -> VncClient {
     let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
         .await
         .unwrap();
@@ -140,16 +140,18 @@ fn key(down: bool) -> X11Event {
 }
 
 async fn allow(customer: &mut Customer, ask: Ask, control: bool) {
-    customer.tell(ToAgent::Asking { ask: ask.clone() }).await;
     customer
-        .tell(ToAgent::Answer {
+        .send_control(ToAgent::Asking { ask: ask.clone() })
+        .await;
+    customer
+        .send_control(ToAgent::Answer {
             ask,
             allowed: true,
             asks_left: 3,
         })
         .await;
     customer
-        .tell(ToAgent::Permissions(Permissions {
+        .send_control(ToAgent::Permissions(Permissions {
             view: true,
             control,
         }))
@@ -157,14 +159,14 @@ async fn allow(customer: &mut Customer, ask: Ask, control: bool) {
 }
 
 /// Starts a session and waits for the viewer's first picture.
-async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
-    let world = World::new().await;
-    let waiting = world.customer(form).await;
-    let mut join = Join::start(&world);
-    join.say(&waiting.lines()).await;
+async fn viewing(form: CodeForm) -> (TestEnvironment, Join, Customer, VncClient) {
+    let environment = TestEnvironment::new().await;
+    let waiting = environment.customer(form).await;
+    let mut join = Join::start(&environment);
+    join.send_lines(&waiting.lines()).await;
     let mut customer = waiting.connected().await;
     let ready = join.next().await;
-    customer.tell(ToAgent::Info(Box::new(info()))).await;
+    customer.send_control(ToAgent::Info(Box::new(info()))).await;
     assert_eq!(
         join.next().await,
         json!({"type": "connected", "customer": info()})
@@ -188,7 +190,7 @@ async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
         ) {}
         customer.send_picture(SIZE.0, SIZE.1, &screen()).await;
     };
-    let (viewer, ()) = tokio::join!(view(&ready), drawing);
+    let (viewer, ()) = tokio::join!(connect_viewer(&ready), drawing);
     let seen = first_picture(&viewer).await;
     let rgb = |pixels: &[u8]| {
         pixels
@@ -197,12 +199,12 @@ async fn viewing(form: CodeForm) -> (World, Join, Customer, VncClient) {
             .collect::<Vec<_>>()
     };
     assert_eq!(rgb(&seen), rgb(&screen()));
-    (world, join, customer, viewer)
+    (environment, join, customer, viewer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_from_the_code_to_the_end() {
-    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
+    let (_environment, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     // Without control a key is dropped; the first that arrives is pressed with control.
     viewer.input(key(true)).await.unwrap();
     viewer.input(key(false)).await.unwrap();
@@ -211,7 +213,7 @@ async fn a_session_from_the_code_to_the_end() {
         customer.input().await,
         ClientMessage::UpdateRequest { .. }
     ));
-    join.say("ask-control\n").await;
+    join.send_lines("ask-control\n").await;
     let asked = customer.streams.control_in.recv().await.unwrap().unwrap();
     assert_eq!(asked, ToCustomer::Ask(Ask::Control));
     allow(&mut customer, Ask::Control, true).await;
@@ -230,13 +232,13 @@ async fn a_session_from_the_code_to_the_end() {
             keysym: 0x61
         }
     );
-    join.say("end\n").await;
+    join.send_lines("end\n").await;
     assert_eq!(
         customer.streams.control_in.recv().await.unwrap(),
         Some(ToCustomer::End)
     );
     customer
-        .tell(ToAgent::Ended {
+        .send_control(ToAgent::Ended {
             reason: "agent-ended".into(),
         })
         .await;
@@ -247,9 +249,9 @@ async fn a_session_from_the_code_to_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_customer_ends_it() {
-    let (_world, mut join, mut customer, _viewer) = viewing(CodeForm::SingleCode).await;
+    let (_environment, mut join, mut customer, _viewer) = viewing(CodeForm::SingleCode).await;
     customer
-        .tell(ToAgent::Ended {
+        .send_control(ToAgent::Ended {
             reason: "customer-closed".into(),
         })
         .await;
@@ -259,7 +261,7 @@ async fn the_customer_ends_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_viewer_goes_and_the_session_with_it() {
-    let (_world, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
+    let (_environment, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     viewer.close().await.unwrap();
     drop(viewer);
     assert_eq!(
@@ -273,9 +275,9 @@ async fn the_viewer_goes_and_the_session_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_at_the_customers_is_named() {
-    let (_world, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
+    let (_environment, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
     customer
-        .tell(ToAgent::Ended {
+        .send_control(ToAgent::Ended {
             reason: "tool-died".into(),
         })
         .await;
@@ -284,7 +286,7 @@ async fn a_failure_at_the_customers_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_who_sends_rubbish_ends_the_session() {
-    let (_world, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
+    let (_environment, join, mut customer, _viewer) = viewing(CodeForm::IdAndPassword).await;
     customer.streams.picture_out.send(&[99; 100]).await.unwrap();
     assert_eq!(join.failure().await, ("customer-misbehaved".into(), 6));
     customer.streams.connection.closed().await;
@@ -292,10 +294,10 @@ async fn a_customer_who_sends_rubbish_ends_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_first_connection_and_only_with_the_password() {
-    let world = World::new().await;
-    let waiting = world.customer(CodeForm::IdAndPassword).await;
-    let mut join = Join::start(&world);
-    join.say(&waiting.lines()).await;
+    let environment = TestEnvironment::new().await;
+    let waiting = environment.customer(CodeForm::IdAndPassword).await;
+    let mut join = Join::start(&environment);
+    join.send_lines(&waiting.lines()).await;
     let _customer = waiting.connected().await;
     let mut ready = join.next().await;
     let address = ready["vnc"].as_str().unwrap().to_owned();
@@ -315,16 +317,16 @@ async fn only_the_first_connection_and_only_with_the_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_told_at_both_ends() {
-    let world = World::new().await;
-    let waiting = world.customer(CodeForm::IdAndPassword).await;
+    let environment = TestEnvironment::new().await;
+    let waiting = environment.customer(CodeForm::IdAndPassword).await;
     let fields = waiting.fields();
     let wrong = if fields[1].starts_with('1') {
         "211 111"
     } else {
         "111 111"
     };
-    let mut join = Join::start(&world);
-    join.say(&format!("{}\n{wrong}\n", fields[0])).await;
+    let mut join = Join::start(&environment);
+    join.send_lines(&format!("{}\n{wrong}\n", fields[0])).await;
     let attempt = waiting.attempt().await;
     assert!(
         matches!(&attempt, Attempt::WrongGuess { agent } if agent.name == "Sari Saarinen"),
@@ -335,10 +337,10 @@ async fn a_wrong_secret_is_told_at_both_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_that_reach_nobody() {
-    let world = World::new().await;
+    let environment = TestEnvironment::new().await;
     let check = async |lines: &str, name: &str| {
-        let mut join = Join::start(&world);
-        join.say(lines).await;
+        let mut join = Join::start(&environment);
+        join.send_lines(lines).await;
         drop(std::mem::replace(&mut join.input, spare_input()));
         assert_eq!(join.failure().await, (name.into(), 4), "{lines:?}");
     };
@@ -380,31 +382,31 @@ fn spare_input() -> ChildStdin {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_that_help_nobody() {
-    let world = World::new().await;
+    let environment = TestEnvironment::new().await;
     let code = etatuki_trust::SessionCode::mint("123456".parse().unwrap(), [3; 8]);
     let line = format!("{}\n", code.shown().fields[0].digits);
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let mut join = Join::start_with(&world.agent_file(), &format!("http://{closed}"), &[]);
-    join.say(&line).await;
+    let mut join = Join::start_with(&environment.agent_file(), &format!("http://{closed}"), &[]);
+    join.send_lines(&line).await;
     assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    let mut join = Join::start_with(&world.agent_file(), &address, &[]);
-    join.say(&line).await;
+    let mut join = Join::start_with(&environment.agent_file(), &address, &[]);
+    join.send_lines(&line).await;
     assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
 
     // It grants an endless token and then knows no code.
-    let mut join = Join::start_with(&world.agent_file(), &lying_service(), &[]);
-    join.say(&line).await;
+    let mut join = Join::start_with(&environment.agent_file(), &lying_service(), &[]);
+    join.send_lines(&line).await;
     assert_eq!(join.failure().await, ("unknown-nameplate".into(), 4));
 
-    let expired = world.write_agent("expired.toml", now() - 9 * DAY, now() - DAY);
-    let mut join = Join::start_with(&expired, &world.service.url, &[]);
-    join.say(&line).await;
+    let expired = environment.write_agent("expired.toml", now() - 9 * DAY, now() - DAY);
+    let mut join = Join::start_with(&expired, &environment.service.url, &[]);
+    join.send_lines(&line).await;
     assert_eq!(join.failure().await, ("card-expired".into(), 6));
 }
 
@@ -434,36 +436,36 @@ fn lying_service() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_use_ends_with_two() {
-    let world = World::new().await;
+    let environment = TestEnvironment::new().await;
     let check = async |agent: &std::path::Path, service: &str| {
         let mut join = Join::start_with(agent, service, &[]);
         assert_eq!(join.exit_code().await, 2, "{agent:?} {service}");
     };
     check(
-        &world.folder.path().join("missing.toml"),
-        &world.service.url,
+        &environment.folder.path().join("missing.toml"),
+        &environment.service.url,
     )
     .await;
-    check(&world.agent_file(), "support.example").await;
-    check(&world.agent_file(), "http://support.example").await;
-    let open = world.write_agent("open.toml", now() - DAY, now() + DAY);
+    check(&environment.agent_file(), "support.example").await;
+    check(&environment.agent_file(), "http://support.example").await;
+    let open = environment.write_agent("open.toml", now() - DAY, now() + DAY);
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    check(&open, &world.service.url).await;
+    check(&open, &environment.service.url).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_links_bytes_are_written() {
-    let world = World::new().await;
-    let file = world.folder.path().join("stats.json");
-    let waiting = world.customer(CodeForm::SingleCode).await;
+    let environment = TestEnvironment::new().await;
+    let file = environment.folder.path().join("stats.json");
+    let waiting = environment.customer(CodeForm::SingleCode).await;
     let more = [std::ffi::OsStr::new("--stats"), file.as_os_str()];
-    let mut join = Join::start_with(&world.agent_file(), &world.service.url, &more);
-    join.say(&waiting.lines()).await;
+    let mut join = Join::start_with(&environment.agent_file(), &environment.service.url, &more);
+    join.send_lines(&waiting.lines()).await;
     let mut customer = waiting.connected().await;
     customer.begin_picture(SIZE.0, SIZE.1).await;
     customer.send_picture(SIZE.0, SIZE.1, &screen()).await;
     join.wait_for("picture").await;
-    join.say("end\n").await;
+    join.send_lines("end\n").await;
     customer.streams.control_in.recv().await.unwrap();
     customer.streams.connection.close("agent-ended");
     assert_eq!(join.exit_code().await, 0);

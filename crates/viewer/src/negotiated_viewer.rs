@@ -1,4 +1,4 @@
-//! What one viewer has negotiated: its pixel format and encodings. Converts rectangles to them.
+//! A viewer's negotiated pixel format and encodings. Converts rectangles to them.
 
 use std::collections::BTreeSet;
 

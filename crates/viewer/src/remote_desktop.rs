@@ -12,7 +12,7 @@ pub struct RemoteDesktop {
     pub name: String,
     /// Columns and rows.
     pub size: (u16, u16),
-    /// Where the customer moved the pointer last; `None` until then.
+    /// The column and row to which the customer moved the pointer last; `None` until then.
     pub pointer: Option<(u16, u16)>,
     /// The screens; `None` until they arrive.
     pub(crate) layout: Option<Vec<ScreenLayout>>,

@@ -53,7 +53,7 @@ pub enum Control {
     Denied,
 }
 
-/// What is sent to the customer's side after a message.
+/// The output for the customer's side that a message causes.
 #[derive(Debug, Default)]
 pub struct Actions {
     /// Whole client messages for the link's input stream.

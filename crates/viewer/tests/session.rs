@@ -523,7 +523,7 @@ fn whole() -> ClientMessage {
     ClientMessage::UpdateRequest { incremental, rect }
 }
 
-/// The message that enables or disables updates of the whole screen over the link.
+/// Returns the message that enables or disables updates of the whole screen over the link.
 fn streaming(enable: bool) -> ClientMessage {
     let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
     ClientMessage::EnableContinuousUpdates { enable, rect }

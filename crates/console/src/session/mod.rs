@@ -149,7 +149,7 @@ pub(crate) async fn run(
 }
 
 impl Finished {
-    /// A session that ended before the link was established.
+    /// Creates the result of a session that ended before the link was established.
     fn unlinked(outcome: Outcome) -> Self {
         Self {
             outcome,

@@ -64,7 +64,7 @@ pub(super) async fn run_linked(
     }
 }
 
-/// What the loop's handlers need.
+/// The state of the loop's handlers.
 struct SessionLoop<'a> {
     hub: Arc<ViewerHub>,
     control_out: ControlOut<ToCustomer>,
@@ -148,7 +148,7 @@ fn link_end(error: LinkError) -> Outcome {
     }
 }
 
-/// Sends the viewer away however the session ends.
+/// A guard that closes the hub, and so detaches the viewer, however the session ends.
 struct CloseOnDrop(Arc<ViewerHub>);
 
 impl Drop for CloseOnDrop {

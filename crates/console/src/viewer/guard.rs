@@ -23,7 +23,7 @@ pub(crate) struct AttachedViewer<'a> {
     pub(crate) disconnected: oneshot::Receiver<DisconnectReason>,
 }
 
-/// Handles the viewer's messages; dropping it detaches the viewer.
+/// The viewer's attachment, which handles its messages. Dropping it detaches the viewer.
 #[derive(Debug)]
 pub(crate) struct ViewerGuard<'a> {
     pub(super) hub: &'a ViewerHub,

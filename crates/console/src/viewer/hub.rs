@@ -43,7 +43,7 @@ pub(crate) enum Readiness {
 pub(crate) struct DesktopMetadata {
     /// Columns and rows, and the screens from left to right.
     pub(crate) desktop: Option<((u16, u16), Vec<Rect>)>,
-    /// Where the customer moved the pointer last.
+    /// The column and row to which the customer moved the pointer last.
     pub(crate) pointer: Option<(u16, u16)>,
 }
 

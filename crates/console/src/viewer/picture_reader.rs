@@ -19,7 +19,7 @@ pub(crate) enum PictureError {
     InputBlocked,
 }
 
-/// Parses the stream's blocks; messages may cross their ends.
+/// The parser of the stream's blocks; a message may span blocks.
 #[derive(Debug, Default)]
 pub(crate) struct PictureReader {
     /// The bytes before the ServerInit is complete.

@@ -6,10 +6,10 @@ use axum::{
 };
 
 /// The page that is served with the cookie; it leads to the page itself.
-pub(super) const WELCOME: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><p class="notice"><a href="/">Open the console</a></p></html>"#;
+pub(super) const REDEEMED_PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><p class="notice"><a href="/">Open the console</a></p></html>"#;
 
 /// The page for requests without a cookie or a valid token.
-pub(super) const LOCKED: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><div class="notice" role="alert"><h1>This address has been used</h1><p>Each address of the console opens once, in one browser. Close the console program and start it again; it prints a new one.</p></div></html>"#;
+pub(super) const DENIED_PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><div class="notice" role="alert"><h1>This address has been used</h1><p>Each address of the console opens once, in one browser. Close the console program and start it again; it prints a new one.</p></div></html>"#;
 
 macro_rules! file {
     ($name:literal) => {

@@ -11,7 +11,7 @@ use std::{
 /// Lifetime of the file: enough for a browser to start on a slow machine.
 const FILE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Opens `address` in the system's browser. Returns after [`FILE_LIFETIME`], when the file is
+/// Opens `address` in the system's browser. Returns after a minute, when the file is
 /// removed.
 ///
 /// # Errors

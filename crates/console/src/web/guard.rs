@@ -23,7 +23,7 @@ use super::Shared;
 /// Random bytes in the token, and in the cookie.
 const SECRET_BYTES: usize = 32;
 /// Paths that are served without the cookie; they contain nothing about anybody.
-const OPEN_PATHS: [&str; 3] = ["/", "/console.css", "/icon.svg"];
+const PUBLIC_PATHS: [&str; 3] = ["/", "/console.css", "/icon.svg"];
 /// WebSocket paths: their requests must name the page's own origin.
 const SOCKET_PATHS: [&str; 2] = ["/events", "/rfb"];
 
@@ -163,7 +163,7 @@ impl RequestGuard {
                 "requests of other pages are refused\n",
             ));
         }
-        if !OPEN_PATHS.contains(&path) && !self.has_cookie(headers) {
+        if !PUBLIC_PATHS.contains(&path) && !self.has_cookie(headers) {
             return Err((
                 StatusCode::UNAUTHORIZED,
                 "open the console by the address that it prints\n",

@@ -1,5 +1,5 @@
 //! The web server of the agent's page, for the agent's own browser on this machine: assets, a
-//! WebSocket for events and commands (JSON), and one for RFB. [`guard`] decides who has access.
+//! WebSocket for events and commands (JSON), and one for RFB. `guard` decides who has access.
 
 mod assets;
 mod browser;
@@ -150,11 +150,13 @@ async fn page(
     match query.token {
         Some(_) if has_cookie => Redirect::to("/").into_response(),
         Some(token) => match shared.guard.redeem_token(&token) {
-            Some(cookie) => ([(header::SET_COOKIE, cookie)], Html(assets::WELCOME)).into_response(),
-            None => (StatusCode::UNAUTHORIZED, Html(assets::LOCKED)).into_response(),
+            Some(cookie) => {
+                ([(header::SET_COOKIE, cookie)], Html(assets::REDEEMED_PAGE)).into_response()
+            }
+            None => (StatusCode::UNAUTHORIZED, Html(assets::DENIED_PAGE)).into_response(),
         },
         None if has_cookie => assets::page().into_response(),
-        None => (StatusCode::UNAUTHORIZED, Html(assets::LOCKED)).into_response(),
+        None => (StatusCode::UNAUTHORIZED, Html(assets::DENIED_PAGE)).into_response(),
     }
 }
 

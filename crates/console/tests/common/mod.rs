@@ -1,5 +1,5 @@
-//! A service, an agent's file, and the far end of a link: what the console meets, with somebody in
-//! the test's hands where the customer's launcher would be.
+//! The console's surroundings: a service, an agent's file, and a far end of the link that the test
+//! drives in the launcher's place.
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
@@ -23,24 +23,24 @@ use serde_json::{Value, json};
 pub(crate) const DAY: u64 = 86_400;
 
 /// A running service, and a folder with the agent's file.
-pub(crate) struct World {
+pub(crate) struct TestEnvironment {
     pub(crate) service: ServiceHandle,
     pub(crate) folder: tempfile::TempDir,
     vendor: VendorKey,
 }
 
-impl World {
+impl TestEnvironment {
     pub(crate) async fn new() -> Self {
         let vendor = VendorKey::from_seed([1; 32]);
         let config = Config::new("127.0.0.1:0".parse().unwrap(), vec![vendor.public()]);
         let service = etatuki_service::start(config).await.unwrap();
-        let world = Self {
+        let environment = Self {
             service,
             folder: tempfile::tempdir().unwrap(),
             vendor,
         };
-        world.write_agent("agent.toml", now() - DAY, now() + 300 * DAY);
-        world
+        environment.write_agent("agent.toml", now() - DAY, now() + 300 * DAY);
+        environment
     }
 
     pub(crate) fn agent_file(&self) -> PathBuf {
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// Opens a session at the service with a code of this form, and waits for the agent.
-    pub(crate) async fn customer(&self, form: CodeForm) -> Waiting {
+    pub(crate) async fn customer(&self, form: CodeForm) -> WaitingCustomer {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/v1/sessions", self.service.url);
@@ -93,7 +93,7 @@ impl World {
             vendors: vec![self.vendor.public()],
             revoked: Revocations::default(),
         };
-        Waiting {
+        WaitingCustomer {
             endpoint,
             accept_params,
         }
@@ -101,12 +101,12 @@ impl World {
 }
 
 /// A customer's endpoint with a code, before the agent connects.
-pub(crate) struct Waiting {
+pub(crate) struct WaitingCustomer {
     endpoint: CustomerEndpoint,
     pub(crate) accept_params: AcceptParams,
 }
 
-impl Waiting {
+impl WaitingCustomer {
     /// Returns the code's fields: one for a session code, two for an ID and its password.
     pub(crate) fn fields(&self) -> Vec<String> {
         let shown = self.accept_params.code.shown();
@@ -158,7 +158,7 @@ pub(crate) struct Customer {
 }
 
 impl Customer {
-    pub(crate) async fn tell(&mut self, message: ToAgent) {
+    pub(crate) async fn send_control(&mut self, message: ToAgent) {
         self.streams.control_out.send(&message).await.unwrap();
     }
 

@@ -36,7 +36,7 @@ fn resize() -> ServerMessage {
     })
 }
 
-/// More pixels than an update may have.
+/// Returns a rectangle with more pixels than an update may have.
 fn too_many_pixels() -> ServerMessage {
     ServerMessage::Rectangle(Rectangle::Raw {
         rect: Rect::new(0, 0, 2049, 2048),
@@ -44,11 +44,11 @@ fn too_many_pixels() -> ServerMessage {
     })
 }
 
-/// A session, and the bytes that it has sent.
+/// A session under test.
 struct Harness(ViewerSession);
 
 impl Harness {
-    /// A viewer that has sent its first request and is in `Idle`.
+    /// Creates the session of a viewer that has sent its first request: in `Idle`, and ready.
     fn idle(encodings: &[i32]) -> Self {
         let mut harness = Self(ViewerSession::new(SIZE, PointerReports::IfAnnounced));
         harness.0.viewer.set_encodings(encodings);
@@ -57,14 +57,14 @@ impl Harness {
         harness
     }
 
-    /// A viewer in `Idle` whose request was answered.
+    /// Creates the session of a viewer whose request was answered: in `Idle`, and busy.
     fn busy() -> Self {
         let mut harness = Self::idle(&[encoding::DESKTOP_SIZE]);
         harness.update(&[]);
         harness
     }
 
-    /// A busy viewer for which an update waits.
+    /// Creates the session of a busy viewer for which an update waits.
     fn waiting() -> Self {
         let mut harness = Self::busy();
         assert_eq!(harness.update(&[dot()]), 0);
