@@ -19,9 +19,9 @@ fn the_reference_is_the_headers() {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &page).unwrap();
     }
-    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    let existing = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        there == page,
+        existing == page,
         "docs/plugin-reference.md is old: run this test with UPDATE=1"
     );
 }

@@ -113,16 +113,16 @@ struct TestHost {
 }
 
 unsafe extern "C" fn changed(host: *const raw::Host) {
-    note(host, "changed".into());
+    record_event(host, "changed".into());
 }
 
 unsafe extern "C" fn log(host: *const raw::Host, level: u32, message: *const c_char) {
     // SAFETY: the SDK's C string.
     let message = unsafe { CStr::from_ptr(message) }.to_str().unwrap();
-    note(host, format!("{level} {message}"));
+    record_event(host, format!("{level} {message}"));
 }
 
-fn note(host: *const raw::Host, event: String) {
+fn record_event(host: *const raw::Host, event: String) {
     // SAFETY: `start` set it to the test host.
     let host = unsafe { &*(*host).host_data.cast::<TestHost>() };
     let _ = host.events.lock().unwrap().send(event);

@@ -84,8 +84,8 @@ fn screens() -> impl Strategy<Value = Vec<ScreenLayout>> {
     prop::collection::vec(screen, 0..5)
 }
 
-fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(any::<u8>(), 0..=most)
+fn bytes(max_length: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..=max_length)
 }
 
 fn client_messages() -> impl Strategy<Value = ClientMessage> {
@@ -301,7 +301,7 @@ fn a_large_raw_rectangle_comes_in_bands() {
     encode::server::update_start(&mut bytes, Some(1));
     encode::server::raw_header(&mut bytes, rect);
     bytes.extend(&pixels);
-    let (mut next_row, mut seen, mut bands) = (0, Vec::new(), 0);
+    let (mut next_row, mut received, mut bands) = (0, Vec::new(), 0);
     for piece in bytes.chunks(65_536) {
         parser.push(piece);
         while let Some(message) = parser.next().unwrap() {
@@ -310,12 +310,12 @@ fn a_large_raw_rectangle_comes_in_bands() {
                 assert_eq!(pixels.len(), rect.area() * 4);
                 next_row += rect.h;
                 bands += 1;
-                seen.extend(pixels);
+                received.extend(pixels);
             }
         }
     }
     assert_eq!((next_row, bands > 5), (height, true));
-    assert!(seen == pixels);
+    assert!(received == pixels);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 macro_rules! table {
     ($($name:ident: fn($($argument:ident: $type:ty),*) -> $result:ty),+ $(,)?) => {
         /// An instance with the functions of its table. Several threads may use it for functions
-        /// that the header tags [any].
+        /// that the header tags `[any]`.
         #[derive(Clone, Copy)]
         pub(super) struct Instance {
             this: *const raw::Instance,

@@ -1,4 +1,4 @@
-//! The call thread: makes every call that the header tags [call], one after the other, and reads
+//! The call thread: makes every call that the header tags `[call]`, one after the other, and reads
 //! state, code and failure after `changed`.
 
 use std::os::fd::OwnedFd;

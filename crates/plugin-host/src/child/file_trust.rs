@@ -113,17 +113,17 @@ fn open_checked(path: &Path, names: &[&Path], folder_depth: usize) -> Result<Fil
     let root = open_folder(rustix::fs::CWD, Path::new("/"))
         .or_else(|error| refuse(path, &error.to_string()))?;
     check_handle(path, Path::new("/"), &root, sticky(folder_depth > 0))?;
-    let (mut folder, mut here) = (root, PathBuf::from("/"));
+    let (mut folder, mut current) = (root, PathBuf::from("/"));
     for (depth, name) in names.iter().enumerate() {
-        here.push(name);
+        current.push(name);
         let last = depth + 1 == names.len();
         let next = if last {
             open_file(&folder, name)
         } else {
             open_folder(&folder, name)
         };
-        let next = next.map_err(|error| open_error(path, &here, &folder, name, error))?;
-        check_handle(path, &here, &next, sticky(depth + 1 < folder_depth))?;
+        let next = next.map_err(|error| open_error(path, &current, &folder, name, error))?;
+        check_handle(path, &current, &next, sticky(depth + 1 < folder_depth))?;
         folder = next;
     }
     Ok(File::from(folder))
@@ -148,7 +148,13 @@ fn open_file(parent: impl AsFd, name: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
-fn open_error(path: &Path, here: &Path, folder: &OwnedFd, name: &Path, error: Errno) -> CallError {
+fn open_error(
+    path: &Path,
+    current: &Path,
+    folder: &OwnedFd,
+    name: &Path,
+    error: Errno,
+) -> CallError {
     let is_link = || {
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
         stat.is_ok_and(|stat| kind(&stat) == FileType::Symlink)
@@ -158,9 +164,9 @@ fn open_error(path: &Path, here: &Path, folder: &OwnedFd, name: &Path, error: Er
             path: path.to_owned(),
         },
         Errno::LOOP | Errno::NOTDIR if is_link() => {
-            refusal(path, &format!("{} is a link", here.display()))
+            refusal(path, &format!("{} is a link", current.display()))
         }
-        error => refusal(path, &format!("{}: {error}", here.display())),
+        error => refusal(path, &format!("{}: {error}", current.display())),
     }
 }
 
@@ -174,16 +180,16 @@ enum StickyFolder {
 /// Checks an open handle: the file itself, or a folder above it.
 fn check_handle(
     path: &Path,
-    here: &Path,
+    current: &Path,
     handle: &OwnedFd,
     sticky: StickyFolder,
 ) -> Result<(), CallError> {
     let stat = fstat(handle).or_else(|error| refuse(path, &error.to_string()))?;
     let is_folder = kind(&stat) == FileType::Directory;
-    if !is_folder && (kind(&stat) != FileType::RegularFile || here != path) {
-        return refuse(path, &format!("{} is not a plain file", here.display()));
+    if !is_folder && (kind(&stat) != FileType::RegularFile || current != path) {
+        return refuse(path, &format!("{} is not a plain file", current.display()));
     }
-    if is_folder && here == path {
+    if is_folder && current == path {
         return refuse(path, "it is a folder");
     }
     let user = rustix::process::geteuid().as_raw();
@@ -194,7 +200,7 @@ fn check_handle(
     };
     match check_owner_and_mode(stat.st_uid, stat.st_mode, user, sticky) {
         Ok(()) => Ok(()),
-        Err(reason) => refuse(path, &format!("{} {reason}", here.display())),
+        Err(reason) => refuse(path, &format!("{} {reason}", current.display())),
     }
 }
 

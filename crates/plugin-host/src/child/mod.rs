@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  parent's pipe ─▶ main thread ──queue──▶ call thread ─▶ the plugin
-//!                   (reads requests,        (every [call] function, and the state after `changed`)
+//!                   (reads requests,        (every `[call]` function, and the state after `changed`)
 //!                    sees the pipe's end)      │    ▲ watched by the watchdog thread
 //!  parent's pipe ◀─ writer thread ◀────────────┘    │
 //!                        ▲                          │

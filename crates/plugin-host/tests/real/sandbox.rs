@@ -64,8 +64,8 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
         }
     }
     for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
-        let got = try_action(&folder, &format!("write {path}"), false).await;
-        assert_eq!(got, EACCES, "{path}");
+        let result = try_action(&folder, &format!("write {path}"), false).await;
+        assert_eq!(result, EACCES, "{path}");
         assert!(!std::path::Path::new(path).exists());
     }
     let beside = folder.path().join("more.so");

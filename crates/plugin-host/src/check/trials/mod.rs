@@ -91,7 +91,7 @@ trials! {
     leaks::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
 }
 
-/// Longest own time of a call that returns at once. Any call has two seconds ([call] in the
+/// Longest own time of a call that returns at once. Any call has two seconds (`[call]` in the
 /// header).
 const PROMPT_LIMIT: Duration = Duration::from_millis(500);
 

@@ -14,8 +14,8 @@ use crate::check::harness::{Harness, Library};
 use crate::check::instance::{Instance, state_name};
 use crate::check::outcome::{Outcome, ensure};
 
-/// Longest time of the [any] functions while the plugin is in changed(). They may hold a lock for a
-/// moment.
+/// Longest time of the `[any]` functions while the plugin is in changed(). They may hold a lock for
+/// a moment.
 const ANY_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A sampled state, with the number of calls of changed() before it.
@@ -82,8 +82,8 @@ fn two_streams(harness: &Harness, instance: &Instance) -> Outcome<AttachedStream
     AttachedStream::attach(instance)
 }
 
-/// Calls the [any] functions on another thread within changed(), as a host might, and waits for it
-/// there.
+/// Calls the `[any]` functions on another thread within changed(), as a host might, and waits for
+/// it there.
 pub(super) fn changed_unlocked(library: &Library) -> Outcome {
     let harness = library.harness()?;
     let instance = harness.usable()?;

@@ -234,7 +234,7 @@ fn contains_code(text: &str, codes: &[String]) -> bool {
 pub(super) fn code_gone(library: &Library) -> Outcome {
     let harness = library.harness()?;
     let instance = harness.usable()?;
-    let (mut seen, mut closes) = (0, 0);
+    let (mut closing_samples, mut closes) = (0, 0);
     for _ in rounds(3, 20) {
         instance.open_to_waiting(&harness.code())?;
         let stream = match harness.has(raw::CAP_OWN_TRANSPORT) {
@@ -246,7 +246,7 @@ pub(super) fn code_gone(library: &Library) -> Outcome {
         let status = instance.session_code(&raw mut code);
         if (before, instance.state()) == (raw::STATE_CLOSING, raw::STATE_CLOSING) {
             expect_status("session_code() in CLOSING", status, raw::E_STATE)?;
-            seen += 1;
+            closing_samples += 1;
         }
         instance.wait_for(raw::STATE_CLOSED, "after close()")?;
         let status = instance.session_code(&raw mut code);
@@ -255,7 +255,7 @@ pub(super) fn code_gone(library: &Library) -> Outcome {
         closes += 1;
     }
     Ok(format!(
-        "CLOSED; CLOSING, seen in {seen} of {closes} closes"
+        "CLOSED; CLOSING, seen in {closing_samples} of {closes} closes"
     ))
 }
 
@@ -310,20 +310,20 @@ pub(super) fn permissions(library: &Library) -> Outcome {
 pub(super) fn any_thread(library: &Library) -> Outcome {
     let harness = library.harness()?;
     let instance = harness.usable()?;
-    let over = AtomicBool::new(false);
-    let (sessions, odd) = std::thread::scope(|scope| {
+    let stopped = AtomicBool::new(false);
+    let (sessions, finding) = std::thread::scope(|scope| {
         let query = || {
-            let mut odd = None;
-            while !over.load(Ordering::SeqCst) {
+            let mut finding = None;
+            while !stopped.load(Ordering::SeqCst) {
                 let state = instance.state();
                 if !state_exists(state) {
-                    odd = Some(format!("state() gave {state}"));
+                    finding = Some(format!("state() gave {state}"));
                 }
                 let mut code = null_text();
                 instance.session_code(&raw mut code);
                 instance.failure();
             }
-            odd
+            finding
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(query)).collect();
         let mut done = Ok(0);
@@ -336,12 +336,12 @@ pub(super) fn any_thread(library: &Library) -> Outcome {
                 break;
             }
         }
-        over.store(true, Ordering::SeqCst);
-        let odd = threads
+        stopped.store(true, Ordering::SeqCst);
+        let finding = threads
             .into_iter()
             .filter_map(|thread| thread.join().ok().flatten())
             .next();
-        done.map(|sessions| (sessions, odd))
+        done.map(|sessions| (sessions, finding))
     })?;
-    odd.map_or_else(|| Ok(format!("over {sessions} sessions")), failed)
+    finding.map_or_else(|| Ok(format!("over {sessions} sessions")), failed)
 }

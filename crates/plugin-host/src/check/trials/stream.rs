@@ -15,7 +15,7 @@ use crate::check::instance::{Instance, state_exists};
 use crate::check::outcome::{Outcome, Stop, ensure, expect_status, skipped, status_name};
 use crate::check::rfb_client::RfbClient;
 
-/// Longest own time of any call, by the header's [call].
+/// Longest own time of any call, by the header's `[call]`.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Returns a plugin that waits for a stream; skips one that brings its own transport.
