@@ -76,7 +76,7 @@ impl CustomerEndpoint {
     /// answered.
     #[must_use]
     pub fn address(&self) -> Value {
-        self.published(self.endpoint.addr())
+        self.complete_address(self.endpoint.addr())
     }
 
     /// Whether agents can reach this endpoint through its relay now; true without a relay.
@@ -93,7 +93,7 @@ impl CustomerEndpoint {
             std::future::pending::<()>().await;
         }
         let address = self.addresses.borrow_and_update().clone();
-        self.published(address)
+        self.complete_address(address)
     }
 
     /// Waits for the next attempt to reach this customer to end, and returns its outcome.
@@ -116,7 +116,7 @@ impl CustomerEndpoint {
 
     /// Completes an address by the relay. Without a relay, both ends may be on one machine
     /// (development, tests) that may have no address but loopback, so that is added instead.
-    fn published(&self, mut address: EndpointAddr) -> Value {
+    fn complete_address(&self, mut address: EndpointAddr) -> Value {
         match &self.relay {
             Some(relay) => address = address.with_relay_url(relay.clone()),
             None => address = address.with_addrs(loopback_addresses(&self.endpoint)),

@@ -5,9 +5,9 @@
 //! picture. `docs/link-protocol.md` is the specification; the crate `etatuki-protocol` has the
 //! messages.
 //!
-//! What belongs here: connections, keys and time-outs of the link. What does not: the messages and
-//! their coding (`protocol`), when a code is burnt, what is allowed and what is shown (`session`),
-//! and the shape of cards and codes (`trust`).
+//! Belongs here: connections, keys and time-outs of the link. Doesn't: the messages and their
+//! coding (`protocol`), when a code is burnt, what is allowed and what is shown (`session`), and
+//! the shape of cards and codes (`trust`).
 //!
 //! Layers, each knowing only those above it in this list:
 //!

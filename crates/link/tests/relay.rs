@@ -1,4 +1,5 @@
-//! A link through the real service: its nameplate, its relay, its look-up, and no direct way known.
+//! A link through the real service: its nameplate, its relay, its look-up, and no known direct
+//! path.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -62,7 +63,8 @@ impl Service {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// What the customer's side gets: the code, the owner's token, the relay.
+    /// Opens a session, as the customer's side does. Returns the code, the owner's token and the
+    /// relay.
     async fn open(&self) -> (SessionCode, String, RelayAccess) {
         let body = Some(json!({"form": "remoteus"}));
         let opened = self.call(Method::POST, "/v1/sessions", "", body).await;
@@ -72,7 +74,7 @@ impl Service {
         (SessionCode::mint(nameplate, [3; 8]), owner, relay)
     }
 
-    /// What the agent's side gets: the address and the relay.
+    /// Looks up a session, as the agent's side does. Returns the address and the relay.
     async fn look_up(&self, nameplate: &Nameplate) -> (Value, RelayAccess) {
         let challenge = self.call(Method::GET, "/v1/challenge", "", None).await;
         let challenge = challenge["challenge"].as_str().unwrap();

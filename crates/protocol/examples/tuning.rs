@@ -1,18 +1,18 @@
-//! What the picture's compression costs and saves, by its parameters, on a recorded session:
-//! `tuning RECORD...`, where a record is what `chain --record` of tools/demo wrote (a length, u32
-//! little-endian, then so many bytes; again and again). One line per set of parameters: MB behind
-//! the first picture, and CPU seconds.
+//! Measures the picture's compression by zstd's parameters, on recorded sessions: `tuning
+//! RECORD...`. A record is written by `chain --record` of tools/demo: a length (u32, little
+//! endian), then that many bytes, again and again. Prints one line per set of parameters: MB after
+//! the first picture, and seconds of CPU.
 
 use std::io::Write;
 use std::time::Instant;
 
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
-/// As the link pads.
-const UNIT: usize = 512;
-const HEADER: usize = 9;
-/// A first picture is larger than any update of an office session.
-const FIRST: usize = 2 << 20;
+/// Padding and header of a block, as in `block.rs`.
+const PADDING_UNIT: usize = 512;
+const HEADER_LENGTH: usize = 9;
+/// Bytes from which a block is the first picture: more than any update of an office session.
+const FIRST_PICTURE: usize = 2 << 20;
 
 fn main() {
     use CParameter::{
@@ -20,19 +20,23 @@ fn main() {
     };
     let mut sets = Vec::new();
     for level in [1, 3, 5] {
-        for window in [23, 24, 25] {
+        for window_log in [23, 24, 25] {
             sets.push((
                 level,
-                vec![EnableLongDistanceMatching(true), WindowLog(window)],
+                vec![EnableLongDistanceMatching(true), WindowLog(window_log)],
             ));
         }
-        for (length, rate) in [(64, 4), (64, 5), (96, 4), (96, 5), (96, 6), (128, 5)] {
-            let long = [LdmMinMatch(length), LdmHashRateLog(rate)];
+        for (min_match, hash_rate_log) in [(64, 4), (64, 5), (96, 4), (96, 5), (96, 6), (128, 5)] {
+            let long = [LdmMinMatch(min_match), LdmHashRateLog(hash_rate_log)];
             let window = [EnableLongDistanceMatching(true), WindowLog(24)];
             sets.push((level, [&window[..], &long].concat()));
         }
-        for tried in [1, 2, 3, 4] {
-            let long = [LdmMinMatch(96), LdmHashRateLog(5), LdmBucketSizeLog(tried)];
+        for bucket_size_log in [1, 2, 3, 4] {
+            let long = [
+                LdmMinMatch(96),
+                LdmHashRateLog(5),
+                LdmBucketSizeLog(bucket_size_log),
+            ];
             let window = [EnableLongDistanceMatching(true), WindowLog(24)];
             sets.push((level, [&window[..], &long].concat()));
         }
@@ -58,6 +62,7 @@ fn main() {
     }
 }
 
+/// Splits a record into its blocks.
 fn blocks(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut blocks = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
@@ -68,12 +73,14 @@ fn blocks(mut bytes: &[u8]) -> Vec<&[u8]> {
     blocks
 }
 
+/// Compresses the blocks as the link does. Returns the padded bytes after the first picture, and
+/// seconds.
 fn run(blocks: &[&[u8]], level: i32, parameters: &[CParameter]) -> (usize, f64) {
     let mut encoder = Encoder::new(level).expect("memory");
     for parameter in parameters {
         encoder.set_parameter(*parameter).expect("a parameter");
     }
-    let began = Instant::now();
+    let start = Instant::now();
     let mut total = 0;
     let mut out = vec![0; 64 << 20];
     for block in blocks {
@@ -83,10 +90,10 @@ fn run(blocks: &[&[u8]], level: i32, parameters: &[CParameter]) -> (usize, f64) 
             encoder.run(&mut input, &mut output).expect("compressed");
         }
         while encoder.flush(&mut output).expect("flushed") > 0 {}
-        let payload = HEADER + output.pos();
-        if block.len() < FIRST {
-            total += payload.div_ceil(UNIT) * UNIT;
+        let payload = HEADER_LENGTH + output.pos();
+        if block.len() < FIRST_PICTURE {
+            total += payload.div_ceil(PADDING_UNIT) * PADDING_UNIT;
         }
     }
-    (total, began.elapsed().as_secs_f64())
+    (total, start.elapsed().as_secs_f64())
 }

@@ -1,12 +1,11 @@
 //! The language of the link: what launcher and console say to each other, bytes in, bytes out.
 //!
-//! `docs/link-protocol.md` is the specification. The `link` crate carries these messages over QUIC;
-//! here are only their types, their bounds, their coding and the rules that the other end can
-//! break.
+//! `docs/link-protocol.md` is the specification. The `link` crate carries these messages over QUIC.
+//! Here are their types, bounds and coding, and the violations of which the other end can be
+//! guilty.
 //!
-//! What belongs here: whatever both ends must agree on. What does not: sockets, time limits and
-//! keys (`link`), the shape of cards and codes (`trust`), and the meaning of the picture's bytes
-//! (`rfb`).
+//! Belongs here: whatever both ends must agree on. Doesn't: sockets, time-outs and keys (`link`),
+//! the shape of cards and codes (`trust`), and the meaning of the picture's bytes (`rfb`).
 
 mod block;
 mod control;

@@ -1,5 +1,5 @@
-//! Replays, and a man in the middle: the service gave the agent the address of an endpoint that
-//! isn't the customer's, and its owner even knows the code.
+//! Replays, and an attacker in the middle: the service gave the agent the address of an endpoint
+//! that isn't the customer's, and its owner even knows the code.
 
 use super::*;
 
@@ -99,12 +99,12 @@ async fn in_the_middle_the_agents_proof_doesnt_fit() {
     );
 }
 
-/// The way in which the man in the middle gets past the check of the proof.
+/// The way in which the attacker gets past the check of the proof.
 #[derive(PartialEq, Eq)]
 enum Bypass {
-    /// He has a valid card of his own.
+    /// A valid card of the attacker's own.
     OwnCard,
-    /// The check is left out.
+    /// The customer's side leaves out the check.
     NoCheck,
 }
 
