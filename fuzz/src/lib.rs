@@ -12,6 +12,7 @@ mod moves;
 mod picture;
 mod plugin;
 mod profile;
+mod protocol;
 mod registry;
 mod rfb;
 
@@ -22,6 +23,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("console_jpeg", jpeg::console_jpeg),
     ("link_code", link_code::link_code),
+    ("link_protocol", protocol::link_protocol),
     ("picture", picture::picture),
     ("picture_moves", moves::picture_moves),
     ("plugin_descriptor", plugin::plugin_descriptor),
