@@ -1,9 +1,7 @@
 //! The clipboard streams, one each way: copied text for the other end. A later text replaces an
 //! earlier one. The customer's gate decides which texts may pass at all.
 
-use etatuki_protocol::{
-    EncodeError, LengthPrefixedDecoder, MAX_CLIPBOARD, Violation, append_frame,
-};
+use etatuki_protocol::{CodecError, LengthPrefixedDecoder, MAX_CLIPBOARD, Violation, append_frame};
 use iroh::endpoint::RecvStream;
 
 use crate::{
@@ -24,11 +22,11 @@ impl ClipboardOut {
     /// the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_CLIPBOARD`]: the stream stays usable. Else the link is
+    /// [`CodecError::TooLarge`] above [`MAX_CLIPBOARD`]: the stream stays usable. Else the link is
     /// down.
     pub async fn send(&mut self, text: &str) -> Result<(), LinkError> {
         if text.len() > MAX_CLIPBOARD {
-            return Err(EncodeError::TooLarge {
+            return Err(CodecError::TooLarge {
                 length: text.len(),
                 limit: MAX_CLIPBOARD,
             }

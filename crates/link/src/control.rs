@@ -31,7 +31,7 @@ impl<M: Serialize> ControlOut<M> {
     /// not sent, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`](etatuki_protocol::EncodeError::TooLarge) above [`MAX_CONTROL`]:
+    /// [`CodecError::TooLarge`](etatuki_protocol::CodecError::TooLarge) above [`MAX_CONTROL`]:
     /// the stream stays usable. Else the link is down.
     pub async fn send(&mut self, message: &M) -> Result<(), LinkError> {
         let json = encode_control(message)?;

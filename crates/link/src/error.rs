@@ -1,6 +1,6 @@
 //! Errors of a link, by who is at fault.
 
-use etatuki_protocol::{EncodeError, Violation};
+use etatuki_protocol::{CodecError, Violation};
 use iroh::endpoint::{ConnectionError, ReadError, WriteError};
 
 /// An error of an endpoint or a link.
@@ -32,9 +32,9 @@ pub enum LinkError {
     /// The other end broke the protocol.
     #[error("the other end broke the protocol: {0}")]
     Violation(#[from] Violation),
-    /// The message can't be encoded.
+    /// The message can't be coded on this machine.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Codec(#[from] CodecError),
 }
 
 impl LinkError {
@@ -43,7 +43,7 @@ impl LinkError {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Bind(_) | Self::Relay | Self::Address => "link-failed",
-            Self::Encode(_) => "internal",
+            Self::Codec(_) => "internal",
             Self::Lost => "link-lost",
             Self::Ended(_) | Self::Closed | Self::Stopped => "link-ended",
             Self::Violation(_) => "peer-misbehaved",

@@ -1,7 +1,7 @@
 //! The picture stream: RFB server messages from the customer to the agent, compressed and padded as
 //! blocks ([`BlockEncoder`]).
 
-use etatuki_protocol::{BlockDecoder, BlockEncoder, EncodeError};
+use etatuki_protocol::{BlockDecoder, BlockEncoder, CodecError};
 
 use crate::{
     error::LinkError,
@@ -28,7 +28,7 @@ impl PictureOut {
     /// If this is dropped early, the block is either not made, or sent whole before the next.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE): the stream
+    /// [`CodecError::TooLarge`] above [`MAX_PICTURE`](etatuki_protocol::MAX_PICTURE): the stream
     /// stays usable. Else the link is down.
     pub async fn send(&mut self, messages: &[u8]) -> Result<usize, LinkError> {
         self.send_block(|encoder, out| encoder.encode(messages, out))
@@ -47,7 +47,7 @@ impl PictureOut {
 
     async fn send_block(
         &mut self,
-        encode: impl FnOnce(&mut BlockEncoder, &mut Vec<u8>) -> Result<(), EncodeError>,
+        encode: impl FnOnce(&mut BlockEncoder, &mut Vec<u8>) -> Result<(), CodecError>,
     ) -> Result<usize, LinkError> {
         let encoder = &mut self.encoder;
         let mut length = 0;

@@ -16,7 +16,7 @@
 use zstd::stream::raw::{self, CParameter, DParameter, InBuffer, Operation, OutBuffer};
 
 use crate::{
-    error::{EncodeError, Violation},
+    error::{CodecError, Violation},
     frame::FrameDecoder,
 };
 
@@ -67,9 +67,9 @@ impl BlockEncoder {
     /// Starts a stream.
     ///
     /// # Errors
-    /// [`EncodeError::Compressor`] if zstd gets no memory.
-    pub fn new() -> Result<Self, EncodeError> {
-        let mut zstd = raw::Encoder::new(COMPRESSION_LEVEL).map_err(|_| EncodeError::Compressor)?;
+    /// [`CodecError::Compressor`] if zstd gets no memory.
+    pub fn new() -> Result<Self, CodecError> {
+        let mut zstd = raw::Encoder::new(COMPRESSION_LEVEL).map_err(|_| CodecError::Compressor)?;
         for parameter in [
             CParameter::EnableLongDistanceMatching(true),
             CParameter::WindowLog(WINDOW_LOG),
@@ -78,7 +78,7 @@ impl BlockEncoder {
             CParameter::LdmBucketSizeLog(LDM_BUCKET_SIZE_LOG),
         ] {
             zstd.set_parameter(parameter)
-                .map_err(|_| EncodeError::Compressor)?;
+                .map_err(|_| CodecError::Compressor)?;
         }
         Ok(Self {
             zstd,
@@ -90,9 +90,9 @@ impl BlockEncoder {
     /// millisecond per 100 to 300 kB.
     ///
     /// # Errors
-    /// [`EncodeError::TooLarge`] above [`MAX_PICTURE`]: the stream stays usable.
-    /// [`EncodeError::Compressor`]: it is broken for good.
-    pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// [`CodecError::TooLarge`] above [`MAX_PICTURE`]: the stream stays usable.
+    /// [`CodecError::Compressor`]: it is broken for good.
+    pub fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         let kind = if HEADER_LENGTH + plain.len() <= PADDING_UNIT {
             BlockKind::Stored
         } else {
@@ -105,7 +105,7 @@ impl BlockEncoder {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn encode_stored(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn encode_stored(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         self.append(BlockKind::Stored, plain, out)
     }
 
@@ -114,15 +114,15 @@ impl BlockEncoder {
         kind: BlockKind,
         plain: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<(), CodecError> {
         if plain.len() > MAX_PICTURE {
-            return Err(EncodeError::TooLarge {
+            return Err(CodecError::TooLarge {
                 length: plain.len(),
                 limit: MAX_PICTURE,
             });
         }
         if self.broken {
-            return Err(EncodeError::Compressor);
+            return Err(CodecError::Compressor);
         }
         if plain.is_empty() {
             return Ok(());
@@ -145,7 +145,7 @@ impl BlockEncoder {
         Ok(())
     }
 
-    fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         let mut input = InBuffer::around(plain);
         let mut unflushed = 1;
         while input.pos() < plain.len() || unflushed > 0 {
@@ -157,7 +157,7 @@ impl BlockEncoder {
             } else {
                 self.zstd.flush(&mut output)
             };
-            unflushed = result.map_err(|_| EncodeError::Compressor)?;
+            unflushed = result.map_err(|_| CodecError::Compressor)?;
         }
         Ok(())
     }
@@ -185,11 +185,11 @@ impl BlockDecoder {
     /// Starts a stream.
     ///
     /// # Errors
-    /// [`EncodeError::Compressor`] if zstd gets no memory.
-    pub fn new() -> Result<Self, EncodeError> {
-        let mut zstd = raw::Decoder::new().map_err(|_| EncodeError::Compressor)?;
+    /// [`CodecError::Compressor`] if zstd gets no memory.
+    pub fn new() -> Result<Self, CodecError> {
+        let mut zstd = raw::Decoder::new().map_err(|_| CodecError::Compressor)?;
         zstd.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
-            .map_err(|_| EncodeError::Compressor)?;
+            .map_err(|_| CodecError::Compressor)?;
         Ok(Self {
             zstd,
             buffer: Vec::new(),

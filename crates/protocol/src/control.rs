@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
-use crate::error::{EncodeError, Violation};
+use crate::error::{CodecError, Violation};
 
 /// The most bytes of JSON in one control message: 64 KiB.
 pub const MAX_CONTROL: usize = 64 << 10;
@@ -135,11 +135,11 @@ pub struct UsableBackend {
 /// Encodes `message` as the body of a frame.
 ///
 /// # Errors
-/// [`EncodeError::TooLarge`] above [`MAX_CONTROL`].
-pub fn encode_control<M: Serialize>(message: &M) -> Result<Vec<u8>, EncodeError> {
+/// [`CodecError::TooLarge`] above [`MAX_CONTROL`].
+pub fn encode_control<M: Serialize>(message: &M) -> Result<Vec<u8>, CodecError> {
     let json = serde_json::to_vec(message).expect("a message is made of strings and numbers");
     if json.len() > MAX_CONTROL {
-        return Err(EncodeError::TooLarge {
+        return Err(CodecError::TooLarge {
             length: json.len(),
             limit: MAX_CONTROL,
         });

@@ -1,8 +1,8 @@
-//! Errors: the sender's own, and the violations of the other end.
+//! Errors: this end's own, and the violations of the other end.
 
-/// An error of the sender's own: the message can't be encoded.
+/// An error of this end's own encoder or decoder; the other end has no part in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
+pub enum CodecError {
     /// The message is larger than its stream allows.
     #[error("a message of {length} bytes was given to a stream that takes {limit}")]
     TooLarge {

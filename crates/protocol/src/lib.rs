@@ -20,7 +20,7 @@ pub use control::{
     Ask, CustomerInfo, MAX_CONTROL, Permissions, ToAgent, ToCustomer, UsableBackend,
     encode_control, parse_control,
 };
-pub use error::{EncodeError, Violation};
+pub use error::{CodecError, Violation};
 pub use frame::{FrameDecoder, LengthPrefixedDecoder, append_frame};
 pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
 pub use identity::AgentIdentity;

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, PictureIn};
-use etatuki_protocol::EncodeError;
+use etatuki_protocol::CodecError;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -122,7 +122,7 @@ async fn carry_clipboard_out(
 ) -> Result<(), PictureError> {
     while let Some(text) = texts.recv().await {
         match link.send(&text).await {
-            Ok(()) | Err(LinkError::Encode(EncodeError::TooLarge { .. })) => {}
+            Ok(()) | Err(LinkError::Codec(CodecError::TooLarge { .. })) => {}
             Err(_) => break,
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::LinkError;
 use etatuki_protocol::{
-    Ask, EncodeError, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer,
+    Ask, CodecError, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer,
 };
 
 #[tokio::test]
@@ -15,7 +15,7 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
     let sent = customer.control_out.send(&ToAgent::Ended { reason }).await;
     assert!(matches!(
         sent,
-        Err(LinkError::Encode(EncodeError::TooLarge {
+        Err(LinkError::Codec(CodecError::TooLarge {
             limit: MAX_CONTROL,
             ..
         }))
@@ -26,7 +26,7 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
         .await;
     assert!(matches!(
         sent,
-        Err(LinkError::Encode(EncodeError::TooLarge {
+        Err(LinkError::Codec(CodecError::TooLarge {
             limit: MAX_CLIPBOARD,
             ..
         }))
@@ -34,7 +34,7 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
     let sent = customer.picture_out.send(&vec![0; MAX_PICTURE + 1]).await;
     assert!(matches!(
         sent,
-        Err(LinkError::Encode(EncodeError::TooLarge {
+        Err(LinkError::Codec(CodecError::TooLarge {
             limit: MAX_PICTURE,
             ..
         }))

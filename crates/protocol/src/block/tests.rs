@@ -191,7 +191,7 @@ fn too_much_is_the_callers_fault_and_harms_nothing() {
         .unwrap_err();
     assert_eq!(
         error,
-        EncodeError::TooLarge {
+        CodecError::TooLarge {
             length: MAX_PICTURE + 1,
             limit: MAX_PICTURE
         }
