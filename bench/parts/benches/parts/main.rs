@@ -1,11 +1,11 @@
-//! What the hot functions of `picture`, `rfb` and `link` take, and the console's reading of JPEG: `cargo bench`, and behind
+//! What the hot functions of `picture`, `protocol` and `rfb` take, and the console's reading of JPEG: `cargo bench`, and behind
 //! `--` a part of a name for some of them.
 //!
 //! All are asked through their public interface, with frames in full HD: film, and text in a font of ten digits.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may end with a panic")]
 
-mod link;
+mod blocks;
 mod picture;
 mod rfb;
 mod viewer;
@@ -44,8 +44,8 @@ fn main() {
     picture::film(&mut criterion, &film);
     rfb::server(&mut criterion, &film);
     rfb::client(&mut criterion);
-    link::blocks(&mut criterion, &text);
-    link::first_picture(&mut criterion, &text);
+    blocks::small_updates(&mut criterion, &text);
+    blocks::first_picture(&mut criterion, &text);
     criterion.final_summary();
 }
 

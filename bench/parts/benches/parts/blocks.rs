@@ -1,4 +1,4 @@
-//! The picture's compression.
+//! Benchmarks of the picture's compression: the block coder of `etatuki-protocol`.
 
 use criterion::{BatchSize, Criterion};
 use etatuki_protocol::{BlockDecoder, BlockEncoder};
@@ -9,9 +9,9 @@ use std::time::Instant;
 use crate::scenes::Scene;
 use crate::{STRIDE, frame};
 
-/// Updates of 128×128 pixels. Together they are more than the coder remembers, so that it knows none any more when its
-/// turn comes again.
-pub(crate) fn blocks(criterion: &mut Criterion, text: &Scene) {
+/// Measures updates of 128×128 pixels. Together they exceed the coder's history, so that none is in
+/// it any more when its turn comes again.
+pub(crate) fn small_updates(criterion: &mut Criterion, text: &Scene) {
     let updates: Vec<Vec<u8>> = text
         .blocks(128)
         .map(|rect| {
@@ -48,7 +48,7 @@ pub(crate) fn blocks(criterion: &mut Criterion, text: &Scene) {
     });
 }
 
-/// A whole frame, by coders that are new: they touch their memory for the first time.
+/// Measures a whole frame with new coders, which touch their memory for the first time.
 pub(crate) fn first_picture(criterion: &mut Criterion, text: &Scene) {
     let encoder = || BlockEncoder::new().unwrap();
     let decoder = || BlockDecoder::new().unwrap();
