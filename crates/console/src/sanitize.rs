@@ -39,6 +39,7 @@ pub(crate) fn customer_info(info: CustomerInfo) -> CustomerInfo {
         usable,
         launcher_version: text(&info.launcher_version),
         only_program: info.only_program.as_deref().map(text),
+        unsupported: info.unsupported,
     }
 }
 

@@ -116,6 +116,21 @@ pub struct CustomerInfo {
     /// The name of the only program that is shared, if the customer chose one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_program: Option<String>,
+    /// Features that the session lacks with this backend: the console doesn't offer them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<Feature>,
+}
+
+/// A part of a session that not every backend has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// Keys and pointer.
+    Control,
+    /// Clipboard text, both ways.
+    Clipboard,
+    /// Another size of the customer's screen.
+    Resize,
 }
 
 /// A backend of the customer's machine, and whether it would work.
@@ -166,6 +181,21 @@ mod tests {
     {
         assert_eq!(serde_json::to_string(message).unwrap(), json);
         assert_eq!(parse_control::<M>(json.as_bytes()).as_ref(), Ok(message));
+    }
+
+    /// A backend that has everything says nothing of it, as launchers did before there was the field.
+    #[test]
+    fn a_missing_list_of_unsupported_features_is_an_empty_one() {
+        let json = r#"{"backend":"ecom","label":"Ecom","tool":null,"tool_version":null,"plugin_version":"1","system":"Debian","app_version":null,"usable":[],"launcher_version":"1"}"#;
+        let info: CustomerInfo = serde_json::from_str(json).unwrap();
+        assert_eq!(info.unsupported, []);
+        assert_eq!(serde_json::to_string(&info).unwrap(), json);
+        let lacking = CustomerInfo {
+            unsupported: vec![Feature::Clipboard, Feature::Resize],
+            ..info
+        };
+        let json = json.replace('}', r#","unsupported":["clipboard","resize"]}"#);
+        assert_eq!(serde_json::to_string(&lacking).unwrap(), json);
     }
 
     #[test]

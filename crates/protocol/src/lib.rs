@@ -17,7 +17,7 @@ mod stream;
 
 pub use block::{BlockDecoder, BlockEncoder, MAX_PICTURE};
 pub use control::{
-    Ask, CustomerInfo, MAX_CONTROL, Permissions, ToAgent, ToCustomer, UsableBackend,
+    Ask, CustomerInfo, Feature, MAX_CONTROL, Permissions, ToAgent, ToCustomer, UsableBackend,
     encode_control, parse_control,
 };
 pub use error::{CodecError, Violation};

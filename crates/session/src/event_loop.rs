@@ -625,6 +625,7 @@ impl<'a> SessionLoop<'a> {
                 .app_sharing()
                 .filter(|sharing| sharing.app_only)
                 .map(|sharing| sharing.name),
+            unsupported: info.capabilities.unsupported(),
         }
     }
 }

@@ -246,6 +246,7 @@ mod tests {
             usable: vec![other],
             launcher_version: "0.1.0".into(),
             only_program: None,
+            unsupported: vec![],
         }
     }
 

@@ -20,12 +20,10 @@ export class Clipboard {
     this.#takeButton.addEventListener("click", () => void this.#takeCustomersText());
   }
 
-  /**
-   * Shows the buttons with control only: without it the customer's gate drops every clipboard text.
-   */
-  update(control: boolean): void {
-    show(this.#section, control);
-    if (!control) {
+  /** Shows the buttons when a text would pass: with control, and where the backend has a clipboard. */
+  update(offered: boolean): void {
+    show(this.#section, offered);
+    if (!offered) {
       this.#received = null;
       this.#takeButton.disabled = true;
       setText(this.#note, "");

@@ -8,7 +8,7 @@ import { EventSocket } from "./event-socket.ts";
 import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts";
 import { Log, Panel } from "./panel.ts";
 import { PictureView } from "./picture-view.ts";
-import type { About, FromConsole, Snapshot, ToConsole } from "./protocol.ts";
+import { type About, type FromConsole, type Snapshot, supports, type ToConsole } from "./protocol.ts";
 import { ScreenChoice } from "./screen-choice.ts";
 import { askControlButton, duration, questionText, stateText, waitNotice } from "./status-text.ts";
 
@@ -70,9 +70,10 @@ function draw(snapshot: Snapshot): void {
   drawBar(snapshot);
   log.update(snapshot.log);
   panel.update(session, live);
-  clipboard.update(live && session?.permissions.control === true);
+  const control = live && session?.permissions.control === true;
+  clipboard.update(control && supports(session.customer, "clipboard"));
   picture.update(live && session?.picture === true && session.permissions.view,
-    live && session?.permissions.control === true);
+    control);
   screenChoice.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
   drawStage(snapshot);
   codeEntry.busy = phase === "looking-up" || phase === "connecting";

@@ -1,7 +1,7 @@
 // The side panel: facts about the customer's computer, the other backends, the log.
 
 import { byId, element, setText, show } from "./dom.ts";
-import type { Customer, LogEntry, Session, Traffic, UsableBackend } from "./protocol.ts";
+import { type Customer, type LogEntry, type Session, supports, type Traffic, type UsableBackend } from "./protocol.ts";
 import { unusableText } from "./status-text.ts";
 
 export class Panel {
@@ -55,6 +55,10 @@ export class Panel {
     ];
     if (customer.only_program !== undefined) {
       facts.push(["Shared", `only ${customer.only_program}`, "shared"]);
+    }
+    const lacks = (["control", "clipboard"] as const).filter((feature) => !supports(customer, feature));
+    if (lacks.length > 0) {
+      facts.push(["Without", lacks.join(", "), "without"]);
     }
     if (live) {
       facts.push(["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"]);

@@ -36,6 +36,15 @@ export interface Customer {
   launcher_version: string;
   /** The only program that is shared; absent when the whole screen is. */
   only_program?: string;
+  /** Features that the backend lacks; absent when it has all. */
+  unsupported?: Feature[];
+}
+
+export type Feature = "control" | "clipboard" | "resize";
+
+/** Whether the customer's backend has a feature. */
+export function supports(customer: Customer | null, feature: Feature): boolean {
+  return customer?.unsupported?.includes(feature) !== true;
 }
 
 export type AskKind = "view" | "control" | "switch";

@@ -1,6 +1,6 @@
 // The page's sentences about a session's state: pure functions of a snapshot.
 
-import type { Session, Snapshot } from "./protocol.ts";
+import { type Session, type Snapshot, supports } from "./protocol.ts";
 
 /** Returns the state in one or two words, for the bar. */
 export function stateText(snapshot: Snapshot): string {
@@ -115,6 +115,9 @@ export interface AskControlButton {
 export function askControlButton(session: Session): AskControlButton {
   if (session.permissions.control) {
     return { label: "You have control", enabled: false, title: "The customer can take it back at any time" };
+  }
+  if (!supports(session.customer, "control")) {
+    return { label: "View only", enabled: false, title: "The customer's tool takes neither keys nor mouse" };
   }
   if (session.asking?.kind === "control") {
     return { label: "Asking…", enabled: false, title: "The question is on the customer's screen" };

@@ -1,5 +1,6 @@
 //! What a backend can do: what its descriptor declares, and which RFB extensions its server confirms.
 
+use etatuki_protocol::Feature;
 use etatuki_rfb::{Rectangle, encoding};
 
 /// A backend's capability bits, from its descriptor.
@@ -11,6 +12,19 @@ pub struct BackendCapabilities {
     pub clipboard: bool,
     /// SetDesktopSize.
     pub resize: bool,
+}
+
+impl BackendCapabilities {
+    /// The features that the backend lacks, for the agent's console.
+    pub fn unsupported(self) -> Vec<Feature> {
+        let features = [
+            (Feature::Control, self.input),
+            (Feature::Clipboard, self.clipboard),
+            (Feature::Resize, self.resize),
+        ];
+        let lacking = features.into_iter().filter(|(_, has)| !has);
+        lacking.map(|(feature, _)| feature).collect()
+    }
 }
 
 /// The messages that a plugin's RFB server may be sent. An extension counts once the server has

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etatuki_link::{DialError, LinkError};
-use etatuki_protocol::{Ask, Permissions, ToAgent};
+use etatuki_protocol::{Ask, Feature, Permissions, ToAgent};
 use etatuki_rfb::{ClientMessage, encoding};
 use etatuki_session::{Command, FailureName, Notice, State, Transport};
 
@@ -73,6 +73,11 @@ async fn whole(backend: &str) {
         ToAgent::Info(info) => {
             assert_eq!((info.backend.as_str(), info.usable.len()), (backend, 2));
             assert_eq!(info.app_version.as_deref(), Some("4.13"));
+            let lacking: &[Feature] = match backend {
+                "ecom" => &[Feature::Resize],
+                _ => &[Feature::Clipboard, Feature::Resize],
+            };
+            assert_eq!(info.unsupported, lacking);
         }
         other => panic!("first comes the info, not {other:?}"),
     }
