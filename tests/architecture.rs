@@ -14,6 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("picture", &["rfb"]),
     ("protocol", &[]),
     ("viewer", &["rfb"]),
+    ("testkit", &["picture", "rfb"]),
     ("trust", &[]),
     ("backend-api", &[]),
     ("screen", &[]),

@@ -6,8 +6,6 @@
 mod jpeg;
 mod json;
 mod link_code;
-#[path = "../../crates/picture/tests/model/mod.rs"]
-mod model;
 mod moves;
 mod picture;
 mod plugin;

@@ -1,17 +1,17 @@
 //! Scrolls and dragged windows, and a client that loses, asks for parts and changes its mind: what it
 //! has in the end is what the screen shows.
 
-use crate::model::desk::{Desk, Event, HEIGHT, WIDTH};
+use etatuki_testkit::update_path::{Event, HEIGHT, UpdatePath, WIDTH};
 use etatuki_rfb::{Rect, encoding};
 
 /// Eight bytes an event: what happens, a rectangle, a place, a seed.
 pub(crate) fn picture_moves(input: &[u8]) {
-    let mut desk = Desk::new(&[encoding::COPY_RECT, encoding::DESKTOP_SIZE]);
+    let mut desk = UpdatePath::new(&[encoding::COPY_RECT, encoding::DESKTOP_SIZE]);
     // few are enough, and each may cost a whole picture
     for bytes in input.as_chunks::<8>().0.iter().take(24) {
-        desk.happens(event(bytes));
+        desk.apply(event(bytes));
     }
-    assert!(desk.ends_well());
+    assert!(desk.converges());
 }
 
 fn event([kind, x, y, w, h, to_x, to_y, seed]: &[u8; 8]) -> Event {

@@ -1,7 +1,7 @@
 //! The picture path between a hostile tool and a hostile agent: whatever they send, a client that
 //! reads what comes out sees in the end what the screen shows.
 
-use crate::model::Client;
+use etatuki_testkit::RfbClient;
 use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, Updater};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerMessage, ServerParser,
@@ -41,7 +41,7 @@ struct World {
     framebuffer: Framebuffer,
     updater: Updater,
     now: Duration,
-    client: Client,
+    client: RfbClient,
     resizes: bool,
 }
 
@@ -58,7 +58,7 @@ impl World {
             framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
             now: Duration::ZERO,
-            client: Client::new(width, height),
+            client: RfbClient::new(width, height),
             resizes: false,
         }
     }
@@ -129,7 +129,7 @@ impl World {
     }
 
     fn answer_fences(&mut self) {
-        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+        for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             let answered = self.updater.on_fence(flags, &payload, self.now);
             answered.expect("an answer never is too much");
         }
@@ -140,7 +140,7 @@ impl World {
         self.client
             .catch_up(&mut self.updater, &mut self.framebuffer, 1 << 16);
         assert!(self.client.agrees_with(&self.framebuffer));
-        assert!(!self.client.mixed);
+        assert!(!self.client.mixed_update);
         if self.resizes {
             assert_eq!(self.client.bounds(), self.framebuffer.bounds());
         }

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-use crate::scenes::Scene;
+use etatuki_testkit::Scene;
 
 /// After so many frames the benchmark's picture starts again.
 const ROUND: usize = 60;

@@ -14,8 +14,6 @@ mod figures;
 mod films;
 mod line;
 
-#[path = "../../../crates/picture/tests/scenes/mod.rs"]
-mod scenes;
 
 use codecs::{Result, Setting, Usage};
 use figures::{Figures, Psnr, measure, memory, quantiser};

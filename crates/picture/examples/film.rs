@@ -12,10 +12,7 @@ use std::time::Instant;
 use etatuki_picture::{JpegEncoder, looks_like_a_photo};
 use etatuki_rfb::Rect;
 
-#[path = "../tests/scenes/mod.rs"]
-mod scenes;
-
-use scenes::Scene;
+use etatuki_testkit::Scene;
 
 fn main() {
     let film = Scene::film(1920, 1080, 1.0, 2.5);

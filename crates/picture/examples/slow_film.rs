@@ -12,10 +12,7 @@ use std::time::{Duration, Instant};
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Limits, PixelFormat, Rect, ServerMessage, ServerParser, encoding};
 
-#[path = "../tests/scenes/mod.rs"]
-mod scenes;
-
-use scenes::Scene;
+use etatuki_testkit::Scene;
 
 const WHOLE: Rect = Rect::new(0, 0, 1920, 1080);
 const FRAME: Duration = Duration::from_millis(33);

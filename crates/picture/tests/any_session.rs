@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod model;
-
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
-use model::Client;
+use etatuki_testkit::RfbClient;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -108,7 +106,7 @@ fn encodings() -> impl Strategy<Value = Vec<i32>> {
 struct World {
     framebuffer: Framebuffer,
     updater: Updater,
-    client: Client,
+    client: RfbClient,
     now: Duration,
     /// Counts drawn stripes, so that they differ.
     drawn: u8,
@@ -122,7 +120,7 @@ impl World {
         let mut world = Self {
             framebuffer: Framebuffer::new(80, 60),
             updater: Updater::new(80, 60),
-            client: Client::new(80, 60),
+            client: RfbClient::new(80, 60),
             now: Duration::ZERO,
             drawn: 0,
             understands: vec![],
@@ -156,7 +154,7 @@ impl World {
             Event::Request { incremental, rect } => {
                 self.updater.request(incremental, rect);
                 if !incremental {
-                    self.client.lose(rect);
+                    self.client.invalidate(rect);
                 }
             }
             Event::Continuous { enable, rect } => {
@@ -168,7 +166,7 @@ impl World {
                 let _ = self.updater.on_fence(flags, &payload, self.now);
             }
             Event::Answer => {
-                for (flags, payload) in std::mem::take(&mut self.client.asked) {
+                for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
                     self.updater.on_fence(flags, &payload, self.now).unwrap();
                 }
             }
@@ -273,8 +271,8 @@ proptest! {
         if resizes {
             prop_assert_eq!((client.width, client.height), (framebuffer.width(), framebuffer.height()));
         }
-        if understands.contains(&encoding::EXTENDED_DESKTOP_SIZE) && !client.layout.is_empty() {
-            prop_assert_eq!(&client.layout, framebuffer.layout());
+        if understands.contains(&encoding::EXTENDED_DESKTOP_SIZE) && !client.screens.is_empty() {
+            prop_assert_eq!(&client.screens, framebuffer.layout());
         }
         let bounds = framebuffer.bounds();
         prop_assert!((1..=16).contains(&framebuffer.layout().len()));
@@ -284,7 +282,7 @@ proptest! {
         }
         prop_assert!(understood.contains(&encoding::CURSOR) || client.cursor.is_none());
         prop_assert!(understood.contains(&encoding::COPY_RECT) || client.copies == 0);
-        prop_assert!(!client.mixed);
+        prop_assert!(!client.mixed_update);
         prop_assert!(framebuffer.pixels().iter().skip(3).step_by(4).all(|unused| *unused == 0));
     }
 

@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod model;
-mod scenes;
-
 use etatuki_picture::{EncodedChunk, Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle, encoding};
-use model::Client;
+use etatuki_testkit::RfbClient;
+use etatuki_testkit::Scene;
 use proptest::prelude::*;
-use scenes::Scene;
 use std::time::Duration;
 
 const WIDTH: u16 = 320;
@@ -27,7 +24,7 @@ const KNOWN: [i32; 5] = [
 struct Cinema {
     framebuffer: Framebuffer,
     updater: Updater,
-    client: Client,
+    client: RfbClient,
     film: Scene,
     now: Duration,
     frames: usize,
@@ -49,7 +46,7 @@ impl Cinema {
         let mut cinema = Self {
             framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
-            client: Client::new(width, height),
+            client: RfbClient::new(width, height),
             film,
             now: Duration::from_secs(1),
             frames: 0,
@@ -116,12 +113,12 @@ impl Cinema {
         self.updater.on_written(chunk.len(), None, self.now);
         // A line of a gigabit a second.
         self.now += Duration::from_nanos(chunk.len() as u64 * 8);
-        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+        for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             let answered = self.updater.on_fence(flags, &payload, self.now);
             answered.unwrap();
         }
         let inside = self.updater.is_mid_update() || self.updater.has_started_early();
-        assert_eq!(inside, self.client.inside);
+        assert_eq!(inside, self.client.mid_update);
     }
 
     /// Until a film is known as one.
@@ -166,7 +163,7 @@ impl Cinema {
             Event::Pass(time) => drop(self.passes(Duration::from_millis(time))),
             Event::Lose(rect) => {
                 self.updater.request(false, rect);
-                self.client.lose(rect);
+                self.client.invalidate(rect);
             }
             Event::Jpeg(known) => {
                 let jpeg = if known { &KNOWN[..] } else { &KNOWN[2..] };
@@ -198,14 +195,14 @@ fn a_film_goes_as_jpeg_and_is_exact_once_it_rests() {
         cinema.play(WINDOW);
         cinema.passes(FRAME);
     }
-    assert!(cinema.client.films > 0);
+    assert!(cinema.client.jpegs > 0);
     assert!(!cinema.is_exact());
     let due = cinema.updater.wake_at().unwrap();
     assert!(due <= cinema.now + Duration::from_millis(300), "{due:?}");
     assert!(cinema.passes(Duration::from_millis(100)).is_empty());
-    let films = cinema.client.films;
+    let films = cinema.client.jpegs;
     assert!(!cinema.passes(Duration::from_millis(300)).is_empty());
-    assert_eq!(cinema.client.films, films);
+    assert_eq!(cinema.client.jpegs, films);
     assert!(cinema.is_exact());
     assert_eq!(cinema.updater.wake_at(), None);
     assert!(cinema.passes(Duration::from_secs(9)).is_empty());
@@ -224,7 +221,7 @@ fn what_is_drawn_beside_a_film_is_exact_at_once() {
         let row = usize::from(WIDTH);
         assert!((0..64).all(|y| (0..64).all(|x| right(y * row + x))));
     }
-    assert!(cinema.client.films > 0);
+    assert!(cinema.client.jpegs > 0);
 }
 
 #[test]
@@ -238,7 +235,7 @@ fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
             _ => [255, 255, 255, 0],
         };
         cinema.draw(bar, (0..bar.area()).flat_map(stripe).collect());
-        let films = cinema.client.films;
+        let films = cinema.client.jpegs;
         cinema.passes(FRAME);
         let (shown, row) = (&cinema.client.pixels, usize::from(WIDTH));
         for at in 0..bar.area() {
@@ -247,7 +244,7 @@ fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
             assert_eq!(shown[place], Some(stripe(at)), "{x}, {y}");
         }
         // Both rows of blocks, the upper one without its uppermost tiles.
-        let now = cinema.client.films - films;
+        let now = cinema.client.jpegs - films;
         assert!(shift < 10 || now == 1, "{now} films");
     }
 }
@@ -261,7 +258,7 @@ fn a_film_for_a_client_that_knows_no_jpeg_is_exact() {
         cinema.passes(FRAME);
         assert!(cinema.is_exact());
     }
-    assert_eq!(cinema.client.films, 0);
+    assert_eq!(cinema.client.jpegs, 0);
 }
 
 #[test]
@@ -314,7 +311,7 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
 fn a_large_film_goes_in_parts_of_one_update() {
     let mut cinema = Cinema::large();
     cinema.plays_until_inside();
-    let (updates, answers) = (cinema.client.updates, cinema.client.answers.len());
+    let (updates, answers) = (cinema.client.updates, cinema.client.fence_replies.len());
     // Nothing is said inside it, and nothing new begins.
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
     let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
@@ -322,7 +319,7 @@ fn a_large_film_goes_in_parts_of_one_update() {
     assert!(!cinema.updater.wants_update());
     let mut parts = 1;
     while cinema.updater.is_mid_update() {
-        assert_eq!(cinema.client.answers.len(), answers);
+        assert_eq!(cinema.client.fence_replies.len(), answers);
         cinema.chunk().unwrap();
         parts += 1;
     }
@@ -330,7 +327,7 @@ fn a_large_film_goes_in_parts_of_one_update() {
     assert_eq!(cinema.client.updates, updates);
     assert!(cinema.updater.wants_update());
     cinema.chunk().unwrap();
-    assert_eq!(cinema.client.answers.len(), answers + 1);
+    assert_eq!(cinema.client.fence_replies.len(), answers + 1);
     cinema.passes(Duration::from_secs(1));
     assert!(cinema.is_exact());
 }
@@ -340,14 +337,14 @@ fn a_films_frame_sets_out_before_it_is_whole() {
     let mut cinema = Cinema::large();
     let whole = cinema.client.bounds();
     cinema.plays_for_a_while(whole);
-    let (updates, films) = (cinema.client.updates, cinema.client.films);
+    let (updates, films) = (cinema.client.updates, cinema.client.jpegs);
     assert_eq!(cinema.ahead(), None, "nothing has changed");
     let upper = Rect { h: 200, ..whole };
     cinema.play(upper);
     let chunk = cinema.ahead().unwrap();
     assert!(chunk.incompressible_from < chunk.len());
     // Three rows of blocks; the fourth isn't whole.
-    assert_eq!(cinema.client.films, films + 1);
+    assert_eq!(cinema.client.jpegs, films + 1);
     assert_eq!(cinema.client.last_rects, [Rect { h: 192, ..whole }]);
     assert_eq!(cinema.ahead(), None);
     let lower = Rect {
@@ -357,7 +354,7 @@ fn a_films_frame_sets_out_before_it_is_whole() {
     };
     cinema.play(lower);
     cinema.passes(FRAME);
-    assert!(cinema.client.films > films + 1);
+    assert!(cinema.client.jpegs > films + 1);
     assert_eq!(cinema.client.updates, updates + 1, "it is one update");
     assert!(!cinema.is_exact());
     cinema.passes(Duration::from_secs(1));
@@ -425,11 +422,11 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
     cinema.plays_for_a_while(whole);
     cinema.play(Rect { h: 200, ..whole });
     cinema.ahead().unwrap();
-    let answers = cinema.client.answers.len();
+    let answers = cinema.client.fence_replies.len();
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
     let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
     asked.unwrap();
-    assert!(cinema.client.inside);
+    assert!(cinema.client.mid_update);
     let size = Rectangle::DesktopSize {
         width: 500,
         height: 400,
@@ -437,13 +434,13 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
     cinema.framebuffer.apply(&size).unwrap();
     assert_eq!(cinema.ahead(), None);
     cinema.chunk().unwrap();
-    assert!(!cinema.client.inside);
-    assert_eq!(cinema.client.answers.len(), answers);
+    assert!(!cinema.client.mid_update);
+    assert_eq!(cinema.client.fence_replies.len(), answers);
     assert_eq!(cinema.client.width, whole.w);
     cinema.passes(FRAME);
-    assert_eq!(cinema.client.answers.len(), answers + 1);
+    assert_eq!(cinema.client.fence_replies.len(), answers + 1);
     assert_eq!(cinema.client.width, 500);
-    assert!(!cinema.client.mixed);
+    assert!(!cinema.client.mixed_update);
     cinema.passes(Duration::from_secs(1));
     assert!(cinema.is_exact());
 }

@@ -3,19 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod model;
-
 use etatuki_rfb::{Rect, encoding};
-use model::desk::{Desk, Event, HEIGHT, WIDTH};
+use etatuki_testkit::update_path::{Event, HEIGHT, UpdatePath, WIDTH};
 use proptest::prelude::*;
 
 /// Text that moves; at most so many pixels are sent for it, and so many moves made.
 fn check(rect: Rect, to: (u16, u16), most_pixels: usize, moves: usize) {
-    let mut desk = Desk::new(&[encoding::COPY_RECT]);
+    let mut desk = UpdatePath::new(&[encoding::COPY_RECT]);
     desk.write(rect, 1);
-    desk.shows();
+    desk.bring_up_to_date();
     desk.drag(rect, to);
-    let brought = desk.shows();
+    let brought = desk.bring_up_to_date();
     assert!(
         brought <= most_pixels,
         "{brought} pixels for {rect:?} to {to:?}"
@@ -50,28 +48,28 @@ fn a_small_change_is_not_worth_a_search() {
 
 #[test]
 fn a_client_without_copyrect_gets_pixels() {
-    let mut desk = Desk::new(&[]);
+    let mut desk = UpdatePath::new(&[]);
     desk.write(Rect::new(0, 0, 400, 300), 1);
-    desk.shows();
+    desk.bring_up_to_date();
     desk.drag(Rect::new(0, 20, 400, 280), (0, 0));
-    desk.shows();
+    desk.bring_up_to_date();
     assert_eq!(desk.client.copies, 0);
 }
 
 #[test]
 fn what_the_client_has_lost_is_no_source() {
-    let mut desk = Desk::new(&[encoding::COPY_RECT]);
+    let mut desk = UpdatePath::new(&[encoding::COPY_RECT]);
     let all = Rect::new(0, 0, 400, 300);
     desk.write(all, 1);
-    desk.shows();
+    desk.bring_up_to_date();
     desk.drag(Rect::new(0, 20, 400, 280), (0, 0));
     desk.updater.request(false, Rect::new(0, 0, 400, 100));
-    desk.client.lose(Rect::new(0, 0, 400, 100));
-    desk.shows();
+    desk.client.invalidate(Rect::new(0, 0, 400, 100));
+    desk.bring_up_to_date();
     assert_eq!(desk.client.copies, 0);
     // and afterwards the client is known again
     desk.drag(Rect::new(0, 20, 400, 280), (0, 0));
-    desk.shows();
+    desk.bring_up_to_date();
     assert_eq!(desk.client.copies, 1);
 }
 
@@ -116,10 +114,10 @@ proptest! {
         resizes in any::<bool>(),
     ) {
         let encodings = [encoding::COPY_RECT, encoding::DESKTOP_SIZE];
-        let mut desk = Desk::new(&encodings[..1 + usize::from(resizes)]);
+        let mut desk = UpdatePath::new(&encodings[..1 + usize::from(resizes)]);
         for event in events {
-            desk.happens(event);
+            desk.apply(event);
         }
-        prop_assert!(desk.ends_well());
+        prop_assert!(desk.converges());
     }
 }

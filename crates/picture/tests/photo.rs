@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod scenes;
-
 use etatuki_picture::looks_like_a_photo;
 use etatuki_rfb::Rect;
-use scenes::{Colour, Scene};
+use etatuki_testkit::{Colour, Scene};
 
 const WIDTH: usize = 512;
 const HEIGHT: usize = 320;

@@ -2,15 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod model;
-mod scenes;
-
 use etatuki_picture::{
     EncodedChunk, Framebuffer, MAX_FRAME_HOLD, Source, SourceState, Step, Streamer,
 };
 use etatuki_rfb::{Rect, Rectangle, encoding};
-use model::Client;
-use scenes::Scene;
+use etatuki_testkit::RfbClient;
+use etatuki_testkit::Scene;
 use std::time::Duration;
 
 const WIDTH: u16 = 640;
@@ -32,7 +29,7 @@ struct Stage {
     framebuffer: Framebuffer,
     has_pixels: bool,
     streamer: Streamer,
-    client: Client,
+    client: RfbClient,
     video: Scene,
     frames: usize,
     now: Duration,
@@ -47,7 +44,7 @@ impl Stage {
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),
             has_pixels: false,
             streamer: Streamer::new("desk"),
-            client: Client::new(WIDTH, HEIGHT),
+            client: RfbClient::new(WIDTH, HEIGHT),
             video: Scene::film(720, 560, 0.5, 6.0),
             frames: 0,
             now: Duration::from_secs(1),
@@ -134,7 +131,7 @@ impl Stage {
         self.now += Duration::from_nanos(wire as u64 * 8);
         self.client.receive(&chunk, 10_000);
         let updater = self.streamer.updater().unwrap();
-        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+        for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             updater.on_fence(flags, &payload, self.now).unwrap();
         }
     }

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
-mod model;
-
 use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, PictureError, UpdateError, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
-use model::Client;
+use etatuki_testkit::RfbClient;
 use std::time::Duration;
 
 /// Nothing here depends on how long it takes.
@@ -19,7 +17,7 @@ const ALL: Rect = Rect::new(0, 0, WIDTH, HEIGHT);
 struct Session {
     framebuffer: Framebuffer,
     updater: Updater,
-    client: Client,
+    client: RfbClient,
 }
 
 /// A client with these encodings that has already got the black screen.
@@ -29,7 +27,7 @@ fn session(encodings: &[i32]) -> Session {
     let mut session = Session {
         framebuffer: Framebuffer::new(WIDTH, HEIGHT),
         updater,
-        client: Client::new(WIDTH, HEIGHT),
+        client: RfbClient::new(WIDTH, HEIGHT),
     };
     let Session {
         framebuffer,
@@ -64,7 +62,7 @@ impl Session {
     }
 
     fn answer_fences(&mut self) {
-        for (flags, payload) in std::mem::take(&mut self.client.asked) {
+        for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             self.updater.on_fence(flags, &payload, NOW).unwrap();
         }
     }
@@ -178,7 +176,7 @@ fn a_resize_is_told_first_and_the_picture_follows() {
         session.request(Rect::new(0, 0, 200, 200));
         session.next().unwrap();
         assert_eq!(session.client.sizes, [told]);
-        assert!(!session.client.mixed);
+        assert!(!session.client.mixed_update);
         assert!(session.client.agrees_with(&session.framebuffer));
         assert_eq!(session.client.bounds(), Rect::new(0, 0, 50, 120));
     }
@@ -220,7 +218,7 @@ fn the_pointers_place_is_told_to_those_who_show_it() {
         }
         session.request(ALL);
         assert_eq!(session.next(), None, "it is told once");
-        assert_eq!(session.client.pointer, told);
+        assert_eq!(session.client.pointer_positions, told);
     }
 }
 
@@ -255,7 +253,7 @@ fn a_new_layout_is_told_though_the_size_stays() {
         assert!(!session.framebuffer.apply(&rectangle).unwrap());
         session.request(ALL);
         assert_eq!(session.next(), Some(vec![]), "no pixel is sent again");
-        assert_eq!(session.client.layout, expected);
+        assert_eq!(session.client.screens, expected);
     }
 }
 
@@ -323,8 +321,8 @@ fn extensions_are_confirmed_once() {
         encoding::CONTINUOUS_UPDATES,
     ];
     let mut session = session(&list);
-    assert_eq!(session.client.supports, list[..2]);
-    assert_eq!(session.client.ends, 1);
+    assert_eq!(session.client.confirmed, list[..2]);
+    assert_eq!(session.client.continuous_ends, 1);
     session.updater.set_encodings(&list);
     session.request(ALL);
     assert_eq!(session.next(), None);
@@ -350,7 +348,7 @@ fn continuous_updates_wait_for_the_client() {
     // requests don't help meanwhile
     session.request(ALL);
     assert!(!draw(&mut session));
-    let first = session.client.asked.remove(0);
+    let first = session.client.fence_requests.remove(0);
     session.updater.on_fence(first.0, &first.1, NOW).unwrap();
     assert_eq!(session.next(), Some(vec![ALL]));
     // an invented answer doesn't either
@@ -395,7 +393,7 @@ fn the_end_of_continuous_updates_is_told() {
     session.updater.enable_continuous_updates(true, ALL);
     session.updater.enable_continuous_updates(false, ALL);
     session.next().unwrap();
-    assert_eq!(session.client.ends, 2);
+    assert_eq!(session.client.continuous_ends, 2);
     fill(&mut session.framebuffer, ALL, 7);
     assert_eq!(session.next(), None);
     session.request(ALL);
@@ -405,7 +403,7 @@ fn the_end_of_continuous_updates_is_told() {
 #[test]
 fn continuous_updates_need_fences() {
     let mut session = session(&[encoding::CONTINUOUS_UPDATES]);
-    assert_eq!(session.client.ends, 0);
+    assert_eq!(session.client.continuous_ends, 0);
     session.updater.enable_continuous_updates(true, ALL);
     fill(&mut session.framebuffer, ALL, 7);
     assert_eq!(session.next(), None);
@@ -422,7 +420,7 @@ fn fences_are_answered_in_order_without_credit() {
         .unwrap();
     session.next().unwrap();
     let expected = [(1, b"one".to_vec()), (6, b"two".to_vec())];
-    assert_eq!(session.client.answers, expected);
+    assert_eq!(session.client.fence_replies, expected);
 }
 
 #[test]
@@ -445,7 +443,7 @@ fn a_large_picture_comes_in_parts() {
     let (width, height) = (3840, 2160);
     let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
-    let mut client = Client::new(width, height);
+    let mut client = RfbClient::new(width, height);
     fill(&mut framebuffer, Rect::new(5, 5, 3000, 2000), 3);
     let mut blocks = 0;
     loop {
@@ -466,7 +464,7 @@ fn a_large_change_goes_in_parts_of_one_update() {
     let (width, height) = (1920, 1080);
     let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
-    let mut client = Client::new(width, height);
+    let mut client = RfbClient::new(width, height);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     updater.enable_continuous_updates(true, client.bounds());
     let mut now = NOW;
@@ -477,7 +475,7 @@ fn a_large_change_goes_in_parts_of_one_update() {
         while let Some(chunk) = updater.next_chunk(&mut framebuffer, now) {
             assert!(chunk.len() <= (512 << 10) + 65_536, "{} bytes", chunk.len());
             client.receive(&chunk, 1 << 16);
-            assert_eq!(updater.is_mid_update(), client.inside);
+            assert_eq!(updater.is_mid_update(), client.mid_update);
             // It compresses well, and the line is fast.
             updater.on_written(chunk.len() / 60, Some(Duration::ZERO), now);
             now += Duration::from_micros(10);
@@ -488,7 +486,7 @@ fn a_large_change_goes_in_parts_of_one_update() {
         }
         assert_eq!(client.updates, updates + 1);
         most = most.max(parts);
-        for (flags, payload) in std::mem::take(&mut client.asked) {
+        for (flags, payload) in std::mem::take(&mut client.fence_requests) {
             updater.on_fence(flags, &payload, now).unwrap();
         }
     }
@@ -501,7 +499,7 @@ fn many_small_changes_come_in_parts() {
     let (width, height) = (3840, 2160);
     let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
-    let mut client = Client::new(width, height);
+    let mut client = RfbClient::new(width, height);
     client.catch_up(&mut updater, &mut framebuffer, 1 << 20);
     for y in (0..height).step_by(16) {
         for x in (y / 16 % 2 * 16..width).step_by(32) {
@@ -519,7 +517,7 @@ fn many_small_changes_come_in_parts() {
 fn a_later_client_sees_everything() {
     let mut session = session(&[]);
     let mut updater = Updater::new(WIDTH, HEIGHT);
-    let mut client = Client::new(WIDTH, HEIGHT);
+    let mut client = RfbClient::new(WIDTH, HEIGHT);
     client.catch_up(&mut updater, &mut session.framebuffer, 7);
     assert!(client.agrees_with(&session.framebuffer));
 }
@@ -587,7 +585,7 @@ fn what_follows_a_key_needs_no_credit() {
     let (width, height) = (800, 600);
     let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
-    let mut client = Client::new(width, height);
+    let mut client = RfbClient::new(width, height);
     let mut now = Duration::from_secs(1);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     updater.enable_continuous_updates(true, client.bounds());
@@ -605,7 +603,7 @@ fn what_follows_a_key_needs_no_credit() {
         updater.on_written(wire, Some(Duration::from_millis(100)), now);
         // 32 bytes a millisecond.
         now += Duration::from_millis(100 + wire as u64 / 32);
-        for (flags, payload) in std::mem::take(&mut client.asked) {
+        for (flags, payload) in std::mem::take(&mut client.fence_requests) {
             updater.on_fence(flags, &payload, now).unwrap();
         }
     }
@@ -632,7 +630,7 @@ fn what_follows_a_key_needs_no_credit() {
     // The page goes on when it may.
     assert_eq!(send(&mut updater, &mut framebuffer), None);
     now += Duration::from_secs(9);
-    for (flags, payload) in std::mem::take(&mut client.asked) {
+    for (flags, payload) in std::mem::take(&mut client.fence_requests) {
         updater.on_fence(flags, &payload, now).unwrap();
     }
     let chunk = updater.next_chunk(&mut framebuffer, now).unwrap();

@@ -1,11 +1,9 @@
 //! Captured pixels equal those that the X server shows, whatever is drawn.
 
-mod common;
-
 use std::time::Duration;
 
-use common::Xvfb;
 use etatuki_screen::{CancelToken, Capture, Rect, ScreenError, Size};
+use etatuki_testkit::Xvfb;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};

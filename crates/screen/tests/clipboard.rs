@@ -1,13 +1,11 @@
 //! Text goes both ways between us and a real program, `xclip`.
 
-mod common;
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Xvfb;
 use etatuki_screen::{CancelToken, Clipboard};
+use etatuki_testkit::Xvfb;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::protocol::xproto::ConnectionExt as _;
 

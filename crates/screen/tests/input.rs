@@ -1,13 +1,11 @@
 //! Keys and pointer events arrive in a real program, whatever the layout, and nothing stays
 //! pressed.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use common::Xvfb;
 use etatuki_screen::{CancelToken, Input};
+use etatuki_testkit::Xvfb;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xkb::{BoolCtrl, ConnectionExt as _};
 use x11rb::protocol::xproto::*;

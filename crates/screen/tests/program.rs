@@ -1,15 +1,13 @@
 //! App sharing: no frame has a pixel of another program while windows of both come and go, and at
 //! rest every visible pixel of the shared program is there.
 
-mod common;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::Xvfb;
 use etatuki_screen::{CancelToken, Capture, Clipboard, Input, SharedApp};
+use etatuki_testkit::Xvfb;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;

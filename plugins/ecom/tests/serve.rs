@@ -1,15 +1,11 @@
 //! A client of `serve` on a real X server: its picture equals the screen, and it can do no more
 //! than it is permitted to.
 
-#[path = "../../../crates/screen/tests/common/mod.rs"]
-mod common;
-
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread::JoinHandle;
 
-use common::Xvfb;
 use etatuki_ecom::{Permissions, ServeError, Share, serve};
 use etatuki_rfb::encode::{client, fence_flags};
 use etatuki_rfb::{
@@ -17,6 +13,7 @@ use etatuki_rfb::{
     ServerMessage, ServerParser, encoding,
 };
 use etatuki_screen::{CancelToken, Clipboard};
+use etatuki_testkit::Xvfb;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
 use x11rb::protocol::xproto::*;

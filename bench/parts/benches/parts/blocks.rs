@@ -6,7 +6,7 @@ use etatuki_rfb::encode::server;
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::scenes::Scene;
+use etatuki_testkit::Scene;
 use crate::{STRIDE, frame};
 
 /// Measures updates of 128×128 pixels. Together they exceed the coder's history, so that none is in

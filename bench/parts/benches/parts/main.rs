@@ -10,14 +10,12 @@ mod picture;
 mod rfb;
 mod viewer;
 
-#[path = "../../../../crates/picture/tests/scenes/mod.rs"]
-mod scenes;
 
 use std::time::Duration;
 
 use criterion::Criterion;
 use etatuki_rfb::Rect;
-use scenes::Scene;
+use etatuki_testkit::Scene;
 
 const WIDTH: u16 = 1920;
 const HEIGHT: u16 = 1080;

@@ -7,7 +7,7 @@ use etatuki_rfb::{Rect, Rectangle};
 use etatuki_viewer::PictureParser;
 use std::hint::black_box;
 
-use crate::scenes::Scene;
+use etatuki_testkit::Scene;
 use crate::viewer::Viewer;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame, rfb};
 

@@ -5,7 +5,7 @@ use etatuki_rfb::encode::{client, server};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat, ServerParser};
 use std::hint::black_box;
 
-use crate::scenes::Scene;
+use etatuki_testkit::Scene;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame};
 
 /// As much as the session reads from a tool at a time.

@@ -1,3 +1,5 @@
+use etatuki_testkit::SlowLine;
+
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
@@ -10,32 +12,27 @@ fn raw_update(bytes: usize, window_limited: bool) -> SentUpdate {
     }
 }
 
-/// A simulated link: a bottleneck of this rate with an unbounded queue before it, and the way back.
+/// A simulated line, a clock, and the acknowledgements on their way.
 struct Line {
-    /// Bytes.
-    per_second: f64,
-    round_trip: Duration,
-    /// Time at which the bottleneck has sent all that waits.
-    free_at: Duration,
+    line: SlowLine,
     now: Duration,
-    /// Acknowledgements on their way: number and arrival.
+    /// Number and arrival.
     acks: VecDeque<(u32, Duration)>,
-    carried: usize,
-    /// Longest queueing delay of an update since it was last reset.
-    queued: Duration,
 }
 
 impl Line {
-    fn new(per_second: f64, round_trip: Duration) -> Self {
+    fn new(bytes_per_second: f64, round_trip: Duration) -> Self {
         Self {
-            per_second,
-            round_trip,
-            free_at: Duration::ZERO,
+            line: SlowLine::new(bytes_per_second, round_trip),
             now: Duration::ZERO,
             acks: VecDeque::new(),
-            carried: 0,
-            queued: Duration::ZERO,
         }
+    }
+
+    /// Begins to measure anew.
+    fn reset_counters(&mut self) {
+        self.line.carried = 0;
+        self.line.longest_queue = Duration::ZERO;
     }
 
     fn send(
@@ -46,14 +43,10 @@ impl Line {
         window_limited: bool,
     ) {
         let number = congestion.on_sent(raw_update(plain, window_limited));
-        let queue = self.free_at.saturating_sub(self.now);
-        congestion.on_written(wire, Some(self.round_trip + queue), self.now);
-        self.queued = self.queued.max(self.free_at.saturating_sub(self.now));
-        let service_time = Duration::from_secs_f64(wire as f64 / self.per_second);
-        self.free_at = self.free_at.max(self.now) + service_time;
-        self.acks
-            .push_back((number, self.free_at + self.round_trip));
-        self.carried += wire;
+        let round_trip = self.line.round_trip + self.line.queue(self.now);
+        congestion.on_written(wire, Some(round_trip), self.now);
+        let arrival = self.line.send(wire, self.now);
+        self.acks.push_back((number, arrival));
     }
 
     /// Sends a screen that changes everywhere all the time, for `time`; its pixels compress by `ratio`.
@@ -76,12 +69,15 @@ fn check(per_second: f64, round_trip: Duration, ratio: usize) {
     let mut congestion = CongestionControl::default();
     let mut line = Line::new(per_second, round_trip);
     line.saturate(&mut congestion, 5000 * MS, ratio);
-    line.carried = 0;
-    line.queued = Duration::ZERO;
+    line.reset_counters();
     line.saturate(&mut congestion, 5000 * MS, ratio);
-    let used = line.carried as f64 / (per_second * 5.0);
+    let used = line.line.carried as f64 / (per_second * 5.0);
     assert!(used > 0.7, "the line stands idle: {used}");
-    assert!(line.queued < 50 * MS, "a queue of {:?}", line.queued);
+    assert!(
+        line.line.longest_queue < 50 * MS,
+        "a queue of {:?}",
+        line.line.longest_queue
+    );
 }
 
 #[test]
@@ -100,14 +96,17 @@ fn who_types_finds_a_slow_line_nearly_free() {
     let mut used_and_waited = |keys: bool| {
         for step in 0..40 {
             if step == 20 {
-                (line.carried, line.queued) = (0, Duration::ZERO);
+                line.reset_counters();
             }
             if keys {
                 congestion.on_input();
             }
             line.saturate(&mut congestion, 300 * MS, 10);
         }
-        (line.carried as f64 / (32e3 * 6.0), line.queued)
+        (
+            line.line.carried as f64 / (32e3 * 6.0),
+            line.line.longest_queue,
+        )
     };
     let usual = used_and_waited(false);
     let typing = used_and_waited(true);
@@ -132,11 +131,15 @@ fn a_line_that_gets_slow_is_followed() {
     let mut congestion = CongestionControl::default();
     let mut line = Line::new(12.5e6, 20 * MS);
     line.saturate(&mut congestion, 5000 * MS, 8);
-    line.per_second = 60e3;
+    line.line.bytes_per_second = 60e3;
     line.saturate(&mut congestion, 5000 * MS, 8);
-    line.queued = Duration::ZERO;
+    line.reset_counters();
     line.saturate(&mut congestion, 5000 * MS, 8);
-    assert!(line.queued < 50 * MS, "a queue of {:?}", line.queued);
+    assert!(
+        line.line.longest_queue < 50 * MS,
+        "a queue of {:?}",
+        line.line.longest_queue
+    );
 }
 
 #[test]

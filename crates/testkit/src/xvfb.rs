@@ -1,18 +1,20 @@
-//! A real X server for each test; dropping the handle ends it.
+//! A real X server for each test; it ends with its handle.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// An Xvfb on a free display number.
-pub(crate) struct Xvfb {
+#[derive(Debug)]
+pub struct Xvfb {
     child: Child,
-    /// The display's name, such as `:7`.
-    pub(crate) display: String,
+    /// Name of the display, such as `:7`.
+    pub display: String,
 }
 
 impl Xvfb {
-    /// Starts one with a screen such as `640x480x24`, and waits until it accepts connections.
-    pub(crate) fn start(screen: &str, more: &[&str]) -> Self {
+    /// Starts a server with a screen such as `640x480x24` and with `more` arguments, and waits until it
+    /// accepts connections.
+    pub fn start(screen: &str, more: &[&str]) -> Self {
         let mut child = Command::new("Xvfb")
             .args([
                 "-displayfd",
@@ -40,8 +42,8 @@ impl Xvfb {
         }
     }
 
-    /// Kills it, like a crash.
-    pub(crate) fn kill(&mut self) {
+    /// Kills the server, as a crash would.
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,25 +1,33 @@
-//! A desk with things that are dragged and scrolled, the session between, and a client.
+//! The path of an update: a tool's screen whose things are dragged and scrolled, the launcher's
+//! framebuffer and updater, and a client.
 
-use super::Client;
+use crate::RfbClient;
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Rect, Rectangle};
 use std::time::Duration;
 
-pub(crate) const WIDTH: u16 = 400;
-pub(crate) const HEIGHT: u16 = 300;
+/// Width of the tool's screen, in pixels.
+pub const WIDTH: u16 = 400;
+/// Height of the tool's screen, in pixels.
+pub const HEIGHT: u16 = 300;
 
-/// The tool's own picture, which it tells of in Raw rectangles only.
-pub(crate) struct Desk {
+/// A tool, which sends its screen in Raw rectangles alone, and everything behind it.
+#[derive(Debug)]
+pub struct UpdatePath {
     pixels: Vec<[u8; 4]>,
-    pub(crate) framebuffer: Framebuffer,
-    pub(crate) updater: Updater,
-    pub(crate) client: Client,
-    /// What the client may understand.
+    /// The launcher's copy of the screen.
+    pub framebuffer: Framebuffer,
+    /// The maker of the client's updates.
+    pub updater: Updater,
+    /// The agent's viewer.
+    pub client: RfbClient,
+    /// Encodings that the client may announce.
     encodings: Vec<i32>,
 }
 
-impl Desk {
-    pub(crate) fn new(encodings: &[i32]) -> Self {
+impl UpdatePath {
+    /// A grey screen of which the client, with these encodings, has seen nothing.
+    pub fn new(encodings: &[i32]) -> Self {
         let mut updater = Updater::new(WIDTH, HEIGHT);
         updater.set_encodings(encodings);
         let pixels = vec![[240, 240, 240, 0]; usize::from(WIDTH) * usize::from(HEIGHT)];
@@ -27,13 +35,13 @@ impl Desk {
             pixels,
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),
             updater,
-            client: Client::new(WIDTH, HEIGHT),
+            client: RfbClient::new(WIDTH, HEIGHT),
             encodings: encodings.to_vec(),
         }
     }
 
-    /// Something that looks like lines of text, different ones for each seed.
-    pub(crate) fn write(&mut self, rect: Rect, seed: u32) {
+    /// Draws what looks like lines of text, different ones for each seed.
+    pub fn write(&mut self, rect: Rect, seed: u32) {
         self.paint(rect, |x, y| {
             let glyph = u32::from(x / 7) * 7919 + u32::from(y / 13) * 104_729 + seed;
             let inked = glyph.wrapping_mul(0x9e37_79b1) >> ((x % 7) + (y % 13)) & 3 == 0;
@@ -42,7 +50,8 @@ impl Desk {
         });
     }
 
-    pub(crate) fn paint(&mut self, rect: Rect, colour: impl Fn(u16, u16) -> [u8; 4]) {
+    /// Draws each pixel of a rectangle.
+    pub fn paint(&mut self, rect: Rect, colour: impl Fn(u16, u16) -> [u8; 4]) {
         for y in rect.y..rect.y + rect.h {
             for x in rect.x..rect.x + rect.w {
                 self.pixels[at(x, y)] = colour(x, y);
@@ -50,8 +59,8 @@ impl Desk {
         }
     }
 
-    /// What is in the rectangle goes to another place; what was behind it is grey.
-    pub(crate) fn drag(&mut self, rect: Rect, to: (u16, u16)) {
+    /// Moves a rectangle's pixels to another place, and leaves grey behind.
+    pub fn drag(&mut self, rect: Rect, to: (u16, u16)) {
         let before = self.pixels.clone();
         self.paint(rect, |_, _| [200, 200, 200, 0]);
         let target = Rect {
@@ -64,8 +73,8 @@ impl Desk {
         });
     }
 
-    /// The tool tells of everything, in bands like those of a large rectangle.
-    pub(crate) fn tell(&mut self) {
+    /// Sends the tool's whole screen to the framebuffer, in bands like those of a large rectangle.
+    pub fn send_screen(&mut self) {
         let band = usize::from(WIDTH) * 34;
         for (index, pixels) in self.pixels.chunks(band).enumerate() {
             let rows = (pixels.len() / usize::from(WIDTH)) as u16;
@@ -77,8 +86,8 @@ impl Desk {
         }
     }
 
-    /// One request and its answer; how many pixels it brought.
-    pub(crate) fn update(&mut self) -> usize {
+    /// Makes one request and its update. Returns the pixels that it brought.
+    pub fn update(&mut self) -> usize {
         self.updater.request(true, self.client.bounds());
         let Some(chunk) = self
             .updater
@@ -90,26 +99,27 @@ impl Desk {
         chunk.len() / 4
     }
 
-    /// Tells, updates, and checks that the client has everything.
-    pub(crate) fn shows(&mut self) -> usize {
-        self.tell();
+    /// Sends, updates, and checks that the client has everything. Returns the pixels that it took.
+    pub fn bring_up_to_date(&mut self) -> usize {
+        self.send_screen();
         let brought = self.update();
         assert!(self.client.agrees_with(&self.framebuffer));
         brought
     }
 
-    pub(crate) fn happens(&mut self, event: Event) {
+    /// Lets an event happen.
+    pub fn apply(&mut self, event: Event) {
         match event {
             Event::Write(rect, seed) => self.write(rect, seed),
             Event::Drag(rect, to) => self.drag(rect, to),
             Event::Update => {
-                self.tell();
+                self.send_screen();
                 self.update();
             }
             Event::Ask(rect) => self.updater.request(true, rect),
             Event::Lose(rect) => {
                 self.updater.request(false, rect);
-                self.client.lose(rect);
+                self.client.invalidate(rect);
             }
             Event::Copy(rect, from) => {
                 let copy = Rectangle::CopyRect { rect, from };
@@ -130,8 +140,8 @@ impl Desk {
     }
 
     /// Whether the client has everything once it has asked for the rest.
-    pub(crate) fn ends_well(mut self) -> bool {
-        self.tell();
+    pub fn converges(mut self) -> bool {
+        self.send_screen();
         let (updater, framebuffer) = (&mut self.updater, &mut self.framebuffer);
         self.client.catch_up(updater, framebuffer, 5000);
         self.client.agrees_with(framebuffer)
@@ -142,19 +152,23 @@ fn at(x: u16, y: u16) -> usize {
     usize::from(y) * usize::from(WIDTH) + usize::from(x)
 }
 
-/// Something that may happen; all places are inside the screen.
+/// An event of a random session. Its rectangles lie inside the screen.
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub enum Event {
+    /// The tool draws text of this seed.
     Write(Rect, u32),
+    /// The tool moves a rectangle.
     Drag(Rect, (u16, u16)),
+    /// The tool sends its screen, and the client asks for all of it.
     Update,
-    /// Of a part only.
+    /// The client asks for a part alone.
     Ask(Rect),
+    /// The client loses a part, and asks for it anew.
     Lose(Rect),
-    /// The tool tells of a move itself.
+    /// The tool sends a CopyRect.
     Copy(Rect, (u16, u16)),
-    /// The client can make moves, or can't, from now on. CopyRect is the first of its encodings.
+    /// The client announces CopyRect, the first of its encodings, or leaves it out.
     Encodings(bool),
-    /// To this size and back.
+    /// The screen changes to this size and back.
     Resize(u16, u16),
 }

@@ -1,12 +1,5 @@
-//! A client as simple as can be: decodes what an `Updater` makes into a picture of its own.
-
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "tests use different parts of it, and may end with a panic"
-)]
-
-pub(crate) mod desk;
+//! An RFB client as simple as can be: it decodes a server's messages into a picture of its own, and
+//! counts what it got.
 
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
@@ -17,40 +10,51 @@ use std::time::Duration;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
-/// What a client has got so far.
-pub(crate) struct Client {
+/// A client's picture, and records of the messages that made it.
+#[derive(Debug)]
+pub struct RfbClient {
     parser: ServerParser,
-    pub(crate) width: u16,
-    pub(crate) height: u16,
-    /// `None`: never sent, or lost by a resize.
-    pub(crate) pixels: Vec<Option<[u8; 4]>>,
-    pub(crate) cursor: Option<CursorImage>,
-    /// Places of the pointer.
-    pub(crate) pointer: Vec<(u16, u16)>,
-    pub(crate) supports: Vec<i32>,
-    /// Payloads of the server's questions that the client hasn't answered.
-    pub(crate) asked: Vec<(u32, Vec<u8>)>,
-    /// Answers to the client's questions.
-    pub(crate) answers: Vec<(u32, Vec<u8>)>,
-    pub(crate) ends: usize,
-    pub(crate) updates: usize,
-    /// An update has begun, and hasn't ended.
-    pub(crate) inside: bool,
-    /// All pixel rectangles of the last chunk.
-    pub(crate) last_rects: Vec<Rect>,
-    pub(crate) copies: usize,
-    /// Rectangles that came as JPEG.
-    pub(crate) films: usize,
-    /// Sizes told: reason, status, width, height; reason 9 for DesktopSize.
-    pub(crate) sizes: Vec<[u16; 4]>,
-    /// The screens that were told last.
-    pub(crate) layout: Vec<ScreenLayout>,
-    /// Sizes and pixels in one update: what no update may have.
-    pub(crate) mixed: bool,
+    /// Width of the screen, in pixels.
+    pub width: u16,
+    /// Height of the screen, in pixels.
+    pub height: u16,
+    /// Row by row, BGRX each; `None` where nothing was sent yet, or a resize lost it.
+    pub pixels: Vec<Option<[u8; 4]>>,
+    /// The pointer's shape.
+    pub cursor: Option<CursorImage>,
+    /// Cursor rectangles so far.
+    pub cursors: usize,
+    /// Positions of the pointer, all that came.
+    pub pointer_positions: Vec<(u16, u16)>,
+    /// Extensions that the server has confirmed.
+    pub confirmed: Vec<i32>,
+    /// Fences that the client hasn't answered: flags and payload.
+    pub fence_requests: Vec<(u32, Vec<u8>)>,
+    /// The server's answers to fences of the client: flags and payload.
+    pub fence_replies: Vec<(u32, Vec<u8>)>,
+    /// EndOfContinuousUpdates messages so far.
+    pub continuous_ends: usize,
+    /// Updates so far, the present one included.
+    pub updates: usize,
+    /// Whether an update has begun and hasn't ended.
+    pub mid_update: bool,
+    /// Rectangles of pixels since [`receive`](Self::receive) was called last.
+    pub last_rects: Vec<Rect>,
+    /// CopyRect rectangles so far.
+    pub copies: usize,
+    /// JPEG rectangles so far.
+    pub jpegs: usize,
+    /// Sizes told: reason, status, width, height; reason 9 stands for DesktopSize.
+    pub sizes: Vec<[u16; 4]>,
+    /// The screens of the last ExtendedDesktopSize.
+    pub screens: Vec<ScreenLayout>,
+    /// Whether some update had a size and pixels, which ExtendedDesktopSize forbids.
+    pub mixed_update: bool,
 }
 
-impl Client {
-    pub(crate) fn new(width: u16, height: u16) -> Self {
+impl RfbClient {
+    /// A client whose server has just told its size.
+    pub fn new(width: u16, height: u16) -> Self {
         Self {
             parser: ServerParser::new(Limits::default(), PixelFormat::BGRX, width, height)
                 .with_jpeg(),
@@ -58,28 +62,30 @@ impl Client {
             height,
             pixels: vec![None; usize::from(width) * usize::from(height)],
             cursor: None,
-            pointer: vec![],
-            supports: vec![],
-            asked: vec![],
-            answers: vec![],
-            ends: 0,
+            cursors: 0,
+            pointer_positions: vec![],
+            confirmed: vec![],
+            fence_requests: vec![],
+            fence_replies: vec![],
+            continuous_ends: 0,
             updates: 0,
-            inside: false,
+            mid_update: false,
             last_rects: vec![],
             copies: 0,
-            films: 0,
+            jpegs: 0,
             sizes: vec![],
-            layout: vec![],
-            mixed: false,
+            screens: vec![],
+            mixed_update: false,
         }
     }
 
-    pub(crate) fn bounds(&self) -> Rect {
+    /// The whole screen.
+    pub fn bounds(&self) -> Rect {
         Rect::new(0, 0, self.width, self.height)
     }
 
-    /// Takes in a chunk, split into pieces of this length.
-    pub(crate) fn receive(&mut self, chunk: &[u8], piece: usize) {
+    /// Takes in a server's bytes, split into pieces of `piece` bytes.
+    pub fn receive(&mut self, chunk: &[u8], piece: usize) {
         self.last_rects.clear();
         let (mut sized, mut drawn) = (false, false);
         for bytes in chunk.chunks(piece) {
@@ -87,12 +93,12 @@ impl Client {
             while let Some(message) = self.parser.next().expect("the updater speaks RFB") {
                 match message {
                     ServerMessage::UpdateStart => {
-                        (sized, drawn, self.inside) = (false, false, true);
+                        (sized, drawn, self.mid_update) = (false, false, true);
                         self.updates += 1;
                     }
                     ServerMessage::UpdateEnd => {
-                        self.mixed |= sized && drawn;
-                        self.inside = false;
+                        self.mixed_update |= sized && drawn;
+                        self.mid_update = false;
                     }
                     ServerMessage::Rectangle(rectangle) => {
                         match &rectangle {
@@ -107,12 +113,13 @@ impl Client {
                     }
                     ServerMessage::Fence { flags, payload } => {
                         if flags & fence_flags::REQUEST != 0 {
-                            self.asked.push((flags & fence_flags::SUPPORTED, payload));
+                            self.fence_requests
+                                .push((flags & fence_flags::SUPPORTED, payload));
                         } else {
-                            self.answers.push((flags, payload));
+                            self.fence_replies.push((flags, payload));
                         }
                     }
-                    ServerMessage::EndOfContinuousUpdates => self.ends += 1,
+                    ServerMessage::EndOfContinuousUpdates => self.continuous_ends += 1,
                     other => panic!("unexpected {other:?}"),
                 }
             }
@@ -128,11 +135,11 @@ impl Client {
                     .iter()
                     .map(|pixel| Some(*pixel))
                     .collect();
-                self.put(rect, pixels);
+                self.write(rect, pixels);
             }
             Rectangle::Jpeg { rect, data } => {
-                self.films += 1;
-                self.put(rect, decoded(&data));
+                self.jpegs += 1;
+                self.write(rect, decoded(&data));
             }
             Rectangle::CopyRect { rect, from } => {
                 self.copies += 1;
@@ -144,9 +151,12 @@ impl Client {
                 let pixels = places(source, self.width)
                     .map(|at| self.pixels[at])
                     .collect();
-                self.put(rect, pixels);
+                self.write(rect, pixels);
             }
-            Rectangle::Cursor(cursor) => self.cursor = Some(cursor),
+            Rectangle::Cursor(cursor) => {
+                self.cursors += 1;
+                self.cursor = Some(cursor);
+            }
             Rectangle::DesktopSize { width, height } => {
                 self.sizes.push([9, 0, width, height]);
                 self.resize(width, height);
@@ -160,18 +170,18 @@ impl Client {
             } => {
                 self.sizes.push([reason, status, width, height]);
                 if status == 0 {
-                    self.layout = screens;
+                    self.screens = screens;
                 }
                 if status == 0 && (width, height) != (self.width, self.height) {
                     self.resize(width, height);
                 }
             }
-            Rectangle::PointerPos { x, y } => self.pointer.push((x, y)),
-            Rectangle::Supports { encoding } => self.supports.push(encoding),
+            Rectangle::PointerPos { x, y } => self.pointer_positions.push((x, y)),
+            Rectangle::Supports { encoding } => self.confirmed.push(encoding),
         }
     }
 
-    fn put(&mut self, rect: Rect, pixels: Vec<Option<[u8; 4]>>) {
+    fn write(&mut self, rect: Rect, pixels: Vec<Option<[u8; 4]>>) {
         for (at, pixel) in places(rect, self.width).zip(pixels) {
             self.pixels[at] = pixel;
         }
@@ -179,7 +189,7 @@ impl Client {
     }
 
     /// Forgets a part of the picture.
-    pub(crate) fn lose(&mut self, rect: Rect) {
+    pub fn invalidate(&mut self, rect: Rect) {
         let rect = rect.intersection(&self.bounds()).unwrap_or_default();
         places(rect, self.width).for_each(|at| self.pixels[at] = None);
     }
@@ -189,16 +199,11 @@ impl Client {
         self.pixels = vec![None; usize::from(width) * usize::from(height)];
     }
 
-    /// Everything that there is to get, with requests for the whole, a second apart.
-    pub(crate) fn catch_up(
-        &mut self,
-        updater: &mut Updater,
-        framebuffer: &mut Framebuffer,
-        piece: usize,
-    ) {
+    /// Requests updates of the whole screen, a second apart, until the updater has nothing more.
+    pub fn catch_up(&mut self, updater: &mut Updater, framebuffer: &mut Framebuffer, piece: usize) {
         for step in 0..100 {
             let now = Duration::from_secs(10_000 + step);
-            for (flags, payload) in std::mem::take(&mut self.asked) {
+            for (flags, payload) in std::mem::take(&mut self.fence_requests) {
                 updater.on_fence(flags, &payload, now).unwrap();
             }
             updater.request(true, self.bounds());
@@ -211,8 +216,8 @@ impl Client {
         panic!("there is always more");
     }
 
-    /// Whether the client shows what the screen shows, where both have pixels.
-    pub(crate) fn agrees_with(&self, framebuffer: &Framebuffer) -> bool {
+    /// Whether the client's picture equals the framebuffer, where both have pixels.
+    pub fn agrees_with(&self, framebuffer: &Framebuffer) -> bool {
         let both = self
             .bounds()
             .intersection(&framebuffer.bounds())

@@ -1,20 +1,22 @@
-//! Pictures that are made here: film, and what programs draw, with text in a font of ten digits.
-
-#![allow(dead_code, reason = "tests and the example use different parts of it")]
+//! Pictures to draw: frames of film, and screens of programs with text in a font of ten digits.
 
 use etatuki_rfb::Rect;
 
-/// A picture in BGRX without gaps.
-#[derive(Clone)]
-pub(crate) struct Scene {
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) pixels: Vec<u8>,
+/// A picture: BGRX, 4 bytes a pixel, rows from the top without gaps.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// Width, in pixels.
+    pub width: usize,
+    /// Height, in pixels.
+    pub height: usize,
+    /// The pixels; the fourth byte is 0.
+    pub pixels: Vec<u8>,
 }
 
-pub(crate) type Colour = [f32; 3];
+/// A pixel's three channels in the order of its bytes: 0 to 255 each, clamped.
+pub type Colour = [f32; 3];
 
-/// Whole numbers that look random, from two coordinates and a seed; 0 to 1.
+/// Noise from two coordinates and a seed: 0 to 1, the same in every run.
 fn noise(x: usize, y: usize, seed: u32) -> f32 {
     let mut value = (x as u32).wrapping_mul(0x9e37_79b1) ^ (y as u32).wrapping_mul(0x85eb_ca6b);
     value = (value ^ seed.wrapping_mul(0xc2b2_ae35)).wrapping_mul(0x27d4_eb2f);
@@ -23,7 +25,7 @@ fn noise(x: usize, y: usize, seed: u32) -> f32 {
     (value >> 8) as f32 / (1 << 24) as f32
 }
 
-/// Noise that goes smoothly from one to the next of points so far apart.
+/// Value noise: smooth between grid points that are `apart` pixels from each other.
 fn waves(x: usize, y: usize, apart: usize, seed: u32) -> f32 {
     let (left, top) = (x / apart, y / apart);
     let part = |at: usize| {
@@ -39,11 +41,8 @@ fn waves(x: usize, y: usize, apart: usize, seed: u32) -> f32 {
 }
 
 impl Scene {
-    pub(crate) fn new(
-        width: usize,
-        height: usize,
-        colour: impl Fn(usize, usize) -> Colour,
-    ) -> Self {
+    /// Draws a scene; `colour` gives the pixel at a column and a row.
+    pub fn new(width: usize, height: usize, colour: impl Fn(usize, usize) -> Colour) -> Self {
         let mut scene = Self {
             width,
             height,
@@ -56,8 +55,8 @@ impl Scene {
         scene
     }
 
-    /// A frame of film: large and small forms, balls that stand before them, and grain of so many levels.
-    pub(crate) fn film(width: usize, height: usize, brightness: f32, grain: f32) -> Self {
+    /// Draws a frame of film: large and small forms, balls in front of them, and grain of `grain` levels.
+    pub fn film(width: usize, height: usize, brightness: f32, grain: f32) -> Self {
         Self::new(width, height, |x, y| {
             let grain = (noise(x, y, 99) - 0.5) * 2.0 * grain;
             let colour = |part: u32| {
@@ -73,12 +72,13 @@ impl Scene {
         })
     }
 
-    pub(crate) fn stride(&self) -> usize {
+    /// Bytes a row.
+    pub fn stride(&self) -> usize {
         self.width * 4
     }
 
-    /// Writes digits, so many to a line, in strokes of this width and with soft edges.
-    pub(crate) fn write(&mut self, size: f32, colour: Colour, spaced: usize) {
+    /// Writes lines of digits with soft edges: strokes of `size` pixels, a digit at every `spaced`th place.
+    pub fn write(&mut self, size: f32, colour: Colour, spaced: usize) {
         let (across, down) = (size * 6.0, size * 9.0);
         for line in 0..(self.height as f32 / down) as usize {
             for place in (0..(self.width as f32 / across) as usize).step_by(spaced) {
@@ -112,8 +112,8 @@ impl Scene {
         }
     }
 
-    /// All blocks of this size that are whole.
-    pub(crate) fn blocks(&self, side: usize) -> impl Iterator<Item = Rect> {
+    /// The whole square blocks of `side` pixels.
+    pub fn blocks(&self, side: usize) -> impl Iterator<Item = Rect> {
         let (columns, rows) = (self.width / side, self.height / side);
         (0..columns * rows).map(move |at| {
             let (x, y) = (at % columns * side, at / columns * side);
@@ -121,8 +121,8 @@ impl Scene {
         })
     }
 
-    /// How many pixels of a block are clearly different in another scene.
-    pub(crate) fn different(&self, other: &Self, block: Rect) -> usize {
+    /// Counts the pixels of `block` that differ from those of `other` by 48 or more in a channel.
+    pub fn different(&self, other: &Self, block: Rect) -> usize {
         let rows = usize::from(block.y)..block.bottom() as usize;
         let starts = rows.map(|y| y * self.stride() + usize::from(block.x) * 4);
         starts
@@ -142,7 +142,7 @@ impl Scene {
     }
 }
 
-/// A shaded ball's colour, and how much of it is there: edges are soft, as through a lens.
+/// A shaded ball's colour, and its cover from 0 to 1: edges are soft, as through a lens.
 fn ball(x: usize, y: usize, part: u32) -> (f32, f32) {
     let (column, row) = (x / 200, y / 200);
     let middle = |at: usize, seed: u32| at as f32 * 200.0 + 70.0 + 60.0 * noise(column, row, seed);
@@ -153,7 +153,7 @@ fn ball(x: usize, y: usize, part: u32) -> (f32, f32) {
     (light, ((1.0 - far) * radius / 4.0).clamp(0.0, 1.0))
 }
 
-/// How much of a small square around a point is in the strokes of a digit, 0 to 1.
+/// Share of a small square around a point that lies in the strokes of a digit, 0 to 1.
 fn ink(digit: usize, x: f32, y: f32, side: f32) -> f32 {
     const STEPS: usize = 4;
     let inside = (0..STEPS * STEPS).filter(|at| {
@@ -164,7 +164,7 @@ fn ink(digit: usize, x: f32, y: f32, side: f32) -> f32 {
     inside.count() as f32 / (STEPS * STEPS) as f32
 }
 
-/// Seven rows of five columns, the leftmost the highest of five bits.
+/// The font: seven rows of five columns, the leftmost column in the highest of five bits.
 const DIGITS: [[u8; 7]; 10] = [
     [14, 17, 17, 17, 17, 17, 14],
     [4, 12, 4, 4, 4, 4, 14],
