@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Returns whether `close` was called, or nothing is open. Long work polls this, and gives up.
-    pub fn closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         matches!(self.0.machine().state(), State::Closed | State::Closing)
     }
 

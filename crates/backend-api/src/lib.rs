@@ -57,7 +57,7 @@ use std::os::unix::net::UnixStream;
 /// The SDK calls `new`, `probe`, `restrict_to_app` and `drop` on the host's call thread, `open`,
 /// `close` and `permissions` one after the other on a thread of its own, and `attach` on one more.
 /// So `open` and `close` of the C interface return at once, whatever a backend does. A `close`
-/// waits for the `open` before it, however, so long work must poll [`Host::closing`]. A panic in
+/// waits for the `open` before it, however, so long work must poll [`Host::is_closing`]. A panic in
 /// any of them becomes the state `failed`.
 pub trait Backend: Send + Sync + 'static {
     /// The library's description of itself, readable before any of its code runs.

@@ -58,7 +58,7 @@ impl Backend for Test {
             Some("panic") => panic!("told to panic in open"),
             Some("fail") => Err(Failure::tool("tool-died", "told to fail")),
             Some("wait for close") => {
-                while !self.host.closing() {
+                while !self.host.is_closing() {
                     std::thread::yield_now();
                 }
                 assert!(!self.host.waiting(code), "too late to be waiting");

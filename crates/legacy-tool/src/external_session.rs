@@ -162,7 +162,7 @@ fn on_output_line(tool: &ExternalTool, known_code: Option<&str>, host: &Host, li
 /// Reads the file until it has the code, or the session closes. The launcher limits the time.
 /// `_folder` keeps the file's folder.
 fn wait_for_code_file(file: &Path, pattern: &Pattern, host: &Host, _folder: &TempDir) {
-    while !host.closing() {
+    while !host.is_closing() {
         if let Some(code) = read_code(file, pattern) {
             host.waiting(&code);
             return;

@@ -251,14 +251,22 @@ fn no_instance_is_left_where_none_was_made() {
     check_plugin("leaves-out", "create-null", Failed, "left *out as it was");
 }
 
+/// Rights of the plugin in a trial.
+#[derive(Clone, Copy, PartialEq)]
+enum Rights {
+    Sandbox,
+    SandboxWithNetwork,
+    Unrestricted,
+}
+
 /// Checks the result of a forbidden action by the checker, as `real/sandbox.rs` does by the host.
 #[track_caller]
-fn check_action(network: bool, sandbox: bool, what: &str, expected: &str) {
+fn check_action(rights: Rights, what: &str, expected: &str) {
     let folder = Folder::new();
     let spec = CheckSpec {
         options: json!({ "try": what }),
-        network,
-        sandbox,
+        network: rights == Rights::SandboxWithNetwork,
+        sandbox: rights != Rights::Unrestricted,
         ..one(&folder, "breaks-out", "probe")
     };
     expect_verdict(spec, Passed, expected);
@@ -267,15 +275,15 @@ fn check_action(network: bool, sandbox: bool, what: &str, expected: &str) {
 #[test]
 fn the_trials_run_behind_the_plugin_hosts_jail() {
     let refused = "error 13";
-    check_action(false, true, "udp", refused);
-    check_action(true, true, "udp", "done");
-    check_action(false, false, "udp", "done");
+    check_action(Rights::Sandbox, "udp", refused);
+    check_action(Rights::SandboxWithNetwork, "udp", "done");
+    check_action(Rights::Unrestricted, "udp", "done");
     let private = tempfile::NamedTempFile::new().unwrap();
     let read = format!("read {}", private.path().display());
-    check_action(false, true, &read, refused);
-    check_action(true, true, &read, refused);
-    check_action(false, false, &read, "done");
-    check_action(false, true, "allocate", "error 12");
+    check_action(Rights::Sandbox, &read, refused);
+    check_action(Rights::SandboxWithNetwork, &read, refused);
+    check_action(Rights::Unrestricted, &read, "done");
+    check_action(Rights::Sandbox, "allocate", "error 12");
 }
 
 #[test]

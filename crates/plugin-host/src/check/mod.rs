@@ -174,7 +174,8 @@ fn check_trial(spec: &CheckSpec, trial: &'static trials::TrialDefinition) -> (Tr
 fn suspect_sandbox(spec: &CheckSpec, verdict: Verdict, trial: &trials::TrialDefinition) -> bool {
     let passes = |sandbox| run_trial(spec, sandbox, trial).report.verdict == Verdict::Passed;
     let repeats = spec.sandbox && !matches!(verdict, Verdict::Passed | Verdict::Hung);
-    repeats && passes(false) && !passes(true)
+    let (without, within) = (false, true);
+    repeats && passes(without) && !passes(within)
 }
 
 fn run_trial(spec: &CheckSpec, sandbox: bool, trial: &trials::TrialDefinition) -> TrialRun {

@@ -11,8 +11,17 @@ use crate::support::*;
 
 const EACCES: &str = "error 13";
 
-/// Has a plugin try an action, and returns its result.
-async fn try_action(folder: &Folder, what: &str, network: bool) -> String {
+/// Has a plugin without the network try an action, and returns its result.
+async fn try_action(folder: &Folder, what: &str) -> String {
+    run_action(folder, what, false).await
+}
+
+/// Has a plugin with the network try an action, and returns its result.
+async fn try_with_network(folder: &Folder, what: &str) -> String {
+    run_action(folder, what, true).await
+}
+
+async fn run_action(folder: &Folder, what: &str, network: bool) -> String {
     let spec = PluginSpec {
         options: json!({ "try": what }),
         network,
@@ -32,11 +41,11 @@ async fn there_is_no_network_unless_the_registry_says_so() {
     let folder = Folder::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = format!("connect {}", listener.local_addr().unwrap().port());
-    assert_eq!(try_action(&folder, &connect, false).await, EACCES);
-    assert_eq!(try_action(&folder, &connect, true).await, "done");
-    assert_eq!(try_action(&folder, "udp", false).await, EACCES);
-    assert_eq!(try_action(&folder, "x32", false).await, EACCES);
-    assert_eq!(try_action(&folder, "ring", true).await, EACCES);
+    assert_eq!(try_action(&folder, &connect).await, EACCES);
+    assert_eq!(try_with_network(&folder, &connect).await, "done");
+    assert_eq!(try_action(&folder, "udp").await, EACCES);
+    assert_eq!(try_action(&folder, "x32").await, EACCES);
+    assert_eq!(try_with_network(&folder, "ring").await, EACCES);
 }
 
 #[tokio::test]
@@ -45,32 +54,28 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
     let mut private = tempfile::NamedTempFile::new().unwrap();
     private.write_all(b"a diary").unwrap();
     let read = format!("read {}", private.path().display());
-    assert_eq!(try_action(&folder, &read, false).await, EACCES);
-    assert_eq!(try_action(&folder, "read /etc/passwd", false).await, "done");
+    assert_eq!(try_action(&folder, &read).await, EACCES);
+    assert_eq!(try_action(&folder, "read /etc/passwd").await, "done");
     // Folders in which drives and shares are mounted, and the user's other folders.
     let mine = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/run".to_owned());
     if let Ok(private) = tempfile::NamedTempFile::new_in(mine) {
         let read = format!("read {}", private.path().display());
-        assert_eq!(try_action(&folder, &read, false).await, EACCES);
+        assert_eq!(try_action(&folder, &read).await, EACCES);
     }
     for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty"] {
         if std::path::Path::new(elsewhere).exists() {
             let read = format!("read {elsewhere}");
-            assert_eq!(
-                try_action(&folder, &read, false).await,
-                EACCES,
-                "{elsewhere}"
-            );
+            assert_eq!(try_action(&folder, &read).await, EACCES, "{elsewhere}");
         }
     }
     for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
-        let result = try_action(&folder, &format!("write {path}"), false).await;
+        let result = try_action(&folder, &format!("write {path}")).await;
         assert_eq!(result, EACCES, "{path}");
         assert!(!std::path::Path::new(path).exists());
     }
     let beside = folder.path().join("more.so");
     let write = format!("write {}", beside.display());
-    assert_eq!(try_action(&folder, &write, false).await, EACCES);
+    assert_eq!(try_action(&folder, &write).await, EACCES);
 }
 
 /// Landlock restricts opening, creating and removing files; these calls do none of that.
@@ -82,7 +87,7 @@ async fn no_file_is_changed_without_opening_it() {
     let before = private.as_file().metadata().unwrap().mode();
     for how in ["empty", "mode", "mode2", "label"] {
         let change = format!("{how} {}", private.path().display());
-        assert_eq!(try_action(&folder, &change, false).await, EACCES, "{how}");
+        assert_eq!(try_action(&folder, &change).await, EACCES, "{how}");
     }
     let after = private.as_file().metadata().unwrap();
     assert_eq!((after.mode(), after.len()), (before, 7));
@@ -96,10 +101,10 @@ async fn the_launcher_cant_be_looked_into_nor_signalled() {
     // Landlock restricts signals since Linux 6.12.
     if kernel() >= (6, 12) {
         let signal = format!("signal {launcher}");
-        assert_eq!(try_action(&folder, &signal, true).await, "error 1");
+        assert_eq!(try_with_network(&folder, &signal).await, "error 1");
     }
     let memory = format!("memory {launcher}");
-    assert_eq!(try_action(&folder, &memory, true).await, EACCES);
+    assert_eq!(try_with_network(&folder, &memory).await, EACCES);
 }
 
 fn kernel() -> (u32, u32) {
@@ -114,7 +119,7 @@ fn kernel() -> (u32, u32) {
 #[tokio::test]
 async fn four_gigabytes_are_not_to_be_had() {
     let folder = Folder::new();
-    assert_eq!(try_action(&folder, "allocate", false).await, "error 12");
+    assert_eq!(try_action(&folder, "allocate").await, "error 12");
 }
 
 #[tokio::test]
