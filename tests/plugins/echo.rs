@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, LogLevel, Permissions, Probe,
+    Unusable,
 };
 
 struct Echo {
@@ -48,14 +49,16 @@ impl Backend for Echo {
             Some("panic") => panic!("told to panic"),
             _ => {}
         }
-        self.host
-            .log(Level::Info, &format!("open, in {}", self.host.language()));
+        self.host.log(
+            LogLevel::Info,
+            &format!("open, in {}", self.host.language()),
+        );
         self.host.waiting(code);
         Ok(())
     }
 
     fn close(&self) {
-        self.host.log(Level::Info, "close");
+        self.host.log(LogLevel::Info, "close");
     }
 
     fn attach(&self, mut stream: UnixStream) -> Result<(), Failure> {
@@ -72,7 +75,7 @@ impl Backend for Echo {
     fn permissions(&self, permissions: Permissions) {
         let Permissions { view, control } = permissions;
         self.host.log(
-            Level::Info,
+            LogLevel::Info,
             &format!("permissions: view {view}, control {control}"),
         );
     }

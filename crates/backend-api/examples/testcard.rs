@@ -11,7 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, LogLevel, Permissions, Probe,
+    Unusable,
 };
 
 struct Testcard {
@@ -55,7 +56,7 @@ impl Backend for Testcard {
     fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
         match Stream::serve(stream, &self.control) {
             Err(error) if error.kind() == ErrorKind::InvalidData => {
-                self.host.log(Level::Warn, &error.to_string());
+                self.host.log(LogLevel::Warn, &error.to_string());
             }
             _ => {}
         }

@@ -8,20 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::machine::Machine;
 use crate::session::Job;
-use crate::{Failure, State, raw, text};
-
-/// Severity of a line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Something failed.
-    Error,
-    /// Something is odd.
-    Warn,
-    /// Something happened that support wants to know.
-    Info,
-    /// Detail for debugging.
-    Debug,
-}
+use crate::{Failure, LogLevel, State, raw, text};
 
 /// A handle on the host; all clones are equal. It may outlive the instance, and does nothing then.
 #[derive(Clone)]
@@ -69,7 +56,7 @@ impl Host {
     }
 
     /// Writes a line into the launcher's log. It must not contain the code.
-    pub fn log(&self, level: Level, message: &str) {
+    pub fn log(&self, level: LogLevel, message: &str) {
         self.0.log(level, message);
     }
 
@@ -164,18 +151,12 @@ impl Shared {
         });
     }
 
-    pub(crate) fn log(&self, level: Level, message: &str) {
-        let level = match level {
-            Level::Error => raw::LOG_ERROR,
-            Level::Warn => raw::LOG_WARN,
-            Level::Info => raw::LOG_INFO,
-            Level::Debug => raw::LOG_DEBUG,
-        };
+    pub(crate) fn log(&self, level: LogLevel, message: &str) {
         let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
         self.with_host(|host| {
             if let Some(log) = host.table.log {
                 // SAFETY: as in `changed`; the message lives through the call.
-                unsafe { log(host.original, level, message.as_ptr()) }
+                unsafe { log(host.original, level.to_raw(), message.as_ptr()) }
             }
         });
     }

@@ -36,6 +36,7 @@
 mod descriptor;
 mod failure;
 mod host;
+mod log_level;
 mod machine;
 mod panics;
 mod permissions;
@@ -46,7 +47,8 @@ pub mod text;
 
 pub use descriptor::{Capabilities, CodeForm, Descriptor};
 pub use failure::{Failure, Fault, Probe, Unusable};
-pub use host::{Host, Level};
+pub use host::Host;
+pub use log_level::LogLevel;
 pub use machine::State;
 pub use permissions::Permissions;
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::host::Shared;
 use crate::machine::Machine;
 use crate::panics::catch_panic;
-use crate::{Backend, Failure, Fault, Host, Level, Permissions, State, raw};
+use crate::{Backend, Failure, Fault, Host, LogLevel, Permissions, State, raw};
 
 /// Job for the worker.
 pub(crate) enum Job {
@@ -49,7 +49,7 @@ impl<B: Backend> Session<B> {
 
     fn start(shared: &Arc<Shared>, queue: Receiver<Job>) -> Result<Self, i32> {
         let backend = catch_panic(|| B::new(Host(Arc::clone(shared)))).map_err(|failure| {
-            shared.log(Level::Error, &failure.text);
+            shared.log(LogLevel::Error, &failure.text);
             raw::E_INTERNAL
         })?;
         let session = Self {
@@ -163,7 +163,7 @@ impl<B: Backend> Session<B> {
         } = self;
         // Before the host is forgotten, since the backend's own drop may still report.
         if let Err(failure) = catch_panic(move || drop(backend)) {
-            shared.log(Level::Error, &failure.text);
+            shared.log(LogLevel::Error, &failure.text);
         }
         shared.forget_host();
     }
@@ -212,7 +212,7 @@ impl<B: Backend> Worker<B> {
     fn close(&self) {
         shut_down(&self.attachment);
         if let Err(failure) = catch_panic(|| self.backend.close()) {
-            self.shared.log(Level::Error, &failure.text);
+            self.shared.log(LogLevel::Error, &failure.text);
             self.shared.machine().record_failure(failure);
         }
         end_stream(&self.attachment);

@@ -13,8 +13,8 @@ use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Fault, Host, Level, Permissions, Probe,
-    State, Unusable, raw, text,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Fault, Host, LogLevel, Permissions,
+    Probe, State, Unusable, raw, text,
 };
 
 /// A backend whose options choose its behaviour.
@@ -72,7 +72,7 @@ impl Backend for Test {
     }
 
     fn close(&self) {
-        self.host.log(Level::Info, "close\0d");
+        self.host.log(LogLevel::Info, "close\0d");
         assert!(
             self.host.options()["close"] != "panic",
             "told to panic in close"
@@ -93,7 +93,7 @@ impl Backend for Test {
 
     fn permissions(&self, permissions: Permissions) {
         let Permissions { view, control } = permissions;
-        self.host.log(Level::Debug, &format!("{view} {control}"));
+        self.host.log(LogLevel::Debug, &format!("{view} {control}"));
     }
 }
 

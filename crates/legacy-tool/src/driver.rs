@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
-use etatuki_backend_api::{Failure, Host, Level, Probe, Unusable};
+use etatuki_backend_api::{Failure, Host, LogLevel, Probe, Unusable};
 use serde_json::Value;
 
 use crate::installed_tool::{InstalledTool, find_tool};
@@ -69,7 +69,7 @@ impl Driver {
             .count();
         if count > 0 {
             host.log(
-                Level::Warn,
+                LogLevel::Warn,
                 &format!("{} runs already ({count})", self.profile.tool),
             );
         }
@@ -90,7 +90,7 @@ impl Driver {
         values: &[(&str, &str)],
     ) -> Result<(), Failure> {
         let log = host.clone();
-        let log_line = move |line: &str| log.log(Level::Debug, line);
+        let log_line = move |line: &str| log.log(LogLevel::Debug, line);
         match self.run_tool(socket, peer, values, &[], log_line)? {
             ToolExit::Ended => Ok(()),
             ToolExit::Failed(name, line) => Err(Failure::tool(name, line)),

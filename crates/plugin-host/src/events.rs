@@ -4,26 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use etatuki_backend_api::State;
+use etatuki_backend_api::{LogLevel, State};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::error::FailureReport;
 use crate::log_lines::{LogThrottle, MAX_LOG_LINE, truncate};
 use crate::redactor::Redactor;
-
-/// Severity of a line of a plugin's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed.
-    Error,
-    /// Something is odd.
-    Warn,
-    /// Something happened that support wants to know.
-    Info,
-    /// Detail for debugging.
-    Debug,
-}
 
 /// An event of a plugin host.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
 use etatuki_backend_api::{
-    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, Level, Permissions, Probe, Unusable,
+    Backend, Capabilities, CodeForm, Descriptor, Failure, Host, LogLevel, Permissions, Probe,
+    Unusable,
 };
 use etatuki_screen::{CancelToken, Capture, Input, ScreenError, SharedApp};
 
@@ -85,7 +86,7 @@ impl Backend for Ecom {
         match ended {
             Ok(()) => Ok(()),
             Err(error @ (ServeError::Protocol(_) | ServeError::Silent)) => {
-                self.host.log(Level::Error, &error.to_string());
+                self.host.log(LogLevel::Error, &error.to_string());
                 Ok(())
             }
             Err(ServeError::Screen(error)) => Err(failure(&error)),

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etatuki_backend_api::{Fault, State};
+use etatuki_backend_api::{Fault, LogLevel, State};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::spawned_child::{HandleSocket, SpawnedChild};
 use crate::error::{FailureReport, HostError};
-use crate::events::{EventQueue, LogLevel};
+use crate::events::EventQueue;
 use crate::line_decoder::LineDecoder;
 use crate::log_lines::LogLines;
 use crate::process_group::ProcessGroup;
@@ -261,7 +261,9 @@ impl HostTask {
                 self.queue
                     .push_changed(state.0, code, failure.map(Into::into));
             }
-            ChildMessage::Log { level, text } => self.queue.push_log(log_level(level), &text),
+            ChildMessage::Log { level, text } => {
+                self.queue.push_log(LogLevel::from_raw(level), &text)
+            }
             ChildMessage::Hung { call } => return Err(StopReason::Hung(call)),
         }
         Ok(())
@@ -366,14 +368,4 @@ impl HostTask {
 fn register_pidfd(process: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor as long as it lives, and the `AsyncFd` owns it.
     Ok(unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }?)
-}
-
-fn log_level(level: u32) -> LogLevel {
-    use etatuki_backend_api::raw;
-    match level {
-        raw::LOG_ERROR => LogLevel::Error,
-        raw::LOG_WARN => LogLevel::Warn,
-        raw::LOG_INFO => LogLevel::Info,
-        _ => LogLevel::Debug,
-    }
 }
