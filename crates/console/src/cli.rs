@@ -19,7 +19,7 @@ use crate::{
     AgentContext, agent_file, join,
     service::Service,
     signal::stop_signal,
-    web::{Console, FrameAncestor, open_browser},
+    web::{FrameAncestor, PageServer, open_browser},
 };
 
 /// Exit code for wrong use, or an agent's file or port that can't be used.
@@ -172,10 +172,10 @@ async fn join(args: JoinArgs) -> anyhow::Result<u8> {
 async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
     let agent = args.agent.context("--agent is missing")?;
     let context = load_context(&agent, &args.service.context("--service is missing")?)?;
-    let console = Console::open(context, args.port, args.frame_ancestor)
+    let server = PageServer::open(context, args.port, args.frame_ancestor)
         .await
         .with_context(|| format!("can't listen on 127.0.0.1:{}", args.port))?;
-    let address = console.address();
+    let address = server.address();
     print_address(&address)?;
     if !args.no_open {
         tokio::spawn(async move {
@@ -184,7 +184,7 @@ async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
             }
         });
     }
-    console
+    server
         .serve(stop_signal())
         .await
         .context("the page's port failed")

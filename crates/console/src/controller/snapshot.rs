@@ -36,7 +36,7 @@ pub(crate) struct Snapshot {
     about: About,
     pub(super) phase: Phase,
     pub(super) session: Option<SessionView>,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<OutcomeView>,
     pub(super) log: Vec<LogEntry>,
 }
 
@@ -109,7 +109,7 @@ pub(super) struct AsksLeft {
 
 /// The end of a session: its stable name, and the agent's sentence.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct OutcomeView {
     pub(super) name: String,
     pub(super) text: String,
 }
@@ -200,6 +200,13 @@ impl SessionView {
             connected_at: None,
             ended_at: None,
         }
+    }
+}
+
+impl LogKind {
+    /// Returns the kind of a customer's answer.
+    pub(super) const fn answer(allowed: bool) -> Self {
+        if allowed { Self::Given } else { Self::Refused }
     }
 }
 

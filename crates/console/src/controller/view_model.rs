@@ -5,7 +5,7 @@ use etatuki_protocol::{Ask, Permissions};
 
 use super::{
     log_messages,
-    snapshot::{Desktop, LogEntry, LogKind, Outcome, Phase, SessionView, Snapshot},
+    snapshot::{Desktop, LogEntry, LogKind, OutcomeView, Phase, SessionView, Snapshot},
 };
 use crate::{
     code::Code,
@@ -125,13 +125,8 @@ impl ViewModel {
                     Ask::Control => session.asks_left.control = asks_left,
                     Ask::Switch { .. } => {}
                 }
-                let kind = if allowed {
-                    LogKind::Given
-                } else {
-                    LogKind::Refused
-                };
                 let text = log_messages::answer(&ask, allowed, session.customer.as_ref());
-                Some((kind, text))
+                Some((LogKind::answer(allowed), text))
             }
             SessionEvent::Picture => {
                 session.picture = true;
@@ -150,7 +145,7 @@ impl ViewModel {
 
     /// Records an end in good order.
     pub(crate) fn on_ended(&mut self, reason: &str, now: u64) {
-        let outcome = Outcome {
+        let outcome = OutcomeView {
             name: reason.to_owned(),
             text: ended_sentence(reason).to_owned(),
         };
@@ -159,14 +154,14 @@ impl ViewModel {
 
     /// Records a failure.
     pub(crate) fn on_failed(&mut self, error: &SessionError, now: u64) {
-        let outcome = Outcome {
+        let outcome = OutcomeView {
             name: error.name().to_owned(),
             text: error.sentence(),
         };
         self.finish(Phase::Failed, outcome, LogKind::Trouble, now);
     }
 
-    fn finish(&mut self, phase: Phase, outcome: Outcome, kind: LogKind, now: u64) {
+    fn finish(&mut self, phase: Phase, outcome: OutcomeView, kind: LogKind, now: u64) {
         self.snapshot.phase = phase;
         if let Some(session) = &mut self.snapshot.session {
             session.ended_at = Some(now);

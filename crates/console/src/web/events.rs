@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
-use super::Shared;
+use super::ServerState;
 use crate::{
     code::{Code, ParsedCode},
     controller::{SessionController, UiCommand},
@@ -50,7 +50,7 @@ enum PageMessage {
 
 /// Handles the upgrade to the WebSocket.
 pub(super) async fn socket(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<ServerState>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     if *shared.pages.borrow() >= MAX_PAGES {
@@ -66,7 +66,7 @@ pub(super) async fn socket(
 }
 
 /// One of the counted open pages; dropping it ends the count.
-struct OpenPage<'a>(&'a Shared);
+struct OpenPage<'a>(&'a ServerState);
 
 impl Drop for OpenPage<'_> {
     fn drop(&mut self) {

@@ -18,7 +18,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::Shared;
+use super::ServerState;
 
 /// Random bytes in the token, and in the cookie.
 const SECRET_BYTES: usize = 32;
@@ -202,7 +202,7 @@ impl RequestGuard {
 /// Middleware in front of every handler: refuses unauthorised requests and adds the security
 /// headers.
 pub(super) async fn check(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<ServerState>>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -43,15 +43,15 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The web server, with its port open.
 #[derive(Debug)]
-pub struct Console {
+pub struct PageServer {
     listener: TcpListener,
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
 }
 
 /// The state that the request handlers share.
 #[derive(Debug)]
-struct Shared {
+struct ServerState {
     controller: SessionController,
     guard: RequestGuard,
     /// Number of open pages: connections of the events WebSocket.
@@ -64,7 +64,7 @@ struct PageQuery {
     token: Option<String>,
 }
 
-impl Console {
+impl PageServer {
     /// Opens the port on 127.0.0.1; 0 picks a free one. The origins `ancestors` may show the page
     /// in a frame.
     ///
@@ -78,7 +78,7 @@ impl Console {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let guard = RequestGuard::new(address.port(), ancestors)?;
-        let shared = Shared {
+        let shared = ServerState {
             controller: SessionController::spawn(context),
             guard,
             pages: watch::Sender::new(0),
@@ -122,7 +122,7 @@ impl Console {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<ServerState>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/console.js", get(assets::script))
@@ -142,7 +142,7 @@ fn router(shared: Arc<Shared>) -> Router {
 /// redirect: a browser that came from another site would not send the new strict cookie along with
 /// a redirect.
 async fn page(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<ServerState>>,
     headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Response {
@@ -161,7 +161,7 @@ async fn page(
 }
 
 /// Ends every session that has had no open page for [`UNWATCHED_TIMEOUT`]. Never returns.
-async fn end_unwatched(shared: &Shared) {
+async fn end_unwatched(shared: &ServerState) {
     let mut pages = shared.pages.subscribe();
     loop {
         let _ = pages.wait_for(|open| *open == 0).await;

@@ -13,7 +13,7 @@ use axum::{
 use etatuki_rfb::Security;
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use super::Shared;
+use super::ServerState;
 use crate::viewer::{ViewerExit, WebSink, WebSource, serve};
 
 /// Bytes of a message from noVNC, which sends fewer; rfb's limit for clipboard texts is lower too.
@@ -27,7 +27,7 @@ const CLOSE_VIEWER_ERROR: u16 = 4003;
 
 /// Serves RFB to the page's viewer, without a password: the cookie has admitted the page.
 pub(super) async fn socket(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<ServerState>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let Some(hub) = shared.controller.hub() else {

@@ -57,14 +57,14 @@ fn context() -> AgentContext {
 
 async fn serve(ancestors: &[&str]) -> Served {
     let ancestors = ancestors.iter().map(|text| text.parse().unwrap()).collect();
-    let console = Console::open(context(), 0, ancestors).await.unwrap();
-    let (_, token) = console
+    let server = PageServer::open(context(), 0, ancestors).await.unwrap();
+    let (_, token) = server
         .address()
         .split_once("?token=")
         .map(|(url, token)| (url.to_owned(), token.to_owned()))
         .unwrap();
-    let address = console.address;
-    let task = tokio::spawn(async move { console.serve(std::future::pending()).await.unwrap() });
+    let address = server.address;
+    let task = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
     Served {
         address,
         token,
