@@ -33,6 +33,13 @@ impl Fault {
         }
     }
 
+    /// Returns the fault of this name; `None` for an unknown name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Fault::Caller, Fault::Ours, Fault::Tool]
+            .into_iter()
+            .find(|fault| fault.as_str() == name)
+    }
+
     /// Returns the name in logs and JSON: `caller`, `plugin` or `tool`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -33,6 +33,16 @@ pub enum State {
 }
 
 impl State {
+    /// All states.
+    pub const ALL: [Self; 6] = [
+        State::Closed,
+        State::Opening,
+        State::Waiting,
+        State::Attached,
+        State::Closing,
+        State::Failed,
+    ];
+
     /// Returns the number in the C interface.
     pub fn to_raw(self) -> u32 {
         match self {
@@ -47,16 +57,14 @@ impl State {
 
     /// Returns the state of a number in the C interface.
     pub fn from_raw(state: u32) -> Option<Self> {
-        [
-            State::Closed,
-            State::Opening,
-            State::Waiting,
-            State::Attached,
-            State::Closing,
-            State::Failed,
-        ]
-        .into_iter()
-        .find(|candidate| candidate.to_raw() == state)
+        Self::ALL
+            .into_iter()
+            .find(|candidate| candidate.to_raw() == state)
+    }
+
+    /// Returns the state of this name; `None` for an unknown name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Returns the name in logs and JSON, lower case.
@@ -180,15 +188,13 @@ mod tests {
     use super::State::{Attached, Closed, Closing, Failed, Opening, Waiting};
     use super::*;
 
-    const ALL: [State; 6] = [Closed, Opening, Waiting, Attached, Closing, Failed];
-
     /// Checks that the transition has exactly the edges in `allowed`.
     fn check(
         name: &str,
         transition: impl Fn(&mut Machine) -> Result<(), Refused>,
         allowed: &[(State, State)],
     ) {
-        for from in ALL {
+        for from in State::ALL {
             let mut machine = Machine::new();
             machine.state = from;
             let result = transition(&mut machine);
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn states_survive_the_crossing() {
-        for state in ALL {
+        for state in State::ALL {
             assert_eq!(State::from_raw(state.to_raw()), Some(state));
         }
         assert_eq!(State::from_raw(6), None);

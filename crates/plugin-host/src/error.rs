@@ -133,14 +133,6 @@ impl HostError {
     }
 }
 
-/// Returns the fault of this name; an unknown name is the plugin's own fault.
-pub(crate) fn fault_from_name(name: &str) -> Fault {
-    [Fault::Caller, Fault::Tool]
-        .into_iter()
-        .find(|fault| fault.as_str() == name)
-        .unwrap_or(Fault::Ours)
-}
-
 /// Error of a call on the wire: the variants of [`HostError`] that the child decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
@@ -207,7 +199,7 @@ impl From<CallError> for HostError {
                 failure,
                 text,
             } => HostError::Plugin(FailureReport {
-                fault: fault_from_name(&fault),
+                fault: Fault::from_name(&fault).unwrap_or(Fault::Ours),
                 name: failure,
                 text,
             }),

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use etatuki_backend_api::State;
+use etatuki_backend_api::{Fault, State};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::{CallError, FailureReport, fault_from_name};
+use crate::error::{CallError, FailureReport};
 use crate::plugin_spec::PluginSpec;
 
 /// Version of the protocol. Both sides are one executable, so any other number is an error.
@@ -100,15 +100,6 @@ pub(crate) enum ChildMessage {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WireState(pub(crate) State);
 
-const STATES: [State; 6] = [
-    State::Closed,
-    State::Opening,
-    State::Waiting,
-    State::Attached,
-    State::Closing,
-    State::Failed,
-];
-
 impl Serialize for WireState {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.as_str())
@@ -118,8 +109,7 @@ impl Serialize for WireState {
 impl<'de> Deserialize<'de> for WireState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let state = STATES.into_iter().find(|state| state.as_str() == name);
-        state
+        State::from_name(&name)
             .map(WireState)
             .ok_or_else(|| serde::de::Error::custom("no such state"))
     }
@@ -146,7 +136,7 @@ impl From<FailureReport> for WireFailure {
 impl From<WireFailure> for FailureReport {
     fn from(wire: WireFailure) -> Self {
         Self {
-            fault: fault_from_name(&wire.fault),
+            fault: Fault::from_name(&wire.fault).unwrap_or(Fault::Ours),
             name: wire.name,
             text: wire.text,
         }
