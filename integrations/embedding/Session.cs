@@ -1,4 +1,4 @@
-// A support session inside another program, in C#. Not compiled here: no C# compiler was at hand.
+// A support session inside another program, in C#. Never compiled: no C# compiler was available.
 using System;
 using System.Diagnostics;
 using System.Text.Json;
@@ -16,7 +16,7 @@ while ((line = session.StandardOutput.ReadLine()) != null)
 {
     var @event = JsonDocument.Parse(line).RootElement;
     var type = @event.GetProperty("type").GetString();
-    // A question takes no answer in its first second, and stays.
+    // A question accepts no answer in its first second, and stays open.
     var early = type == "error" && @event.GetProperty("name").GetString() == "too-early";
     if (early)
     {

@@ -8,7 +8,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 public class Session {
-    // Good enough for fields without escapes; a program has a JSON library.
+    // Enough for fields without escapes; a real program uses a JSON library.
     private static final Pattern DIGITS = Pattern.compile("\"digits\":\"([0-9 ]+)\"");
     private static final Pattern TEXT = Pattern.compile("\"text\":\"([^\"]*)\"");
     private static final Pattern ID = Pattern.compile("\"id\":([0-9]+)");
@@ -16,14 +16,14 @@ public class Session {
     public static void main(String[] arguments) throws Exception {
         List<String> command = arguments.length > 0 ? List.of(arguments) : List.of("etatuki", "session", "ecom");
         Process session = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
-        PrintStream say = new PrintStream(session.getOutputStream(), true, StandardCharsets.UTF_8);
+        PrintStream input = new PrintStream(session.getOutputStream(), true, StandardCharsets.UTF_8);
         BufferedReader customer = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         BufferedReader events = session.inputReader(StandardCharsets.UTF_8);
         String question = "";
         for (String event = events.readLine(); event != null; event = events.readLine()) {
             Matcher digits = DIGITS.matcher(event);
             while (digits.find()) System.out.println(digits.group(1));
-            boolean early = event.contains("\"name\":\"too-early\""); // a question takes no answer in its first second
+            boolean early = event.contains("\"name\":\"too-early\""); // no answer is accepted in its first second
             if (early) Thread.sleep(1000);
             Matcher text = TEXT.matcher(event);
             if (early) System.out.println("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
@@ -32,7 +32,7 @@ public class Session {
             if (event.contains("\"type\":\"ask\"") && id.find()) question = id.group(1);
             else if (!early) continue;
             boolean allow = "k".equals(customer.readLine());
-            say.println("{\"type\":\"answer\",\"id\":" + question + ",\"allow\":" + allow + "}");
+            input.println("{\"type\":\"answer\",\"id\":" + question + ",\"allow\":" + allow + "}");
         }
         System.exit(session.waitFor());
     }

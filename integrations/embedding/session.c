@@ -6,7 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The text behind "key":" in a line, or null. Good enough for fields without escapes; a program has a JSON library. */
+/* Returns the string value of a key in a line, or null. Enough for fields without escapes; a real program uses a
+ * JSON library. */
 static char *field(char *line, const char *key) {
     char name[40], *at, *end;
     snprintf(name, sizeof name, "\"%s\":\"", key);
@@ -28,7 +29,7 @@ int main(int count, char **command) {
     while (fgets(line, sizeof line, session) != NULL) {
         for (char *at = line; (at = strstr(at, "\"digits\"")) != NULL; at++)
             if ((digits = field(at, "digits")) != NULL) puts(digits), free(digits);
-        int early = strstr(line, "\"name\":\"too-early\"") != NULL; /* a question takes no answer in its first second */
+        int early = strstr(line, "\"name\":\"too-early\"") != NULL; /* no answer is accepted in its first second */
         if (early) sleep(1), puts("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
         else if ((text = field(line, "text")) != NULL) puts(text), free(text);
         fflush(stdout);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A support session inside another program: shows the code, asks the customer, says how it ended.
+"""A support session inside another program: shows the code, asks the customer, reports how it ended.
 
     session.py [COMMAND...]     the command is `etatuki session ecom` unless another is given
 """
@@ -13,7 +13,7 @@ session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIP
 
 
 def answer(question, text):
-    # A window would make 'no' the default, and take the question down at `ask-over`.
+    # A real window makes "no" the default, and removes the question at `ask-over`.
     print(text, "(k = kyllä)", flush=True)
     line = {"type": "answer", "id": question, "allow": sys.stdin.readline().strip() == "k"}
     session.stdin.write(json.dumps(line) + "\n")
@@ -23,13 +23,13 @@ def answer(question, text):
 for line in session.stdout:
     event = json.loads(line)
     if event["type"] == "code":
-        for field in event["fields"]:  # none any more once somebody is connected
+        for field in event["fields"]:  # empty once an agent is connected
             print(f"{field['kind']}: {field['digits']}", flush=True)
     elif event["type"] == "ask":
         answer(question := event["id"], event["text"])
-    elif event.get("name") == "too-early":  # it takes no answer in its first second, and is still open
+    elif event.get("name") == "too-early":  # no answer is accepted in its first second; it stays open
         time.sleep(1)
         answer(question, "Vastasit liian pian. Lue kysymys ja vastaa uudelleen")
-    elif "text" in event:  # notice, error, closed, failed: for the customer to read
+    elif "text" in event:  # notice, error, closed, failed
         print(event["text"], flush=True)
 sys.exit(session.wait())

@@ -6,7 +6,7 @@
 
 (define etatuki:launcher (or (getenv "ETATUKI") "etatuki"))
 
-;; Whether it could be started; what happens then is the launcher's to say.
+;; Returns whether the launcher could be started; it reports all later failures itself.
 (define (etatuki:start backend)
   (zero? (system* "sh" "-c"
                   (string-append "command -v \"$0\" >/dev/null || exit 127; "
@@ -27,7 +27,7 @@
     (list "Help/HelpPlaceholder1")
     (lambda (window) (etatuki:open (cdr entry))))))
 
-;; The newest entry ends on top, so the list is added from its end.
+;; GnuCash puts each new entry on top, so the list is added in reverse.
 (for-each etatuki:add-entry
           (reverse '(("Ecom Etätuki" . "ecom")
                      ("Remoteus etätuki (2008)" . "remoteus-2008")

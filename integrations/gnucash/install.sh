@@ -1,7 +1,7 @@
 #!/bin/sh
-# Adds Etätuki's three entries to GnuCash's Help menu for this user, or takes them out again.
-#   install.sh            add, or bring up to date
-#   install.sh --remove   take out; the rest of the user's config-user.scm stays as it is
+# Adds Etätuki's three entries to GnuCash's Help menu for this user, or removes them.
+#   install.sh            add or update
+#   install.sh --remove   remove; the rest of the user's config-user.scm stays as it is
 # The folder is GNC_CONFIG_HOME if set, else GnuCash's own under XDG_CONFIG_HOME.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,10 +10,10 @@ config=$folder/config-user.scm
 begin=';; Etätuki: begin (kept by install.sh)'
 end=';; Etätuki: end'
 
-# Where a link leads: the file is changed, and the link stays.
+# A symbolic link stays a link: the file behind it is changed.
 [ ! -L "$config" ] || config=$(readlink -f "$config")
 
-# Our lines must be a whole block, or there is none: what follows half a block is the user's.
+# Refuses half a block: what follows it may be the user's own.
 check() {
   [ -f "$config" ] || return 0
   awk -v b="$begin" -v e="$end" '
@@ -25,7 +25,7 @@ check() {
   }
 }
 
-# Everything of the user's own file but our lines, with its own mode, in one step.
+# Replaces the file atomically, with its mode: everything but our block, and the block if asked to add.
 rewrite() {
   new=$(mktemp "$(dirname "$config")/.config-user.XXXXXX")
   trap 'rm -f "$new"' EXIT

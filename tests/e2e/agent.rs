@@ -1,4 +1,5 @@
-//! The agent's side: `etatuki-console join`, driven by its lines, and a real RFB client on its port.
+//! The agent's side: `etatuki-console join`, driven by its lines, and a real RFB client on its
+//! port.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use vnc::{
     ClientKeyEvent, ClientMouseEvent, PixelFormat, VncConnector, VncEncoding, VncEvent, X11Event,
 };
 
-use crate::world::{LIMIT, World};
+use crate::testbed::{TIMEOUT, Testbed};
 
 /// An agent who joins.
 pub(crate) struct Agent {
@@ -20,13 +21,13 @@ pub(crate) struct Agent {
     stdin: ChildStdin,
     lines: Receiver<Value>,
     /// Every line so far.
-    pub(crate) seen: Vec<Value>,
+    pub(crate) received: Vec<Value>,
 }
 
 impl Agent {
     /// Starts `etatuki-console join` and types the code, a line per field.
-    pub(crate) fn join(world: &World, code: &[String], more: &[&str]) -> Self {
-        let mut command = world.stage.console(&["join"]);
+    pub(crate) fn join(testbed: &Testbed, code: &[String], more: &[&str]) -> Self {
+        let mut command = testbed.deployment.console(&["join"]);
         command.args(["--vnc", "127.0.0.1:0"]).args(more);
         Self::spawn(command, code)
     }
@@ -54,51 +55,51 @@ impl Agent {
             process,
             stdin,
             lines,
-            seen: Vec::new(),
+            received: Vec::new(),
         }
     }
 
-    /// The next line that fits.
-    pub(crate) fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + LIMIT;
+    /// Returns the next line that matches; `what` describes it for the failure.
+    pub(crate) fn expect(&mut self, what: &str, is_match: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 panic!(
                     "the agent's side never said: {what}; it said {:#?}",
-                    self.seen
+                    self.received
                 );
             };
-            self.seen.push(line.clone());
-            if fits(&line) {
+            self.received.push(line.clone());
+            if is_match(&line) {
                 return line;
             }
         }
     }
 
-    /// The next line of a type.
+    /// Returns the next line of a type.
     pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
         self.expect(kind, |line| line["type"] == kind)
     }
 
-    /// A command on its stdin.
-    pub(crate) fn say(&mut self, line: &str) {
+    /// Writes a command to its stdin.
+    pub(crate) fn send(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
-    /// Waits until it has ended.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.process.wait(LIMIT).unwrap()
+    /// Waits until it has exited.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        self.process.wait(TIMEOUT).unwrap()
     }
 
     /// Connects a viewer to the port and password that the ready line names.
-    pub(crate) async fn viewer(&mut self) -> Viewer {
+    pub(crate) async fn viewer(&mut self) -> RfbViewer {
         let is_ready = |line: &Value| line["vnc"].is_string();
-        let ready = match self.seen.iter().find(|line| is_ready(line)) {
+        let ready = match self.received.iter().find(|line| is_ready(line)) {
             Some(line) => line.clone(),
             None => self.expect("vnc", is_ready),
         };
-        Viewer::connect(
+        RfbViewer::connect(
             ready["vnc"].as_str().unwrap(),
             ready["password"].as_str().unwrap(),
         )
@@ -107,15 +108,15 @@ impl Agent {
 }
 
 /// A real RFB client and its picture.
-pub(crate) struct Viewer {
+pub(crate) struct RfbViewer {
     client: vnc::VncClient,
-    /// Width, height.
+    /// Width and height.
     pub(crate) size: (u16, u16),
-    /// BGRX, rows from the top, pad byte as it came.
+    /// The picture in BGRX, rows from the top, with the pad byte as it came.
     pub(crate) pixels: Vec<u8>,
 }
 
-impl Viewer {
+impl RfbViewer {
     async fn connect(address: &str, password: &str) -> Self {
         let tcp = TcpStream::connect(address).await.unwrap();
         let password = password.to_owned();
@@ -141,15 +142,15 @@ impl Viewer {
         }
     }
 
-    /// Takes what has come, and asks for more.
-    async fn turn(&mut self) {
+    /// Applies the events that have come, and asks for an update.
+    async fn refresh(&mut self) {
         self.client.input(X11Event::Refresh).await.unwrap();
         while let Ok(Some(event)) = self.client.poll_event().await {
-            self.take(event);
+            self.apply(event);
         }
     }
 
-    fn take(&mut self, event: VncEvent) {
+    fn apply(&mut self, event: VncEvent) {
         match event {
             VncEvent::SetResolution(screen) => {
                 self.size = (screen.width, screen.height);
@@ -184,28 +185,28 @@ impl Viewer {
         (y * usize::from(self.size.0) + usize::from(x)) * 4
     }
 
-    /// Waits until the picture equals what `screen` reads (BGRX), pixel by pixel.
-    pub(crate) async fn shows(&mut self, screen: impl Fn() -> Vec<u8>) {
-        let end = Instant::now() + LIMIT;
+    /// Waits until the picture equals the pixels (BGRX) that `screen` returns.
+    pub(crate) async fn expect_picture(&mut self, screen: impl Fn() -> Vec<u8>) {
+        let end = Instant::now() + TIMEOUT;
         loop {
-            self.turn().await;
-            let wanted = screen();
-            let wrong = differing(&self.pixels, &wanted);
+            self.refresh().await;
+            let expected = screen();
+            let wrong = differing_pixels(&self.pixels, &expected);
             if wrong == 0 {
                 return;
             }
             assert!(
                 Instant::now() < end,
                 "{wrong} pixels differ from the real screen, of {}",
-                wanted.len() / 4
+                expected.len() / 4
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Takes what has come; whether any value in the picture is odd.
-    pub(crate) async fn is_odd(&mut self) -> bool {
-        self.turn().await;
+    /// Applies the events that have come; returns whether any value in the picture is odd.
+    pub(crate) async fn has_odd_value(&mut self) -> bool {
+        self.refresh().await;
         self.pixels
             .chunks_exact(4)
             .any(|pixel| pixel[..3].iter().any(|value| value % 2 == 1))
@@ -236,13 +237,14 @@ impl Viewer {
     }
 }
 
-/// How many pixels differ; the pad byte doesn't count.
-fn differing(have: &[u8], want: &[u8]) -> usize {
-    if have.len() != want.len() {
-        return want.len() / 4;
+/// Returns the number of pixels that differ, pad bytes aside.
+fn differing_pixels(actual: &[u8], expected: &[u8]) -> usize {
+    if actual.len() != expected.len() {
+        return expected.len() / 4;
     }
-    have.chunks_exact(4)
-        .zip(want.chunks_exact(4))
+    actual
+        .chunks_exact(4)
+        .zip(expected.chunks_exact(4))
         .filter(|(a, b)| a[..3] != b[..3])
         .count()
 }

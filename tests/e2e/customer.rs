@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use etatuki_demo::process::Process;
 use serde_json::{Value, json};
 
-use crate::world::{LIMIT, World};
+use crate::testbed::{TIMEOUT, Testbed};
 
-/// A session that runs.
+/// A running session.
 pub(crate) struct Customer {
     pub(crate) process: Process,
     stdin: Option<ChildStdin>,
     lines: Receiver<Value>,
     /// Every line so far.
-    pub(crate) seen: Vec<Value>,
+    pub(crate) received: Vec<Value>,
 }
 
 impl Customer {
     /// Starts `etatuki session BACKEND` with more arguments.
-    pub(crate) fn start(world: &World, backend: &str, more: &[&str]) -> Self {
-        let mut command = world.stage.launcher(world.display.name());
+    pub(crate) fn start(testbed: &Testbed, backend: &str, more: &[&str]) -> Self {
+        let mut command = testbed.deployment.launcher(testbed.display.name());
         command
             .args(["--language", "fi"])
             .args(more)
@@ -50,29 +50,29 @@ impl Customer {
             process,
             stdin,
             lines,
-            seen: Vec::new(),
+            received: Vec::new(),
         }
     }
 
-    /// The next line that fits.
-    pub(crate) fn expect(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + LIMIT;
+    /// Returns the next line that matches; `what` describes it for the failure.
+    pub(crate) fn expect(&mut self, what: &str, is_match: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + TIMEOUT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 panic!(
                     "the customer's side never said: {what}; it said {:#?}",
-                    self.seen
+                    self.received
                 );
             };
-            self.seen.push(line.clone());
-            if fits(&line) {
+            self.received.push(line.clone());
+            if is_match(&line) {
                 return line;
             }
         }
     }
 
-    /// The next line of a type.
+    /// Returns the next line of a type.
     pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
         self.expect(kind, |line| line["type"] == kind)
     }
@@ -84,7 +84,7 @@ impl Customer {
         })
     }
 
-    /// The code as it would be read aloud: one field, or ID and password.
+    /// Returns the code as it would be read aloud: one field, or ID and password.
     pub(crate) fn code(&mut self) -> Vec<String> {
         let line = self.expect_type("code");
         let digits = |field: &Value| field["digits"].as_str().unwrap().to_owned();
@@ -96,37 +96,43 @@ impl Customer {
             .collect()
     }
 
-    /// Waits for a question of this kind and gives its number.
-    pub(crate) fn question(&mut self, ask: &str) -> u64 {
+    /// Waits for a question of this kind and returns its id.
+    pub(crate) fn expect_question(&mut self, ask: &str) -> u64 {
         let line = self.expect(ask, |line| line["type"] == "ask" && line["ask"] == ask);
         line["id"].as_u64().unwrap()
     }
 
-    /// Waits for a question and answers it, as a person would: not in its first second.
-    pub(crate) fn answer(&mut self, ask: &str, allow: bool) {
-        let id = self.question(ask);
-        self.answers(id, allow);
+    /// Waits for a question and allows it, after its first second.
+    pub(crate) fn allow(&mut self, ask: &str) {
+        let id = self.expect_question(ask);
+        self.answer(id, true);
     }
 
-    /// Answers a question, as a person would: not in its first second.
-    pub(crate) fn answers(&mut self, id: u64, allow: bool) {
+    /// Waits for a question and denies it, after its first second.
+    pub(crate) fn deny(&mut self, ask: &str) {
+        let id = self.expect_question(ask);
+        self.answer(id, false);
+    }
+
+    /// Answers a question after its first second, in which no answer is accepted.
+    pub(crate) fn answer(&mut self, id: u64, allow: bool) {
         std::thread::sleep(Duration::from_millis(1100));
-        self.say(&json!({"type": "answer", "id": id, "allow": allow}));
+        self.send(&json!({"type": "answer", "id": id, "allow": allow}));
     }
 
-    /// Says a line to it.
-    pub(crate) fn say(&mut self, line: &Value) {
+    /// Writes a line to its stdin.
+    pub(crate) fn send(&mut self, line: &Value) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         writeln!(stdin, "{line}").unwrap();
     }
 
     /// Closes its stdin.
-    pub(crate) fn hang_up(&mut self) {
+    pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Waits until it has ended.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.process.wait(LIMIT).unwrap()
+    /// Waits until it has exited.
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        self.process.wait(TIMEOUT).unwrap()
     }
 }

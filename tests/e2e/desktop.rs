@@ -1,4 +1,4 @@
-//! The real screen of a journey: read with GetImage, drawn on, and typed into a real window.
+//! The real screen of a journey: read with GetImage, drawn on, and typed into, in a real window.
 
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
@@ -10,9 +10,9 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
-use crate::world::until;
+use crate::testbed::wait_until;
 
-/// A connection to the display, with a window of the test's own that has the keyboard.
+/// A connection to the display, with a window of the test's own.
 pub(crate) struct Desktop {
     conn: RustConnection,
     root: Window,
@@ -21,7 +21,7 @@ pub(crate) struct Desktop {
 }
 
 impl Desktop {
-    /// Opens it: a window at the left with a pattern in it.
+    /// Opens the window, at the left of the screen.
     pub(crate) fn open(display: &str) -> Self {
         let (conn, number) = x11rb::connect(Some(display)).unwrap();
         let screen = conn.setup().roots[number].clone();
@@ -67,7 +67,7 @@ impl Desktop {
         }
     }
 
-    /// Gives the keyboard to the test's window.
+    /// Gives the keyboard focus to the test's window.
     pub(crate) fn focus(&self) {
         self.conn
             .set_input_focus(InputFocus::PARENT, self.window, x11rb::CURRENT_TIME)
@@ -75,7 +75,7 @@ impl Desktop {
         self.conn.sync().unwrap();
     }
 
-    /// Draws coloured blocks that depend on `seed`.
+    /// Draws coloured rectangles in the window, depending on `seed`.
     pub(crate) fn draw(&self, seed: u32) {
         let gc = self.conn.generate_id().unwrap();
         self.conn
@@ -85,32 +85,33 @@ impl Desktop {
             let value = seed.wrapping_add(n).wrapping_mul(0x9E37_79B9);
             let aux = x11rb::protocol::xproto::ChangeGCAux::new().foreground(value & 0xff_ffff);
             self.conn.change_gc(gc, &aux).unwrap();
-            let at = |shift: u32, most: u32| i16::try_from((value >> shift) % most).unwrap();
-            let block = Rectangle {
-                x: at(3, 280),
-                y: at(11, 180),
+            let bits =
+                |shift: u32, modulus: u32| i16::try_from((value >> shift) % modulus).unwrap();
+            let rectangle = Rectangle {
+                x: bits(3, 280),
+                y: bits(11, 180),
                 width: 37,
                 height: 13,
             };
             self.conn
-                .poly_fill_rectangle(self.window, gc, &[block])
+                .poly_fill_rectangle(self.window, gc, &[rectangle])
                 .unwrap();
         }
         self.conn.free_gc(gc).unwrap();
         self.conn.sync().unwrap();
     }
 
-    /// Shows a frame of a film in the window: soft forms that move, and grain. Every value of it is even.
-    pub(crate) fn film(&self, frame: u32) {
+    /// Draws a frame of a film in the window: moving waves and grain. Every value is even.
+    pub(crate) fn draw_film_frame(&self, frame: u32) {
         const SIZE: (u16, u16) = (300, 200);
         let pixels: Vec<u8> = (0..u32::from(SIZE.1))
             .flat_map(|y| (0..u32::from(SIZE.0)).map(move |x| (x, y)))
             .flat_map(|(x, y)| {
                 let grain = ((x * 7919) ^ (y * 104_729) ^ frame).wrapping_mul(0x9e37_79b1) >> 29;
-                let wave = |slow: f32, part: f32| {
-                    let at = (x + 3 * frame) as f32 / slow + part;
-                    let down = (y + frame) as f32 / (slow * 0.7) - part;
-                    120.0 + 50.0 * at.sin() + 40.0 * down.cos()
+                let wave = |length: f32, phase: f32| {
+                    let across = (x + 3 * frame) as f32 / length + phase;
+                    let down = (y + frame) as f32 / (length * 0.7) - phase;
+                    120.0 + 50.0 * across.sin() + 40.0 * down.cos()
                 };
                 let even = |light: f32| (light as u32 + grain) as u8 & !1;
                 [
@@ -126,7 +127,7 @@ impl Desktop {
             .create_gc(gc, self.window, &CreateGCAux::new())
             .unwrap();
         let format = ImageFormat::Z_PIXMAP;
-        // Rows that fit into one request.
+        // As many rows as fit into one request.
         for (n, rows) in pixels.chunks(usize::from(SIZE.0) * 4 * 50).enumerate() {
             let top = 50 * n as i16;
             let (w, h) = (SIZE.0, 50);
@@ -138,7 +139,7 @@ impl Desktop {
         self.conn.sync().unwrap();
     }
 
-    /// The whole screen, BGRX.
+    /// Returns the whole screen in BGRX.
     pub(crate) fn pixels(&self) -> Vec<u8> {
         let (w, h) = self.size;
         self.conn
@@ -149,7 +150,7 @@ impl Desktop {
             .data
     }
 
-    /// The keys that came to the test's window since the last look: (keycode, pressed).
+    /// Returns the keys that the test's window got since the last call: (keycode, pressed).
     pub(crate) fn keys(&self) -> Vec<(u8, bool)> {
         self.conn.sync().unwrap();
         let mut keys = Vec::new();
@@ -163,9 +164,9 @@ impl Desktop {
         keys
     }
 
-    /// Waits for a key press in the test's window.
+    /// Waits for a key press in the test's window and returns its keycode.
     pub(crate) fn expect_press(&self) -> u8 {
-        until("a key press on the real screen", || {
+        wait_until("a key press on the real screen", || {
             self.keys()
                 .into_iter()
                 .find(|(_, down)| *down)
@@ -173,22 +174,22 @@ impl Desktop {
         })
     }
 
-    /// The customer moves the mouse.
-    pub(crate) fn point(&self, x: i16, y: i16) {
+    /// Moves the pointer, as the customer would.
+    pub(crate) fn move_pointer(&self, x: i16, y: i16) {
         self.conn
             .xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0)
             .unwrap();
         self.conn.sync().unwrap();
     }
 
-    /// Where the pointer is.
+    /// Returns the pointer's position.
     pub(crate) fn pointer(&self) -> (i16, i16) {
         let at = self.conn.query_pointer(self.root).unwrap().reply().unwrap();
         (at.root_x, at.root_y)
     }
 
-    /// Keycodes that the X server holds down, and the mouse buttons (as its state mask).
-    pub(crate) fn held(&self) -> (Vec<u8>, u16) {
+    /// Returns the keycodes that the X server holds down, and the mouse buttons as its state mask.
+    pub(crate) fn held_input(&self) -> (Vec<u8>, u16) {
         let map = self.conn.query_keymap().unwrap().reply().unwrap().keys;
         let down = (0..=255u8)
             .filter(|code| map[usize::from(code / 8)] & (1 << (code % 8)) != 0)

@@ -1,12 +1,14 @@
-//! Every way in which a session ends, and what the customer may refuse: nothing is left behind.
+//! Every way in which a session ends, and what the customer may deny: nothing is left behind.
 
 use serde_json::json;
 
-use crate::agent::{Agent, Viewer};
+use crate::agent::{Agent, RfbViewer};
 use crate::customer::Customer;
 use crate::desktop::Desktop;
-use crate::traces::{customer_fails, host_of, kill, looking, nothing_left, pid_of, processes};
-use crate::world::{World, family, listening, until};
+use crate::outcomes::{
+    expect_customer_fails, expect_no_processes, host_pid, kill, pid_of, processes, viewing_session,
+};
+use crate::testbed::{Testbed, listening_ports, process_tree, wait_until};
 
 const KEY_A: u32 = 0x61;
 
@@ -14,59 +16,62 @@ fn pid(process: &etatuki_demo::process::Process) -> u32 {
     process.pid().as_raw_nonzero().get().unsigned_abs()
 }
 
-/// Nothing of the customer's listens on TCP while somebody looks on.
-fn no_port(customer: &Customer) {
-    let ports = listening(&family(pid(&customer.process)));
+/// Checks that no process of the customer's side listens on TCP while the agent views.
+fn expect_no_port(customer: &Customer) {
+    let ports = listening_ports(&process_tree(pid(&customer.process)));
     assert_eq!(ports, Vec::<String>::new());
 }
 
 #[test]
 fn the_agent_ends_it() {
-    let world = World::new();
-    let (mut customer, mut agent) = looking(&world, "remoteus-2008");
-    no_port(&customer);
-    agent.say("end");
+    let testbed = Testbed::new();
+    let (mut customer, mut agent) = viewing_session(&testbed, "remoteus-2008");
+    expect_no_port(&customer);
+    agent.send("end");
     agent.expect_type("ended");
-    assert_eq!(agent.ended().code(), Some(0));
+    assert_eq!(agent.wait_exit().code(), Some(0));
     let closed = customer.expect_type("closed");
     assert!(closed["receipt"]["agent"].is_object(), "{closed:#}");
-    assert_eq!(customer.ended().code(), Some(0));
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    expect_no_processes(&testbed);
 }
 
 #[test]
 fn the_end_of_stdin_ends_it() {
-    let world = World::new();
-    let (mut customer, mut agent) = looking(&world, "remoteus-2010");
-    no_port(&customer);
-    customer.hang_up();
+    let testbed = Testbed::new();
+    let (mut customer, mut agent) = viewing_session(&testbed, "remoteus-2010");
+    expect_no_port(&customer);
+    customer.close_stdin();
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
+    assert_eq!(customer.wait_exit().code(), Some(0));
     agent.expect_type("ended");
-    assert_eq!(agent.ended().code(), Some(0));
-    nothing_left(&world);
+    assert_eq!(agent.wait_exit().code(), Some(0));
+    expect_no_processes(&testbed);
 }
 
 #[test]
 fn a_waiting_session_is_closed() {
     for backend in ["ecom", "remoteus-2008", "remoteus-2010"] {
-        let world = World::new();
-        let mut customer = Customer::start(&world, backend, &[]);
+        let testbed = Testbed::new();
+        let mut customer = Customer::start(&testbed, backend, &[]);
         customer.expect_state("waiting");
-        customer.say(&json!({"type": "close"}));
+        customer.send(&json!({"type": "close"}));
         let closed = customer.expect_type("closed");
         assert!(closed["receipt"].is_null(), "{closed:#}");
-        assert_eq!(customer.ended().code(), Some(0));
-        nothing_left(&world);
+        assert_eq!(customer.wait_exit().code(), Some(0));
+        expect_no_processes(&testbed);
     }
 }
 
-/// An agent in control who holds a key and a button down.
-async fn holding(world: &World, desktop: &Desktop) -> (Customer, Agent, Viewer) {
-    let (mut customer, mut agent) = looking(world, "ecom");
+/// Starts a session in which the agent has control and holds a key and a button down.
+async fn session_with_held_input(
+    testbed: &Testbed,
+    desktop: &Desktop,
+) -> (Customer, Agent, RfbViewer) {
+    let (mut customer, mut agent) = viewing_session(testbed, "ecom");
     let viewer = agent.viewer().await;
-    agent.say("ask-control");
-    customer.answer("control", true);
+    agent.send("ask-control");
+    customer.allow("control");
     agent.expect("control", |line| {
         line["type"] == "permissions" && line["control"] == true
     });
@@ -74,97 +79,100 @@ async fn holding(world: &World, desktop: &Desktop) -> (Customer, Agent, Viewer) 
     viewer.key(KEY_A, true).await;
     viewer.pointer(100, 400, 1).await;
     desktop.expect_press();
-    until("a button to be held", || {
-        (desktop.held().1 != 0).then_some(())
+    wait_until("a button to be held", || {
+        (desktop.held_input().1 != 0).then_some(())
     });
     (customer, agent, viewer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_who_vanishes_leaves_no_key_held() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
-    let (customer, agent, _viewer) = holding(&world, &desktop).await;
+    let testbed = Testbed::new();
+    let desktop = Desktop::open(testbed.display.name());
+    let (customer, agent, _viewer) = session_with_held_input(&testbed, &desktop).await;
 
     kill(pid(&agent.process));
-    customer_fails(&world, customer, "link-lost", 6);
-    assert_eq!(desktop.held(), (vec![], 0), "something stayed held");
+    expect_customer_fails(&testbed, customer, "link-lost", 6);
+    assert_eq!(desktop.held_input(), (vec![], 0), "something stayed held");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_host_that_is_killed_leaves_no_key_held() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
-    let (customer, _agent, _viewer) = holding(&world, &desktop).await;
-    kill(host_of(&world, &customer));
-    customer_fails(&world, customer, "plugin-died", 4);
-    assert_eq!(desktop.held(), (vec![], 0), "something stayed held");
+    let testbed = Testbed::new();
+    let desktop = Desktop::open(testbed.display.name());
+    let (customer, _agent, _viewer) = session_with_held_input(&testbed, &desktop).await;
+    kill(host_pid(&testbed, &customer));
+    expect_customer_fails(&testbed, customer, "plugin-died", 4);
+    assert_eq!(desktop.held_input(), (vec![], 0), "something stayed held");
 }
 
 #[test]
 fn a_launcher_that_is_killed_takes_its_tool_along() {
     for backend in ["remoteus-2008", "remoteus-2010", "ecom"] {
-        let world = World::new();
-        let (mut customer, mut agent) = looking(&world, backend);
-        host_of(&world, &customer);
+        let testbed = Testbed::new();
+        let (mut customer, mut agent) = viewing_session(&testbed, backend);
+        host_pid(&testbed, &customer);
         if backend != "ecom" {
-            pid_of(&world, "x11vnc");
+            pid_of(&testbed, "x11vnc");
         }
         kill(pid(&customer.process));
-        customer.ended();
+        customer.wait_exit();
         let failed = agent.expect_type("failed");
         assert_eq!(failed["name"], "link-lost", "{failed:#}");
-        assert_eq!(agent.ended().code(), Some(6));
-        nothing_left(&world);
+        assert_eq!(agent.wait_exit().code(), Some(6));
+        expect_no_processes(&testbed);
     }
 }
 
 #[test]
 fn without_looking_nothing_is_attached() {
-    let world = World::new();
-    let mut customer = Customer::start(&world, "remoteus-2008", &[]);
+    let testbed = Testbed::new();
+    let mut customer = Customer::start(&testbed, "remoteus-2008", &[]);
     let code = customer.code();
-    let mut agent = Agent::join(&world, &code, &[]);
+    let mut agent = Agent::join(&testbed, &code, &[]);
     for left in [2, 1, 0] {
-        customer.answer("view", false);
+        customer.deny("view");
         let answer = agent.expect_type("answer");
         assert_eq!(answer["allowed"], false, "{answer:#}");
         assert_eq!(answer["asks_left"], left, "{answer:#}");
-        let tools = processes(&world);
+        let tools = processes(&testbed);
         assert!(!tools.values().any(|name| name == "x11vnc"), "{tools:?}");
-        agent.say("ask-view");
+        agent.send("ask-view");
     }
-    // The fourth is refused without a question.
+    // The fourth request is refused without a question.
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer:#}");
-    customer.say(&json!({"type": "close"}));
+    customer.send(&json!({"type": "close"}));
     customer.expect_type("closed");
-    let asked = customer.seen.iter().filter(|line| line["type"] == "ask");
+    let asked = customer
+        .received
+        .iter()
+        .filter(|line| line["type"] == "ask");
     assert_eq!(asked.count(), 3);
-    assert_eq!(customer.ended().code(), Some(0));
-    assert_eq!(agent.ended().code(), Some(0));
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    assert_eq!(agent.wait_exit().code(), Some(0));
+    expect_no_processes(&testbed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn control_that_is_refused_leaves_looking() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
-    let (mut customer, mut agent) = looking(&world, "remoteus-2008");
+    let testbed = Testbed::new();
+    let desktop = Desktop::open(testbed.display.name());
+    let (mut customer, mut agent) = viewing_session(&testbed, "remoteus-2008");
     let mut viewer = agent.viewer().await;
-    agent.say("ask-control");
-    customer.answer("control", false);
+    agent.send("ask-control");
+    customer.deny("control");
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer:#}");
     desktop.focus();
     viewer.key(KEY_A, true).await;
     viewer.key(KEY_A, false).await;
     desktop.draw(9);
-    viewer.shows(|| desktop.pixels()).await;
+    viewer.expect_picture(|| desktop.pixels()).await;
     assert_eq!(desktop.keys(), []);
-    agent.say("end");
+    agent.send("end");
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    agent.ended();
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    agent.wait_exit();
+    expect_no_processes(&testbed);
 }

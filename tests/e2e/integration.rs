@@ -1,5 +1,5 @@
-//! What stands in `integrations/`. The script that puts our entries into GnuCash's Help menu, and the user's own config that it must leave alone.
-//! And GnuCash itself, with the entries in its menu.
+//! The integrations: the script that puts the entries into GnuCash's Help menu without touching the
+//! user's own configuration, GnuCash itself with them, and the embedding examples.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,14 +13,14 @@ use etatuki_demo::process::Process;
 use tempfile::TempDir;
 
 use crate::agent::Agent;
-use crate::traces::{nothing_left, processes};
-use crate::windows::Hands;
-use crate::world::{LIMIT, World, until};
+use crate::outcomes::{expect_no_processes, processes};
+use crate::testbed::{TIMEOUT, Testbed, wait_until};
+use crate::windows::Xdotool;
 
-/// A user's folder for GnuCash.
-struct User(TempDir);
+/// A user's configuration folder for GnuCash.
+struct UserFolder(TempDir);
 
-impl User {
+impl UserFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -52,7 +52,7 @@ const OWN: &str = ";; mine: Ä\n(display \"hei\")\n";
 
 #[test]
 fn installed_twice_and_taken_out_the_users_own_lines_are_as_they_were() {
-    let user = User::new();
+    let user = UserFolder::new();
     user.write(OWN);
     let mode = fs::Permissions::from_mode(0o640);
     fs::set_permissions(user.path("config-user.scm"), mode).unwrap();
@@ -74,7 +74,7 @@ fn installed_twice_and_taken_out_the_users_own_lines_are_as_they_were() {
 
 #[test]
 fn without_a_config_there_is_one_afterwards() {
-    let user = User::new();
+    let user = UserFolder::new();
     assert!(user.install(&["--remove"]).status.success());
     assert!(user.install(&[]).status.success());
     assert!(user.config().contains("(load \""));
@@ -82,7 +82,7 @@ fn without_a_config_there_is_one_afterwards() {
 
 #[test]
 fn a_linked_config_stays_linked() {
-    let user = User::new();
+    let user = UserFolder::new();
     let elsewhere = user.path("dotfiles.scm");
     fs::write(&elsewhere, OWN).unwrap();
     symlink(&elsewhere, user.path("config-user.scm")).unwrap();
@@ -93,7 +93,7 @@ fn a_linked_config_stays_linked() {
 
 #[test]
 fn half_a_block_is_refused_and_nothing_is_lost() {
-    let user = User::new();
+    let user = UserFolder::new();
     let broken = format!(";; Etätuki: begin (kept by install.sh)\n{OWN}");
     user.write(&broken);
     for arguments in [&[][..], &["--remove"]] {
@@ -105,15 +105,15 @@ fn half_a_block_is_refused_and_nothing_is_lost() {
     }
 }
 
-/// From the real menu to the code, for each of the three entries. GnuCash 4 has them in its Help menu; GnuCash 5 puts
-/// what an extension adds into its Reports menu, wherever the extension wants it.
+/// Each of the three entries, from the real menu to its window. GnuCash 4 has them in its Help
+/// menu; GnuCash 5 puts all that an extension adds into its Reports menu.
 #[test]
 fn gnucash_opens_each_entry_from_its_help_menu() {
-    let world = World::managed();
+    let testbed = Testbed::with_window_manager();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let _gnucash = gnucash::start(&world.stage, world.display.name(), here).unwrap();
-    let hands = Hands::on(&world);
-    let menu = Menu::of(&world);
+    let _gnucash = gnucash::start(&testbed.deployment, testbed.display.name(), here).unwrap();
+    let xdotool = Xdotool::on(&testbed);
+    let menu = MenuPath::new(&testbed);
     let book = menu.title;
     for (nth, title) in [
         "Ecom Etätuki",
@@ -123,46 +123,46 @@ fn gnucash_opens_each_entry_from_its_help_menu() {
     .into_iter()
     .enumerate()
     {
-        hands.at(book);
-        menu.mark(&hands, nth);
-        hands.screenshot(&format!("gnucash-menu-{nth}.png"));
-        hands.key("Return");
-        hands.at(title);
-        hands.screenshot(&format!("gnucash-entry-{nth}.png"));
-        // The launcher and its plugin host: GnuCash only started them.
-        let ours = |name: &String| name == "etatuki";
-        until("the launcher", || {
-            processes(&world).values().any(ours).then_some(())
+        xdotool.expect_focus(book);
+        menu.select(&xdotool, nth);
+        xdotool.screenshot(&format!("gnucash-menu-{nth}.png"));
+        xdotool.key("Return");
+        xdotool.expect_focus(title);
+        xdotool.screenshot(&format!("gnucash-entry-{nth}.png"));
+        // The launcher and its plugin host, which GnuCash only started.
+        let is_ours = |name: &String| name == "etatuki";
+        wait_until("the launcher", || {
+            processes(&testbed).values().any(is_ours).then_some(())
         });
-        hands.key("alt+F4");
-        until("the launcher to end", || {
-            (!processes(&world).values().any(ours)).then_some(())
+        xdotool.key("alt+F4");
+        wait_until("the launcher to end", || {
+            (!processes(&testbed).values().any(is_ours)).then_some(())
         });
     }
-    // An installation that has lost its launcher: GnuCash says so in a window of its own.
-    fs::remove_file(world.stage.folder().join("etatuki")).unwrap();
-    hands.at(book);
-    menu.mark(&hands, 0);
-    hands.key("Return");
-    hands.not_at(book);
-    hands.screenshot("gnucash-lost.png");
+    // Without the launcher's file GnuCash reports that in a window of its own.
+    fs::remove_file(testbed.deployment.folder().join("etatuki")).unwrap();
+    xdotool.expect_focus(book);
+    menu.select(&xdotool, 0);
+    xdotool.key("Return");
+    xdotool.expect_no_focus(book);
+    xdotool.screenshot("gnucash-lost.png");
 }
 
-/// Where our entries are, as keys from the menu bar's first menu.
-struct Menu {
-    /// The book's window.
+/// The position of the entries, as keys from the menu bar's first menu.
+struct MenuPath {
+    /// The title of the book's window.
     title: &'static str,
-    /// To the menu.
+    /// The keys to the menu.
     keys: &'static [&'static str],
-    /// How many entries of GnuCash's own come before ours.
-    before: usize,
+    /// GnuCash's own entries above ours.
+    entries_above: usize,
 }
 
-impl Menu {
-    fn of(world: &World) -> Self {
+impl MenuPath {
+    fn new(testbed: &Testbed) -> Self {
         let version = Command::new("gnucash")
             .arg("--version")
-            .env("DISPLAY", world.display.name())
+            .env("DISPLAY", testbed.display.name())
             .output()
             .unwrap();
         let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -170,37 +170,37 @@ impl Menu {
             return Self {
                 title: "Esimerkki.gnucash - Tilit - GnuCash",
                 keys: &["Left"],
-                before: 2,
+                entries_above: 2,
             };
         }
-        // Its Finnish is a few words only.
+        // GnuCash 5 is translated into Finnish in a few words only.
         Self {
             title: "Esimerkki.gnucash - Accounts - GnuCash",
             keys: &["Right"; 5],
-            before: 7,
+            entries_above: 7,
         }
     }
 
-    /// Opens the menu and marks the nth of our entries.
-    fn mark(&self, hands: &Hands, nth: usize) {
-        hands.key("F10");
+    /// Opens the menu and selects the nth of our entries.
+    fn select(&self, xdotool: &Xdotool, nth: usize) {
+        xdotool.key("F10");
         for key in self.keys {
-            hands.key(key);
+            xdotool.key(key);
         }
-        for _ in 0..=self.before + nth {
-            hands.key("Down");
+        for _ in 0..=self.entries_above + nth {
+            xdotool.key("Down");
         }
     }
 }
 
-/// What the agent's side says in between, once it may look.
+/// The line that marks in the example's output that the agent may view.
 const ALLOWED: &str = "(allowed)";
 
-/// A session by one of the embedding examples, played through: the code is read, the first question allowed, the agent
-/// ends it, and the example ends as the launcher does.
-fn embedded(mut example: Command) {
-    let world = World::new();
-    let launcher = world.stage.launcher(world.display.name());
+/// Plays a session through with one of the embedding examples: reads the code, allows the first
+/// question, ends it from the agent's side, and expects the example to exit as the launcher does.
+fn check_embedding(mut example: Command) {
+    let testbed = Testbed::new();
+    let launcher = testbed.deployment.launcher(testbed.display.name());
     example
         .arg(launcher.get_program())
         .args(launcher.get_args());
@@ -221,7 +221,7 @@ fn embedded(mut example: Command) {
     let mut seen = Vec::new();
     let mut see = |what: &str, fits: &dyn Fn(&str) -> bool| {
         loop {
-            let line = lines.recv_timeout(LIMIT);
+            let line = lines.recv_timeout(TIMEOUT);
             let line = line.unwrap_or_else(|_| panic!("the example never showed {what}: {seen:?}"));
             seen.push(line.clone());
             if fits(&line) {
@@ -232,12 +232,13 @@ fn embedded(mut example: Command) {
     let digits = |line: &str| -> String { line.chars().filter(char::is_ascii_digit).collect() };
     let id = see("the ID", &|line| digits(line).len() == 9);
     let password = see("the password", &|line| digits(line).len() == 6);
-    let mut agent = Agent::join(&world, &[digits(&id), digits(&password)], &[]);
+    let mut agent = Agent::join(&testbed, &[digits(&id), digits(&password)], &[]);
     see("the question", &|line| {
         line.starts_with("Saako Maija Virtanen")
     });
-    // At once, which is too early: the example says so, and takes another answer. A machine that slept over the
-    // question's first second hears the first one; one that is busy may find the second too early still.
+    // At once is too early: the example says so and accepts another answer. On a machine that slept
+    // over the question's first second the first answer counts; on a busy one the second may be too
+    // early too.
     writeln!(keyboard, "k").unwrap();
     let allowed = std::thread::spawn(move || {
         agent.expect("view", |line| {
@@ -247,17 +248,20 @@ fn embedded(mut example: Command) {
         agent
     });
     let early = |line: &str| line.starts_with("Vastasit liian pian.");
-    while see("what became of it", &|line| early(line) || line == ALLOWED) != ALLOWED {
+    while see("the outcome of the answer", &|line| {
+        early(line) || line == ALLOWED
+    }) != ALLOWED
+    {
         writeln!(keyboard, "k").unwrap();
     }
     let mut agent = allowed.join().unwrap();
-    agent.say("end");
+    agent.send("end");
     see("the receipt", &|line| {
         line.starts_with("Yhteys on suljettu.")
     });
-    assert_eq!(example.wait(LIMIT).unwrap().code(), Some(0));
-    agent.ended();
-    nothing_left(&world);
+    assert_eq!(example.wait(TIMEOUT).unwrap().code(), Some(0));
+    agent.wait_exit();
+    expect_no_processes(&testbed);
 }
 
 fn embedding(file: &str) -> PathBuf {
@@ -270,7 +274,7 @@ fn embedding(file: &str) -> PathBuf {
 fn embedded_in_python() {
     let mut example = Command::new("python3");
     example.arg(embedding("session.py"));
-    embedded(example);
+    check_embedding(example);
 }
 
 #[test]
@@ -295,10 +299,10 @@ fn embedded_in_c() {
         "{}",
         String::from_utf8_lossy(&made.stderr)
     );
-    embedded(Command::new(program));
+    check_embedding(Command::new(program));
 }
 
-/// Where a JDK is: the others are tried everywhere.
+/// Runs only where there is a JDK; the other examples are tried everywhere.
 #[test]
 fn embedded_in_java() {
     let version = Command::new("java").arg("-version").output();
@@ -308,7 +312,7 @@ fn embedded_in_java() {
     }
     let mut example = Command::new("java");
     example.arg(embedding("Session.java"));
-    embedded(example);
+    check_embedding(example);
 }
 
 #[test]

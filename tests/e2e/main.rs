@@ -1,5 +1,6 @@
-//! Whole journeys, with the real programs on a display of each test's own: `etatuki` and its plugins on one side,
-//! `etatuki-console join` with a real RFB client on the other, and a real service between them.
+//! Whole journeys, with the real programs on a display of each test's own: `etatuki` and its
+//! plugins on one side, `etatuki-console join` with a real RFB client on the other, and a real
+//! service between them.
 //!
 //! The programs come from cargo's target folder: `cargo build --workspace` first, or `make test`.
 
@@ -12,10 +13,10 @@ mod desktop;
 mod endings;
 mod integration;
 mod journeys;
+mod outcomes;
 mod page;
 mod secrets;
-mod traces;
+mod testbed;
 mod troubles;
 mod windows;
-mod world;
 mod worst_day;

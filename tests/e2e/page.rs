@@ -1,4 +1,5 @@
-//! The console's page in Debian's Chromium: the code typed in, the picture compared, control, switching, the end.
+//! The console's page in Debian's Chromium: typing the code, comparing the picture, control,
+//! switching, the end.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 
 use crate::customer::Customer;
 use crate::desktop::Desktop;
-use crate::world::{AGENT, LIMIT, World, all_gone, artefact, family, until};
+use crate::testbed::{
+    AGENT_NAME, TIMEOUT, Testbed, expect_all_gone, process_tree, screenshot_path, wait_until,
+};
 
 /// A browser that shows the console's page. Fields drop in order: the browser before the console.
-struct Page {
+struct ConsolePage {
     browser: Process,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -20,11 +23,11 @@ struct Page {
     pixels: PathBuf,
 }
 
-impl Page {
+impl ConsolePage {
     /// Starts the console and a browser with its page.
-    fn open(world: &World) -> Self {
+    fn open(testbed: &Testbed) -> Self {
         let (console, ready, _) =
-            Process::start_ready(&mut world.stage.console(&["--no-open"])).unwrap();
+            Process::start_until_ready(&mut testbed.deployment.console(&["--no-open"])).unwrap();
         let ready: Value = serde_json::from_str(&ready).unwrap();
         let mut browser = Process::start(
             Command::new("node")
@@ -36,7 +39,7 @@ impl Page {
         .unwrap();
         let stdin = browser.child().stdin.take();
         let stdout = BufReader::new(browser.child().stdout.take().unwrap());
-        let pixels = world.stage.folder().join("canvas.rgba");
+        let pixels = testbed.deployment.folder().join("canvas.rgba");
         let mut page = Self {
             browser,
             stdin,
@@ -44,13 +47,13 @@ impl Page {
             console,
             pixels,
         };
-        assert_eq!(page.answer(), Ok(json!("ready")));
-        page.does(&json!({"do": "open", "page": ready["page"]}));
-        page.has("state", "data-state", "ready");
+        assert_eq!(page.read_answer(), Ok(json!("ready")));
+        page.run(&json!({"do": "open", "page": ready["page"]}));
+        page.expect_attribute("state", "data-state", "ready");
         page
     }
 
-    fn answer(&mut self) -> Result<Value, String> {
+    fn read_answer(&mut self) -> Result<Value, String> {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         let mut line: Value = serde_json::from_str(&line)
@@ -61,93 +64,95 @@ impl Page {
         }
     }
 
-    fn does(&mut self, order: &Value) -> Value {
+    /// Sends an order to the browser's script and returns its answer.
+    fn run(&mut self, order: &Value) -> Value {
         writeln!(self.stdin.as_mut().unwrap(), "{order}").unwrap();
-        match self.answer() {
+        match self.read_answer() {
             Ok(value) => value,
             Err(error) => {
-                let last = artefact("page-failed.png");
+                let last = screenshot_path("page-failed.png");
                 let _ = writeln!(
                     self.stdin.as_mut().unwrap(),
                     "{}",
                     json!({"do": "screenshot", "into": last})
                 );
-                let _ = self.answer();
+                let _ = self.read_answer();
                 panic!("{order}: {error}; the page: {}", last.display())
             }
         }
     }
 
-    fn types(&mut self, into: &str, text: &str) {
-        self.does(&json!({"do": "type", "into": into, "text": text}));
+    fn type_into(&mut self, into: &str, text: &str) {
+        self.run(&json!({"do": "type", "into": into, "text": text}));
     }
 
     fn press(&mut self, button: &str) {
-        self.does(&json!({"do": "press", "button": button}));
+        self.run(&json!({"do": "press", "button": button}));
     }
 
     fn key(&mut self, what: &str, key: &str) {
-        self.does(&json!({"do": what, "key": key}));
+        self.run(&json!({"do": what, "key": key}));
     }
 
-    fn has(&mut self, part: &str, attribute: &str, value: &str) {
-        self.does(&json!({"do": "has", "part": part, "attribute": attribute, "value": value}));
+    fn expect_attribute(&mut self, part: &str, attribute: &str, value: &str) {
+        self.run(&json!({"do": "has", "part": part, "attribute": attribute, "value": value}));
     }
 
-    /// Waits until that part of the page says so.
-    fn says(&mut self, part: &str, text: &str) -> String {
-        let said = self.does(&json!({"do": "says", "part": part, "text": text}));
+    /// Waits until that part of the page has that text, and returns all of its text.
+    fn expect_text(&mut self, part: &str, text: &str) -> String {
+        let said = self.run(&json!({"do": "says", "part": part, "text": text}));
         said.as_str().unwrap().to_owned()
     }
 
-    fn enabled(&mut self, button: &str) -> bool {
-        self.does(&json!({"do": "enabled", "button": button})) == true
+    fn is_enabled(&mut self, button: &str) -> bool {
+        self.run(&json!({"do": "enabled", "button": button})) == true
     }
 
     fn screenshot(&mut self, name: &str) {
-        self.does(&json!({"do": "screenshot", "into": artefact(name)}));
+        self.run(&json!({"do": "screenshot", "into": screenshot_path(name)}));
     }
 
     /// Waits until the canvas equals the real screen, pixel by pixel.
-    fn shows(&mut self, desktop: &Desktop) {
+    fn expect_picture(&mut self, desktop: &Desktop) {
         let order = json!({"do": "pixels", "into": self.pixels});
-        until("the canvas to equal the real screen", || {
+        wait_until("the canvas to equal the real screen", || {
             let wanted = desktop.pixels();
-            if self.does(&order).is_null() {
+            if self.run(&order).is_null() {
                 return None;
             }
             let canvas = std::fs::read(&self.pixels).unwrap();
-            same_picture(&canvas, &wanted).then_some(())
+            is_same_picture(&canvas, &wanted).then_some(())
         });
     }
 
-    /// Waits until the customer's pointer is shown there, in pixels of the desktop, give or take what scaling rounds.
-    fn points_at(&mut self, x: i64, y: i64) {
-        until("the customer's pointer to be shown there", || {
-            let at = self.does(&json!({"do": "pointer"}));
+    /// Waits until the customer's pointer is shown at this position, in pixels of the desktop,
+    /// within two pixels.
+    fn expect_pointer(&mut self, x: i64, y: i64) {
+        wait_until("the customer's pointer to be shown there", || {
+            let at = self.run(&json!({"do": "pointer"}));
             let near =
                 |name: &str, wanted: i64| (at[name].as_i64()? - wanted).abs().le(&2).then_some(());
             near("x", x).and(near("y", y))
         });
     }
 
-    /// Moves the mouse to a place in what is shown (0 to 1 from left and top), and waits until the customer's pointer
-    /// has come to where it must.
-    fn aims(&mut self, desktop: &Desktop, (x, y): (f64, f64), wanted: (i16, i16)) {
-        self.does(&json!({"do": "aim", "x": x, "y": y}));
-        until(&format!("the pointer to come to {wanted:?}"), || {
+    /// Moves the mouse to a position in the picture (0 to 1 from left and top), and waits until the
+    /// customer's pointer has come to `expected`.
+    fn move_mouse(&mut self, desktop: &Desktop, (x, y): (f64, f64), expected: (i16, i16)) {
+        self.run(&json!({"do": "aim", "x": x, "y": y}));
+        wait_until(&format!("the pointer to come to {expected:?}"), || {
             let at = desktop.pointer();
             let near = |at: i16, wanted: i16| (at - wanted).abs() <= 2;
-            (near(at.0, wanted.0) && near(at.1, wanted.1)).then_some(())
+            (near(at.0, expected.0) && near(at.1, expected.1)).then_some(())
         });
     }
 
     /// Closes the browser, and the console with it.
     fn close(mut self) {
-        let complaints = self.does(&json!({"do": "complaints"}));
+        let complaints = self.run(&json!({"do": "complaints"}));
         assert_eq!(complaints, json!([]), "the page complained");
         self.stdin = None;
-        assert!(self.browser.wait(LIMIT).unwrap().success());
+        assert!(self.browser.wait(TIMEOUT).unwrap().success());
         assert!(self.console.is_running(), "the console ended by itself");
     }
 }
@@ -156,8 +161,8 @@ fn web() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/console/web")
 }
 
-/// RGBA of the canvas against BGRX of the screen.
-fn same_picture(canvas: &[u8], screen: &[u8]) -> bool {
+/// Compares the RGBA of the canvas with the BGRX of the screen.
+fn is_same_picture(canvas: &[u8], screen: &[u8]) -> bool {
     canvas.len() == screen.len()
         && canvas
             .chunks_exact(4)
@@ -165,193 +170,195 @@ fn same_picture(canvas: &[u8], screen: &[u8]) -> bool {
             .all(|(c, s)| [c[0], c[1], c[2]] == [s[2], s[1], s[0]])
 }
 
-/// The same digits with the last one wrong.
+/// Returns the digits with the last one wrong.
 fn mistyped(digits: &str) -> String {
     let last = digits.chars().last().unwrap().to_digit(10).unwrap();
     format!("{}{}", &digits[..digits.len() - 1], (last + 1) % 10)
 }
 
-/// The code typed in as it is heard, after one mistake.
-fn type_code(page: &mut Page, code: &[String]) {
-    page.types("code", &mistyped(&code[0]));
-    let hint = page.says("hint", "a digit is wrong");
-    assert!(!page.enabled("connect"), "{hint}");
+/// Types the code as it is heard, after one mistake.
+fn type_code(page: &mut ConsolePage, code: &[String]) {
+    page.type_into("code", &mistyped(&code[0]));
+    let hint = page.expect_text("hint", "a digit is wrong");
+    assert!(!page.is_enabled("connect"), "{hint}");
     page.screenshot("page-1-wrong-digit.png");
     page.key("key", "Backspace");
-    page.types("code", &code[0][code[0].len() - 1..]);
-    page.says("hint", "Now the password");
-    page.types("password", &code[1]);
-    page.says("hint", "Press Enter");
+    page.type_into("code", &code[0][code[0].len() - 1..]);
+    page.expect_text("hint", "Now the password");
+    page.type_into("password", &code[1]);
+    page.expect_text("hint", "Press Enter");
     page.screenshot("page-2-code.png");
 }
 
 #[test]
 fn page() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
+    let testbed = Testbed::new();
+    let desktop = Desktop::open(testbed.display.name());
     desktop.draw(1);
-    let mut customer = Customer::start(&world, "ecom", &["--app-version", "4.13"]);
+    let mut customer = Customer::start(&testbed, "ecom", &["--app-version", "4.13"]);
     let code = customer.code();
     customer.expect_state("waiting");
-    let mut page = Page::open(&world);
+    let mut page = ConsolePage::open(&testbed);
     page.screenshot("page-0-ready.png");
 
     type_code(&mut page, &code);
     page.key("key", "Enter");
-    let question = customer.question("view");
-    page.says("wait", "Waiting for the customer's permission");
+    let question = customer.expect_question("view");
+    page.expect_text("wait", "Waiting for the customer's permission");
     page.screenshot("page-3-waiting.png");
-    customer.answers(question, true);
-    page.has("state", "data-permission", "view");
-    page.shows(&desktop);
+    customer.answer(question, true);
+    page.expect_attribute("state", "data-permission", "view");
+    page.expect_picture(&desktop);
     desktop.draw(2);
-    page.shows(&desktop);
+    page.expect_picture(&desktop);
     page.screenshot("page-4-viewing.png");
 
-    control(&mut page, &mut customer, &desktop);
-    switch(&mut page, &mut customer, &world);
+    check_control(&mut page, &mut customer, &desktop);
+    check_switch(&mut page, &mut customer, &testbed);
 
     page.close();
 }
 
-/// Two monitors: the agent looks at either alone, points where he means to, and sees where the customer points.
+/// Two monitors: the agent looks at either alone, points at the right place, and sees where the
+/// customer points.
 #[test]
 fn screens() {
-    let world = World::new();
-    let desktop = Desktop::open(world.display.name());
+    let testbed = Testbed::new();
+    let desktop = Desktop::open(testbed.display.name());
     desktop.draw(1);
-    let mut customer = Customer::start(&world, "ecom", &[]);
+    let mut customer = Customer::start(&testbed, "ecom", &[]);
     let code = customer.code();
     customer.expect_state("waiting");
-    let mut page = Page::open(&world);
-    page.types("code", &code[0]);
-    page.types("password", &code[1]);
+    let mut page = ConsolePage::open(&testbed);
+    page.type_into("code", &code[0]);
+    page.type_into("password", &code[1]);
     page.key("key", "Enter");
-    customer.answer("view", true);
-    page.has("state", "data-permission", "view");
-    page.shows(&desktop);
-    page.has("screens", "hidden", "");
+    customer.allow("view");
+    page.expect_attribute("state", "data-permission", "view");
+    page.expect_picture(&desktop);
+    page.expect_attribute("screens", "hidden", "");
 
-    monitors(
-        &world,
+    set_monitors(
+        &testbed,
         &["--setmonitor", "l", "600/100x768/100+0+0", "screen"],
     );
-    monitors(
-        &world,
+    set_monitors(
+        &testbed,
         &["--setmonitor", "r", "424/100x500/100+600+200", "none"],
     );
-    page.says("screens", "Screen 2");
-    page.has("picture", "data-screen", "all");
-    desktop.point(700, 300);
-    page.points_at(700, 300);
+    page.expect_text("screens", "Screen 2");
+    page.expect_attribute("picture", "data-screen", "all");
+    desktop.move_pointer(700, 300);
+    page.expect_pointer(700, 300);
     page.screenshot("page-screens-1-all.png");
     page.press("screen-2");
-    page.has("picture", "data-screen", "2");
-    page.points_at(700, 300);
+    page.expect_attribute("picture", "data-screen", "2");
+    page.expect_pointer(700, 300);
     page.screenshot("page-screens-2-right.png");
-    page.shows(&desktop);
+    page.expect_picture(&desktop);
 
     page.press("ask-control");
-    customer.answer("control", true);
-    page.has("state", "data-permission", "control");
-    page.aims(&desktop, (0.5, 0.5), (812, 450));
-    page.aims(&desktop, (0.02, 0.98), (608, 690));
+    customer.allow("control");
+    page.expect_attribute("state", "data-permission", "control");
+    page.move_mouse(&desktop, (0.5, 0.5), (812, 450));
+    page.move_mouse(&desktop, (0.02, 0.98), (608, 690));
     page.key("key", "Control+Alt+Shift+Digit1");
-    page.has("picture", "data-screen", "1");
-    page.aims(&desktop, (0.5, 0.5), (300, 384));
+    page.expect_attribute("picture", "data-screen", "1");
+    page.move_mouse(&desktop, (0.5, 0.5), (300, 384));
     page.press("scale-exact");
-    page.aims(&desktop, (0.25, 0.25), (150, 192));
+    page.move_mouse(&desktop, (0.25, 0.25), (150, 192));
     page.screenshot("page-screens-3-left-exact.png");
-    desktop.point(20, 30);
-    page.points_at(20, 30);
+    desktop.move_pointer(20, 30);
+    page.expect_pointer(20, 30);
     page.press("screen-0");
-    page.has("picture", "data-screen", "all");
-    page.aims(&desktop, (0.5, 0.5), (512, 384));
+    page.expect_attribute("picture", "data-screen", "all");
+    page.move_mouse(&desktop, (0.5, 0.5), (512, 384));
     page.press("scale-fit");
     page.press("screen-1");
 
-    // What the choice meant is gone, and so is the choice.
-    monitors(&world, &["--delmonitor", "l"]);
-    monitors(&world, &["--delmonitor", "r"]);
-    page.has("screens", "hidden", "");
-    page.has("picture", "data-screen", "all");
-    page.shows(&desktop);
+    // The chosen monitor is gone, and so is the choice.
+    set_monitors(&testbed, &["--delmonitor", "l"]);
+    set_monitors(&testbed, &["--delmonitor", "r"]);
+    page.expect_attribute("screens", "hidden", "");
+    page.expect_attribute("picture", "data-screen", "all");
+    page.expect_picture(&desktop);
     page.press("end");
     customer.expect_type("closed");
-    assert!(customer.ended().success());
+    assert!(customer.wait_exit().success());
     page.close();
 }
 
-/// The customer's desktop is told how many monitors there are.
-fn monitors(world: &World, arguments: &[&str]) {
+/// Sets the monitors of the customer's desktop.
+fn set_monitors(testbed: &Testbed, arguments: &[&str]) {
     let mut xrandr = Command::new("xrandr");
-    xrandr.args(["-display", world.display.name()]);
+    xrandr.args(["-display", testbed.display.name()]);
     let output = xrandr.args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
-/// A key reaches the real window once the customer has allowed it, and not before.
-fn control(page: &mut Page, customer: &mut Customer, desktop: &Desktop) {
+/// Checks that a key reaches the real window once the customer has allowed control, and not before.
+fn check_control(page: &mut ConsolePage, customer: &mut Customer, desktop: &Desktop) {
     desktop.focus();
     desktop.keys();
     page.key("key", "a");
     page.press("ask-control");
-    let question = customer.question("control");
-    page.says("question", "may use the mouse and keyboard");
+    let question = customer.expect_question("control");
+    page.expect_text("question", "may use the mouse and keyboard");
     page.key("key", "a");
     page.screenshot("page-5-control-asked.png");
     desktop.draw(3);
-    page.shows(desktop);
+    page.expect_picture(desktop);
     assert_eq!(desktop.keys(), [], "a key came through without control");
-    customer.answers(question, true);
-    page.has("state", "data-permission", "control");
+    customer.answer(question, true);
+    page.expect_attribute("state", "data-permission", "control");
     desktop.focus();
     page.key("down", "a");
     desktop.expect_press();
     page.key("up", "a");
-    until("the key to be released", || {
-        desktop.held().0.is_empty().then_some(())
+    wait_until("the key to be released", || {
+        desktop.held_input().0.is_empty().then_some(())
     });
     page.screenshot("page-6-control.png");
 }
 
-/// The session ends, the customer's next one has a code of the other kind, and that one opens the other tool.
-fn switch(page: &mut Page, customer: &mut Customer, world: &World) {
-    let first = family(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
+/// Checks the switch: the session ends, and the customer's next one, with a code of the other form,
+/// opens the other tool.
+fn check_switch(page: &mut ConsolePage, customer: &mut Customer, testbed: &Testbed) {
+    let first = process_tree(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
     page.press("ask-switch-remoteus-2008");
-    let question = customer.question("switch");
-    page.says("question", "switch to Remoteus");
+    let question = customer.expect_question("switch");
+    page.expect_text("question", "switch to Remoteus");
     page.screenshot("page-7-switch-asked.png");
-    customer.answers(question, true);
+    customer.answer(question, true);
     let closed = customer.expect_type("closed");
     let next = closed["receipt"]["switch_to"].as_str().unwrap().to_owned();
     assert_eq!(next, "remoteus-2008");
-    assert_eq!(closed["receipt"]["agent"]["name"], AGENT);
-    assert!(customer.ended().success());
-    all_gone(&first);
-    page.has("state", "data-state", "ended");
+    assert_eq!(closed["receipt"]["agent"]["name"], AGENT_NAME);
+    assert!(customer.wait_exit().success());
+    expect_all_gone(&first);
+    page.expect_attribute("state", "data-state", "ended");
     page.screenshot("page-8-ended.png");
 
-    // What an integrator does with `switch_to`.
-    let mut customer = Customer::start(world, &next, &[]);
+    // An integrator opens the entry that `switch_to` names.
+    let mut customer = Customer::start(testbed, &next, &[]);
     let code = customer.code();
     let [code] = code.as_slice() else {
         panic!("a session code is one field")
     };
     customer.expect_state("waiting");
-    page.types("code", code);
+    page.type_into("code", code);
     page.press("connect");
-    customer.answer("view", true);
-    page.has("state", "data-permission", "view");
-    let desktop = Desktop::open(world.display.name());
+    customer.allow("view");
+    page.expect_attribute("state", "data-permission", "view");
+    let desktop = Desktop::open(testbed.display.name());
     desktop.draw(4);
-    page.shows(&desktop);
+    page.expect_picture(&desktop);
     page.screenshot("page-9-switched.png");
 
-    let second = family(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
+    let second = process_tree(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
     page.press("end");
     customer.expect_type("closed");
-    assert!(customer.ended().success());
-    all_gone(&second);
-    page.has("state", "data-state", "ended");
+    assert!(customer.wait_exit().success());
+    expect_all_gone(&second);
+    page.expect_attribute("state", "data-state", "ended");
 }

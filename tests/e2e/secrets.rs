@@ -1,4 +1,4 @@
-//! Secrets stay where they belong: not in the service's memory, not in anybody's log.
+//! Secrets stay on the customer's machine: not in the service's memory, not in any log.
 
 use std::io::BufRead as _;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
@@ -9,10 +9,10 @@ use etatuki_demo::process::Process;
 
 use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::world::World;
+use crate::testbed::Testbed;
 
-/// Where `digits` stand alone, that is with no digit beside them.
-fn finds(haystack: &[u8], digits: &str) -> bool {
+/// Returns whether `digits` occur without another digit beside them.
+fn contains_digits(haystack: &[u8], digits: &str) -> bool {
     let digits = digits.as_bytes();
     let is_digit = |at: Option<&u8>| at.is_some_and(u8::is_ascii_digit);
     let mut from = 0;
@@ -31,14 +31,14 @@ fn finds(haystack: &[u8], digits: &str) -> bool {
     false
 }
 
-/// All that a process has in memory, as far as it can be read.
-fn memory(pid: u32) -> Vec<u8> {
+/// Reads the writable memory of a process, as far as it can be read.
+fn read_memory(pid: u32) -> Vec<u8> {
     let maps = std::fs::File::open(format!("/proc/{pid}/maps")).unwrap();
     let mut file = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
     let mut all = Vec::new();
     for line in BufReader::new(maps).lines().map_while(Result::ok) {
         let (range, rest) = line.split_once(' ').unwrap();
-        // Only what can be written can hold something that wasn't in the program's file.
+        // Memory that can't be written has only what was in the program's file.
         if !rest.starts_with("rw") {
             continue;
         }
@@ -54,12 +54,12 @@ fn memory(pid: u32) -> Vec<u8> {
     all
 }
 
-/// Every file below a folder, one after the other.
-fn files(folder: &Path) -> Vec<u8> {
+/// Reads every file below a folder, one after the other.
+fn read_files(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         if entry.file_type().unwrap().is_dir() {
-            all.append(&mut files(&entry.path()));
+            all.append(&mut read_files(&entry.path()));
         } else {
             all.append(&mut std::fs::read(entry.path()).unwrap_or_default());
         }
@@ -68,8 +68,9 @@ fn files(folder: &Path) -> Vec<u8> {
     all
 }
 
-/// The nameplate without spaces or check digit, and the ways in which the secret part could be written.
-fn parts(code: &[String]) -> (String, Vec<String>) {
+/// Returns the nameplate without spaces or check digit, and the ways in which the secret part could
+/// be written.
+fn code_parts(code: &[String]) -> (String, Vec<String>) {
     let plain: Vec<String> = code.iter().map(|field| field.replace(' ', "")).collect();
     match &plain[..] {
         [code_of_12] => {
@@ -90,24 +91,24 @@ fn parts(code: &[String]) -> (String, Vec<String>) {
     }
 }
 
-/// A whole session with every log as talkative as it gets.
-fn keeps(backend: &str) {
-    let world = World::new();
-    let folder = world.stage.folder().to_owned();
+/// Plays a session through with all logs at their most verbose, and checks that no secret leaks.
+fn check_secrets_kept(backend: &str) {
+    let testbed = Testbed::new();
+    let folder = testbed.deployment.folder().to_owned();
     let log = |name: &str| Stdio::from(std::fs::File::create(folder.join(name)).unwrap());
-    let mut command = world.stage.program("etatuki-service");
+    let mut command = testbed.deployment.program("etatuki-service");
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--verbose"])
-        .args(["--vendor-key", world.stage.vendor_key()])
+        .args(["--vendor-key", testbed.deployment.vendor_key()])
         .stderr(log("talkative-service.log"));
-    let (service, ready, _) = Process::start_ready(&mut command).unwrap();
+    let (service, ready, _) = Process::start_until_ready(&mut command).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
     let url = ready["listening"].as_str().unwrap();
-    let registry = world.stage.registry_text();
-    let registry = registry.replace(world.stage.service_url(), url);
-    std::fs::write(world.stage.registry(), registry).unwrap();
+    let registry = testbed.deployment.registry_text();
+    let registry = registry.replace(testbed.deployment.service_url(), url);
+    std::fs::write(testbed.deployment.registry(), registry).unwrap();
 
-    let mut command = world.stage.launcher(world.display.name());
+    let mut command = testbed.deployment.launcher(testbed.display.name());
     command
         .args(["-v", "session", backend])
         .env("RUST_LOG", "trace")
@@ -115,42 +116,45 @@ fn keeps(backend: &str) {
     let mut customer = Customer::spawn(command);
     let code = customer.code();
     customer.expect_state("waiting");
-    let mut command = world.stage.program("etatuki-console");
+    let mut command = testbed.deployment.program("etatuki-console");
     command
         .args(["join", "--vnc", "127.0.0.1:0", "--service", url])
         .arg("--agent")
-        .arg(world.stage.agent_file())
+        .arg(testbed.deployment.agent_file())
         .env("RUST_LOG", "trace")
         .stderr(log("console.log"));
     let mut agent = Agent::spawn(command, &code);
-    customer.answer("view", true);
+    customer.allow("view");
     agent.expect_type("picture");
 
-    let (nameplate, secrets) = parts(&code);
-    let memory = memory(service.pid().as_raw_nonzero().get().unsigned_abs());
+    let (nameplate, secrets) = code_parts(&code);
+    let memory = read_memory(service.pid().as_raw_nonzero().get().unsigned_abs());
     assert!(
-        finds(&memory, &nameplate),
+        contains_digits(&memory, &nameplate),
         "the grep doesn't find what is there"
     );
-    agent.say("end");
+    agent.send("end");
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    assert_eq!(agent.ended().code(), Some(0));
-    let logs = files(&folder);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    assert_eq!(agent.wait_exit().code(), Some(0));
+    let logs = read_files(&folder);
     assert!(logs.len() > 10_000, "the logs weren't talkative");
     for secret in &secrets {
-        assert!(!finds(&memory, secret), "the service holds a secret");
-        assert!(!finds(&logs, secret), "a secret stands in a file");
+        assert!(
+            !contains_digits(&memory, secret),
+            "the service holds a secret"
+        );
+        assert!(!contains_digits(&logs, secret), "a secret stands in a file");
     }
     drop(service);
 }
 
 #[test]
 fn the_service_never_holds_a_password() {
-    keeps("ecom");
+    check_secrets_kept("ecom");
 }
 
 #[test]
 fn the_service_never_holds_a_session_codes_secret() {
-    keeps("remoteus-2008");
+    check_secrets_kept("remoteus-2008");
 }

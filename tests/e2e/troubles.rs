@@ -1,4 +1,5 @@
-//! What can go wrong on the customer's machine: each has its name, its sentence and its exit code, and leaves nothing.
+//! Failures on the customer's machine: each has its name, its sentence and its exit code, and
+//! leaves no process.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,56 +10,60 @@ use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::traces::{
-    agent_fails, customer_fails, host_of, kill, looking, nothing_left, pid_of, processes,
-    shared_memory,
+use crate::outcomes::{
+    expect_agent_fails, expect_customer_fails, expect_no_processes, host_pid, kill, pid_of,
+    processes, shared_memory, viewing_session,
 };
-use crate::world::{LIMIT, World, until};
+use crate::testbed::{TIMEOUT, Testbed, wait_until};
 
-/// Puts another text in the place of a part of the registry.
-fn registry(world: &World, from: &str, to: &str) {
-    let text = world.stage.registry_text();
+/// Replaces a part of the registry.
+fn edit_registry(testbed: &Testbed, from: &str, to: &str) {
+    let text = testbed.deployment.registry_text();
     assert!(text.contains(from), "{from} isn't in the registry");
-    std::fs::write(world.stage.registry(), text.replace(from, to)).unwrap();
+    std::fs::write(testbed.deployment.registry(), text.replace(from, to)).unwrap();
 }
 
-/// A registry whose only entry is a plugin made of `tests/plugins/NAME.c`.
-fn with_plugin(name: &str) -> World {
-    let world = World::new();
-    plugins::only(&world.stage, name).unwrap();
-    world
+/// Starts a test bed whose registry has one entry, the plugin `tests/plugins/NAME.c`.
+fn testbed_with_plugin(name: &str) -> Testbed {
+    let testbed = Testbed::new();
+    plugins::install_only(&testbed.deployment, name).unwrap();
+    testbed
 }
 
-/// Opens the entry, which fails.
-fn open_fails(world: &World, backend: &str, name: &str, code: i32) -> Value {
-    customer_fails(world, Customer::start(world, backend, &[]), name, code)
+/// Opens an entry and expects it to fail.
+fn expect_open_fails(testbed: &Testbed, backend: &str, name: &str, code: i32) -> Value {
+    expect_customer_fails(testbed, Customer::start(testbed, backend, &[]), name, code)
 }
 
 #[test]
 fn no_service() {
-    let world = World::new();
-    // A port that was free a moment ago, and that nobody else is given soon.
+    let testbed = Testbed::new();
+    // A port that was free a moment ago, and that the system doesn't hand out again soon.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    registry(&world, world.stage.service_url(), &format!("http://{port}"));
-    open_fails(&world, "ecom", "service-unreachable", 5);
+    edit_registry(
+        &testbed,
+        testbed.deployment.service_url(),
+        &format!("http://{port}"),
+    );
+    expect_open_fails(&testbed, "ecom", "service-unreachable", 5);
 }
 
 #[test]
 fn a_service_that_never_answers() {
-    let world = World::new();
+    let testbed = Testbed::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
-    registry(&world, world.stage.service_url(), &address);
-    open_fails(&world, "remoteus-2008", "service-unreachable", 5);
+    edit_registry(&testbed, testbed.deployment.service_url(), &address);
+    expect_open_fails(&testbed, "remoteus-2008", "service-unreachable", 5);
 }
 
 #[test]
 fn a_service_that_talks_nonsense() {
     use std::io::{Read as _, Write as _};
-    let world = World::new();
+    let testbed = Testbed::new();
     let odd = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", odd.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -67,56 +72,57 @@ fn a_service_that_talks_nonsense() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html");
         }
     });
-    registry(&world, world.stage.service_url(), &address);
-    open_fails(&world, "remoteus-2008", "service-error", 5);
+    edit_registry(&testbed, testbed.deployment.service_url(), &address);
+    expect_open_fails(&testbed, "remoteus-2008", "service-error", 5);
 }
 
 #[test]
 fn a_service_that_dies_while_somebody_waits() {
-    let mut world = World::new();
-    let mut customer = Customer::start(&world, "ecom", &[]);
+    let mut testbed = Testbed::new();
+    let mut customer = Customer::start(&testbed, "ecom", &[]);
     customer.expect_state("waiting");
-    world.stage.kill_service().unwrap();
-    notice(&mut customer, "service-lost");
-    // The customer can still close it in good order, without waiting for an answer that never comes.
-    customer.say(&json!({"type": "close"}));
+    testbed.deployment.kill_service().unwrap();
+    expect_notice(&mut customer, "service-lost");
+    // The customer can still close it in good order, without waiting for an answer of the service.
+    customer.send(&json!({"type": "close"}));
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    expect_no_processes(&testbed);
 }
 
-/// A service that comes back knows none of its codes: the customer gets another by himself, and it works.
+/// A service that was restarted knows none of its codes: the customer gets another without asking,
+/// and it works.
 #[test]
 fn a_service_that_starts_afresh_while_somebody_waits() {
-    let mut world = World::new();
-    let mut customer = Customer::start(&world, "remoteus-2008", &[]);
+    let mut testbed = Testbed::new();
+    let mut customer = Customer::start(&testbed, "remoteus-2008", &[]);
     let forgotten = customer.code();
-    world.stage.kill_service().unwrap();
-    notice(&mut customer, "service-lost");
-    world.stage.start_service().unwrap();
-    notice(&mut customer, "code-forgotten");
-    let code = until_code(&mut customer);
+    testbed.deployment.kill_service().unwrap();
+    expect_notice(&mut customer, "service-lost");
+    testbed.deployment.start_service().unwrap();
+    expect_notice(&mut customer, "code-forgotten");
+    let code = next_code(&mut customer);
     assert_ne!(code, forgotten);
-    let mut agent = Agent::join(&world, &code, &[]);
-    customer.answer("view", true);
+    let mut agent = Agent::join(&testbed, &code, &[]);
+    customer.allow("view");
     agent.expect("view", |line| {
         line["type"] == "permissions" && line["view"] == true
     });
-    agent.say("end");
+    agent.send("end");
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    agent.ended();
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    agent.wait_exit();
+    expect_no_processes(&testbed);
 }
 
-fn notice(customer: &mut Customer, name: &str) {
+fn expect_notice(customer: &mut Customer, name: &str) {
     customer.expect(name, |line| {
         line["type"] == "notice" && line["name"] == name
     });
 }
 
-/// The next code that can be read: between two there is an empty one.
-fn until_code(customer: &mut Customer) -> Vec<String> {
+/// Returns the next code that can be read: between two codes there is an empty one.
+fn next_code(customer: &mut Customer) -> Vec<String> {
     std::iter::repeat_with(|| customer.code())
         .find(|fields| !fields.is_empty())
         .expect("codes without end")
@@ -124,71 +130,71 @@ fn until_code(customer: &mut Customer) -> Vec<String> {
 
 #[test]
 fn a_running_session_needs_no_service() {
-    let mut world = World::new();
-    let (mut customer, mut agent) = looking(&world, "ecom");
-    world.stage.kill_service().unwrap();
-    agent.say("ask-control");
-    customer.answer("control", true);
+    let mut testbed = Testbed::new();
+    let (mut customer, mut agent) = viewing_session(&testbed, "ecom");
+    testbed.deployment.kill_service().unwrap();
+    agent.send("ask-control");
+    customer.allow("control");
     agent.expect("control", |line| {
         line["type"] == "permissions" && line["control"] == true
     });
-    agent.say("end");
+    agent.send("end");
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    assert_eq!(agent.ended().code(), Some(0));
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    assert_eq!(agent.wait_exit().code(), Some(0));
+    expect_no_processes(&testbed);
 }
 
 #[test]
 fn a_tool_that_is_missing() {
-    let world = World::new();
-    registry(&world, "x11vnc\"", "no-such-tool\"");
-    let failed = open_fails(&world, "remoteus-2008", "tool-missing", 4);
+    let testbed = Testbed::new();
+    edit_registry(&testbed, "x11vnc\"", "no-such-tool\"");
+    let failed = expect_open_fails(&testbed, "remoteus-2008", "tool-missing", 4);
     assert!(failed["detail"].as_str().unwrap().contains("no-such-tool"));
-    open_fails(&world, "remoteus-2010", "tool-missing", 4);
+    expect_open_fails(&testbed, "remoteus-2010", "tool-missing", 4);
 }
 
 #[test]
 fn a_tool_that_is_too_old() {
-    let world = World::new();
-    registry(&world, "version = \">=0.9.13\"", "version = \">=99\"");
-    open_fails(&world, "remoteus-2008", "tool-too-old", 4);
-    open_fails(&world, "remoteus-2010", "tool-too-old", 4);
+    let testbed = Testbed::new();
+    edit_registry(&testbed, "version = \">=0.9.13\"", "version = \">=99\"");
+    expect_open_fails(&testbed, "remoteus-2008", "tool-too-old", 4);
+    expect_open_fails(&testbed, "remoteus-2010", "tool-too-old", 4);
 }
 
 #[test]
 fn a_tool_that_is_killed_in_the_middle() {
     for backend in ["remoteus-2008", "remoteus-2010"] {
-        let world = World::new();
-        let (customer, mut agent) = looking(&world, backend);
-        kill(pid_of(&world, "x11vnc"));
+        let testbed = Testbed::new();
+        let (customer, mut agent) = viewing_session(&testbed, backend);
+        kill(pid_of(&testbed, "x11vnc"));
         let failed = agent.expect_type("failed");
         assert_eq!(failed["name"], "tool-died", "{failed:#}");
-        assert_eq!(agent.ended().code(), Some(6));
-        customer_fails(&world, customer, "tool-died", 4);
+        assert_eq!(agent.wait_exit().code(), Some(6));
+        expect_customer_fails(&testbed, customer, "tool-died", 4);
     }
 }
 
 #[test]
 fn a_plugin_that_others_can_write() {
-    let world = with_plugin("well-behaved");
-    let library = world.stage.folder().join("plugins/well-behaved.so");
+    let testbed = testbed_with_plugin("well-behaved");
+    let library = testbed.deployment.folder().join("plugins/well-behaved.so");
     std::fs::set_permissions(library, std::fs::Permissions::from_mode(0o777)).unwrap();
-    open_fails(&world, "well-behaved", "plugin-refused", 4);
+    expect_open_fails(&testbed, "well-behaved", "plugin-refused", 4);
 }
 
 #[test]
 fn a_plugin_host_that_is_killed() {
     for backend in ["remoteus-2008", "remoteus-2010", "ecom"] {
-        let world = World::new();
-        let (customer, mut agent) = looking(&world, backend);
-        let pids: Vec<_> = processes(&world).into_keys().collect();
-        kill(host_of(&world, &customer));
+        let testbed = Testbed::new();
+        let (customer, mut agent) = viewing_session(&testbed, backend);
+        let pids: Vec<_> = processes(&testbed).into_keys().collect();
+        kill(host_pid(&testbed, &customer));
         let failed = agent.expect_type("failed");
         assert_eq!(failed["name"], "plugin-died", "{failed:#}");
-        assert_eq!(agent.ended().code(), Some(6));
-        customer_fails(&world, customer, "plugin-died", 4);
-        // What belongs to no process is gone too, for the tool could put it away.
+        assert_eq!(agent.wait_exit().code(), Some(6));
+        expect_customer_fails(&testbed, customer, "plugin-died", 4);
+        // The shared memory, which belongs to no process, is gone too: the tool had time to remove it.
         let left = shared_memory(&pids);
         assert!(left.is_empty(), "{backend}: {left:?}");
     }
@@ -196,94 +202,95 @@ fn a_plugin_host_that_is_killed() {
 
 #[test]
 fn a_display_that_isnt_there() {
-    let world = World::new();
+    let testbed = Testbed::new();
     for backend in ["ecom", "remoteus-2008"] {
-        let mut command = world.stage.launcher(":9999");
+        let mut command = testbed.deployment.launcher(":9999");
         command.args(["session", backend]);
         let customer = Customer::spawn(command);
-        customer_fails(&world, customer, "display-missing", 4);
+        expect_customer_fails(&testbed, customer, "display-missing", 4);
     }
-    let mut command = world.stage.launcher(":9999");
+    let mut command = testbed.deployment.launcher(":9999");
     let output = command.args(["open", "ecom"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(!output.stderr.is_empty(), "nobody was told");
-    nothing_left(&world);
+    expect_no_processes(&testbed);
 }
 
-/// The windows' library ends the program when its display dies; the session has its last words all the same.
+/// The windows' library ends the program when its display dies; the session has its last words all
+/// the same.
 #[test]
 fn a_display_that_dies() {
     for backend in ["ecom", "remoteus-2008"] {
-        let mut world = World::new();
-        let (customer, agent) = looking(&world, backend);
-        end_display(&mut world);
-        customer_fails(&world, customer, "display-lost", 4);
-        agent_fails(agent, "display-lost", 6);
+        let mut testbed = Testbed::new();
+        let (customer, agent) = viewing_session(&testbed, backend);
+        end_display(&mut testbed);
+        expect_customer_fails(&testbed, customer, "display-lost", 4);
+        expect_agent_fails(agent, "display-lost", 6);
     }
 }
 
 #[test]
 fn a_display_that_dies_under_a_window() {
-    let mut world = World::new();
-    let mut launcher = world.stage.launcher(world.display.name());
+    let mut testbed = Testbed::new();
+    let mut launcher = testbed.deployment.launcher(testbed.display.name());
     launcher.args(["open", "ecom"]);
     let mut launcher = Process::start(&mut launcher).unwrap();
-    until("the code's plugin to be there", || {
-        let hosts = processes(&world).len();
+    wait_until("the code's plugin to be there", || {
+        let hosts = processes(&testbed).len();
         (hosts > 1).then_some(())
     });
-    end_display(&mut world);
-    assert_eq!(launcher.wait(LIMIT).unwrap().code(), Some(4));
-    nothing_left(&world);
+    end_display(&mut testbed);
+    assert_eq!(launcher.wait(TIMEOUT).unwrap().code(), Some(4));
+    expect_no_processes(&testbed);
 }
 
-fn end_display(world: &mut World) {
-    let server = world.display.server();
+fn end_display(testbed: &mut Testbed) {
+    let server = testbed.display.server();
     server.child().kill().unwrap();
     server.child().wait().unwrap();
 }
 
 /// The detail with which `etatuki session` refuses the registry.
-fn registry_broken(world: &World) -> String {
-    let mut customer = Customer::start(world, "ecom", &[]);
+fn registry_broken(testbed: &Testbed) -> String {
+    let mut customer = Customer::start(testbed, "ecom", &[]);
     let failed = customer.expect_type("failed");
     assert_eq!(failed["name"], "registry-broken", "{failed:#}");
-    assert_eq!(customer.ended().code(), Some(3));
-    nothing_left(world);
+    assert_eq!(customer.wait_exit().code(), Some(3));
+    expect_no_processes(testbed);
     failed["detail"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn a_broken_registry_names_line_and_key() {
-    let world = World::new();
-    registry(&world, "form = \"ecom\"", "farm = \"ecom\"");
-    let line = world
-        .stage
+    let testbed = Testbed::new();
+    edit_registry(&testbed, "form = \"ecom\"", "farm = \"ecom\"");
+    let line = testbed
+        .deployment
         .registry_text()
         .lines()
         .position(|line| line.starts_with("form = \"ecom\""));
-    let told = registry_broken(&world);
+    let told = registry_broken(&testbed);
     assert!(
         told.contains(&format!("line {}", line.unwrap() + 1)),
         "{told}"
     );
     assert!(told.contains("farm"), "{told}");
 
-    std::fs::write(world.stage.registry(), "[vendor\n").unwrap();
-    let told = registry_broken(&world);
+    std::fs::write(testbed.deployment.registry(), "[vendor\n").unwrap();
+    let told = registry_broken(&testbed);
     assert!(told.contains("line 1"), "{told}");
 
-    std::fs::remove_file(world.stage.registry()).unwrap();
-    let told = registry_broken(&world);
+    std::fs::remove_file(testbed.deployment.registry()).unwrap();
+    let told = registry_broken(&testbed);
     assert!(told.contains("backends.toml"), "{told}");
 }
 
 #[test]
 fn a_plugin_that_is_missing() {
-    let world = World::new();
-    plugins::only_entry(&world.stage, "ecom", "libnothing.so").unwrap();
+    let testbed = Testbed::new();
+    plugins::register_only(&testbed.deployment, "ecom", "libnothing.so").unwrap();
     // The other entries would still work, so it is this one that fails and not the registry.
-    let failed = open_fails(&world, "ecom", "plugin-missing", 4);
+    let failed = expect_open_fails(&testbed, "ecom", "plugin-missing", 4);
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("libnothing.so"), "{detail}");
     assert!(detail.contains("key `backend.plugin`"), "{detail}");
@@ -291,9 +298,9 @@ fn a_plugin_that_is_missing() {
 
 #[test]
 fn a_plugin_of_a_version_that_wont_do() {
-    let world = World::new();
-    registry(&world, "version = \">=0.1, <1\"", "version = \"^9\"");
-    let failed = open_fails(&world, "ecom", "plugin-wrong-version", 4);
+    let testbed = Testbed::new();
+    edit_registry(&testbed, "version = \">=0.1, <1\"", "version = \"^9\"");
+    let failed = expect_open_fails(&testbed, "ecom", "plugin-wrong-version", 4);
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("key `backend.version`"), "{detail}");
     assert!(detail.ends_with("correct the requirement"), "{detail}");
@@ -301,9 +308,9 @@ fn a_plugin_of_a_version_that_wont_do() {
 
 #[test]
 fn options_that_the_plugin_doesnt_know() {
-    let world = World::new();
-    registry(&world, "tool = \"x11vnc\"", "toool = \"x11vnc\"");
-    let failed = open_fails(&world, "remoteus-2008", "registry-broken", 3);
+    let testbed = Testbed::new();
+    edit_registry(&testbed, "tool = \"x11vnc\"", "toool = \"x11vnc\"");
+    let failed = expect_open_fails(&testbed, "remoteus-2008", "registry-broken", 3);
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("key `backend.options`"), "{detail}");
     assert!(detail.contains("`toool`"), "{detail}");
@@ -311,41 +318,47 @@ fn options_that_the_plugin_doesnt_know() {
 
 #[test]
 fn an_entry_that_is_not_in_the_registry() {
-    let world = World::new();
-    open_fails(&world, "teamviewer", "unknown-backend", 2);
+    let testbed = Testbed::new();
+    expect_open_fails(&testbed, "teamviewer", "unknown-backend", 2);
 }
 
 /// The launcher is ready to try again: after a failure, the same entry opens.
 #[test]
 fn after_a_failure_it_can_be_tried_again() {
-    let world = World::new();
-    let (customer, mut agent) = looking(&world, "remoteus-2008");
-    kill(pid_of(&world, "x11vnc"));
+    let testbed = Testbed::new();
+    let (customer, mut agent) = viewing_session(&testbed, "remoteus-2008");
+    kill(pid_of(&testbed, "x11vnc"));
     agent.expect_type("failed");
-    agent.ended();
-    customer_fails(&world, customer, "tool-died", 4);
-    let (mut customer, mut agent) = looking(&world, "remoteus-2008");
-    agent.say("end");
+    agent.wait_exit();
+    expect_customer_fails(&testbed, customer, "tool-died", 4);
+    let (mut customer, mut agent) = viewing_session(&testbed, "remoteus-2008");
+    agent.send("end");
     customer.expect_type("closed");
-    assert_eq!(customer.ended().code(), Some(0));
-    agent.ended();
-    nothing_left(&world);
+    assert_eq!(customer.wait_exit().code(), Some(0));
+    agent.wait_exit();
+    expect_no_processes(&testbed);
 }
 
-/// The plugins that ship keep the contract that everybody's plugins are held to, with the options that ship.
+/// The plugins that ship keep the contract that everybody's plugins are held to, with the options
+/// that ship.
 #[test]
 fn our_own_plugins_pass_the_checker() {
-    let world = World::new();
+    let testbed = Testbed::new();
     let shipped: toml::Table = include_str!("../../backends.toml").parse().unwrap();
     let check = |id: &str, only: &[&str]| {
         let mut backends = shipped["backend"].as_array().unwrap().iter();
         let backend = backends.find(|backend| backend["id"].as_str() == Some(id));
         let backend = backend.unwrap();
-        let mut command = world.stage.program("etatuki");
+        let mut command = testbed.deployment.program("etatuki");
         command
             .args(["plugin", "check"])
-            .arg(world.stage.bin().join(backend["plugin"].as_str().unwrap()))
-            .env("DISPLAY", world.display.name());
+            .arg(
+                testbed
+                    .deployment
+                    .bin()
+                    .join(backend["plugin"].as_str().unwrap()),
+            )
+            .env("DISPLAY", testbed.display.name());
         if let Some(options) = backend.get("options") {
             command.args(["--options", &serde_json::to_string(options).unwrap()]);
         }
@@ -373,14 +386,14 @@ fn our_own_plugins_pass_the_checker() {
         "leaves-nothing",
     ];
     check("remoteus-2010", &some);
-    nothing_left(&world);
+    expect_no_processes(&testbed);
 }
 
 #[test]
 fn a_plugin_that_breaks_the_contract_fails_the_check() {
-    let world = with_plugin("prints");
-    let library = world.stage.folder().join("plugins/prints.so");
-    let mut command = world.stage.program("etatuki");
+    let testbed = testbed_with_plugin("prints");
+    let library = testbed.deployment.folder().join("plugins/prints.so");
+    let mut command = testbed.deployment.program("etatuki");
     let done = command
         .args(["plugin", "check", "--json"])
         .arg(library)
@@ -399,7 +412,7 @@ fn a_plugin_that_breaks_the_contract_fails_the_check() {
     assert_eq!(quiet["verdict"], "failed", "{quiet:#}");
     assert!(trials.last().unwrap()["failed"].as_u64().unwrap() > 0);
 
-    let mut command = world.stage.program("etatuki");
+    let mut command = testbed.deployment.program("etatuki");
     let done = command
         .args(["plugin", "check", "/nonexistent.so"])
         .output()

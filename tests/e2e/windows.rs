@@ -1,4 +1,5 @@
-//! The launcher's windows by real key presses, under a window manager. What they look like is kept in `target/e2e/`.
+//! The launcher's windows, driven by key presses under a window manager. Screenshots of them are
+//! kept in `target/e2e/`.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,24 +9,26 @@ use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
 
 use crate::agent::Agent;
-use crate::world::{LIMIT, World, all_gone, artefact, family, until};
+use crate::testbed::{
+    TIMEOUT, Testbed, expect_all_gone, process_tree, screenshot_path, wait_until,
+};
 
-/// Keyboard and eyes in front of a display.
-pub(crate) struct Hands {
+/// The keyboard and the screen of a display: xdotool, and what its windows show.
+pub(crate) struct Xdotool {
     display: String,
 }
 
-impl Hands {
-    pub(crate) fn on(world: &World) -> Self {
+impl Xdotool {
+    pub(crate) fn on(testbed: &Testbed) -> Self {
         Self {
-            display: world.display.name().to_owned(),
+            display: testbed.display.name().to_owned(),
         }
     }
 
-    fn xdotool(&self, arguments: &[&str]) -> String {
+    fn run(&self, arguments: &[&str]) -> String {
         let done = Command::new("xdotool")
             .args(arguments)
-            // In the C locale it finds no window with an umlaut in its name.
+            // In the C locale xdotool finds no window with an umlaut in its name.
             .env("LC_ALL", "C.UTF-8")
             .env("DISPLAY", &self.display)
             .output()
@@ -35,39 +38,39 @@ impl Hands {
 
     /// Presses a key, as `xdotool key` names it.
     pub(crate) fn key(&self, key: &str) {
-        self.xdotool(&["key", key]);
+        self.run(&["key", key]);
     }
 
-    /// Waits until the window of that title has the keyboard.
-    pub(crate) fn at(&self, title: &str) {
-        until(
+    /// Waits until the window with that title has the keyboard focus.
+    pub(crate) fn expect_focus(&self, title: &str) {
+        wait_until(
             &format!("the window '{title}' to have the keyboard"),
             || {
-                let active = self.xdotool(&["getactivewindow", "getwindowname"]);
+                let active = self.run(&["getactivewindow", "getwindowname"]);
                 (active == title).then_some(())
             },
         );
     }
 
-    /// Waits until another window has the keyboard.
-    pub(crate) fn not_at(&self, title: &str) {
-        until(&format!("'{title}' to lose the keyboard"), || {
-            let active = self.xdotool(&["getactivewindow", "getwindowname"]);
+    /// Waits until another window has the keyboard focus.
+    pub(crate) fn expect_no_focus(&self, title: &str) {
+        wait_until(&format!("'{title}' to lose the keyboard"), || {
+            let active = self.run(&["getactivewindow", "getwindowname"]);
             (active != title).then_some(())
         });
     }
 
     fn window(&self, title: &str) -> Option<String> {
         let exactly = format!("^{title}$");
-        let found = self.xdotool(&["search", "--onlyvisible", "--name", &exactly]);
+        let found = self.run(&["search", "--onlyvisible", "--name", &exactly]);
         found.lines().next().map(str::to_owned)
     }
 
-    /// Waits until the window that has the keyboard is on the screen, all of it: one that comes back from the task bar
-    /// is moved there in steps.
-    fn is_whole(&self) {
-        until("the whole window to be on the screen", || {
-            let geometry = self.xdotool(&["getactivewindow", "getwindowgeometry", "--shell"]);
+    /// Waits until the whole window with the focus is on the screen: one that is deiconified is
+    /// moved there in steps.
+    fn expect_whole_window(&self) {
+        wait_until("the whole window to be on the screen", || {
+            let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
             let value = |name: &str| -> Option<i32> {
                 let line = geometry.lines().find_map(|line| line.strip_prefix(name));
                 line?.trim_start_matches('=').parse().ok()
@@ -78,9 +81,10 @@ impl Hands {
         });
     }
 
-    /// The bar's width, if it is there. It has no name, for no window manager knows it: it is the window that no
-    /// frame is around, at the top of the screen, as high as the bar with the strip of the development registry.
-    fn bar(&self) -> Option<u32> {
+    /// Returns the bar's width, if it is shown. It has no name, for no window manager knows it: it
+    /// is the window without a frame at the top of the screen, as high as the bar, with or without
+    /// the development registry's banner.
+    fn bar_width(&self) -> Option<u32> {
         let done = Command::new("xwininfo")
             .args(["-root", "-children"])
             .env("DISPLAY", &self.display)
@@ -96,11 +100,11 @@ impl Hands {
         widths.max()
     }
 
-    /// Waits until this answer has the keyboard: a question's buttons are as wide as no others, and the ring around
-    /// the one with the keyboard has a colour that nothing else has.
-    fn marked(&self, answer: Answer) {
+    /// Waits until this answer has the focus: a question's buttons have a width of their own, and
+    /// the focus ring a colour of its own.
+    fn expect_focused_answer(&self, answer: Answer) {
         const RING: [u8; 3] = [0xe4, 0x84, 0x35];
-        until(&format!("{answer:?} to have the keyboard"), || {
+        wait_until(&format!("{answer:?} to have the keyboard"), || {
             let (pixels, width) = self.pixels();
             let ring = pixels.chunks_exact(4).enumerate();
             let ring = ring.filter(|(_, pixel)| pixel[..3] == RING);
@@ -115,7 +119,7 @@ impl Hands {
         });
     }
 
-    /// The whole screen, BGRX, and its width.
+    /// Returns the whole screen in BGRX, and its width.
     fn pixels(&self) -> (Vec<u8>, usize) {
         let (server, screen) = x11rb::connect(Some(&self.display)).unwrap();
         let screen = &server.setup().roots[screen];
@@ -124,20 +128,20 @@ impl Hands {
         (image.unwrap().reply().unwrap().data, width.into())
     }
 
-    /// What stands on the whole screen.
+    /// Saves a screenshot of the whole screen.
     pub(crate) fn screenshot(&self, name: &str) {
         // The last frame is drawn when the window thread is idle again.
         std::thread::sleep(Duration::from_millis(300));
         let done = Command::new("import")
             .args(["-silent", "-window", "root"])
-            .arg(artefact(name))
+            .arg(screenshot_path(name))
             .env("DISPLAY", &self.display)
             .status()
             .unwrap();
         assert!(done.success(), "no screenshot: ImageMagick's import failed");
     }
 
-    /// What was copied.
+    /// Returns the text in the clipboard.
     fn clipboard(&self) -> Option<String> {
         let done = Command::new("timeout")
             .args(["2", "xclip", "-o", "-selection", "clipboard"])
@@ -149,34 +153,34 @@ impl Hands {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The code, by its copy button.
+    /// Presses the code's copy button and returns the code.
     fn copied_code(&self) -> String {
-        until("the code to be copied", || {
+        wait_until("the code to be copied", || {
             self.key("alt+k");
             self.clipboard()
         })
     }
 }
 
-/// A launcher with its windows.
-struct Launched(Process);
+/// A running launcher with its windows.
+struct Launcher(Process);
 
-impl Launched {
-    fn start(world: &World, arguments: &[&str]) -> (Self, Hands) {
-        let mut command = world.stage.launcher(world.display.name());
+impl Launcher {
+    fn start(testbed: &Testbed, arguments: &[&str]) -> (Self, Xdotool) {
+        let mut command = testbed.deployment.launcher(testbed.display.name());
         command.args(["--language", "fi"]).args(arguments);
         let process = Process::start(command.stdin(Stdio::null())).unwrap();
-        (Self(process), Hands::on(world))
+        (Self(process), Xdotool::on(testbed))
     }
 
-    /// Ends well, and nothing of it is left.
-    fn ended(mut self, family: &std::collections::BTreeSet<u32>) {
-        assert!(self.0.wait(LIMIT).unwrap().success());
-        all_gone(family);
+    /// Waits until it has exited normally and none of `processes` is left.
+    fn expect_exit(mut self, processes: &std::collections::BTreeSet<u32>) {
+        assert!(self.0.wait(TIMEOUT).unwrap().success());
+        expect_all_gone(processes);
     }
 
-    fn family(&self) -> std::collections::BTreeSet<u32> {
-        family(self.0.pid().as_raw_nonzero().get().unsigned_abs())
+    fn process_tree(&self) -> std::collections::BTreeSet<u32> {
+        process_tree(self.0.pid().as_raw_nonzero().get().unsigned_abs())
     }
 }
 
@@ -193,88 +197,89 @@ const MENU: &str = "Etätuki";
 
 #[test]
 fn the_help_menu_by_keyboard() {
-    let world = World::managed();
-    let (launcher, hands) = Launched::start(&world, &[]);
-    hands.at(MENU);
-    hands.screenshot("window-0-menu.png");
-    hands.key("alt+o");
-    hands.screenshot("window-1-menu-open.png");
-    // The first entry is marked as the menu opens, or by the first arrow: whichever it is, an entry opens.
-    hands.key("Down");
-    hands.key("Return");
-    until("an entry's window", || {
-        let active = hands.xdotool(&["getactivewindow", "getwindowname"]);
+    let testbed = Testbed::with_window_manager();
+    let (launcher, xdotool) = Launcher::start(&testbed, &[]);
+    xdotool.expect_focus(MENU);
+    xdotool.screenshot("window-0-menu.png");
+    xdotool.key("alt+o");
+    xdotool.screenshot("window-1-menu-open.png");
+    // The first entry is selected as the menu opens, or by the first arrow: an entry opens either
+    // way.
+    xdotool.key("Down");
+    xdotool.key("Return");
+    wait_until("an entry's window", || {
+        let active = xdotool.run(&["getactivewindow", "getwindowname"]);
         (active != MENU && active.contains("tätuki")).then_some(())
     });
-    hands.screenshot("window-2-picked.png");
-    let family = launcher.family();
-    hands.key("alt+F4");
-    hands.at(MENU);
-    hands.key("alt+F4");
-    launcher.ended(&family);
+    xdotool.screenshot("window-2-picked.png");
+    let processes = launcher.process_tree();
+    xdotool.key("alt+F4");
+    xdotool.expect_focus(MENU);
+    xdotool.key("alt+F4");
+    launcher.expect_exit(&processes);
 }
 
 #[test]
 fn a_session_by_keyboard() {
-    let world = World::managed();
-    let (launcher, hands) = Launched::start(&world, &["open", "remoteus-2008"]);
-    hands.at(REMOTEUS_TITLE);
-    hands.screenshot("window-3-before.png");
-    hands.key("Return");
-    let code = hands.copied_code();
+    let testbed = Testbed::with_window_manager();
+    let (launcher, xdotool) = Launcher::start(&testbed, &["open", "remoteus-2008"]);
+    xdotool.expect_focus(REMOTEUS_TITLE);
+    xdotool.screenshot("window-3-before.png");
+    xdotool.key("Return");
+    let code = xdotool.copied_code();
     assert_eq!(code.replace(' ', "").len(), 12, "{code}");
-    hands.screenshot("window-4-code.png");
+    xdotool.screenshot("window-4-code.png");
 
-    let mut agent = Agent::join(&world, &[code], &[]);
+    let mut agent = Agent::join(&testbed, &[code], &[]);
     agent.expect_type("asking");
-    hands.at(REMOTEUS_TITLE);
-    hands.screenshot("window-5-view-asked.png");
-    deny(&hands, &mut agent);
-    until("the bar", || hands.bar());
-    agent.say("ask-view");
+    xdotool.expect_focus(REMOTEUS_TITLE);
+    xdotool.screenshot("window-5-view-asked.png");
+    deny(&xdotool, &mut agent);
+    wait_until("the bar", || xdotool.bar_width());
+    agent.send("ask-view");
     agent.expect_type("asking");
-    allow(&hands, &mut agent, "view");
-    until("the session's window to be out of the way", || {
-        hands.window(REMOTEUS).is_none().then_some(())
+    allow(&xdotool, &mut agent, "view");
+    wait_until("the session's window to be out of the way", || {
+        xdotool.window(REMOTEUS).is_none().then_some(())
     });
-    hands.screenshot("window-6-viewing.png");
-    let viewing = hands.bar().unwrap();
+    xdotool.screenshot("window-6-viewing.png");
+    let viewing = xdotool.bar_width().unwrap();
 
-    agent.say("ask-control");
+    agent.send("ask-control");
     agent.expect_type("asking");
-    hands.at(REMOTEUS_TITLE);
-    hands.screenshot("window-7-control-asked.png");
-    hands.is_whole();
-    allow(&hands, &mut agent, "control");
-    until("the bar to have a button to take control back", || {
-        hands.bar().filter(|width| *width > viewing)
+    xdotool.expect_focus(REMOTEUS_TITLE);
+    xdotool.screenshot("window-7-control-asked.png");
+    xdotool.expect_whole_window();
+    allow(&xdotool, &mut agent, "control");
+    wait_until("the bar to have a button to take control back", || {
+        xdotool.bar_width().filter(|width| *width > viewing)
     });
-    let family = launcher.family();
-    hands.screenshot("window-8-controlling.png");
+    let processes = launcher.process_tree();
+    xdotool.screenshot("window-8-controlling.png");
 
-    hands.xdotool(&["keydown", "Escape"]);
+    xdotool.run(&["keydown", "Escape"]);
     agent.expect("control taken back", |line| {
         line["type"] == "permissions" && line["control"] == false
     });
-    hands.xdotool(&["keyup", "Escape"]);
-    until("the bar to have lost that button", || {
-        hands.bar().filter(|width| *width == viewing)
+    xdotool.run(&["keyup", "Escape"]);
+    wait_until("the bar to have lost that button", || {
+        xdotool.bar_width().filter(|width| *width == viewing)
     });
 
-    agent.say("end");
+    agent.send("end");
     agent.expect_type("ended");
-    hands.at(REMOTEUS_TITLE);
-    hands.screenshot("window-9-receipt.png");
-    hands.is_whole();
-    assert_eq!(hands.bar(), None, "the bar is still there");
-    hands.key("Return");
-    launcher.ended(&family);
+    xdotool.expect_focus(REMOTEUS_TITLE);
+    xdotool.screenshot("window-9-receipt.png");
+    xdotool.expect_whole_window();
+    assert_eq!(xdotool.bar_width(), None, "the bar is still there");
+    xdotool.key("Return");
+    launcher.expect_exit(&processes);
 }
 
-/// An entry of another kind: its tool brings its own transport, and the windows say so.
+/// An entry whose tool brings its own transport, which the windows say.
 #[test]
 fn a_tool_with_its_own_transport() {
-    let world = World::managed();
+    let testbed = Testbed::with_window_manager();
     let entry = r#"
 [[backend]]
 id = "own"
@@ -292,57 +297,60 @@ code = { from = "output", pattern = "^PORT=(\\d+)$" }
 connected = "Got connection from client"
 left = "client_count: 0"
 "#;
-    let registry = world.stage.registry();
+    let registry = testbed.deployment.registry();
     let text = std::fs::read_to_string(&registry).unwrap();
     std::fs::write(&registry, text + entry).unwrap();
-    let (launcher, hands) = Launched::start(&world, &["open", "own"]);
-    hands.at("Vieras ohjelma");
-    hands.screenshot("window-11-own-before.png");
-    hands.key("Return");
-    let port: u16 = hands.copied_code().parse().unwrap();
-    hands.screenshot("window-12-own-code.png");
-    assert_eq!(hands.bar(), None);
+    let (launcher, xdotool) = Launcher::start(&testbed, &["open", "own"]);
+    xdotool.expect_focus("Vieras ohjelma");
+    xdotool.screenshot("window-11-own-before.png");
+    xdotool.key("Return");
+    let port: u16 = xdotool.copied_code().parse().unwrap();
+    xdotool.screenshot("window-12-own-code.png");
+    assert_eq!(xdotool.bar_width(), None);
     let mut somebody = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     std::io::Read::read_exact(&mut somebody, &mut [0; 12]).unwrap();
-    until("the bar", || hands.bar());
-    hands.screenshot("window-13-own-connected.png");
-    let family = launcher.family();
+    wait_until("the bar", || xdotool.bar_width());
+    xdotool.screenshot("window-13-own-connected.png");
+    let processes = launcher.process_tree();
     std::io::Write::write_all(&mut somebody, b"RFB 003.008\n").unwrap();
     drop(somebody);
-    until("the bar to go", || hands.bar().is_none().then_some(()));
-    hands.at("Vieras ohjelma");
-    hands.is_whole();
-    hands.screenshot("window-14-own-again.png");
-    hands.key("alt+F4");
-    launcher.ended(&family);
+    wait_until("the bar to go", || {
+        xdotool.bar_width().is_none().then_some(())
+    });
+    xdotool.expect_focus("Vieras ohjelma");
+    xdotool.expect_whole_window();
+    xdotool.screenshot("window-14-own-again.png");
+    xdotool.key("alt+F4");
+    launcher.expect_exit(&processes);
 }
 
 #[test]
 fn closing_the_window_ends_the_session() {
-    let world = World::managed();
-    let (launcher, hands) = Launched::start(&world, &["open", "ecom"]);
-    hands.at("Ecom Etätuki");
-    assert_eq!(hands.copied_code().replace(' ', "").len(), 9);
-    hands.screenshot("window-10-ecom.png");
-    let family = launcher.family();
-    hands.key("alt+F4");
-    launcher.ended(&family);
+    let testbed = Testbed::with_window_manager();
+    let (launcher, xdotool) = Launcher::start(&testbed, &["open", "ecom"]);
+    xdotool.expect_focus("Ecom Etätuki");
+    assert_eq!(xdotool.copied_code().replace(' ', "").len(), 9);
+    xdotool.screenshot("window-10-ecom.png");
+    let processes = launcher.process_tree();
+    xdotool.key("alt+F4");
+    launcher.expect_exit(&processes);
 }
 
-/// Waits until a question can be answered, which is when 'Älä salli' has the keyboard; then Enter says no.
-fn deny(hands: &Hands, agent: &mut Agent) {
-    hands.marked(Answer::Deny);
-    hands.key("Return");
+/// Waits until a question can be answered, which is when 'Älä salli' has the focus; then denies
+/// with Enter.
+fn deny(xdotool: &Xdotool, agent: &mut Agent) {
+    xdotool.expect_focused_answer(Answer::Deny);
+    xdotool.key("Return");
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer}");
 }
 
-/// From 'Älä salli' to the button beside it, and that one pressed.
-fn allow(hands: &Hands, agent: &mut Agent, what: &str) {
-    hands.marked(Answer::Deny);
-    hands.key("Tab");
-    hands.marked(Answer::Allow);
-    hands.key("space");
+/// Moves the focus from 'Älä salli' to the button beside it, and presses that.
+fn allow(xdotool: &Xdotool, agent: &mut Agent, what: &str) {
+    xdotool.expect_focused_answer(Answer::Deny);
+    xdotool.key("Tab");
+    xdotool.expect_focused_answer(Answer::Allow);
+    xdotool.key("space");
     agent.expect(what, |line| {
         line["type"] == "permissions" && line[what] == true
     });

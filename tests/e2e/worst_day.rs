@@ -1,30 +1,30 @@
-//! A plugin on its worst day: each of `tests/plugins` in the real launcher, which survives it, says in words what
-//! happened, and leaves nothing behind.
+//! Misbehaving plugins: each of `tests/plugins` in the real launcher, which survives it, reports in
+//! words what happened, and leaves nothing behind.
 
 use etatuki_demo::plugins;
 use serde_json::json;
 
 use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::traces::{agent_fails, customer_fails, nothing_left};
-use crate::world::World;
+use crate::outcomes::{expect_agent_fails, expect_customer_fails, expect_no_processes};
+use crate::testbed::Testbed;
 
-/// What becomes of a session with such a plugin.
+/// The outcome of a session with such a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It can be opened and closed; what is wrong with the plugin hurts nobody.
-    Endures,
-    /// It fails by this name.
+enum Outcome {
+    /// The session can be opened and closed; the plugin's fault does no harm.
+    Survives,
+    /// The session fails by this name.
     Fails(&'static str),
-    /// The code can be read, and then it fails by this name.
+    /// The code is shown, and then the session fails by this name.
     FailsLater(&'static str),
-    /// It fails by this name when the customer allows somebody to look.
+    /// The session fails by this name when the customer allows viewing.
     FailsAllowed(&'static str),
 }
 
-use Fate::{Endures, Fails, FailsAllowed, FailsLater};
+use Outcome::{Fails, FailsAllowed, FailsLater, Survives};
 
-const CRASHES: &[(&str, Fate)] = &[
+const CRASHES: &[(&str, Outcome)] = &[
     ("abort-in-open", Fails("plugin-died")),
     ("crash-with-tool", Fails("plugin-died")),
     ("exit-in-open", Fails("plugin-died")),
@@ -32,9 +32,9 @@ const CRASHES: &[(&str, Fate)] = &[
     ("segfault-waiting", FailsLater("plugin-died")),
 ];
 
-const HANGS: &[(&str, Fate)] = &[
+const HANGS: &[(&str, Outcome)] = &[
     ("computes-in-open", Fails("plugin-hung")),
-    ("hang-in-destroy", Endures),
+    ("hang-in-destroy", Survives),
     ("hang-in-load", Fails("plugin-hung")),
     ("hang-in-open", Fails("plugin-hung")),
     ("hang-in-state", Fails("plugin-hung")),
@@ -44,26 +44,26 @@ const HANGS: &[(&str, Fate)] = &[
     ("starves", Fails("plugin-hung")),
 ];
 
-const GREEDY: &[(&str, Fate)] = &[
+const GREEDY: &[(&str, Outcome)] = &[
     ("allocates", Fails("plugin-failed")),
-    ("endless-output", Endures),
-    ("floods", Endures),
-    ("fork-bomb", Endures),
-    ("leaks-handle", Endures),
-    ("leaks-thread", Endures),
-    ("prints", Endures),
-    ("runaway-tool", Endures),
+    ("endless-output", Survives),
+    ("floods", Survives),
+    ("fork-bomb", Survives),
+    ("leaks-handle", Survives),
+    ("leaks-thread", Survives),
+    ("prints", Survives),
+    ("runaway-tool", Survives),
 ];
 
-const WRONG: &[(&str, Fate)] = &[
-    // Its options name its fault, and here they name none: the checker tries those.
-    ("bad-rfb", Endures),
+const WRONG: &[(&str, Outcome)] = &[
+    // Its options choose its fault; here they choose none. The checker tries the others.
+    ("bad-rfb", Survives),
     ("breaks-out", Fails("plugin-failed")),
-    ("calls-late", Endures),
+    ("calls-late", Survives),
     ("create-fails", Fails("plugin-failed")),
-    ("leaves-out", Endures),
+    ("leaves-out", Survives),
     ("lies-about-id", Fails("plugin-refused")),
-    ("logs-code", Endures),
+    ("logs-code", Survives),
     ("missing-symbol", Fails("plugin-failed")),
     ("no-open", Fails("plugin-failed")),
     ("no-plugin", Fails("plugin-wrong-version")),
@@ -71,38 +71,38 @@ const WRONG: &[(&str, Fate)] = &[
     ("odd-code", Fails("plugin-failed")),
     ("odd-state", Fails("plugin-failed")),
     ("odd-version", Fails("plugin-failed")),
-    ("refuses-attach", Endures),
+    ("refuses-attach", Survives),
     ("short-descriptor", Fails("plugin-failed")),
     ("short-instance", Fails("plugin-failed")),
     ("wants-network", Fails("plugin-refused")),
-    ("well-behaved", Endures),
+    ("well-behaved", Survives),
     ("writes-file", Fails("plugin-failed")),
     ("wrong-major", Fails("plugin-wrong-version")),
 ];
 
-/// Opens an entry of each, and sees it through.
-fn survives(known: &[(&str, Fate)]) {
-    for (plugin, fate) in known {
-        eprintln!("{plugin}: {fate:?}");
-        let world = World::new();
-        plugins::only(&world.stage, plugin).unwrap();
-        let customer = Customer::start(&world, plugin, &[]);
-        match *fate {
-            Fails(name) => fails(&world, customer, name),
-            FailsLater(name) => fails(&world, with_code(customer).0, name),
+/// Opens an entry of each plugin and checks its outcome.
+fn check_outcomes(expected: &[(&str, Outcome)]) {
+    for (plugin, outcome) in expected {
+        eprintln!("{plugin}: {outcome:?}");
+        let testbed = Testbed::new();
+        plugins::install_only(&testbed.deployment, plugin).unwrap();
+        let customer = Customer::start(&testbed, plugin, &[]);
+        match *outcome {
+            Fails(name) => fails(&testbed, customer, name),
+            FailsLater(name) => fails(&testbed, with_code(customer).0, name),
             FailsAllowed(name) => {
                 let (mut customer, code) = with_code(customer);
-                let agent = Agent::join(&world, &code, &[]);
-                customer.answer("view", true);
-                agent_fails(agent, name, 6);
-                fails(&world, customer, name);
+                let agent = Agent::join(&testbed, &code, &[]);
+                customer.allow("view");
+                expect_agent_fails(agent, name, 6);
+                fails(&testbed, customer, name);
             }
-            Endures => {
+            Survives => {
                 let (mut customer, _) = with_code(customer);
-                customer.say(&json!({ "type": "close" }));
+                customer.send(&json!({ "type": "close" }));
                 customer.expect_type("closed");
-                assert_eq!(customer.ended().code(), Some(0), "{plugin}");
-                nothing_left(&world);
+                assert_eq!(customer.wait_exit().code(), Some(0), "{plugin}");
+                expect_no_processes(&testbed);
             }
         }
     }
@@ -114,28 +114,28 @@ fn with_code(mut customer: Customer) -> (Customer, Vec<String>) {
     (customer, code)
 }
 
-fn fails(world: &World, customer: Customer, name: &str) {
-    customer_fails(world, customer, name, 4);
+fn fails(testbed: &Testbed, customer: Customer, name: &str) {
+    expect_customer_fails(testbed, customer, name, 4);
 }
 
 #[test]
 fn of_those_that_crash() {
-    survives(CRASHES);
+    check_outcomes(CRASHES);
 }
 
 #[test]
 fn of_those_that_hang() {
-    survives(HANGS);
+    check_outcomes(HANGS);
 }
 
 #[test]
 fn of_those_that_want_too_much() {
-    survives(GREEDY);
+    check_outcomes(GREEDY);
 }
 
 #[test]
 fn of_those_that_break_the_contract() {
-    survives(WRONG);
+    check_outcomes(WRONG);
 }
 
 #[test]
@@ -143,5 +143,5 @@ fn all_that_there_are_were_tried() {
     let mut tried: Vec<_> = [CRASHES, HANGS, GREEDY, WRONG].concat();
     tried.sort_by_key(|(name, _)| *name);
     let tried: Vec<_> = tried.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(plugins::all().unwrap(), tried);
+    assert_eq!(plugins::names().unwrap(), tried);
 }

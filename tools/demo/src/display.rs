@@ -1,4 +1,4 @@
-//! A virtual display of its own, with a window manager.
+//! A virtual display, with a window manager if wanted.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Process;
+
+/// The window manager of a display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowManager {
+    /// None: windows are where they put themselves.
+    None,
+    /// openbox.
+    Openbox,
+}
 
 /// An X server that nobody else uses; it and its window manager end with this value.
 #[derive(Debug)]
@@ -18,9 +27,9 @@ pub struct Display {
 }
 
 impl Display {
-    /// Starts Xvfb on a free display number, and openbox on it if windows are to be managed.
-    pub fn start(width: u16, height: u16, managed: bool) -> Result<Self> {
-        let (server, number, _) = Process::start_ready(
+    /// Starts Xvfb on a free display number, and the window manager on it.
+    pub fn start(width: u16, height: u16, manager: WindowManager) -> Result<Self> {
+        let (server, number, _) = Process::start_until_ready(
             Command::new("Xvfb")
                 .args([
                     "-displayfd",
@@ -40,24 +49,24 @@ impl Display {
             manager: None,
             server,
         };
-        if managed {
-            display.manage()?;
+        if manager == WindowManager::Openbox {
+            display.start_openbox()?;
         }
         Ok(display)
     }
 
-    /// `:N`, as DISPLAY wants it.
+    /// Returns `:N`, the value of DISPLAY.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The X server, for a test that ends it.
+    /// Returns the X server, for a test that ends it.
     pub fn server(&mut self) -> &mut Process {
         &mut self.server
     }
 
-    /// Starts the window manager and waits until it says that it manages.
-    fn manage(&mut self) -> Result<()> {
+    /// Starts openbox and waits until it manages windows.
+    fn start_openbox(&mut self) -> Result<()> {
         let mut openbox = Command::new("openbox");
         openbox.arg("--sm-disable").env("DISPLAY", &self.name);
         openbox

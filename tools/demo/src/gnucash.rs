@@ -1,4 +1,4 @@
-//! GnuCash in Finnish with the demo book, and our three entries in its Help menu.
+//! GnuCash in Finnish with the demo book, and the three entries in its Help menu.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::deployment::Deployment;
 use crate::process::Process;
-use crate::stage::Stage;
 
-/// How long GnuCash may take to show its book; a slow machine needs some ten seconds.
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// Time limit for GnuCash to show its book; a slow machine needs some ten seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Starts GnuCash on a display, and waits for its window. `repository` is where `integrations/gnucash` is. Everything of it stays in the
-/// stage's folder; the launcher that its menu starts uses the stage's registry.
-pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process> {
-    let home = stage.folder().join("accountant");
+/// Starts GnuCash on a display, and waits for its window. `repository` is the folder with
+/// `integrations/gnucash`. GnuCash keeps its files in the deployment's folder, and the launcher in
+/// its menu uses the deployment's registry.
+pub fn start(deployment: &Deployment, display: &str, repository: &Path) -> Result<Process> {
+    let home = deployment.folder().join("accountant");
     for folder in [".config", ".local/share", "run"] {
         fs::create_dir_all(home.join(folder))?;
     }
@@ -28,12 +29,12 @@ pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process>
     fs::write(&book, include_bytes!("../book/demo.gnucash"))?;
     let mut command = Command::new("dbus-run-session");
     command
-        .args(["--", "sh", "-c", QUIET_START])
+        .args(["--", "sh", "-c", START_SCRIPT])
         .arg("sh")
         .arg(&book);
-    environment(&mut command, stage, display, &home)?;
-    install_entries(&command, repository)?;
-    let log = fs::File::create(stage.folder().join("gnucash.log"))?;
+    set_environment(&mut command, deployment, display, &home)?;
+    install_menu_entries(&command, repository)?;
+    let log = fs::File::create(deployment.folder().join("gnucash.log"))?;
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -41,16 +42,16 @@ pub fn start(stage: &Stage, display: &str, repository: &Path) -> Result<Process>
     let mut gnucash = Process::start(&mut command)
         .context("dbus-run-session is needed: Debian's package dbus-x11")?;
     wait_for_book(&mut gnucash, display).map_err(|error| {
-        let log = fs::read_to_string(stage.folder().join("gnucash.log")).unwrap_or_default();
+        let log = fs::read_to_string(deployment.folder().join("gnucash.log")).unwrap_or_default();
         let end = log.lines().last().unwrap_or("it said nothing").to_owned();
         error.context(end)
     })?;
     Ok(gnucash)
 }
 
-/// Until the book's window is there.
+/// Waits for the book's window.
 fn wait_for_book(gnucash: &mut Process, display: &str) -> Result<()> {
-    let end = Instant::now() + START_LIMIT;
+    let end = Instant::now() + START_TIMEOUT;
     loop {
         let mut tree = Command::new("xwininfo");
         tree.args(["-display", display, "-root", "-tree"])
@@ -65,29 +66,34 @@ fn wait_for_book(gnucash: &mut Process, display: &str) -> Result<()> {
             bail!("GnuCash ended before its window was there");
         }
         if Instant::now() > end {
-            bail!("GnuCash showed no window for {START_LIMIT:?}");
+            bail!("GnuCash showed no window for {START_TIMEOUT:?}");
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// GnuCash's first-run windows are switched off, then it is started on the book.
-const QUIET_START: &str = "
+/// The shell script that switches GnuCash's first-run windows off and starts it on the book.
+const START_SCRIPT: &str = "
 set -e
 gsettings set org.gnucash.GnuCash.dialogs.totd show-at-startup false
 gsettings set org.gnucash.GnuCash.dialogs.new-user first-startup false
 gsettings set org.gnucash.GnuCash.general show-splash-screen false
 exec gnucash \"$1\"";
 
-fn environment(command: &mut Command, stage: &Stage, display: &str, home: &Path) -> Result<()> {
-    let locales = finnish(stage.folder())?;
+fn set_environment(
+    command: &mut Command,
+    deployment: &Deployment,
+    display: &str,
+    home: &Path,
+) -> Result<()> {
+    let locales = make_finnish_locale(deployment.folder())?;
     command
         .env("DISPLAY", display)
         .env("HOME", home)
         .env("XDG_CONFIG_HOME", home.join(".config"))
         .env("XDG_DATA_HOME", home.join(".local/share"))
         .env("XDG_RUNTIME_DIR", home.join("run"))
-        .env("ETATUKI", launcher_script(stage)?)
+        .env("ETATUKI", launcher_script(deployment)?)
         .env("LOCPATH", locales)
         .env("LANG", "fi_FI.UTF-8")
         .env("LC_ALL", "fi_FI.UTF-8")
@@ -98,25 +104,27 @@ fn environment(command: &mut Command, stage: &Stage, display: &str, home: &Path)
     Ok(())
 }
 
-/// What the menu starts: the launcher with this run's registry, since none is installed on this machine.
-fn launcher_script(stage: &Stage) -> Result<PathBuf> {
-    let path = stage.folder().join("etatuki");
-    let program = stage.bin().join("etatuki");
+/// Writes the script that the menu starts: the launcher with this run's registry, since none is
+/// installed on this machine.
+fn launcher_script(deployment: &Deployment) -> Result<PathBuf> {
+    let path = deployment.folder().join("etatuki");
+    let program = deployment.bin().join("etatuki");
     let script = format!(
         "#!/bin/sh\nexec '{}' --registry '{}' \"$@\"\n",
         program.display(),
-        stage.registry().display()
+        deployment.registry().display()
     );
     fs::write(&path, script)?;
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     Ok(path)
 }
 
-/// The Finnish locale, made in this run's folder: nothing on the machine changes.
-fn finnish(folder: &Path) -> Result<PathBuf> {
+/// Makes the Finnish locale in this run's folder: nothing else on the machine changes.
+fn make_finnish_locale(folder: &Path) -> Result<PathBuf> {
     let locales = folder.join("locales");
     fs::create_dir_all(&locales)?;
-    // localedef warns about its own sources and says so by its exit code; what counts is that the locale is there.
+    // localedef's exit code reports warnings about its own sources; the locale is made all the
+    // same.
     let _ = Command::new("localedef")
         .args(["-i", "fi_FI", "-f", "UTF-8"])
         .arg(locales.join("fi_FI.UTF-8"))
@@ -129,7 +137,7 @@ fn finnish(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Runs the integration's own install script for the demonstration's user.
-fn install_entries(gnucash: &Command, repository: &Path) -> Result<()> {
+fn install_menu_entries(gnucash: &Command, repository: &Path) -> Result<()> {
     let mut install = Command::new("sh");
     install
         .arg(repository.join("integrations/gnucash/install.sh"))

@@ -1,11 +1,11 @@
-//! The stage: real programs on one machine, each ended by the one who started it.
+//! A whole deployment on one machine: displays, the service, the console and GnuCash, each ended
+//! when the value that started it is dropped.
 //!
-//! `make run` and the end-to-end tests stand on it. What belongs here: starting displays, the service, the console
-//! and GnuCash for a look or a test. What doesn't: anything that ships.
+//! `make run` and the end-to-end tests use it. Nothing in here ships.
 
+pub mod deployment;
 pub mod display;
 pub mod gnucash;
+pub mod json_process;
 pub mod plugins;
 pub mod process;
-pub mod stage;
-pub mod talk;

@@ -1,4 +1,5 @@
-//! `make run`: GnuCash on a virtual display, a service, a console, and one page that shows both sides.
+//! `make run`: GnuCash on a virtual display, a service, a console, and one page that shows both
+//! sides.
 
 mod page;
 
@@ -9,13 +10,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use etatuki_demo::display::Display;
+use etatuki_demo::deployment::Deployment;
+use etatuki_demo::display::{Display, WindowManager};
 use etatuki_demo::gnucash;
 use etatuki_demo::process::Process;
-use etatuki_demo::stage::Stage;
 
-/// The customer's virtual display, in pixels.
-const SCREEN: (u16, u16) = (1100, 860);
+/// Width and height of the customer's virtual display, in pixels.
+const SCREEN_SIZE: (u16, u16) = (1100, 860);
 
 /// The whole job on this machine, for a look.
 #[derive(Parser)]
@@ -39,65 +40,65 @@ fn main() -> Result<()> {
         .build()?;
     let listener = listen(args.port)?;
     let address = format!("http://127.0.0.1:{}", listener.local_addr()?.port());
-    let run = Run::start(&args, &address)?;
+    let demo = Demo::start(&args, &address)?;
     let page = page::Page {
         folder: args.page.clone(),
         token: token()?,
-        console: run.console_page.clone(),
-        display: run.display.name().to_owned(),
+        console: demo.console_page.clone(),
+        display: demo.display.name().to_owned(),
     };
-    say(&format!(
+    print(&format!(
         "\nOpen this address in a browser:\n\n    {address}/?token={}\n\n\
          From another machine, first: ssh -L {port}:127.0.0.1:{port} -L {console}:127.0.0.1:{console} HOST\n\
          Ctrl-C ends everything. Logs: {}",
         page.token,
-        run.stage.folder().display(),
+        demo.deployment.folder().display(),
         port = listener.local_addr()?.port(),
-        console = run.console_port(),
+        console = demo.console_port(),
     ));
-    runtime.block_on(page::serve(listener, page, ended()))?;
-    say("Ending everything that was started…");
-    // Threads of the page's own must not outlive the display that they show.
+    runtime.block_on(page::serve(listener, page, stop_signal()))?;
+    print("Ending everything that was started…");
+    // The page's threads must not outlive the display that they show.
     runtime.shutdown_background();
-    drop(run);
-    say("Nothing is left running.");
+    drop(demo);
+    print("Nothing is left running.");
     Ok(())
 }
 
-/// Everything that was started; it ends in this order.
-struct Run {
+/// Everything that was started; it ends in the order of the fields.
+struct Demo {
     _gnucash: Process,
     _console: Process,
     console_page: String,
     display: Display,
-    stage: Stage,
+    deployment: Deployment,
 }
 
-impl Run {
+impl Demo {
     fn start(args: &Args, address: &str) -> Result<Self> {
         let bin = std::env::current_exe()?
             .parent()
             .context("no folder of programs")?
             .to_owned();
-        let stage = step(
+        let deployment = step(
             "a vendor's key, an agent's card, a registry, a service",
-            || Stage::set_up(&bin, "Maija Virtanen", "Ecomin asiakastuki"),
+            || Deployment::start(&bin, "Maija Virtanen", "Ecomin asiakastuki"),
         )?;
         let display = step("a virtual display for the customer", || {
-            Display::start(SCREEN.0, SCREEN.1, true)
+            Display::start(SCREEN_SIZE.0, SCREEN_SIZE.1, WindowManager::Openbox)
         })?;
         let (console, console_page) = step("the support's console", || {
-            console(&stage, address, args.port)
+            start_console(&deployment, address, args.port)
         })?;
         let gnucash = step("GnuCash with a Finnish demo book", || {
-            start_gnucash(&stage, &display, &args.repository)
+            start_gnucash(&deployment, &display, &args.repository)
         })?;
         Ok(Self {
             _gnucash: gnucash,
             _console: console,
             console_page,
             display,
-            stage,
+            deployment,
         })
     }
 
@@ -107,13 +108,14 @@ impl Run {
     }
 }
 
-fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)> {
-    let log = std::fs::File::create(stage.folder().join("console.log"))?;
+fn start_console(deployment: &Deployment, address: &str, port: u16) -> Result<(Process, String)> {
+    let log = std::fs::File::create(deployment.folder().join("console.log"))?;
     let wanted = std::net::TcpListener::bind(("127.0.0.1", port + 1))
         .map_or(0, |_| port + 1)
         .to_string();
-    let mut command = stage.console(&["--no-open", "--port", &wanted, "--frame-ancestor", address]);
-    let (process, ready, _) = Process::start_ready(command.stderr(log))?;
+    let mut command =
+        deployment.console(&["--no-open", "--port", &wanted, "--frame-ancestor", address]);
+    let (process, ready, _) = Process::start_until_ready(command.stderr(log))?;
     let ready: serde_json::Value = serde_json::from_str(&ready)?;
     let page = ready["page"]
         .as_str()
@@ -121,15 +123,15 @@ fn console(stage: &Stage, address: &str, port: u16) -> Result<(Process, String)>
     Ok((process, page.to_owned()))
 }
 
-fn start_gnucash(stage: &Stage, display: &Display, repository: &Path) -> Result<Process> {
-    // A desktop's colour instead of black; without the program it stays black.
+fn start_gnucash(deployment: &Deployment, display: &Display, repository: &Path) -> Result<Process> {
+    // A background colour instead of black; without xsetroot it stays black.
     let _ = Command::new("xsetroot")
         .args(["-display", display.name(), "-solid", "#3d5a73"])
         .status();
-    gnucash::start(stage, display.name(), repository)
+    gnucash::start(deployment, display.name(), repository)
 }
 
-/// The port that was asked for, or any free one.
+/// Binds the port that was asked for, or any free one.
 fn listen(port: u16) -> Result<std::net::TcpListener> {
     let loopback = |port| std::net::TcpListener::bind(("127.0.0.1", port));
     Ok(loopback(port).or_else(|_| loopback(0))?)
@@ -141,8 +143,8 @@ fn token() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Ends when the person asks for it.
-async fn ended() {
+/// Waits for Ctrl-C, SIGTERM or SIGHUP.
+async fn stop_signal() {
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .expect("signals work");
     let mut hup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
@@ -154,17 +156,18 @@ async fn ended() {
     }
 }
 
-fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs one step of the start and prints how long it took.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = Instant::now();
-    let done = work().with_context(|| format!("starting {what}"))?;
-    say(&format!(
-        "  {what}: {:.1} s",
+    let result = work().with_context(|| format!("starting {name}"))?;
+    print(&format!(
+        "  {name}: {:.1} s",
         started.elapsed().as_secs_f32()
     ));
-    Ok(done)
+    Ok(result)
 }
 
-/// Progress for the person who ran `make run`.
-fn say(line: &str) {
+/// Prints a line for the person who ran `make run`.
+fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

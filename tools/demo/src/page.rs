@@ -1,7 +1,8 @@
-//! The demonstration's page: on the left a plain view of the virtual display, on the right the console's page.
+//! The demonstration's page: on the left a plain view of the virtual display, on the right the
+//! console's page.
 //!
-//! The left side is the customer's own hands and eyes, not a session: it shows and drives the virtual display
-//! directly, for this demonstration only.
+//! The left side stands for the customer at their machine. It isn't a session: it shows and drives
+//! the virtual display directly, for this demonstration only.
 
 use std::future::Future;
 use std::os::unix::net::UnixStream;
@@ -19,23 +20,23 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What the page needs.
+/// The state of the page's server.
 pub(crate) struct Page {
-    /// Where `demo.js` and `demo.css` are.
+    /// The folder with `demo.js` and `demo.css`.
     pub(crate) folder: PathBuf,
-    /// Opens the page; becomes a cookie.
+    /// The secret that opens the page; it becomes a cookie.
     pub(crate) token: String,
-    /// The console's page with its own token.
+    /// The URL of the console's page, with its own token.
     pub(crate) console: String,
-    /// The virtual display.
+    /// The name of the virtual display.
     pub(crate) display: String,
 }
 
-/// Serves until `ended`.
+/// Serves the page until `stopped` completes.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
     page: Page,
-    ended: impl Future<Output = ()> + Send + 'static,
+    stopped: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -45,11 +46,11 @@ pub(crate) async fn serve(
         .route("/demo.js", get(script))
         .route("/demo.css", get(style))
         .route("/customer", get(customer))
-        .layer(middleware::from_fn_with_state(page.clone(), admit))
+        .layer(middleware::from_fn_with_state(page.clone(), authorize))
         .with_state(page);
     tokio::select! {
         served = axum::serve(listener, app) => Ok(served?),
-        () = ended => Ok(()),
+        () = stopped => Ok(()),
     }
 }
 
@@ -58,8 +59,8 @@ struct Token {
     token: Option<String>,
 }
 
-/// Only who has the token or its cookie, and only by a loopback name.
-async fn admit(
+/// Lets requests through that have the token or its cookie, and a loopback name as host.
+async fn authorize(
     State(page): State<Arc<Page>>,
     Query(query): Query<Token>,
     request: Request,
@@ -128,28 +129,28 @@ async fn file(page: &Page, name: &str, kind: &'static str) -> Response {
 
 async fn customer(State(page): State<Arc<Page>>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(move |socket| async move {
-        // The viewer sees its own end; there is nothing else to do about a broken one.
+        // A broken connection ends the viewer too; nothing else is to be done.
         let _ = show_display(socket, page.display.clone()).await;
     })
 }
 
-/// Plain RFB of the virtual display through a WebSocket, until either ends.
+/// Relays plain RFB of the virtual display through a WebSocket, until either ends.
 async fn show_display(mut socket: WebSocket, display: String) -> Result<()> {
-    let (ours, engine) = UnixStream::pair()?;
+    let (stream, server_end) = UnixStream::pair()?;
     let share = etatuki_ecom::Share::new(Some(&display))?;
     share.set_permissions(etatuki_ecom::Permissions::CONTROL);
-    std::thread::spawn(move || etatuki_ecom::serve(&share, engine));
-    ours.set_nonblocking(true)?;
-    let mut ours = tokio::net::UnixStream::from_std(ours)?;
+    std::thread::spawn(move || etatuki_ecom::serve(&share, server_end));
+    stream.set_nonblocking(true)?;
+    let mut stream = tokio::net::UnixStream::from_std(stream)?;
     let mut chunk = vec![0; 256 * 1024];
     loop {
         tokio::select! {
-            read = ours.read(&mut chunk) => match read? {
+            read = stream.read(&mut chunk) => match read? {
                 0 => return Ok(()),
                 n => socket.send(Message::Binary(Bytes::copy_from_slice(&chunk[..n]))).await?,
             },
             message = socket.recv() => match message {
-                Some(Ok(Message::Binary(bytes))) => ours.write_all(&bytes).await?,
+                Some(Ok(Message::Binary(bytes))) => stream.write_all(&bytes).await?,
                 Some(Ok(_)) => {}
                 _ => return Ok(()),
             },

@@ -1,4 +1,4 @@
-//! The plugins of `tests/plugins`, which do one thing wrong each, in a stage.
+//! The plugins of `tests/plugins`, each of which does one thing wrong, in a deployment.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::stage::Stage;
+use crate::deployment::Deployment;
 
-/// Their names.
+/// Returns the plugins' names.
 ///
 /// # Errors
-/// There is no such folder: this was built somewhere else.
-pub fn all() -> Result<Vec<String>> {
+/// The folder doesn't exist: this was built somewhere else.
+pub fn names() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in repository().join("tests/plugins").read_dir()? {
         let path = entry?.path();
@@ -25,19 +25,19 @@ pub fn all() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds one of them, puts it into the stage's plugin folder, and makes it the registry's only entry, of the same name.
-/// Gives the library.
+/// Builds one of them into the deployment's plugin folder, and makes it the registry's only entry,
+/// with its name as id. Returns the library's path.
 ///
 /// # Errors
-/// It can't be built: gcc is needed.
-pub fn only(stage: &Stage, name: &str) -> Result<PathBuf> {
-    let folder = stage.folder().join("plugins");
+/// It can't be built, for which gcc is needed.
+pub fn install_only(deployment: &Deployment, name: &str) -> Result<PathBuf> {
+    let folder = deployment.folder().join("plugins");
     std::fs::create_dir_all(&folder)?;
-    // What others could write is refused, whatever the umask says.
-    let ours = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(&folder, ours.clone())?;
+    // A folder or file that others could write is refused, whatever the umask is.
+    let owner_writes = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&folder, owner_writes.clone())?;
     let library = folder.join(format!("{name}.so"));
-    let made = Command::new("gcc")
+    let compiled = Command::new("gcc")
         .args(["-std=c11", "-fPIC", "-shared", "-pthread", "-I"])
         .arg(repository().join("crates/backend-api/include"))
         .arg("-o")
@@ -45,26 +45,29 @@ pub fn only(stage: &Stage, name: &str) -> Result<PathBuf> {
         .arg(repository().join(format!("tests/plugins/{name}.c")))
         .output()
         .context("gcc is needed")?;
-    if !made.status.success() {
-        bail!("{name}: {}", String::from_utf8_lossy(&made.stderr));
+    if !compiled.status.success() {
+        bail!("{name}: {}", String::from_utf8_lossy(&compiled.stderr));
     }
-    std::fs::set_permissions(&library, ours)?;
-    only_entry(stage, name, &format!("{name}.so"))?;
+    std::fs::set_permissions(&library, owner_writes)?;
+    register_only(deployment, name, &format!("{name}.so"))?;
     Ok(library)
 }
 
-/// Makes this the registry's only entry.
+/// Makes the plugin `file` the registry's only entry, with the id `id`.
 ///
 /// # Errors
 /// The registry can't be written.
-pub fn only_entry(stage: &Stage, id: &str, file: &str) -> Result<()> {
-    let text = stage.registry_text();
+pub fn register_only(deployment: &Deployment, id: &str, file: &str) -> Result<()> {
+    let text = deployment.registry_text();
     let head = text.split("[[backend]]").next().unwrap_or_default();
     let entry = format!(
         "[[backend]]\nid = \"{id}\"\nlabel = {{ fi = \"Koe\", sv = \"Prov\", en = \"Test\" }}\n\
          plugin = \"{file}\"\nversion = \"*\"\nform = \"remoteus\"\n"
     );
-    Ok(std::fs::write(stage.registry(), format!("{head}{entry}"))?)
+    Ok(std::fs::write(
+        deployment.registry(),
+        format!("{head}{entry}"),
+    )?)
 }
 
 fn repository() -> PathBuf {

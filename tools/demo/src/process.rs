@@ -1,4 +1,4 @@
-//! A process of ours, in a group of its own: when it is dropped, nothing of the group is left.
+//! A child process in a process group of its own: when it is dropped, nothing of the group is left.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use std::os::unix::process::CommandExt;
 
-/// How long a group may take to end after TERM.
-const GRACE: Duration = Duration::from_secs(3);
+/// Time limit for a group to end after SIGTERM.
+const TERM_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running process and everything that it started.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it in a process group of its own, without a terminal to read from unless stdin was set.
+    /// Starts `command` in a process group of its own.
     pub fn start(command: &mut Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
@@ -30,17 +30,13 @@ impl Process {
         Ok(Self { child, name })
     }
 
-    /// Starts it, and waits for the first line on its stdout, which says that it is ready. The rest of its stdout
-    /// can be read on.
-    pub fn start_ready(command: &mut Command) -> Result<(Self, String, BufReader<ChildStdout>)> {
+    /// Starts `command` without stdin, and waits for the first line on its stdout, which says that
+    /// it is ready. Returns that line and the reader of the rest.
+    pub fn start_until_ready(
+        command: &mut Command,
+    ) -> Result<(Self, String, BufReader<ChildStdout>)> {
         let mut process = Self::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        let mut stdout = BufReader::new(
-            process
-                .child
-                .stdout
-                .take()
-                .expect("stdout is a pipe of ours"),
-        );
+        let mut stdout = BufReader::new(process.child.stdout.take().expect("stdout is a pipe"));
         let mut line = String::new();
         stdout.read_line(&mut line)?;
         if line.is_empty() {
@@ -49,36 +45,39 @@ impl Process {
         Ok((process, line.trim().to_owned(), stdout))
     }
 
-    /// Its process id, which is that of its group too.
+    /// Returns the process id, which is the group's id too.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// The child, for its pipes.
+    /// Returns the child, for its pipes.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// Whether it still runs.
+    /// Returns whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for its end, at most this long.
-    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
-        let end = Instant::now() + limit;
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// It still runs after `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        let end = Instant::now() + timeout;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
             if Instant::now() > end {
-                bail!("{} still runs after {limit:?}", self.name);
+                bail!("{} still runs after {timeout:?}", self.name);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Whether the process has ended; it is not reaped, so that its group keeps its number.
+    /// Returns whether the process has ended. It isn't reaped, so that its group keeps its number.
     fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.pid()), options), Ok(None))
@@ -91,11 +90,12 @@ impl Drop for Process {
             return;
         }
         let _ = kill_process_group(self.pid(), Signal::TERM);
-        let end = Instant::now() + GRACE;
+        let end = Instant::now() + TERM_TIMEOUT;
         while !self.has_ended() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Not reaped yet, so the number is still this group's: what is left of it ends here.
+        // The process isn't reaped yet, so the number is still this group's: the rest of it ends
+        // here.
         let _ = kill_process_group(self.pid(), Signal::KILL);
         let _ = self.child.wait();
     }

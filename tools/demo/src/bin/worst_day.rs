@@ -1,7 +1,8 @@
-//! The launcher's window while a plugin has its worst day: `worst_day BIN [RUNS]`, with BIN the folder of the programs.
-//! For each plugin: how long the window takes to answer a hand on it (milliseconds until a pixel changes: the pointer
-//! comes onto a button, presses it, is drawn off it, lets go; and a part that was covered is uncovered), when the
-//! customer is told, how long everything of the session takes to go after the window is closed, and what is left.
+//! Measures the launcher's window while a plugin misbehaves: `worst_day BIN [RUNS]`, with BIN the
+//! folder of the programs. Prints for each plugin: the window's response times (milliseconds until
+//! a pixel changes after the pointer enters a button, presses it, leaves it and releases it, and
+//! after a covered part is exposed), when the customer is told, how long after closing the window
+//! the session's last process ends, and how many processes are left.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use etatuki_demo::display::Display;
+use etatuki_demo::deployment::Deployment;
+use etatuki_demo::display::{Display, WindowManager};
 use etatuki_demo::plugins;
 use etatuki_demo::process::Process;
-use etatuki_demo::stage::Stage;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, MapState,
@@ -37,93 +38,94 @@ const PLUGINS: [&str; 12] = [
     "computes-in-open",
 ];
 
-/// How long the window is watched after the customer opened the connection: twice what a hang takes.
-const WATCHED: Duration = Duration::from_secs(4);
-/// What takes longer never happens.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Time for which the window is watched after the connection is opened: twice what a hang takes.
+const WATCH_TIME: Duration = Duration::from_secs(4);
+/// Time limit for everything else.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let bin = PathBuf::from(args.next().context("usage: worst_day BIN [RUNS]")?).canonicalize()?;
     let runs: usize = args.next().map_or(Ok(1), |runs| runs.parse())?;
-    say(&format!(
+    print(&format!(
         "{:18}{:>8}{:>8}{:>8}{:>8}{:>10}{:>10}{:>6}",
         "plugin", "answers", "p50", "p95", "max", "told", "gone", "left"
     ));
     for plugin in PLUGINS {
-        let mut day = Day::default();
+        let mut figures = Figures::default();
         for _ in 0..runs {
-            day.watch(&bin, plugin)
+            figures
+                .measure(&bin, plugin)
                 .with_context(|| format!("{plugin} hurt the launcher"))?;
         }
-        say(&day.row(plugin));
+        print(&figures.row(plugin));
     }
     Ok(())
 }
 
-fn say(line: &str) {
+fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// What was seen with one plugin; the worst of all runs but for the answers, which are kept.
+/// The figures of one plugin: all response times, and the worst of all runs for the rest.
 #[derive(Default)]
-struct Day {
-    answers: Vec<Duration>,
+struct Figures {
+    response_times: Vec<Duration>,
     told: Option<Duration>,
     gone: Duration,
     left: usize,
 }
 
-impl Day {
-    fn watch(&mut self, bin: &Path, plugin: &str) -> Result<()> {
-        let stage = Stage::set_up(bin, "Maija Virtanen", "Ecom")?;
-        plugins::only(&stage, plugin)?;
-        let display = Display::start(1280, 800, false)?;
-        let mut command = stage.launcher(display.name());
+impl Figures {
+    fn measure(&mut self, bin: &Path, plugin: &str) -> Result<()> {
+        let deployment = Deployment::start(bin, "Maija Virtanen", "Ecom")?;
+        plugins::install_only(&deployment, plugin)?;
+        let display = Display::start(1280, 800, WindowManager::None)?;
+        let mut command = deployment.launcher(display.name());
         command.args(["--language", "fi", "open", plugin]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut launcher = Process::start(&mut command)?;
-        let hand = Hand::on(display.name())?;
+        let driver = WindowDriver::open(display.name())?;
 
-        let before = hand.page()?;
+        let before = driver.snapshot()?;
         let opened = Instant::now();
-        hand.click()?;
+        driver.click()?;
         let mut told = None;
-        while opened.elapsed() < WATCHED {
-            hand.round(&mut self.answers)?;
-            if told.is_none() && hand.page()?.says_other(&before) {
+        while opened.elapsed() < WATCH_TIME {
+            driver.measure_round(&mut self.response_times)?;
+            if told.is_none() && driver.snapshot()?.has_other_heading(&before) {
                 told = Some(opened.elapsed());
             }
         }
 
         let closed = Instant::now();
         if told.is_none() {
-            hand.click()?;
-            while !hand.page()?.says_other(&before) {
-                hand.round(&mut self.answers)?;
-                if closed.elapsed() > LIMIT {
+            driver.click()?;
+            while !driver.snapshot()?.has_other_heading(&before) {
+                driver.measure_round(&mut self.response_times)?;
+                if closed.elapsed() > TIMEOUT {
                     bail!("it doesn't close");
                 }
             }
         }
-        hand.close()?;
-        launcher.wait(LIMIT)?;
-        while !stage.processes().is_empty() && closed.elapsed() < LIMIT {
+        driver.close_window()?;
+        launcher.wait(TIMEOUT)?;
+        while !deployment.processes().is_empty() && closed.elapsed() < TIMEOUT {
             std::thread::sleep(Duration::from_millis(2));
         }
         self.told = self.told.max(told);
         self.gone = self.gone.max(closed.elapsed());
-        self.left += stage.processes().len();
+        self.left += deployment.processes().len();
         Ok(())
     }
 
     fn row(mut self, plugin: &str) -> String {
-        self.answers.sort();
-        let count = self.answers.len();
-        let at = |share: usize| milliseconds(self.answers[(count - 1) * share / 100]);
+        self.response_times.sort();
+        let count = self.response_times.len();
+        let at = |share: usize| milliseconds(self.response_times[(count - 1) * share / 100]);
         let told = self
             .told
             .map_or("-".into(), |told| format!("{:.0}", milliseconds(told)));
@@ -142,94 +144,109 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// A hand on the launcher's one window, and an eye.
-struct Hand {
+/// Drives the launcher's only window, and reads its pixels.
+struct WindowDriver {
     server: RustConnection,
     root: Window,
     window: Window,
-    /// Lies over a part of the window, or doesn't.
+    /// A window that covers a part of the launcher's while it is mapped.
     cover: Window,
 }
 
-/// What the window looks like, as far as pages tell themselves apart by it.
+/// The parts of the window's image by which two pages differ.
 #[derive(PartialEq, Eq)]
-struct Page {
-    place: Place,
-    /// The pixels of its heading.
+struct Snapshot {
+    rect: WindowRect,
+    /// The pixels of the heading.
     heading: Vec<u8>,
-    /// Those of all that stands above its buttons.
-    words: Vec<u8>,
+    /// The pixels of everything above the buttons.
+    content: Vec<u8>,
 }
 
-impl Page {
-    /// Whether there is another heading, and not just none that is drawn yet.
-    fn says_other(&self, before: &Self) -> bool {
+impl Snapshot {
+    /// Returns whether the heading is another one, and not just undrawn.
+    fn has_other_heading(&self, before: &Self) -> bool {
         self.heading != before.heading && !is_plain(&self.heading)
     }
 }
 
-/// Where the window is on the screen.
+/// The window's position on the screen, and its height.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct WindowRect {
     x: i16,
     y: i16,
     height: u16,
 }
 
-/// The heading's place on the window, below the strip of the development registry.
-const HEADING: (i16, i16, u16, u16) = (28, 58, 200, 34);
-/// A point of the rightmost button that no letter is on: from the window's left, and from its bottom.
-const BUTTON: (i16, i16) = (600, 47);
-/// A point beside it.
-const BESIDE: (i16, i16) = (600, 8);
+/// The heading's rectangle (x, y, width, height) on the window, below the development registry's
+/// banner.
+const HEADING_RECT: (i16, i16, u16, u16) = (28, 58, 200, 34);
+/// A point of the rightmost button without text: from the window's left, and from its bottom.
+const BUTTON_POINT: (i16, i16) = (600, 47);
+/// A point beside that button.
+const OUTSIDE_POINT: (i16, i16) = (600, 8);
+/// Width of the launcher's windows.
 const WIDTH: u16 = 640;
-/// What of the window's height isn't words: the strip with the edge above them, the buttons with theirs below.
-const BELOW: u16 = 58 + 98;
+/// Height of everything but the content: the banner with its margin, the buttons with theirs.
+const NON_CONTENT_HEIGHT: u16 = 58 + 98;
 
-const PRESS: u8 = 4;
-const RELEASE: u8 = 5;
-const MOTION: u8 = 6;
+// Event codes of XTEST's FakeInput.
+const BUTTON_PRESS: u8 = 4;
+const BUTTON_RELEASE: u8 = 5;
+const MOTION_NOTIFY: u8 = 6;
 
-impl Hand {
+impl WindowDriver {
     /// Waits for the window.
-    fn on(display: &str) -> Result<Self> {
+    fn open(display: &str) -> Result<Self> {
         let (server, screen) = x11rb::connect(Some(display))?;
         let (root, visual) = {
             let screen = &server.setup().roots[screen];
             (screen.root, screen.root_visual)
         };
         let cover = server.generate_id()?;
-        let look = CreateWindowAux::new()
+        let attributes = CreateWindowAux::new()
             .override_redirect(1)
             .background_pixel(0x00ff_00ff);
-        let (x, y, width, height) = HEADING;
+        let (x, y, width, height) = HEADING_RECT;
         let class = WindowClass::INPUT_OUTPUT;
-        server.create_window(0, cover, root, x, y, width, height, 0, class, visual, &look)?;
+        server.create_window(
+            0,
+            cover,
+            root,
+            x,
+            y,
+            width,
+            height,
+            0,
+            class,
+            visual,
+            &attributes,
+        )?;
         let started = Instant::now();
         loop {
-            if let Some(window) = find(&server, root)? {
-                let hand = Self {
+            if let Some(window) = find_window(&server, root)? {
+                let driver = Self {
                     server,
                     root,
                     window,
                     cover,
                 };
-                hand.drawn()?;
-                return Ok(hand);
+                driver.wait_until_drawn()?;
+                return Ok(driver);
             }
-            if started.elapsed() > LIMIT {
+            if started.elapsed() > TIMEOUT {
                 bail!("there is no window");
             }
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// Waits until the window's button is there.
-    fn drawn(&self) -> Result<()> {
+    /// Waits until the window's button is drawn.
+    fn wait_until_drawn(&self) -> Result<()> {
         let started = Instant::now();
-        self.point(BESIDE)?;
-        while self.pixel(self.place()?, BUTTON)? == self.pixel(self.place()?, BESIDE)? {
-            if started.elapsed() > LIMIT {
+        self.move_pointer(OUTSIDE_POINT)?;
+        while self.pixel(self.rect()?, BUTTON_POINT)? == self.pixel(self.rect()?, OUTSIDE_POINT)? {
+            if started.elapsed() > TIMEOUT {
                 bail!("the window stays empty");
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -237,50 +254,55 @@ impl Hand {
         Ok(())
     }
 
-    /// One of each that a hand can do to a window without changing anything.
-    fn round(&self, answers: &mut Vec<Duration>) -> Result<()> {
-        self.point(BESIDE)?;
-        let page = self.page()?;
-        answers.push(self.uncovered(&page)?);
-        let ground = self.pixel(page.place, BESIDE)?;
-        if self.pixel(page.place, BUTTON)? != ground {
-            let over = self.until_changed(&page, || self.point(BUTTON))?;
-            let pressed = self.until_changed(&page, || self.button(PRESS))?;
-            let off = self.until_changed(&page, || self.point(BESIDE))?;
-            let released = self.until_changed(&page, || self.button(RELEASE))?;
-            answers.extend([over, pressed, off, released]);
+    /// Measures each interaction that changes nothing but the button's look.
+    fn measure_round(&self, times: &mut Vec<Duration>) -> Result<()> {
+        self.move_pointer(OUTSIDE_POINT)?;
+        let page = self.snapshot()?;
+        times.push(self.measure_expose(&page)?);
+        let background = self.pixel(page.rect, OUTSIDE_POINT)?;
+        if self.pixel(page.rect, BUTTON_POINT)? != background {
+            let entered = self.measure_change(&page, || self.move_pointer(BUTTON_POINT))?;
+            let pressed = self.measure_change(&page, || self.send_button(BUTTON_PRESS))?;
+            let left = self.measure_change(&page, || self.move_pointer(OUTSIDE_POINT))?;
+            let released = self.measure_change(&page, || self.send_button(BUTTON_RELEASE))?;
+            times.extend([entered, pressed, left, released]);
         }
         std::thread::sleep(Duration::from_millis(5));
         Ok(())
     }
 
-    /// Does something, and waits until the button's pixel is another one. Another page is an answer too.
-    fn until_changed(&self, page: &Page, act: impl FnOnce() -> Result<()>) -> Result<Duration> {
-        let before = self.pixel(page.place, BUTTON)?;
+    /// Returns the time from `interaction` until the button's pixel changes, or the whole page.
+    fn measure_change(
+        &self,
+        page: &Snapshot,
+        interaction: impl FnOnce() -> Result<()>,
+    ) -> Result<Duration> {
+        let before = self.pixel(page.rect, BUTTON_POINT)?;
         let started = Instant::now();
-        act()?;
-        let changed = || Ok(self.pixel(page.place, BUTTON)? != before);
-        self.wait(started, changed, || Ok(self.page()? != *page))
+        interaction()?;
+        let changed = || Ok(self.pixel(page.rect, BUTTON_POINT)? != before);
+        self.wait(started, changed, || Ok(self.snapshot()? != *page))
     }
 
-    /// Covers the heading, takes the cover away, and waits until there is a heading again.
-    fn uncovered(&self, page: &Page) -> Result<Duration> {
-        let place = x11rb::protocol::xproto::ConfigureWindowAux::new()
-            .x(i32::from(page.place.x + HEADING.0))
-            .y(i32::from(page.place.y + HEADING.1))
+    /// Covers the heading and returns the time from uncovering it until it is drawn again.
+    fn measure_expose(&self, page: &Snapshot) -> Result<Duration> {
+        let above_heading = x11rb::protocol::xproto::ConfigureWindowAux::new()
+            .x(i32::from(page.rect.x + HEADING_RECT.0))
+            .y(i32::from(page.rect.y + HEADING_RECT.1))
             .stack_mode(x11rb::protocol::xproto::StackMode::ABOVE);
-        self.server.configure_window(self.cover, &place)?;
+        self.server.configure_window(self.cover, &above_heading)?;
         self.server.map_window(self.cover)?;
         self.server.sync()?;
         let started = Instant::now();
         self.server.unmap_window(self.cover)?;
         self.server.sync()?;
-        // The server fills the gap with the ground's colour, and before that it is the cover's.
-        let drawn = || Ok(!is_plain(&self.heading(page.place)?));
-        self.wait(started, drawn, || Ok(self.place()? != page.place))
+        // Until it is drawn, the area has the cover's colour, then the background's.
+        let drawn = || Ok(!is_plain(&self.heading(page.rect)?));
+        self.wait(started, drawn, || Ok(self.rect()? != page.rect))
     }
 
-    /// Waits until it is done, or can't happen any more, which is looked at less often.
+    /// Waits until `done`, or until `lost` says that it can't happen any more; `lost` is asked less
+    /// often.
     fn wait(
         &self,
         started: Instant,
@@ -289,7 +311,7 @@ impl Hand {
     ) -> Result<Duration> {
         while !done()? {
             let waited = started.elapsed();
-            if waited > LIMIT {
+            if waited > TIMEOUT {
                 bail!("the window doesn't answer");
             }
             if waited > Duration::from_millis(5) && lost()? {
@@ -300,15 +322,15 @@ impl Hand {
         Ok(started.elapsed())
     }
 
-    /// Presses the rightmost button, really.
+    /// Clicks the rightmost button.
     fn click(&self) -> Result<()> {
-        self.point(BUTTON)?;
-        self.button(PRESS)?;
-        self.button(RELEASE)
+        self.move_pointer(BUTTON_POINT)?;
+        self.send_button(BUTTON_PRESS)?;
+        self.send_button(BUTTON_RELEASE)
     }
 
-    /// The window's own close button, as a window manager tells it.
-    fn close(&self) -> Result<()> {
+    /// Sends the message of the window's own close button, as a window manager does.
+    fn close_window(&self) -> Result<()> {
         let atom = |name: &str| -> Result<u32> {
             Ok(self
                 .server
@@ -323,57 +345,60 @@ impl Hand {
         Ok(self.server.sync()?)
     }
 
-    fn point(&self, at: (i16, i16)) -> Result<()> {
-        let place = self.place()?;
-        let (x, y) = on_screen(place, at);
+    fn move_pointer(&self, point: (i16, i16)) -> Result<()> {
+        let rect = self.rect()?;
+        let (x, y) = on_screen(rect, point);
         self.server
-            .xtest_fake_input(MOTION, 0, 0, self.root, x, y, 0)?;
+            .xtest_fake_input(MOTION_NOTIFY, 0, 0, self.root, x, y, 0)?;
         Ok(self.server.sync()?)
     }
 
-    fn button(&self, what: u8) -> Result<()> {
+    fn send_button(&self, event: u8) -> Result<()> {
         self.server
-            .xtest_fake_input(what, 1, 0, self.root, 0, 0, 0)?;
+            .xtest_fake_input(event, 1, 0, self.root, 0, 0, 0)?;
         Ok(self.server.sync()?)
     }
 
-    /// The page, from a window that stood still meanwhile.
-    fn page(&self) -> Result<Page> {
+    /// Takes a snapshot of a window that doesn't move meanwhile.
+    fn snapshot(&self) -> Result<Snapshot> {
         loop {
-            let place = self.place()?;
-            let (x, y, ..) = HEADING;
-            let (width, height) = (WIDTH - 2 * x.unsigned_abs(), place.height - BELOW);
-            let page = Page {
-                place,
-                heading: self.heading(place)?,
-                words: self.image(place.x + x, place.y + y, width, height)?,
+            let rect = self.rect()?;
+            let (x, y, ..) = HEADING_RECT;
+            let (width, height) = (
+                WIDTH - 2 * x.unsigned_abs(),
+                rect.height - NON_CONTENT_HEIGHT,
+            );
+            let snapshot = Snapshot {
+                rect,
+                heading: self.heading(rect)?,
+                content: self.image(rect.x + x, rect.y + y, width, height)?,
             };
-            if self.place()? == place {
-                return Ok(page);
+            if self.rect()? == rect {
+                return Ok(snapshot);
             }
         }
     }
 
-    fn place(&self) -> Result<Place> {
+    fn rect(&self) -> Result<WindowRect> {
         let geometry = self.server.get_geometry(self.window)?.reply()?;
         let at = self
             .server
             .translate_coordinates(self.window, self.root, 0, 0)?
             .reply()?;
-        Ok(Place {
+        Ok(WindowRect {
             x: at.dst_x,
             y: at.dst_y,
             height: geometry.height,
         })
     }
 
-    fn heading(&self, place: Place) -> Result<Vec<u8>> {
-        let (x, y, width, height) = HEADING;
-        self.image(place.x + x, place.y + y, width, height)
+    fn heading(&self, rect: WindowRect) -> Result<Vec<u8>> {
+        let (x, y, width, height) = HEADING_RECT;
+        self.image(rect.x + x, rect.y + y, width, height)
     }
 
-    fn pixel(&self, place: Place, at: (i16, i16)) -> Result<Vec<u8>> {
-        let (x, y) = on_screen(place, at);
+    fn pixel(&self, rect: WindowRect, point: (i16, i16)) -> Result<Vec<u8>> {
+        let (x, y) = on_screen(rect, point);
         self.image(x, y, 1, 1)
     }
 
@@ -386,19 +411,16 @@ impl Hand {
     }
 }
 
-fn on_screen(place: Place, (x, from_bottom): (i16, i16)) -> (i16, i16) {
-    (
-        place.x + x,
-        place.y + place.height.cast_signed() - from_bottom,
-    )
+fn on_screen(rect: WindowRect, (x, from_bottom): (i16, i16)) -> (i16, i16) {
+    (rect.x + x, rect.y + rect.height.cast_signed() - from_bottom)
 }
 
 fn is_plain(pixels: &[u8]) -> bool {
     pixels.chunks_exact(4).all(|pixel| pixel == &pixels[..4])
 }
 
-/// The launcher's window, once it is mapped.
-fn find(server: &RustConnection, root: Window) -> Result<Option<Window>> {
+/// Returns the launcher's window once it is mapped.
+fn find_window(server: &RustConnection, root: Window) -> Result<Option<Window>> {
     for window in server.query_tree(root)?.reply()?.children {
         let shown = server.get_window_attributes(window)?.reply()?.map_state;
         let width = server.get_geometry(window)?.reply()?.width;

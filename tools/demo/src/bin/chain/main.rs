@@ -1,15 +1,17 @@
-//! The whole chain as one RFB server, for benchmarks: `chain BIN --display :N --port P [--backend ID] [--report FILE]`,
-//! with BIN the folder of the programs.
+//! The whole chain as one RFB server, for benchmarks:
+//! `chain BIN --display :N --port P [--backend ID] [--report FILE]`, with BIN the folder of the
+//! programs.
 //!
-//! Each client gets a session of its own: launcher, plugin host, service, link, console. Both questions are allowed
-//! before the client hears the first word (with AGENT_NETNS set, as scripts/slow-line does, the console sits at the line's
-//! other end); then its bytes pass between it and the console's port for viewers. After it has left, or the chain was told
-//! to end (TERM), one line of JSON is added to FILE: CPU seconds of each program, and of each a second in the busiest ten;
-//! memory at its highest; bytes on the link; the length. Anybody on this machine who connects sees and controls that
-//! display.
+//! Each client gets a session of its own: launcher, plugin host, service, link, console. Both
+//! questions are allowed before the client gets the first byte; with AGENT_NETNS set, as
+//! scripts/slow-line does, the console runs at the line's far end. Then bytes are relayed between
+//! the client and the console's port for viewers. After the client has left, or on SIGTERM, one
+//! line of JSON is appended to FILE: CPU seconds of each program, the load of each in the busiest
+//! ten seconds, peak memory, bytes on the link, and the duration. Anybody on this machine who
+//! connects sees and controls that display.
 
 mod cost;
-mod line;
+mod netns;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -22,15 +24,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use cost::{Course, Programs};
+use cost::{CpuTimeline, Programs};
 use des::cipher::{BlockCipherEncrypt, KeyInit};
-use etatuki_demo::stage::Stage;
-use etatuki_demo::talk::Talk;
+use etatuki_demo::deployment::Deployment;
+use etatuki_demo::json_process::JsonProcess;
 use rustix::pipe::SpliceFlags;
 use serde_json::{Value, json};
 
-/// How often the programs' CPU seconds are looked at.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+/// Time between two samples of the programs' CPU seconds.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Parser)]
 struct Options {
@@ -43,7 +45,8 @@ struct Options {
     backend: String,
     #[arg(long)]
     report: Option<PathBuf>,
-    /// What goes to the client, piece by piece: a length (u32, little-endian), then so many bytes.
+    /// File for everything that goes to the client, in chunks: a length (u32, little-endian), then
+    /// as many bytes
     #[arg(long)]
     record: Option<PathBuf>,
 }
@@ -51,37 +54,37 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     let listener = TcpListener::bind(("127.0.0.1", options.port))?;
-    let (port, present) = (options.port, Arc::<Present>::default());
-    let waiting = Arc::clone(&present);
+    let (port, current) = (options.port, Arc::<CurrentClient>::default());
+    let stopping = Arc::clone(&current);
     std::thread::spawn(move || {
-        if wait_for_the_end().is_ok() {
-            waiting.end();
-            // The next client, which finds the door closed.
+        if wait_for_signal().is_ok() {
+            stopping.stop();
+            // One more client wakes the listener, which then ends.
             let _ = TcpStream::connect(("127.0.0.1", port));
         }
     });
-    serve_all(&options, &listener, &present)
+    serve_all(&options, &listener, &current)
 }
 
 /// The client that is being served, and whether there may be another one.
 #[derive(Default)]
-struct Present {
+struct CurrentClient {
     client: Mutex<Option<TcpStream>>,
-    ended: AtomicBool,
+    stopped: AtomicBool,
 }
 
-impl Present {
-    fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
+impl CurrentClient {
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
         if let Some(client) = self.lock().take() {
             let _ = client.shutdown(Shutdown::Both);
         }
     }
 
-    /// False when there may be none any more.
-    fn comes(&self, client: &TcpStream) -> Result<bool> {
+    /// Sets the client that is served next; returns `false` after a stop.
+    fn set(&self, client: &TcpStream) -> Result<bool> {
         *self.lock() = Some(client.try_clone()?);
-        Ok(!self.ended.load(Ordering::SeqCst))
+        Ok(!self.stopped.load(Ordering::SeqCst))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<TcpStream>> {
@@ -89,7 +92,7 @@ impl Present {
     }
 }
 
-fn wait_for_the_end() -> Result<()> {
+fn wait_for_signal() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -104,26 +107,26 @@ fn wait_for_the_end() -> Result<()> {
     })
 }
 
-fn serve_all(options: &Options, listener: &TcpListener, present: &Present) -> Result<()> {
+fn serve_all(options: &Options, listener: &TcpListener, current: &CurrentClient) -> Result<()> {
     let bin = options.bin.canonicalize()?;
     loop {
         let (client, _) = listener.accept()?;
-        if !present.comes(&client)? {
+        if !current.set(&client)? {
             return Ok(());
         }
         let accepted = Instant::now();
-        // A service of its own for each: one agent may not ask for a token every second.
-        let stage = Stage::set_up(&bin, "Maija Virtanen", "Ecom")?;
-        match Chain::begin(&stage, options)
+        // A service of its own for each session: one agent may not ask for a token every second.
+        let deployment = Deployment::start(&bin, "Maija Virtanen", "Ecom")?;
+        match Chain::start(&deployment, options)
             .and_then(|chain| chain.serve(client, accepted, options.record.as_deref()))
         {
-            Ok(report) => write_down(options, &report)?,
+            Ok(report) => append_report(options, &report)?,
             Err(error) => eprintln!("{error:#}"),
         }
     }
 }
 
-fn write_down(options: &Options, report: &Value) -> Result<()> {
+fn append_report(options: &Options, report: &Value) -> Result<()> {
     let Some(file) = &options.report else {
         return Ok(());
     };
@@ -133,37 +136,37 @@ fn write_down(options: &Options, report: &Value) -> Result<()> {
 
 /// A session with both permissions.
 struct Chain {
-    customer: Talk,
-    agent: Talk,
+    customer: JsonProcess,
+    agent: JsonProcess,
     ready: Value,
     stats: PathBuf,
     netns: Option<String>,
 }
 
 impl Chain {
-    fn begin(stage: &Stage, options: &Options) -> Result<Self> {
-        let mut launcher = stage.launcher(&options.display);
-        let mut customer = Talk::start(launcher.args(["session", &options.backend]))?;
-        let code = customer.until("code")?;
-        let stats = stage.folder().join("stats.json");
-        let mut console = stage.console(&["join", "--vnc", "127.0.0.1:0"]);
+    fn start(deployment: &Deployment, options: &Options) -> Result<Self> {
+        let mut launcher = deployment.launcher(&options.display);
+        let mut customer = JsonProcess::start(launcher.args(["session", &options.backend]))?;
+        let code = customer.wait_for("code")?;
+        let stats = deployment.folder().join("stats.json");
+        let mut console = deployment.console(&["join", "--vnc", "127.0.0.1:0"]);
         console.arg("--stats").arg(&stats);
         let netns = std::env::var("AGENT_NETNS").ok();
         if let Some(netns) = &netns {
-            let port = stage.service_url().rsplit(':').next();
-            line::forward(netns, port.context("a port")?.parse()?)?;
-            console = line::within(netns, &console);
+            let port = deployment.service_url().rsplit(':').next();
+            netns::forward_port(netns, port.context("a port")?.parse()?)?;
+            console = netns::command_in(netns, &console);
         }
-        let mut agent = Talk::start(&mut console)?;
+        let mut agent = JsonProcess::start(&mut console)?;
         for field in code["fields"].as_array().context("a code has fields")? {
-            agent.say(field["digits"].as_str().unwrap_or_default())?;
+            agent.send(field["digits"].as_str().unwrap_or_default())?;
         }
-        let ready = agent.line()?;
-        allow(&mut customer)?;
-        agent.until("permissions")?;
-        agent.say("ask-control")?;
-        allow(&mut customer)?;
-        agent.until("permissions")?;
+        let ready = agent.next_line()?;
+        allow_question(&mut customer)?;
+        agent.wait_for("permissions")?;
+        agent.send("ask-control")?;
+        allow_question(&mut customer)?;
+        agent.wait_for("permissions")?;
         Ok(Self {
             customer,
             agent,
@@ -173,56 +176,59 @@ impl Chain {
         })
     }
 
-    /// Passes bytes on until the client leaves; what that cost, without the beginning, in which the first picture
-    /// goes over.
+    /// Relays bytes until the client leaves. Returns the report of the cost, without the beginning
+    /// in which the first picture is sent.
     fn serve(self, client: TcpStream, accepted: Instant, record: Option<&Path>) -> Result<Value> {
-        let console = self.viewer().context("the console's port")?;
-        greet(&client).context("the client")?;
-        let set_up = accepted.elapsed().as_secs_f64();
+        let console = self.connect_viewer().context("the console's port")?;
+        accept_viewer(&client).context("the client")?;
+        let set_up_seconds = accepted.elapsed().as_secs_f64();
         let (from, to) = (client.try_clone()?, console.try_clone()?);
         let record = record.map(File::create).transpose()?;
-        let onward = std::thread::spawn(move || pass(from, to, None));
-        let back = std::thread::spawn(move || pass(console, client, record));
-        // The first picture, and the console's counters, which it writes twice a second.
+        let upstream = std::thread::spawn(move || relay(from, to, None));
+        let downstream = std::thread::spawn(move || relay(console, client, record));
+        // Time for the first picture, and for the console's counters, written twice a second.
         std::thread::sleep(Duration::from_millis(1600));
         let programs = Programs {
             launcher: self.customer.process.pid().as_raw_nonzero().get(),
             console: self.agent.process.pid().as_raw_nonzero().get(),
         };
-        let (began, cpu, link) = (Instant::now(), programs.cpu()?, self.link()?);
-        let (mut course, mut memory) = (Course::default(), None);
-        while !back.is_finished() {
-            course.note(programs.cpu()?);
-            // What has ended has none any more.
-            memory = programs.memory().ok().or(memory);
-            std::thread::sleep(BETWEEN_LOOKS);
+        let started = Instant::now();
+        let (cpu_before, link_before) = (programs.cpu_seconds()?, self.link_bytes()?);
+        let (mut timeline, mut memory) = (CpuTimeline::default(), None);
+        while !downstream.is_finished() {
+            timeline.record(programs.cpu_seconds()?);
+            // A program that has ended has no memory any more; the last figure stays.
+            memory = programs.peak_memory().ok().or(memory);
+            std::thread::sleep(SAMPLE_INTERVAL);
         }
-        let _ = (back.join(), onward.join());
-        let seconds = began.elapsed().as_secs_f64();
-        let now = programs.cpu()?;
-        let spent = [0, 1, 2].map(|each| now[each] - cpu[each]);
+        let _ = (downstream.join(), upstream.join());
+        let seconds = started.elapsed().as_secs_f64();
+        let cpu_after = programs.cpu_seconds()?;
+        let cpu = [0, 1, 2].map(|program| cpu_after[program] - cpu_before[program]);
         // The console writes its counters twice a second.
         std::thread::sleep(Duration::from_millis(600));
         Ok(json!({
-            "set_up_s": set_up,
+            "set_up_s": set_up_seconds,
             "secs": seconds,
-            "launcher_cpu_s": spent[0],
-            "host_cpu_s": spent[1],
-            "console_cpu_s": spent[2],
-            "busiest_10_s": course.busiest(Duration::from_secs(10)),
+            "launcher_cpu_s": cpu[0],
+            "host_cpu_s": cpu[1],
+            "console_cpu_s": cpu[2],
+            "busiest_10_s": timeline.peak_load(Duration::from_secs(10)),
             "memory_mb": memory,
-            "link_first_bytes": link,
-            "link_bytes": self.link()? - link,
+            "link_first_bytes": link_before,
+            "link_bytes": self.link_bytes()? - link_before,
         }))
     }
 
-    fn viewer(&self) -> Result<TcpStream> {
+    /// Connects to the console's port for viewers: RFB 3.8 with VNC authentication (RFC 6143,
+    /// section 7.2.2), up to ClientInit.
+    fn connect_viewer(&self) -> Result<TcpStream> {
         let address = self.ready["vnc"].as_str().context("no address")?;
         let password = self.ready["password"].as_str().context("no password")?;
         let address = address.to_owned();
         let connect = move || Ok(TcpStream::connect(address)?);
         let mut console = match &self.netns {
-            Some(netns) => line::inside(netns, connect)?,
+            Some(netns) => netns::run_in(netns, connect)?,
             None => connect()?,
         };
         console.set_nodelay(true)?;
@@ -235,29 +241,29 @@ impl Chain {
         console.write_all(&[2])?;
         let mut challenge = [0; 16];
         console.read_exact(&mut challenge)?;
-        console.write_all(&response(password, challenge))?;
+        console.write_all(&vnc_auth_response(password, challenge))?;
         let mut result = [0; 4];
         console.read_exact(&mut result)?;
         ensure!(result == [0; 4], "the password isn't taken");
         Ok(console)
     }
 
-    /// Bytes on the link so far, towards the agent.
-    fn link(&self) -> Result<u64> {
+    /// Returns the bytes on the link so far, towards the agent.
+    fn link_bytes(&self) -> Result<u64> {
         let stats: Value = serde_json::from_str(&std::fs::read_to_string(&self.stats)?)?;
         stats["received"].as_u64().context("no count")
     }
 }
 
-fn allow(customer: &mut Talk) -> Result<()> {
-    let question = customer.until("ask")?;
-    // A question takes no answer in its first second.
+fn allow_question(customer: &mut JsonProcess) -> Result<()> {
+    let question = customer.wait_for("ask")?;
+    // A question accepts no answer in its first second.
     std::thread::sleep(Duration::from_millis(1050));
-    customer.say(&json!({"type": "answer", "id": question["id"], "allow": true}).to_string())
+    customer.send(&json!({"type": "answer", "id": question["id"], "allow": true}).to_string())
 }
 
-/// RFB 3.8 with security type None, up to where the client says ClientInit.
-fn greet(mut client: &TcpStream) -> Result<()> {
+/// Greets the client: RFB 3.8 with security type None, up to ClientInit.
+fn accept_viewer(mut client: &TcpStream) -> Result<()> {
     client.set_nodelay(true)?;
     client.write_all(b"RFB 003.008\n")?;
     client.read_exact(&mut [0; 12])?;
@@ -266,36 +272,38 @@ fn greet(mut client: &TcpStream) -> Result<()> {
     Ok(client.write_all(&[0; 4])?)
 }
 
-fn pass(from: TcpStream, to: TcpStream, record: Option<File>) {
-    // At the end of either there is nobody left to tell.
+/// Relays bytes in one direction until either end closes.
+fn relay(from: TcpStream, to: TcpStream, record: Option<File>) {
+    // An error means that an end has closed.
     let _ = match record {
-        Some(record) => copy(&from, &to, record),
-        None => hand_over(&from, &to),
+        Some(record) => copy_and_record(&from, &to, record),
+        None => splice(&from, &to),
     };
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
 }
 
-/// Without a copy, which would cost a full screen milliseconds that no user of the programs has.
-fn hand_over(from: &TcpStream, to: &TcpStream) -> Result<()> {
-    const PIECE: usize = 1 << 20;
-    let (leaves, enters) = rustix::pipe::pipe()?;
-    rustix::pipe::fcntl_setpipe_size(&enters, PIECE)?;
-    let splice = |from: BorrowedFd<'_>, to: BorrowedFd<'_>, most| {
-        rustix::pipe::splice(from, None, to, None, most, SpliceFlags::MOVE)
+/// Relays without copying: a copy would cost a full screen milliseconds that no user of the
+/// programs has.
+fn splice(from: &TcpStream, to: &TcpStream) -> Result<()> {
+    const PIPE_BYTES: usize = 1 << 20;
+    let (pipe_out, pipe_in) = rustix::pipe::pipe()?;
+    rustix::pipe::fcntl_setpipe_size(&pipe_in, PIPE_BYTES)?;
+    let splice = |from: BorrowedFd<'_>, to: BorrowedFd<'_>, max_bytes| {
+        rustix::pipe::splice(from, None, to, None, max_bytes, SpliceFlags::MOVE)
     };
     loop {
-        let mut held = splice(from.as_fd(), enters.as_fd(), PIECE)?;
-        if held == 0 {
+        let mut buffered = splice(from.as_fd(), pipe_in.as_fd(), PIPE_BYTES)?;
+        if buffered == 0 {
             return Ok(());
         }
-        while held > 0 {
-            held -= splice(leaves.as_fd(), to.as_fd(), held)?;
+        while buffered > 0 {
+            buffered -= splice(pipe_out.as_fd(), to.as_fd(), buffered)?;
         }
     }
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, mut record: File) -> Result<()> {
+fn copy_and_record(mut from: &TcpStream, mut to: &TcpStream, mut record: File) -> Result<()> {
     let mut bytes = vec![0; 16 << 20];
     loop {
         let n = from.read(&mut bytes)?;
@@ -308,11 +316,12 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, mut record: File) -> Result<()
     }
 }
 
-/// RFC 6143 section 7.2.2; the key's bytes have their bits in reverse.
-fn response(password: &str, challenge: [u8; 16]) -> Vec<u8> {
+/// Returns the response of VNC authentication (RFC 6143, section 7.2.2): the challenge encrypted
+/// with DES. The key's bytes have their bits in reverse order.
+fn vnc_auth_response(password: &str, challenge: [u8; 16]) -> Vec<u8> {
     let mut key = [0; 8];
-    for (place, byte) in key.iter_mut().zip(password.bytes()) {
-        *place = byte.reverse_bits();
+    for (key_byte, byte) in key.iter_mut().zip(password.bytes()) {
+        *key_byte = byte.reverse_bits();
     }
     let cipher = des::Des::new(&key.into());
     let mut response = challenge;

@@ -1,4 +1,4 @@
-//! A program of ours that speaks JSON lines: what it says is waited for, by type.
+//! A program that speaks JSON lines on stdin and stdout.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -10,37 +10,37 @@ use crate::process::Process;
 
 /// A running program with its lines.
 #[derive(Debug)]
-pub struct Talk {
+pub struct JsonProcess {
     /// The program.
     pub process: Process,
-    said: BufReader<ChildStdout>,
-    input: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    stdin: ChildStdin,
 }
 
-impl Talk {
-    /// Starts it. What it writes to stderr is nobody's.
+impl JsonProcess {
+    /// Starts `command`; its stderr is discarded.
     pub fn start(command: &mut Command) -> Result<Self> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(pipes.stderr(Stdio::null()))?;
         let child = process.child();
-        let said = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
-        let input = child.stdin.take().context("stdin is a pipe")?;
+        let stdout = BufReader::new(child.stdout.take().context("stdout is a pipe")?);
+        let stdin = child.stdin.take().context("stdin is a pipe")?;
         Ok(Self {
             process,
-            said,
-            input,
+            stdout,
+            stdin,
         })
     }
 
     /// Writes one line.
-    pub fn say(&mut self, line: &str) -> Result<()> {
-        writeln!(self.input, "{line}").context("it doesn't listen")
+    pub fn send(&mut self, line: &str) -> Result<()> {
+        writeln!(self.stdin, "{line}").context("it doesn't listen")
     }
 
-    /// The next line.
-    pub fn line(&mut self) -> Result<Value> {
+    /// Reads the next line; one of the type `failed` is an error.
+    pub fn next_line(&mut self) -> Result<Value> {
         let mut line = String::new();
-        self.said.read_line(&mut line)?;
+        self.stdout.read_line(&mut line)?;
         let value: Value = serde_json::from_str(&line).context("not a line of JSON")?;
         if value["type"] == "failed" {
             bail!("{line}");
@@ -48,10 +48,12 @@ impl Talk {
         Ok(value)
     }
 
-    /// The next line of that type. Fails when the program does.
-    pub fn until(&mut self, kind: &str) -> Result<Value> {
+    /// Reads lines up to the next one of the type `kind`.
+    pub fn wait_for(&mut self, kind: &str) -> Result<Value> {
         loop {
-            let value = self.line().with_context(|| format!("before '{kind}'"))?;
+            let value = self
+                .next_line()
+                .with_context(|| format!("before '{kind}'"))?;
             if value["type"] == kind {
                 return Ok(value);
             }

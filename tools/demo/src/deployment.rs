@@ -1,4 +1,5 @@
-//! One vendor on one machine: a key, an agent's card, a service in memory on loopback, and a registry.
+//! One vendor on one machine: a key, an agent's card, a service in memory on loopback, and a
+//! registry.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,9 @@ use tempfile::TempDir;
 
 use crate::process::Process;
 
-/// Where everything is while the stage stands; all of it is gone afterwards.
+/// A running deployment; its processes and its folder are gone when it is dropped.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Deployment {
     bin: PathBuf,
     service: Process,
     service_url: String,
@@ -19,15 +20,16 @@ pub struct Stage {
     folder: TempDir,
 }
 
-impl Stage {
-    /// Sets it up with the programs that lie in `bin`. The agent is `agent_name` of `organisation`.
-    pub fn set_up(bin: &Path, agent_name: &str, organisation: &str) -> Result<Self> {
+impl Deployment {
+    /// Makes keys and a registry and starts the service, with the programs in `bin`. The agent is
+    /// `agent_name` of `organisation`.
+    pub fn start(bin: &Path, agent_name: &str, organisation: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("etatuki-").tempdir()?;
         let key = folder.path().join("vendor.key");
-        let vendor_key = vendor(bin, &["key", "new", "--out"], &key, &[])?;
+        let vendor_key = run_vendor(bin, &["key", "new", "--out"], &key)?;
         let card = folder.path().join("agent.toml");
-        let owner = key.to_string_lossy().into_owned();
-        vendor(
+        let key = key.to_string_lossy().into_owned();
+        run_vendor(
             bin,
             &[
                 "agent",
@@ -36,35 +38,34 @@ impl Stage {
                 "--organisation",
                 organisation,
                 "--key",
-                &owner,
+                &key,
                 "--out",
             ],
             &card,
-            &[],
         )?;
-        let (service, service_url) = service(bin, &vendor_key, folder.path(), "127.0.0.1:0")?;
-        let stage = Self {
+        let (service, service_url) = spawn_service(bin, &vendor_key, folder.path(), "127.0.0.1:0")?;
+        let deployment = Self {
             bin: bin.to_owned(),
             service,
             service_url,
             vendor_key,
             folder,
         };
-        std::fs::write(stage.registry(), stage.registry_text())?;
-        Ok(stage)
+        std::fs::write(deployment.registry(), deployment.registry_text())?;
+        Ok(deployment)
     }
 
-    /// The folder of this run.
+    /// Returns the folder of this run.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The folder of the programs.
+    /// Returns the folder of the programs.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
 
-    /// The service's address, `http://127.0.0.1:PORT`.
+    /// Returns the service's URL, `http://127.0.0.1:PORT`.
     pub fn service_url(&self) -> &str {
         &self.service_url
     }
@@ -79,38 +80,39 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts another service in the place of the one that was killed; it knows nothing of what that one knew.
+    /// Starts another service on the port of the one that was killed; it knows none of its
+    /// sessions.
     ///
     /// # Errors
     /// It doesn't start, or the port was taken meanwhile.
     pub fn start_service(&mut self) -> Result<()> {
         let listen = self.service_url.trim_start_matches("http://");
-        let (process, _) = service(&self.bin, &self.vendor_key, self.folder.path(), listen)?;
+        let (process, _) = spawn_service(&self.bin, &self.vendor_key, self.folder.path(), listen)?;
         self.service = process;
         Ok(())
     }
 
-    /// What the service wrote to its log so far.
+    /// Returns the path of the service's log.
     pub fn service_log(&self) -> PathBuf {
         self.folder().join("service.log")
     }
 
-    /// The vendor's public key.
+    /// Returns the vendor's public key.
     pub fn vendor_key(&self) -> &str {
         &self.vendor_key
     }
 
-    /// The agent's card and key.
+    /// Returns the path of the agent's card and key.
     pub fn agent_file(&self) -> PathBuf {
         self.folder().join("agent.toml")
     }
 
-    /// The registry made for this run.
+    /// Returns the path of this run's registry.
     pub fn registry(&self) -> PathBuf {
         self.folder().join("backends.toml")
     }
 
-    /// The registry that ships, with this run's vendor key and service.
+    /// Returns the registry that ships, with this run's vendor key and service.
     pub fn registry_text(&self) -> String {
         let shipped = include_str!("../../../backends.toml");
         let line = |line: &str| match line.split(' ').next() {
@@ -121,7 +123,8 @@ impl Stage {
         shipped.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
     }
 
-    /// A program of ours, with its state and settings kept inside this run's folder.
+    /// Returns the command for one of the programs in `bin`, with its state and settings inside
+    /// this run's folder.
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
         let home = self.folder().join("home");
@@ -136,7 +139,7 @@ impl Stage {
         command
     }
 
-    /// The launcher on a display, with this run's registry.
+    /// Returns the command for the launcher on a display, with this run's registry.
     pub fn launcher(&self, display: &str) -> Command {
         let mut command = self.program("etatuki");
         command
@@ -146,19 +149,19 @@ impl Stage {
         command
     }
 
-    /// The running programs of both sides, and all that they started: number and name. They are found by the home folder
-    /// that they were started with, so that those whose parent died are found as well.
+    /// Returns the running programs of both sides and all that they started: process id and name.
+    /// They are found by the home folder in their environment, so that orphans are found as well.
     pub fn processes(&self) -> BTreeMap<u32, String> {
         let home = format!("HOME={}/", self.folder().display());
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             // A zombie's environment is empty.
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let ours = environment
+            let is_ours = environment
                 .split(|byte| *byte == 0)
                 .any(|variable| variable.starts_with(home.as_bytes()));
             let pid = entry.file_name().to_string_lossy().parse();
-            if let (true, Ok(pid)) = (ours, pid) {
+            if let (true, Ok(pid)) = (is_ours, pid) {
                 let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
                 found.insert(pid, name.trim().to_owned());
             }
@@ -166,11 +169,12 @@ impl Stage {
         found
     }
 
-    /// The console, with this run's agent. The address of its page comes on its stdout.
-    pub fn console(&self, mode: &[&str]) -> Command {
+    /// Returns the command for the console with this run's agent. It prints the address of its
+    /// page.
+    pub fn console(&self, arguments: &[&str]) -> Command {
         let mut command = self.program("etatuki-console");
         command
-            .args(mode)
+            .args(arguments)
             .arg("--agent")
             .arg(self.agent_file())
             .args(["--service", &self.service_url]);
@@ -178,28 +182,33 @@ impl Stage {
     }
 }
 
-fn vendor(bin: &Path, args: &[&str], out: &Path, more: &[&str]) -> Result<String> {
+/// Runs `etatuki-vendor` with `arguments` and the path `out` after them; returns its stdout.
+fn run_vendor(bin: &Path, arguments: &[&str], out: &Path) -> Result<String> {
     let program = bin.join("etatuki-vendor");
-    let done = Command::new(&program)
-        .args(args)
+    let output = Command::new(&program)
+        .args(arguments)
         .arg(out)
-        .args(more)
         .stdin(Stdio::null())
         .output();
-    let done = done.with_context(|| format!("can't start {}", program.display()))?;
-    if !done.status.success() {
+    let output = output.with_context(|| format!("can't start {}", program.display()))?;
+    if !output.status.success() {
         bail!(
             "etatuki-vendor {}: {}",
-            args.join(" "),
-            String::from_utf8_lossy(&done.stderr).trim()
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    Ok(String::from_utf8(done.stdout)?.trim().to_owned())
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn service(bin: &Path, vendor_key: &str, folder: &Path, listen: &str) -> Result<(Process, String)> {
+fn spawn_service(
+    bin: &Path,
+    vendor_key: &str,
+    folder: &Path,
+    listen: &str,
+) -> Result<(Process, String)> {
     let log = std::fs::File::create(folder.join("service.log"))?;
-    let (process, ready, _) = Process::start_ready(
+    let (process, ready, _) = Process::start_until_ready(
         Command::new(bin.join("etatuki-service"))
             .args(["serve", "--listen", listen, "--vendor-key", vendor_key])
             .stderr(log),

@@ -1,47 +1,48 @@
-//! What every journey stands on: a stage, a display, and a look at what is left afterwards.
+//! The test bed of every journey: a deployment, a display, and helpers that look at processes and
+//! ports.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use etatuki_demo::display::Display;
-use etatuki_demo::stage::Stage;
+use etatuki_demo::deployment::Deployment;
+use etatuki_demo::display::{Display, WindowManager};
 
-/// How long anything may take before a journey fails. Nothing waits for this long when all is well.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// Time limit for every step of a journey. Nothing waits for this long when all is well.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The agent of the tests.
-pub(crate) const AGENT: &str = "Maija Virtanen";
+/// The name of the agent.
+pub(crate) const AGENT_NAME: &str = "Maija Virtanen";
 /// The agent's organisation.
 pub(crate) const ORGANISATION: &str = "Ecomin asiakastuki";
 
-/// A stage and a display.
-pub(crate) struct World {
-    pub(crate) stage: Stage,
+/// A deployment and a display that no other test uses.
+pub(crate) struct Testbed {
+    pub(crate) deployment: Deployment,
     pub(crate) display: Display,
 }
 
-impl World {
-    /// Sets it up; nobody else uses any of it.
+impl Testbed {
+    /// Starts one without a window manager.
     pub(crate) fn new() -> Self {
-        Self::on(Display::start(1024, 768, false).unwrap())
+        Self::start(WindowManager::None)
     }
 
-    /// With a window manager, for tests of windows.
-    pub(crate) fn managed() -> Self {
-        Self::on(Display::start(1024, 768, true).unwrap())
+    /// Starts one with a window manager, for tests of windows.
+    pub(crate) fn with_window_manager() -> Self {
+        Self::start(WindowManager::Openbox)
     }
 
-    fn on(display: Display) -> Self {
+    fn start(manager: WindowManager) -> Self {
         Self {
-            stage: Stage::set_up(&bin(), AGENT, ORGANISATION).unwrap(),
-            display,
+            display: Display::start(1024, 768, manager).unwrap(),
+            deployment: Deployment::start(&programs_folder(), AGENT_NAME, ORGANISATION).unwrap(),
         }
     }
 }
 
-/// The folder with the programs and plugins that cargo built.
-pub(crate) fn bin() -> PathBuf {
+/// Returns the folder with the programs and plugins that cargo built.
+pub(crate) fn programs_folder() -> PathBuf {
     let launcher = Path::new(env!("CARGO_BIN_EXE_etatuki"));
     let bin = launcher.parent().unwrap().to_owned();
     for needed in [
@@ -58,18 +59,18 @@ pub(crate) fn bin() -> PathBuf {
     bin
 }
 
-/// Where a screenshot of that name is kept: `target/e2e/`.
-pub(crate) fn artefact(name: &str) -> PathBuf {
+/// Returns the path of a screenshot in `target/e2e/`.
+pub(crate) fn screenshot_path(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e");
     std::fs::create_dir_all(&folder).unwrap();
     folder.join(name)
 }
 
-/// Waits until `done` gives something, and fails with `what` after the limit.
-pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIMIT;
+/// Waits until `poll` returns something, and returns that. Fails with `what` after the time limit.
+pub(crate) fn wait_until<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + TIMEOUT;
     loop {
-        if let Some(value) = done() {
+        if let Some(value) = poll() {
             return value;
         }
         assert!(Instant::now() < end, "still waiting for: {what}");
@@ -77,8 +78,8 @@ pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The process and all that descend from it, by /proc.
-pub(crate) fn family(root: u32) -> BTreeSet<u32> {
+/// Returns the process and all its descendants, by /proc.
+pub(crate) fn process_tree(root: u32) -> BTreeSet<u32> {
     let mut parents = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry
@@ -111,7 +112,7 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat.rsplit(") ").next()?.split(' ').nth(1)?.parse().ok()
 }
 
-/// Which of these processes still run (a zombie doesn't).
+/// Returns the `stat` lines of those processes that still run; a zombie doesn't.
 pub(crate) fn running(pids: &BTreeSet<u32>) -> Vec<String> {
     let line = |pid: &u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -121,15 +122,15 @@ pub(crate) fn running(pids: &BTreeSet<u32>) -> Vec<String> {
     pids.iter().filter_map(line).collect()
 }
 
-/// Fails unless all of them are gone within the limit.
-pub(crate) fn all_gone(pids: &BTreeSet<u32>) {
-    until("every process of the session to be gone", || {
+/// Fails unless all these processes are gone within the time limit.
+pub(crate) fn expect_all_gone(pids: &BTreeSet<u32>) {
+    wait_until("every process of the session to be gone", || {
         running(pids).is_empty().then_some(())
     });
 }
 
-/// TCP ports on which any of these processes listens, by /proc.
-pub(crate) fn listening(pids: &BTreeSet<u32>) -> Vec<String> {
+/// Returns the TCP ports on which any of these processes listens, by /proc.
+pub(crate) fn listening_ports(pids: &BTreeSet<u32>) -> Vec<String> {
     let mut inodes = BTreeSet::new();
     for pid in pids {
         for link in std::fs::read_dir(format!("/proc/{pid}/fd"))
