@@ -6,7 +6,8 @@ use std::io::{BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use etatuki_session::{Command, FailureName, Fault, SessionSender, State, View, json};
+use etatuki_session::{SessionSender, json};
+use etatuki_session_core::{Command, FailureName, Fault, State, View};
 use fltk::app;
 
 use crate::display_loss;

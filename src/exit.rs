@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use etatuki_session::{FailureName, View};
+use etatuki_session_core::{FailureName, View};
 
 /// The outcome of a run. clap itself ends with 2 for a command line that isn't understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
-use etatuki_session::{SessionConfig, Transport, UsableBackend};
+use etatuki_session::SessionConfig;
+use etatuki_session_core::{Transport, UsableBackend};
 
 use crate::cli::Options;
 use crate::language::Language;

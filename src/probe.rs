@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use etatuki_plugin_host::{HostError, PluginHost, PluginSpec, ProbeReport};
-use etatuki_session::UsableBackend;
+use etatuki_session_core::UsableBackend;
 use tokio::task::JoinSet;
 
 use crate::launcher::Launcher;

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use etatuki_screen::CancelToken;
-use etatuki_session::{FailureName, State, View};
+use etatuki_session_core::{FailureName, State, View};
 
 /// Time limit for the release, whatever the X server does.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);

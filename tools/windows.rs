@@ -13,7 +13,7 @@ use etatuki::window::menu::{Entry, MenuWindow};
 use etatuki::window::session::SessionWindow;
 use etatuki::window::session_context::SessionContext;
 use etatuki::window::theme;
-use etatuki_session::{
+use etatuki_session_core::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
     State, View,
 };

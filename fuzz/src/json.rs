@@ -1,12 +1,8 @@
-//! What an accounting program may say to `etatuki session`: lines, however they are cut, and what is in them.
+//! Lines from an accounting program to `etatuki session`: reading and parsing.
 
 use std::io::BufReader;
 
-#[path = "../../crates/session/src/json/input.rs"]
-#[allow(dead_code, reason = "the front's own calls aren't all made here")]
-mod input;
-
-use input::{Input, InputError, MAX_LINE, parse};
+use etatuki_session_core::json::{Input, InputError, MAX_LINE, parse, read_line};
 
 pub(crate) fn session_lines(bytes: &[u8]) {
     let whole = lines(bytes, bytes.len().max(1));
@@ -25,10 +21,10 @@ pub(crate) fn session_lines(bytes: &[u8]) {
     }
 }
 
-/// All lines, read through a buffer of that size.
+/// Reads all lines through a buffer of `buffer` bytes.
 fn lines(bytes: &[u8], buffer: usize) -> Vec<Result<Vec<u8>, InputError>> {
     let mut reader = BufReader::with_capacity(buffer, bytes);
-    let next = || input::line(&mut reader).expect("bytes in memory can be read");
+    let next = || read_line(&mut reader).expect("bytes in memory can be read");
     let lines: Vec<_> = std::iter::from_fn(next).collect();
     for line in lines.iter().flatten() {
         assert!(line.len() <= MAX_LINE && !line.contains(&b'\n'));

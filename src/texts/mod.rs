@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn every_failure_has_a_text() {
         let launchers = ["registry-broken", "unknown-backend"];
-        let sessions = etatuki_session::FailureName::ALL.map(|name| name.as_str());
+        let sessions = etatuki_session_core::FailureName::ALL.map(|name| name.as_str());
         let names: BTreeSet<_> = sessions.iter().chain(&launchers).copied().collect();
         for language in Language::ALL {
             let texts = Texts::load(language);

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use etatuki_session::{Command, SessionHandle, State, UsableBackend, View};
+use etatuki_session::SessionHandle;
+use etatuki_session_core::{Command, State, UsableBackend, View};
 use fltk::app;
 use fltk::prelude::*;
 

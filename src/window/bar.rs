@@ -9,7 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use etatuki_session::{AgentIdentity, State, View};
+use etatuki_session_core::{AgentIdentity, State, View};
 use fltk::app;
 use fltk::draw;
 use fltk::enums::{Color, Cursor, Event};

@@ -1,7 +1,7 @@
 //! The session window while an agent is connected. It is iconified then, for the bar at the top of
 //! the screen shows the same; this window is where the keyboard reaches the buttons.
 
-use etatuki_session::{AgentIdentity, Permissions, View};
+use etatuki_session_core::{AgentIdentity, Permissions, View};
 
 use super::page::{Action, Block, Button, Page, Tone};
 use super::session_context::{SessionContext, agent_values};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use etatuki_session::View;
+use etatuki_session_core::View;
 use fltk::app;
 
 use super::button::ActionHandler;

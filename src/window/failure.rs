@@ -1,6 +1,6 @@
 //! The page of a failure: the event, the remedy, and that nobody sees the screen.
 
-use etatuki_session::View;
+use etatuki_session_core::View;
 
 use super::page::{Action, Block, Button, Page};
 use super::receipt;

@@ -1,7 +1,7 @@
 //! The questions to the customer: may the agent view the screen, control the machine, switch the
 //! tool.
 
-use etatuki_session::{AgentIdentity, AppSharing, Ask, Question};
+use etatuki_session_core::{AgentIdentity, AppSharing, Ask, Question};
 
 use super::page::{Action, Block, Button, Page};
 use super::session_context::{SessionContext, agent_values};

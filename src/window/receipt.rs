@@ -1,7 +1,7 @@
 //! The receipt at the end: the agent, the time of viewing and of control, and that nobody sees the
 //! screen any more.
 
-use etatuki_session::{Receipt, View};
+use etatuki_session_core::{Receipt, View};
 
 use super::page::{Action, Block, Button, Page, Tone};
 use super::session_context::{SessionContext, agent_values};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use etatuki_session::{State, View};
+use etatuki_session_core::{State, View};
 use fltk::prelude::*;
 
 use super::bar::{self, Bar};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use etatuki_session::{AgentIdentity, Notice, View};
+use etatuki_session_core::{AgentIdentity, Notice, View};
 
 use super::page::{Block, Page, Tone};
 use crate::launcher::Launcher;

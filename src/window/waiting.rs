@@ -1,6 +1,6 @@
 //! The session window with the code that is read aloud.
 
-use etatuki_session::View;
+use etatuki_session_core::View;
 use etatuki_trust::{FieldKind, ShownField};
 use zeroize::Zeroizing;
 

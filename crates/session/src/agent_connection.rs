@@ -1,4 +1,4 @@
-//! The agent's side of a running session: the link's streams, the gate, and what he is shown.
+//! The connection to the agent: the link's streams, the gate, and the picture that the agent is sent.
 
 use std::time::Duration;
 
@@ -10,37 +10,39 @@ use etatuki_picture::{Source, SourceState, Streamer};
 use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
 use tokio::time::Instant;
 
-use crate::gate::{Gate, Passed, ServerCapabilities, ToolInput, Violation};
+use crate::maybe::maybe;
+use crate::plugin_stream::PluginStream;
 use crate::send_queue::SendQueue;
-use crate::tool_link::ToolLink;
-use crate::view::{Failure, FailureName};
+use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
+use etatuki_session_core::{Failure, FailureName};
 
-/// What the agent's viewer gets to hear instead of the desktop's own name, which may tell a user or a
-/// machine.
+/// Desktop name for the agent's viewer. The desktop's own name may name a user or a machine.
 const DESKTOP_NAME: &str = "Etatuki";
-/// Control messages that wait for an agent who reads none, or for the plugin, at most.
-pub(crate) const MAX_CONTROL_WAITING: usize = 64;
+/// Status of ExtendedDesktopSize for a change of size that is prohibited.
+const STATUS_PROHIBITED: u16 = 1;
+/// Control messages that may wait: for an agent whose program reads none, and for the plugin.
+pub(crate) const MAX_QUEUED_CONTROL: usize = 64;
 
-/// What comes from the agent.
+/// An event of the connection.
 #[derive(Debug)]
 pub(crate) enum AgentEvent {
-    /// He asks for a permission.
+    /// The agent asks for a permission or a switch.
     PermissionAsked(Ask),
-    /// Bytes went to the gate; see [`AgentConnection::next_input`].
+    /// Bytes went to the gate; [`AgentConnection::next_input`] returns what passes.
     InputReceived,
-    /// Text was copied at his end.
+    /// Text was copied at the agent's end.
     Clipboard(String),
-    /// A message has left: the link has credit again.
+    /// A message has left, so that the link has credit again.
     Progress,
-    /// He has ended the session.
+    /// The agent has ended the session.
     Ended,
     /// The link dropped.
     LinkLost,
-    /// His program broke the rules, or our end of the link failed.
+    /// The agent's program broke the rules, or our end of the link failed.
     Failed(Failure),
 }
 
-/// A connected agent.
+/// The connection to one agent.
 pub(crate) struct AgentConnection {
     pub(crate) gate: Gate,
     connection: LinkConnection,
@@ -48,7 +50,7 @@ pub(crate) struct AgentConnection {
     picture: SendQueue<PictureOut>,
     clipboard: SendQueue<ClipboardOut>,
     control_in: ControlIn<ToCustomer>,
-    /// `None` once he has ended that stream; the session goes on.
+    /// `None` once the agent has ended this stream; the session goes on.
     input_in: Option<InputIn>,
     clipboard_in: Option<ClipboardIn>,
     streamer: Streamer,
@@ -63,7 +65,7 @@ impl AgentConnection {
         let agent = Self {
             gate: Gate::new(server),
             connection: streams.connection,
-            control: SendQueue::new(streams.control_out, MAX_CONTROL_WAITING),
+            control: SendQueue::new(streams.control_out, MAX_QUEUED_CONTROL),
             picture: SendQueue::new(streams.picture_out, 1),
             clipboard: SendQueue::new(streams.clipboard_out, 1),
             control_in: streams.control_in,
@@ -76,13 +78,13 @@ impl AgentConnection {
         (identity, agent)
     }
 
-    /// The next thing that happens on the link; nothing any more after its end. What acts (input, clipboard) is left
-    /// on the link unless `takes_input`. Cancel safe.
+    /// Waits for the next event; none comes after the link's end. Input and clipboard stay on the link
+    /// unless `takes_input`. Cancel safe.
     pub(crate) async fn next(&mut self, takes_input: bool) -> AgentEvent {
         if self.ended {
             return std::future::pending().await;
         }
-        let event = self.listen(takes_input).await;
+        let event = self.next_open(takes_input).await;
         self.ended = matches!(
             event,
             AgentEvent::Ended | AgentEvent::LinkLost | AgentEvent::Failed(_)
@@ -93,14 +95,14 @@ impl AgentConnection {
         event
     }
 
-    async fn listen(&mut self, takes_input: bool) -> AgentEvent {
+    async fn next_open(&mut self, takes_input: bool) -> AgentEvent {
         tokio::select! {
             control = self.control_in.recv() => match control {
                 Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::PermissionAsked(ask),
                 Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
                 Err(error) => link_ended(error),
             },
-            input = received(self.input_in.as_mut().map(InputIn::recv)), if takes_input => match input {
+            input = maybe(self.input_in.as_mut().map(InputIn::recv)), if takes_input => match input {
                 Ok(Some(bytes)) => {
                     self.gate.push(&bytes);
                     AgentEvent::InputReceived
@@ -111,7 +113,7 @@ impl AgentConnection {
                 }
                 Err(error) => link_ended(error),
             },
-            text = received(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input => match text {
+            text = maybe(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input => match text {
                 Ok(Some(text)) => AgentEvent::Clipboard(text),
                 Ok(None) => {
                     self.clipboard_in = None;
@@ -128,23 +130,29 @@ impl AgentConnection {
                 progress_or_end(sent.map(|_| ()))
             }
             sent = self.clipboard.next_sent() => match sent {
-                // a console without a clipboard may refuse that stream
+                // A console without a clipboard may refuse this stream.
                 Err(LinkError::Stopped) => AgentEvent::Progress,
                 sent => progress_or_end(sent),
             },
         }
     }
 
-    /// Says something to the console.
+    /// Sends a control message to the console.
+    ///
+    /// # Errors
+    /// The console reads no messages.
     pub(crate) fn send_control(&mut self, message: ToAgent) -> Result<(), Failure> {
         self.control
             .push(message)
             .map_err(|_| agent_misbehaved("it reads no messages"))
     }
 
-    /// What came through the gate next. What only looks on is done here already.
-    pub(crate) fn next_input(&mut self) -> Result<Option<ToolInput>, Failure> {
-        while let Some(passed) = self.gate.next()? {
+    /// Returns the next input that passes the gate. Messages for viewing are handled here.
+    ///
+    /// # Errors
+    /// The agent's program broke the rules.
+    pub(crate) fn next_input(&mut self) -> Result<Option<PluginInput>, Failure> {
+        while let Some(passed) = self.gate.next().map_err(gate_failure)? {
             if let Some(input) = self.on_viewer_message(passed)? {
                 return Ok(Some(input));
             }
@@ -152,54 +160,57 @@ impl AgentConnection {
         Ok(None)
     }
 
-    fn on_viewer_message(&mut self, passed: Passed) -> Result<Option<ToolInput>, Failure> {
+    fn on_viewer_message(&mut self, passed: GateOutput) -> Result<Option<PluginInput>, Failure> {
         let passed = match passed {
-            Passed::Tool(input) => return Ok(Some(input)),
+            GateOutput::Input(input) => return Ok(Some(input)),
             passed => passed,
         };
-        // before he knows of a screen there is nothing that he could mean
+        // Before the agent knows of a screen, the message can mean nothing.
         let Some(updater) = self.streamer.updater() else {
             return Ok(None);
         };
         let done = match passed {
-            Passed::Encodings(list) => {
+            GateOutput::Encodings(list) => {
                 updater.set_encodings(&list);
                 Ok(())
             }
-            Passed::Request { incremental, rect } => {
+            GateOutput::UpdateRequest { incremental, rect } => {
                 updater.request(incremental, rect);
                 Ok(())
             }
-            Passed::Continuous { enable, rect } => {
+            GateOutput::ContinuousUpdates { enable, rect } => {
                 updater.enable_continuous_updates(enable, rect);
                 Ok(())
             }
-            Passed::Fence { flags, payload } => {
+            GateOutput::Fence { flags, payload } => {
                 updater.on_fence(flags, &payload, self.began.elapsed())
             }
-            Passed::SizeForbidden => updater.answer_set_desktop_size(1),
-            Passed::Tool(_) => Ok(()),
+            GateOutput::ResizeProhibited => updater.answer_set_desktop_size(STATUS_PROHIBITED),
+            GateOutput::Input(_) => Ok(()),
         };
         done.map(|()| None)
             .map_err(|error| agent_misbehaved(&error.to_string()))
     }
 
-    /// Records what the plugin's server can do now; the agent's viewer is told of it.
-    pub(crate) fn set_server(&mut self, server: ServerCapabilities) -> Result<(), Failure> {
-        match self.gate.set_server(server) {
+    /// Records what the plugin's server can do now, and tells the agent's viewer.
+    pub(crate) fn set_server_capabilities(
+        &mut self,
+        server: ServerCapabilities,
+    ) -> Result<(), Failure> {
+        match self.gate.set_server_capabilities(server) {
             Some(encodings) => self.on_viewer_message(encodings).map(|_| ()),
             None => Ok(()),
         }
     }
 
-    /// The tool is to be given what he did.
-    pub(crate) fn note_input(&mut self, tool: &mut ToolLink) {
-        if let Some(framebuffer) = tool.screen() {
+    /// Notes that the plugin is about to be given input of the agent's.
+    pub(crate) fn note_input(&mut self, plugin: &mut PluginStream) {
+        if let Some(framebuffer) = plugin.framebuffer() {
             self.streamer.on_input(framebuffer);
         }
     }
 
-    /// The tool answered a change of size.
+    /// Handles the plugin's reply to a change of size.
     pub(crate) fn on_desktop_size_reply(&mut self, status: u16) -> Result<(), Failure> {
         let Some(updater) = self.streamer.updater() else {
             return Ok(());
@@ -209,34 +220,35 @@ impl AgentConnection {
             .map_err(|error| agent_misbehaved(&error.to_string()))
     }
 
-    /// The tool has text for the clipboard.
+    /// Sends clipboard text of the plugin's, as far as it passes the gate.
     pub(crate) fn send_clipboard(&mut self, text: String) {
         if let Some(text) = self.gate.clipboard_out(text) {
             self.clipboard.replace(text);
         }
     }
 
-    /// Notes that the plugin completed an update that changed its screen.
-    pub(crate) fn mark_dirty(&mut self) {
+    /// Notes that the plugin completed an update that changed the framebuffer.
+    pub(crate) fn on_source_changed(&mut self) {
         self.streamer.on_source_changed();
     }
 
-    /// Whether the plugin's socket must not be read; see [`Streamer::holds_source`].
+    /// Returns whether the plugin's socket must not be read; see [`Streamer::holds_source`].
     pub(crate) fn holds_source(&self) -> bool {
         self.streamer.holds_source(self.began.elapsed())
     }
 
-    /// Whether the link should send what it has been given before the picture moves on.
+    /// Returns whether the link should send what it has been given before the picture moves on.
     pub(crate) fn should_yield(&self) -> bool {
         self.streamer.should_yield(self.began.elapsed())
     }
 
-    /// Moves the picture on as far as the link takes it, and asks the plugin for more; see [`Streamer::drive`].
-    pub(crate) fn drive_picture(&mut self, tool: &mut ToolLink) {
+    /// Moves the picture on as far as the link takes it, and requests more from the plugin; see
+    /// [`Streamer::drive`].
+    pub(crate) fn drive_picture(&mut self, plugin: &mut PluginStream) {
         let is_idle = self.picture.is_idle();
-        let state = source_state(tool);
-        let has_pixels = tool.is_painted();
-        let source = tool.screen().map(|framebuffer| Source {
+        let state = source_state(plugin);
+        let has_pixels = plugin.has_pixels();
+        let source = plugin.framebuffer().map(|framebuffer| Source {
             framebuffer,
             state,
             has_pixels,
@@ -251,25 +263,26 @@ impl AgentConnection {
         }
         let step = self.streamer.drive(source, is_idle, self.began.elapsed());
         if let Some(chunk) = step.chunk {
-            // it is idle, so there is room
+            // The queue is idle, so there is room.
             let _ = self.picture.push(chunk);
         }
         if step.request_more {
-            tool.ask();
+            plugin.request_update();
         }
     }
 
-    /// When [`drive_picture`](Self::drive_picture) is to be called although nothing happens.
-    pub(crate) fn picture_wake_at(&self, tool: Option<&ToolLink>) -> Option<Instant> {
-        let state = tool.map_or(SourceState::MidUpdate, source_state);
+    /// Returns when [`drive_picture`](Self::drive_picture) is to be called although nothing happens.
+    pub(crate) fn picture_wake_at(&self, plugin: Option<&PluginStream>) -> Option<Instant> {
+        let state = plugin.map_or(SourceState::MidUpdate, source_state);
         let is_idle = self.picture.is_idle();
         let now = self.began.elapsed();
         let wake_at = self.streamer.wake_at(state, is_idle, now);
         wake_at.map(|wake_at| self.began + wake_at)
     }
 
-    /// Says goodbye. The console closes when it has read why; `limit` bounds the wait for that, since
-    /// closing from this end throws away what is still on its way.
+    /// Closes the link after the last message has been read. The console closes when it has read the
+    /// reason. `limit` bounds the wait for that, because closing from this end throws away what is still
+    /// on its way.
     pub(crate) async fn close(mut self, reason: &str, limit: Duration) {
         if !self.ended {
             let read = async {
@@ -283,16 +296,8 @@ impl AgentConnection {
     }
 }
 
-/// Waits for a stream that may have ended already.
-async fn received<T>(stream: Option<impl Future<Output = T>>) -> T {
-    match stream {
-        Some(stream) => stream.await,
-        None => std::future::pending().await,
-    }
-}
-
-fn source_state(tool: &ToolLink) -> SourceState {
-    if tool.is_settled() {
+fn source_state(plugin: &PluginStream) -> SourceState {
+    if plugin.is_between_updates() {
         SourceState::BetweenUpdates
     } else {
         SourceState::MidUpdate
@@ -311,26 +316,17 @@ fn link_ended(error: LinkError) -> AgentEvent {
             "{}: {violation}",
             violation.name()
         ))),
-        error => AgentEvent::Failed(Failure {
-            name: FailureName::Internal,
-            detail: error.to_string(),
-        }),
+        error => AgentEvent::Failed(Failure::new(FailureName::Internal, error.to_string())),
     }
 }
 
+/// Returns the failure of an agent's program that broke the rules.
 pub(crate) fn agent_misbehaved(detail: &str) -> Failure {
-    Failure {
-        name: FailureName::AgentMisbehaved,
-        detail: format!("the agent's program: {detail}"),
-    }
+    let detail = format!("the agent's program: {detail}");
+    Failure::new(FailureName::AgentMisbehaved, detail)
 }
 
-impl From<Violation> for Failure {
-    fn from(violation: Violation) -> Self {
-        let detail = format!("{}: {violation}", violation.name());
-        Failure {
-            name: FailureName::AgentMisbehaved,
-            detail,
-        }
-    }
+fn gate_failure(violation: Violation) -> Failure {
+    let detail = format!("{}: {violation}", violation.name());
+    Failure::new(FailureName::AgentMisbehaved, detail)
 }

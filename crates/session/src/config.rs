@@ -1,75 +1,84 @@
-//! What a session is told at its start; all of it comes from the registry or from the launcher itself.
+//! Configuration of a session, given at its start; all of it comes from the registry or the launcher.
 
 use std::path::PathBuf;
 
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::UsableBackend;
-use etatuki_trust::{CodeForm, VendorPublicKey};
+use etatuki_trust::VendorPublicKey;
 
-/// Everything one session needs to know. Plain data: nothing is opened or read before
-/// [`Command::Open`](crate::Command::Open).
+use etatuki_session_core::Installation;
+use etatuki_session_core::Transport;
+
+/// Configuration of one session. Plain data: nothing is opened or read before
+/// [`Command::Open`](etatuki_session_core::Command::Open).
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
-    /// Whose support this is.
+    /// Vendor whose support this is.
     pub vendor: Vendor,
-    /// The service's URL, `https://host[:port]`; `http` is for loopback.
+    /// URL of the service, `https://host[:port]`; `http` for loopback alone.
     pub service: String,
-    /// The entry that was picked.
+    /// Entry that was picked.
     pub backend: Backend,
-    /// The other entries, and whether they could be used here: what an agent may ask to switch to.
+    /// The other entries, and whether they could be used here: an agent may ask to switch to them.
     pub other_backends: Vec<UsableBackend>,
-    /// The operating system in words, for the agent: "Debian 12, x86_64".
+    /// Operating system in words, for the agent: "Debian 12, x86_64".
     pub system: String,
-    /// The accounting program's version, when it was given with `--app-version`.
+    /// Version of the accounting program, if it was given with `--app-version`.
     pub app_version: Option<String>,
-    /// The accounting program, when the launcher was told which one it is: the customer may share it alone.
+    /// The accounting program, if the launcher was told which one it is. The customer may share it
+    /// alone.
     pub app: Option<App>,
-    /// This launcher's own version.
+    /// Version of this launcher.
     pub launcher_version: String,
-    /// The executable that is started as `plugin-host`: the launcher itself.
+    /// Executable that is started as `plugin-host`: the launcher itself.
     pub host_exe: PathBuf,
-    /// Where the newest revocation list that was seen is kept; `None` keeps none (tests).
+    /// File of the newest revocation list ever seen; `None` keeps none (tests).
     pub revocations: Option<PathBuf>,
 }
 
-/// The program that called the launcher.
+/// The accounting program that called the launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// Its processes; their windows are the program's.
+    /// Ids of its processes. Their windows are the program's.
     pub pids: Vec<u32>,
-    /// Its name, as the customer knows it.
+    /// Name, as the customer knows it.
     pub name: String,
 }
 
-/// Whose support this is, from the registry.
+/// The vendor whose support this is, from the registry.
 #[derive(Clone, Debug)]
 pub struct Vendor {
-    /// The vendor's name, as the customer knows it.
+    /// Name, as the customer knows it.
     pub name: String,
-    /// The phone number to call, as it is to be shown.
+    /// Phone number to call, as it is shown.
     pub phone: String,
-    /// The keys that may have signed an agent's card.
+    /// Keys that may have signed an agent's card.
     pub keys: Vec<VendorPublicKey>,
-}
-
-/// How an entry's sessions reach the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// Over our own link, encrypted and with the customer's consent, by a code of this form.
-    Link(CodeForm),
-    /// By what the entry's tool brings along: with its code, its consent and its encryption.
-    External,
 }
 
 /// One entry of the registry.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// The registry's id: `ecom`, `remoteus-2008`, …
+    /// Id in the registry: `ecom`, `remoteus-2008`, …
     pub id: String,
-    /// The entry's name in the customer's language.
+    /// Name in the customer's language.
     pub label: String,
-    /// Whether its sessions go over our link.
+    /// Transport of the entry's sessions.
     pub transport: Transport,
-    /// The plugin that implements it.
+    /// Plugin that implements the entry.
     pub plugin: PluginSpec,
+}
+
+impl SessionConfig {
+    /// Returns the description of the customer's end.
+    pub fn installation(&self) -> Installation {
+        Installation {
+            backend: self.backend.id.clone(),
+            label: self.backend.label.clone(),
+            transport: self.backend.transport,
+            system: self.system.clone(),
+            app_version: self.app_version.clone(),
+            launcher_version: self.launcher_version.clone(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A session's own thread, and the handle on it.
+//! The thread of a session, and the handles on it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -7,11 +7,18 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::SessionConfig;
-use crate::event_loop::SessionLoop;
-use crate::view::{Command, Failure, FailureName, State, View};
+use crate::event_loop::{LoopMessage, SessionLoop};
+use etatuki_session_core::Command;
+use etatuki_session_core::{Failure, FailureName};
+use etatuki_session_core::{State, View};
 
-/// Starts a session's own thread. Nothing happens before [`Command::Open`]. `on_view` is called on
-/// that thread after every change, and once a second while something counts down; it must not block.
+/// Time that the runtime's blocking tasks get at the end: a host name may still be resolving.
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Starts a session on a thread of its own. Nothing happens before [`Command::Open`].
+///
+/// `on_view` is called on that thread after every change, and once a second while something counts
+/// down. It must not block.
 pub fn start(config: SessionConfig, on_view: Box<dyn Fn(View) + Send>) -> SessionHandle {
     let (messages, inbox) = unbounded_channel();
     let thread = std::thread::Builder::new()
@@ -26,29 +33,29 @@ pub fn start(config: SessionConfig, on_view: Box<dyn Fn(View) + Send>) -> Sessio
     }
 }
 
-/// A running session. Dropping it closes the session without waiting for the end.
+/// A running session. Dropping the handle closes the session without waiting for the end.
 pub struct SessionHandle {
     sender: SessionSender,
     thread: Option<JoinHandle<()>>,
 }
 
 impl SessionHandle {
-    /// Sends a command; after the end it goes nowhere.
+    /// Sends a command. Does nothing after the session's end.
     pub fn send(&self, command: Command) {
         self.sender.send(command);
     }
 
-    /// Whether its thread has ended, so that no command does anything any more.
+    /// Returns whether the session's thread has ended, so that commands do nothing any more.
     pub fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// A handle for sending alone, for other threads.
+    /// Returns a handle for sending alone, for other threads.
     pub fn sender(&self) -> SessionSender {
         self.sender.clone()
     }
 
-    /// Closes the session and waits until everything is gone (bounded: about two seconds).
+    /// Closes the session and waits until everything is gone, for about two seconds at most.
     pub fn join(mut self) {
         self.sender.send_stop();
         if let Some(thread) = self.thread.take() {
@@ -63,29 +70,22 @@ impl Drop for SessionHandle {
     }
 }
 
-/// Sends messages to a session; cheap to clone. Doesn't keep the session alive.
+/// A handle that sends commands to a session. Cheap to clone; doesn't keep the session alive.
 #[derive(Clone, Debug)]
 pub struct SessionSender {
     messages: UnboundedSender<LoopMessage>,
 }
 
-/// What reaches the session's thread.
-#[derive(Debug)]
-pub(crate) enum LoopMessage {
-    /// The customer's doing.
-    Command(Command),
-    /// Close, and end the thread.
-    Stop,
-}
-
 impl SessionSender {
-    /// Sends a command; after the end it goes nowhere.
+    /// Sends a command. Does nothing after the session's end.
     pub fn send(&self, command: Command) {
         let _ = self.messages.send(LoopMessage::Command(command));
     }
 
-    /// For a process that must end because its display died: fails the session by that name, and waits until all of
-    /// it is at rest, for `limit` at most. False when it was over already.
+    /// Fails the session as `display-lost` and waits until all of it is at rest, for `limit` at most.
+    /// Returns false if the session was over before.
+    ///
+    /// For a process that must end because its display died.
     pub fn display_lost(&self, limit: Duration) -> bool {
         if self.messages.is_closed() {
             return false;
@@ -96,8 +96,8 @@ impl SessionSender {
             .enable_time()
             .build();
         if let Ok(runtime) = runtime {
-            let _ = runtime
-                .block_on(async { tokio::time::timeout(limit, self.messages.closed()).await });
+            let closed = async { tokio::time::timeout(limit, self.messages.closed()).await };
+            let _ = runtime.block_on(closed);
         }
         true
     }
@@ -107,33 +107,31 @@ impl SessionSender {
     }
 }
 
-/// The thread. A panic in it becomes a named failure: the window that shows it goes on.
+/// Runs the session's loop to its end. A panic in it becomes a named failure, so that the window which
+/// shows the session goes on.
 fn run(config: SessionConfig, inbox: UnboundedReceiver<LoopMessage>, on_view: &dyn Fn(View)) {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(SessionLoop::new(config, inbox, on_view).run());
-        // a name that is still being resolved holds nobody up
-        runtime.shutdown_timeout(Duration::from_millis(100));
+        runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
         Ok::<(), std::io::Error>(())
     }));
     match ran {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => on_view(internal(format!("no runtime for the session: {error}"))),
-        Err(_) => on_view(internal("the session's thread panicked".into())),
+        Ok(Err(error)) => on_view(internal_failure(format!(
+            "no runtime for the session: {error}"
+        ))),
+        Err(_) => on_view(internal_failure("the session's thread panicked")),
     }
 }
 
-/// A failure of our own, outside of the machine.
-pub(crate) fn internal(detail: String) -> View {
-    let failure = Failure {
-        name: FailureName::Internal,
-        detail,
-    };
+/// Returns the view of a session that failed outside of its machine.
+pub(crate) fn internal_failure(detail: impl Into<String>) -> View {
     View {
         state: State::Failed,
-        failure: Some(failure),
+        failure: Some(Failure::new(FailureName::Internal, detail)),
         ..View::default()
     }
 }

@@ -1,13 +1,13 @@
-//! The plugin host as the loop sees it: commands go in, events come out, and nothing in between can hold
-//! the loop up. One task makes the calls, in order; each has a limit.
+//! The plugin host as the event loop sees it: commands go in, events come out, and no call holds the
+//! loop up. One task makes the calls, in order; each has a time-out.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etatuki_plugin_host::State;
 use etatuki_plugin_host::{
     FailureReport, HostError, HostEvent, HostEvents, LogLevel, PluginHost, PluginSpec, ProbeReport,
+    State,
 };
 use etatuki_protocol::Permissions;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -15,52 +15,46 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::gate::BackendCapabilities;
-use crate::view::{Failure, FailureName};
+use crate::maybe::maybe_until;
+use etatuki_session_core::gate::BackendCapabilities;
+use etatuki_session_core::{Failure, FailureName};
+use etatuki_session_core::{PluginInfo, PluginState};
 
-/// A plugin that was told to open or to close has done so after this long, or it hangs.
+/// Time in which a plugin must have opened or closed after it was told to. Then it counts as hung.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A tool with its own transport asks its own service for a code: that takes longer.
+/// The same time-out for opening a tool with its own transport, which fetches a code from a service of
+/// its own.
 const EXTERNAL_OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// What the plugin is told.
+/// A command to the plugin.
 enum PluginCommand {
     Open(Zeroizing<String>),
     Close,
-    Permissions(Permissions),
+    SetPermissions(Permissions),
     RestrictToApp(Vec<u32>),
     Attach(UnixStream),
     Shutdown,
 }
 
-/// What the plugin has to say.
+/// An event of the plugin's.
 #[derive(Debug)]
 pub(crate) enum PluginEvent {
-    /// It is loaded and can be used here.
+    /// The plugin is loaded and can be used here.
     Started(PluginInfo),
-    /// It is in another state, or has another code.
+    /// The plugin's state or code changed.
     Changed {
-        state: State,
+        /// Present state.
+        state: PluginState,
+        /// Present code.
         code: Option<Zeroizing<String>>,
     },
-    /// It has taken note of what is permitted; one for every [`PluginHandle::set_permissions`].
+    /// The plugin knows the permissions; once for every [`PluginHandle::set_permissions`].
     PermissionsAcknowledged,
-    /// It can't go on; it is being ended.
+    /// The plugin can't go on and is being ended. No event follows.
     Failed(Failure),
 }
 
-/// What is known of a loaded plugin, for the agent.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PluginInfo {
-    pub(crate) version: String,
-    pub(crate) tool: Option<String>,
-    pub(crate) tool_version: Option<String>,
-    /// It can share one program alone.
-    pub(crate) supports_app_sharing: bool,
-    pub(crate) capabilities: BackendCapabilities,
-}
-
-/// A plugin host that is starting or running. Dropping it kills the host and all that it started.
+/// A plugin host that is starting or running. Dropping it kills the host and everything it started.
 pub(crate) struct PluginHandle {
     commands: UnboundedSender<PluginCommand>,
     events: UnboundedReceiver<PluginEvent>,
@@ -68,23 +62,23 @@ pub(crate) struct PluginHandle {
 }
 
 impl PluginHandle {
-    /// Starts the host, loads the plugin and probes it; [`PluginEvent::Started`] follows.
+    /// Starts the host `exe`, loads the plugin and probes it; [`PluginEvent::Started`] follows.
     pub(crate) fn start(exe: PathBuf, spec: PluginSpec) -> Self {
         let (commands, inbox) = unbounded_channel();
-        let (outbox, events) = unbounded_channel();
+        let (sender, events) = unbounded_channel();
+        let open_timeout = if spec.external_transport {
+            EXTERNAL_OPEN_TIMEOUT
+        } else {
+            STATE_TIMEOUT
+        };
+        let mut task = PluginTask {
+            events: sender,
+            open_timeout,
+            deadline: None,
+        };
         let task = tokio::spawn(async move {
-            let open_timeout = if spec.external_transport {
-                EXTERNAL_OPEN_TIMEOUT
-            } else {
-                STATE_TIMEOUT
-            };
-            let mut task = PluginTask {
-                events: outbox,
-                open_timeout,
-                deadline: None,
-            };
             if let Err(failure) = task.run(exe, spec, inbox).await {
-                let _ = task.events.send(PluginEvent::Failed(failure));
+                task.send(PluginEvent::Failed(failure));
             }
         });
         Self {
@@ -94,28 +88,32 @@ impl PluginHandle {
         }
     }
 
+    /// Hands the code over and has the plugin wait for an agent.
     pub(crate) fn open(&self, code: Zeroizing<String>) {
         self.send(PluginCommand::Open(code));
     }
 
+    /// Has the plugin give the code up.
     pub(crate) fn close(&self) {
         self.send(PluginCommand::Close);
     }
 
+    /// Tells the plugin the permissions; [`PluginEvent::PermissionsAcknowledged`] follows.
     pub(crate) fn set_permissions(&self, permissions: Permissions) {
-        self.send(PluginCommand::Permissions(permissions));
+        self.send(PluginCommand::SetPermissions(permissions));
     }
 
-    /// Nothing but the windows of these processes is shown by what is attached after this.
+    /// Restricts every picture that is attached after this to the windows of these processes.
     pub(crate) fn restrict_to_app(&self, pids: Vec<u32>) {
         self.send(PluginCommand::RestrictToApp(pids));
     }
 
+    /// Gives the plugin its end of an RFB socket.
     pub(crate) fn attach(&self, stream: UnixStream) {
         self.send(PluginCommand::Attach(stream));
     }
 
-    /// The next event; none comes any more after [`PluginEvent::Failed`]. Cancel safe.
+    /// Waits for the next event; none comes after [`PluginEvent::Failed`]. Cancel safe.
     pub(crate) async fn next(&mut self) -> PluginEvent {
         match self.events.recv().await {
             Some(event) => event,
@@ -123,7 +121,7 @@ impl PluginHandle {
         }
     }
 
-    /// Ends it in order; the host has a limit for that.
+    /// Ends the plugin in order. The host bounds the time.
     pub(crate) async fn shutdown(mut self) {
         self.send(PluginCommand::Shutdown);
         let _ = (&mut self.task).await;
@@ -140,11 +138,11 @@ impl Drop for PluginHandle {
     }
 }
 
+/// The task that makes the calls to the host.
 struct PluginTask {
     events: UnboundedSender<PluginEvent>,
-    /// How long opening may take.
     open_timeout: Duration,
-    /// When what was ordered must have happened, and what that is.
+    /// The state that the last `Open` or `Close` must lead to, and until when.
     deadline: Option<(Instant, State)>,
 }
 
@@ -161,6 +159,7 @@ impl PluginTask {
         ended
     }
 
+    /// Serves commands and the host's events until the plugin is shut down or fails.
     async fn serve(
         &mut self,
         host: &PluginHost,
@@ -168,7 +167,7 @@ impl PluginTask {
         commands: &mut UnboundedReceiver<PluginCommand>,
     ) -> Result<(), Failure> {
         let info = probe(host).await?;
-        let _ = self.events.send(PluginEvent::Started(info));
+        self.send(PluginEvent::Started(info));
         loop {
             let deadline = self.deadline;
             tokio::select! {
@@ -178,12 +177,12 @@ impl PluginTask {
                 },
                 event = events.recv() => match event {
                     Some(event) => self.on_host_event(event)?,
-                    None => return Err(died("it ended")),
+                    None => return Err(Failure::new(FailureName::PluginDied, "it ended")),
                 },
-                () = until(deadline.map(|(due, _)| due)) => {
+                () = maybe_until(deadline.map(|(due, _)| due)) => {
                     let state = deadline.map_or("", |(_, state)| state.as_str());
                     let detail = format!("the plugin wasn't {state} in time");
-                    return Err(Failure { name: FailureName::PluginHung, detail });
+                    return Err(Failure::new(FailureName::PluginHung, detail));
                 }
             }
         }
@@ -203,13 +202,13 @@ impl PluginTask {
                 self.deadline = Some((Instant::now() + STATE_TIMEOUT, State::Closed));
                 host.close().await
             }
-            PluginCommand::Permissions(allowed) => {
+            PluginCommand::SetPermissions(permissions) => {
                 host.permissions(etatuki_plugin_host::Permissions {
-                    view: allowed.view,
-                    control: allowed.control,
+                    view: permissions.view,
+                    control: permissions.control,
                 })
                 .await?;
-                let _ = self.events.send(PluginEvent::PermissionsAcknowledged);
+                self.send(PluginEvent::PermissionsAcknowledged);
                 Ok(())
             }
             PluginCommand::RestrictToApp(pids) => host.restrict_to_app(&pids).await,
@@ -221,28 +220,40 @@ impl PluginTask {
     fn on_host_event(&mut self, event: HostEvent) -> Result<(), Failure> {
         match event {
             HostEvent::Log { level, text } => log(level, &text),
-            HostEvent::Died { description } => return Err(died(&description)),
+            HostEvent::Died { description } => {
+                return Err(Failure::new(FailureName::PluginDied, description));
+            }
             HostEvent::Changed {
                 failure: Some(report),
                 ..
             } => return Err(reported_failure(report)),
-            HostEvent::Changed {
-                state: State::Failed,
-                ..
-            } => {
-                let detail = "the plugin failed and didn't say why".into();
-                return Err(Failure {
-                    name: FailureName::PluginFailed,
-                    detail,
-                });
-            }
             HostEvent::Changed { state, code, .. } => {
                 self.deadline.take_if(|(_, awaited)| *awaited == state);
-                let _ = self.events.send(PluginEvent::Changed { state, code });
+                let state = plugin_state(state)?;
+                self.send(PluginEvent::Changed { state, code });
             }
         }
         Ok(())
     }
+
+    fn send(&self, event: PluginEvent) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// Returns the host's state as the session knows it; an unexplained failure is an error.
+fn plugin_state(state: State) -> Result<PluginState, Failure> {
+    Ok(match state {
+        State::Closed => PluginState::Closed,
+        State::Opening => PluginState::Opening,
+        State::Waiting => PluginState::Waiting,
+        State::Attached => PluginState::Attached,
+        State::Closing => PluginState::Closing,
+        State::Failed => {
+            let detail = "the plugin failed and didn't say why";
+            return Err(Failure::new(FailureName::PluginFailed, detail));
+        }
+    })
 }
 
 async fn probe(host: &PluginHost) -> Result<PluginInfo, Failure> {
@@ -259,47 +270,22 @@ async fn probe(host: &PluginHost) -> Result<PluginInfo, Failure> {
                 resize: plugin.resizes(),
             },
         }),
-        ProbeReport::Unusable { name, text } => Err(named(&name, text)),
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
+        ProbeReport::Unusable { name, text } => {
+            Err(Failure::new(FailureName::from_plugin(&name), text))
+        }
     }
 }
 
 fn host_failure(error: HostError) -> Failure {
     match error {
         HostError::Plugin(report) => reported_failure(report),
-        error => named(error.name(), error.to_string()),
+        error => Failure::new(FailureName::from_plugin(error.name()), error.to_string()),
     }
 }
 
+/// Keeps the plugin's own name for the failure in the detail.
 fn reported_failure(report: FailureReport) -> Failure {
-    named(&report.name, report.to_string())
-}
-
-/// A plugin may name its failures as it likes; those that customers have no sentence for become
-/// `plugin-failed`, and their name stays in the detail.
-fn named(name: &str, detail: String) -> Failure {
-    let ours = FailureName::from_name(name).filter(|name| {
-        let name = name.as_str();
-        let theirs = ["plugin-", "tool-", "display-", "registry-"];
-        theirs.iter().any(|theirs| name.starts_with(theirs))
-    });
-    Failure {
-        name: ours.unwrap_or(FailureName::PluginFailed),
-        detail,
-    }
-}
-
-fn died(description: &str) -> Failure {
-    Failure {
-        name: FailureName::PluginDied,
-        detail: description.to_owned(),
-    }
+    Failure::new(FailureName::from_plugin(&report.name), report.to_string())
 }
 
 fn log(level: LogLevel, text: &str) {

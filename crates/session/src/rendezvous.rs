@@ -1,10 +1,11 @@
-//! The way in for one code: a nameplate of the service's, a secret of ours, and the endpoint that
-//! agents dial. A fresh code is a fresh door.
+//! The rendezvous of one code: a nameplate of the service's, a secret made here, and the endpoint that
+//! agents dial. A fresh code is a fresh rendezvous.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
-use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint};
+use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, RelayAccess};
 use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -13,49 +14,157 @@ use zeroize::Zeroizing;
 
 use crate::revocations;
 use crate::service_client::{Claim, ServiceClient, ServiceError};
-use crate::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
-use crate::view::{Failure, FailureName};
+use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
+use etatuki_session_core::{Failure, FailureName};
 
-/// How often the endpoint's address is compared with what the service was told, and its relay looked at.
+/// Interval at which the endpoint's address is compared with the published one, and the relay's
+/// connection is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a door is made from.
+/// Parameters of a rendezvous.
 #[derive(Clone, Debug)]
 pub(crate) struct RendezvousConfig {
+    /// URL of the service.
     pub(crate) service: String,
+    /// Form of the code.
     pub(crate) form: CodeForm,
+    /// Keys that may have signed an agent's card.
     pub(crate) vendors: Vec<VendorPublicKey>,
+    /// File of the newest revocation list; `None` keeps none.
     pub(crate) revocations: Option<PathBuf>,
 }
 
-/// One code, and who comes by it.
-pub(crate) struct Rendezvous {
-    service: ServiceClient,
-    /// Until it was given back.
-    claim: Option<Claim>,
-    endpoint: CustomerEndpoint,
-    accept_params: AcceptParams,
-    published: Value,
-    /// The service hasn't confirmed that address.
-    needs_publishing: bool,
-    next_check: Instant,
-    health: ServiceHealth,
-    /// The service is being told the address, which also says whether it still knows the nameplate.
-    publishing: Option<JoinHandle<Result<(), ServiceError>>>,
-}
-
-/// What happens at a door.
+/// An event at the rendezvous.
 pub(crate) enum RendezvousEvent {
-    /// Somebody tried to come in.
+    /// The rendezvous is open, and this is its code; or it couldn't be opened.
+    Opened(Result<Zeroizing<String>, Failure>),
+    /// Somebody tried the code.
     Attempt(Attempt),
-    /// The service went or came back.
+    /// The service's health changed.
     Service(ServiceChange),
 }
 
+type Opening = Pin<Box<dyn Future<Output = Result<Rendezvous, Failure>> + Send>>;
+
+/// The place of a session's rendezvous: empty, being opened, or open.
+#[derive(Default)]
+pub(crate) enum RendezvousSlot {
+    /// There is no rendezvous.
+    #[default]
+    Empty,
+    /// A nameplate is being fetched.
+    Opening(Opening),
+    /// The code can be tried, by one agent after [`accept_attempt`](Self::accept_attempt).
+    Open {
+        /// The rendezvous.
+        rendezvous: Box<Rendezvous>,
+        /// Whether the next attempt is taken.
+        accepting: bool,
+    },
+}
+
+impl RendezvousSlot {
+    /// Begins to open a rendezvous; [`RendezvousEvent::Opened`] follows.
+    pub(crate) fn open(&mut self, config: RendezvousConfig) {
+        *self = Self::Opening(Box::pin(Rendezvous::open(config)));
+    }
+
+    /// Takes one attempt with the present code; [`RendezvousEvent::Attempt`] follows.
+    pub(crate) fn accept_attempt(&mut self) {
+        if let Self::Open { accepting, .. } = self {
+            *accepting = true;
+        }
+    }
+
+    /// Returns the code, to be shown.
+    pub(crate) fn shown_code(&self) -> Option<ShownCode> {
+        match self {
+            Self::Open { rendezvous, .. } => Some(rendezvous.accept_params.code.shown()),
+            Self::Empty | Self::Opening(_) => None,
+        }
+    }
+
+    /// Waits for the next event. Events of an open rendezvous come only while an attempt is accepted.
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) -> RendezvousEvent {
+        match self {
+            Self::Opening(opening) => {
+                let opened = opening.await;
+                *self = Self::Empty;
+                RendezvousEvent::Opened(opened.map(|rendezvous| {
+                    let code = rendezvous.accept_params.code.to_plain();
+                    *self = Self::Open {
+                        rendezvous: Box::new(rendezvous),
+                        accepting: false,
+                    };
+                    code
+                }))
+            }
+            Self::Open {
+                rendezvous,
+                accepting,
+            } if *accepting => {
+                let event = rendezvous.next().await;
+                *accepting = !matches!(event, RendezvousEvent::Attempt(_));
+                event
+            }
+            Self::Empty | Self::Open { .. } => std::future::pending().await,
+        }
+    }
+
+    /// Gives the nameplate back; the rendezvous itself stays open. The future has a time-out.
+    pub(crate) fn release_nameplate(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let release = match self {
+            Self::Open { rendezvous, .. } => Some(rendezvous.release()),
+            Self::Empty | Self::Opening(_) => None,
+        };
+        async move {
+            if let Some(release) = release {
+                release.await;
+            }
+        }
+    }
+
+    /// Empties the slot. The future gives the nameplate back, also one that is still being fetched, and
+    /// closes the endpoint with every link of it.
+    pub(crate) fn close(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let closing = std::mem::take(self);
+        async move {
+            match closing {
+                Self::Empty => {}
+                Self::Opening(opening) => {
+                    if let Ok(rendezvous) = opening.await {
+                        rendezvous.close().await;
+                    }
+                }
+                Self::Open { rendezvous, .. } => rendezvous.close().await,
+            }
+        }
+    }
+}
+
+/// One code, open to agents.
+pub(crate) struct Rendezvous {
+    service: ServiceClient,
+    /// The nameplate, until it was given back.
+    claim: Option<Claim>,
+    endpoint: CustomerEndpoint,
+    accept_params: AcceptParams,
+    /// The endpoint's address as it was last sent to the service.
+    published: Value,
+    /// Whether the service hasn't confirmed that address.
+    needs_publishing: bool,
+    opened: Instant,
+    next_check: Instant,
+    health: ServiceHealth,
+    /// A call that publishes the address. Its answer also says whether the service knows the nameplate.
+    publishing: Option<JoinHandle<Result<(), ServiceError>>>,
+}
+
 impl Rendezvous {
-    /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and says where it
-    /// is. Every step has a limit.
-    pub(crate) async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
+    /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and publishes its
+    /// address. Every step has a time-out.
+    async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
         let service = ServiceClient::new(&config.service)?;
         let (claimed, list) = tokio::join!(service.claim(config.form), service.revocations());
         let (claim, relay) = claimed?;
@@ -66,34 +175,26 @@ impl Rendezvous {
         opened
     }
 
+    /// Opens the rendezvous behind a nameplate. On an error the caller gives the nameplate back.
     async fn open_claimed(
         config: &RendezvousConfig,
         service: &ServiceClient,
         claim: &Claim,
-        relay: etatuki_link::RelayAccess,
+        relay: RelayAccess,
         list: Result<Option<String>, ServiceError>,
     ) -> Result<Self, Failure> {
-        let revoked = revocations::newest(
-            config.revocations.as_deref(),
-            list?.as_deref(),
-            &config.vendors,
-        )
-        .map_err(|error| Failure {
-            name: FailureName::ServiceError,
-            detail: error.to_string(),
-        })?;
+        let kept = config.revocations.as_deref();
+        let revoked = revocations::newest(kept, list?.as_deref(), &config.vendors)
+            .map_err(|error| Failure::new(FailureName::ServiceError, error.to_string()))?;
         let mut random = Zeroizing::new([0; 8]);
-        getrandom::fill(random.as_mut_slice()).map_err(|error| Failure {
-            name: FailureName::Internal,
-            detail: format!("this machine gives no random numbers: {error}"),
+        getrandom::fill(random.as_mut_slice()).map_err(|error| {
+            let detail = format!("this machine gives no random numbers: {error}");
+            Failure::new(FailureName::Internal, detail)
         })?;
         let code = SessionCode::mint(claim.nameplate, *random);
         let endpoint = CustomerEndpoint::bind(Some(&relay))
             .await
-            .map_err(|error| Failure {
-                name: FailureName::LinkFailed,
-                detail: error.to_string(),
-            })?;
+            .map_err(|error| Failure::new(FailureName::LinkFailed, error.to_string()))?;
         let published = endpoint.address();
         service.publish(claim, &published).await?;
         let accept_params = AcceptParams {
@@ -101,6 +202,7 @@ impl Rendezvous {
             vendors: config.vendors.clone(),
             revoked,
         };
+        let now = Instant::now();
         Ok(Self {
             service: service.clone(),
             claim: Some(claim.clone()),
@@ -108,25 +210,16 @@ impl Rendezvous {
             accept_params,
             published,
             needs_publishing: false,
-            next_check: Instant::now() + CHECK_INTERVAL,
+            opened: now,
+            next_check: now + CHECK_INTERVAL,
             health: ServiceHealth::default(),
             publishing: None,
         })
     }
 
-    /// The code, to be shown.
-    pub(crate) fn shown_code(&self) -> ShownCode {
-        self.accept_params.code.shown()
-    }
-
-    /// The code, for the plugin.
-    pub(crate) fn plain_code(&self) -> Zeroizing<String> {
-        self.accept_params.code.to_plain()
-    }
-
-    /// One attempt to come in, or news of the service. Meanwhile that hears of every change of address.
-    /// Cancel safe.
-    pub(crate) async fn next(&mut self) -> RendezvousEvent {
+    /// Waits for an attempt or for a change of the service's health; meanwhile publishes every change
+    /// of the endpoint's address. Cancel safe.
+    async fn next(&mut self) -> RendezvousEvent {
         loop {
             let attempt = self.endpoint.accept(&self.accept_params);
             if let Ok(attempt) = tokio::time::timeout_at(self.next_check, attempt).await {
@@ -138,9 +231,10 @@ impl Rendezvous {
                 self.published = address;
                 self.needs_publishing = true;
             }
-            let status = self.status().await;
-            let reached = self.endpoint.is_relay_connected();
-            let change = self.health.observe(reached, status, Instant::now());
+            let status = self.published_status().await;
+            let relay_reached = self.endpoint.is_relay_connected();
+            let now = self.opened.elapsed();
+            let change = self.health.observe(relay_reached, status, now);
             if self.needs_publishing || self.health.is_lost() {
                 self.publish_address();
             }
@@ -150,8 +244,7 @@ impl Rendezvous {
         }
     }
 
-    /// Gives the nameplate back; the door itself stays. The future has a limit.
-    pub(crate) fn release(&mut self) -> impl Future<Output = ()> + Send + 'static {
+    fn release(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let claim = self.claim.take();
         let service = self.service.clone();
         async move {
@@ -163,13 +256,13 @@ impl Rendezvous {
         }
     }
 
-    /// Shuts it: nameplate back, endpoint closed with every link of it.
-    pub(crate) async fn close(mut self) {
+    async fn close(mut self) {
         let release = self.release();
         tokio::join!(release, self.endpoint.close());
     }
 
-    /// One address at a time, so that the newest is the last.
+    /// Publishes the address, unless a call is already under way: one at a time, so that the newest
+    /// address is the last.
     fn publish_address(&mut self) {
         if let (None, Some(claim)) = (&self.publishing, self.claim.clone()) {
             let (service, address) = (self.service.clone(), self.published.clone());
@@ -180,8 +273,9 @@ impl Rendezvous {
         }
     }
 
-    /// What the service has said to it. Never waits.
-    async fn status(&mut self) -> Option<NameplateStatus> {
+    /// Returns what a finished publishing call said of the nameplate. Never waits for one that isn't
+    /// finished.
+    async fn published_status(&mut self) -> Option<NameplateStatus> {
         let publishing = self
             .publishing
             .take_if(|publishing| publishing.is_finished())?;

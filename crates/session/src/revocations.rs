@@ -1,24 +1,28 @@
-//! The newest revocation list that was ever seen: from the service at a session's start, and kept in a
-//! file, so that nobody can hand out an older one later.
+//! The newest revocation list ever seen. It comes from the service at a session's start and is kept in
+//! a file, so that nobody can hand out an older one later.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use etatuki_trust::{RevocationError, Revocations, SignedRevocations, VendorPublicKey};
 
-/// Longer than any list that the vendor's tool signs.
-const MAX_FILE: u64 = 300_000;
+/// Bytes of the file that are read; more than any list that the vendor's tool signs.
+const MAX_FILE_BYTES: u64 = 300_000;
 
-/// Takes what is kept in `file`, and advances it by what the service gave. The file is rewritten when
-/// the service's list is newer. A list that isn't the vendor's is an error; an older one is refused too,
-/// and the newest seen stays in force.
+/// Returns the newer one of the list kept in `file` and the list `given` by the service.
+///
+/// Rewrites the file if the service's list is newer. Refuses an older list of the service's, and the
+/// kept one stays in force.
+///
+/// # Errors
+/// The service's list isn't the vendor's, or differs from the kept one under the same number.
 pub(crate) fn newest(
     file: Option<&Path>,
     given: Option<&str>,
     vendors: &[VendorPublicKey],
 ) -> Result<Revocations, RevocationError> {
     let mut newest = file
-        .and_then(|file| kept(file, vendors))
+        .and_then(|file| load(file, vendors))
         .unwrap_or_default();
     let Some(text) = given else { return Ok(newest) };
     let found = SignedRevocations::from_text(text.trim())?.verify(vendors)?;
@@ -36,16 +40,16 @@ pub(crate) fn newest(
         Err(error) => return Err(error),
     }
     if let (Some(file), true) = (file, newest.number > before)
-        && let Err(error) = keep(file, text)
+        && let Err(error) = store(file, text)
     {
         tracing::warn!(%error, "the revocation list could not be kept");
     }
     Ok(newest)
 }
 
-/// A file that is missing is normal; one that isn't the vendor's is as good as missing, for the user
-/// may delete it as well.
-fn kept(file: &Path, vendors: &[VendorPublicKey]) -> Option<Revocations> {
+/// Reads the kept list. A missing file is normal; a file that isn't the vendor's counts as missing,
+/// because the user may delete it as well.
+fn load(file: &Path, vendors: &[VendorPublicKey]) -> Option<Revocations> {
     let text = match read(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
@@ -60,25 +64,24 @@ fn kept(file: &Path, vendors: &[VendorPublicKey]) -> Option<Revocations> {
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
-    use std::io::Read;
     let mut text = String::new();
     std::fs::File::open(file)?
-        .take(MAX_FILE)
+        .take(MAX_FILE_BYTES)
         .read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Written beside and renamed, so that a crash leaves the old list or the new one.
-fn keep(file: &Path, text: &str) -> std::io::Result<()> {
+/// Writes a new file and renames it over the old one, so that a crash leaves one of the two whole.
+fn store(file: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let beside = file.with_extension(format!("new-{}", std::process::id()));
-    let mut new = std::fs::File::create(&beside)?;
+    let temporary = file.with_extension(format!("new-{}", std::process::id()));
+    let mut new = std::fs::File::create(&temporary)?;
     new.write_all(text.trim().as_bytes())?;
     new.write_all(b"\n")?;
     new.sync_all()?;
-    std::fs::rename(&beside, file)
+    std::fs::rename(&temporary, file)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What goes out on one stream of the link without holding the loop up: one message is on its way, a
-//! bounded number waits.
+//! A queue for one outgoing stream of the link, so that sending doesn't hold the event loop up: one
+//! message is on its way, and a bounded number waits.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -11,15 +11,15 @@ use etatuki_protocol::ToAgent;
 /// Bytes of a chunk that are compressed and sent at a time.
 const MAX_SEGMENT: usize = 1 << 20;
 
-/// A stream that sends one message after the other.
+/// A stream that sends one message after another.
 pub(crate) trait MessageSink: Sized + Send + 'static {
-    /// What it sends.
+    /// Message that it sends.
     type Message: Send + 'static;
 
-    /// What is known of one that has left.
+    /// Facts about a message that has left.
     type Receipt: Send + 'static;
 
-    /// Sends one, and gives the stream back.
+    /// Sends one message, and returns the stream with the receipt.
     fn transmit(
         self,
         message: Self::Message,
@@ -29,20 +29,27 @@ pub(crate) trait MessageSink: Sized + Send + 'static {
 type InFlight<S> =
     Pin<Box<dyn Future<Output = (S, Result<<S as MessageSink>::Receipt, LinkError>)> + Send>>;
 
-/// A stream with its waiting messages.
+/// A stream with the messages that wait for it.
+///
+/// ```text
+///  idle ── push, replace ──▶ in flight ── sent, nothing waits ──▶ idle
+///                             │     ▲
+///                             └─────┘ sent, the next one starts
+/// ```
 pub(crate) struct SendQueue<S: MessageSink> {
+    /// The stream, while nothing is on its way.
     idle: Option<S>,
     in_flight: Option<InFlight<S>>,
     waiting: VecDeque<S::Message>,
     capacity: usize,
 }
 
-/// The other side hasn't taken in anything for a long time.
+/// The queue is full: the other side has read nothing for a long time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull;
 
 impl<S: MessageSink> SendQueue<S> {
-    /// At most `capacity` messages wait.
+    /// Makes a queue in which `capacity` messages may wait.
     pub(crate) fn new(stream: S, capacity: usize) -> Self {
         Self {
             idle: Some(stream),
@@ -52,12 +59,15 @@ impl<S: MessageSink> SendQueue<S> {
         }
     }
 
-    /// Whether everything has left: the link would take something now.
+    /// Returns whether everything has left, so that the link takes the next message at once.
     pub(crate) fn is_idle(&self) -> bool {
         self.idle.is_some() && self.waiting.is_empty()
     }
 
-    /// Puts a message behind the others.
+    /// Appends a message.
+    ///
+    /// # Errors
+    /// The queue is full.
     pub(crate) fn push(&mut self, message: S::Message) -> Result<(), QueueFull> {
         if self.waiting.len() >= self.capacity {
             return Err(QueueFull);
@@ -67,14 +77,14 @@ impl<S: MessageSink> SendQueue<S> {
         Ok(())
     }
 
-    /// Puts a message in the place of all that wait.
+    /// Replaces all messages that wait by this one.
     pub(crate) fn replace(&mut self, message: S::Message) {
         self.waiting.clear();
         self.waiting.push_back(message);
         self.start_next();
     }
 
-    /// Waits until one more message has left; for ever if there is none. Cancel safe.
+    /// Waits until one more message has left, or for ever if there is none. Cancel safe.
     pub(crate) async fn next_sent(&mut self) -> Result<S::Receipt, LinkError> {
         let Some(in_flight) = &mut self.in_flight else {
             return std::future::pending().await;
@@ -86,7 +96,7 @@ impl<S: MessageSink> SendQueue<S> {
         result
     }
 
-    /// Waits until all have left.
+    /// Waits until all messages have left.
     pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
         while !self.is_idle() {
             self.next_sent().await?;
@@ -119,13 +129,13 @@ impl MessageSink for ControlOut<ToAgent> {
 
 impl MessageSink for PictureOut {
     type Message = EncodedChunk;
-    /// Bytes on the line.
+    /// Bytes that went to the link.
     type Receipt = usize;
 
     async fn transmit(mut self, chunk: EncodedChunk) -> (Self, Result<usize, LinkError>) {
         let mut bytes = 0;
-        for (segment, is_packed) in segments(&chunk) {
-            let sent = if is_packed {
+        for (segment, is_incompressible) in segments(&chunk) {
+            let sent = if is_incompressible {
                 self.send_stored(segment).await
             } else {
                 self.send(segment).await
@@ -139,12 +149,18 @@ impl MessageSink for PictureOut {
     }
 }
 
-/// What of a chunk is sent at a time, and whether it is packed already. What is compressed of a first picture travels, and
-/// is forgotten, while the rest is being compressed.
+/// Cuts a chunk into segments, each with whether it is incompressible. The first segments of a large
+/// picture travel, and are freed, while the rest is being compressed.
 fn segments(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
-    let (plain, packed) = chunk.split_at(chunk.incompressible_from);
-    let plain = plain.chunks(MAX_SEGMENT).map(|segment| (segment, false));
-    plain.chain(packed.chunks(MAX_SEGMENT).map(|segment| (segment, true)))
+    let (compressible, incompressible) = chunk.split_at(chunk.incompressible_from);
+    let compressible = compressible
+        .chunks(MAX_SEGMENT)
+        .map(|segment| (segment, false));
+    compressible.chain(
+        incompressible
+            .chunks(MAX_SEGMENT)
+            .map(|segment| (segment, true)),
+    )
 }
 
 impl MessageSink for ClipboardOut {
@@ -199,14 +215,19 @@ mod tests {
                 bytes: bytes.clone(),
                 incompressible_from,
             };
-            let (mut plain, mut packed) = (Vec::new(), Vec::new());
-            for (segment, is_packed) in segments(&chunk) {
+            let (mut compressible, mut incompressible) = (Vec::new(), Vec::new());
+            for (segment, is_incompressible) in segments(&chunk) {
                 assert!((1..=MAX_SEGMENT).contains(&segment.len()));
-                let of = if is_packed { &mut packed } else { &mut plain };
+                let of = if is_incompressible {
+                    &mut incompressible
+                } else {
+                    &mut compressible
+                };
                 of.extend_from_slice(segment);
             }
             assert!(
-                plain == bytes[..incompressible_from] && packed == bytes[incompressible_from..]
+                compressible == bytes[..incompressible_from]
+                    && incompressible == bytes[incompressible_from..]
             );
         }
         assert_eq!(segments(&EncodedChunk::default()).count(), 0);

@@ -1,5 +1,5 @@
 //! The customer's half of the service's HTTP API: a session's nameplate, its address, its end, and the
-//! revocation list. Every call has a limit, every answer a bound, and what goes wrong a stable name.
+//! revocation list. Every call has a time-out, every response a bound, and every error a stable name.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,37 +12,37 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::view::{Failure, FailureName};
+use etatuki_session_core::{Failure, FailureName};
 
-/// Until the service has accepted the connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// Until the whole answer is there.
-const CALL_LIMIT: Duration = Duration::from_secs(5);
-/// An answer in JSON is small.
-const MAX_JSON: usize = 16 << 10;
-/// A revocation list of ten thousand serials fits.
-const MAX_LIST: usize = 300_000;
+/// Time in which the service must accept the connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time in which the whole response must be there.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest response in JSON, in bytes.
+const MAX_JSON_BYTES: usize = 16 << 10;
+/// Largest revocation list in bytes; one of ten thousand serials fits.
+const MAX_LIST_BYTES: usize = 300_000;
 
-/// What went wrong with a call.
+/// A failed call to the service.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
-    /// It doesn't answer, or not in time.
+    /// The service doesn't answer, or not in time.
     #[error("the service can't be reached: {0}")]
     Unreachable(String),
-    /// It has no nameplate free.
+    /// The service has no nameplate free.
     #[error("the service has no code left at the moment")]
     NoNameplate,
-    /// It answered with an error of its own.
+    /// The service answered with an error.
     #[error("the service refused {call}: {status} {name}")]
     Refused {
         call: &'static str,
         status: u16,
         name: String,
     },
-    /// What it answered makes no sense.
+    /// The response isn't what docs/service.md promises.
     #[error("the service gave a wrong answer to {call}: {what}")]
-    Nonsense { call: &'static str, what: String },
-    /// Its address in the registry can't be used.
+    InvalidResponse { call: &'static str, what: String },
+    /// The service's address in the registry can't be used.
     #[error("the service's address can't be used: {0}")]
     Address(String),
 }
@@ -54,14 +54,11 @@ impl From<ServiceError> for Failure {
             ServiceError::NoNameplate => FailureName::NoNameplate,
             _ => FailureName::ServiceError,
         };
-        Failure {
-            name,
-            detail: error.to_string(),
-        }
+        Failure::new(name, error.to_string())
     }
 }
 
-/// The bearer token that proves that a nameplate is ours.
+/// A bearer token that proves the ownership of a nameplate.
 #[derive(Clone, Zeroize, ZeroizeOnDrop, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct OwnerToken(String);
@@ -72,14 +69,14 @@ impl fmt::Debug for OwnerToken {
     }
 }
 
-/// A nameplate of ours.
+/// A nameplate that this session owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) nameplate: Nameplate,
     pub(crate) owner: OwnerToken,
 }
 
-/// The service, as a customer uses it.
+/// A client of the service.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceClient {
     http: Client,
@@ -87,7 +84,10 @@ pub(crate) struct ServiceClient {
 }
 
 impl ServiceClient {
-    /// A client for the service at this URL. Contacts nobody yet.
+    /// Makes a client for the service at this URL. Contacts nobody yet.
+    ///
+    /// # Errors
+    /// The URL isn't `https`, nor `http` on loopback.
     pub(crate) fn new(service: &str) -> Result<Self, ServiceError> {
         let address = |what: &str| ServiceError::Address(format!("{service}: {what}"));
         let base = Url::parse(service).map_err(|error| address(&error.to_string()))?;
@@ -97,21 +97,23 @@ impl ServiceClient {
             "http" if loopback => {}
             _ => return Err(address("it must be https")),
         }
-        // reqwest is built without a crypto provider of its own; whoever comes first installs ours
+        // reqwest is built without a crypto provider; whoever comes first installs this one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(CALL_LIMIT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("etatuki/", env!("CARGO_PKG_VERSION")));
         if loopback {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| address(&chain(&error)))?;
+        let http = http
+            .build()
+            .map_err(|error| address(&error_chain(&error)))?;
         Ok(Self { http, base })
     }
 
-    /// Asks for a nameplate, and for the relay that goes with it.
+    /// Claims a nameplate. Returns it with the relay that goes with it.
     pub(crate) async fn claim(&self, form: CodeForm) -> Result<(Claim, RelayAccess), ServiceError> {
         const CALL: &str = "a session";
         #[derive(Deserialize)]
@@ -124,14 +126,14 @@ impl ServiceClient {
             .request(Method::POST, &["sessions"])
             .json(&json!({ "form": form }));
         let body = self
-            .call(CALL, request, StatusCode::CREATED, MAX_JSON)
+            .call(CALL, request, StatusCode::CREATED, MAX_JSON_BYTES)
             .await?;
-        let nonsense = |what: String| ServiceError::Nonsense { call: CALL, what };
-        // what serde says of it could quote a token: only where, not what
+        let invalid = |what: String| ServiceError::InvalidResponse { call: CALL, what };
+        // serde's message could quote a token: only the place is kept.
         let granted: Granted = serde_json::from_slice(&body)
-            .map_err(|error| nonsense(format!("not as documented at column {}", error.column())))?;
-        let nameplate = Nameplate::new(form, &granted.nameplate)
-            .map_err(|error| nonsense(error.to_string()))?;
+            .map_err(|error| invalid(format!("not as documented at column {}", error.column())))?;
+        let nameplate =
+            Nameplate::new(form, &granted.nameplate).map_err(|error| invalid(error.to_string()))?;
         Ok((
             Claim {
                 nameplate,
@@ -141,13 +143,18 @@ impl ServiceClient {
         ))
     }
 
-    /// Says where the nameplate leads.
+    /// Publishes the address to which the nameplate leads.
     pub(crate) async fn publish(&self, claim: &Claim, address: &Value) -> Result<(), ServiceError> {
         let path = ["sessions", claim.nameplate.as_str(), "address"];
         let request = self.request(Method::PUT, &path).bearer_auth(&claim.owner.0);
         let request = request.json(&json!({ "address": address }));
-        self.call("the address", request, StatusCode::NO_CONTENT, MAX_JSON)
-            .await?;
+        self.call(
+            "the address",
+            request,
+            StatusCode::NO_CONTENT,
+            MAX_JSON_BYTES,
+        )
+        .await?;
         Ok(())
     }
 
@@ -157,12 +164,12 @@ impl ServiceClient {
         let request = self
             .request(Method::DELETE, &path)
             .bearer_auth(&claim.owner.0);
-        self.call("the end", request, StatusCode::NO_CONTENT, MAX_JSON)
+        self.call("the end", request, StatusCode::NO_CONTENT, MAX_JSON_BYTES)
             .await?;
         Ok(())
     }
 
-    /// The vendor's revocation list as it travels; `None` if there is none.
+    /// Fetches the vendor's signed revocation list as text; `None` if there is none.
     pub(crate) async fn revocations(&self) -> Result<Option<String>, ServiceError> {
         const CALL: &str = "the revocation list";
         let request = self.request(Method::GET, &["revocations"]);
@@ -170,12 +177,12 @@ impl ServiceClient {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        let body = answer(CALL, response, StatusCode::OK, MAX_LIST).await?;
-        let nonsense = |_| ServiceError::Nonsense {
+        let body = read_response(CALL, response, StatusCode::OK, MAX_LIST_BYTES).await?;
+        let invalid = |_| ServiceError::InvalidResponse {
             call: CALL,
             what: "not a text".into(),
         };
-        String::from_utf8(body).map(Some).map_err(nonsense)
+        String::from_utf8(body).map(Some).map_err(invalid)
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
@@ -194,18 +201,19 @@ impl ServiceClient {
         limit: usize,
     ) -> Result<Vec<u8>, ServiceError> {
         let response = request.send().await.map_err(unreachable)?;
-        answer(call, response, expected, limit).await
+        read_response(call, response, expected, limit).await
     }
 }
 
-async fn answer(
+/// Reads a response of the `expected` status.
+async fn read_response(
     call: &'static str,
     response: Response,
     expected: StatusCode,
     limit: usize,
 ) -> Result<Vec<u8>, ServiceError> {
     let status = response.status();
-    let body = bounded(call, response, limit).await?;
+    let body = read_body(call, response, limit).await?;
     if status == expected {
         Ok(body)
     } else {
@@ -213,7 +221,8 @@ async fn answer(
     }
 }
 
-async fn bounded(
+/// Reads a response's body, up to `limit` bytes.
+async fn read_body(
     call: &'static str,
     mut response: Response,
     limit: usize,
@@ -221,7 +230,7 @@ async fn bounded(
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > limit {
-            return Err(ServiceError::Nonsense {
+            return Err(ServiceError::InvalidResponse {
                 call,
                 what: format!("more than {limit} bytes"),
             });
@@ -231,11 +240,12 @@ async fn bounded(
     Ok(body)
 }
 
+/// Returns the error for a response of another status, by the name in its JSON.
 fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError {
-    let said: Option<Value> = serde_json::from_slice(body).ok();
-    let name = said
+    let error: Option<Value> = serde_json::from_slice(body).ok();
+    let name = error
         .as_ref()
-        .and_then(|said| said["error"].as_str())
+        .and_then(|error| error["error"].as_str())
         .unwrap_or("no reason given");
     if name == "no-nameplate" {
         return ServiceError::NoNameplate;
@@ -250,11 +260,11 @@ fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError 
 }
 
 fn unreachable(error: reqwest::Error) -> ServiceError {
-    ServiceError::Unreachable(chain(&error.without_url()))
+    ServiceError::Unreachable(error_chain(&error.without_url()))
 }
 
-/// An error with its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+/// Returns an error with its causes on one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

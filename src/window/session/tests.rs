@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use etatuki_session::{
+use etatuki_session_core::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};

@@ -127,7 +127,7 @@ async fn answers_that_are_nonsense() {
     }
     check(http("200 OK", "{}"), FailureName::ServiceError).await;
     check(
-        http("201 Created", &" ".repeat(MAX_JSON + 1)),
+        http("201 Created", &" ".repeat(MAX_JSON_BYTES + 1)),
         FailureName::ServiceError,
     )
     .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etatuki_link::{DialError, LinkError};
 use etatuki_protocol::{Ask, Feature, Permissions, ToAgent};
 use etatuki_rfb::{ClientMessage, encoding};
-use etatuki_session::{Command, FailureName, Notice, State, Transport};
+use etatuki_session_core::{Command, FailureName, Notice, State, Transport};
 
 use crate::agent::{Agent, typed};
 use crate::display::Display;

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use etatuki_session::{Command, FailureName, SessionConfig, State, Transport, View};
+use etatuki_session::SessionConfig;
+use etatuki_session_core::{Command, FailureName, State, Transport, View};
 use etatuki_trust::FieldKind;
 use serde_json::{Value, json};
 

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command as Process, Stdio};
 
 use etatuki_protocol::{Ask, Permissions, ToAgent};
-use etatuki_session::{App, AppSharing, Command};
+use etatuki_session::App;
+use etatuki_session_core::{AppSharing, Command};
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
 

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_protocol::{Ask, UsableBackend};
 use etatuki_service::{Config, ServiceHandle};
-use etatuki_session::{
-    Backend, Command, SessionConfig, SessionHandle, State, Transport, Vendor, View, start,
-};
+use etatuki_session::{Backend, SessionConfig, SessionHandle, Vendor, start};
+use etatuki_session_core::{Command, State, Transport, View};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, CodeForm, Revocations, SignedRevocations, UnixTime,
     VendorKey,

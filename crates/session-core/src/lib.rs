@@ -1,0 +1,38 @@
+//! One support session's decisions, without any I/O: events, bytes and time come in, actions, bytes and
+//! views go out.
+//!
+//! - [`machine`]: the states of a session, and the actions that events lead to.
+//! - [`opening`]: the way of a code to the plugin; [`control_barrier`] holds messages to the agent until
+//!   the plugin knows the permissions.
+//! - [`gate`]: the messages of an agent's program that may pass.
+//! - [`plugin_rfb_client`]: the RFB client towards a plugin.
+//! - [`service_health`]: whether the service behind a waiting code is in reach.
+//! - [`json`]: the JSON lines of `etatuki session`, in and out.
+//! - [`View`], [`Command`], [`Failure`]: what windows show, give and explain.
+//!
+//! Sockets, processes and clocks don't belong here: `etatuki-session` carries out what is decided here.
+//! Times are `Duration`s since the session began. `docs/session.md` has the drawing of the states.
+
+mod command;
+pub mod control_barrier;
+mod external_transport;
+mod failure;
+pub mod gate;
+mod installation;
+pub mod json;
+pub mod machine;
+pub mod opening;
+mod plugin_info;
+pub mod plugin_rfb_client;
+pub mod service_health;
+mod transport;
+mod view;
+
+pub use command::Command;
+pub use etatuki_protocol::{AgentIdentity, Ask, Permissions, UsableBackend};
+pub use external_transport::ExternalTransport;
+pub use failure::{Failure, FailureName, Fault};
+pub use installation::Installation;
+pub use plugin_info::{PluginInfo, PluginState};
+pub use transport::Transport;
+pub use view::{AppSharing, Notice, Question, Receipt, State, View};

@@ -1,0 +1,91 @@
+//! The code while it waits: attempts with it, the service behind it, and its renewal.
+
+use std::time::Duration;
+
+use etatuki_protocol::AgentIdentity;
+
+use super::{Action, Actions, MAX_UNAUTHORIZED_NOTICES, MAX_WRONG_GUESSES, Machine, Phase};
+use crate::transport::Transport;
+use crate::view::Notice;
+
+impl Machine {
+    pub(super) fn code_ready(&mut self, now: Duration) -> Actions {
+        if !matches!(
+            self.phase,
+            Phase::Opening { .. } | Phase::RenewingCode { .. }
+        ) {
+            return vec![];
+        }
+        if self.settings.transport == Transport::External {
+            self.phase = Phase::External { connected: false };
+            return vec![];
+        }
+        self.phase = Phase::Waiting {
+            since: now,
+            wrong_guesses: 0,
+        };
+        vec![Action::AcceptAttempt]
+    }
+
+    /// Returns whether the code can be tried now.
+    pub(super) fn accepts_attempts(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
+    }
+
+    pub(super) fn attempt_aborted(&mut self) -> Actions {
+        if self.accepts_attempts() {
+            vec![Action::AcceptAttempt]
+        } else {
+            vec![]
+        }
+    }
+
+    pub(super) fn unauthorized_attempt(&mut self) -> Actions {
+        if !self.accepts_attempts() {
+            return vec![];
+        }
+        let told = self
+            .notices
+            .iter()
+            .filter(|notice| **notice == Notice::UnauthorizedAttempt);
+        if told.count() < MAX_UNAUTHORIZED_NOTICES {
+            self.add_notice(Notice::UnauthorizedAttempt);
+        }
+        vec![Action::AcceptAttempt]
+    }
+
+    pub(super) fn wrong_guess(&mut self, agent: AgentIdentity, now: Duration) -> Actions {
+        let Phase::Waiting { wrong_guesses, .. } = &mut self.phase else {
+            return vec![];
+        };
+        *wrong_guesses += 1;
+        let left = MAX_WRONG_GUESSES.saturating_sub(*wrong_guesses);
+        if left > 0 {
+            self.add_notice(Notice::WrongCodeTried { agent, left });
+            return vec![Action::AcceptAttempt];
+        }
+        self.add_notice(Notice::CodeBurnt { agent });
+        self.renew_code(now)
+    }
+
+    /// Tells the customer that the service went or came back. The code goes on waiting.
+    pub(super) fn service_changed(&mut self, notice: Notice) -> Actions {
+        if self.accepts_attempts() {
+            self.add_notice(notice);
+        }
+        vec![]
+    }
+
+    pub(super) fn code_forgotten(&mut self, now: Duration) -> Actions {
+        if !self.accepts_attempts() {
+            return vec![];
+        }
+        self.add_notice(Notice::CodeForgotten);
+        self.renew_code(now)
+    }
+
+    pub(super) fn renew_code(&mut self, now: Duration) -> Actions {
+        self.phase = Phase::RenewingCode { since: now };
+        vec![Action::DropCode, Action::MintCode]
+    }
+}

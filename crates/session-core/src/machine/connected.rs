@@ -1,0 +1,141 @@
+//! The session while somebody is connected: an agent over the link, or a peer of an external transport.
+
+use std::time::Duration;
+
+use etatuki_protocol::{AgentIdentity, Ask};
+
+use super::consent::{AnswerOutcome, Consent};
+use super::{Action, Actions, Machine, Phase, STREAM_CLOSED_GRACE};
+use crate::failure::{Failure, FailureName};
+
+impl Machine {
+    pub(super) fn authenticated(&mut self, agent: AgentIdentity, now: Duration) -> Actions {
+        if !self.accepts_attempts() {
+            return vec![];
+        }
+        self.phase = Phase::Connected { fails_at: None };
+        let consent = self.consent.insert(Consent::new(agent));
+        let mut actions = vec![Action::DeleteNameplate, Action::SendCustomerInfo];
+        self.questions += 1;
+        actions.extend(consent.ask(Ask::View, self.questions, now));
+        actions
+    }
+
+    /// Returns the consent while an agent is connected.
+    fn connected(&mut self) -> Option<&mut Consent> {
+        match self.phase {
+            Phase::Connected { .. } => self.consent.as_mut(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn asked(&mut self, ask: Ask, now: Duration) -> Actions {
+        let (Phase::Connected { .. }, Some(consent)) = (&self.phase, &mut self.consent) else {
+            return vec![];
+        };
+        let is_possible = match &ask {
+            Ask::View => true,
+            Ask::Control => self.plugin.is_none_or(|plugin| plugin.takes_input),
+            Ask::Switch { backend } => self.settings.switchable.contains(backend),
+        };
+        if !is_possible {
+            return vec![consent.refusal(ask)];
+        }
+        self.questions += 1;
+        consent.ask(ask, self.questions, now)
+    }
+
+    pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> Actions {
+        let Some(consent) = self.connected() else {
+            return vec![];
+        };
+        match consent.answer(question, allow, now) {
+            AnswerOutcome::Ignored => vec![],
+            AnswerOutcome::Continue(actions) => actions,
+            AnswerOutcome::Switch(mut actions) => {
+                actions.extend(self.shut_down("switch", now));
+                actions
+            }
+        }
+    }
+
+    pub(super) fn allow_app_only(&mut self, question: u32, now: Duration) -> Actions {
+        let offered = self.app_sharing().is_some();
+        match self.connected() {
+            Some(consent) if offered => consent.allow_app_only(question, now),
+            _ => vec![],
+        }
+    }
+
+    pub(super) fn take_back(&mut self, now: Duration) -> Actions {
+        match (&self.phase, &mut self.consent) {
+            (Phase::Connected { .. } | Phase::Interrupted { .. }, Some(consent)) => {
+                consent.take_back(now)
+            }
+            _ => vec![],
+        }
+    }
+
+    pub(super) fn agent_ended(&mut self, now: Duration) -> Actions {
+        match self.phase {
+            Phase::Connected { .. } | Phase::Interrupted { .. } => {
+                self.shut_down("agent-ended", now)
+            }
+            _ => vec![],
+        }
+    }
+
+    pub(super) fn link_lost(&mut self, now: Duration) -> Actions {
+        let (Phase::Connected { .. }, Some(consent)) = (&self.phase, &mut self.consent) else {
+            return vec![];
+        };
+        match self.settings.resume {
+            Some(limit) => {
+                self.phase = Phase::Interrupted { until: now + limit };
+                consent.interrupt(now)
+            }
+            None => {
+                let detail = "the link to the agent dropped";
+                self.fail(Failure::new(FailureName::LinkLost, detail), now)
+            }
+        }
+    }
+
+    pub(super) fn resumed(&mut self, now: Duration) -> Actions {
+        let (Phase::Interrupted { .. }, Some(consent)) = (&self.phase, &mut self.consent) else {
+            return vec![];
+        };
+        self.phase = Phase::Connected { fails_at: None };
+        consent.resume(now)
+    }
+
+    pub(super) fn plugin_stream_closed(&mut self, now: Duration) -> Actions {
+        if let Phase::Connected { fails_at } = &mut self.phase {
+            fails_at.get_or_insert(now + STREAM_CLOSED_GRACE);
+        }
+        vec![]
+    }
+
+    /// Returns the name for a failure of the plugin's RFB socket: `if_tool` where a tool serves it, else
+    /// the plugin's own failure.
+    pub fn picture_failure(&self, if_tool: FailureName) -> FailureName {
+        match self.plugin {
+            Some(plugin) if !plugin.has_tool => FailureName::PluginFailed,
+            _ => if_tool,
+        }
+    }
+
+    pub(super) fn external_peer(&mut self, is_connected: bool) -> Actions {
+        if let Phase::External { connected } = &mut self.phase {
+            *connected = is_connected;
+        }
+        vec![]
+    }
+
+    pub(super) fn external_tool_ended(&mut self, now: Duration) -> Actions {
+        match self.phase {
+            Phase::External { .. } => self.shut_down("tool-ended", now),
+            _ => vec![],
+        }
+    }
+}

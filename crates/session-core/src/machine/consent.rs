@@ -1,0 +1,301 @@
+//! The customer's consent towards one agent: permissions, the open question, and for how long what was
+//! permitted.
+
+use std::time::Duration;
+
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, ToAgent};
+
+use super::deadline::{next_second, seconds_left};
+use super::stopwatch::Stopwatch;
+use super::{Action, Actions};
+use crate::view::{Question, Receipt};
+
+/// Time for which a question must have been on the screen before it takes an answer. Nobody shall
+/// answer an unread question with a click that was meant for something else.
+pub const ANSWER_DELAY: Duration = Duration::from_secs(1);
+/// Time after which an unanswered question counts as denied.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Denials after which the same thing is refused without asking.
+pub const MAX_DENIALS: u8 = 3;
+
+/// The customer's consent towards one agent.
+#[derive(Debug)]
+pub(super) struct Consent {
+    pub(super) agent: AgentIdentity,
+    view: Stopwatch,
+    control: Stopwatch,
+    question: Option<OpenQuestion>,
+    denials: Denials,
+    switch_to: Option<String>,
+    /// Whether the customer lets the agent see and use the accounting program alone.
+    pub(super) app_only: bool,
+}
+
+/// A question on the customer's screen.
+#[derive(Debug)]
+struct OpenQuestion {
+    id: u32,
+    ask: Ask,
+    since: Duration,
+}
+
+/// Denials of each kind of request. All switches are one kind.
+#[derive(Debug, Default)]
+struct Denials {
+    view: u8,
+    control: u8,
+    switch: u8,
+}
+
+/// The outcome of an answer.
+pub(super) enum AnswerOutcome {
+    /// The answer was to no open question, or came too early.
+    Ignored,
+    /// The session goes on with these actions.
+    Continue(Actions),
+    /// After these actions the session ends, because another backend takes over.
+    Switch(Actions),
+}
+
+impl Consent {
+    /// Permits nothing yet.
+    pub(super) fn new(agent: AgentIdentity) -> Self {
+        Self {
+            agent,
+            view: Stopwatch::default(),
+            control: Stopwatch::default(),
+            question: None,
+            denials: Denials::default(),
+            switch_to: None,
+            app_only: false,
+        }
+    }
+
+    pub(super) fn permissions(&self) -> Permissions {
+        Permissions {
+            view: self.view.is_on(),
+            control: self.control.is_on(),
+        }
+    }
+
+    pub(super) fn question(&self, now: Duration) -> Option<Question> {
+        self.question.as_ref().map(|open| Question {
+            id: open.id,
+            ask: open.ask.clone(),
+            seconds_left: seconds_left(open.since + QUESTION_TIMEOUT, now),
+            answerable: open.is_answerable(now),
+        })
+    }
+
+    pub(super) fn receipt(&self, now: Duration) -> Receipt {
+        Receipt {
+            agent: self.agent.clone(),
+            viewed_seconds: self.view.seconds(now),
+            controlled_seconds: self.control.seconds(now),
+            switch_to: self.switch_to.clone(),
+        }
+    }
+
+    /// Returns the next moment at which the question's view changes, if one is open.
+    pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
+        let open = self.question.as_ref()?;
+        let countdown = next_second(open.since + QUESTION_TIMEOUT, now);
+        let answerable = Some(open.since + ANSWER_DELAY).filter(|_| !open.is_answerable(now));
+        Some(answerable.map_or(countdown, |moment| moment.min(countdown)))
+    }
+
+    /// Handles a request of the agent's. A permission that they have is granted at once. A request that
+    /// can't be asked now is refused at once and doesn't count as a denial.
+    pub(super) fn ask(&mut self, ask: Ask, id: u32, now: Duration) -> Actions {
+        let has = self.permissions();
+        let granted = match ask {
+            Ask::View => has.view,
+            Ask::Control => has.control,
+            Ask::Switch { .. } => false,
+        };
+        if granted {
+            return vec![self.reply(ask, true)];
+        }
+        match &self.question {
+            Some(open) if open.ask == ask => return vec![],
+            Some(_) => return vec![self.refusal(ask)],
+            None => {}
+        }
+        let too_early = ask == Ask::Control && !has.view;
+        if too_early || self.asks_left(&ask) == 0 {
+            return vec![self.refusal(ask)];
+        }
+        self.question = Some(OpenQuestion {
+            id,
+            ask: ask.clone(),
+            since: now,
+        });
+        vec![
+            Action::BlockInput(true),
+            Action::ReleaseInput,
+            Action::SendToAgent(ToAgent::Asking { ask }),
+        ]
+    }
+
+    pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> AnswerOutcome {
+        let Some(open) = self
+            .question
+            .take_if(|open| open.id == question && open.is_answerable(now))
+        else {
+            return AnswerOutcome::Ignored;
+        };
+        if !allow {
+            return AnswerOutcome::Continue(self.deny(open.ask));
+        }
+        let mut actions = vec![Action::BlockInput(false)];
+        match &open.ask {
+            Ask::View => self.view.start(now),
+            Ask::Control => self.control.start(now),
+            Ask::Switch { backend } => {
+                self.switch_to = Some(backend.clone());
+                actions.push(self.reply(open.ask, true));
+                return AnswerOutcome::Switch(actions);
+            }
+        }
+        actions.push(Action::SetPermissions(self.permissions()));
+        if open.ask == Ask::View {
+            actions.extend(self.attach_picture());
+        }
+        actions.push(self.reply(open.ask, true));
+        actions.push(self.tell_permissions());
+        AnswerOutcome::Continue(actions)
+    }
+
+    /// Allows viewing of the accounting program alone. Does nothing if another thing was asked.
+    pub(super) fn allow_app_only(&mut self, question: u32, now: Duration) -> Actions {
+        let is_asked = |open: &OpenQuestion| {
+            open.id == question && open.ask == Ask::View && open.is_answerable(now)
+        };
+        if !self.question.as_ref().is_some_and(is_asked) {
+            return vec![];
+        }
+        self.app_only = true;
+        match self.answer(question, true, now) {
+            AnswerOutcome::Continue(actions) => actions,
+            AnswerOutcome::Ignored | AnswerOutcome::Switch(_) => vec![],
+        }
+    }
+
+    /// Attaches the picture, after the restriction to the program if there is one. The agent is told of
+    /// the restriction.
+    fn attach_picture(&self) -> Actions {
+        if self.app_only {
+            vec![
+                Action::RestrictToApp,
+                Action::AttachPicture,
+                Action::SendCustomerInfo,
+            ]
+        } else {
+            vec![Action::AttachPicture]
+        }
+    }
+
+    pub(super) fn take_back(&mut self, now: Duration) -> Actions {
+        if !self.control.is_on() {
+            return vec![];
+        }
+        self.control.stop(now);
+        vec![
+            Action::ReleaseInput,
+            Action::SetPermissions(self.permissions()),
+            self.tell_permissions(),
+        ]
+    }
+
+    /// Denies the open question if its time is over.
+    pub(super) fn tick(&mut self, now: Duration) -> Actions {
+        match self
+            .question
+            .take_if(|open| now >= open.since + QUESTION_TIMEOUT)
+        {
+            Some(open) => self.deny(open.ask),
+            None => vec![],
+        }
+    }
+
+    /// Handles a dropped link: no key stays pressed, no question stays open, and no time is counted.
+    /// Permissions stay, except for what the customer takes back meanwhile.
+    pub(super) fn interrupt(&mut self, now: Duration) -> Actions {
+        self.view.pause(now);
+        self.control.pause(now);
+        let mut actions = vec![Action::ReleaseInput];
+        if self.question.take().is_some() {
+            actions.push(Action::BlockInput(false));
+        }
+        actions
+    }
+
+    /// Handles the return of the agent after a dropped link.
+    pub(super) fn resume(&mut self, now: Duration) -> Actions {
+        self.view.resume(now);
+        self.control.resume(now);
+        let mut actions = vec![Action::SendCustomerInfo, self.tell_permissions()];
+        if self.permissions().view {
+            actions.extend(self.attach_picture());
+        }
+        actions
+    }
+
+    /// Ends all permissions. What the agent holds is released first.
+    pub(super) fn end(&mut self, now: Duration) -> Actions {
+        self.question = None;
+        let had = self.permissions();
+        self.view.stop(now);
+        self.control.stop(now);
+        if had == Permissions::default() {
+            return vec![];
+        }
+        vec![
+            Action::ReleaseInput,
+            Action::SetPermissions(self.permissions()),
+        ]
+    }
+
+    /// Refuses a request without asking the customer.
+    pub(super) fn refusal(&self, ask: Ask) -> Action {
+        self.reply(ask, false)
+    }
+
+    fn deny(&mut self, ask: Ask) -> Actions {
+        let count = match ask {
+            Ask::View => &mut self.denials.view,
+            Ask::Control => &mut self.denials.control,
+            Ask::Switch { .. } => &mut self.denials.switch,
+        };
+        *count += 1;
+        vec![Action::BlockInput(false), self.reply(ask, false)]
+    }
+
+    fn asks_left(&self, ask: &Ask) -> u8 {
+        let denied = match ask {
+            Ask::View => self.denials.view,
+            Ask::Control => self.denials.control,
+            Ask::Switch { .. } => self.denials.switch,
+        };
+        MAX_DENIALS.saturating_sub(denied)
+    }
+
+    fn tell_permissions(&self) -> Action {
+        Action::SendToAgent(ToAgent::Permissions(self.permissions()))
+    }
+
+    fn reply(&self, ask: Ask, allowed: bool) -> Action {
+        let asks_left = self.asks_left(&ask);
+        Action::SendToAgent(ToAgent::Answer {
+            ask,
+            allowed,
+            asks_left,
+        })
+    }
+}
+
+impl OpenQuestion {
+    fn is_answerable(&self, now: Duration) -> bool {
+        now >= self.since + ANSWER_DELAY
+    }
+}

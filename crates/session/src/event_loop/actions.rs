@@ -1,0 +1,170 @@
+//! The machine's actions, carried out.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use etatuki_protocol::{CustomerInfo, Permissions, ToAgent};
+
+use super::SessionLoop;
+use crate::agent_connection::agent_misbehaved;
+use crate::plugin::PluginHandle;
+use crate::plugin_stream::PluginStream;
+use crate::rendezvous::RendezvousConfig;
+use crate::tool_password::random_password;
+use etatuki_session_core::PluginInfo;
+use etatuki_session_core::Transport;
+use etatuki_session_core::control_barrier::Overflow;
+use etatuki_session_core::machine::Action;
+use etatuki_session_core::{Failure, FailureName};
+
+/// Time at the end for the last message to the agent, and for the last releases to the plugin.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
+
+impl SessionLoop<'_> {
+    /// Carries out one action.
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start => {
+                let exe = self.config.host_exe.clone();
+                let spec = self.config.backend.plugin.clone();
+                self.plugin = Some(PluginHandle::start(exe, spec));
+                self.plugin_info = PluginInfo::default();
+                self.opening.reset();
+                self.mint_code();
+            }
+            Action::MintCode => self.mint_code(),
+            Action::DropCode => {
+                self.background_tasks.spawn(self.rendezvous.close());
+                let step = self.opening.drop_code();
+                self.take_steps(step);
+            }
+            Action::AcceptAttempt => self.rendezvous.accept_attempt(),
+            Action::DeleteNameplate => {
+                self.background_tasks
+                    .spawn(self.rendezvous.release_nameplate());
+            }
+            Action::SendCustomerInfo => {
+                let info = self.customer_info();
+                self.send_control(ToAgent::Info(Box::new(info)));
+            }
+            Action::SendToAgent(message) => self.send_control(message),
+            Action::SetPermissions(permissions) => self.set_permissions(permissions),
+            Action::BlockInput(blocked) => {
+                if let Some(agent) = &mut self.agent {
+                    agent.gate.block_input(blocked);
+                }
+            }
+            Action::ReleaseInput => self.release_input(),
+            Action::RestrictToApp => {
+                if let (Some(plugin), Some(app)) = (&self.plugin, &self.config.app) {
+                    plugin.restrict_to_app(app.pids.clone());
+                }
+            }
+            Action::AttachPicture => self.attach_picture(),
+            Action::Shutdown { reason } => self.shut_down(reason),
+            Action::ForceStop => {
+                tracing::warn!("the session didn't end in time; what is left is killed");
+                self.teardown = None;
+            }
+        }
+    }
+
+    fn mint_code(&mut self) {
+        self.opening.mint();
+        match self.config.backend.transport {
+            Transport::Link(form) => self.rendezvous.open(RendezvousConfig {
+                service: self.config.service.clone(),
+                form,
+                vendors: self.config.vendor.keys.clone(),
+                revocations: self.config.revocations.clone(),
+            }),
+            Transport::External => {
+                let step = self.opening.code_minted(random_password());
+                self.take_steps(step);
+            }
+        }
+    }
+
+    fn send_control(&mut self, message: ToAgent) {
+        match self.control_barrier.push(message) {
+            Ok(passing) => self.send_to_agent(passing),
+            Err(Overflow) => {
+                self.fail(agent_misbehaved("it asks faster than anybody can answer"));
+            }
+        }
+    }
+
+    fn set_permissions(&mut self, permissions: Permissions) {
+        if let Some(agent) = &mut self.agent {
+            agent.gate.set_permissions(permissions);
+        }
+        if let Some(plugin) = &self.plugin {
+            self.control_barrier.permissions_sent();
+            plugin.set_permissions(permissions);
+        }
+    }
+
+    fn release_input(&mut self) {
+        let Some(agent) = &mut self.agent else { return };
+        let releases = agent.gate.release_input();
+        if let Some(plugin) = &mut self.plugin_stream {
+            plugin.release_input(releases);
+        }
+    }
+
+    fn attach_picture(&mut self) {
+        let Some(plugin) = &self.plugin else { return };
+        let capabilities = self.backend_capabilities();
+        let attached = UnixStream::pair().and_then(|(ours, theirs)| {
+            let stream = PluginStream::new(ours, capabilities)?;
+            plugin.attach(theirs);
+            Ok(stream)
+        });
+        match attached {
+            Ok(stream) => self.plugin_stream = Some(stream),
+            Err(error) => {
+                let detail = format!("no socket for the picture: {error}");
+                self.fail(Failure::new(FailureName::Internal, detail));
+            }
+        }
+    }
+
+    /// Begins the teardown: the plugin's RFB socket before the plugin, so that releases reach it, and the
+    /// last message before the link. All of it has time-outs, and the machine has one above them.
+    fn shut_down(&mut self, reason: String) {
+        let passing = self.control_barrier.release();
+        self.send_to_agent(passing);
+        self.opening.reset();
+        let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
+        let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
+        let mut background_tasks = std::mem::take(&mut self.background_tasks);
+        self.teardown = Some(Box::pin(async move {
+            let picture = async {
+                if let Some(stream) = stream {
+                    stream.drain_and_close(FAREWELL_TIMEOUT).await;
+                }
+                if let Some(plugin) = plugin {
+                    plugin.shutdown().await;
+                }
+            };
+            let link = async {
+                if let Some(agent) = agent {
+                    agent.close(&reason, FAREWELL_TIMEOUT).await;
+                }
+                close_rendezvous.await;
+            };
+            let rest = async { while background_tasks.join_next().await.is_some() {} };
+            tokio::join!(picture, link, rest);
+        }));
+    }
+
+    fn customer_info(&self) -> CustomerInfo {
+        let shared = self.machine.app_sharing();
+        let only_program = shared.filter(|app| app.app_only).map(|app| app.name);
+        self.config.installation().customer_info(
+            &self.plugin_info,
+            &self.config.other_backends,
+            only_program,
+        )
+    }
+}
