@@ -1,6 +1,6 @@
 //! The picture that a client has: what found moves are made from, and checked against.
 
-use crate::damage::{Damage, rows, spans};
+use crate::damage::{Damage, rows, word_spans};
 use crate::framebuffer::{CopyRect, Framebuffer};
 use crate::grid::copy_pixels;
 use etatuki_rfb::Rect;
@@ -69,7 +69,7 @@ impl ClientFramebuffer {
     pub(crate) fn apply_copy(&mut self, CopyRect { rect, from }: CopyRect) {
         copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         if let Some(unknown) = &mut self.unknown {
-            unknown.copy(rect, from);
+            unknown.apply_copy(rect, from);
         }
     }
 
@@ -78,7 +78,7 @@ impl ClientFramebuffer {
         framebuffer.damage().remove(rect);
         for y in rows(rect) {
             let row = y * usize::from(self.bounds.w) * 4;
-            for (column, bits) in spans(rect) {
+            for (column, bits) in word_spans(rect) {
                 let first = column * 16 + bits.trailing_zeros() as usize;
                 let at = row + first * 4;
                 let stretch = at..at + bits.count_ones() as usize * 4;

@@ -17,7 +17,7 @@ pub(crate) struct Damage {
     words: Vec<u16>,
     /// For each row of tiles: false only when no bit is set in it. Spares the search of a screen on
     /// which little happens.
-    live: Vec<bool>,
+    tile_row_may_be_damaged: Vec<bool>,
 }
 
 impl Damage {
@@ -28,7 +28,7 @@ impl Damage {
             bounds: Rect::new(0, 0, width, height),
             stride,
             words: vec![0; stride * usize::from(height)],
-            live: vec![false; usize::from(height.div_ceil(TILE))],
+            tile_row_may_be_damaged: vec![false; usize::from(height.div_ceil(TILE))],
         }
     }
 
@@ -37,16 +37,16 @@ impl Damage {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
         };
-        self.edit(rect, |word, bits| *word |= bits, u16::MAX);
+        self.edit_words(rect, |word, bits| *word |= bits, u16::MAX);
         let tile_rows =
             rows(rect).start / usize::from(TILE)..=(rows(rect).end - 1) / usize::from(TILE);
-        self.live[tile_rows].fill(true);
+        self.tile_row_may_be_damaged[tile_rows].fill(true);
     }
 
     /// Damages these bits of one word.
     pub(crate) fn mark(&mut self, y: usize, column: usize, bits: u16) {
         self.words[y * self.stride + column] |= bits;
-        self.live[y / usize::from(TILE)] = true;
+        self.tile_row_may_be_damaged[y / usize::from(TILE)] = true;
     }
 
     /// A rectangle has been sent.
@@ -54,12 +54,12 @@ impl Damage {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
         };
-        self.edit(rect, |word, bits| *word &= !bits, 0);
+        self.edit_words(rect, |word, bits| *word &= !bits, 0);
     }
 
     /// Edits the words that a rectangle (inside the bounds) touches; those that are wholly in it become `inside`.
-    fn edit(&mut self, rect: Rect, edit: impl Fn(&mut u16, u16), inside: u16) {
-        let Some((left, right, first, last)) = ends(rect) else {
+    fn edit_words(&mut self, rect: Rect, edit: impl Fn(&mut u16, u16), inside: u16) {
+        let Some((left, right, first, last)) = end_words(rect) else {
             return;
         };
         for y in rows(rect) {
@@ -81,14 +81,16 @@ impl Damage {
 
     /// Whether every pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn covers(&self, rect: Rect) -> bool {
-        let Some((left, right, first, last)) = ends(rect) else {
+        let Some((left, right, first, last)) = end_words(rect) else {
             return true;
         };
-        let has = |word: &u16, bits: u16| word & bits == bits;
+        let has_all = |word: &u16, bits: u16| word & bits == bits;
         rows(rect).all(|y| match &self.words[y * self.stride..][left..=right] {
-            [one] => has(one, first),
+            [one] => has_all(one, first),
             [start, whole @ .., end] => {
-                has(start, first) && has(end, last) && whole.iter().all(|word| *word == u16::MAX)
+                has_all(start, first)
+                    && has_all(end, last)
+                    && whole.iter().all(|word| *word == u16::MAX)
             }
             [] => true,
         })
@@ -98,25 +100,25 @@ impl Damage {
     pub(crate) fn touches(&self, rect: Rect) -> bool {
         rows(rect).any(|y| {
             let row = &self.words[y * self.stride..][..self.stride];
-            spans(rect).any(|(column, bits)| row[column] & bits != 0)
+            word_spans(rect).any(|(column, bits)| row[column] & bits != 0)
         })
     }
 
     /// Damage moves with the pixels: afterwards `rect` is damaged exactly where the rectangle at
     /// `from` was before. Both must be inside the bounds.
-    pub(crate) fn copy(&mut self, rect: Rect, from: (u16, u16)) {
-        if !self.live.contains(&true) {
+    pub(crate) fn apply_copy(&mut self, rect: Rect, from: (u16, u16)) {
+        if !self.tile_row_may_be_damaged.contains(&true) {
             return;
         }
         let source: Vec<u16> = self.words[usize::from(from.1) * self.stride..]
             [..usize::from(rect.h) * self.stride]
             .to_vec();
         for (y, row) in rows(rect).zip(source.chunks_exact(self.stride)) {
-            self.live[y / usize::from(TILE)] = true;
-            for (column, bits) in spans(rect) {
+            self.tile_row_may_be_damaged[y / usize::from(TILE)] = true;
+            for (column, bits) in word_spans(rect) {
                 let x = column as i64 * 16 + i64::from(from.0) - i64::from(rect.x);
                 let word = &mut self.words[y * self.stride + column];
-                *word = (*word & !bits) | (sixteen(row, x) & bits);
+                *word = (*word & !bits) | (word_at(row, x) & bits);
             }
         }
     }
@@ -128,31 +130,31 @@ impl Damage {
         let Some(area) = area.intersection(&self.bounds) else {
             return done;
         };
-        let mut open: Vec<Rect> = Vec::new();
+        let mut open_rects: Vec<Rect> = Vec::new();
         let mut tiles = vec![0; self.stride];
         let mut top = area.y;
         while u32::from(top) < area.bottom() {
-            let next = (u32::from(top / TILE) + 1) * u32::from(TILE);
-            let h = (next.min(area.bottom()) - u32::from(top)) as u16;
+            let next_top = (u32::from(top / TILE) + 1) * u32::from(TILE);
+            let h = (next_top.min(area.bottom()) - u32::from(top)) as u16;
             let band = Rect { y: top, h, ..area };
-            let runs = if self.damaged_columns(band, &mut tiles) {
-                runs(&tiles, band)
+            let runs = if self.fold_tile_row(band, &mut tiles) {
+                tile_runs(&tiles, band)
             } else {
                 Vec::new()
             };
-            join(&mut open, runs, &mut done);
+            merge_runs(&mut open_rects, runs, &mut done);
             top += h;
         }
-        done.append(&mut open);
+        done.append(&mut open_rects);
         done.sort_by_key(|rect| (rect.y, rect.x));
         done
     }
 
     /// Every column's damage inside a band of one tile's height, its rows laid on each other; says
     /// whether there is any.
-    fn damaged_columns(&mut self, band: Rect, tiles: &mut [u16]) -> bool {
+    fn fold_tile_row(&mut self, band: Rect, tiles: &mut [u16]) -> bool {
         let tile_row = usize::from(band.y / TILE);
-        if !self.live[tile_row] {
+        if !self.tile_row_may_be_damaged[tile_row] {
             return false;
         }
         tiles.fill(0);
@@ -163,9 +165,9 @@ impl Damage {
             }
         }
         let any = tiles.iter().any(|tile| *tile != 0);
-        let ends = band.h == TILE || band.bottom() == self.bounds.bottom();
-        let whole = band.y.is_multiple_of(TILE) && ends;
-        self.live[tile_row] = any || !whole;
+        let reaches_end = band.h == TILE || band.bottom() == self.bounds.bottom();
+        let is_whole_row = band.y.is_multiple_of(TILE) && reaches_end;
+        self.tile_row_may_be_damaged[tile_row] = any || !is_whole_row;
         any
     }
 }
@@ -177,7 +179,7 @@ pub(crate) fn rows(rect: Rect) -> Range<usize> {
 
 /// The words that a row of a (not empty) rectangle touches, and which of their bits; the lowest bit
 /// is the leftmost pixel.
-pub(crate) fn spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
+pub(crate) fn word_spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
     let (left, right) = (u32::from(rect.x), rect.right());
     (left / 16..right.div_ceil(16)).map(move |column| {
         let first = left.max(column * 16) - column * 16;
@@ -187,14 +189,14 @@ pub(crate) fn spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
 }
 
 /// The first and the last word that a row of a rectangle touches, and which bits of each; `None` where it has no columns.
-fn ends(rect: Rect) -> Option<(usize, usize, u16, u16)> {
-    let (left, first) = spans(rect).next()?;
-    let (right, last) = spans(rect).last()?;
+fn end_words(rect: Rect) -> Option<(usize, usize, u16, u16)> {
+    let (left, first) = word_spans(rect).next()?;
+    let (right, last) = word_spans(rect).last()?;
     Some((left, right, first, last))
 }
 
 /// Sixteen bits of a row from pixel `x` on, which may begin before the row or reach beyond it.
-fn sixteen(row: &[u16], x: i64) -> u16 {
+fn word_at(row: &[u16], x: i64) -> u16 {
     let word = |column: i64| {
         let word = usize::try_from(column).ok().and_then(|i| row.get(i));
         u32::from(word.copied().unwrap_or(0))
@@ -205,9 +207,9 @@ fn sixteen(row: &[u16], x: i64) -> u16 {
 }
 
 /// Runs of damaged tiles in a band, clipped to it.
-fn runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
+fn tile_runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
     let mut runs: Vec<Rect> = Vec::new();
-    for (column, bits) in spans(band) {
+    for (column, bits) in word_spans(band) {
         if tiles[column] & bits == 0 {
             continue;
         }
@@ -223,20 +225,20 @@ fn runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
 
 /// Lengthens the open rectangles by runs of the same place and width below them; the others are
 /// done. Both lists run from left to right.
-fn join(open: &mut Vec<Rect>, runs: Vec<Rect>, done: &mut Vec<Rect>) {
-    let mut above = std::mem::take(open).into_iter().peekable();
+fn merge_runs(open_rects: &mut Vec<Rect>, runs: Vec<Rect>, done: &mut Vec<Rect>) {
+    let mut above = std::mem::take(open_rects).into_iter().peekable();
     for run in runs {
         while let Some(rect) = above.next_if(|rect| rect.x < run.x) {
             done.push(rect);
         }
         match above.next_if(|rect| rect.x == run.x) {
-            Some(rect) if rect.w == run.w => open.push(Rect {
+            Some(rect) if rect.w == run.w => open_rects.push(Rect {
                 h: rect.h + run.h,
                 ..rect
             }),
             other => {
                 done.extend(other);
-                open.push(run);
+                open_rects.push(run);
             }
         }
     }
@@ -330,7 +332,7 @@ mod tests {
                 damage.add(*rect);
             }
             let before = bits(&damage);
-            damage.copy(rect, from);
+            damage.apply_copy(rect, from);
             let after = bits(&damage);
             for y in 0..70usize {
                 for x in 0..100usize {

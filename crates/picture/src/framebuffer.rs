@@ -1,7 +1,7 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
 use crate::changed_blocks::ChangedBlocks;
-use crate::damage::{Damage, TILE, rows, spans};
+use crate::damage::{Damage, TILE, rows, word_spans};
 use crate::grid::copy_pixels;
 use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout};
 
@@ -199,7 +199,7 @@ impl Framebuffer {
         let here = &mut self.pixels[start..start + row.len()];
         let mut changed = false;
         let mut at = 0;
-        for (column, bits) in spans(rect) {
+        for (column, bits) in word_spans(rect) {
             let length = bits.count_ones() as usize * 4;
             // Code for this length alone takes a third of the time.
             let differs = if length == TILE_ROW_BYTES {
@@ -233,7 +233,7 @@ impl Framebuffer {
             return Ok(false);
         }
         copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
-        self.damage.copy(rect, from);
+        self.damage.apply_copy(rect, from);
         self.changed_blocks.add(rect);
         if !self.damage.covers(rect) {
             self.pending_copies.push(CopyRect { rect, from });
@@ -314,9 +314,9 @@ impl Framebuffer {
     /// Somebody else than the client moved the pointer; brought back inside.
     fn set_pointer(&mut self, x: u16, y: u16) -> bool {
         let (right, bottom) = (self.bounds.w.max(1) - 1, self.bounds.h.max(1) - 1);
-        let place = Some((x.min(right), y.min(bottom)));
+        let position = Some((x.min(right), y.min(bottom)));
         // The client may have moved it meanwhile, so the same place is news too.
-        self.pointer = place;
+        self.pointer = position;
         self.pointer_version += 1;
         true
     }

@@ -25,7 +25,7 @@ pub enum JpegError {
 pub struct JpegEncoder {
     compressor: Option<Compressor>,
     /// Room for the worst case, of which hardly more is touched than was ever written.
-    file: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl JpegEncoder {
@@ -41,10 +41,10 @@ impl JpegEncoder {
         rect: Rect,
         quality: u8,
     ) -> Result<&[u8], JpegError> {
-        let image = part(pixels, stride, rect).ok_or(JpegError::NotInside(rect))?;
+        let image = sub_image(pixels, stride, rect).ok_or(JpegError::NotInside(rect))?;
         let length = self.compress(image, quality);
         let length = length.map_err(|error| JpegError::Encoder(error.to_string()))?;
-        Ok(&self.file[..length])
+        Ok(&self.buffer[..length])
     }
 
     fn compress(&mut self, image: Image<&[u8]>, quality: u8) -> turbojpeg::Result<usize> {
@@ -58,16 +58,16 @@ impl JpegEncoder {
         } else {
             Subsamp::None
         })?;
-        let most = compressor.buf_len(image.width, image.height)?;
-        if self.file.len() < most {
-            self.file = vec![0; most];
+        let worst_case = compressor.buf_len(image.width, image.height)?;
+        if self.buffer.len() < worst_case {
+            self.buffer = vec![0; worst_case];
         }
-        compressor.compress_to_slice(image, &mut self.file)
+        compressor.compress_to_slice(image, &mut self.buffer)
     }
 }
 
 /// The rectangle's pixels, if all of them are there.
-fn part(pixels: &[u8], stride: usize, rect: Rect) -> Option<Image<&[u8]>> {
+fn sub_image(pixels: &[u8], stride: usize, rect: Rect) -> Option<Image<&[u8]>> {
     let (width, height) = (usize::from(rect.w), usize::from(rect.h));
     let start = usize::from(rect.y) * stride + usize::from(rect.x) * 4;
     let length = height.checked_sub(1)? * stride + width * 4;

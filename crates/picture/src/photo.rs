@@ -7,35 +7,35 @@
 use etatuki_rfb::Rect;
 
 /// Rows that are looked at: every third one. The lowest letters are five pixels high.
-const STEP: usize = 3;
+const ROW_STEP: usize = 3;
 /// Columns and rows of a cell, in which a crowd of strokes is a letter.
-const CELL: usize = 16;
+const CELL_SIZE: usize = 16;
 /// How far a stroke stands out from both of its sides at least. Letters in pale grey on white do by 50.
-const STANDS_OUT: u8 = 16;
+const STROKE_CONTRAST: u8 = 16;
 /// The same for those that are looked for in a crowd: standing ones, and lying ones, of which no letter has
 /// so many.
-const IN_A_CROWD: [u8; 2] = [16, 32];
+const CLUSTER_CONTRAST: [u8; 2] = [16, 32];
 /// How high a step between neighbours is at the edge of a letter, at least.
-const SHARP: u8 = 32;
+const EDGE_STEP: u8 = 32;
 /// How far grain, leaves and hair do.
-const RESTLESS: u8 = 2;
+const TEXTURE_STEP: u8 = 2;
 /// Pixels of a block for each that may stand out from whatever is around it: film has a glint here and there,
 /// and a digit, alone in the largest block, has more that do.
-const PIXELS_FOR_ONE: usize = 1024;
+const PIXELS_PER_STROKE_PIXEL: usize = 1024;
 /// Restless pixels for each that may stand out from them: what is photographed is sharp by degrees, what is
 /// drawn is sharp or smooth.
-const RESTLESS_FOR_ONE: usize = 8;
+const TEXTURE_PER_STROKE_PIXEL: usize = 8;
 /// Pixels of a cell that stand out at most, of those in a third of its rows.
-const CROWD: usize = 8;
+const MAX_CLUSTER: usize = 8;
 /// Shades that a photograph shows at least, of sixty-four and of those that were looked at.
-const FEWEST_SHADES: usize = 12;
+const MIN_SHADES: usize = 12;
 /// Pixels that a stroke's sides are away from its middle: two for those that are up to three wide, three for
 /// those up to five, and for patterns in which every second pixel is the same.
-const SIDES: [usize; 2] = [2, 3];
+const STROKE_REACHES: [usize; 2] = [2, 3];
 /// The farthest of them.
-const MARGIN: usize = 3;
+const MAX_STROKE_REACH: usize = 3;
 /// The same for strokes that lie; thin ones of small letters are known by those that stand.
-const MARGIN_BELOW: usize = 4;
+const VERTICAL_REACH: usize = 4;
 
 /// Whether a block of BGRX pixels (16x16 to 64x64, in a picture with `stride` bytes a row) holds nothing but
 /// photograph or film: neighbours differ, what is as thin as a letter's stroke doesn't stand out, edges aren't
@@ -45,10 +45,10 @@ const MARGIN_BELOW: usize = 4;
 /// Ask for large blocks: below 32x32 the last column of a letter may be all that there is to see.
 #[must_use]
 pub fn looks_like_a_photo(pixels: &[u8], stride: usize, rect: Rect) -> bool {
-    match Block::new(pixels, stride, rect) {
+    match PixelBlock::new(pixels, stride, rect) {
         // Most blocks are that wide, and code for rows of one length takes four fifths of the time.
-        Some(block) if block.length == WIDEST => Block {
-            length: WIDEST,
+        Some(block) if block.row_bytes == MAX_ROW_BYTES => PixelBlock {
+            row_bytes: MAX_ROW_BYTES,
             ..block
         }
         .is_a_photo(),
@@ -57,153 +57,158 @@ pub fn looks_like_a_photo(pixels: &[u8], stride: usize, rect: Rect) -> bool {
     }
 }
 
-const SMALLEST: u16 = 16;
-const LARGEST: u16 = 64;
+const MIN_SIDE: u16 = 16;
+const MAX_SIDE: u16 = 64;
 /// Bytes of the longest row.
-const WIDEST: usize = LARGEST as usize * 4;
+const MAX_ROW_BYTES: usize = MAX_SIDE as usize * 4;
 /// Cells of the widest row.
-const MAX_CELLS: usize = LARGEST as usize / CELL;
+const MAX_CELLS: usize = MAX_SIDE as usize / CELL_SIZE;
 /// Rows whose shades are looked at, a multiple of [`STEP`].
-const SHADE_STEP: usize = 6;
+const SHADE_ROW_STEP: usize = 6;
 
 /// The rows of a block.
-struct Block<'a> {
+struct PixelBlock<'a> {
     pixels: &'a [u8],
     stride: usize,
-    length: usize,
+    row_bytes: usize,
     height: usize,
 }
 
-impl<'a> Block<'a> {
+impl<'a> PixelBlock<'a> {
     fn new(pixels: &'a [u8], stride: usize, rect: Rect) -> Option<Self> {
-        let (length, height) = (usize::from(rect.w) * 4, usize::from(rect.h));
+        let (row_bytes, height) = (usize::from(rect.w) * 4, usize::from(rect.h));
         let start = usize::from(rect.y) * stride + usize::from(rect.x) * 4;
-        let sides = SMALLEST..=LARGEST;
+        let sides = MIN_SIDE..=MAX_SIDE;
         let fits = sides.contains(&rect.w) && sides.contains(&rect.h);
         let fits = fits && rect.right() as usize * 4 <= stride;
-        let end = start + (height.checked_sub(1)?) * stride + length;
+        let end = start + (height.checked_sub(1)?) * stride + row_bytes;
         let pixels = pixels.get(start..end).filter(|_| fits)?;
         Some(Self {
             pixels,
             stride,
-            length,
+            row_bytes,
             height,
         })
     }
 
     fn row(&self, y: usize) -> &'a [u8] {
-        &self.pixels[y * self.stride..][..self.length]
+        &self.pixels[y * self.stride..][..self.row_bytes]
     }
 
     #[inline(always)]
     fn is_a_photo(&self) -> bool {
-        let mut found = Found::default();
-        for y in (0..self.height - 1).step_by(STEP) {
-            if y % CELL < STEP {
-                found.cells = Default::default();
+        let mut statistics = Statistics::default();
+        for y in (0..self.height - 1).step_by(ROW_STEP) {
+            if y % CELL_SIZE < ROW_STEP {
+                statistics.cells = Default::default();
             }
-            found.compare(self.row(y), self.row(y + 1));
-            if (MARGIN_BELOW..self.height - MARGIN_BELOW).contains(&y) {
-                let (above, below) = (self.row(y - MARGIN_BELOW), self.row(y + MARGIN_BELOW));
-                found.compare_across(above, self.row(y), below);
+            statistics.add_horizontal(self.row(y), self.row(y + 1));
+            if (VERTICAL_REACH..self.height - VERTICAL_REACH).contains(&y) {
+                let (above, below) = (self.row(y - VERTICAL_REACH), self.row(y + VERTICAL_REACH));
+                statistics.add_vertical(above, self.row(y), below);
             }
-            if found.is_crowded() {
+            if statistics.has_cluster() {
                 return false;
             }
-            if y.is_multiple_of(SHADE_STEP) {
-                found.see_shades(self.row(y));
+            if y.is_multiple_of(SHADE_ROW_STEP) {
+                statistics.add_shades(self.row(y));
             }
         }
-        found.is_smooth_or_restless(self.length / 4 * self.height) && found.is_lively()
+        statistics.has_texture_for_its_edges(self.row_bytes / 4 * self.height)
+            && statistics.is_varied()
     }
 }
 
 /// What was counted.
 #[derive(Debug, Default)]
-struct Found {
+struct Statistics {
     compared: usize,
     /// Pixels that are equal to their right neighbour, and to the one below.
     equal_right: usize,
     equal_below: usize,
     /// Steps between neighbours that are as high as a letter's edge.
-    sharp: usize,
+    edges: usize,
     /// Pixels that stand out from left and right, and from above and below.
-    standing_out: [usize; 2],
+    stroke_pixels: [usize; 2],
     /// The same in each cell of the row of cells that is being looked at.
     cells: [[usize; MAX_CELLS]; 2],
-    restless: usize,
+    textured: usize,
     /// A bit for each shade.
     shades: u64,
-    looked_at: usize,
+    sampled: usize,
 }
 
-impl Found {
+impl Statistics {
     #[inline(always)]
-    fn compare(&mut self, row: &[u8], below: &[u8]) {
+    fn add_horizontal(&mut self, row: &[u8], below: &[u8]) {
         let (right, down) = (&row[4..], below);
         for (neighbour, equal) in [
             (right, &mut self.equal_right),
             (down, &mut self.equal_below),
         ] {
-            let mut steps = Row::new(neighbour.len());
-            steps.differ(row, neighbour);
-            *equal += neighbour.len() / 4 - count(steps.bytes(), 1);
-            self.sharp += count(steps.bytes(), SHARP);
+            let mut differences = RowMap::new(neighbour.len());
+            differences.set_differences(row, neighbour);
+            *equal += neighbour.len() / 4 - count_reaching(differences.bytes(), 1);
+            self.edges += count_reaching(differences.bytes(), EDGE_STEP);
         }
         self.compared += right.len() / 4;
 
-        let length = row.len() - 8 * MARGIN;
-        let mut heights = Row::new(length);
-        for side in SIDES {
-            let part = |pixel: usize| &row[pixel * 4..][..length];
-            heights.stand_out(part(MARGIN), part(MARGIN - side), part(MARGIN + side));
+        let row_bytes = row.len() - 8 * MAX_STROKE_REACH;
+        let mut contrasts = RowMap::new(row_bytes);
+        for reach in STROKE_REACHES {
+            let part = |pixel: usize| &row[pixel * 4..][..row_bytes];
+            contrasts.raise_to_contrast(
+                part(MAX_STROKE_REACH),
+                part(MAX_STROKE_REACH - reach),
+                part(MAX_STROKE_REACH + reach),
+            );
         }
-        self.restless += count(heights.bytes(), RESTLESS);
-        self.count_standing_out(0, &heights);
+        self.textured += count_reaching(contrasts.bytes(), TEXTURE_STEP);
+        self.count_stroke_pixels(0, &contrasts);
     }
 
     #[inline(always)]
-    fn compare_across(&mut self, above: &[u8], row: &[u8], below: &[u8]) {
-        let mut heights = Row::new(row.len());
-        heights.stand_out(row, above, below);
-        self.count_standing_out(1, &heights);
+    fn add_vertical(&mut self, above: &[u8], row: &[u8], below: &[u8]) {
+        let mut contrasts = RowMap::new(row.len());
+        contrasts.raise_to_contrast(row, above, below);
+        self.count_stroke_pixels(1, &contrasts);
     }
 
-    fn count_standing_out(&mut self, direction: usize, heights: &Row) {
-        self.standing_out[direction] += count(heights.bytes(), STANDS_OUT);
+    fn count_stroke_pixels(&mut self, direction: usize, contrasts: &RowMap) {
+        self.stroke_pixels[direction] += count_reaching(contrasts.bytes(), STROKE_CONTRAST);
         let cells = &mut self.cells[direction];
-        for (part, cell) in heights.bytes().chunks(CELL * 4).zip(cells) {
-            *cell += count(part, IN_A_CROWD[direction]);
+        for (part, cell) in contrasts.bytes().chunks(CELL_SIZE * 4).zip(cells) {
+            *cell += count_reaching(part, CLUSTER_CONTRAST[direction]);
         }
     }
 
-    fn is_crowded(&self) -> bool {
+    fn has_cluster(&self) -> bool {
         self.cells
             .as_flattened()
             .iter()
-            .any(|standing_out| *standing_out > CROWD)
+            .any(|stroke_pixels| *stroke_pixels > MAX_CLUSTER)
     }
 
-    fn see_shades(&mut self, row: &[u8]) {
+    fn add_shades(&mut self, row: &[u8]) {
         for pixel in row.as_chunks::<4>().0.iter().step_by(3) {
             let mixed = (u32::from_le_bytes(*pixel) & COLOUR).wrapping_mul(0x9e37_79b1);
             self.shades |= 1 << (mixed >> (32 - u64::BITS.ilog2()));
-            self.looked_at += 1;
+            self.sampled += 1;
         }
     }
 
-    fn is_smooth_or_restless(&self, area: usize) -> bool {
-        let most = (self.restless / RESTLESS_FOR_ONE).max(area / PIXELS_FOR_ONE);
-        self.standing_out
+    fn has_texture_for_its_edges(&self, area: usize) -> bool {
+        let most = (self.textured / TEXTURE_PER_STROKE_PIXEL).max(area / PIXELS_PER_STROKE_PIXEL);
+        self.stroke_pixels
             .iter()
-            .chain([&self.sharp])
-            .all(|found| *found <= most)
+            .chain([&self.edges])
+            .all(|count| *count <= most)
     }
 
-    fn is_lively(&self) -> bool {
+    fn is_varied(&self) -> bool {
         // film that is dark, soft and compressed is equal to its neighbour more often than not
         let most = self.compared * 3 / 4;
-        let fewest = FEWEST_SHADES.min(self.looked_at / 2);
+        let fewest = MIN_SHADES.min(self.sampled / 2);
         self.equal_right <= most
             && self.equal_below <= most
             && self.shades.count_ones() as usize >= fewest
@@ -211,14 +216,14 @@ impl Found {
 }
 
 /// A number for each byte of a row.
-struct Row {
-    bytes: [u8; LARGEST as usize * 4],
+struct RowMap {
+    bytes: [u8; MAX_ROW_BYTES],
     length: usize,
 }
 
-impl Row {
+impl RowMap {
     fn new(length: usize) -> Self {
-        let bytes = [0; LARGEST as usize * 4];
+        let bytes = [0; MAX_ROW_BYTES];
         Self { bytes, length }
     }
 
@@ -227,26 +232,26 @@ impl Row {
     }
 
     /// How far two rows are apart.
-    fn differ(&mut self, a: &[u8], b: &[u8]) {
-        for ((step, a), b) in self.bytes[..self.length].iter_mut().zip(a).zip(b) {
-            *step = a.abs_diff(*b);
+    fn set_differences(&mut self, a: &[u8], b: &[u8]) {
+        for ((difference, a), b) in self.bytes[..self.length].iter_mut().zip(a).zip(b) {
+            *difference = a.abs_diff(*b);
         }
     }
 
     /// How far each byte is above or below both others, where that is more than is known.
-    fn stand_out(&mut self, here: &[u8], left: &[u8], right: &[u8]) {
+    fn raise_to_contrast(&mut self, here: &[u8], left: &[u8], right: &[u8]) {
         let bytes = self.bytes[..self.length].iter_mut();
-        for (((height, here), left), right) in bytes.zip(here).zip(left).zip(right) {
-            let above = here.saturating_sub(*left.max(right));
-            let below = left.min(right).saturating_sub(*here);
-            *height = (*height).max(above).max(below);
+        for (((contrast, here), left), right) in bytes.zip(here).zip(left).zip(right) {
+            let peak = here.saturating_sub(*left.max(right));
+            let valley = left.min(right).saturating_sub(*here);
+            *contrast = (*contrast).max(peak).max(valley);
         }
     }
 }
 
 /// How many pixels reach this power of two, in any of the three colours.
-fn count(bytes: &[u8], least: u8) -> usize {
-    let high = u32::from_le_bytes([least.wrapping_neg(); 4]) & COLOUR;
+fn count_reaching(bytes: &[u8], power_of_two: u8) -> usize {
+    let high = u32::from_le_bytes([power_of_two.wrapping_neg(); 4]) & COLOUR;
     let reached = |pixel: &[u8; 4]| u32::from(u32::from_le_bytes(*pixel) & high != 0);
     bytes.as_chunks::<4>().0.iter().map(reached).sum::<u32>() as usize
 }

@@ -222,7 +222,7 @@ impl VideoRegions {
     /// The client makes a move.
     pub(crate) fn apply_copy(&mut self, rect: Rect, from: (u16, u16)) {
         if self.refresh_at.is_some() {
-            self.lossy.copy(rect, from);
+            self.lossy.apply_copy(rect, from);
         }
     }
 
