@@ -3,11 +3,12 @@
 use etatuki_rfb::Rect;
 use std::collections::VecDeque;
 
-/// JPEG bytes after which a chunk ends and its update continues in the next one: 16 KiB. They travel, and are decoded,
-/// while more is encoded.
+/// JPEG bytes after which a chunk ends and its update continues in the next one: 16 KiB. They
+/// travel, and are decoded, while more is encoded.
 pub(crate) const JPEG_CHUNK_BYTES: usize = 16 << 10;
-/// Raw bytes after which a chunk ends: 512 KiB. It counts for continuous updates alone, which hold no more than the link
-/// takes at once: the framebuffer doesn't change during an update in chunks, and the source isn't read meanwhile.
+/// Raw bytes after which a chunk ends: 512 KiB. It counts for continuous updates alone, which hold
+/// no more than the link takes at once: the framebuffer doesn't change during an update in chunks,
+/// and the source isn't read meanwhile.
 pub(crate) const RAW_CHUNK_BYTES: usize = 512 << 10;
 /// Raw bytes above which they go behind the JPEGs, and in chunks: compressing 64 KiB takes a while.
 pub(crate) const MAX_RAW_BEFORE_JPEG: usize = 64 << 10;
@@ -30,7 +31,7 @@ pub(crate) struct PartialUpdate {
     pub(crate) jpeg_bytes: usize,
 }
 
-/// How a client knows where an update ends.
+/// The way in which a client learns where an update ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// By the number of rectangles at its beginning.

@@ -1,25 +1,24 @@
-//! The picture that a client has: what found moves are made from, and checked against.
+//! The client's copy of the framebuffer: what detected copies are made from, and checked against.
 
 use crate::damage::{Damage, rows, word_spans};
 use crate::framebuffer::{CopyRect, Framebuffer};
 use crate::grid::copy_pixels;
 use etatuki_rfb::Rect;
 
-/// All of a client's picture, which has the screen's size. It is known only from a moment on at which
-/// the client had everything.
+/// The pixels that a client has. They are known from a moment on at which it had everything.
 #[derive(Debug)]
 pub(crate) struct ClientFramebuffer {
     bounds: Rect,
     pixels: Vec<u8>,
-    /// Where they aren't known, and are [`UNKNOWN`]; none of it before the first film.
+    /// Pixels that aren't known; they are [`UNKNOWN`]. `None` before the first video.
     unknown: Option<Damage>,
 }
 
-/// What no pixel of a screen is equal to: their fourth byte is 0.
+/// Byte of an unknown pixel. No framebuffer's pixel is equal: its fourth byte is 0.
 const UNKNOWN: u8 = 0xff;
 
 impl ClientFramebuffer {
-    /// The client shows exactly what the screen shows.
+    /// The client shows exactly what the framebuffer shows.
     pub(crate) fn all_of(framebuffer: &Framebuffer) -> Self {
         Self {
             bounds: framebuffer.bounds(),
@@ -32,12 +31,12 @@ impl ClientFramebuffer {
         self.bounds
     }
 
-    /// So many bytes from a pixel on, inside its row.
+    /// Returns `length` bytes of row `y` from column `x` on.
     pub(crate) fn row_part(&self, x: usize, y: usize, length: usize) -> &[u8] {
         &self.pixels[(y * usize::from(self.bounds.w) + x) * 4..][..length]
     }
 
-    /// The client was sent these pixels of the screen.
+    /// Copies pixels that the client was sent.
     pub(crate) fn update_from(&mut self, rect: Rect, framebuffer: &Framebuffer) {
         let (width, length) = (usize::from(self.bounds.w), usize::from(rect.w) * 4);
         for y in rows(rect) {
@@ -50,8 +49,8 @@ impl ClientFramebuffer {
         }
     }
 
-    /// What the client shows there (inside the bounds) is soon something else: it isn't kept, frame by frame, and no move
-    /// begins there.
+    /// Makes the pixels of a rectangle (inside the bounds) unknown. Video isn't kept frame by
+    /// frame, and no copy begins there.
     pub(crate) fn invalidate(&mut self, rect: Rect) {
         let Rect { w, h, .. } = self.bounds;
         let unknown = self.unknown.get_or_insert_with(|| Damage::new(w, h));
@@ -65,7 +64,7 @@ impl ClientFramebuffer {
         }
     }
 
-    /// The client makes a move. Both places must be inside.
+    /// Makes a copy that the client makes. Both places must be inside the bounds.
     pub(crate) fn apply_copy(&mut self, CopyRect { rect, from }: CopyRect) {
         copy_pixels(&mut self.pixels, self.bounds.w, rect, from);
         if let Some(unknown) = &mut self.unknown {
@@ -73,7 +72,8 @@ impl ClientFramebuffer {
         }
     }
 
-    /// Marks as damaged, inside `rect` (not empty), exactly the stretches that the client sees otherwise.
+    /// Damages exactly those pixels of `rect` (not empty) that differ from the client's, in parts
+    /// of rows of up to 16 pixels.
     pub(crate) fn diff_into(&self, rect: Rect, framebuffer: &mut Framebuffer) {
         framebuffer.damage().remove(rect);
         for y in rows(rect) {
@@ -97,7 +97,7 @@ mod tests {
     const FILM: Rect = Rect::new(16, 16, 32, 16);
     const BESIDE: Rect = Rect::new(48, 32, 32, 16);
 
-    /// Of a black screen, on which nothing has happened.
+    /// A black framebuffer, which the client has.
     fn client() -> (ClientFramebuffer, Framebuffer) {
         let mut framebuffer = Framebuffer::new(96, 64);
         let whole = framebuffer.bounds();

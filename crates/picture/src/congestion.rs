@@ -1,14 +1,16 @@
-//! Delay-based congestion control of the TCP Vegas and LEDBAT (RFC 6817) family: keeps the link busy with at most
-//! [`TARGET_QUEUE_DELAY`] of queue. The bytes in flight are bounded by a window.
+//! Delay-based congestion control of the TCP Vegas and LEDBAT (RFC 6817) family: keeps the link
+//! busy with at most [`TARGET_QUEUE_DELAY`] of queue. The bytes in flight are bounded by a window.
 //!
-//! A fence behind each update is its acknowledgement: the client answers it once it has processed the update. Written,
-//! acknowledged and the round trip times give the minimum round trip time, the bandwidth, and how long an update was
-//! queued behind others. Above twice the target delay the window shrinks to the bandwidth-delay product and the target;
-//! below the target it grows, but only while it is what limits the updates.
+//! A fence behind each update is its acknowledgement: the client answers it once it has processed
+//! the update. Written, acknowledged and the round trip times give the minimum round trip time, the
+//! bandwidth, and how long an update was queued behind others. Above twice the target delay the
+//! window shrinks to the bandwidth-delay product and the target; below the target it grows, but
+//! only while it is what limits the updates.
 //!
-//! Three things differ from TCP. Updates have no fixed size: there is a budget of pixels for the next one, by the
-//! compression ratios of the last ones. The delay includes the client's decoding and ours, so the path's own round trip
-//! time is taken in too, and the window may exceed what the bandwidth seems to be. Nothing is ever lost or resent.
+//! Three things differ from TCP. Updates have no fixed size: there is a budget of pixels for the
+//! next one, by the compression ratios of the last ones. The delay includes the client's decoding
+//! and ours, so the path's own round trip time is taken in too, and the window may exceed what the
+//! bandwidth seems to be. Nothing is ever lost or resent.
 
 use estimators::{BandwidthEstimator, MinRttFilter, slowly_rising};
 use std::collections::VecDeque;
@@ -20,10 +22,11 @@ mod tests;
 
 /// Queueing delay that is aimed at in front of a slow link; above twice that, the window shrinks.
 const TARGET_QUEUE_DELAY: Duration = Duration::from_millis(10);
-/// Time for which one update may occupy a slow link, so that a later, more urgent one needn't wait longer.
+/// Time for which one update may occupy a slow link, so that a later, more urgent one needn't wait
+/// longer.
 const MAX_UPDATE_TIME_SLOW: Duration = Duration::from_millis(10);
-/// Time for which one video frame is shown. One update may occupy a link that isn't slow for as long: a frame in two
-/// updates would be torn.
+/// Time for which one video frame is shown. One update may occupy a link that isn't slow for as
+/// long: a frame in two updates would be torn.
 const FRAME_TIME: Duration = Duration::from_millis(33);
 /// Window before anything is known of the link: 32 KiB.
 const INITIAL_WINDOW: usize = 32 << 10;
@@ -35,16 +38,17 @@ const MAXIMUM_WINDOW: usize = 4 << 20;
 const INITIAL_COMPRESSION_RATIO: f64 = 8.0;
 /// Assumed ratio of raw bytes to bytes of JPEG, before the first sample.
 const INITIAL_JPEG_RATIO: f64 = 16.0;
-/// A link is slow below 400 KiB per [`SLOW_LINK_PERIOD`], about 4 MB/s, with a window under [`SLOW_LINK_WINDOW`]: still
-/// photographs go as JPEG too.
+/// A link is slow below 400 KiB per [`SLOW_LINK_PERIOD`], about 4 MB/s, with a window under
+/// [`SLOW_LINK_WINDOW`]: still photographs go as JPEG too.
 const SLOW_LINK_BYTES: usize = 400 << 10;
 const SLOW_LINK_PERIOD: Duration = Duration::from_millis(100);
 /// Window under which a link may be slow: 256 KiB.
 const SLOW_LINK_WINDOW: usize = 256 << 10;
-/// Window under which the bandwidth estimate is surely the link's own, and not the speed of the two ends: 16 KiB.
+/// Window under which the bandwidth estimate is surely the link's own, and not the speed of the two
+/// ends: 16 KiB.
 const VERY_SLOW_WINDOW: usize = 16 << 10;
-/// Smallest update, in bytes on the wire, from which the bandwidth is sampled. What is both smaller than this and faster
-/// than [`MIN_SAMPLE_TIME`] shows the speed of the two ends.
+/// Smallest update, in bytes on the wire, from which the bandwidth is sampled. What is both smaller
+/// than this and faster than [`MIN_SAMPLE_TIME`] shows the speed of the two ends.
 const MIN_SAMPLE_WIRE_BYTES: usize = 4 << 10;
 /// Shortest service time from which the bandwidth is sampled, however small the update.
 const MIN_SAMPLE_TIME: Duration = Duration::from_millis(10);
@@ -52,8 +56,8 @@ const MIN_SAMPLE_TIME: Duration = Duration::from_millis(10);
 const MIN_SAMPLE_RAW_BYTES: usize = 16 << 10;
 /// Smallest budget of an update, in bytes of pixels: one tile.
 const MIN_PIXEL_BUDGET: usize = 1 << 10;
-/// Time after an input event for which a very slow link is filled by half only: the echo of the next one would wait
-/// behind what is on it.
+/// Time after an input event for which a very slow link is filled by half only: the echo of the
+/// next one would wait behind what is on it.
 const INPUT_RECENCY: Duration = Duration::from_millis(1500);
 /// Maximum number of updates in flight, however small.
 const MAX_IN_FLIGHT: usize = 256;
@@ -80,9 +84,9 @@ pub(crate) struct CongestionControl {
 /// Bytes of pixels that an update may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
-    /// Of pixels that go as Raw.
+    /// Pixels that go as Raw.
     pub(crate) raw: usize,
-    /// Of pixels that go as JPEG, before encoding.
+    /// Pixels that go as JPEG, before encoding.
     pub(crate) jpeg: usize,
 }
 
@@ -155,7 +159,8 @@ impl CongestionControl {
         self.in_flight.is_empty() || (free >= window / 4 && self.in_flight.len() < MAX_IN_FLIGHT)
     }
 
-    /// Whether input has come lately, on a link so slow that its echo would wait long behind a full window.
+    /// Whether input has come lately, on a link so slow that its echo would wait long behind a full
+    /// window.
     fn has_recent_input(&self) -> bool {
         let is_recent = |input_at: Duration| self.acked_at.saturating_sub(input_at) < INPUT_RECENCY;
         self.window < VERY_SLOW_WINDOW && self.is_slow() && self.input_at.is_some_and(is_recent)
@@ -166,7 +171,8 @@ impl CongestionControl {
         self.input_at = Some(self.acked_at);
     }
 
-    /// Whether a small, urgent update may be sent without credit: on a slow link, beyond the window by a quarter.
+    /// Whether a small, urgent update may be sent without credit: on a slow link, beyond the window
+    /// by a quarter.
     pub(crate) fn has_burst_credit(&self) -> bool {
         let burst_window = self.window + self.window / 4;
         let fits = self.bytes_in_flight() < burst_window && self.in_flight.len() < MAX_IN_FLIGHT;
@@ -238,8 +244,9 @@ impl CongestionControl {
         self.partly_written += wire_bytes;
     }
 
-    /// Notes that the last update, or its last chunk, has been written as `wire_bytes`. `round_trip` is the path's own,
-    /// if known; an update's delay is longer by the time for which it occupies the link.
+    /// Notes that the last update, or its last chunk, has been written as `wire_bytes`.
+    /// `round_trip` is the path's own, if known; an update's delay is longer by the time for which
+    /// it occupies the link.
     pub(crate) fn on_written(
         &mut self,
         wire_bytes: usize,
@@ -263,7 +270,8 @@ impl CongestionControl {
         }
     }
 
-    /// Acknowledges all updates up to this number, and adapts the window. Ignores a number that isn't in flight.
+    /// Acknowledges all updates up to this number, and adapts the window. Ignores a number that
+    /// isn't in flight.
     pub(crate) fn on_ack(&mut self, number: u32, now: Duration) {
         let is_acked = |update: &InFlight| update.number == number;
         let Some(at) = self.in_flight.iter().position(is_acked) else {

@@ -1,48 +1,51 @@
-//! Moves that no tool tells of: scrolled lists and dragged windows, found by comparing what the client
-//! has with what the screen shows.
+//! Copy detection: scrolled lists and dragged windows that no source tells of, found by comparing
+//! the client's picture with the framebuffer.
 //!
-//! Small pieces of the picture that stand out are looked for in both, and the distances between the
-//! places of equal ones are counted: a move is a distance that comes up often. Hashes only propose.
-//! What is proposed is compared pixel by pixel, and what doesn't fit after the move stays damage, so
-//! that a wrong proposal costs bytes and never a wrong picture.
+//! The algorithm is content-defined fingerprinting with offset voting. A rolling hash of the pixels
+//! chooses where fingerprints are taken (as in content-defined chunking), so that they are the same
+//! ones wherever a picture has moved to. Equal fingerprints in both pictures vote for the offset
+//! between their places. For the best offsets the rectangle of tiles with the greatest gain is
+//! found by Kadane's algorithm. Hashes only propose: a proposal is compared pixel by pixel, and
+//! what doesn't fit stays damage, so that a wrong one costs bytes and never a wrong picture.
 
 use crate::client_framebuffer::ClientFramebuffer;
 use crate::damage::{TILE, rows};
 use crate::framebuffer::{CopyRect, Framebuffer};
 use etatuki_rfb::Rect;
 
-/// Below this many damaged pixels a search costs more than it can save: a line of text, a small menu.
+/// Damaged pixels (96 tiles) below which a search costs more than it can save: a line of text, a
+/// small menu.
 const MIN_DAMAGED_PIXELS: usize = 96 * 256;
-/// Pieces that are looked at in one picture, at most.
+/// Maximum number of fingerprints of one picture.
 const MAX_FINGERPRINTS: usize = 8192;
-/// A piece: so many pixels in a row, and the same in every second of so many rows.
+/// Columns of a patch, the pixels that a fingerprint stands for.
 const PATCH_WIDTH: usize = 32;
-/// The rows of a patch; every second one counts.
+/// Rows of a patch, of which every second one counts.
 const PATCH_HEIGHT: usize = 8;
-/// Rows between the screen's pieces; those of the client's picture begin in any row.
+/// Distance in rows of the framebuffer's patches; those of the client's picture begin in any row.
 const FRAMEBUFFER_ROW_STEP: usize = 4;
-/// Equal pieces with the same distance that make a move worth trying.
+/// Votes that make an offset worth trying.
 const MIN_VOTES: usize = 6;
-/// Moves that are tried in one update, at most.
+/// Maximum number of offsets that are tried for one update.
 const MAX_CANDIDATES: usize = 3;
-/// Whole tiles that a move must save.
+/// Whole tiles that a copy must save.
 const MIN_SAVED_TILES: i32 = 12;
-/// Updates that are let pass without a search, at most, after searches that found nothing.
+/// Maximum number of large updates without a search, after searches that found nothing.
 const MAX_SKIPPED: u8 = 4;
 
-/// Looks for moves, less often while there are none.
+/// Searches for copies, less often while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct CopyDetector {
-    /// Updates without a search, from the next one on.
+    /// Large updates without a search, from the next one on.
     skips_left: u8,
-    /// The pause after the next search that finds nothing.
+    /// Value of `skips_left` after the next search that finds nothing.
     next_skips: u8,
 }
 
 impl CopyDetector {
-    /// Moves that bring what the client has closer to what the screen shows, made in `client` already.
-    /// Only what still differs in their targets is damaged afterwards. `damaged`: the damage as whole
-    /// tiles.
+    /// Returns copies that bring the client's picture closer to the framebuffer; they are made in
+    /// `client` already. Afterwards only what still differs in their targets is damaged. `damaged`
+    /// is the damage as whole tiles.
     pub(crate) fn detect(
         &mut self,
         client: &mut ClientFramebuffer,
@@ -71,10 +74,10 @@ impl CopyDetector {
     }
 }
 
-/// Columns and rows from a place in the client's picture to the place on the screen.
+/// Columns and rows from a place in the client's picture to the place in the framebuffer.
 type Offset = (i32, i32);
 
-/// The distances that most pieces have moved by, the best first.
+/// Returns the offsets with the most votes, the best first.
 fn candidate_offsets(
     client: &ClientFramebuffer,
     framebuffer: &Framebuffer,
@@ -114,10 +117,10 @@ fn candidate_offsets(
     counted.into_iter().map(|(_, offset)| offset).collect()
 }
 
+/// A patch's hash, and its place.
 type Fingerprint = (u64, (u16, u16));
 
-/// The pieces that stand out inside the damage, at places which the pixels themselves decide, so that
-/// they are the same ones wherever a picture has moved to.
+/// Returns the fingerprints inside the damage.
 fn fingerprints<'a>(
     row_part: impl Fn(usize, usize, usize) -> &'a [u8],
     bounds: Rect,
@@ -147,10 +150,10 @@ fn fingerprints<'a>(
     found
 }
 
-/// Where a piece begins: one place in 32 among those where the colour changes, chosen by the pixels
-/// around it.
+/// Returns the columns at which a patch begins: one in 32 of those at which the colour changes,
+/// chosen by a rolling hash of the pixels around it.
 fn anchors(row: &[[u8; 4]]) -> impl Iterator<Item = usize> {
-    /// Pixels that are still felt in the hash: each shifts those before it by 2 of its 32 bits.
+    /// Pixels that the rolling hash holds: each shifts those before it by 2 of its 32 bits.
     const HASH_WINDOW: usize = 16;
     let mut hash = 0u32;
     let mut before = 0;
@@ -164,6 +167,7 @@ fn anchors(row: &[[u8; 4]]) -> impl Iterator<Item = usize> {
     })
 }
 
+/// Returns the hash of the patch at a place.
 fn fingerprint<'a>(row_part: impl Fn(usize, usize, usize) -> &'a [u8], x: usize, y: usize) -> u64 {
     let mut hash = 0u64;
     for row in (0..PATCH_HEIGHT).step_by(2) {
@@ -175,8 +179,8 @@ fn fingerprint<'a>(row_part: impl Fn(usize, usize, usize) -> &'a [u8], x: usize,
     hash
 }
 
-/// In the order of their hashes, those whose hash comes up once: a piece that is there twice doesn't
-/// tell where it went.
+/// Returns the fingerprints whose hash comes up once, sorted by hash: a patch that is there twice
+/// doesn't tell where it went.
 fn unique(mut fingerprints: Vec<Fingerprint>) -> Vec<Fingerprint> {
     fingerprints.sort_unstable();
     let single = |equal: &[Fingerprint]| (equal.len() == 1).then(|| equal[0]);
@@ -186,7 +190,7 @@ fn unique(mut fingerprints: Vec<Fingerprint>) -> Vec<Fingerprint> {
         .collect()
 }
 
-/// Makes the move by this distance, of the rectangle that gains most by it, if that is enough.
+/// Makes the copy by this offset whose rectangle gains most, if that is enough.
 fn try_offset(
     offset: Offset,
     client: &mut ClientFramebuffer,
@@ -210,7 +214,8 @@ fn try_offset(
     Some(copy)
 }
 
-/// Where something can have come to: around the damage, and from inside the picture.
+/// Returns the area in which a copy's target may lie: around the damage, with its source inside the
+/// picture.
 fn target_area(offset: Offset, bounds: Rect, damaged: &[Rect]) -> Option<Rect> {
     let around = damaged
         .iter()
@@ -225,6 +230,7 @@ fn target_area(offset: Offset, bounds: Rect, damaged: &[Rect]) -> Option<Rect> {
     Rect { x, y, w, h }.intersection(&around)
 }
 
+/// Returns a target's source.
 fn source_of(rect: Rect, (dx, dy): Offset) -> Rect {
     Rect {
         x: (i32::from(rect.x) - dx) as u16,
@@ -233,7 +239,7 @@ fn source_of(rect: Rect, (dx, dy): Offset) -> Rect {
     }
 }
 
-/// Whether what the client has at the rectangle's source is what the screen shows in it.
+/// Whether the client's pixels at the rectangle's source are equal to the framebuffer's in it.
 fn matches(
     rect: Rect,
     offset: Offset,
@@ -248,8 +254,8 @@ fn matches(
     })
 }
 
-/// Tiles that needn't be sent if this one is part of the move: one that becomes right, or less one
-/// that was right and becomes wrong.
+/// Returns 1 for a damaged tile that a copy would make right, -1 for a right one that it would make
+/// wrong, else 0.
 fn tile_gain(
     tile: Rect,
     offset: Offset,
@@ -266,7 +272,7 @@ fn tile_gain(
     }
 }
 
-/// Adds rows and columns of pixels that fit as well, less than a tile on each side.
+/// Adds rows and columns of pixels that match as well, less than a tile on each side.
 fn grow(mut rect: Rect, target: Rect, matches: impl Fn(Rect) -> bool) -> Rect {
     for _ in 1..TILE {
         if rect.y > target.y
@@ -309,7 +315,7 @@ fn grow(mut rect: Rect, target: Rect, matches: impl Fn(Rect) -> bool) -> Rect {
     rect
 }
 
-/// The tiles of the screen that a rectangle touches.
+/// The tiles of the framebuffer that a target touches.
 struct TileGrid {
     target: Rect,
     columns: usize,
@@ -326,7 +332,7 @@ impl TileGrid {
         }
     }
 
-    /// Pixels of these columns and rows of tiles (`right` and `bottom` among them), clipped.
+    /// Returns the pixels of these tiles, both corners included, clipped to the target.
     fn pixels(&self, (left, top): (usize, usize), (right, bottom): (usize, usize)) -> Rect {
         let edge = |start: u16, tile: usize| (u32::from(start) / 16 + tile as u32) * 16;
         let x = edge(self.target.x, left).max(self.target.x.into());
@@ -336,13 +342,14 @@ impl TileGrid {
         Rect::new(x as u16, y as u16, (end_x - x) as u16, (end_y - y) as u16)
     }
 
+    /// Returns the gain of each tile, row by row.
     fn map(&self, mut gain: impl FnMut(Rect) -> i32) -> Vec<i32> {
         let tiles = (0..self.rows).flat_map(|y| (0..self.columns).map(move |x| (x, y)));
         tiles.map(|tile| gain(self.pixels(tile, tile))).collect()
     }
 
-    /// The rectangle with the greatest sum, if that is worth a move (Kadane's search for each span of
-    /// the shorter side).
+    /// Returns the rectangle with the greatest sum of gains, if that is worth a copy (Kadane's
+    /// algorithm for each span of the shorter side).
     fn best_rect(&self, gains: &[i32]) -> Option<Rect> {
         let wide = self.columns >= self.rows;
         let (across, along) = if wide {
@@ -373,7 +380,7 @@ impl TileGrid {
     }
 }
 
-/// The greatest sum of neighbours, and the first and last of them.
+/// Returns the greatest sum of neighbours, and the first and last of them (Kadane's algorithm).
 fn max_subarray(sums: &[i32]) -> (i32, usize, usize) {
     let mut best = (0, 0, 0);
     let (mut sum, mut start) = (0, 0);

@@ -1,27 +1,29 @@
-//! Which pixels have changed since they were last sent.
+//! The damage: pixels that have changed since they were last sent.
 //!
-//! One bit a pixel, 16 to a word, so that what was sent of a tile's part, or moved with a CopyRect,
-//! is known exactly. What is sent is made of whole 16x16 tiles: the compressor behind us likes them.
+//! It has one bit per pixel, 16 to a word, so that it stays exact where a part of a tile was sent
+//! or a CopyRect moved it. What is sent is made of whole 16×16 tiles: the compressor behind us
+//! likes them.
 
 use etatuki_rfb::Rect;
 use std::ops::Range;
 
-/// Columns and rows of a tile; also the bits of a word.
+/// Side of a tile in pixels; also the bits of a word.
 pub(crate) const TILE: u16 = 16;
 
+/// A bitmap of damaged pixels.
 #[derive(Debug)]
 pub(crate) struct Damage {
     bounds: Rect,
-    /// Words of a row.
+    /// Words per row.
     stride: usize,
     words: Vec<u16>,
-    /// For each row of tiles: false only when no bit is set in it. Spares the search of a screen on
-    /// which little happens.
+    /// One entry per row of tiles, false only if no bit is set in it. Spares the search of a screen
+    /// on which little happens.
     tile_row_may_be_damaged: Vec<bool>,
 }
 
 impl Damage {
-    /// Nothing is damaged.
+    /// No pixel is damaged.
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let stride = usize::from(width.div_ceil(TILE));
         Self {
@@ -32,7 +34,7 @@ impl Damage {
         }
     }
 
-    /// Damages a rectangle; what is outside is left out.
+    /// Damages a rectangle, clipped to the bounds.
     pub(crate) fn add(&mut self, rect: Rect) {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
@@ -43,13 +45,13 @@ impl Damage {
         self.tile_row_may_be_damaged[tile_rows].fill(true);
     }
 
-    /// Damages these bits of one word.
+    /// Damages `bits` of one word.
     pub(crate) fn mark(&mut self, y: usize, column: usize, bits: u16) {
         self.words[y * self.stride + column] |= bits;
         self.tile_row_may_be_damaged[y / usize::from(TILE)] = true;
     }
 
-    /// A rectangle has been sent.
+    /// Clears a rectangle, clipped to the bounds: it has been sent.
     pub(crate) fn remove(&mut self, rect: Rect) {
         let Some(rect) = rect.intersection(&self.bounds) else {
             return;
@@ -57,7 +59,8 @@ impl Damage {
         self.edit_words(rect, |word, bits| *word &= !bits, 0);
     }
 
-    /// Edits the words that a rectangle (inside the bounds) touches; those that are wholly in it become `inside`.
+    /// Applies `edit` to the words that a rectangle (inside the bounds) touches, with the bits that
+    /// are inside of it. Words that are wholly inside become `inside`.
     fn edit_words(&mut self, rect: Rect, edit: impl Fn(&mut u16, u16), inside: u16) {
         let Some((left, right, first, last)) = end_words(rect) else {
             return;
@@ -104,7 +107,7 @@ impl Damage {
         })
     }
 
-    /// Damage moves with the pixels: afterwards `rect` is damaged exactly where the rectangle at
+    /// Moves damage along with pixels: afterwards `rect` is damaged exactly where the rectangle at
     /// `from` was before. Both must be inside the bounds.
     pub(crate) fn apply_copy(&mut self, rect: Rect, from: (u16, u16)) {
         if !self.tile_row_may_be_damaged.contains(&true) {
@@ -123,8 +126,9 @@ impl Damage {
         }
     }
 
-    /// The damaged tiles inside `area`, as few rectangles clipped to it: runs along x, then equal
-    /// runs of neighbouring tile rows joined. From top to bottom. Remembers where there is nothing.
+    /// Returns the damaged tiles inside `area`, clipped to it, as few rectangles: runs along x,
+    /// then equal runs of neighbouring tile rows joined. They are sorted from top to bottom. Tile
+    /// rows without damage are remembered.
     pub(crate) fn rects(&mut self, area: Rect) -> Vec<Rect> {
         let mut done = Vec::new();
         let Some(area) = area.intersection(&self.bounds) else {
@@ -150,8 +154,8 @@ impl Damage {
         done
     }
 
-    /// Every column's damage inside a band of one tile's height, its rows laid on each other; says
-    /// whether there is any.
+    /// Combines the rows of a band of one tile's height with OR into `tiles`. Returns whether there
+    /// is any damage.
     fn fold_tile_row(&mut self, band: Rect, tiles: &mut [u16]) -> bool {
         let tile_row = usize::from(band.y / TILE);
         if !self.tile_row_may_be_damaged[tile_row] {
@@ -172,13 +176,13 @@ impl Damage {
     }
 }
 
-/// The rows of a rectangle, as indices.
+/// Returns the rows of a rectangle, as indices.
 pub(crate) fn rows(rect: Rect) -> Range<usize> {
     usize::from(rect.y)..rect.bottom() as usize
 }
 
-/// The words that a row of a (not empty) rectangle touches, and which of their bits; the lowest bit
-/// is the leftmost pixel.
+/// Returns the words that a row of a rectangle (not empty) touches, each with the bits that are
+/// inside; the lowest bit is the leftmost pixel.
 pub(crate) fn word_spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
     let (left, right) = (u32::from(rect.x), rect.right());
     (left / 16..right.div_ceil(16)).map(move |column| {
@@ -188,14 +192,15 @@ pub(crate) fn word_spans(rect: Rect) -> impl Iterator<Item = (usize, u16)> {
     })
 }
 
-/// The first and the last word that a row of a rectangle touches, and which bits of each; `None` where it has no columns.
+/// Returns the first and the last word that a row of a rectangle touches, and the bits of each;
+/// `None` for a rectangle without columns.
 fn end_words(rect: Rect) -> Option<(usize, usize, u16, u16)> {
     let (left, first) = word_spans(rect).next()?;
     let (right, last) = word_spans(rect).last()?;
     Some((left, right, first, last))
 }
 
-/// Sixteen bits of a row from pixel `x` on, which may begin before the row or reach beyond it.
+/// Returns 16 bits of a row from pixel `x` on, which may begin before the row or reach beyond it.
 fn word_at(row: &[u16], x: i64) -> u16 {
     let word = |column: i64| {
         let word = usize::try_from(column).ok().and_then(|i| row.get(i));
@@ -206,7 +211,7 @@ fn word_at(row: &[u16], x: i64) -> u16 {
     (pair >> x.rem_euclid(16)) as u16
 }
 
-/// Runs of damaged tiles in a band, clipped to it.
+/// Returns the runs of damaged tiles in a band, clipped to it.
 fn tile_runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
     let mut runs: Vec<Rect> = Vec::new();
     for (column, bits) in word_spans(band) {
@@ -223,8 +228,8 @@ fn tile_runs(tiles: &[u16], band: Rect) -> Vec<Rect> {
     runs
 }
 
-/// Lengthens the open rectangles by runs of the same place and width below them; the others are
-/// done. Both lists run from left to right.
+/// Extends the open rectangles by the runs of equal place and width below them; the other open ones
+/// are done. Both lists run from left to right.
 fn merge_runs(open_rects: &mut Vec<Rect>, runs: Vec<Rect>, done: &mut Vec<Rect>) {
     let mut above = std::mem::take(open_rects).into_iter().peekable();
     for run in runs {
@@ -291,7 +296,7 @@ mod tests {
         })
     }
 
-    /// Every bit, the simple way.
+    /// Returns every bit, the simple way.
     fn bits(damage: &Damage) -> Vec<bool> {
         let bit =
             |x: usize, y: usize| damage.words[y * damage.stride + x / 16] >> (x % 16) & 1 == 1;

@@ -8,55 +8,55 @@ use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout};
 /// A rectangle that can't be applied: the plugin or tool is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
-    /// It reaches beyond the framebuffer.
+    /// The rectangle reaches beyond the framebuffer.
     #[error("the tool sent a rectangle outside the screen: {0:?}")]
     OutsideFramebuffer(Rect),
-    /// It brings another number of bytes than its size says.
+    /// The number of bytes isn't the one that the size demands.
     #[error("the tool sent {got} bytes for a rectangle of {wanted}")]
     WrongLength {
         /// Bytes that came.
         got: usize,
-        /// Bytes that its size says.
+        /// Bytes that the size demands.
         wanted: usize,
     },
-    /// It is a JPEG: what a tool shows comes losslessly.
+    /// A JPEG came: a tool's picture must be lossless.
     #[error("the tool sent a JPEG")]
     Jpeg,
 }
 
-/// Moves that are remembered at most; with more of them, their targets are sent as pixels.
+/// Maximum number of copies that wait for the client; above it, their targets are sent as pixels.
 const MAX_PENDING_COPIES: usize = 16;
 
-/// Screens of a layout at most; those that come after are left out.
+/// Maximum number of screens in a layout; the others are left out.
 const MAX_SCREENS: usize = 16;
 
-/// A framebuffer in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at first. The unused
-/// fourth byte of every pixel is always 0, whatever a tool sends in it.
+/// The picture of a source in [`PixelFormat::BGRX`](etatuki_rfb::PixelFormat::BGRX), black at
+/// first. The unused fourth byte of every pixel is always 0, whatever a tool sends in it.
 ///
-/// What the client has is known by one rule: its picture, after the pending moves in their order, is
-/// equal to this one everywhere outside the damage.
+/// Invariant: the client's picture, after the pending copies in their order, is equal to this one
+/// everywhere outside the damage.
 #[derive(Debug)]
 pub struct Framebuffer {
     bounds: Rect,
     pixels: Vec<u8>,
     damage: Damage,
     changed_blocks: ChangedBlocks,
-    /// Counts the rectangles that changed something.
+    /// Number of rectangles that changed pixels.
     change_count: u64,
     pending_copies: Vec<CopyRect>,
     layout: Vec<ScreenLayout>,
-    /// Counts the layouts.
+    /// Grows with every new layout.
     layout_version: u64,
-    /// Where somebody at the tool's machine moved the pointer to last.
+    /// Position to which somebody at the tool's machine last moved the pointer.
     pointer: Option<(u16, u16)>,
-    /// Counts those places.
+    /// Grows with every such move.
     pointer_version: u64,
     cursor: Option<CursorImage>,
-    /// Counts the pointer's shapes.
+    /// Grows with every new shape of the pointer.
     cursor_version: u64,
 }
 
-/// A CopyRect that the client has not heard of yet.
+/// A copy inside the picture, as RFB's CopyRect.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CopyRect {
     pub(crate) rect: Rect,
@@ -64,8 +64,8 @@ pub(crate) struct CopyRect {
 }
 
 impl Framebuffer {
-    /// A black screen. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes a good
-    /// 4 bytes a pixel.
+    /// A black framebuffer. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes
+    /// a good 4 bytes per pixel.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
         let bounds = Rect::new(0, 0, width, height);
@@ -85,19 +85,19 @@ impl Framebuffer {
         }
     }
 
-    /// Columns.
+    /// Number of columns.
     #[must_use]
     pub fn width(&self) -> u16 {
         self.bounds.w
     }
 
-    /// Rows.
+    /// Number of rows.
     #[must_use]
     pub fn height(&self) -> u16 {
         self.bounds.h
     }
 
-    /// All of it.
+    /// The rectangle of the whole framebuffer.
     #[must_use]
     pub fn bounds(&self) -> Rect {
         self.bounds
@@ -109,8 +109,8 @@ impl Framebuffer {
         &self.pixels
     }
 
-    /// The screens in it: 1 to 16, each inside of it and not empty, flags 0. One that is all of it until the tool
-    /// tells others.
+    /// The screens inside the framebuffer: 1 to 16, each inside of it and not empty, flags 0. One
+    /// that covers all of it until the tool announces others.
     #[must_use]
     pub fn layout(&self) -> &[ScreenLayout] {
         &self.layout
@@ -122,8 +122,8 @@ impl Framebuffer {
         self.cursor.as_ref()
     }
 
-    /// Takes in a rectangle whose pixels are BGRX; says whether anything became different by it.
-    /// A confirmation of an extension changes nothing.
+    /// Applies a rectangle whose pixels are BGRX. Returns whether it changed anything; the
+    /// confirmation of an extension doesn't.
     ///
     /// # Errors
     /// The rectangle doesn't fit; nothing was changed.
@@ -159,18 +159,18 @@ impl Framebuffer {
         }
     }
 
-    /// Grows when pixels are drawn that weren't there.
+    /// Grows whenever pixels are drawn that differ from what was there.
     pub(crate) fn change_count(&self) -> u64 {
         self.change_count
     }
 
-    /// Whether moves wait for the client.
+    /// Whether copies wait for the client.
     pub(crate) fn has_pending_copies(&self) -> bool {
         !self.pending_copies.is_empty()
     }
 
-    /// Takes in BGRX pixels from a picture with `stride` bytes a row, whose first pixel is the
-    /// rectangle's left top; says whether anything became different by it.
+    /// Draws BGRX pixels from a picture with `stride` bytes per row, whose first pixel is the
+    /// rectangle's left top. Returns whether anything changed.
     ///
     /// # Errors
     /// The rectangle is outside, or `pixels` is too short for it; nothing was changed.
@@ -193,7 +193,7 @@ impl Framebuffer {
         Ok(changed)
     }
 
-    /// One row, tile by tile: what is the same stays untouched and undamaged.
+    /// Draws one row, tile by tile. Equal pixels stay untouched and undamaged.
     fn draw_row(&mut self, rect: Rect, y: usize, row: &[u8]) -> bool {
         let start = self.offset(usize::from(rect.x), y);
         let here = &mut self.pixels[start..start + row.len()];
@@ -220,7 +220,7 @@ impl Framebuffer {
         changed
     }
 
-    /// A move inside the picture. It stays a move for the client, and the damage goes along with it.
+    /// Copies inside the picture. The client gets it as a copy, and the damage moves along.
     fn copy(&mut self, rect: Rect, from: (u16, u16)) -> Result<bool, PictureError> {
         let source = Rect {
             x: from.0,
@@ -253,8 +253,8 @@ impl Framebuffer {
         })
     }
 
-    /// Another size; says whether it is different. What fits stays where it was, the rest is black,
-    /// and all of it counts as changed.
+    /// Changes the size. Returns whether it is different. What fits stays where it was, the rest is
+    /// black, and all of it counts as changed.
     pub fn resize(&mut self, width: u16, height: u16) -> bool {
         if (width, height) == (self.bounds.w, self.bounds.h) {
             return false;
@@ -277,8 +277,8 @@ impl Framebuffer {
         true
     }
 
-    /// Other screens; says whether they are different. What can't be is left out: what lies outside, a number
-    /// or a place that an earlier one has, and more than 16.
+    /// Replaces the layout. Returns whether it is different. Left out are screens that are outside,
+    /// that have an earlier one's number or place, and those above [`MAX_SCREENS`].
     fn set_layout(&mut self, announced: &[ScreenLayout]) -> bool {
         let mut layout: Vec<ScreenLayout> = Vec::new();
         for screen in announced {
@@ -298,7 +298,8 @@ impl Framebuffer {
         differs
     }
 
-    /// Another pointer shape, with as many bytes as its size says; says whether it is different.
+    /// Replaces the pointer's shape, which has as many bytes as its size demands. Returns whether
+    /// it is different.
     pub fn set_cursor(&mut self, mut cursor: CursorImage) -> bool {
         for pixel in cursor.pixels.as_chunks_mut::<4>().0 {
             pixel[3] = 0;
@@ -311,22 +312,24 @@ impl Framebuffer {
         true
     }
 
-    /// Somebody else than the client moved the pointer; brought back inside.
+    /// Takes note that somebody else than the client moved the pointer; the position is clamped to
+    /// the framebuffer.
     fn set_pointer(&mut self, x: u16, y: u16) -> bool {
         let (right, bottom) = (self.bounds.w.max(1) - 1, self.bounds.h.max(1) - 1);
         let position = Some((x.min(right), y.min(bottom)));
-        // The client may have moved it meanwhile, so the same place is news too.
+        // The client may have moved it meanwhile, so an equal position is a new one too.
         self.pointer = position;
         self.pointer_version += 1;
         true
     }
 
-    /// Where somebody at the tool's machine moved the pointer to last, and a number that grows with every such move.
+    /// Returns the position to which somebody at the tool's machine last moved the pointer, and its
+    /// version.
     pub(crate) fn pointer(&self) -> (Option<(u16, u16)>, u64) {
         (self.pointer, self.pointer_version)
     }
 
-    /// 0 before there is a shape; grows with every new one.
+    /// Grows with every new shape; 0 before there is one.
     pub(crate) fn cursor_version(&self) -> u64 {
         self.cursor_version
     }
@@ -340,24 +343,24 @@ impl Framebuffer {
         &mut self.damage
     }
 
-    /// The blocks that look otherwise than when this was asked last, by their places in the film's order.
+    /// Returns the indices of the blocks that have changed since the last call.
     pub(crate) fn take_changed_blocks(&mut self) -> impl Iterator<Item = usize> {
         self.changed_blocks.take()
     }
 
-    /// The client knows nothing of what is here.
+    /// Damages everything: the client has nothing of what is here.
     pub(crate) fn damage_all(&mut self) {
         self.pending_copies.clear();
         self.damage.add(self.bounds);
     }
 
-    /// The moves that the client has to make before it gets the damaged pixels, in their order. It is
-    /// told of them now.
+    /// Returns the copies that the client has to make, in their order, before it gets the damaged
+    /// pixels. They count as sent.
     pub(crate) fn take_pending_copies(&mut self) -> Vec<CopyRect> {
         std::mem::take(&mut self.pending_copies)
     }
 
-    /// The client can't make the moves: it gets their targets as pixels.
+    /// Damages the targets of the pending copies, for a client that can't make them.
     pub(crate) fn convert_copies_to_damage(&mut self) {
         for CopyRect { rect, .. } in std::mem::take(&mut self.pending_copies) {
             self.damage.add(rect);
@@ -376,7 +379,7 @@ impl Framebuffer {
     }
 }
 
-/// A screen that is all of the framebuffer.
+/// A screen that covers the framebuffer.
 fn whole_screen(bounds: Rect) -> ScreenLayout {
     ScreenLayout {
         id: 0,
@@ -392,14 +395,14 @@ fn check_length(got: usize, wanted: usize) -> Result<(), PictureError> {
     Err(PictureError::WrongLength { got, wanted })
 }
 
-/// The bytes that count of a pixel; the fourth means nothing.
+/// Mask of a pixel's colours; the fourth byte means nothing.
 const COLOUR: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);
 
-/// Bytes of a row of a tile.
+/// Bytes of one row of a tile.
 const TILE_ROW_BYTES: usize = TILE as usize * 4;
 
-/// New pixels in place of old ones; whether they show different colours. The comparison has no early end, so that the
-/// compiler makes it a wide one.
+/// Replaces pixels. Returns whether the colours differ. The comparison has no early exit, so that
+/// the compiler vectorises it.
 #[inline(always)]
 fn replace(old: &mut [u8], new: &[u8]) -> bool {
     let (old, new) = (old.as_chunks_mut::<4>().0, new.as_chunks::<4>().0);

@@ -1,12 +1,12 @@
-//! The grid of blocks that a picture is divided into, and copying inside a picture.
+//! The grid of blocks that a picture is divided into, and helpers for pixels in rows.
 
 use etatuki_rfb::Rect;
 
 /// Side of a block in pixels: large enough for a letter to show as one.
 pub(crate) const BLOCK_SIZE: u16 = 64;
 
-/// Moves pixels inside a picture of this width, in the order in which no row is overwritten before it
-/// has been read.
+/// Copies a rectangle inside a picture of `width` columns; source and target may overlap. Rows are
+/// copied in the order in which none is overwritten before it has been read.
 pub(crate) fn copy_pixels(pixels: &mut [u8], width: u16, rect: Rect, from: (u16, u16)) {
     let length = usize::from(rect.w) * 4;
     let offset = |x: u16, y: usize| (y * usize::from(width) + usize::from(x)) * 4;
@@ -22,7 +22,7 @@ pub(crate) fn copy_pixels(pixels: &mut [u8], width: u16, rect: Rect, from: (u16,
     }
 }
 
-/// Bytes of the rectangle's pixels.
+/// Returns the bytes of the rectangle's pixels.
 pub(crate) fn raw_bytes(rect: &Rect) -> usize {
     rect.area() * 4
 }

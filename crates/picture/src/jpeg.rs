@@ -1,39 +1,42 @@
-//! JPEG files from parts of the framebuffer, for what moves like a film.
+//! JPEG files from parts of a framebuffer, for video and photographs.
 //!
-//! libjpeg-turbo makes them: in pure Rust they cost two and a half times its CPU (`docs/performance.md`).
-//! It only ever reads pixels here, which can't be malformed; reading JPEG files is the console's, in Rust.
+//! The encoder is libjpeg-turbo: one in pure Rust costs two and a half times its CPU
+//! (`docs/decisions/0001-jpeg-turbojpeg-zune-jpeg.md`). It only ever reads pixels here, which can't
+//! be malformed; JPEG files are read by the console, in Rust.
 
 use etatuki_rfb::Rect;
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-/// From this quality on colours are kept for every pixel (4:4:4), below it for four at a time (4:2:0).
+/// Quality from which colours are kept for every pixel (4:4:4); below it, for four pixels at a time
+/// (4:2:0).
 pub const FULL_COLOUR_FROM: u8 = 85;
 
-/// There is no JPEG; send the pixels as they are.
+/// The reason why there is no JPEG; the pixels are to be sent as Raw.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JpegError {
-    /// The rectangle is empty, or reaches beyond the picture: the caller's fault.
+    /// The rectangle is empty or reaches beyond the picture: the caller's fault.
     #[error("the rectangle {0:?} is not inside the picture")]
     NotInside(Rect),
-    /// The encoder's own words.
+    /// The encoder's own message.
     #[error("the JPEG encoder failed: {0}")]
     Encoder(String),
 }
 
-/// An encoder and its buffer, both kept for the next picture. It takes nothing until it is first used.
+/// An encoder and its output buffer, both kept for the next file. Nothing is allocated before the
+/// first use.
 #[derive(Debug, Default)]
 pub struct JpegEncoder {
     compressor: Option<Compressor>,
-    /// Room for the worst case, of which hardly more is touched than was ever written.
+    /// Space for the worst case, of which hardly more pages are touched than were ever written.
     buffer: Vec<u8>,
 }
 
 impl JpegEncoder {
-    /// A whole baseline JPEG file of the size of `rect`, cut out of BGRX pixels with `stride` bytes a row.
-    /// The quality goes from 1 to 100; see [`FULL_COLOUR_FROM`].
+    /// Returns a whole baseline JPEG file of `rect`, cut out of BGRX pixels with `stride` bytes per
+    /// row. The quality goes from 1 to 100; see [`FULL_COLOUR_FROM`].
     ///
     /// # Errors
-    /// The rectangle doesn't fit, or the encoder is out of memory.
+    /// The rectangle isn't inside, or the encoder is out of memory.
     pub fn encode(
         &mut self,
         pixels: &[u8],
@@ -66,7 +69,7 @@ impl JpegEncoder {
     }
 }
 
-/// The rectangle's pixels, if all of them are there.
+/// Returns the rectangle's pixels, if all of them are there.
 fn sub_image(pixels: &[u8], stride: usize, rect: Rect) -> Option<Image<&[u8]>> {
     let (width, height) = (usize::from(rect.w), usize::from(rect.h));
     let start = usize::from(rect.y) * stride + usize::from(rect.x) * 4;

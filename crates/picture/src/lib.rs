@@ -1,8 +1,10 @@
-//! The picture: a framebuffer that knows what changed, and the updates made from it for one client.
+//! The picture path: a framebuffer that knows what changed, and the updates made from it for one
+//! client.
 //!
-//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness. One [`Framebuffer`]
-//! serves one [`Updater`] at a time; a client that comes later gets an `Updater` of its own and sees
-//! everything anew. `docs/picture.md` tells how it works and why.
+//! Pure: RFB rectangles in, RFB bytes out. No sockets, clock, threads or randomness.
+//! [`Framebuffer`] takes in what a source draws, [`Updater`] makes the updates, [`Streamer`]
+//! decides when. One framebuffer serves one updater at a time; a client that comes later gets an
+//! updater of its own and is sent everything anew. `docs/picture.md` explains how it works and why.
 
 mod changed_blocks;
 mod chunked_update;

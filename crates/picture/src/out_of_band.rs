@@ -1,5 +1,6 @@
-//! Messages that a client gets without credit for an update: answers to its fences and sizes, fences of ours, and the
-//! announcements of extensions. They go in the order in which they came up, before the next update.
+//! Messages that a client gets without credit for an update: answers to its fences and sizes,
+//! fences of ours, and the announcements of extensions. They go in the order in which they came up,
+//! before the next update.
 
 use etatuki_rfb::encode::fence_flags;
 
@@ -8,7 +9,8 @@ use etatuki_rfb::encode::fence_flags;
 pub(crate) enum OutOfBand {
     /// The answer to the client's fence, or a fence of ours.
     Fence { flags: u32, payload: Vec<u8> },
-    /// EndOfContinuousUpdates: announces the extension at first, and later says that they have ended.
+    /// EndOfContinuousUpdates: announces the extension at first, and later says that they have
+    /// ended.
     EndOfContinuousUpdates,
     /// The answer to SetDesktopSize.
     DesktopSize { status: u16 },

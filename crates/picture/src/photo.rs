@@ -1,48 +1,52 @@
-//! Tells photographs and film from what a program has drawn.
+//! An edge and texture classifier: tells photographs and video from what a program has drawn.
 //!
-//! Only what this takes for a photograph may lose anything on its way to the agent, and text never may. So
-//! the question is put the safe way round: a block is drawn unless everything speaks against it. What a
-//! photograph wrongly called drawn costs is bytes.
+//! Only what it takes for a photograph may lose anything on its way to the agent, and text never
+//! may. So the question is put the safe way round: a block is drawn unless everything speaks
+//! against it. A photograph that is wrongly called drawn costs bytes.
 
 use etatuki_rfb::Rect;
 
-/// Rows that are looked at: every third one. The lowest letters are five pixels high.
+/// Every third row is sampled: the lowest letters are five pixels high.
 const ROW_STEP: usize = 3;
-/// Columns and rows of a cell, in which a crowd of strokes is a letter.
+/// Side of a cell in pixels; a cluster of strokes inside of it is a letter.
 const CELL_SIZE: usize = 16;
-/// How far a stroke stands out from both of its sides at least. Letters in pale grey on white do by 50.
+/// Smallest contrast of a stroke with both of its sides (0–255). Letters in pale grey on white have
+/// 50.
 const STROKE_CONTRAST: u8 = 16;
-/// The same for those that are looked for in a crowd: standing ones, and lying ones, of which no letter has
-/// so many.
+/// Smallest contrast of strokes that are searched for clusters: upright ones, and horizontal ones,
+/// of which no letter has as many.
 const CLUSTER_CONTRAST: [u8; 2] = [16, 32];
-/// How high a step between neighbours is at the edge of a letter, at least.
+/// Smallest step between neighbours (0–255) that counts as the edge of a letter.
 const EDGE_STEP: u8 = 32;
-/// How far grain, leaves and hair do.
+/// Smallest contrast (0–255) that counts as texture: film grain, foliage, hair.
 const TEXTURE_STEP: u8 = 2;
-/// Pixels of a block for each that may stand out from whatever is around it: film has a glint here and there,
-/// and a digit, alone in the largest block, has more that do.
+/// A block may have one stroke pixel per 1024 pixels, whatever is around it: video has a glint here
+/// and there, and a digit, alone in the largest block, has more.
 const PIXELS_PER_STROKE_PIXEL: usize = 1024;
-/// Restless pixels for each that may stand out from them: what is photographed is sharp by degrees, what is
-/// drawn is sharp or smooth.
+/// A block may have one stroke pixel per 8 pixels of texture: a photograph is sharp by degrees, a
+/// drawing is sharp or smooth.
 const TEXTURE_PER_STROKE_PIXEL: usize = 8;
-/// Pixels of a cell that stand out at most, of those in a third of its rows.
+/// Maximum number of stroke pixels in a cell, in a third of its rows.
 const MAX_CLUSTER: usize = 8;
-/// Shades that a photograph shows at least, of sixty-four and of those that were looked at.
+/// Smallest number of shades in a photograph, of sixty-four and among the sampled pixels.
 const MIN_SHADES: usize = 12;
-/// Pixels that a stroke's sides are away from its middle: two for those that are up to three wide, three for
-/// those up to five, and for patterns in which every second pixel is the same.
+/// Distances in pixels from a stroke's middle to its sides: 2 for strokes up to three pixels wide;
+/// 3 for those up to five, and for patterns that repeat every second pixel.
 const STROKE_REACHES: [usize; 2] = [2, 3];
-/// The farthest of them.
+/// The largest of [`STROKE_REACHES`].
 const MAX_STROKE_REACH: usize = 3;
-/// The same for strokes that lie; thin ones of small letters are known by those that stand.
+/// Distance in rows from the middle of a horizontal stroke to its sides. The thin ones of small
+/// letters are found by the letters' upright strokes.
 const VERTICAL_REACH: usize = 4;
 
-/// Whether a block of BGRX pixels (16x16 to 64x64, in a picture with `stride` bytes a row) holds nothing but
-/// photograph or film: neighbours differ, what is as thin as a letter's stroke doesn't stand out, edges aren't
-/// sharp where the rest is smooth, and the colours are many. A smooth gradient in two directions counts as one
-/// too; with a letter on it, it doesn't. False for another size, or what reaches beyond the picture.
+/// Whether a block of BGRX pixels holds nothing but photograph or video: neighbours differ, nothing
+/// as thin as a letter's stroke stands out, edges aren't sharp where the rest is smooth, and the
+/// colours are many. A smooth gradient in two directions counts as one too; with a letter on it, it
+/// doesn't.
 ///
-/// Ask for large blocks: below 32x32 the last column of a letter may be all that there is to see.
+/// The block has 16×16 to 64×64 pixels, in a picture with `stride` bytes per row. False for another
+/// size, or if it reaches beyond the picture. Callers should prefer large blocks: below 32×32, the
+/// last column of a letter may be all that is visible.
 #[must_use]
 pub fn looks_like_a_photo(pixels: &[u8], stride: usize, rect: Rect) -> bool {
     match PixelBlock::new(pixels, stride, rect) {
@@ -57,13 +61,15 @@ pub fn looks_like_a_photo(pixels: &[u8], stride: usize, rect: Rect) -> bool {
     }
 }
 
+/// Smallest side of a block in pixels.
 const MIN_SIDE: u16 = 16;
+/// Largest side of a block in pixels.
 const MAX_SIDE: u16 = 64;
-/// Bytes of the longest row.
+/// Bytes of the widest row.
 const MAX_ROW_BYTES: usize = MAX_SIDE as usize * 4;
-/// Cells of the widest row.
+/// Cells in the widest row.
 const MAX_CELLS: usize = MAX_SIDE as usize / CELL_SIZE;
-/// Rows whose shades are looked at, a multiple of [`STEP`].
+/// Every sixth row's shades are sampled; a multiple of [`ROW_STEP`].
 const SHADE_ROW_STEP: usize = 6;
 
 /// The rows of a block.
@@ -119,21 +125,22 @@ impl<'a> PixelBlock<'a> {
     }
 }
 
-/// What was counted.
+/// Counts over the sampled rows of a block.
 #[derive(Debug, Default)]
 struct Statistics {
     compared: usize,
-    /// Pixels that are equal to their right neighbour, and to the one below.
+    /// Pixels that are equal to their right neighbour.
     equal_right: usize,
+    /// Pixels that are equal to the one below.
     equal_below: usize,
     /// Steps between neighbours that are as high as a letter's edge.
     edges: usize,
     /// Pixels that stand out from left and right, and from above and below.
     stroke_pixels: [usize; 2],
-    /// The same in each cell of the row of cells that is being looked at.
+    /// Stroke pixels in each cell of the current row of cells, by direction.
     cells: [[usize; MAX_CELLS]; 2],
     textured: usize,
-    /// A bit for each shade.
+    /// One bit per shade.
     shades: u64,
     sampled: usize,
 }
@@ -206,7 +213,7 @@ impl Statistics {
     }
 
     fn is_varied(&self) -> bool {
-        // film that is dark, soft and compressed is equal to its neighbour more often than not
+        // Video that is dark, soft and compressed is equal to its neighbour more often than not.
         let most = self.compared * 3 / 4;
         let fewest = MIN_SHADES.min(self.sampled / 2);
         self.equal_right <= most
@@ -215,7 +222,7 @@ impl Statistics {
     }
 }
 
-/// A number for each byte of a row.
+/// One number for each byte of a row.
 struct RowMap {
     bytes: [u8; MAX_ROW_BYTES],
     length: usize,
@@ -231,14 +238,15 @@ impl RowMap {
         &self.bytes[..self.length]
     }
 
-    /// How far two rows are apart.
+    /// Sets the absolute differences of two rows.
     fn set_differences(&mut self, a: &[u8], b: &[u8]) {
         for ((difference, a), b) in self.bytes[..self.length].iter_mut().zip(a).zip(b) {
             *difference = a.abs_diff(*b);
         }
     }
 
-    /// How far each byte is above or below both others, where that is more than is known.
+    /// Raises each number to the contrast of `here` with both other rows: how far it is above or
+    /// below both.
     fn raise_to_contrast(&mut self, here: &[u8], left: &[u8], right: &[u8]) {
         let bytes = self.bytes[..self.length].iter_mut();
         for (((contrast, here), left), right) in bytes.zip(here).zip(left).zip(right) {
@@ -249,12 +257,12 @@ impl RowMap {
     }
 }
 
-/// How many pixels reach this power of two, in any of the three colours.
+/// Returns the number of pixels that reach this power of two in any of the three colours.
 fn count_reaching(bytes: &[u8], power_of_two: u8) -> usize {
     let high = u32::from_le_bytes([power_of_two.wrapping_neg(); 4]) & COLOUR;
     let reached = |pixel: &[u8; 4]| u32::from(u32::from_le_bytes(*pixel) & high != 0);
     bytes.as_chunks::<4>().0.iter().map(reached).sum::<u32>() as usize
 }
 
-/// The bytes that count of a pixel.
+/// Mask of a pixel's colours; the fourth byte means nothing.
 const COLOUR: u32 = u32::from_le_bytes([0xff, 0xff, 0xff, 0]);

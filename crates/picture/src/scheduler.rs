@@ -1,21 +1,21 @@
-//! What goes first when there isn't room for everything that changed.
+//! Selects what goes first if the budget isn't enough for everything that changed.
 
 use crate::damage::TILE;
 use crate::grid::raw_bytes;
 use etatuki_rfb::Rect;
 
-/// Rectangles of one update at most.
+/// Maximum number of rectangles in one update.
 const MAX_RECTS: usize = 4000;
-/// Changes nearer to each other than this belong together, in pixels: three tiles.
+/// Pixels between two rectangles up to which they belong to one group: three tiles.
 const MAX_GROUP_GAP: u32 = 48;
-/// With more rectangles than this nothing is sorted: it is one large change, or many.
+/// Rectangles above which they aren't grouped: it is one large change, or many.
 const MAX_GROUPED_RECTS: usize = 1000;
 
-/// What a [`Scheduler`] has selected.
+/// The outcome of [`Scheduler::select`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     pub(crate) rects: Vec<Rect>,
-    /// Whether nothing is left out.
+    /// Nothing is left out.
     pub(crate) is_complete: bool,
 }
 
@@ -29,27 +29,29 @@ impl Selection {
     }
 }
 
-/// How little may be selected.
+/// The least that a selection may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Minimum {
     Nothing,
-    /// A tile, even where it doesn't fit.
+    /// One tile, even if it exceeds the budget.
     OneTile,
 }
 
-/// Where the last update that couldn't hold everything ended.
+/// Round-robin over the rows of the picture, with small changes ahead of it.
 #[derive(Debug, Default)]
 pub(crate) struct Scheduler {
+    /// Row at which the last incomplete selection ended.
     resume_y: u16,
 }
 
 impl Scheduler {
-    /// Of the changed rectangles, in bands from top to bottom, as many as have room in so many bytes of pixels;
-    /// and whether something is left out. The last may be cut between tiles.
+    /// Selects as many rectangles as fit `budget`, in bytes of pixels. `rects` run in bands from
+    /// top to bottom; the last selected one may be cut between tiles.
     ///
-    /// Small changes by themselves go before a large one, or a letter that is typed would wait for the page that
-    /// scrolls beside it; they get three quarters of the room, so that a clock doesn't keep the page away. Of the rest comes what
-    /// is below the last update's end, and then again from the top.
+    /// Small groups of changes go before a large one, or a typed letter would wait for the page
+    /// that scrolls beside it. They get three quarters of the budget, so that a clock doesn't keep
+    /// the page away. Of the rest comes what is below the last selection's end, and then again from
+    /// the top.
     pub(crate) fn select(&mut self, rects: Vec<Rect>, budget: usize) -> Selection {
         let all: usize = rects.iter().map(raw_bytes).sum();
         if all <= budget && rects.len() <= MAX_RECTS {
@@ -79,7 +81,7 @@ impl Scheduler {
     }
 }
 
-/// The smallest of the changes, as far as they have room; and all other rectangles.
+/// Returns the rectangles of the smallest groups that fit `budget`, and all the others.
 pub(crate) fn smallest_groups(rects: Vec<Rect>, budget: usize) -> (Vec<Rect>, Vec<Rect>) {
     if rects.len() > MAX_GROUPED_RECTS {
         return (Vec::new(), rects);
@@ -110,7 +112,8 @@ pub(crate) fn smallest_groups(rects: Vec<Rect>, budget: usize) -> (Vec<Rect>, Ve
     (only_rects(selected), only_rects(rest))
 }
 
-/// For each rectangle the first one of its change, in which each is near to another one.
+/// Returns for each rectangle the index of the first one in its group. A group is connected by the
+/// nearness of its members.
 fn group_nearby(rects: &[Rect]) -> Vec<usize> {
     let mut groups: Vec<usize> = (0..rects.len()).collect();
     for (index, rect) in rects.iter().enumerate() {
@@ -136,7 +139,7 @@ fn are_near(one: &Rect, other: &Rect) -> bool {
         && !apart(one.y, one.bottom(), other.y, other.bottom())
 }
 
-/// The first rectangles, as many as have room; at least a tile if something `must` go.
+/// Returns the first rectangles, as many as fit; the last one may be cut.
 fn fitting_prefix(mut rects: Vec<Rect>, mut budget: usize, minimum: Minimum) -> Vec<Rect> {
     for (index, rect) in rects.iter_mut().enumerate() {
         if raw_bytes(rect) > budget {
@@ -151,7 +154,8 @@ fn fitting_prefix(mut rects: Vec<Rect>, mut budget: usize, minimum: Minimum) -> 
     rects
 }
 
-/// The upper part of a rectangle that has room: whole rows of tiles, or some tiles of the first row.
+/// Returns the upper part of a rectangle that fits: whole rows of tiles, or some tiles of the first
+/// row, at least one.
 fn cut_to_fit(rect: Rect, budget: usize) -> Rect {
     let rows = (budget / (usize::from(rect.w) * 4)).min(usize::from(rect.h)) as u16;
     let beyond_tile = (rect.y + rows) % TILE;
@@ -208,7 +212,7 @@ mod tests {
         let second = scheduler.select(vec![LETTER, rest], 110_000);
         let row = Rect { y: 176, ..row };
         assert_eq!(second, part(vec![LETTER, row]));
-        // What is above the last end waits until the bottom was there.
+        // What is above the last end waits until the bottom has been sent.
         let again = Rect { h: 16, ..PAGE };
         let rest = Rect::new(0, 192, 1600, 768);
         let third = scheduler.select(vec![again, rest], 110_000);
@@ -236,7 +240,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever changed: something goes, it is of what changed, nothing goes twice, and it has room.
+        /// Whatever changed, something is selected, it is of what changed, nothing is selected
+        /// twice, and it fits.
         #[test]
         fn it_always_goes_on(
             places in prop::collection::btree_set((0..40u16, 0..40u16), 1..60),

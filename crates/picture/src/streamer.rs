@@ -1,11 +1,14 @@
-//! Decides when the picture moves: when a chunk goes to the link, when the source is asked for more, and when it is held.
+//! Decides when the picture moves: when a chunk goes to the link, when the source is asked for
+//! more, and when it is held.
 //!
-//! Three rules. The latest state wins: changes gather in the framebuffer while the link is busy, and nothing is requested
-//! from the source while something waits. An update shows one frame: the source is held while the client has a part of
-//! one, but not for longer than [`MAX_FRAME_HOLD`]. A video frame starts early: while the source is inside an update, its
-//! complete blocks may go ahead.
+//! Three rules. The latest state wins: changes gather in the framebuffer while the link is busy,
+//! and nothing is requested from the source while something waits. An update shows one frame: the
+//! source is held while the client has a part of one, but not for longer than [`MAX_FRAME_HOLD`]. A
+//! video frame starts early: while the source is inside an update, its complete blocks may go
+//! ahead.
 //!
-//! Sockets and clock belong to the caller, who reports what happens and calls [`Streamer::drive`] after every event.
+//! Sockets and clock belong to the caller, who reports what happens and calls [`Streamer::drive`]
+//! after every event.
 
 use crate::encoded_chunk::EncodedChunk;
 use crate::framebuffer::Framebuffer;
@@ -14,14 +17,15 @@ use etatuki_rfb::encode::server;
 use etatuki_rfb::{PixelFormat, ServerInit};
 use std::time::Duration;
 
-/// Time for which the source may be held so that an update in several chunks shows one frame: 1 s. A video frame takes
-/// some milliseconds, and a torn picture does less harm than a source that nobody reads.
+/// Time for which the source may be held so that an update in several chunks shows one frame: 1 s.
+/// A video frame takes some milliseconds, and a torn picture does less harm than a source that
+/// nobody reads.
 pub const MAX_FRAME_HOLD: Duration = Duration::from_secs(1);
 
 /// The source of a picture, as it is now.
 #[derive(Debug)]
 pub struct Source<'a> {
-    /// What the source has drawn so far.
+    /// The pixels that the source has drawn so far.
     pub framebuffer: &'a mut Framebuffer,
     /// Whether the framebuffer shows a whole frame.
     pub state: SourceState,
@@ -77,7 +81,8 @@ impl FrameHold {
 }
 
 impl Streamer {
-    /// Creates a streamer for a client that knows of nothing yet; it will be told this name in ServerInit.
+    /// Creates a streamer for a client that knows of nothing yet; it will be told this name in
+    /// ServerInit.
     #[must_use]
     pub fn new(desktop_name: &'static str) -> Self {
         Self {
@@ -89,7 +94,8 @@ impl Streamer {
         }
     }
 
-    /// The client's state, for its messages. `None` until ServerInit has been sent: before that, no message makes sense.
+    /// The client's state, for its messages. `None` until ServerInit has been sent: before that, no
+    /// message makes sense.
     pub fn updater(&mut self) -> Option<&mut Updater> {
         self.updater.as_mut()
     }
@@ -99,7 +105,8 @@ impl Streamer {
         self.has_changes = true;
     }
 
-    /// Takes note of a key or a pointer event of the client; to be called before the source gets it.
+    /// Takes note of a key or a pointer event of the client; to be called before the source gets
+    /// it.
     pub fn on_input(&mut self, framebuffer: &Framebuffer) {
         if let Some(updater) = &mut self.updater {
             updater.on_input(framebuffer);
@@ -118,8 +125,8 @@ impl Streamer {
         self.client_gone = true;
     }
 
-    /// Moves the picture on. `source` is `None` while there is no framebuffer; `outbox_idle` says that the link would
-    /// take a chunk now.
+    /// Moves the picture on. `source` is `None` while there is no framebuffer; `outbox_idle` says
+    /// that the link would take a chunk now.
     pub fn drive(
         &mut self,
         mut source: Option<Source<'_>>,
@@ -174,22 +181,24 @@ impl Streamer {
         }
     }
 
-    /// Whether the client has a part of a frame whose rest would change with the framebuffer. A frame that started early
-    /// needs the source's rest, so it is only held until its chunk has left.
+    /// Whether the client has a part of a frame whose rest would change with the framebuffer. A
+    /// frame that started early needs the source's rest, so it is only held until its chunk has
+    /// left.
     fn is_frame_incomplete(&self, outbox_idle: bool) -> bool {
         self.updater.as_ref().is_some_and(|updater| {
             updater.is_mid_update() || (updater.has_started_early() && !outbox_idle)
         })
     }
 
-    /// Whether the source must not be read: the client has got a part of an update, less than [`MAX_FRAME_HOLD`] ago.
+    /// Whether the source must not be read: the client has got a part of an update, less than
+    /// [`MAX_FRAME_HOLD`] ago.
     #[must_use]
     pub fn holds_source(&self, now: Duration) -> bool {
         !self.client_gone && self.hold.ends_at(now).is_some()
     }
 
-    /// Whether a part of an update has been given to the link, and the rest is still to be made: the moment to let the
-    /// link send it.
+    /// Whether a part of an update has been given to the link, and the rest is still to be made:
+    /// the moment to let the link send it.
     #[must_use]
     pub fn should_yield(&self, now: Duration) -> bool {
         let has_started_early = self
@@ -199,8 +208,9 @@ impl Streamer {
         self.holds_source(now) || has_started_early
     }
 
-    /// Returns when [`drive`](Self::drive) is to be called although nothing happens: a lossless refresh is due, which
-    /// can't go before the source's update is complete and the link idle; or a hold ends.
+    /// Returns when [`drive`](Self::drive) is to be called although nothing happens: a lossless
+    /// refresh is due, which can't go before the source's update is complete and the link idle; or
+    /// a hold ends.
     #[must_use]
     pub fn wake_at(
         &self,

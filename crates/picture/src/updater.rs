@@ -1,7 +1,9 @@
-//! The state of one client: its encodings, its requests, its credit, and the update that it is being sent.
+//! The state of one client: its encodings, its requests, its credit, and the update that it is
+//! being sent.
 //!
-//! This file takes in what the client says. [`select`] decides what the next update holds, [`builder`] writes it.
-//! [`early_start`] and [`priority`] are the two ways around the usual order, [`layout`] announces sizes.
+//! This file takes in what the client says. [`select`] decides what the next update holds,
+//! [`builder`] writes it. [`early_start`] and [`priority`] are the two ways around the usual order,
+//! [`layout`] announces sizes.
 
 use crate::chunked_update::PartialUpdate;
 use crate::client_framebuffer::ClientFramebuffer;
@@ -39,8 +41,8 @@ pub enum UpdateError {
     TooManyUnanswered,
 }
 
-/// One client's view of a [`Framebuffer`], and the updates that bring it up to date. It paints no pointer: a client
-/// without the Cursor encoding sees none.
+/// One client's view of a [`Framebuffer`], and the updates that bring it up to date. It paints no
+/// pointer: a client without the Cursor encoding sees none.
 #[derive(Debug)]
 pub struct Updater {
     /// Framebuffer size as the client knows it.
@@ -67,7 +69,8 @@ pub struct Updater {
     raw_scheduler: Scheduler,
     jpeg_scheduler: Scheduler,
     turn: Turn,
-    /// The client's pixels; known only for a client with CopyRect, from the first moment at which it had everything.
+    /// The client's pixels; known only for a client with CopyRect, from the first moment at which
+    /// it had everything.
     client_framebuffer: Option<ClientFramebuffer>,
     copy_detector: CopyDetector,
     video: VideoRegions,
@@ -87,7 +90,8 @@ enum UpdateState {
     Between,
     /// The last chunk ended inside an update whose contents are selected.
     Mid(PartialUpdate),
-    /// An update of video began while the source's own update wasn't complete; the rest is to be selected.
+    /// An update of video began while the source's own update wasn't complete; the rest is to be
+    /// selected.
     StartedEarly(PartialUpdate),
 }
 
@@ -128,8 +132,9 @@ impl Updater {
         }
     }
 
-    /// Takes in SetEncodings. Every extension in the list is confirmed to the client, so the caller leaves out what the
-    /// session doesn't support. Continuous updates count only together with fences, which pace them.
+    /// Takes in SetEncodings. Every extension in the list is confirmed to the client, so the caller
+    /// leaves out what the session doesn't support. Continuous updates count only together with
+    /// fences, which pace them.
     pub fn set_encodings(&mut self, list: &[i32]) {
         let had_cursor = self.encodings.supports(encoding::CURSOR);
         self.encodings.set(list);
@@ -150,8 +155,9 @@ impl Updater {
         }
     }
 
-    /// Takes in FramebufferUpdateRequest; the area is clipped when the update is made. A request that isn't incremental
-    /// says that the client has lost the area. One update answers several requests.
+    /// Takes in FramebufferUpdateRequest; the area is clipped when the update is made. A request
+    /// that isn't incremental says that the client has lost the area. One update answers several
+    /// requests.
     pub fn request(&mut self, incremental: bool, rect: Rect) {
         if incremental && self.continuous.is_some() {
             return;
@@ -163,7 +169,8 @@ impl Updater {
         }
     }
 
-    /// Takes in EnableContinuousUpdates. To enable them counts only once the client has been told of the extension.
+    /// Takes in EnableContinuousUpdates. To enable them counts only once the client has been told
+    /// of the extension.
     pub fn enable_continuous_updates(&mut self, enable: bool, rect: Rect) {
         if enable {
             let announced = self.encodings.has_announced(encoding::CONTINUOUS_UPDATES);
@@ -177,8 +184,8 @@ impl Updater {
         }
     }
 
-    /// Takes in a fence: a request, which the next chunk answers, or the acknowledgement of one of ours. `now` counts
-    /// from any fixed moment.
+    /// Takes in a fence: a request, which the next chunk answers, or the acknowledgement of one of
+    /// ours. `now` counts from any fixed moment.
     ///
     /// # Errors
     /// Too many requests without reading the answers; end the session.
@@ -200,7 +207,8 @@ impl Updater {
         })
     }
 
-    /// Answers SetDesktopSize: 0 done (to be called after the resize), 1 forbidden, 2 out of resources, 3 invalid layout.
+    /// Answers SetDesktopSize: 0 done (to be called after the resize), 1 forbidden, 2 out of
+    /// resources, 3 invalid layout.
     ///
     /// # Errors
     /// Too many of them without reading the answers; end the session.
@@ -216,9 +224,9 @@ impl Updater {
         Ok(())
     }
 
-    /// Takes note that the last chunk has been written to the link, as `bytes` on the wire; `round_trip` is the link's
-    /// own, if known. From this and from the acknowledged fences comes the congestion window: a client whose chunks are
-    /// never reported gets little at a time.
+    /// Takes note that the last chunk has been written to the link, as `bytes` on the wire;
+    /// `round_trip` is the link's own, if known. From this and from the acknowledged fences comes
+    /// the congestion window: a client whose chunks are never reported gets little at a time.
     pub fn on_written(&mut self, bytes: usize, round_trip: Option<Duration>, now: Duration) {
         match self.state {
             UpdateState::Between => self.congestion.on_written(bytes, round_trip, now),
@@ -228,12 +236,14 @@ impl Updater {
         }
     }
 
-    /// Returns the next chunk: whole server messages, the last of which may be an update that later chunks go on with
-    /// (see [`is_mid_update`](Self::is_mid_update)). `None` if nothing has changed, or if there is no credit for it (an
-    /// update request, or continuous updates and room in the congestion window).
+    /// Returns the next chunk: whole server messages, the last of which may be an update that later
+    /// chunks go on with (see [`is_mid_update`](Self::is_mid_update)). `None` if nothing has
+    /// changed, or if there is no credit for it (an update request, or continuous updates and room
+    /// in the congestion window).
     ///
-    /// To be called when the link is idle, after every event, until it returns `None`; and never while the source is
-    /// inside an update of its own, for which there is [`start_early`](Self::start_early).
+    /// To be called when the link is idle, after every event, until it returns `None`; and never
+    /// while the source is inside an update of its own, for which there is
+    /// [`start_early`](Self::start_early).
     pub fn next_chunk(
         &mut self,
         framebuffer: &mut Framebuffer,
@@ -242,21 +252,24 @@ impl Updater {
         UpdateBuilder::new(self, framebuffer, now).next_chunk()
     }
 
-    /// Whether an update could be sent now if anything had changed: the moment to request one from the source.
+    /// Whether an update could be sent now if anything had changed: the moment to request one from
+    /// the source.
     #[must_use]
     pub fn wants_update(&self) -> bool {
         !self.is_mid_update() && (self.has_credit() || self.has_priority_credit())
     }
 
     /// Whether the last chunk ended inside an update. The framebuffer should not change until
-    /// [`next_chunk`](Self::next_chunk) has returned the rest, or the client sees parts of two frames.
+    /// [`next_chunk`](Self::next_chunk) has returned the rest, or the client sees parts of two
+    /// frames.
     #[must_use]
     pub fn is_mid_update(&self) -> bool {
         matches!(self.state, UpdateState::Mid(_))
     }
 
-    /// The earliest time at which [`next_chunk`](Self::next_chunk) may return something although nothing happens: the
-    /// lossless refresh of what came as JPEG. `None` if there is no refresh due, or no credit.
+    /// The earliest time at which [`next_chunk`](Self::next_chunk) may return something although
+    /// nothing happens: the lossless refresh of what came as JPEG. `None` if there is no refresh
+    /// due, or no credit.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         self.video.refresh_at().filter(|_| self.wants_update())
@@ -278,7 +291,8 @@ impl Updater {
         bounding(streamed, requested)
     }
 
-    /// The bytes of pixels that an update may hold; only continuous updates are bound by the congestion window.
+    /// The bytes of pixels that an update may hold; only continuous updates are bound by the
+    /// congestion window.
     fn budget(&self) -> Budget {
         let max = Budget {
             raw: MAX_UPDATE_PIXELS,

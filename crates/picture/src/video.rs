@@ -1,5 +1,6 @@
-//! What changes again and again like a film, what of it the client has only nearly as it is, and when that is due to be
-//! sent as it is.
+//! Video detection. Finds blocks of 64×64 pixels that change at frame rate and look photographic,
+//! which may go as JPEG; tracks which pixels the client has only lossily; and schedules their
+//! lossless refresh.
 
 use crate::damage::{Damage, TILE};
 use crate::framebuffer::Framebuffer;
@@ -8,55 +9,59 @@ use crate::photo::looks_like_a_photo;
 use etatuki_rfb::{MAX_JPEG_WIDTH, Rect};
 use std::time::Duration;
 
-/// What changes again after less than this is moving.
+/// Longest time between two changes that count as consecutive frames.
 const MAX_FRAME_INTERVAL: Duration = Duration::from_millis(250);
-/// Changes within this are one.
+/// Time within which several changes count as one.
 const COALESCE_WINDOW: Duration = Duration::from_millis(20);
-/// So many changes in a row make a film.
+/// Consecutive changes that make a block video.
 const VIDEO_THRESHOLD: u8 = 3;
-/// Pixels of one JPEG at most: two rows of blocks in full HD. Each has some 600 bytes of tables, which a few larger ones
-/// save; but the first should be on its way, and be decoded, while the next is made.
+/// Largest JPEG in pixels: two rows of blocks in full HD. Each file has some 600 bytes of tables,
+/// which fewer and larger ones save; but the first should travel, and be decoded, while the next is
+/// encoded.
 const MAX_JPEG_AREA: usize = 2 * 1920 * BLOCK_SIZE as usize;
-/// What has been still for so long is sent as it is.
+/// Time without change after which what went as JPEG is sent losslessly.
 const LOSSLESS_REFRESH_DELAY: Duration = Duration::from_millis(300);
 
-/// One client's blocks, and where it has a JPEG's pixels instead of the screen's.
+/// The blocks of one client's picture, and the pixels that it has only lossily.
 #[derive(Debug)]
 pub(crate) struct VideoRegions {
     columns: usize,
     blocks: Vec<BlockState>,
+    /// The pixels that the client has from a JPEG.
     lossy: Damage,
-    /// When something of that may be due; never before. `None` while there is none of it.
+    /// The earliest time at which a refresh may be due; `None` while the client has everything
+    /// exactly.
     refresh_at: Option<Duration>,
 }
 
-/// What a block did lately.
+/// The recent changes of a block.
 #[derive(Clone, Copy, Debug, Default)]
 struct BlockState {
     changed_at: Duration,
+    /// Changes in a row at frame rate.
     consecutive_changes: u8,
     classification: Classification,
-    /// Its last change went off while the rest of the frame was still to come.
+    /// Its last change was sent while the rest of the frame was still to come.
     sent_early: bool,
 }
 
-/// Which changed blocks may go as JPEG.
+/// The changed blocks that may go as JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JpegCandidates {
-    /// Those that change like video.
+    /// Blocks that change like video.
     Video,
     /// Also photographs that stand still: the link is too slow for them losslessly.
     VideoAndStills,
 }
 
-/// What was found out about a block since it changed: on a slow line it waits for many updates.
+/// Cached answers about a block since it last changed: on a slow link it waits for many updates.
 #[derive(Clone, Copy, Debug, Default)]
 struct Classification {
-    /// Whether it is a photograph.
+    /// The block is a photograph.
     whole: Option<bool>,
-    /// Whether each of its quarters is.
+    /// Each of its quarters is one.
     quarters: Option<bool>,
-    /// What of it is one, without a frame or a bar.
+    /// The part of it that is one, without a window's frame or a bar.
     part: Option<Option<Rect>>,
 }
 
@@ -71,7 +76,7 @@ impl VideoRegions {
         }
     }
 
-    /// The rectangles of what changed.
+    /// Counts the changes of the blocks that these rectangles touch.
     pub(crate) fn record_changes(&mut self, rects: &[Rect], now: Duration) {
         for rect in rects {
             for at in self.blocks_touching(*rect) {
@@ -91,8 +96,8 @@ impl VideoRegions {
         }
     }
 
-    /// Of a frame that is still coming, the blocks that may go as JPEG: those of a film of which all has changed. They are
-    /// joined where they can be.
+    /// Returns the video blocks of a frame that is still coming which have changed completely,
+    /// merged where they touch.
     pub(crate) fn complete_blocks(
         &mut self,
         framebuffer: &mut Framebuffer,
@@ -111,7 +116,7 @@ impl VideoRegions {
         merge_vertically(rects)
     }
 
-    /// The client got a JPEG of this before the rest of the frame had come.
+    /// Notes that the client got a JPEG of this before the rest of the frame had come.
     pub(crate) fn mark_sent_early(&mut self, rect: Rect, now: Duration) {
         self.record_changes(&[rect], now);
         for at in self.blocks_touching(rect) {
@@ -119,9 +124,8 @@ impl VideoRegions {
         }
     }
 
-    /// Of the changed rectangles, those that may go as JPEG, in whole blocks that are joined where they can be:
-    /// photographs that move; or all of them (`every`), where what stands still is too much for the line, too. Of a block
-    /// at a film's edge it may be a part.
+    /// Returns those of the changed rectangles that may go as JPEG: whole blocks, merged where they
+    /// touch, or the photographic part of a block at a video's edge.
     pub(crate) fn jpeg_rects(
         &mut self,
         changed: &[Rect],
@@ -139,7 +143,7 @@ impl VideoRegions {
                 }
             }
         }
-        // A little of a picture costs less as it is than the whole block anew.
+        // A small change costs less as it is than the whole block anew.
         let mostly_changed = |at: usize| {
             changed_area[at] > 0 && changed_area[at] * 2 >= self.block_rect(at, framebuffer).area()
         };
@@ -171,7 +175,8 @@ impl VideoRegions {
         merge_vertically(rects)
     }
 
-    /// What is known of blocks that have changed, or of all of them while the screen's size is another one.
+    /// Forgets what is known of the blocks that have changed, or of all of them while the
+    /// framebuffer has another size.
     fn drop_stale_classifications(&mut self, framebuffer: &mut Framebuffer) {
         if framebuffer.bounds() == self.lossy.bounds() {
             for at in framebuffer.take_changed_blocks() {
@@ -184,6 +189,8 @@ impl VideoRegions {
         }
     }
 
+    /// Whether the block may go as JPEG. What stands still is examined more closely, since it may
+    /// be text.
     fn is_photographic(&mut self, at: usize, framebuffer: &Framebuffer) -> bool {
         let (block, is_video) = (self.block_rect(at, framebuffer), self.is_video(at));
         let classification = &mut self.blocks[at].classification;
@@ -198,12 +205,12 @@ impl VideoRegions {
         self.blocks[at].consecutive_changes >= VIDEO_THRESHOLD
     }
 
-    /// Whether all of this moves like a film.
+    /// Whether all blocks of a rectangle change like video.
     pub(crate) fn is_all_video(&self, rect: Rect) -> bool {
         self.blocks_touching(rect).all(|at| self.is_video(at))
     }
 
-    /// The client got a JPEG of this.
+    /// Notes that the client got a JPEG of this.
     pub(crate) fn mark_lossy(&mut self, rect: Rect) {
         self.lossy.add(rect);
         let rested_at = self
@@ -212,21 +219,22 @@ impl VideoRegions {
         self.refresh_at = self.refresh_at.into_iter().chain(rested_at).min();
     }
 
-    /// The client got this as it is.
+    /// Notes that the client got these pixels losslessly.
     pub(crate) fn mark_exact(&mut self, rect: Rect) {
         if self.refresh_at.is_some() {
             self.lossy.remove(rect);
         }
     }
 
-    /// The client makes a move.
+    /// Makes a copy that the client makes.
     pub(crate) fn apply_copy(&mut self, rect: Rect, from: (u16, u16)) {
         if self.refresh_at.is_some() {
             self.lossy.apply_copy(rect, from);
         }
     }
 
-    /// What the client should get as it is by now, from top to bottom.
+    /// Returns the lossy pixels that have rested for [`LOSSLESS_REFRESH_DELAY`], sorted from top to
+    /// bottom.
     pub(crate) fn due_refresh(&mut self, now: Duration) -> Vec<Rect> {
         if self.refresh_at.is_none_or(|refresh_at| now < refresh_at) {
             return Vec::new();
@@ -245,7 +253,8 @@ impl VideoRegions {
         due
     }
 
-    /// What has rested can't be sent now: it is looked for again later, and not all the time.
+    /// Postpones a refresh that is due but can't be sent now, so that it isn't searched for all the
+    /// time.
     pub(crate) fn defer_refresh(&mut self, now: Duration) {
         self.refresh_at = self.refresh_at.map(|at| {
             if at <= now {
@@ -256,12 +265,13 @@ impl VideoRegions {
         });
     }
 
-    /// When [`due_refresh`](Self::due_refresh) may have something; `None` while all that the client has is exact.
+    /// The earliest time at which [`due_refresh`](Self::due_refresh) may return something; `None`
+    /// while the client has everything exactly.
     pub(crate) fn refresh_at(&self) -> Option<Duration> {
         self.refresh_at
     }
 
-    /// The blocks that a rectangle touches.
+    /// Returns the indices of the blocks that a rectangle touches.
     fn blocks_touching(&self, rect: Rect) -> impl Iterator<Item = usize> + use<> {
         let columns = self.columns;
         let span = |start: u16, end: u32| {
@@ -274,7 +284,7 @@ impl VideoRegions {
             .filter(move |_| !empty)
     }
 
-    /// The blocks to the left and right, above and below.
+    /// Returns the indices of the blocks to the left and right, above and below.
     fn neighbours(&self, at: usize) -> impl Iterator<Item = usize> {
         let (column, columns) = (at % self.columns, self.columns);
         let left = (column > 0).then(|| at - 1);
@@ -302,7 +312,7 @@ impl VideoRegions {
     }
 }
 
-/// A rectangle more, as a part of the last one where it goes on there.
+/// Appends `rect`, merging it with the last one if they are horizontally adjacent.
 fn append_merged(rects: &mut Vec<Rect>, rect: Rect) {
     match rects.last_mut() {
         Some(last)
@@ -316,7 +326,7 @@ fn append_merged(rects: &mut Vec<Rect>, rect: Rect) {
     }
 }
 
-/// The same with those that go on below.
+/// Merges vertically adjacent rectangles of equal width, up to [`MAX_JPEG_AREA`].
 fn merge_vertically(rects: Vec<Rect>) -> Vec<Rect> {
     let mut merged: Vec<Rect> = Vec::new();
     for rect in rects {
@@ -333,13 +343,14 @@ fn merge_vertically(rects: Vec<Rect>) -> Vec<Rect> {
     merged
 }
 
-/// What is left of a block without the frame of the window that the film is shown in, or the bar that lies on it: one or
-/// two rows of tiles at one of its sides. This asks more than once, so that the answer has to be surer.
+/// Returns the rest of a block without one or two rows of tiles at one of its sides, where a
+/// window's frame or a bar may lie, if that rest is a photograph. Several parts are tried, so each
+/// has to pass the closer examination.
 fn find_photo_part(framebuffer: &Framebuffer, block: Rect) -> Option<Rect> {
     let (x, y) = (block.x, block.y);
     let (right, bottom) = (x + block.w, y + block.h);
     let parts = [TILE, 2 * TILE].into_iter().flat_map(|cut| {
-        // At the screen's edge a block may end where no tile does.
+        // At the framebuffer's edge a block may end where no tile does.
         let before = |end: u16| end.saturating_sub(cut).next_multiple_of(TILE);
         [
             rect_between((x, y), (right, before(bottom))),
@@ -353,7 +364,8 @@ fn find_photo_part(framebuffer: &Framebuffer, block: Rect) -> Option<Rect> {
         .find(|part| is_photo(framebuffer, *part) && are_quarters_photo(framebuffer, *part))
 }
 
-/// From one corner to the one that lies outside; `None` where nothing is between them.
+/// Returns the rectangle from one corner to the other, which is outside of it; `None` if it is
+/// empty.
 fn rect_between((x, y): (u16, u16), (right, bottom): (u16, u16)) -> Option<Rect> {
     let inside = right > x && bottom > y;
     inside.then(|| Rect::new(x, y, right - x, bottom - y))
@@ -364,7 +376,8 @@ fn is_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
     looks_like_a_photo(framebuffer.pixels(), stride, block)
 }
 
-/// What stands still may be text, and what outweighs the sliver of a letter in a block doesn't in its quarters.
+/// Whether each quarter of a block is a photograph. Texture that outweighs the sliver of a letter
+/// in a block doesn't in its quarter.
 fn are_quarters_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
     let (w, h) = (block.w / 2, block.h / 2);
     [(0, 0), (w, 0), (0, h), (w, h)]

@@ -1,4 +1,5 @@
-//! Any sequence of what a tool, a client and a line may do ends with the picture that the screen has.
+//! Any sequence of what a tool, a client and a line may do ends with the picture that the screen
+//! has.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -110,7 +111,7 @@ struct World {
     now: Duration,
     /// Counts drawn stripes, so that they differ.
     drawn: u8,
-    /// What the client understands now, and what it ever did.
+    /// Encodings that the client supports now, and those that it ever did.
     understands: Vec<i32>,
     understood: Vec<i32>,
 }

@@ -1,4 +1,4 @@
-//! What moves like a film goes as JPEG, and as it is once it rests; what is drawn never does.
+//! Video goes as JPEG, and losslessly once it rests; what is drawn is lossless always.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 

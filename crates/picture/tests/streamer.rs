@@ -1,4 +1,5 @@
-//! When a chunk goes out, when the source is asked for more, and when it is held. A test per rule, with time as a number.
+//! When a chunk goes out, when the source is asked for more, and when it is held. A test per rule,
+//! with time as a number.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -67,7 +68,8 @@ impl Stage {
         stage
     }
 
-    /// The client has watched a video for a while; a frame more is in the framebuffer, all but its last rows.
+    /// The client has watched a video for a while; a frame more is in the framebuffer, all but its
+    /// last rows.
     fn watching() -> Self {
         let mut stage = Self::streaming();
         for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! What the congestion control learns of the link: its minimum round trip time, its bandwidth, compression ratios.
+//! Estimators of the link: its minimum round trip time, its bandwidth, and compression ratios.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ const BANDWIDTH_SAMPLE_BYTES: f64 = 64e3;
 /// Largest compression ratio that is believed.
 const MAX_COMPRESSION_RATIO: f64 = 64.0;
 
-/// Takes a sample of a compression ratio. A lower ratio is believed at once, since what compresses badly comes in a row
-/// and costs the most; a higher one raises the estimate by a quarter at most.
+/// Takes a sample of a compression ratio. A lower ratio is believed at once, since what compresses
+/// badly comes in a row and costs the most; a higher one raises the estimate by a quarter at most.
 pub(super) fn slowly_rising(estimate: f64, sample: f64) -> f64 {
     sample
         .clamp(1.0, MAX_COMPRESSION_RATIO)
         .min(estimate * 1.25)
 }
 
-/// Windowed minimum filter: the smallest round trip time of this period and the one before. While the screen changes all
-/// the time there may be no other sample without queueing.
+/// Windowed minimum filter: the smallest round trip time of this period and the one before. While
+/// the screen changes all the time there may be no other sample without queueing.
 #[derive(Debug, Default)]
 pub(super) struct MinRttFilter {
     period_began: Duration,

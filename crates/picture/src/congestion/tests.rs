@@ -49,7 +49,8 @@ impl Line {
         self.acks.push_back((number, arrival));
     }
 
-    /// Sends a screen that changes everywhere all the time, for `time`; its pixels compress by `ratio`.
+    /// Sends a screen that changes everywhere all the time, for `time`; its pixels compress by
+    /// `ratio`.
     fn saturate(&mut self, congestion: &mut CongestionControl, time: Duration, ratio: usize) {
         let end = self.now + time;
         while self.now < end {

@@ -57,7 +57,7 @@ proptest! {
                     Step::Copy(rect, from) => Rectangle::CopyRect { rect, from },
                 };
                 framebuffer.apply(&rectangle).expect("it fits");
-                // What was sent is as new as before.
+                // Sending is no change, and undoes none.
                 let whole = framebuffer.bounds();
                 framebuffer.damage().remove(whole);
             }

@@ -75,7 +75,8 @@ impl<'a> UpdateBuilder<'a> {
         }
     }
 
-    /// Begins an update for the client's credit: first an update of its own for a new layout, if there is one.
+    /// Begins an update for the client's credit: first an update of its own for a new layout, if
+    /// there is one.
     fn requested_update(&mut self) -> Option<PartialUpdate> {
         let area = self.updater.permitted_area();
         let fenced = self.updater.has_stream_credit();
@@ -86,8 +87,8 @@ impl<'a> UpdateBuilder<'a> {
         Some(PartialUpdate { fenced, ..update })
     }
 
-    /// Selects an update's contents and writes its first rectangles, behind those of `early`. `None` if there is nothing
-    /// to write.
+    /// Selects an update's contents and writes its first rectangles, behind those of `early`.
+    /// `None` if there is nothing to write.
     pub(super) fn encode_update(
         &mut self,
         area: Rect,
@@ -137,7 +138,8 @@ impl<'a> UpdateBuilder<'a> {
     pub(super) fn continue_update(&mut self, mut update: PartialUpdate) {
         let bounds = self.framebuffer.bounds();
         self.updater.drop_resized_client_framebuffer(bounds);
-        // The framebuffer may have shrunk meanwhile; a rectangle that is outside was counted, and goes empty.
+        // The framebuffer may have shrunk meanwhile; a rectangle that is outside was counted, and
+        // goes empty.
         let clipped = |rect: Rect| rect.intersection(&bounds).unwrap_or_default();
         let jpeg_bytes_before = update.jpeg_bytes;
         while let Some(rect) = update.jpeg_rects.pop_front() {
@@ -220,8 +222,8 @@ impl<'a> UpdateBuilder<'a> {
         }
     }
 
-    /// Writes `rect` as JPEG and marks it lossy, or as Raw if the encoder refuses it. Returns the JPEG bytes written (0
-    /// for Raw).
+    /// Writes `rect` as JPEG and marks it lossy, or as Raw if the encoder refuses it. Returns the
+    /// JPEG bytes written (0 for Raw).
     pub(super) fn write_jpeg_or_raw(&mut self, rect: Rect) -> usize {
         let Some(bytes) = self.write_jpeg(rect) else {
             self.write_raw(&[rect]);

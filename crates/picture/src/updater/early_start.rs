@@ -1,6 +1,6 @@
-//! Early start: a video frame is sent while the source is still sending its update. Complete blocks become JPEGs, and
-//! travel and are decoded, while the rest comes. The client shows the frame when the update ends, and that is when the
-//! source's own has ended.
+//! Early start: a video frame is sent while the source is still sending its update. Complete blocks
+//! become JPEGs, and travel and are decoded, while the rest comes. The client shows the frame when
+//! the update ends, and that is when the source's own has ended.
 
 use super::builder::UpdateBuilder;
 use super::{UpdateState, Updater, bounding};
@@ -12,9 +12,10 @@ use etatuki_rfb::{Rect, encoding};
 use std::time::Duration;
 
 impl Updater {
-    /// Returns a chunk with JPEGs of those video blocks that have changed completely, while the source is inside an
-    /// update; [`next_chunk`](Self::next_chunk) continues and ends it once the source's update is complete. `None` if
-    /// there are no such blocks, or if the client or the link isn't fit for it.
+    /// Returns a chunk with JPEGs of those video blocks that have changed completely, while the
+    /// source is inside an update; [`next_chunk`](Self::next_chunk) continues and ends it once the
+    /// source's update is complete. `None` if there are no such blocks, or if the client or the
+    /// link isn't fit for it.
     ///
     /// To be called when the link is idle, from time to time while the source's update comes.
     pub fn start_early(
@@ -38,7 +39,8 @@ impl Updater {
         matches!(self.state, UpdateState::StartedEarly(_))
     }
 
-    /// Not if the client must be told of something first, nor if a frame would have to take turns with other pixels.
+    /// Not if the client must be told of something first, nor if a frame would have to take turns
+    /// with other pixels.
     fn may_start_early(&self, framebuffer: &Framebuffer) -> bool {
         let bounds = framebuffer.bounds();
         let covers_all = |area: Rect| area.intersection(&bounds) == Some(bounds);
@@ -57,8 +59,8 @@ impl Updater {
             && self.budget().jpeg >= bounds.area() * 4
     }
 
-    /// Whether size, layout and confirmed extensions are current at the client. If not, an update of pseudo-rectangles
-    /// must come first: ExtendedDesktopSize allows no pixels beside it.
+    /// Whether size, layout and confirmed extensions are current at the client. If not, an update
+    /// of pseudo-rectangles must come first: ExtendedDesktopSize allows no pixels beside it.
     fn client_state_is_current(&self, framebuffer: &Framebuffer) -> bool {
         framebuffer.bounds() == self.client_bounds()
             && !self.encodings.has_unconfirmed()
@@ -95,8 +97,8 @@ impl UpdateBuilder<'_> {
         }
     }
 
-    /// Writes the rest of an update that started early, now that the source's own is complete. Ends it without the rest
-    /// if the client must be told of something else first.
+    /// Writes the rest of an update that started early, now that the source's own is complete. Ends
+    /// it without the rest if the client must be told of something else first.
     pub(super) fn finish_early_update(&mut self, early: PartialUpdate) {
         let mut update = Some(early);
         if self.updater.client_state_is_current(self.framebuffer) {

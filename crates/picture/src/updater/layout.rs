@@ -23,8 +23,9 @@ impl Updater {
 }
 
 impl UpdateBuilder<'_> {
-    /// Writes an update of its own for what is no pixel, as ExtendedDesktopSize demands. Its last rectangle is the size,
-    /// as early clients of DesktopSize demand. The client's request stays open. Returns whether anything was written.
+    /// Writes an update of its own for what is no pixel, as ExtendedDesktopSize demands. Its last
+    /// rectangle is the size, as early clients of DesktopSize demand. The client's request stays
+    /// open. Returns whether anything was written.
     pub(super) fn write_layout_update(&mut self) -> bool {
         let extended = self.updater.must_announce_layout(self.framebuffer);
         let resized = self.updater.client_bounds() != self.framebuffer.bounds();

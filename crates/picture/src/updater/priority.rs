@@ -1,5 +1,6 @@
-//! Priority updates: the echo of input on a slow link. After a key or a pointer event, up to two small updates may exceed
-//! the congestion window by a quarter, so that the letter doesn't queue behind a page.
+//! Priority updates: the echo of input on a slow link. After a key or a pointer event, up to two
+//! small updates may exceed the congestion window by a quarter, so that the letter doesn't queue
+//! behind a page.
 
 use super::Updater;
 use super::builder::UpdateBuilder;
@@ -12,8 +13,8 @@ use etatuki_rfb::encode::server;
 const MAX_PRIORITY_UPDATES: u8 = 2;
 
 impl Updater {
-    /// Takes note of a key or a pointer event of the client; to be called before the source gets it. On a slow link,
-    /// small changes that follow may overtake the rest of a page.
+    /// Takes note of a key or a pointer event of the client; to be called before the source gets
+    /// it. On a slow link, small changes that follow may overtake the rest of a page.
     pub fn on_input(&mut self, framebuffer: &Framebuffer) {
         self.priority_left = MAX_PRIORITY_UPDATES;
         self.priority_baseline = framebuffer.change_count();
@@ -26,8 +27,9 @@ impl Updater {
 }
 
 impl UpdateBuilder<'_> {
-    /// Writes an update of small changes alone, beyond the congestion window. `None` if there are none since the input,
-    /// or if the client lacks something that comes before pixels: a size, what it has lost, copies.
+    /// Writes an update of small changes alone, beyond the congestion window. `None` if there are
+    /// none since the input, or if the client lacks something that comes before pixels: a size,
+    /// what it has lost, copies.
     pub(super) fn priority_update(&mut self) -> Option<PartialUpdate> {
         let updater = &mut *self.updater;
         let is_current = self.framebuffer.bounds() == updater.client_bounds()

@@ -1,4 +1,4 @@
-//! What the next update holds. Nothing is written here.
+//! Selects the contents of the next update. Nothing is written here.
 
 use super::{Turn, Updater};
 use crate::chunked_update::split_for_chunks;
@@ -34,8 +34,9 @@ impl UpdateContents {
 }
 
 impl Updater {
-    /// Selects the pointer's shape and position, the copies, and as many of the damaged pixels in `area` as the budget
-    /// allows; if there is nothing of it, the lossless refresh that is due. Whatever is selected must be written.
+    /// Selects the pointer's shape and position, the copies, and as many of the damaged pixels in
+    /// `area` as the budget allows; if there is nothing of all that, the lossless refresh that is
+    /// due. The caller must write everything that is selected.
     pub(super) fn select(
         &mut self,
         area: Rect,
@@ -90,8 +91,8 @@ impl Updater {
         }
     }
 
-    /// Takes out of the damage what may go as JPEG, so that no copy is searched for in it. The caller puts it back: it
-    /// is damaged until it is written.
+    /// Takes out of the damage what may go as JPEG, so that no copy is searched for in it. The
+    /// caller puts it back: it is damaged until it is written.
     fn take_jpeg_damage(
         &mut self,
         covers_framebuffer: bool,
@@ -114,8 +115,8 @@ impl Updater {
         rects
     }
 
-    /// Selects the copies that the client has to make before it gets pixels: those of the source, then those that the
-    /// detector finds. A client that can't make them gets pixels instead.
+    /// Selects the copies that the client has to make before it gets pixels: those of the source,
+    /// then those that the detector finds. A client that can't make them gets pixels instead.
     fn select_copies(
         &mut self,
         covers_framebuffer: bool,
@@ -149,14 +150,16 @@ impl Updater {
         Some(cursor)
     }
 
-    /// Selects the pointer's position if it has been moved since the client was told, and not by the client.
+    /// Selects the pointer's position if it has been moved since the client was told, and not by
+    /// the client.
     fn select_pointer(&mut self, framebuffer: &Framebuffer) -> Option<(u16, u16)> {
         let (position, version) = framebuffer.pointer();
         let before = std::mem::replace(&mut self.pointer_version, version);
         position.filter(|_| self.encodings.supports(encoding::POINTER_POS) && before != version)
     }
 
-    /// Selects the lossless refresh that is due inside `area`. The framebuffer may be smaller than the client knows.
+    /// Selects the lossless refresh that is due inside `area`. The framebuffer may be smaller than
+    /// the client knows.
     fn select_refresh(
         &mut self,
         area: Rect,
@@ -172,8 +175,8 @@ impl Updater {
         due
     }
 
-    /// Selects the pixels that fit the budget, as they are and as JPEG. Both go together, or the picture would be torn
-    /// between them; they take turns if one fills the link.
+    /// Selects the pixels that fit the budget, as they are and as JPEG. Both go together, or the
+    /// picture would be torn between them; they take turns if one fills the link.
     fn schedule(
         &mut self,
         changed: Vec<Rect>,
