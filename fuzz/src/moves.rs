@@ -1,10 +1,10 @@
-//! Scrolls and dragged windows, and a client that loses, asks for parts and changes its mind: what it
-//! has in the end is what the screen shows.
+//! Scrolls and dragged windows, and a client that loses pixels, requests parts and changes its
+//! encodings: it has the framebuffer's picture in the end.
 
-use etatuki_testkit::update_path::{Event, HEIGHT, UpdatePath, WIDTH};
 use etatuki_rfb::{Rect, encoding};
+use etatuki_testkit::update_path::{Event, HEIGHT, UpdatePath, WIDTH};
 
-/// Eight bytes an event: what happens, a rectangle, a place, a seed.
+/// Reads eight bytes per event: its kind, a rectangle, a place, a seed.
 pub(crate) fn picture_moves(input: &[u8]) {
     let mut desk = UpdatePath::new(&[encoding::COPY_RECT, encoding::DESKTOP_SIZE]);
     // few are enough, and each may cost a whole picture

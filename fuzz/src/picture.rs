@@ -1,17 +1,17 @@
 //! The picture path between a hostile tool and a hostile agent: whatever they send, a client that
-//! reads what comes out sees in the end what the screen shows.
+//! reads the output has the framebuffer's picture in the end.
 
-use etatuki_testkit::RfbClient;
 use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, Updater};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerMessage, ServerParser,
 };
+use etatuki_testkit::RfbClient;
 use std::time::Duration;
 
 const SIZE: (u16, u16) = (40, 36);
 
-/// Records: a byte that says who speaks (and whether the line has credit afterwards), a byte with
-/// the length, and as many bytes of that side's stream.
+/// Reads records: a byte that says who speaks (and whether the link is idle afterwards), a byte
+/// with the length, and as many bytes of that side's stream.
 pub(crate) fn picture(mut input: &[u8]) {
     let mut world = World::new();
     while let Some(([head, length], rest)) = input.split_first_chunk::<2>() {
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// False when the tool broke the protocol: the session would end.
+    /// Returns false when the tool broke the protocol: the session would end.
     fn tool_says(&mut self, bytes: &[u8]) -> bool {
         self.tool.push(bytes);
         loop {
@@ -122,7 +122,7 @@ impl World {
         if let Some(chunk) = self.updater.next_chunk(&mut self.framebuffer, self.now) {
             assert!(chunk.len() <= MAX_UPDATE_PIXELS + 65_536);
             self.client.receive(&chunk, 1 << 16);
-            // A line that takes a second for each chunk, whatever is in it.
+            // A link that takes a second for each chunk, whatever its size.
             self.updater.on_written(chunk.len(), None, self.now);
             self.now += Duration::from_secs(1);
         }
@@ -136,7 +136,8 @@ impl World {
     }
 
     fn ends(mut self) {
-        self.updater.enable_continuous_updates(false, Rect::default());
+        self.updater
+            .enable_continuous_updates(false, Rect::default());
         self.client
             .catch_up(&mut self.updater, &mut self.framebuffer, 1 << 16);
         assert!(self.client.agrees_with(&self.framebuffer));

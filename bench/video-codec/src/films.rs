@@ -49,7 +49,7 @@ impl Film {
         let margin = (width / 4, height * 8 / 27);
         let still = !matches!(motion, Motion::Grain);
         let grain = if still { f32::from(GRAIN) } else { 0.0 };
-        let scene = Scene::film(width + margin.0, height + margin.1, 1.0, grain);
+        let scene = Scene::video(width + margin.0, height + margin.1, 1.0, grain);
         Self {
             name: name.to_owned(),
             width,

@@ -1,9 +1,10 @@
-//! What a recorded session costs: `replay FILE…`, for benchmarks.
+//! Cost of a recorded session: `replay FILE…`. For benchmarks.
 //!
-//! A recording is what the benchmark's `record --dump` writes: the updates of a real tool as plain
-//! rectangles. Each goes through screen and updater, as in a session whose line always has credit,
-//! and then through a compressor with the link's settings. The first update, the whole screen, is
-//! left out of the sums. Printed are bytes as the link would send them, and seconds of this thread.
+//! A recording is a file that the benchmark's `record --dump` writes: the updates of a real tool as
+//! plain rectangles. Each goes through framebuffer and updater, as in a session whose link always
+//! has credit, and then through a compressor with the link's settings. The first update, the whole
+//! screen, is left out of the sums. Printed are bytes as the link would send them, and seconds of
+//! this thread.
 
 #![allow(
     clippy::print_stdout,
@@ -22,11 +23,11 @@ use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 fn main() {
     println!("recording: moves | updates, plain MB, link MB | apply s, update s, compress s");
     for file in std::env::args().skip(1) {
-        for moves in [false, true] {
-            let cost = replay(&file, moves);
+        for copies in [false, true] {
+            let cost = replay(&file, copies);
             println!(
                 "{file}: {} | {}, {:.1}, {:.3} | {:.2}, {:.2}, {:.2}",
-                if moves { "with" } else { "without" },
+                if copies { "with" } else { "without" },
                 cost.updates,
                 cost.plain as f64 / 1e6,
                 cost.link as f64 / 1e6,
@@ -48,13 +49,13 @@ struct Cost {
     compress: Duration,
 }
 
-fn replay(file: &str, moves: bool) -> Cost {
+fn replay(file: &str, copies: bool) -> Cost {
     let mut recording = Recording::open(file);
     let (width, height) = recording.size;
     let mut framebuffer = Framebuffer::new(width, height);
     let mut updater = Updater::new(width, height);
-    let mut line = Line::new();
-    updater.set_encodings(if moves { &[encoding::COPY_RECT] } else { &[] });
+    let mut link = LinkCompression::new();
+    updater.set_encodings(if copies { &[encoding::COPY_RECT] } else { &[] });
     let mut cost = Cost::default();
     while let Some(rectangles) = recording.update() {
         let start = Instant::now();
@@ -67,7 +68,7 @@ fn replay(file: &str, moves: bool) -> Cost {
             .next_chunk(&mut framebuffer, Duration::ZERO)
             .unwrap_or_default();
         let made = Instant::now();
-        let sent = line.send(&chunk);
+        let sent = link.send(&chunk);
         cost.updates += 1;
         cost.plain += chunk.len();
         cost.link += sent;
@@ -116,7 +117,7 @@ impl Recording {
     }
 }
 
-/// `None` at the end of the file; a recording that was cut off ends there too.
+/// Returns `None` at the end of the file; a recording that was cut off ends there too.
 fn bytes<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     match file.read_exact(&mut bytes) {
@@ -127,9 +128,9 @@ fn bytes<const N: usize>(file: &mut impl Read) -> Option<[u8; N]> {
 }
 
 /// The link's compression (`crates/protocol/src/block.rs`), without the link.
-struct Line(Encoder<'static>);
+struct LinkCompression(Encoder<'static>);
 
-impl Line {
+impl LinkCompression {
     fn new() -> Self {
         let mut zstd = Encoder::new(3).unwrap();
         for parameter in [
@@ -141,7 +142,7 @@ impl Line {
         Self(zstd)
     }
 
-    /// The bytes that a block takes on the link.
+    /// Returns the bytes that a block takes on the link.
     fn send(&mut self, plain: &[u8]) -> usize {
         const HEADER: usize = 9;
         const UNIT: usize = 512;

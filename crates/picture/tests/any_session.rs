@@ -1,5 +1,5 @@
-//! Any sequence of what a tool, a client and a line may do ends with the picture that the screen
-//! has.
+//! Random sessions: after any sequence of what a tool, a client and a link may do, the client has
+//! the framebuffer's picture.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Event {
-    /// The tool draws; places and sizes are brought inside the screen.
+    /// The tool draws; places and sizes are clamped to the framebuffer.
     Draw {
         rect: Rect,
         colour: u8,
@@ -22,19 +22,20 @@ enum Event {
         rect: Rect,
         from: (u16, u16),
     },
+    /// The size changes.
     Resize {
         width: u16,
         height: u16,
     },
-    /// The tool tells its screens, good ones or not.
+    /// The tool announces its screens, valid ones or not.
     Layout(Vec<(u8, Rect)>),
     Cursor {
         side: u16,
         colour: u8,
     },
-    /// The client understands something else from now on.
+    /// The client supports other encodings from now on.
     Encodings(Vec<i32>),
-    /// The client asks, for any area; it forgets what it says that it has lost.
+    /// The client requests an update of any area; it forgets what it says that it has lost.
     Request {
         incremental: bool,
         rect: Rect,
@@ -44,12 +45,12 @@ enum Event {
         rect: Rect,
     },
     Fence(Vec<u8>),
-    /// The client answers what it was asked.
+    /// The client answers the fences that it got.
     Answer,
     /// The client presses a key.
     Act,
     SizeAnswer(u16),
-    /// The line has credit.
+    /// The link is idle.
     Next {
         piece: usize,
     },
@@ -103,13 +104,13 @@ fn encodings() -> impl Strategy<Value = Vec<i32>> {
     )
 }
 
-/// The tool, the session between and the client.
+/// The tool, the session between, and the client.
 struct World {
     framebuffer: Framebuffer,
     updater: Updater,
     client: RfbClient,
     now: Duration,
-    /// Counts drawn stripes, so that they differ.
+    /// Number of drawn stripes, so that they differ.
     drawn: u8,
     /// Encodings that the client supports now, and those that it ever did.
     understands: Vec<i32>,

@@ -1,4 +1,4 @@
-//! JPEG files out of a framebuffer, read by a decoder that isn't the encoder's.
+//! JPEG files from a framebuffer, read by a decoder that isn't the encoder's own.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -11,7 +11,7 @@ const WIDTH: usize = 90;
 const HEIGHT: usize = 70;
 const STRIDE: usize = WIDTH * 4 + 12;
 
-/// Soft waves of colour, with rows that have something behind their end.
+/// Smooth waves of colour, in rows with padding behind their end.
 fn picture() -> Vec<u8> {
     let pixel = |at: usize| {
         let (x, y) = ((at % STRIDE) as f32 / 4.0, (at / STRIDE) as f32);
@@ -21,7 +21,7 @@ fn picture() -> Vec<u8> {
     (0..STRIDE * HEIGHT).map(pixel).collect()
 }
 
-/// The file's size, and how far its pixels are from the picture's at most.
+/// Returns the file's size, and the greatest difference of its pixels from the picture's.
 fn read(file: &[u8], picture: &[u8], rect: Rect) -> ((u16, u16), u8) {
     let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::BGRA);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);

@@ -1,4 +1,4 @@
-//! Film is told from what programs draw, and text is never taken for film.
+//! Video is told from what programs draw, and text is never taken for video.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -9,7 +9,7 @@ use etatuki_testkit::{Colour, Scene};
 const WIDTH: usize = 512;
 const HEIGHT: usize = 320;
 
-/// The share of the blocks that look like a photo, in percent.
+/// Returns the share of the blocks that look like a photograph, in percent.
 fn share(scene: &Scene, side: usize) -> usize {
     let photo = |block: &Rect| looks_like_a_photo(&scene.pixels, scene.stride(), *block);
     let (all, photos) = (
@@ -27,14 +27,14 @@ fn film_is_a_photo_also_when_it_is_dark_or_soft() {
         (0.5, 2.0, 90),
         (0.25, 1.5, 80),
     ] {
-        let film = Scene::film(WIDTH, HEIGHT, brightness, grain);
+        let film = Scene::video(WIDTH, HEIGHT, brightness, grain);
         for side in [64, 32, 16] {
             let share = share(&film, side);
             assert!(share >= least, "{share} % at {brightness}, {grain}, {side}");
         }
     }
     // without any grain, what has an edge looks drawn
-    let smooth = Scene::film(WIDTH, HEIGHT, 1.0, 0.0);
+    let smooth = Scene::video(WIDTH, HEIGHT, 1.0, 0.0);
     assert!(share(&smooth, 32) >= 60, "{}", share(&smooth, 32));
 }
 
@@ -82,7 +82,7 @@ fn backgrounds() -> Vec<(&'static str, Scene)> {
                 )
             }),
         ),
-        ("film", Scene::film(WIDTH, HEIGHT, 1.0, 2.5)),
+        ("film", Scene::video(WIDTH, HEIGHT, 1.0, 2.5)),
     ]
 }
 
@@ -167,7 +167,7 @@ fn what_programs_draw_is_not_a_photo() {
 
 #[test]
 fn other_sizes_and_places_outside_are_no_photos() {
-    let film = Scene::film(128, 128, 0.8, 3.0);
+    let film = Scene::video(128, 128, 0.8, 3.0);
     let check = |rect: Rect, expected: bool| {
         let photo = looks_like_a_photo(&film.pixels, film.stride(), rect);
         assert_eq!(photo, expected, "{rect:?}");

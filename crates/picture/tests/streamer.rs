@@ -1,5 +1,5 @@
-//! When a chunk goes out, when the source is asked for more, and when it is held. A test per rule,
-//! with time as a number.
+//! The streamer's rules, a test per rule: when a chunk is sent, when the source is asked for more,
+//! when it is held. Time is a number.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -46,7 +46,7 @@ impl Stage {
             has_pixels: false,
             streamer: Streamer::new("desk"),
             client: RfbClient::new(WIDTH, HEIGHT),
-            video: Scene::film(720, 560, 0.5, 6.0),
+            video: Scene::video(720, 560, 0.5, 6.0),
             frames: 0,
             now: Duration::from_secs(1),
             on_its_way: None,

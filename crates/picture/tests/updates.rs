@@ -8,7 +8,7 @@ use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
 use etatuki_testkit::RfbClient;
 use std::time::Duration;
 
-/// Nothing here depends on how long it takes.
+/// A fixed time: nothing here depends on durations.
 const NOW: Duration = Duration::ZERO;
 const WIDTH: u16 = 100;
 const HEIGHT: u16 = 80;

@@ -56,7 +56,7 @@ impl Scene {
     }
 
     /// Draws a frame of film: large and small forms, balls in front of them, and grain of `grain` levels.
-    pub fn film(width: usize, height: usize, brightness: f32, grain: f32) -> Self {
+    pub fn video(width: usize, height: usize, brightness: f32, grain: f32) -> Self {
         Self::new(width, height, |x, y| {
             let grain = (noise(x, y, 99) - 0.5) * 2.0 * grain;
             let colour = |part: u32| {

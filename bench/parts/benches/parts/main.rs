@@ -30,7 +30,7 @@ fn main() {
         .sample_size(20)
         .configure_from_args();
     // Higher than a frame, which is cut out at one height or another.
-    let film = Scene::film(WIDTH.into(), 1120, 1.0, 2.5);
+    let film = Scene::video(WIDTH.into(), 1120, 1.0, 2.5);
     let mut text = Scene::new(WIDTH.into(), 2880, |_, _| [255.0; 3]);
     text.write(1.3, [0.0; 3], 2);
     picture::framebuffer(&mut criterion, &film);

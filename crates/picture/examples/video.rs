@@ -1,4 +1,4 @@
-//! What a frame of film costs: to be told from what programs draw, and to be made a JPEG. For benchmarks.
+//! Cost of a video frame: classification and JPEG encoding. For benchmarks.
 
 #![allow(
     clippy::print_stdout,
@@ -15,10 +15,10 @@ use etatuki_rfb::Rect;
 use etatuki_testkit::Scene;
 
 fn main() {
-    let film = Scene::film(1920, 1080, 1.0, 2.5);
+    let video = Scene::video(1920, 1080, 1.0, 2.5);
     let mut table = Scene::new(1920, 1080, |_, _| [255.0; 3]);
     table.write(1.3, [0.0; 3], 2);
-    for (name, scene) in [("film", &film), ("text", &table)] {
+    for (name, scene) in [("film", &video), ("text", &table)] {
         let photo = |block: &Rect| looks_like_a_photo(&scene.pixels, scene.stride(), *block);
         let cost = best(|| {
             black_box(scene.blocks(64).filter(photo).count());
@@ -31,14 +31,14 @@ fn main() {
     for quality in [40, 60, 75, 85, 90] {
         let mut length = 0;
         let cost = best(|| {
-            let file = encoder.encode(&film.pixels, film.stride(), rect, quality);
+            let file = encoder.encode(&video.pixels, video.stride(), rect, quality);
             length = file.unwrap().len();
         });
         println!("JPEG, quality {quality}: {length} bytes, {cost:.2} ms");
     }
 }
 
-/// Milliseconds of the fastest of many.
+/// Returns the milliseconds of the fastest of many runs.
 fn best(mut work: impl FnMut()) -> f64 {
     let once = |_| {
         let start = Instant::now();

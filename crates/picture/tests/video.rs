@@ -12,7 +12,7 @@ use std::time::Duration;
 const WIDTH: u16 = 320;
 const HEIGHT: u16 = 256;
 const FRAME: Duration = Duration::from_millis(33);
-const KNOWN: [i32; 5] = [
+const ENCODINGS: [i32; 5] = [
     encoding::COPY_RECT,
     encoding::TIGHT,
     encoding::FENCE,
@@ -20,42 +20,42 @@ const KNOWN: [i32; 5] = [
     encoding::LAST_RECT,
 ];
 
-/// A film in a window, at the client that watches it.
+/// A video in a window, and the client that watches it.
 struct Cinema {
     framebuffer: Framebuffer,
     updater: Updater,
     client: RfbClient,
-    film: Scene,
+    video: Scene,
     now: Duration,
     frames: usize,
 }
 
 impl Cinema {
-    /// The client has an empty desktop; continuous updates over a line of any speed.
+    /// A client with an empty desktop, and continuous updates over a fast link.
     fn new() -> Self {
-        Self::of_size(WIDTH, HEIGHT, Scene::film(400, 300, 0.5, 0.1))
+        Self::of_size(WIDTH, HEIGHT, Scene::video(400, 300, 0.5, 0.1))
     }
 
-    /// With a film that fills more than a chunk of the updater's.
+    /// A video that needs more than one chunk.
     fn large() -> Self {
         let (width, height) = (640, 512);
-        Self::of_size(width, height, Scene::film(720, 560, 0.5, 6.0))
+        Self::of_size(width, height, Scene::video(720, 560, 0.5, 6.0))
     }
 
-    fn of_size(width: u16, height: u16, film: Scene) -> Self {
+    fn of_size(width: u16, height: u16, video: Scene) -> Self {
         let mut cinema = Self {
             framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
             client: RfbClient::new(width, height),
-            film,
+            video,
             now: Duration::from_secs(1),
             frames: 0,
         };
-        cinema.updater.set_encodings(&KNOWN);
+        cinema.updater.set_encodings(&ENCODINGS);
         let whole = cinema.client.bounds();
         cinema.updater.enable_continuous_updates(true, whole);
         cinema.fill(whole, 200);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
         cinema
     }
 
@@ -70,21 +70,21 @@ impl Cinema {
             .unwrap();
     }
 
-    /// The next frame: the film is panned over.
+    /// Draws the next frame: the scene is panned over.
     fn play(&mut self, rect: Rect) {
         self.frames += 1;
         let (x0, y0) = (self.frames % 60, self.frames * 7 % 40);
-        let stride = self.film.stride();
+        let stride = self.video.stride();
         let rows = (y0..y0 + usize::from(rect.h)).flat_map(|y| {
             let start = y * stride + x0 * 4;
-            self.film.pixels[start..start + usize::from(rect.w) * 4].to_vec()
+            self.video.pixels[start..start + usize::from(rect.w) * 4].to_vec()
         });
         let pixels = rows.collect();
         self.draw(rect, pixels);
     }
 
-    /// Time passes, and everything that there is to say is said; the chunks.
-    fn passes(&mut self, time: Duration) -> Vec<EncodedChunk> {
+    /// Lets time pass, and sends everything that there is to send. Returns the chunks.
+    fn advance(&mut self, time: Duration) -> Vec<EncodedChunk> {
         self.now += time;
         let mut chunks = Vec::new();
         while let Some(chunk) = self.chunk() {
@@ -94,44 +94,45 @@ impl Cinema {
         chunks
     }
 
-    /// One chunk, taken in.
+    /// Sends one chunk.
     fn chunk(&mut self) -> Option<EncodedChunk> {
         let chunk = self.updater.next_chunk(&mut self.framebuffer, self.now)?;
-        self.take(&chunk);
+        self.deliver(&chunk);
         Some(chunk)
     }
 
-    /// The same of what can go although the tool's update isn't whole.
-    fn ahead(&mut self) -> Option<EncodedChunk> {
+    /// Sends what can go although the source's update isn't complete.
+    fn start_early(&mut self) -> Option<EncodedChunk> {
         let chunk = self.updater.start_early(&mut self.framebuffer, self.now)?;
-        self.take(&chunk);
+        self.deliver(&chunk);
         Some(chunk)
     }
 
-    fn take(&mut self, chunk: &EncodedChunk) {
+    fn deliver(&mut self, chunk: &EncodedChunk) {
         self.client.receive(chunk, 10_000);
         self.updater.on_written(chunk.len(), None, self.now);
+        // A link of a gigabit per second.
         // A line of a gigabit a second.
         self.now += Duration::from_nanos(chunk.len() as u64 * 8);
         for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             let answered = self.updater.on_fence(flags, &payload, self.now);
             answered.unwrap();
         }
-        let inside = self.updater.is_mid_update() || self.updater.has_started_early();
-        assert_eq!(inside, self.client.mid_update);
+        let mid_update = self.updater.is_mid_update() || self.updater.has_started_early();
+        assert_eq!(mid_update, self.client.mid_update);
     }
 
-    /// Until a film is known as one.
-    fn plays_for_a_while(&mut self, rect: Rect) {
+    /// Plays until the video is known as one.
+    fn play_until_video(&mut self, rect: Rect) {
         for _ in 0..6 {
             self.play(rect);
-            self.passes(FRAME);
+            self.advance(FRAME);
         }
         self.now += FRAME;
     }
 
-    /// Until an update has gone off of which a part is still to come.
-    fn plays_until_inside(&mut self) {
+    /// Plays until a chunk has ended inside an update.
+    fn play_until_mid_update(&mut self) {
         let whole = self.client.bounds();
         for _ in 0..10 {
             self.play(whole);
@@ -140,18 +141,18 @@ impl Cinema {
             if self.updater.is_mid_update() {
                 return;
             }
-            self.passes(FRAME);
+            self.advance(FRAME);
         }
-        panic!("the film fits into one block");
+        panic!("the video fits into one chunk");
     }
 
-    fn follows_sizes(&mut self) {
+    fn announce_desktop_size(&mut self) {
         let sizes = [encoding::DESKTOP_SIZE];
-        let known = [&KNOWN[..], &sizes].concat();
+        let known = [&ENCODINGS[..], &sizes].concat();
         self.updater.set_encodings(&known);
     }
 
-    fn happens(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Play(rect) => self.play(rect),
             Event::Fill(rect, grey) => self.fill(rect, grey),
@@ -159,14 +160,18 @@ impl Cinema {
                 let copy = Rectangle::CopyRect { rect, from };
                 self.framebuffer.apply(&copy).unwrap();
             }
-            Event::Ahead => while self.ahead().is_some() {},
-            Event::Pass(time) => drop(self.passes(Duration::from_millis(time))),
+            Event::StartEarly => while self.start_early().is_some() {},
+            Event::Advance(time) => drop(self.advance(Duration::from_millis(time))),
             Event::Lose(rect) => {
                 self.updater.request(false, rect);
                 self.client.invalidate(rect);
             }
             Event::Jpeg(known) => {
-                let jpeg = if known { &KNOWN[..] } else { &KNOWN[2..] };
+                let jpeg = if known {
+                    &ENCODINGS[..]
+                } else {
+                    &ENCODINGS[2..]
+                };
                 let known = [jpeg, &[encoding::DESKTOP_SIZE]].concat();
                 self.updater.set_encodings(&known);
             }
@@ -175,7 +180,7 @@ impl Cinema {
                 for (width, height) in [(width, height), before] {
                     let size = Rectangle::DesktopSize { width, height };
                     self.framebuffer.apply(&size).unwrap();
-                    self.passes(FRAME);
+                    self.advance(FRAME);
                 }
             }
         }
@@ -193,19 +198,19 @@ fn a_film_goes_as_jpeg_and_is_exact_once_it_rests() {
     let mut cinema = Cinema::new();
     for _ in 0..10 {
         cinema.play(WINDOW);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
     }
     assert!(cinema.client.jpegs > 0);
     assert!(!cinema.is_exact());
     let due = cinema.updater.wake_at().unwrap();
     assert!(due <= cinema.now + Duration::from_millis(300), "{due:?}");
-    assert!(cinema.passes(Duration::from_millis(100)).is_empty());
-    let films = cinema.client.jpegs;
-    assert!(!cinema.passes(Duration::from_millis(300)).is_empty());
-    assert_eq!(cinema.client.jpegs, films);
+    assert!(cinema.advance(Duration::from_millis(100)).is_empty());
+    let jpegs = cinema.client.jpegs;
+    assert!(!cinema.advance(Duration::from_millis(300)).is_empty());
+    assert_eq!(cinema.client.jpegs, jpegs);
     assert!(cinema.is_exact());
     assert_eq!(cinema.updater.wake_at(), None);
-    assert!(cinema.passes(Duration::from_secs(9)).is_empty());
+    assert!(cinema.advance(Duration::from_secs(9)).is_empty());
 }
 
 #[test]
@@ -215,7 +220,7 @@ fn what_is_drawn_beside_a_film_is_exact_at_once() {
     for grey in 0..20 {
         cinema.play(WINDOW);
         cinema.fill(beside, grey * 10);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
         let shown = &cinema.client.pixels;
         let right = |at: usize| shown[at] == Some([grey * 10, grey * 10, grey * 10, 0]);
         let row = usize::from(WIDTH);
@@ -235,8 +240,8 @@ fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
             _ => [255, 255, 255, 0],
         };
         cinema.draw(bar, (0..bar.area()).flat_map(stripe).collect());
-        let films = cinema.client.jpegs;
-        cinema.passes(FRAME);
+        let jpegs = cinema.client.jpegs;
+        cinema.advance(FRAME);
         let (shown, row) = (&cinema.client.pixels, usize::from(WIDTH));
         for at in 0..bar.area() {
             let (x, y) = (at % usize::from(bar.w), at / usize::from(bar.w));
@@ -244,7 +249,7 @@ fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
             assert_eq!(shown[place], Some(stripe(at)), "{x}, {y}");
         }
         // Both rows of blocks, the upper one without its uppermost tiles.
-        let now = cinema.client.jpegs - films;
+        let now = cinema.client.jpegs - jpegs;
         assert!(shift < 10 || now == 1, "{now} films");
     }
 }
@@ -252,10 +257,10 @@ fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
 #[test]
 fn a_film_for_a_client_that_knows_no_jpeg_is_exact() {
     let mut cinema = Cinema::new();
-    cinema.updater.set_encodings(&KNOWN[2..]);
+    cinema.updater.set_encodings(&ENCODINGS[2..]);
     for _ in 0..10 {
         cinema.play(WINDOW);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
         assert!(cinema.is_exact());
     }
     assert_eq!(cinema.client.jpegs, 0);
@@ -266,17 +271,17 @@ fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
     let mut cinema = Cinema::new();
     for _ in 0..6 {
         cinema.play(WINDOW);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
     }
     // A part of the film moves elsewhere, and the client with it.
     let rect = Rect::new(0, 192, 128, 64);
     let from = (WINDOW.x, WINDOW.y);
     let copy = Rectangle::CopyRect { rect, from };
     cinema.framebuffer.apply(&copy).unwrap();
-    cinema.passes(FRAME);
+    cinema.advance(FRAME);
     assert!(cinema.client.copies > 0);
     assert!(!cinema.is_exact());
-    cinema.passes(Duration::from_millis(400));
+    cinema.advance(Duration::from_millis(400));
     assert!(cinema.is_exact());
 }
 
@@ -285,14 +290,14 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
     let mut cinema = Cinema::new();
     for _ in 0..6 {
         cinema.play(WINDOW);
-        cinema.passes(FRAME);
+        cinema.advance(FRAME);
     }
     assert!(!cinema.is_exact());
     // Updates of another part only.
     cinema
         .updater
         .enable_continuous_updates(true, Rect::new(0, 0, 16, 16));
-    cinema.passes(Duration::from_secs(1));
+    cinema.advance(Duration::from_secs(1));
     assert!(cinema.updater.wake_at().unwrap() > cinema.now);
     // A screen that became smaller, for a client that hasn't said that it can follow.
     let whole = cinema.client.bounds();
@@ -302,7 +307,7 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
         height: 100,
     };
     cinema.framebuffer.apply(&size).unwrap();
-    cinema.passes(Duration::from_secs(1));
+    cinema.advance(Duration::from_secs(1));
     assert!(cinema.is_exact());
     assert!(cinema.updater.wake_at().unwrap() > cinema.now);
 }
@@ -310,7 +315,7 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
 #[test]
 fn a_large_film_goes_in_parts_of_one_update() {
     let mut cinema = Cinema::large();
-    cinema.plays_until_inside();
+    cinema.play_until_mid_update();
     let (updates, answers) = (cinema.client.updates, cinema.client.fence_replies.len());
     // Nothing is said inside it, and nothing new begins.
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
@@ -328,7 +333,7 @@ fn a_large_film_goes_in_parts_of_one_update() {
     assert!(cinema.updater.wants_update());
     cinema.chunk().unwrap();
     assert_eq!(cinema.client.fence_replies.len(), answers + 1);
-    cinema.passes(Duration::from_secs(1));
+    cinema.advance(Duration::from_secs(1));
     assert!(cinema.is_exact());
 }
 
@@ -336,28 +341,28 @@ fn a_large_film_goes_in_parts_of_one_update() {
 fn a_films_frame_sets_out_before_it_is_whole() {
     let mut cinema = Cinema::large();
     let whole = cinema.client.bounds();
-    cinema.plays_for_a_while(whole);
-    let (updates, films) = (cinema.client.updates, cinema.client.jpegs);
-    assert_eq!(cinema.ahead(), None, "nothing has changed");
+    cinema.play_until_video(whole);
+    let (updates, jpegs) = (cinema.client.updates, cinema.client.jpegs);
+    assert_eq!(cinema.start_early(), None, "nothing has changed");
     let upper = Rect { h: 200, ..whole };
     cinema.play(upper);
-    let chunk = cinema.ahead().unwrap();
+    let chunk = cinema.start_early().unwrap();
     assert!(chunk.incompressible_from < chunk.len());
     // Three rows of blocks; the fourth isn't whole.
-    assert_eq!(cinema.client.jpegs, films + 1);
+    assert_eq!(cinema.client.jpegs, jpegs + 1);
     assert_eq!(cinema.client.last_rects, [Rect { h: 192, ..whole }]);
-    assert_eq!(cinema.ahead(), None);
+    assert_eq!(cinema.start_early(), None);
     let lower = Rect {
         y: 200,
         h: whole.h - 200,
         ..whole
     };
     cinema.play(lower);
-    cinema.passes(FRAME);
-    assert!(cinema.client.jpegs > films + 1);
+    cinema.advance(FRAME);
+    assert!(cinema.client.jpegs > jpegs + 1);
     assert_eq!(cinema.client.updates, updates + 1, "it is one update");
     assert!(!cinema.is_exact());
-    cinema.passes(Duration::from_secs(1));
+    cinema.advance(Duration::from_secs(1));
     assert!(cinema.is_exact());
 }
 
@@ -367,13 +372,13 @@ fn nothing_else_sets_out_before_the_tools_update_is_whole() {
     let whole = cinema.client.bounds();
     for _ in 0..2 {
         cinema.play(whole);
-        assert_eq!(cinema.ahead(), None, "that may be a photograph");
-        cinema.passes(FRAME);
+        assert_eq!(cinema.start_early(), None, "that may be a photograph");
+        cinema.advance(FRAME);
     }
-    cinema.plays_for_a_while(whole);
+    cinema.play_until_video(whole);
     cinema.fill(whole, 90);
-    assert_eq!(cinema.ahead(), None, "that is no film any more");
-    cinema.passes(FRAME);
+    assert_eq!(cinema.start_early(), None, "that is no film any more");
+    cinema.advance(FRAME);
     assert!(cinema.is_exact());
 }
 
@@ -381,47 +386,50 @@ fn nothing_else_sets_out_before_the_tools_update_is_whole() {
 fn a_film_goes_ahead_only_where_it_may() {
     for unknown in [encoding::TIGHT, encoding::LAST_RECT] {
         let mut cinema = Cinema::large();
-        let known: Vec<i32> = KNOWN.into_iter().filter(|one| *one != unknown).collect();
+        let known: Vec<i32> = ENCODINGS
+            .into_iter()
+            .filter(|one| *one != unknown)
+            .collect();
         cinema.updater.set_encodings(&known);
         let whole = cinema.client.bounds();
-        cinema.plays_for_a_while(whole);
+        cinema.play_until_video(whole);
         cinema.play(whole);
-        assert_eq!(cinema.ahead(), None, "{unknown}");
+        assert_eq!(cinema.start_early(), None, "{unknown}");
     }
     let mut cinema = Cinema::large();
     let whole = cinema.client.bounds();
-    cinema.plays_for_a_while(whole);
+    cinema.play_until_video(whole);
     cinema.play(whole);
     // What was moved before is for the client to be moved first.
     let copy = Rectangle::CopyRect {
         rect: Rect::new(0, 0, 64, 64),
         from: (64, 64),
     };
-    cinema.passes(FRAME);
+    cinema.advance(FRAME);
     cinema.framebuffer.apply(&copy).unwrap();
     cinema.play(Rect {
         y: 64,
         h: 128,
         ..whole
     });
-    assert_eq!(cinema.ahead(), None);
-    cinema.passes(FRAME);
+    assert_eq!(cinema.start_early(), None);
+    cinema.advance(FRAME);
     // A part of the screen isn't the film's alone.
     cinema
         .updater
         .enable_continuous_updates(true, Rect { w: 64, ..whole });
     cinema.play(whole);
-    assert_eq!(cinema.ahead(), None);
+    assert_eq!(cinema.start_early(), None);
 }
 
 #[test]
 fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
     let mut cinema = Cinema::large();
-    cinema.follows_sizes();
+    cinema.announce_desktop_size();
     let whole = cinema.client.bounds();
-    cinema.plays_for_a_while(whole);
+    cinema.play_until_video(whole);
     cinema.play(Rect { h: 200, ..whole });
-    cinema.ahead().unwrap();
+    cinema.start_early().unwrap();
     let answers = cinema.client.fence_replies.len();
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
     let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
@@ -432,16 +440,16 @@ fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
         height: 400,
     };
     cinema.framebuffer.apply(&size).unwrap();
-    assert_eq!(cinema.ahead(), None);
+    assert_eq!(cinema.start_early(), None);
     cinema.chunk().unwrap();
     assert!(!cinema.client.mid_update);
     assert_eq!(cinema.client.fence_replies.len(), answers);
     assert_eq!(cinema.client.width, whole.w);
-    cinema.passes(FRAME);
+    cinema.advance(FRAME);
     assert_eq!(cinema.client.fence_replies.len(), answers + 1);
     assert_eq!(cinema.client.width, 500);
     assert!(!cinema.client.mixed_update);
-    cinema.passes(Duration::from_secs(1));
+    cinema.advance(Duration::from_secs(1));
     assert!(cinema.is_exact());
 }
 
@@ -451,8 +459,8 @@ enum Event {
     Play(Rect),
     Fill(Rect, u8),
     Copy(Rect, (u16, u16)),
-    Ahead,
-    Pass(u64),
+    StartEarly,
+    Advance(u64),
     Lose(Rect),
     Jpeg(bool),
     Resize(u16, u16),
@@ -472,8 +480,8 @@ fn events() -> impl Strategy<Value = Event> {
         1 => (rects(), 0..WIDTH, 0..HEIGHT).prop_map(|(rect, x, y)| {
             Event::Copy(rect, (x.min(WIDTH - rect.w), y.min(HEIGHT - rect.h)))
         }),
-        4 => Just(Event::Ahead),
-        8 => (1..120u64).prop_map(Event::Pass),
+        4 => Just(Event::StartEarly),
+        8 => (1..120u64).prop_map(Event::Advance),
         1 => rects().prop_map(Event::Lose),
         1 => any::<bool>().prop_map(Event::Jpeg),
         1 => (200..WIDTH, 100..HEIGHT).prop_map(|(width, height)| Event::Resize(width, height)),
@@ -485,12 +493,12 @@ proptest! {
     #[test]
     fn whatever_happens_the_end_is_exact(events in prop::collection::vec(events(), 1..60)) {
         let mut cinema = Cinema::new();
-        cinema.follows_sizes();
+        cinema.announce_desktop_size();
         for event in events {
-            cinema.happens(event);
+            cinema.apply(event);
         }
-        cinema.passes(FRAME);
-        cinema.passes(Duration::from_secs(1));
+        cinema.advance(FRAME);
+        cinema.advance(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
         prop_assert_eq!(cinema.updater.wake_at(), None);
     }
@@ -502,13 +510,13 @@ proptest! {
     #[test]
     fn whatever_happens_inside_an_update_the_end_is_exact(events in prop::collection::vec(events(), 1..4)) {
         let mut cinema = Cinema::large();
-        cinema.follows_sizes();
+        cinema.announce_desktop_size();
         for event in events {
-            cinema.plays_until_inside();
-            cinema.happens(event);
-            cinema.passes(FRAME);
+            cinema.play_until_mid_update();
+            cinema.apply(event);
+            cinema.advance(FRAME);
         }
-        cinema.passes(Duration::from_secs(1));
+        cinema.advance(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
         prop_assert_eq!(cinema.updater.wake_at(), None);
     }
@@ -519,16 +527,16 @@ proptest! {
     #[test]
     fn whatever_happens_while_a_frame_comes_the_end_is_exact(events in prop::collection::vec(events(), 1..8)) {
         let mut cinema = Cinema::large();
-        cinema.follows_sizes();
+        cinema.announce_desktop_size();
         let whole = cinema.client.bounds();
-        cinema.plays_for_a_while(whole);
+        cinema.play_until_video(whole);
         for event in events {
             cinema.play(Rect { h: 200, ..whole });
-            cinema.ahead();
-            cinema.happens(event);
+            cinema.start_early();
+            cinema.apply(event);
         }
-        cinema.passes(FRAME);
-        cinema.passes(Duration::from_secs(1));
+        cinema.advance(FRAME);
+        cinema.advance(Duration::from_secs(1));
         prop_assert!(cinema.is_exact());
         prop_assert_eq!(cinema.updater.wake_at(), None);
     }

@@ -1,5 +1,5 @@
-//! Moves that no tool tells of are found, and whatever is found, the client ends with the screen's
-//! picture.
+//! Copies that no tool tells of are found, and whatever is found, the client ends with the
+//! framebuffer's picture.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -7,7 +7,7 @@ use etatuki_rfb::{Rect, encoding};
 use etatuki_testkit::update_path::{Event, HEIGHT, UpdatePath, WIDTH};
 use proptest::prelude::*;
 
-/// Text that moves; at most so many pixels are sent for it, and so many moves made.
+/// Moves text. Checks that at most `max_pixels` are sent for it, and exactly `copies`.
 fn check(rect: Rect, to: (u16, u16), most_pixels: usize, moves: usize) {
     let mut desk = UpdatePath::new(&[encoding::COPY_RECT]);
     desk.write(rect, 1);
