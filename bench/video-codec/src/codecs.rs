@@ -1,4 +1,4 @@
-//! JPEG as it is sent and read today, and H.264.
+//! Two codecs: JPEG as it is sent and read today, and H.264.
 
 use std::error::Error;
 
@@ -13,21 +13,21 @@ use openh264::formats::{BgraSliceU8, YUVBuffer, YUVSource};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
-/// Rows of a JPEG in an update.
-const STRIP: usize = 64;
+/// Rows of one JPEG in an update.
+const JPEG_ROWS: usize = 64;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What a codec makes of a frame.
+/// A codec and its quality.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Setting {
-    /// 4:2:0, of this quality.
+    /// 4:2:0 with this quality.
     Jpeg(u8),
-    /// With the same quantiser for every block of every frame.
+    /// One quantiser for every block of every frame.
     H264(Usage, u8),
 }
 
-/// What the encoder is told that its pictures are.
+/// The kind of picture that the encoder is configured for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Usage {
     Camera,
@@ -36,11 +36,12 @@ pub(crate) enum Usage {
 
 /// The bytes of one frame, and how they come and go.
 pub(crate) trait Codec {
-    /// Takes a frame in BGRX; says how many bytes it became.
+    /// Encodes a frame in BGRX. Returns its bytes.
     fn encode(&mut self, frame: &[u8]) -> Result<usize>;
-    /// Writes the last frame; says whether blue comes first.
+    /// Decodes the last frame. Returns whether blue comes first.
     fn decode(&mut self, frame: &mut [u8]) -> Result<BlueFirst>;
-    /// The same by a decoder in Rust, as far as there is another: into planes of its own.
+    /// Decodes the last frame with a decoder in Rust, if there is another one, into planes of its
+    /// own.
     fn decode_in_rust(&mut self) -> Result<()>;
 }
 
@@ -71,8 +72,8 @@ impl Codec for Jpeg {
     fn encode(&mut self, frame: &[u8]) -> Result<usize> {
         let (width, height) = self.size;
         self.files.clear();
-        for top in (0..height).step_by(STRIP) {
-            let rows = STRIP.min(height - top);
+        for top in (0..height).step_by(JPEG_ROWS) {
+            let rows = JPEG_ROWS.min(height - top);
             let rect = Rect::new(0, top as u16, width as u16, rows as u16);
             let file = self.encoder.encode(frame, width * 4, rect, self.quality)?;
             self.files.push((rect, file.to_vec()));

@@ -1,44 +1,44 @@
-//! What a codec costs for a film, and what is left of the film.
+//! The cost of a codec for a clip, and the quality that is left.
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::clips::Clip;
 use crate::codecs::{BlueFirst, Result, Setting};
-use crate::films::Film;
 
-/// Of one film by one codec.
+/// Figures of one clip with one codec.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// Of the first frame, which is the only one that needs no other.
+    /// Bytes of the first frame, the only one that needs no other.
     pub(crate) first: usize,
-    /// Of each other one.
+    /// Mean bytes of the other frames.
     pub(crate) bytes: usize,
     /// Milliseconds of CPU, the median.
     pub(crate) encode: f64,
     pub(crate) decode: f64,
     pub(crate) in_rust: f64,
-    pub(crate) kept: Psnr,
+    pub(crate) quality: Psnr,
 }
 
-/// How much is kept, in decibels: of brightness, which is what codecs are compared by, and of all three colours, where it counts
-/// as well how the two decoders smooth the quarter of the colours that they have.
+/// Peak signal-to-noise ratio in decibels: of brightness, by which codecs are compared, and of all
+/// three colours, where it also counts how the decoders smooth the subsampled colours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Psnr {
     pub(crate) brightness: f64,
     pub(crate) colours: f64,
 }
 
-/// So many frames of a film, every one.
-pub(crate) fn measure(film: &Film, setting: Setting, frames: usize) -> Result<Figures> {
-    let mut codec = setting.codec(film.width, film.height)?;
-    let (mut shown, mut seen) = (Vec::new(), vec![0; film.width * film.height * 4]);
+/// Measures the first `frames` frames of a clip, every one.
+pub(crate) fn measure(clip: &Clip, setting: Setting, frames: usize) -> Result<Figures> {
+    let mut codec = setting.codec(clip.width, clip.height)?;
+    let (mut original, mut decoded) = (Vec::new(), vec![0; clip.width * clip.height * 4]);
     let (mut bytes, mut errors) = (Vec::new(), Errors::default());
     let (mut encode, mut decode, mut in_rust) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..frames {
-        film.draw(at, &mut shown);
-        bytes.push(timed(&mut encode, || codec.encode(&shown))?);
-        let blue_first = timed(&mut decode, || codec.decode(&mut seen))?;
+        clip.draw(at, &mut original);
+        bytes.push(timed(&mut encode, || codec.encode(&original))?);
+        let blue_first = timed(&mut decode, || codec.decode(&mut decoded))?;
         timed(&mut in_rust, || codec.decode_in_rust())?;
-        errors.add(&shown, &seen, blue_first);
+        errors.add(&original, &decoded, blue_first);
     }
     Ok(Figures {
         first: bytes[0],
@@ -46,17 +46,17 @@ pub(crate) fn measure(film: &Film, setting: Setting, frames: usize) -> Result<Fi
         encode: median(encode),
         decode: median(decode),
         in_rust: median(in_rust),
-        kept: errors.psnr(),
+        quality: errors.psnr(),
     })
 }
 
-/// The coarsest quantiser that keeps as much of the film's brightness.
-pub(crate) fn quantiser(film: &Film, setting: fn(u8) -> Setting, psnr: f64) -> Result<u8> {
+/// Returns the coarsest quantiser that keeps this PSNR of the clip's brightness.
+pub(crate) fn quantiser(clip: &Clip, setting: fn(u8) -> Setting, psnr: f64) -> Result<u8> {
     const FRAMES: usize = 6;
     let (mut good, mut bad) = (12, 52);
     while bad - good > 1 {
         let middle = (good + bad) / 2;
-        if measure(film, setting(middle), FRAMES)?.kept.brightness >= psnr {
+        if measure(clip, setting(middle), FRAMES)?.quality.brightness >= psnr {
             good = middle;
         } else {
             bad = middle;
@@ -90,9 +90,13 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    pub(crate) fn add(&mut self, shown: &[u8], seen: &[u8], blue_first: BlueFirst) {
+    pub(crate) fn add(&mut self, original: &[u8], decoded: &[u8], blue_first: BlueFirst) {
         let order = if blue_first { [0, 1, 2] } else { [2, 1, 0] };
-        let pairs = shown.as_chunks::<4>().0.iter().zip(seen.as_chunks::<4>().0);
+        let pairs = original
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .zip(decoded.as_chunks::<4>().0);
         let (mut brightness, mut colours) = (0, 0);
         for (a, b) in pairs {
             let part = |at: usize| i64::from(a[at]) - i64::from(b[order[at]]);
@@ -103,7 +107,7 @@ impl Errors {
         }
         self.brightness += brightness as f64 / 1e6;
         self.colours += colours as f64;
-        self.pixels += (shown.len() / 4) as f64;
+        self.pixels += (original.len() / 4) as f64;
     }
 
     pub(crate) fn psnr(&self) -> Psnr {
@@ -118,14 +122,15 @@ fn decibels(error: f64) -> f64 {
     10.0 * (255.0 * 255.0 / error.max(1e-9)).log10()
 }
 
-/// MB that an encoder, a decoder and the one in Rust hold after a few frames; true as long as nothing was given back before.
-pub(crate) fn memory(film: &Film, setting: Setting) -> Result<[f64; 3]> {
+/// Returns the MB that an encoder, a decoder and the one in Rust hold after a few frames; correct
+/// as long as nothing was freed before.
+pub(crate) fn memory(clip: &Clip, setting: Setting) -> Result<[f64; 3]> {
     let mut frames = vec![Vec::new(); 3];
     for (at, frame) in frames.iter_mut().enumerate() {
-        film.draw(at, frame);
+        clip.draw(at, frame);
     }
-    let mut seen = vec![1; frames[0].len()];
-    let mut codec = setting.codec(film.width, film.height)?;
+    let mut decoded = vec![1; frames[0].len()];
+    let mut codec = setting.codec(clip.width, clip.height)?;
     let (mut held, mut last) = ([0.0; 3], resident()?);
     let mut grown = |held: &mut f64| -> Result<()> {
         let now = resident()?;
@@ -135,7 +140,7 @@ pub(crate) fn memory(film: &Film, setting: Setting) -> Result<[f64; 3]> {
     for frame in &frames {
         codec.encode(frame)?;
         grown(&mut held[0])?;
-        codec.decode(&mut seen)?;
+        codec.decode(&mut decoded)?;
         grown(&mut held[1])?;
         codec.decode_in_rust()?;
         grown(&mut held[2])?;
@@ -143,7 +148,7 @@ pub(crate) fn memory(film: &Film, setting: Setting) -> Result<[f64; 3]> {
     Ok(held)
 }
 
-/// MB of this process.
+/// Returns the resident set size of this process in MB.
 fn resident() -> Result<f64> {
     let pages = std::fs::read_to_string("/proc/self/statm")?;
     let resident: f64 = pages.split(' ').nth(1).ok_or("statm")?.parse()?;

@@ -1,66 +1,66 @@
-//! H.264 beside JPEG, for what moves like a film: `video-codec [FILE WIDTH HEIGHT]`, for benchmarks.
+//! H.264 beside JPEG for video: `video-codec [FILE WIDTH HEIGHT]`. For benchmarks.
 //!
-//! Printed are tables in Markdown. In the first each film goes frame by frame, as JPEG and as H.264 of at least the same PSNR of
-//! brightness; one thread's CPU, with the change of colours, but planes only from the decoder in Rust. In the second only what
-//! a slow line can carry. A file holds frames in BGRX. What OpenH264 writes to stderr is not an error.
+//! Printed are tables in Markdown. In the first one each clip goes frame by frame, as JPEG and as
+//! H.264 of at least equal PSNR of brightness; CPU of one thread, with colour conversion, but only
+//! planes from the decoder in Rust. In the second one only what a slow link carries. A file holds
+//! frames in BGRX. OpenH264's output on stderr is no error.
 
 #![allow(
     clippy::print_stdout,
     reason = "a program for the developer's own terminal"
 )]
 
+mod clips;
 mod codecs;
 mod figures;
-mod films;
-mod line;
+mod slow_link;
 
-
+use clips::Clip;
 use codecs::{Result, Setting, Usage};
 use figures::{Figures, Psnr, measure, memory, quantiser};
-use films::Film;
 
 const FRAMES: usize = 60;
 const SIZES: [(usize, usize); 2] = [(1920, 1080), (640, 360)];
 const QUALITIES: [u8; 3] = [45, 60, 75];
-const LINES: [(&str, f64); 2] = [("1 Mbit/s", 1e6), ("256 kbit/s", 256e3)];
-/// Quantisers that a slow line may come down to.
+const SLOW_LINKS: [(&str, f64); 2] = [("1 Mbit/s", 1e6), ("256 kbit/s", 256e3)];
+/// Quantisers to which a slow link may come down.
 const COARSE: [u8; 2] = [40, 48];
 
 fn main() -> Result<()> {
-    let films = films()?;
-    memories(&films[0])?;
+    let clips = clips()?;
+    memories(&clips[0])?;
     println!(
         "| film | codec | bytes | first frame | PSNR dB, colours | encode ms | decode ms | in Rust ms |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    for film in &films {
-        every_frame(film)?;
+    for clip in &clips {
+        every_frame(clip)?;
     }
     println!("\n| film | line | codec | first frame s | fps | PSNR dB, colours |");
     println!("|---|---|---|---|---|---|");
-    for film in &films {
-        slow_lines(film)?;
+    for clip in &clips {
+        slow_links(clip)?;
     }
     Ok(())
 }
 
-fn films() -> Result<Vec<Film>> {
+fn clips() -> Result<Vec<Clip>> {
     let mut arguments = std::env::args().skip(1);
     let Some(file) = arguments.next() else {
-        let films = SIZES.map(|(width, height)| Film::all(width, height));
-        return Ok(films.into_iter().flatten().collect());
+        let clips = SIZES.map(|(width, height)| Clip::all(width, height));
+        return Ok(clips.into_iter().flatten().collect());
     };
     let mut number =
         || -> Result<usize> { Ok(arguments.next().ok_or("FILE WIDTH HEIGHT")?.parse()?) };
     let (width, height) = (number()?, number()?);
-    Ok(vec![Film::recorded(file.as_ref(), width, height)?])
+    Ok(vec![Clip::recorded(file.as_ref(), width, height)?])
 }
 
-fn memories(film: &Film) -> Result<()> {
+fn memories(clip: &Clip) -> Result<()> {
     println!("| codec | encoder MB | decoder MB | in Rust MB |");
     println!("|---|---|---|---|");
     for setting in [Setting::Jpeg(QUALITIES[0]), camera(30)] {
-        let [encoder, decoder, in_rust] = memory(film, setting)?;
+        let [encoder, decoder, in_rust] = memory(clip, setting)?;
         println!(
             "| {} | {encoder:.1} | {decoder:.1} | {in_rust:.1} |",
             name(setting)
@@ -70,11 +70,11 @@ fn memories(film: &Film) -> Result<()> {
     Ok(())
 }
 
-fn every_frame(film: &Film) -> Result<()> {
+fn every_frame(clip: &Clip) -> Result<()> {
     for quality in QUALITIES {
-        let jpeg = row(film, Setting::Jpeg(quality))?;
+        let jpeg = row(clip, Setting::Jpeg(quality))?;
         for setting in [camera, screen] {
-            row(film, setting(quantiser(film, setting, jpeg)?))?;
+            row(clip, setting(quantiser(clip, setting, jpeg)?))?;
         }
     }
     Ok(())
@@ -88,47 +88,47 @@ fn screen(quantiser: u8) -> Setting {
     Setting::H264(Usage::Screen, quantiser)
 }
 
-/// Prints one, and says its PSNR of brightness.
-fn row(film: &Film, setting: Setting) -> Result<f64> {
-    let figures = measure(film, setting, FRAMES)?;
+/// Prints a row. Returns its PSNR of brightness.
+fn row(clip: &Clip, setting: Setting) -> Result<f64> {
+    let figures = measure(clip, setting, FRAMES)?;
     println!(
         "| {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
-        title(film),
+        title(clip),
         name(setting),
         figures.bytes,
         figures.first,
-        decibels(figures.kept),
+        decibels(figures.quality),
         figures.encode,
         figures.decode,
         in_rust(setting, &figures),
     );
-    Ok(figures.kept.brightness)
+    Ok(figures.quality.brightness)
 }
 
-fn slow_lines(film: &Film) -> Result<()> {
+fn slow_links(clip: &Clip) -> Result<()> {
     let jpeg = Setting::Jpeg(QUALITIES[0]);
-    let psnr = measure(film, jpeg, 6)?.kept.brightness;
-    let equal = quantiser(film, camera, psnr)?;
+    let psnr = measure(clip, jpeg, 6)?.quality.brightness;
+    let equal = quantiser(clip, camera, psnr)?;
     let coarse = COARSE.into_iter().filter(|coarse| *coarse > equal);
     let settings = [equal].into_iter().chain(coarse).map(camera);
     for setting in [jpeg].into_iter().chain(settings) {
-        for (line, bits) in LINES {
-            let seen = line::watch(film, setting, bits)?;
+        for (link, bits_per_second) in SLOW_LINKS {
+            let playback = slow_link::watch(clip, setting, bits_per_second)?;
             println!(
-                "| {} | {line} | {} | {:.1} | {:.1} | {} |",
-                title(film),
+                "| {} | {link} | {} | {:.1} | {:.1} | {} |",
+                title(clip),
                 name(setting),
-                seen.first,
-                seen.rate,
-                decibels(seen.kept),
+                playback.first,
+                playback.rate,
+                decibels(playback.quality),
             );
         }
     }
     Ok(())
 }
 
-fn title(film: &Film) -> String {
-    format!("{}, {}×{}", film.name, film.width, film.height)
+fn title(clip: &Clip) -> String {
+    format!("{}, {}×{}", clip.name, clip.width, clip.height)
 }
 
 fn name(setting: Setting) -> String {
@@ -139,8 +139,8 @@ fn name(setting: Setting) -> String {
     }
 }
 
-fn decibels(kept: Psnr) -> String {
-    format!("{:.1}, {:.1}", kept.brightness, kept.colours)
+fn decibels(quality: Psnr) -> String {
+    format!("{:.1}, {:.1}", quality.brightness, quality.colours)
 }
 
 /// JPEG's decoder is in Rust anyway.

@@ -6,8 +6,8 @@ use etatuki_rfb::encode::server;
 use std::hint::black_box;
 use std::time::Instant;
 
-use etatuki_testkit::Scene;
 use crate::{STRIDE, frame};
+use etatuki_testkit::Scene;
 
 /// Measures updates of 128×128 pixels. Together they exceed the coder's history, so that none is in
 /// it any more when its turn comes again.

@@ -1,7 +1,8 @@
-//! What the hot functions of `picture`, `protocol` and `rfb` take, and the console's reading of JPEG: `cargo bench`, and behind
-//! `--` a part of a name for some of them.
+//! Benchmarks of the hot functions of `picture`, `protocol` and `rfb`, and of the console's JPEG
+//! decoding: `cargo bench`, and behind `--` a part of a name for some of them.
 //!
-//! All are asked through their public interface, with frames in full HD: film, and text in a font of ten digits.
+//! All are called through their public interface, with frames in full HD: video, and text in a font
+//! of ten digits.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may end with a panic")]
 
@@ -9,7 +10,6 @@ mod blocks;
 mod picture;
 mod rfb;
 mod viewer;
-
 
 use std::time::Duration;
 
@@ -29,25 +29,25 @@ fn main() {
         .measurement_time(Duration::from_secs(3))
         .sample_size(20)
         .configure_from_args();
-    // Higher than a frame, which is cut out at one height or another.
-    let film = Scene::video(WIDTH.into(), 1120, 1.0, 2.5);
+    // The scene is higher than a frame, which is cut out at varying heights.
+    let video = Scene::video(WIDTH.into(), 1120, 1.0, 2.5);
     let mut text = Scene::new(WIDTH.into(), 2880, |_, _| [255.0; 3]);
     text.write(1.3, [0.0; 3], 2);
-    picture::framebuffer(&mut criterion, &film);
-    picture::photo(&mut criterion, "film", &film);
+    picture::framebuffer(&mut criterion, &video);
+    picture::photo(&mut criterion, "film", &video);
     picture::photo(&mut criterion, "text", &text);
-    picture::jpeg(&mut criterion, &film);
+    picture::jpeg(&mut criterion, &video);
     picture::key(&mut criterion, &text);
     picture::scroll(&mut criterion, &text);
-    picture::film(&mut criterion, &film);
-    rfb::server(&mut criterion, &film);
+    picture::video(&mut criterion, &video);
+    rfb::server(&mut criterion, &video);
     rfb::client(&mut criterion);
     blocks::small_updates(&mut criterion, &text);
     blocks::first_picture(&mut criterion, &text);
     criterion.final_summary();
 }
 
-/// A frame's pixels, from this row of a scene on.
+/// Returns a frame's pixels, from row `top` of a scene on.
 fn frame(scene: &Scene, top: usize) -> &[u8] {
     &scene.pixels[top * STRIDE..][..BOUNDS.area() * 4]
 }

@@ -1,4 +1,4 @@
-//! The framebuffer, what is a photograph, JPEG, updates.
+//! Benchmarks of the framebuffer, the classifier, JPEG, and updates.
 
 use criterion::Criterion;
 use etatuki_picture::{Framebuffer, JpegEncoder, looks_like_a_photo};
@@ -7,21 +7,21 @@ use etatuki_rfb::{Rect, Rectangle};
 use etatuki_viewer::PictureParser;
 use std::hint::black_box;
 
-use etatuki_testkit::Scene;
 use crate::viewer::Viewer;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame, rfb};
+use etatuki_testkit::Scene;
 
-/// The blocks of 64×64 that are whole in a frame.
+/// Whole blocks of 64×64 in a frame.
 const BLOCKS: usize = 30 * 16;
-/// As large as a film's JPEGs are at most.
-const STRIP: Rect = Rect::new(0, 0, WIDTH, 128);
-/// A fast line's.
+/// The largest JPEG of a video.
+const JPEG_RECT: Rect = Rect::new(0, 0, WIDTH, 128);
+/// JPEG quality on a fast link.
 const QUALITY: u8 = 75;
 
-pub(crate) fn framebuffer(criterion: &mut Criterion, film: &Scene) {
+pub(crate) fn framebuffer(criterion: &mut Criterion, video: &Scene) {
     let frames = [0, 5].map(|top| Rectangle::Raw {
         rect: BOUNDS,
-        pixels: frame(film, top).to_vec(),
+        pixels: frame(video, top).to_vec(),
     });
     let mut framebuffer = Framebuffer::new(WIDTH, HEIGHT);
     let mut next = frames.iter().cycle();
@@ -42,19 +42,19 @@ pub(crate) fn photo(criterion: &mut Criterion, kind: &str, scene: &Scene) {
     });
 }
 
-/// One of the JPEGs of a film's frame: written, and read by the console.
-pub(crate) fn jpeg(criterion: &mut Criterion, film: &Scene) {
+/// One of the JPEGs of a video frame: encoded, and decoded by the console.
+pub(crate) fn jpeg(criterion: &mut Criterion, video: &Scene) {
     let mut encoder = JpegEncoder::default();
     criterion.bench_function("jpeg: 1920x128 written", |bencher| {
         bencher.iter(|| {
-            let file = encoder.encode(&film.pixels, STRIDE, STRIP, QUALITY);
+            let file = encoder.encode(&video.pixels, STRIDE, JPEG_RECT, QUALITY);
             black_box(file.unwrap());
         });
     });
-    let file = encoder.encode(&film.pixels, STRIDE, STRIP, QUALITY);
+    let file = encoder.encode(&video.pixels, STRIDE, JPEG_RECT, QUALITY);
     let mut update = Vec::new();
     server::update_start(&mut update, Some(1));
-    assert!(server::jpeg(&mut update, STRIP, file.unwrap()));
+    assert!(server::jpeg(&mut update, JPEG_RECT, file.unwrap()));
     let mut parser = PictureParser::new(rfb::server_parser());
     criterion.bench_function("jpeg: 1920x128 read", |bencher| {
         bencher.iter(|| {
@@ -66,33 +66,33 @@ pub(crate) fn jpeg(criterion: &mut Criterion, film: &Scene) {
     });
 }
 
-/// A letter appears.
+/// A letter that appears.
 pub(crate) fn key(criterion: &mut Criterion, text: &Scene) {
     let mut viewer = Viewer::new(frame(text, 0));
     let mut step = 0;
     let mut key = || {
         step += 1;
-        // Not soon again at the same place, which would be a film.
+        // The same place changes rarely, or it would be video.
         let (x, y) = (step % 29 * 64, 512);
         let letters = &frame(text, step / 29 % 2 * 99)[y * STRIDE + x * 4..];
         let rect = Rect::new(x as u16, y as u16, 64, 64);
         viewer.framebuffer.draw(rect, letters, STRIDE).unwrap();
-        viewer.is_told()
+        viewer.drain_updates()
     };
     criterion.bench_function("updater: a key's change", |bencher| {
         bencher.iter_custom(|times| (0..times).map(|_| key()).sum());
     });
 }
 
-/// Text moves up, and down again.
+/// Text that moves up, and down again.
 pub(crate) fn scroll(criterion: &mut Criterion, text: &Scene) {
     let mut viewer = Viewer::new(frame(text, 0));
     let mut step = 0;
     let mut scroll = || {
         step += 1;
-        viewer.shows(frame(text, step % 2 * 48));
-        let took = viewer.is_told();
-        assert!(viewer.moves > 0, "it isn't found");
+        viewer.draw(frame(text, step % 2 * 48));
+        let took = viewer.drain_updates();
+        assert!(viewer.copies > 0, "it isn't found");
         took
     };
     criterion.bench_function("updater: a scroll", |bencher| {
@@ -100,21 +100,24 @@ pub(crate) fn scroll(criterion: &mut Criterion, text: &Scene) {
     });
 }
 
-pub(crate) fn film(criterion: &mut Criterion, film: &Scene) {
-    let mut viewer = Viewer::new(frame(film, 0));
+pub(crate) fn video(criterion: &mut Criterion, video: &Scene) {
+    let mut viewer = Viewer::new(frame(video, 0));
     let mut step = 0;
     let mut play = || {
         step += 1;
-        viewer.shows(frame(film, step % 8 * 5));
-        let took = viewer.is_told();
-        (took, viewer.filmed)
+        viewer.draw(frame(video, step % 8 * 5));
+        let took = viewer.drain_updates();
+        (took, viewer.jpeg_pixels)
     };
-    // Until it is known for a film, and the line for what it is.
+    // Until it is known as video, and the link's bandwidth is known.
     for _ in 0..10 {
         play();
     }
-    let filmed = play().1;
-    assert!(filmed > BOUNDS.area() * 9 / 10, "JPEG of {filmed} pixels");
+    let jpeg_pixels = play().1;
+    assert!(
+        jpeg_pixels > BOUNDS.area() * 9 / 10,
+        "JPEG of {jpeg_pixels} pixels"
+    );
     criterion.bench_function("updater: a frame of film", |bencher| {
         bencher.iter_custom(|times| (0..times).map(|_| play().0).sum());
     });

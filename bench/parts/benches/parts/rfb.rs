@@ -5,8 +5,8 @@ use etatuki_rfb::encode::{client, server};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat, ServerParser};
 use std::hint::black_box;
 
-use etatuki_testkit::Scene;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame};
+use etatuki_testkit::Scene;
 
 /// As much as the session reads from a tool at a time.
 const PIECE: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! Who is shown a screen by the updater.
+//! A viewer of the updater's output.
 
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::encode::fence_flags;
@@ -7,31 +7,32 @@ use std::time::{Duration, Instant};
 
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, rfb};
 
-/// How long a frame of a film is shown.
-const SHOWN: Duration = Duration::from_millis(33);
+/// Time for which a video frame is shown.
+const FRAME_TIME: Duration = Duration::from_millis(33);
 
-/// A screen, and a client with continuous updates on a line of a gigabit a second, which answers fences.
+/// A framebuffer, and a client with continuous updates on a link of a gigabit per second, which
+/// answers fences.
 pub(crate) struct Viewer {
     pub(crate) framebuffer: Framebuffer,
     updater: Updater,
     parser: ServerParser,
     now: Duration,
-    /// Moves among what it was told last.
-    pub(crate) moves: usize,
-    /// Pixels of that as JPEG.
-    pub(crate) filmed: usize,
+    /// Copies in the last updates.
+    pub(crate) copies: usize,
+    /// Pixels that came as JPEG in the last updates.
+    pub(crate) jpeg_pixels: usize,
 }
 
 impl Viewer {
-    /// One who has seen this frame.
+    /// A viewer that has received this frame.
     pub(crate) fn new(frame: &[u8]) -> Self {
         let mut viewer = Self {
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),
             updater: Updater::new(WIDTH, HEIGHT),
             parser: rfb::server_parser().with_jpeg(),
             now: Duration::ZERO,
-            moves: 0,
-            filmed: 0,
+            copies: 0,
+            jpeg_pixels: 0,
         };
         viewer.updater.set_encodings(&[
             encoding::COPY_RECT,
@@ -40,20 +41,21 @@ impl Viewer {
             encoding::CONTINUOUS_UPDATES,
         ]);
         viewer.updater.enable_continuous_updates(true, BOUNDS);
-        viewer.shows(frame);
-        viewer.is_told();
+        viewer.draw(frame);
+        viewer.drain_updates();
         viewer
     }
 
-    /// The screen does.
-    pub(crate) fn shows(&mut self, frame: &[u8]) {
+    /// Draws a frame into the framebuffer.
+    pub(crate) fn draw(&mut self, frame: &[u8]) {
         self.framebuffer.draw(BOUNDS, frame, STRIDE).unwrap();
     }
 
-    /// Everything that there is to say, a frame later than before; how long the updater takes to say it.
-    pub(crate) fn is_told(&mut self) -> Duration {
-        self.now += SHOWN;
-        (self.moves, self.filmed) = (0, 0);
+    /// Receives all updates, one frame time later than before. Returns the time that the updater
+    /// takes for them.
+    pub(crate) fn drain_updates(&mut self) -> Duration {
+        self.now += FRAME_TIME;
+        (self.copies, self.jpeg_pixels) = (0, 0);
         let mut took = Duration::ZERO;
         loop {
             let start = Instant::now();
@@ -66,20 +68,22 @@ impl Viewer {
             self.now += Duration::from_nanos(chunk.len() as u64 * 8);
             self.parser.push(&chunk);
             while let Some(message) = self.parser.next().unwrap() {
-                self.takes(message);
+                self.receive(message);
             }
         }
     }
 
-    fn takes(&mut self, message: ServerMessage) {
+    fn receive(&mut self, message: ServerMessage) {
         match message {
             ServerMessage::Fence { flags, payload } => {
                 let flags = flags & fence_flags::SUPPORTED;
                 let answered = self.updater.on_fence(flags, &payload, self.now);
                 answered.unwrap();
             }
-            ServerMessage::Rectangle(Rectangle::CopyRect { .. }) => self.moves += 1,
-            ServerMessage::Rectangle(Rectangle::Jpeg { rect, .. }) => self.filmed += rect.area(),
+            ServerMessage::Rectangle(Rectangle::CopyRect { .. }) => self.copies += 1,
+            ServerMessage::Rectangle(Rectangle::Jpeg { rect, .. }) => {
+                self.jpeg_pixels += rect.area()
+            }
             _ => {}
         }
     }

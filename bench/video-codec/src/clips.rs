@@ -1,5 +1,5 @@
-//! The films: in kind what the benchmark from outside draws, one with fresh grain in every frame, a photograph that pans;
-//! or a recording.
+//! Test clips: one like the external benchmark's, one with fresh grain in every frame, a photograph
+//! that pans; or a recording.
 
 use std::f64::consts::TAU;
 use std::io::{Error, ErrorKind};
@@ -7,45 +7,45 @@ use std::path::Path;
 
 use etatuki_testkit::Scene;
 
-/// After so many frames the benchmark's picture starts again.
-const ROUND: usize = 60;
+/// Frames after which the benchmark's clip repeats.
+const LOOP_FRAMES: usize = 60;
 /// Levels of grain, each way.
 const GRAIN: u8 = 2;
 
-/// Frames in BGRX without gaps, which can be drawn again and again.
-pub(crate) struct Film {
+/// Frames in BGRX without gaps, which can be drawn repeatedly.
+pub(crate) struct Clip {
     pub(crate) name: String,
     pub(crate) width: usize,
     pub(crate) height: usize,
     motion: Motion,
-    /// What is shown a part of, or all frames one after the other.
-    stock: Vec<u8>,
-    stock_width: usize,
+    /// A picture of which a part is shown, or all frames one after the other.
+    pixels: Vec<u8>,
+    pixels_width: usize,
     margin: (usize, usize),
 }
 
 #[derive(Clone, Copy)]
 enum Motion {
-    /// Pans in a circle, 25 columns a frame at most in full HD; squares that go their own ways before it; a quarter of the
-    /// pixels change in the lowest bit.
+    /// Pans in a circle, at most 25 columns per frame in full HD; squares that move in front of it;
+    /// a quarter of the pixels change in the lowest bit.
     Benchmark,
-    /// Pans slowly, under grain that is another in every frame.
+    /// Pans slowly, under grain that is new in every frame.
     Grain,
-    /// Pans by eight columns a frame in full HD, and nothing else changes.
+    /// Pans by eight columns per frame in full HD, and nothing else changes.
     Pan,
     Recording,
 }
 
-impl Film {
+impl Clip {
     pub(crate) fn all(width: usize, height: usize) -> [Self; 3] {
         [
-            Self::made("benchmark's", Motion::Benchmark, (width, height)),
-            Self::made("with grain", Motion::Grain, (width, height)),
-            Self::made("pans", Motion::Pan, (width, height)),
+            Self::synthetic("benchmark's", Motion::Benchmark, (width, height)),
+            Self::synthetic("with grain", Motion::Grain, (width, height)),
+            Self::synthetic("pans", Motion::Pan, (width, height)),
         ]
     }
 
-    fn made(name: &str, motion: Motion, (width, height): (usize, usize)) -> Self {
+    fn synthetic(name: &str, motion: Motion, (width, height): (usize, usize)) -> Self {
         let margin = (width / 4, height * 8 / 27);
         let still = !matches!(motion, Motion::Grain);
         let grain = if still { f32::from(GRAIN) } else { 0.0 };
@@ -55,16 +55,16 @@ impl Film {
             width,
             height,
             motion,
-            stock_width: scene.width,
-            stock: scene.pixels,
+            pixels_width: scene.width,
+            pixels: scene.pixels,
             margin,
         }
     }
 
     /// Reads raw frames in BGRX of this size.
     pub(crate) fn recorded(file: &Path, width: usize, height: usize) -> Result<Self, Error> {
-        let stock = std::fs::read(file)?;
-        if width % 2 + height % 2 > 0 || stock.len() < width * height * 4 {
+        let pixels = std::fs::read(file)?;
+        if width % 2 + height % 2 > 0 || pixels.len() < width * height * 4 {
             let why = "not one frame, or a size that is odd";
             return Err(Error::new(ErrorKind::InvalidInput, why));
         }
@@ -73,13 +73,13 @@ impl Film {
             width,
             height,
             motion: Motion::Recording,
-            stock,
-            stock_width: width,
+            pixels,
+            pixels_width: width,
             margin: (0, 0),
         })
     }
 
-    /// The frame of this number; there is always one.
+    /// Draws a frame; any number is valid.
     pub(crate) fn draw(&self, at: usize, frame: &mut Vec<u8>) {
         frame.resize(self.width * self.height * 4, 0);
         let (across, down) = self.margin;
@@ -96,14 +96,14 @@ impl Film {
             }
             Motion::Recording => {
                 let size = frame.len();
-                let start = at % (self.stock.len() / size) * size;
-                frame.copy_from_slice(&self.stock[start..start + size]);
+                let start = at % (self.pixels.len() / size) * size;
+                frame.copy_from_slice(&self.pixels[start..start + size]);
             }
         }
     }
 
     fn benchmark(&self, at: usize, frame: &mut [u8]) {
-        let angle = at as f64 / ROUND as f64 * TAU;
+        let angle = at as f64 / LOOP_FRAMES as f64 * TAU;
         let place = |part: f64, margin: usize| ((0.5 + 0.495 * part) * margin as f64) as usize;
         let (across, down) = self.margin;
         self.show(
@@ -121,7 +121,7 @@ impl Film {
         }
     }
 
-    /// The stock from here.
+    /// Draws the picture from this place on.
     fn show(&self, from: (usize, usize), frame: &mut [u8]) {
         self.copy(from, (0, 0), (self.width, self.height), frame);
     }
@@ -148,20 +148,20 @@ impl Film {
         frame: &mut [u8],
     ) {
         for row in 0..size.1 {
-            let source = ((from.1 + row) * self.stock_width + from.0) * 4;
+            let source = ((from.1 + row) * self.pixels_width + from.0) * 4;
             let target = ((to.1 + row) * self.width + to.0) * 4;
             let length = size.0 * 4;
-            frame[target..target + length].copy_from_slice(&self.stock[source..source + length]);
+            frame[target..target + length].copy_from_slice(&self.pixels[source..source + length]);
         }
     }
 }
 
-/// Goes up to `most` and back again.
-fn to_and_fro(at: usize, most: usize) -> usize {
-    most - most.abs_diff(at % (2 * most))
+/// Counts up to `max` and back again.
+fn to_and_fro(at: usize, max: usize) -> usize {
+    max - max.abs_diff(at % (2 * max))
 }
 
-/// The same for all three colours, as film has it when its grain is of silver.
+/// Adds equal grain to all three colours, as the silver grain of film is.
 fn add_grain(at: usize, frame: &mut [u8]) {
     let mut random = Random::new(at);
     for pixel in frame.as_chunks_mut::<4>().0 {
