@@ -20,7 +20,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     code::{Code, ParsedCode},
-    session::{self, AgentContext, ClipboardTo, EndReason, Finished, SessionCommand, SessionEvent},
+    session::{
+        self, AgentContext, COMMAND_QUEUE, ClipboardTo, EVENT_QUEUE, EndReason, Finished,
+        SessionCommand, SessionEvent,
+    },
     session_error::{SessionError, ended_sentence},
     signal::stop_signal,
     viewer::{TcpSource, ViewerError, ViewerHub, serve},
@@ -28,6 +31,8 @@ use crate::{
 
 /// Bytes of a line of input; longer ones are split.
 const MAX_LINE: u64 = 1024;
+/// Lines of input that may wait.
+const LINE_QUEUE: usize = 16;
 /// Letters of the viewer's password; VNC authentication uses no more.
 const PASSWORD_LENGTH: usize = 8;
 /// Letters of the password: no 0, O, 1, l or I, which look alike. 32 letters, so that a random byte
@@ -82,8 +87,8 @@ async fn run_session(
     lines: &mut StdinLines,
     stats: &StatsFile,
 ) -> Finished {
-    let (commands, mut commands_end) = mpsc::channel(16);
-    let (events, mut events_end) = mpsc::channel(64);
+    let (commands, mut commands_end) = mpsc::channel(COMMAND_QUEUE);
+    let (events, mut events_end) = mpsc::channel(EVENT_QUEUE);
     let running = session::run(
         context,
         code,
@@ -252,7 +257,7 @@ struct StdinLines {
 
 impl StdinLines {
     fn spawn_reader() -> Self {
-        let (sender, lines) = mpsc::channel(16);
+        let (sender, lines) = mpsc::channel(LINE_QUEUE);
         std::thread::spawn(move || {
             let mut input = io::stdin().lock();
             while let Some(line) = read_line(&mut input) {

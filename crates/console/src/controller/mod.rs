@@ -16,15 +16,14 @@ pub(crate) use snapshot::{EphemeralEvent, Snapshot};
 
 use crate::{
     code::Code,
-    session::{self, AgentContext, ClipboardTo, EndReason, SessionCommand, SessionEvent},
+    session::{
+        self, AgentContext, COMMAND_QUEUE, ClipboardTo, EVENT_QUEUE, EndReason, SessionCommand,
+        SessionEvent,
+    },
     viewer::ViewerHub,
 };
 use view_model::ViewModel;
 
-/// Commands that may wait for the task, and for the session.
-const COMMAND_QUEUE: usize = 16;
-/// Session events that may wait for the task.
-const EVENT_QUEUE: usize = 64;
 /// Ephemeral events that a page may lag behind; it misses older ones.
 const EPHEMERAL_QUEUE: usize = 16;
 

@@ -24,6 +24,11 @@ use crate::{code::Code, service::Service, session_error::SessionError, viewer::V
 use dial::dial;
 use session_loop::run_linked;
 
+/// Commands that may wait for a session, or for the task that runs it.
+pub(crate) const COMMAND_QUEUE: usize = 16;
+/// Events that may wait for the receiver of a session's events.
+pub(crate) const EVENT_QUEUE: usize = 64;
+
 /// The agent's identity, and the service that the agent uses.
 #[derive(Debug)]
 pub struct AgentContext {

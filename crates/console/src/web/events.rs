@@ -87,8 +87,8 @@ async fn serve(socket: WebSocket, controller: SessionController) {
                     Ok(()) => json(&**snapshots.borrow_and_update()),
                     Err(_) => return,
                 },
-                extra = ephemeral.recv() => match extra {
-                    Ok(extra) => json(&extra),
+                event = ephemeral.recv() => match event {
+                    Ok(event) => json(&event),
                     Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => return,
                 },

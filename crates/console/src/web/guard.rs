@@ -66,7 +66,7 @@ pub(super) struct RequestGuard {
 
 impl fmt::Debug for RequestGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
+        f.debug_struct("RequestGuard")
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
