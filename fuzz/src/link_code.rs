@@ -1,4 +1,4 @@
-//! What a stranger may type, or send before he is known: codes, cards, revocation lists.
+//! Input from people who aren't authenticated yet: codes, cards, revocation lists.
 
 use etatuki_trust::{AgentCard, SignedRevocations, parse_password, parse_typed_code};
 

@@ -1,4 +1,4 @@
-//! What foreign code says to the launcher: its lines, and its descriptor.
+//! Foreign code's messages to the launcher: its lines, and its descriptor.
 
 use etatuki_plugin_host::fuzzing;
 

@@ -46,7 +46,7 @@ fn watch(profile: &Profile, output: &str) {
     }
 }
 
-/// What is found is a part of the line.
+/// Checks that a match is a part of the line.
 fn check(pattern: &Pattern, line: &str) {
     if let Some(found) = pattern.capture(line) {
         assert!(pattern.is_match(line) && line.contains(found));

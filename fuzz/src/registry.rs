@@ -23,7 +23,7 @@ pub(crate) fn registry(input: &[u8]) {
     }
 }
 
-/// What everything behind the registry relies on.
+/// Checks the invariants that everything behind the registry relies on.
 fn check(registry: &Registry) {
     assert!((1..=MAX_BACKENDS).contains(&registry.backends.len()));
     assert!(!registry.vendor.keys.is_empty());

@@ -76,7 +76,7 @@ enum CliCommand {
     ///
     /// The code is asked for, or read from standard input: a session code, or an ID and then its
     /// password. Then come commands, one a line: ask-view, ask-control, ask-switch BACKEND, end.
-    /// What happens is printed as one JSON object a line; the first says where the viewer connects
+    /// Events are printed as one JSON object a line; the first says where the viewer connects
     /// and with which one-time password. Only the first connection is taken, and the session ends
     /// with it.
     Join(JoinArgs),

@@ -1,4 +1,4 @@
-//! What several crates' tests, benchmarks and fuzz targets need: an RFB client that keeps its
+//! Parts that several crates' tests, benchmarks and fuzz targets share: an RFB client that keeps its
 //! picture, the path of an update from a tool's screen to that client, scenes to draw, a slow line,
 //! and a real X server.
 //!
