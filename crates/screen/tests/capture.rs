@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etatuki_screen::{CancelToken, Capture, Rect, ScreenError, Size};
-use etatuki_testkit::Xvfb;
+use etatuki_testkit::{Random, Xvfb};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
@@ -143,19 +143,6 @@ fn draw(copy: &mut [u8], size: Size, rect: Rect, pixels: &[u8]) {
     }
 }
 
-/// A linear congruential generator: the same numbers in every run.
-struct Lcg(u64);
-
-impl Lcg {
-    fn next_below(&mut self, limit: u32) -> u32 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) % u64::from(limit)) as u32
-    }
-}
-
 fn wait_readable(fd: &impl std::os::fd::AsFd) -> bool {
     let limit = Timespec {
         tv_sec: 20,
@@ -167,7 +154,7 @@ fn wait_readable(fd: &impl std::os::fd::AsFd) -> bool {
 #[test]
 fn random_drawing_is_captured_exactly() {
     let mut fixture = Fixture::new("640x480x24", &[]);
-    let mut dice = Lcg(1);
+    let mut dice = Random::new(1);
     let painter = RustConnection::connect(Some(&fixture.x.display))
         .expect("connects")
         .0;

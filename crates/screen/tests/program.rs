@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use etatuki_screen::{CancelToken, Capture, Clipboard, Input, SharedApp};
-use etatuki_testkit::Xvfb;
+use etatuki_testkit::{Random, Xvfb};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
@@ -28,19 +28,6 @@ fn is_ours(pixel: &[u8]) -> bool {
     matches!(pixel, [0, green, 0, 0] if *green >= 0xa0)
 }
 
-/// A linear congruential generator: the same numbers in every run.
-struct Lcg(u64);
-
-impl Lcg {
-    fn next_below(&mut self, limit: u32) -> u32 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        ((self.0 >> 33) % u64::from(limit)) as u32
-    }
-}
-
 /// The program that a player's windows belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -52,7 +39,7 @@ enum Side {
 struct Player {
     server: RustConnection,
     root: Window,
-    dice: Lcg,
+    dice: Random,
     side: Side,
     windows: Vec<Window>,
     /// Windows without a background, drawn on Expose, and their colours.
@@ -66,7 +53,7 @@ impl Player {
         Self {
             server,
             root,
-            dice: Lcg(seed),
+            dice: Random::new(seed),
             side,
             windows: Vec::new(),
             lazy: Vec::new(),

@@ -1,17 +1,19 @@
 //! Parts that several crates' tests, benchmarks and fuzz targets share: an RFB client that keeps its
 //! picture, the path of an update from a tool's screen to that client, scenes to draw, a slow line,
-//! and a real X server.
+//! random numbers that repeat, and a real X server.
 //!
 //! For development alone: no program or plugin depends on it, and it may end with a panic.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
+mod random;
 mod rfb_client;
 mod scenes;
 mod slow_line;
 pub mod update_path;
 mod xvfb;
 
+pub use random::Random;
 pub use rfb_client::RfbClient;
 pub use scenes::{Colour, Scene};
 pub use slow_line::SlowLine;

@@ -38,7 +38,7 @@ pub struct RfbClient {
     pub updates: usize,
     /// Whether an update has begun and hasn't ended.
     pub mid_update: bool,
-    /// Rectangles of pixels since [`receive`](Self::receive) was called last.
+    /// Rectangles of pixels, in order. [`receive`](Self::receive) clears the former ones.
     pub last_rects: Vec<Rect>,
     /// CopyRect rectangles so far.
     pub copies: usize,
@@ -50,6 +50,10 @@ pub struct RfbClient {
     pub screens: Vec<ScreenLayout>,
     /// Whether some update had a size and pixels, which ExtendedDesktopSize forbids.
     pub mixed_update: bool,
+    /// Whether the present update has a size.
+    resized: bool,
+    /// Whether the present update has pixels.
+    drawn: bool,
 }
 
 impl RfbClient {
@@ -76,6 +80,8 @@ impl RfbClient {
             sizes: vec![],
             screens: vec![],
             mixed_update: false,
+            resized: false,
+            drawn: false,
         }
     }
 
@@ -84,82 +90,89 @@ impl RfbClient {
         Rect::new(0, 0, self.width, self.height)
     }
 
-    /// Takes in a server's bytes, split into pieces of `piece` bytes.
+    /// Receives a server's bytes in pieces of `piece` bytes. They hold a picture and fences alone.
     pub fn receive(&mut self, chunk: &[u8], piece: usize) {
         self.last_rects.clear();
-        let (mut sized, mut drawn) = (false, false);
         for bytes in chunk.chunks(piece) {
-            self.parser.push(bytes);
-            while let Some(message) = self.parser.next().expect("the updater speaks RFB") {
-                match message {
-                    ServerMessage::UpdateStart => {
-                        (sized, drawn, self.mid_update) = (false, false, true);
-                        self.updates += 1;
-                    }
-                    ServerMessage::UpdateEnd => {
-                        self.mixed_update |= sized && drawn;
-                        self.mid_update = false;
-                    }
-                    ServerMessage::Rectangle(rectangle) => {
-                        match &rectangle {
-                            Rectangle::DesktopSize { .. }
-                            | Rectangle::ExtendedDesktopSize { .. } => sized = true,
-                            Rectangle::Supports { .. }
-                            | Rectangle::Cursor(_)
-                            | Rectangle::PointerPos { .. } => {}
-                            _ => drawn = true,
-                        }
-                        self.rectangle(rectangle);
-                    }
-                    ServerMessage::Fence { flags, payload } => {
-                        if flags & fence_flags::REQUEST != 0 {
-                            self.fence_requests
-                                .push((flags & fence_flags::SUPPORTED, payload));
-                        } else {
-                            self.fence_replies.push((flags, payload));
-                        }
-                    }
-                    ServerMessage::EndOfContinuousUpdates => self.continuous_ends += 1,
-                    other => panic!("unexpected {other:?}"),
-                }
+            self.push(bytes);
+            while let Some(message) = self.next_message() {
+                assert!(
+                    !matches!(
+                        message,
+                        ServerMessage::CutText(_)
+                            | ServerMessage::CutTextSkipped { .. }
+                            | ServerMessage::Bell
+                    ),
+                    "unexpected {message:?}"
+                );
             }
         }
     }
 
-    fn rectangle(&mut self, rectangle: Rectangle) {
+    /// Appends bytes of the server for [`next_message`](Self::next_message).
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.parser.push(bytes);
+    }
+
+    /// Parses the server's next message, applies and returns it; `None` if its bytes aren't there.
+    pub fn next_message(&mut self) -> Option<ServerMessage> {
+        let message = self.parser.next().expect("the server speaks RFB")?;
+        match &message {
+            ServerMessage::UpdateStart => {
+                (self.resized, self.drawn, self.mid_update) = (false, false, true);
+                self.updates += 1;
+            }
+            ServerMessage::UpdateEnd => {
+                self.mixed_update |= self.resized && self.drawn;
+                self.mid_update = false;
+            }
+            ServerMessage::Rectangle(rectangle) => self.apply(rectangle),
+            ServerMessage::Fence { flags, payload } => {
+                if flags & fence_flags::REQUEST != 0 {
+                    self.fence_requests
+                        .push((flags & fence_flags::SUPPORTED, payload.clone()));
+                } else {
+                    self.fence_replies.push((*flags, payload.clone()));
+                }
+            }
+            ServerMessage::EndOfContinuousUpdates => self.continuous_ends += 1,
+            ServerMessage::CutText(_)
+            | ServerMessage::CutTextSkipped { .. }
+            | ServerMessage::Bell => {}
+        }
+        Some(message)
+    }
+
+    fn apply(&mut self, rectangle: &Rectangle) {
         match rectangle {
             Rectangle::Raw { rect, pixels } => {
-                let pixels = pixels
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|pixel| Some(*pixel))
-                    .collect();
-                self.write(rect, pixels);
+                let pixels = pixels.as_chunks::<4>().0.iter();
+                self.write(*rect, pixels.map(|pixel| Some(*pixel)));
             }
             Rectangle::Jpeg { rect, data } => {
                 self.jpegs += 1;
-                self.write(rect, decoded(&data));
+                self.write(*rect, decoded(data).into_iter());
             }
             Rectangle::CopyRect { rect, from } => {
                 self.copies += 1;
                 let source = Rect {
                     x: from.0,
                     y: from.1,
-                    ..rect
+                    ..*rect
                 };
-                let pixels = places(source, self.width)
+                let pixels: Vec<_> = places(source, self.width)
                     .map(|at| self.pixels[at])
                     .collect();
-                self.write(rect, pixels);
+                self.write(*rect, pixels.into_iter());
             }
             Rectangle::Cursor(cursor) => {
                 self.cursors += 1;
-                self.cursor = Some(cursor);
+                self.cursor = Some(cursor.clone());
             }
             Rectangle::DesktopSize { width, height } => {
-                self.sizes.push([9, 0, width, height]);
-                self.resize(width, height);
+                self.resized = true;
+                self.sizes.push([9, 0, *width, *height]);
+                self.resize(*width, *height);
             }
             Rectangle::ExtendedDesktopSize {
                 reason,
@@ -168,22 +181,31 @@ impl RfbClient {
                 height,
                 screens,
             } => {
-                self.sizes.push([reason, status, width, height]);
-                if status == 0 {
-                    self.screens = screens;
+                self.resized = true;
+                self.sizes.push([*reason, *status, *width, *height]);
+                if *status == 0 {
+                    self.screens.clone_from(screens);
                 }
-                if status == 0 && (width, height) != (self.width, self.height) {
-                    self.resize(width, height);
+                if *status == 0 && (*width, *height) != (self.width, self.height) {
+                    self.resize(*width, *height);
                 }
             }
-            Rectangle::PointerPos { x, y } => self.pointer_positions.push((x, y)),
-            Rectangle::Supports { encoding } => self.confirmed.push(encoding),
+            Rectangle::PointerPos { x, y } => self.pointer_positions.push((*x, *y)),
+            Rectangle::Supports { encoding } => self.confirmed.push(*encoding),
         }
     }
 
-    fn write(&mut self, rect: Rect, pixels: Vec<Option<[u8; 4]>>) {
-        for (at, pixel) in places(rect, self.width).zip(pixels) {
-            self.pixels[at] = pixel;
+    fn write(&mut self, rect: Rect, mut pixels: impl Iterator<Item = Option<[u8; 4]>>) {
+        assert_eq!(rect.intersection(&self.bounds()), Some(rect), "outside");
+        self.drawn = true;
+        for y in usize::from(rect.y)..rect.bottom() as usize {
+            let row = y * usize::from(self.width) + usize::from(rect.x);
+            for (pixel, new) in self.pixels[row..][..usize::from(rect.w)]
+                .iter_mut()
+                .zip(&mut pixels)
+            {
+                *pixel = new;
+            }
         }
         self.last_rects.push(rect);
     }
@@ -214,6 +236,17 @@ impl RfbClient {
             self.receive(&chunk, piece);
         }
         panic!("there is always more");
+    }
+
+    /// Whether the client's picture is whole and equals these pixels: BGRX, rows without gaps.
+    pub fn shows(&self, pixels: &[u8]) -> bool {
+        let (pixels, rest) = pixels.as_chunks::<4>();
+        rest.is_empty()
+            && self
+                .pixels
+                .iter()
+                .copied()
+                .eq(pixels.iter().copied().map(Some))
     }
 
     /// Whether the client's picture equals the framebuffer, where both have pixels.
