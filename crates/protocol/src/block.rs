@@ -38,7 +38,7 @@ const WINDOW_LOG: u32 = 24;
 
 /// Shortest match of zstd's long-distance matching (LDM), in bytes. With this and
 /// [`LDM_HASH_RATE_LOG`] it finds a fifth more than with zstd's defaults in a spreadsheet session;
-/// `docs/performance.md` has the figures.
+/// `docs/decisions/0004-long-match-parameters.md` has the figures.
 const LDM_MIN_MATCH: u32 = 96;
 
 /// Binary logarithm of the distance between the positions that LDM hashes: every 32nd. zstd's
