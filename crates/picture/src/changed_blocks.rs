@@ -16,7 +16,7 @@ pub(crate) struct ChangedBlocks {
 }
 
 impl ChangedBlocks {
-    /// Every block counts as changed.
+    /// Creates a bitmap in which every block counts as changed.
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let columns = usize::from(width.div_ceil(BLOCK_SIZE));
         let changed = vec![true; columns * usize::from(height.div_ceil(BLOCK_SIZE))];

@@ -18,7 +18,7 @@ pub(crate) struct ClientFramebuffer {
 const UNKNOWN: u8 = 0xff;
 
 impl ClientFramebuffer {
-    /// The client shows exactly what the framebuffer shows.
+    /// Creates the picture of a client that shows exactly what the framebuffer shows.
     pub(crate) fn all_of(framebuffer: &Framebuffer) -> Self {
         Self {
             bounds: framebuffer.bounds(),
@@ -94,10 +94,10 @@ impl ClientFramebuffer {
 mod tests {
     use super::*;
 
-    const FILM: Rect = Rect::new(16, 16, 32, 16);
+    const VIDEO: Rect = Rect::new(16, 16, 32, 16);
     const BESIDE: Rect = Rect::new(48, 32, 32, 16);
 
-    /// A black framebuffer, which the client has.
+    /// Creates a black framebuffer, which the client has.
     fn client() -> (ClientFramebuffer, Framebuffer) {
         let mut framebuffer = Framebuffer::new(96, 64);
         let whole = framebuffer.bounds();
@@ -113,14 +113,14 @@ mod tests {
     #[test]
     fn what_is_lost_is_like_nothing_until_it_is_sent() {
         let (mut client, mut framebuffer) = client();
-        assert_eq!(differs(&client, &mut framebuffer, FILM), []);
+        assert_eq!(differs(&client, &mut framebuffer, VIDEO), []);
         // Again after it was sent, and while it is unknown.
         for _ in 0..2 {
-            client.invalidate(FILM);
-            client.invalidate(FILM);
+            client.invalidate(VIDEO);
+            client.invalidate(VIDEO);
             let whole = framebuffer.bounds();
-            assert_eq!(differs(&client, &mut framebuffer, whole), [FILM]);
-            client.update_from(FILM, &framebuffer);
+            assert_eq!(differs(&client, &mut framebuffer, whole), [VIDEO]);
+            client.update_from(VIDEO, &framebuffer);
             assert_eq!(differs(&client, &mut framebuffer, whole), []);
         }
     }
@@ -128,18 +128,18 @@ mod tests {
     #[test]
     fn it_is_lost_where_it_moves_to() {
         let (mut client, mut framebuffer) = client();
-        client.invalidate(FILM);
-        let (rect, from) = (BESIDE, (FILM.x, FILM.y));
+        client.invalidate(VIDEO);
+        let (rect, from) = (BESIDE, (VIDEO.x, VIDEO.y));
         client.apply_copy(CopyRect { rect, from });
         assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
         client.update_from(BESIDE, &framebuffer);
         client.invalidate(BESIDE);
         assert_eq!(differs(&client, &mut framebuffer, BESIDE), [BESIDE]);
         // What moves over it is known again, and can be lost again.
-        let (rect, from) = (FILM, (0, 48));
+        let (rect, from) = (VIDEO, (0, 48));
         client.apply_copy(CopyRect { rect, from });
-        assert_eq!(differs(&client, &mut framebuffer, FILM), []);
-        client.invalidate(FILM);
-        assert_eq!(differs(&client, &mut framebuffer, FILM), [FILM]);
+        assert_eq!(differs(&client, &mut framebuffer, VIDEO), []);
+        client.invalidate(VIDEO);
+        assert_eq!(differs(&client, &mut framebuffer, VIDEO), [VIDEO]);
     }
 }

@@ -179,7 +179,7 @@ impl CongestionControl {
         self.is_slow() && fits
     }
 
-    /// The budget of the next update.
+    /// Returns the budget of the next update.
     pub(crate) fn budget(&self) -> Budget {
         let is_slow = self.is_slow();
         let free = self.window.saturating_sub(self.bytes_in_flight());
@@ -208,7 +208,7 @@ impl CongestionControl {
             && self.bandwidth.bytes_within(SLOW_LINK_PERIOD) < SLOW_LINK_BYTES
     }
 
-    /// JPEG quality, 1 to 100: lower on a link that a frame occupies for long.
+    /// Returns the JPEG quality, 1 to 100: lower on a link that a frame occupies for long.
     pub(crate) fn jpeg_quality(&self) -> u8 {
         match self.bandwidth.bytes_within(FRAME_TIME) {
             0 => 70,

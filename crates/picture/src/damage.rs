@@ -23,7 +23,7 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    /// No pixel is damaged.
+    /// Creates a bitmap without damage.
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let stride = usize::from(width.div_ceil(TILE));
         Self {

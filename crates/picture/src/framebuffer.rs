@@ -64,8 +64,8 @@ pub(crate) struct CopyRect {
 }
 
 impl Framebuffer {
-    /// A black framebuffer. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)): it takes
-    /// a good 4 bytes per pixel.
+    /// Creates a black framebuffer. The caller bounds the size ([`Limits`](etatuki_rfb::Limits)):
+    /// it takes a good 4 bytes per pixel.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
         let bounds = Rect::new(0, 0, width, height);
@@ -85,38 +85,38 @@ impl Framebuffer {
         }
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub fn width(&self) -> u16 {
         self.bounds.w
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn height(&self) -> u16 {
         self.bounds.h
     }
 
-    /// The rectangle of the whole framebuffer.
+    /// Returns the rectangle of the whole framebuffer.
     #[must_use]
     pub fn bounds(&self) -> Rect {
         self.bounds
     }
 
-    /// All pixels, 4 bytes each, rows without gaps.
+    /// Returns all pixels, 4 bytes each, rows without gaps.
     #[must_use]
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// The screens inside the framebuffer: 1 to 16, each inside of it and not empty, flags 0. One
-    /// that covers all of it until the tool announces others.
+    /// Returns the screens inside the framebuffer: 1 to 16, each inside of it and not empty, flags
+    /// 0. There is one that covers all of it until the tool announces others.
     #[must_use]
     pub fn layout(&self) -> &[ScreenLayout] {
         &self.layout
     }
 
-    /// The pointer's shape, if the tool has sent one.
+    /// Returns the pointer's shape, if the tool has sent one.
     #[must_use]
     pub fn cursor(&self) -> Option<&CursorImage> {
         self.cursor.as_ref()
@@ -253,8 +253,8 @@ impl Framebuffer {
         })
     }
 
-    /// Changes the size. Returns whether it is different. What fits stays where it was, the rest is
-    /// black, and all of it counts as changed.
+    /// Changes the size, and returns whether it is different. What fits stays where it was, the
+    /// rest is black, and all of it counts as changed.
     pub fn resize(&mut self, width: u16, height: u16) -> bool {
         if (width, height) == (self.bounds.w, self.bounds.h) {
             return false;
@@ -277,8 +277,8 @@ impl Framebuffer {
         true
     }
 
-    /// Replaces the layout. Returns whether it is different. Left out are screens that are outside,
-    /// that have an earlier one's number or place, and those above [`MAX_SCREENS`].
+    /// Replaces the layout, and returns whether it is different. Left out are screens that are
+    /// outside, that have an earlier one's number or place, and those above [`MAX_SCREENS`].
     fn set_layout(&mut self, announced: &[ScreenLayout]) -> bool {
         let mut layout: Vec<ScreenLayout> = Vec::new();
         for screen in announced {
@@ -298,8 +298,8 @@ impl Framebuffer {
         differs
     }
 
-    /// Replaces the pointer's shape, which has as many bytes as its size demands. Returns whether
-    /// it is different.
+    /// Replaces the pointer's shape, which has as many bytes as its size demands, and returns
+    /// whether it is different.
     pub fn set_cursor(&mut self, mut cursor: CursorImage) -> bool {
         for pixel in cursor.pixels.as_chunks_mut::<4>().0 {
             pixel[3] = 0;
@@ -379,7 +379,7 @@ impl Framebuffer {
     }
 }
 
-/// A screen that covers the framebuffer.
+/// Returns a screen that covers the framebuffer.
 fn whole_screen(bounds: Rect) -> ScreenLayout {
     ScreenLayout {
         id: 0,

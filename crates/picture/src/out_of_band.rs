@@ -19,7 +19,7 @@ pub(crate) enum OutOfBand {
 /// Maximum number of waiting messages; a client that asks for more without reading gets an error.
 pub(crate) const MAX_OUT_OF_BAND: usize = 64;
 
-/// A fence of ours: the client acknowledges it once it has processed everything before it.
+/// Creates a fence of ours: the client acknowledges it once it has processed everything before it.
 pub(crate) fn own_fence(number: u32) -> OutOfBand {
     OutOfBand::Fence {
         flags: fence_flags::REQUEST | fence_flags::BLOCK_BEFORE,

@@ -240,7 +240,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever changed, something is selected, it is of what changed, nothing is selected
+        /// Checks any changes: something is selected, all of it has changed, nothing is selected
         /// twice, and it fits.
         #[test]
         fn it_always_goes_on(

@@ -1,5 +1,4 @@
-//! Decides when the picture moves: when a chunk goes to the link, when the source is asked for
-//! more, and when it is held.
+//! Decides when a chunk goes to the link, when the source is asked for more, and when it is held.
 //!
 //! Three rules. The latest state wins: changes gather in the framebuffer while the link is busy,
 //! and nothing is requested from the source while something waits. An update shows one frame: the
@@ -94,8 +93,8 @@ impl Streamer {
         }
     }
 
-    /// The client's state, for its messages. `None` until ServerInit has been sent: before that, no
-    /// message makes sense.
+    /// Returns the client's state, for its messages. `None` until ServerInit has been sent: before
+    /// that, no message makes sense.
     pub fn updater(&mut self) -> Option<&mut Updater> {
         self.updater.as_mut()
     }

@@ -103,7 +103,7 @@ enum Turn {
 }
 
 impl Updater {
-    /// A client that was told this size in ServerInit and has been sent nothing yet.
+    /// Creates the state of a client that was told this size in ServerInit, and nothing else yet.
     #[must_use]
     pub fn new(width: u16, height: u16) -> Self {
         Self {
@@ -267,9 +267,9 @@ impl Updater {
         matches!(self.state, UpdateState::Mid(_))
     }
 
-    /// The earliest time at which [`next_chunk`](Self::next_chunk) may return something although
-    /// nothing happens: the lossless refresh of what came as JPEG. `None` if there is no refresh
-    /// due, or no credit.
+    /// Returns the earliest time at which [`next_chunk`](Self::next_chunk) may return something
+    /// although nothing happens: the lossless refresh of what went as JPEG. `None` if there is no
+    /// refresh due, or no credit.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         self.video.refresh_at().filter(|_| self.wants_update())
@@ -284,15 +284,15 @@ impl Updater {
         self.continuous.is_some() && self.congestion.has_credit()
     }
 
-    /// The area that may be sent now.
+    /// Returns the area that may be sent now.
     fn permitted_area(&self) -> Rect {
         let streamed = self.continuous.filter(|_| self.has_stream_credit());
         let requested = self.requested.unwrap_or_default();
         bounding(streamed, requested)
     }
 
-    /// The bytes of pixels that an update may hold; only continuous updates are bound by the
-    /// congestion window.
+    /// Returns the bytes of pixels that an update may hold; only continuous updates are bound by
+    /// the congestion window.
     fn budget(&self) -> Budget {
         let max = Budget {
             raw: MAX_UPDATE_PIXELS,

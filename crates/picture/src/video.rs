@@ -265,8 +265,8 @@ impl VideoRegions {
         });
     }
 
-    /// The earliest time at which [`due_refresh`](Self::due_refresh) may return something; `None`
-    /// while the client has everything exactly.
+    /// Returns the earliest time at which [`due_refresh`](Self::due_refresh) may return something;
+    /// `None` while the client has everything exactly.
     pub(crate) fn refresh_at(&self) -> Option<Duration> {
         self.refresh_at
     }

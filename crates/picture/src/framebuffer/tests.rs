@@ -24,7 +24,7 @@ fn steps() -> impl Strategy<Value = Step> {
     })
 }
 
-/// The pixels of a block.
+/// Returns the pixels of a block.
 fn cut(framebuffer: &Framebuffer, at: usize) -> Vec<u8> {
     let columns = usize::from(SIZE.0.div_ceil(BLOCK_SIZE));
     let (x, y) = (
@@ -43,7 +43,7 @@ fn cut(framebuffer: &Framebuffer, at: usize) -> Vec<u8> {
 }
 
 proptest! {
-    /// Or something that is no longer true would be believed of a block.
+    /// A block that changes unnoticed would keep a classification that is no longer true.
     #[test]
     fn what_looks_otherwise_is_told(rounds in prop::collection::vec(prop::collection::vec(steps(), 1..4), 1..6)) {
         let mut framebuffer = Framebuffer::new(SIZE.0, SIZE.1);

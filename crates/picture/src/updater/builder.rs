@@ -40,7 +40,7 @@ impl<'a> UpdateBuilder<'a> {
         }
     }
 
-    /// The whole of [`Updater::next_chunk`].
+    /// Does the work of [`Updater::next_chunk`].
     pub(super) fn next_chunk(mut self) -> Option<EncodedChunk> {
         match std::mem::take(&mut self.updater.state) {
             UpdateState::Between => self.begin_update(),
@@ -183,7 +183,8 @@ impl<'a> UpdateBuilder<'a> {
         }
     }
 
-    /// From the first moment at which a client with CopyRect has everything, its pixels are known.
+    /// Copies the framebuffer as the client's, at the first moment at which a client with CopyRect
+    /// has all of it.
     fn learn_client_framebuffer(&mut self, update: &PartialUpdate) {
         let can_copy = self.updater.encodings.supports(encoding::COPY_RECT);
         if self.updater.client_framebuffer.is_some() || !(can_copy && update.covers_framebuffer) {

@@ -39,8 +39,8 @@ impl Updater {
         matches!(self.state, UpdateState::StartedEarly(_))
     }
 
-    /// Not if the client must be told of something first, nor if a frame would have to take turns
-    /// with other pixels.
+    /// Whether client and link are fit for it. They aren't if the client must be told of something
+    /// first, or if a frame would take turns with other pixels.
     fn may_start_early(&self, framebuffer: &Framebuffer) -> bool {
         let bounds = framebuffer.bounds();
         let covers_all = |area: Rect| area.intersection(&bounds) == Some(bounds);

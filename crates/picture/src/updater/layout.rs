@@ -80,7 +80,7 @@ impl UpdateBuilder<'_> {
         self.mark_size_known();
     }
 
-    /// A client that learns another size loses its picture.
+    /// Notes that the client knows the size. A client that learns another size loses its picture.
     fn mark_size_known(&mut self) {
         let size = (self.framebuffer.width(), self.framebuffer.height());
         if self.updater.client_size != size {

@@ -23,7 +23,7 @@ pub(super) struct UpdateContents {
 }
 
 impl UpdateContents {
-    /// Number of RFB rectangles.
+    /// Returns the number of RFB rectangles.
     pub(super) fn rect_count(&self) -> usize {
         usize::from(self.cursor.is_some())
             + usize::from(self.pointer.is_some())
