@@ -1,4 +1,4 @@
-//! Copy detection: scrolled lists and dragged windows that no source tells of, found by comparing
+//! Copy detection: scrolled lists and dragged windows that no source announces, found by comparing
 //! the client's picture with the framebuffer.
 //!
 //! The algorithm is content-defined fingerprinting with offset voting. A rolling hash of the pixels

@@ -35,7 +35,7 @@ enum Event {
     },
     /// The client supports other encodings from now on.
     Encodings(Vec<i32>),
-    /// The client requests an update of any area; it forgets what it says that it has lost.
+    /// The client requests an update of any area, and forgets the area unless it is incremental.
     Request {
         incremental: bool,
         rect: Rect,
@@ -164,7 +164,7 @@ impl World {
             }
             Event::Fence(payload) => {
                 let flags = fence_flags::REQUEST | 0x77;
-                // an error when the client never reads; the session would end
+                // It is an error if the client never reads; the session would end.
                 let _ = self.updater.on_fence(flags, &payload, self.now);
             }
             Event::Answer => {
@@ -179,7 +179,7 @@ impl World {
             Event::Next { piece } => {
                 if let Some(chunk) = self.updater.next_chunk(&mut self.framebuffer, self.now) {
                     self.client.receive(&chunk, piece);
-                    // On a line that is as fast as the pieces are long, and compresses as little.
+                    // The link is as fast as the pieces are long, and compresses as little.
                     self.now += Duration::from_millis(chunk.len() as u64);
                     self.updater
                         .on_written(chunk.len().min(piece), None, self.now);
@@ -263,7 +263,7 @@ proptest! {
         for event in events {
             world.happens(event);
         }
-        // requests for the whole are ignored while they are on
+        // Incremental requests are ignored while continuous updates are on.
         world.updater.enable_continuous_updates(false, Rect::default());
         let World { mut framebuffer, mut updater, mut client, understands, understood, .. } = world;
         client.catch_up(&mut updater, &mut framebuffer, piece);
@@ -296,7 +296,7 @@ proptest! {
         let mut world = World::new(&all);
         for event in events {
             if matches!(event, Event::Continuous { .. }) {
-                // requests for the whole are ignored meanwhile
+                // Incremental requests are ignored meanwhile.
                 continue;
             }
             world.happens(event);

@@ -1,4 +1,4 @@
-//! Copies that no tool tells of are found, and whatever is found, the client ends with the
+//! Copies that no tool sends are found, and whatever is found, the client ends with the
 //! framebuffer's picture.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
@@ -67,7 +67,7 @@ fn what_the_client_has_lost_is_no_source() {
     desk.client.invalidate(Rect::new(0, 0, 400, 100));
     desk.bring_up_to_date();
     assert_eq!(desk.client.copies, 0);
-    // and afterwards the client is known again
+    // Afterwards the client's pixels are known again.
     desk.drag(Rect::new(0, 20, 400, 280), (0, 0));
     desk.bring_up_to_date();
     assert_eq!(desk.client.copies, 1);
@@ -82,7 +82,7 @@ fn rects() -> impl Strategy<Value = Rect> {
 fn moves() -> impl Strategy<Value = (Rect, (u16, u16))> {
     rects().prop_flat_map(|rect| {
         let places = (0..=WIDTH - rect.w, 0..=HEIGHT - rect.h);
-        // mostly along one axis, as lists scroll
+        // Mostly along one axis, as lists scroll.
         (Just(rect), places, 0..3).prop_map(|(rect, (x, y), kind)| match kind {
             0 => (rect, (x, y)),
             1 => (rect, (rect.x, y)),

@@ -11,7 +11,7 @@ const WIDTH: usize = 90;
 const HEIGHT: usize = 70;
 const STRIDE: usize = WIDTH * 4 + 12;
 
-/// Smooth waves of colour, in rows with padding behind their end.
+/// Draws smooth waves of colour, in rows with padding behind their end.
 fn picture() -> Vec<u8> {
     let pixel = |at: usize| {
         let (x, y) = ((at % STRIDE) as f32 / 4.0, (at / STRIDE) as f32);

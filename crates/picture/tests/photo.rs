@@ -33,7 +33,7 @@ fn film_is_a_photo_also_when_it_is_dark_or_soft() {
             assert!(share >= least, "{share} % at {brightness}, {grain}, {side}");
         }
     }
-    // without any grain, what has an edge looks drawn
+    // Without any grain, whatever has an edge looks drawn.
     let smooth = Scene::video(WIDTH, HEIGHT, 1.0, 0.0);
     assert!(share(&smooth, 32) >= 60, "{}", share(&smooth, 32));
 }
@@ -94,7 +94,7 @@ fn text_is_never_a_photo_whatever_it_stands_on() {
             for (size, spaced) in [(1.0, 1), (1.0, 9), (1.3, 1), (1.6, 3), (2.2, 1), (3.4, 1)] {
                 let mut scene = background.clone();
                 scene.write(size, colour, spaced);
-                // a corner of a digit is hard to see on film, and a digit isn't
+                // The corner of a digit is hard to see on video; a whole digit isn't.
                 let (sides, least) = if name == "film" {
                     (64..=64, 40)
                 } else {

@@ -20,7 +20,7 @@ struct Session {
     client: RfbClient,
 }
 
-/// A client with these encodings that has already got the black screen.
+/// Creates a session with a client of these encodings that has received the black screen.
 fn session(encodings: &[i32]) -> Session {
     let mut updater = Updater::new(WIDTH, HEIGHT);
     updater.set_encodings(encodings);
@@ -35,7 +35,7 @@ fn session(encodings: &[i32]) -> Session {
         client,
     } = &mut session;
     client.catch_up(updater, framebuffer, 10_000);
-    // the last request of catching up is still open: answer it
+    // The last request of catching up is still open: answer it.
     updater.request(false, Rect::default());
     fill(framebuffer, ALL, 1);
     let chunk = updater.next_chunk(framebuffer, NOW).unwrap();
@@ -50,7 +50,7 @@ fn fill(framebuffer: &mut Framebuffer, rect: Rect, colour: u8) -> bool {
 }
 
 impl Session {
-    /// The next chunk's pixel rectangles; `None` when there is no chunk.
+    /// Returns the next chunk's pixel rectangles; `None` when there is no chunk.
     fn next(&mut self) -> Option<Vec<Rect>> {
         let chunk = self.updater.next_chunk(&mut self.framebuffer, NOW)?;
         self.client.receive(&chunk, 100_000);
@@ -88,7 +88,7 @@ fn what_is_drawn_again_alike_costs_nothing() {
     assert!(!fill(&mut session.framebuffer, ALL, 1));
     session.request(ALL);
     assert_eq!(session.next(), None);
-    // the unused byte doesn't count
+    // The unused byte doesn't count.
     let pixels = [1, 1, 1, 77].repeat(ALL.area());
     let raw = Rectangle::Raw { rect: ALL, pixels };
     assert_eq!(session.framebuffer.apply(&raw), Ok(false));
@@ -106,7 +106,7 @@ fn only_the_asked_area_is_sent() {
     assert_eq!(session.next(), Some(vec![asked]));
     session.request(asked);
     assert_eq!(session.next(), None);
-    // beyond the screen: cut; wholly outside: nothing
+    // Beyond the framebuffer it is clipped; wholly outside there is nothing.
     session.updater.request(false, Rect::new(90, 70, 500, 500));
     let around_both = Rect::new(10, 10, 90, 70);
     let rects = session.next().unwrap();
@@ -134,7 +134,7 @@ fn a_move_stays_a_move() {
     let copy = Rectangle::CopyRect { rect, from };
     assert_eq!(session.framebuffer.apply(&copy), Ok(true));
     assert_eq!(session.framebuffer.apply(&copy), Ok(false));
-    // something new inside the target, before the client has heard of the move
+    // Something is drawn inside the target before the client has got the copy.
     fill(&mut session.framebuffer, Rect::new(32, 32, 1, 1), 6);
     session.request(ALL);
     let expected = vec![rect, Rect::new(32, 32, 16, 16)];
@@ -345,16 +345,16 @@ fn continuous_updates_wait_for_the_client() {
     assert_eq!(drawn.iter().filter(|sent| **sent).count(), 7);
     assert!(drawn.is_sorted_by(|before, after| before >= after));
     assert!(!session.updater.wants_update());
-    // requests don't help meanwhile
+    // Requests don't help meanwhile.
     session.request(ALL);
     assert!(!draw(&mut session));
     let first = session.client.fence_requests.remove(0);
     session.updater.on_fence(first.0, &first.1, NOW).unwrap();
     assert_eq!(session.next(), Some(vec![ALL]));
-    // an invented answer doesn't either
+    // An invented acknowledgement doesn't either.
     session.updater.on_fence(0, &[9, 9, 9, 9], NOW).unwrap();
     assert!(!draw(&mut session));
-    // but an area that was lost comes anyway
+    // An area that the client has lost comes anyway.
     session.updater.request(false, ALL);
     assert_eq!(session.next(), Some(vec![ALL]));
 }
@@ -364,7 +364,7 @@ fn what_the_line_has_no_room_for_comes_later() {
     let mut session = session(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     session.answer_fences();
     session.updater.enable_continuous_updates(true, ALL);
-    // It came out as large as it was: from now on little goes at a time.
+    // It didn't compress at all: from now on little goes at a time.
     fill(&mut session.framebuffer, ALL, 9);
     session.next().unwrap();
     session.updater.on_written(32_000, None, NOW);
@@ -476,7 +476,7 @@ fn a_large_change_goes_in_parts_of_one_update() {
             assert!(chunk.len() <= (512 << 10) + 65_536, "{} bytes", chunk.len());
             client.receive(&chunk, 1 << 16);
             assert_eq!(updater.is_mid_update(), client.mid_update);
-            // It compresses well, and the line is fast.
+            // It compresses well, and the link is fast.
             updater.on_written(chunk.len() / 60, Some(Duration::ZERO), now);
             now += Duration::from_micros(10);
             parts += 1;
@@ -579,7 +579,7 @@ fn a_resize_keeps_what_fits() {
     assert_eq!(framebuffer.pixels(), expected.as_flattened());
 }
 
-/// Over a slow line, on which a page is under way that takes seconds.
+/// Tests a slow link, on which a page is under way that takes seconds.
 #[test]
 fn what_follows_a_key_needs_no_credit() {
     let (width, height) = (800, 600);
@@ -589,7 +589,7 @@ fn what_follows_a_key_needs_no_credit() {
     let mut now = Duration::from_secs(1);
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     updater.enable_continuous_updates(true, client.bounds());
-    // The black screen, and some of the page.
+    // The black screen, and a part of the page.
     let mut blocks = 0;
     while blocks < 10 {
         let Some(chunk) = updater.next_chunk(&mut framebuffer, now) else {
@@ -601,7 +601,7 @@ fn what_follows_a_key_needs_no_credit() {
         client.receive(&chunk, 10_000);
         let wire = chunk.len() / 8;
         updater.on_written(wire, Some(Duration::from_millis(100)), now);
-        // 32 bytes a millisecond.
+        // 32 bytes per millisecond.
         now += Duration::from_millis(100 + wire as u64 / 32);
         for (flags, payload) in std::mem::take(&mut client.fence_requests) {
             updater.on_fence(flags, &payload, now).unwrap();
@@ -627,7 +627,7 @@ fn what_follows_a_key_needs_no_credit() {
     let letter = Rect::new(640, 560, 16, 16);
     fill(&mut framebuffer, letter, 2);
     assert_eq!(send(&mut updater, &mut framebuffer), Some(vec![letter]));
-    // The page goes on when it may.
+    // The page continues when there is credit.
     assert_eq!(send(&mut updater, &mut framebuffer), None);
     now += Duration::from_secs(9);
     for (flags, payload) in std::mem::take(&mut client.fence_requests) {

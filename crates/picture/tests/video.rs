@@ -112,7 +112,6 @@ impl Cinema {
         self.client.receive(chunk, 10_000);
         self.updater.on_written(chunk.len(), None, self.now);
         // A link of a gigabit per second.
-        // A line of a gigabit a second.
         self.now += Duration::from_nanos(chunk.len() as u64 * 8);
         for (flags, payload) in std::mem::take(&mut self.client.fence_requests) {
             let answered = self.updater.on_fence(flags, &payload, self.now);
@@ -273,7 +272,7 @@ fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
         cinema.play(WINDOW);
         cinema.advance(FRAME);
     }
-    // A part of the film moves elsewhere, and the client with it.
+    // A part of the video is copied elsewhere, also at the client.
     let rect = Rect::new(0, 192, 128, 64);
     let from = (WINDOW.x, WINDOW.y);
     let copy = Rectangle::CopyRect { rect, from };
@@ -293,13 +292,13 @@ fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
         cinema.advance(FRAME);
     }
     assert!(!cinema.is_exact());
-    // Updates of another part only.
+    // The client has continuous updates of another part only.
     cinema
         .updater
         .enable_continuous_updates(true, Rect::new(0, 0, 16, 16));
     cinema.advance(Duration::from_secs(1));
     assert!(cinema.updater.wake_at().unwrap() > cinema.now);
-    // A screen that became smaller, for a client that hasn't said that it can follow.
+    // The framebuffer shrinks, for a client that doesn't support DesktopSize.
     let whole = cinema.client.bounds();
     cinema.updater.enable_continuous_updates(true, whole);
     let size = Rectangle::DesktopSize {
@@ -317,7 +316,7 @@ fn a_large_film_goes_in_parts_of_one_update() {
     let mut cinema = Cinema::large();
     cinema.play_until_mid_update();
     let (updates, answers) = (cinema.client.updates, cinema.client.fence_replies.len());
-    // Nothing is said inside it, and nothing new begins.
+    // Inside the update no fence is answered, and no new update begins.
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
     let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
     asked.unwrap();
@@ -400,7 +399,7 @@ fn a_film_goes_ahead_only_where_it_may() {
     let whole = cinema.client.bounds();
     cinema.play_until_video(whole);
     cinema.play(whole);
-    // What was moved before is for the client to be moved first.
+    // A pending copy must reach the client first.
     let copy = Rectangle::CopyRect {
         rect: Rect::new(0, 0, 64, 64),
         from: (64, 64),
@@ -414,7 +413,7 @@ fn a_film_goes_ahead_only_where_it_may() {
     });
     assert_eq!(cinema.start_early(), None);
     cinema.advance(FRAME);
-    // A part of the screen isn't the film's alone.
+    // Continuous updates of a part aren't enough.
     cinema
         .updater
         .enable_continuous_updates(true, Rect { w: 64, ..whole });
@@ -506,7 +505,7 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
-    /// Although nothing should change there.
+    /// The source should be held there; the picture is right in the end also if it isn't.
     #[test]
     fn whatever_happens_inside_an_update_the_end_is_exact(events in prop::collection::vec(events(), 1..4)) {
         let mut cinema = Cinema::large();
