@@ -9,7 +9,7 @@ use etatuki::registry::Connect;
 use etatuki::texts::Texts;
 use etatuki::window::app;
 use etatuki::window::button::ActionHandler;
-use etatuki::window::menu::{Entry, MenuWindow};
+use etatuki::window::menu::{MenuEntry, MenuWindow};
 use etatuki::window::session::SessionWindow;
 use etatuki::window::session_context::SessionContext;
 use etatuki::window::theme;
@@ -84,7 +84,7 @@ fn main() {
 }
 
 fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
-    let entry = |id: &str, label: &str| Entry {
+    let entry = |id: &str, label: &str| MenuEntry {
         id: id.into(),
         label: label.into(),
         fits: None,

@@ -141,12 +141,13 @@ impl Registry {
     /// # Errors
     /// The first problem, with its line and key.
     pub fn parse(text: &str, file: &str) -> Result<Self, RegistryError> {
-        let source = Source { file, text };
+        let validator = Validator { file, text };
         if text.len() > MAX_BYTES {
-            return Err(source.error(0..0, Problem::TooLarge));
+            return Err(validator.error(0..0, Problem::TooLarge));
         }
-        let raw: RawRegistry = toml::from_str(text).map_err(|error| source.toml_error(&error))?;
-        source.registry(raw)
+        let raw: RawRegistry =
+            toml::from_str(text).map_err(|error| validator.toml_error(&error))?;
+        validator.registry(raw)
     }
 
     /// Returns the entry with that id.
@@ -239,13 +240,13 @@ fn default_enabled() -> bool {
     true
 }
 
-/// The text that is being parsed: every error names its line.
-struct Source<'a> {
+/// Turns the raw registry into checked types. It has the text, so that every error names its line.
+struct Validator<'a> {
     file: &'a str,
     text: &'a str,
 }
 
-impl Source<'_> {
+impl Validator<'_> {
     fn error(&self, span: Range<usize>, problem: Problem) -> RegistryError {
         RegistryError::at(self.file, self.text, span.start, problem)
     }
@@ -262,7 +263,7 @@ impl Source<'_> {
 
     fn registry(&self, raw: RawRegistry) -> Result<Registry, RegistryError> {
         let vendor = self.vendor(raw.vendor)?;
-        let service = self.service(&raw.service.url)?;
+        let service = self.service_url(&raw.service.url)?;
         if !raw.backend.iter().any(|backend| backend.enabled) {
             return Err(self.error(0..0, Problem::NoBackends));
         }
@@ -301,7 +302,7 @@ impl Source<'_> {
 
     /// Checks the service's URL. Plain `http` is for one's own machine: sessions are encrypted end
     /// to end, but owner tokens and nameplates are not.
-    fn service(&self, url: &Spanned<String>) -> Result<String, RegistryError> {
+    fn service_url(&self, url: &Spanned<String>) -> Result<String, RegistryError> {
         let refuse = |problem| Err(self.error(url.span(), problem));
         let Ok(parsed) = url::Url::parse(url.get_ref()) else {
             return refuse(Problem::BadUrl);
@@ -356,7 +357,7 @@ impl Source<'_> {
             version: line(raw.version.span().start),
             options: line(options.start),
         };
-        let sha256 = raw.sha256.map(|hash| self.hash(&hash)).transpose()?;
+        let sha256 = raw.sha256.map(|hash| self.sha256(&hash)).transpose()?;
         let minisign = raw.minisign.map(|key| self.signing_key(key)).transpose()?;
         let id = raw.id.into_inner();
         let plugin_id = match raw.plugin_id {
@@ -406,8 +407,8 @@ impl Source<'_> {
         Ok(key.into_inner())
     }
 
-    fn hash(&self, hash: &Spanned<String>) -> Result<[u8; 32], RegistryError> {
-        parse_hash(hash.get_ref()).ok_or_else(|| self.error(hash.span(), Problem::BadHash))
+    fn sha256(&self, hash: &Spanned<String>) -> Result<[u8; 32], RegistryError> {
+        parse_sha256(hash.get_ref()).ok_or_else(|| self.error(hash.span(), Problem::BadHash))
     }
 }
 
@@ -435,7 +436,7 @@ fn check_customer_text(text: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn parse_hash(hex: &str) -> Option<[u8; 32]> {
+fn parse_sha256(hex: &str) -> Option<[u8; 32]> {
     let digits = hex.as_bytes();
     if digits.len() != 64 {
         return None;

@@ -1,10 +1,10 @@
-//! One `check` per kind: a registry with one thing wrong, and the whole sentence that the
-//! integrator gets.
+//! One `check` per kind of error: a registry with one fault, and the whole sentence that the integrator
+//! gets.
 
 use super::*;
 use etatuki_trust::VendorKey;
 
-/// A registry with two entries that is right in every line.
+/// Returns a valid registry with two entries.
 pub(crate) fn valid() -> String {
     format!(
         r#"[vendor]
@@ -39,7 +39,7 @@ paths = ["/usr/bin/x11vnc"]
     )
 }
 
-/// The valid registry with `from` replaced by `to` must give exactly this error.
+/// Checks that the valid registry with `from` replaced by `to` gives exactly this error.
 fn check(from: &str, to: &str, expected: &str) {
     let text = valid();
     assert!(

@@ -11,7 +11,7 @@ use fltk::prelude::*;
 
 use super::events::{AppEvent, EventSender};
 use super::failure;
-use super::menu::{Entry, MenuWindow};
+use super::menu::{MenuEntry, MenuWindow};
 use super::page::Action;
 use super::page_window::{Focus, PageWindow, on_close};
 use super::session::SessionWindow;
@@ -70,7 +70,7 @@ struct LauncherApp {
     launcher: Arc<Launcher>,
     events: EventSender,
     inbox: Receiver<AppEvent>,
-    entries: Vec<Entry>,
+    entries: Vec<MenuEntry>,
     probed: Vec<UsableBackend>,
     menu: Option<MenuWindow>,
     session: Option<ActiveSession>,
@@ -96,7 +96,7 @@ struct ActiveSession {
 impl LauncherApp {
     fn new(launcher: Launcher) -> Self {
         let (events, inbox) = EventSender::new();
-        let entries = launcher.entries().into_iter().map(|backend| Entry {
+        let entries = launcher.entries().into_iter().map(|backend| MenuEntry {
             id: backend.id.clone(),
             label: launcher.label(backend).to_owned(),
             fits: launcher.fitting_version(backend),

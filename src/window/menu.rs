@@ -16,7 +16,7 @@ const MENU_BAR_HEIGHT: i32 = 34;
 
 /// An entry in the menu.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct MenuEntry {
     /// The backend's id.
     pub id: String,
     /// The entry's name in the customer's language.
@@ -28,7 +28,7 @@ pub struct Entry {
 }
 
 /// Returns the window's page.
-pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
+pub fn page(texts: &Texts, phone: &str, entries: &[MenuEntry]) -> Page {
     let mut blocks = vec![
         Block::Heading(texts.menu.heading.clone()),
         Block::Text(fill(&texts.menu.hint, &[("phone", phone)])),
@@ -47,7 +47,7 @@ pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
         };
         Block::Choice(Choice {
             button,
-            note: note(texts, entry),
+            note: entry_note(texts, entry),
         })
     }));
     Page {
@@ -56,7 +56,7 @@ pub fn page(texts: &Texts, phone: &str, entries: &[Entry]) -> Page {
     }
 }
 
-fn note(texts: &Texts, entry: &Entry) -> Option<String> {
+fn entry_note(texts: &Texts, entry: &MenuEntry) -> Option<String> {
     match (&entry.unusable, &entry.fits) {
         (Some(name), _) => Some(texts.failure(name).happened.clone()),
         (None, Some(version)) => Some(fill(&texts.menu.fitting, &[("version", version)])),
@@ -77,7 +77,7 @@ impl MenuWindow {
     pub fn new(
         texts: &Texts,
         phone: &str,
-        entries: &[Entry],
+        entries: &[MenuEntry],
         banner: Option<&str>,
         on_action: &ActionHandler,
     ) -> Self {
@@ -109,7 +109,7 @@ impl MenuWindow {
     }
 
     /// Updates the entries.
-    pub fn set(&mut self, entries: &[Entry]) {
+    pub fn set(&mut self, entries: &[MenuEntry]) {
         self.window
             .set(page(&self.texts, &self.phone, entries), Focus::Take);
         for (index, entry) in (0..).zip(entries) {
@@ -128,7 +128,7 @@ impl MenuWindow {
     }
 }
 
-fn menu_bar(texts: &Texts, entries: &[Entry], on_action: &ActionHandler) -> MenuBar {
+fn menu_bar(texts: &Texts, entries: &[MenuEntry], on_action: &ActionHandler) -> MenuBar {
     let mut bar = MenuBar::new(0, 0, theme::WINDOW_WIDTH, MENU_BAR_HEIGHT, None);
     bar.set_frame(FrameType::GtkThinUpBox);
     bar.set_text_size(theme::TEXT_SIZE);
@@ -149,7 +149,7 @@ fn menu_bar(texts: &Texts, entries: &[Entry], on_action: &ActionHandler) -> Menu
 
 /// Returns a unique label for each entry. FLTK takes a second item with an equal name for the first
 /// one, so such a name gets spaces at its end, which nobody sees.
-fn menu_labels(entries: &[Entry]) -> Vec<String> {
+fn menu_labels(entries: &[MenuEntry]) -> Vec<String> {
     let mut labels: Vec<String> = Vec::with_capacity(entries.len());
     for entry in entries {
         let mut label = menu_label(&entry.label);
@@ -176,9 +176,9 @@ mod tests {
     use super::*;
     use crate::language::Language;
 
-    fn entry(id: &str, fits: Option<&str>, unusable: Option<&str>) -> Entry {
+    fn entry(id: &str, fits: Option<&str>, unusable: Option<&str>) -> MenuEntry {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Entry {
+        MenuEntry {
             id: id.into(),
             label: id.into(),
             fits: owned(fits),
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn entries_of_one_name_stay_apart() {
-        let named = |label: &str| Entry {
+        let named = |label: &str| MenuEntry {
             label: label.into(),
             ..entry("x", None, None)
         };

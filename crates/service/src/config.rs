@@ -55,9 +55,9 @@ pub struct TlsFiles {
 pub struct Limits {
     /// Waiting sessions at a time.
     pub sessions: usize,
-    /// ConnectionLimiter at a time.
+    /// Connections at a time.
     pub connections: usize,
-    /// ConnectionLimiter of one address at a time.
+    /// Connections of one address at a time.
     pub connections_per_address: u32,
     /// Requests of any kind, per address.
     pub requests: Quota,

@@ -1,4 +1,4 @@
-// The customer's own hands and eyes in the demonstration: the virtual display, seen and driven directly.
+// The customer's side of the demonstration: shows and drives the virtual display directly.
 import RFB from "@novnc/novnc";
 
 const pane = document.getElementById("customer") as HTMLElement;
