@@ -4,7 +4,8 @@
 //! been checked, before ours is sent. Until then we have sent nothing that depends on the code;
 //! from then on the other end can test one secret. Every way out after that point is
 //! [`Attempt::Authenticated`] or [`Attempt::WrongGuess`], even if the agent breaks off, stalls or
-//! loses the connection. `run_pake` runs as a task of its own (see `handshake_queue`), so no caller
+//! loses the connection. The session counts these outcomes and burns the code (`session-core`,
+//! `machine/code.rs`). `run_pake` runs as a task of its own (see `handshake_queue`), so no caller
 //! that stops waiting for it can stop it or lose its outcome.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -53,8 +54,8 @@ impl VerifiedAgent {
     }
 }
 
-/// The checks of a hello that are left out: none, but in this crate's own tests, which thereby see
-/// that the next line of defence holds by itself.
+/// Checks of a hello that are left out: none in what ships. This crate's tests leave one out to see
+/// that the next one refuses the peer by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checks {
     #[cfg(test)]

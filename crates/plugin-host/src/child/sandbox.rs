@@ -7,8 +7,8 @@
 //! - Landlock: the system's files can be read and run, the user's files can't be read, nothing but
 //!   devices can be written, and no process outside can be signalled or inspected (the launcher
 //!   holds the keys).
-//! - seccomp: no network but Unix sockets, unless the registry allows it; no change of a file's
-//!   mode, owner, labels or times; no system call that evades the restrictions above.
+//! - seccomp: no network but Unix sockets, unless the registry allows it or `DISPLAY` names another
+//!   machine; no change of a file's mode, owner, labels or times; no system call that evades the restrictions above.
 //!
 //! A kernel that lacks one of them doesn't stop a session, but the log says so. The kernels of
 //! Debian 12 and 13 have all of them, except that Landlock restricts signals only since Linux 6.12
@@ -46,7 +46,8 @@ impl<'a> From<&'a PluginSpec> for SandboxConfig<'a> {
 const MAX_ADDRESS_SPACE: u64 = 3 << 30;
 /// Open files.
 const MAX_OPEN_FILES: u64 = 1024;
-/// Bytes of a file that is written, in case that there is a place for it.
+/// Size of a file that the plugin writes, in bytes. Landlock leaves no place for one but /dev; a
+/// kernel without Landlock does.
 const MAX_FILE_SIZE: u64 = 64 << 20;
 
 /// Enters the sandbox. Returns the restrictions that couldn't be enforced, in words for the log.
