@@ -2,15 +2,15 @@
 //! busy with at most [`TARGET_QUEUE_DELAY`] of queue. The bytes in flight are bounded by a window.
 //!
 //! A fence behind each update is its acknowledgement: the client answers it once it has processed
-//! the update. Written, acknowledged and the round trip times give the minimum round trip time, the
-//! bandwidth, and how long an update was queued behind others. Above twice the target delay the
-//! window shrinks to the bandwidth-delay product and the target; below the target it grows, but
-//! only while it is what limits the updates.
+//! the update. The times of writing and of acknowledgement give the minimum round trip time, the
+//! bandwidth, and the queueing delay behind other updates. Above twice the target delay the window
+//! shrinks to what the link holds in the minimum round trip time and the target delay; below the
+//! target it grows, but only while it is what limits the updates.
 //!
 //! Three things differ from TCP. Updates have no fixed size: there is a budget of pixels for the
-//! next one, by the compression ratios of the last ones. The delay includes the client's decoding
-//! and ours, so the path's own round trip time is taken in too, and the window may exceed what the
-//! bandwidth seems to be. Nothing is ever lost or resent.
+//! next one, by the compression ratios of the last ones. An acknowledgement includes the time that
+//! both ends need, so the path's own round trip time is sampled too, and the window may exceed the
+//! estimated bandwidth by a half. Nothing is ever lost or resent.
 
 use estimators::{BandwidthEstimator, MinRttFilter, slowly_rising};
 use std::collections::VecDeque;

@@ -62,12 +62,12 @@ pub struct Streamer {
     client_gone: bool,
 }
 
-/// Since when the source has been held.
+/// The time since which the source has been held.
 #[derive(Debug, Default)]
 struct FrameHold(Option<Duration>);
 
 impl FrameHold {
-    /// Begins or ends. One that is stuck isn't prolonged.
+    /// Begins or ends the hold. A hold that goes on isn't prolonged.
     fn set(&mut self, held: bool, now: Duration) {
         self.0 = held.then(|| self.0.unwrap_or(now));
     }
@@ -124,8 +124,8 @@ impl Streamer {
         self.client_gone = true;
     }
 
-    /// Moves the picture on. `source` is `None` while there is no framebuffer; `outbox_idle` says
-    /// that the link would take a chunk now.
+    /// Does the next step after an event. `source` is `None` while there is no framebuffer;
+    /// `outbox_idle` says that the link would take a chunk now.
     pub fn drive(
         &mut self,
         mut source: Option<Source<'_>>,
