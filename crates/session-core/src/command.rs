@@ -17,16 +17,17 @@ pub enum Command {
         /// Whether the customer allows what was asked.
         allow: bool,
     },
-    /// Allows viewing, but lets the agent see and use the accounting program's windows only. Ignored
-    /// as `Answer` is, and while [`View::app_sharing`](crate::View::app_sharing) doesn't offer it.
+    /// Allows viewing, but lets the agent see and use the accounting program's windows only.
+    /// Ignored as `Answer` is, and while [`View::app_sharing`](crate::View::app_sharing) doesn't
+    /// offer it.
     AllowAppOnly {
         /// [`Question::id`](crate::Question::id).
         question: u32,
     },
     /// Takes control back; viewing stays allowed.
     TakeBack,
-    /// Fails the session, because the display of the windows and the bar died, and with it everybody
-    /// who could be asked.
+    /// Fails the session, because the display of the windows and the bar died, and with it
+    /// everybody who could be asked.
     DisplayLost,
     /// Replaces the list of other backends with which the session was configured: the launcher may
     /// find out what else is usable here while the code is already waiting.

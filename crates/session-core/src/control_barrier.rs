@@ -58,8 +58,8 @@ impl ControlBarrier {
         self.unacknowledged += 1;
     }
 
-    /// Takes one acknowledgement of the plugin's. Returns the messages that pass now, in order: all that
-    /// are held after the last acknowledgement, none before it.
+    /// Takes one acknowledgement of the plugin's. Returns the messages that pass now, in order: all
+    /// that are held after the last acknowledgement, none before it.
     pub fn permissions_acknowledged(&mut self) -> Vec<ToAgent> {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
         if self.unacknowledged > 0 {
@@ -68,8 +68,8 @@ impl ControlBarrier {
         std::mem::take(&mut self.held)
     }
 
-    /// Opens the barrier without further acknowledgements, because the session shuts down. Returns the
-    /// messages that pass now, in order.
+    /// Opens the barrier without further acknowledgements, because the session shuts down. Returns
+    /// the messages that pass now, in order.
     pub fn release(&mut self) -> Vec<ToAgent> {
         self.unacknowledged = 0;
         std::mem::take(&mut self.held)

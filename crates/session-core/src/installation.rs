@@ -23,8 +23,9 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Returns what the agent is told of the customer's end. `others` are the other entries and whether
-    /// they could be used here; `only_program` names the only program that is shared, if one is.
+    /// Returns what the agent is told of the customer's end. `others` are the other entries and
+    /// whether they could be used here; `only_program` names the only program that is shared, if
+    /// one is.
     pub fn customer_info(
         &self,
         plugin: &PluginInfo,

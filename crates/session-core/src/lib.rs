@@ -1,17 +1,18 @@
-//! One support session's decisions, without any I/O: events, bytes and time come in, actions, bytes and
-//! views go out.
+//! One support session's decisions, without any I/O: events, bytes and time come in, actions, bytes
+//! and views go out.
 //!
 //! - [`machine`]: the states of a session, and the actions that events lead to.
-//! - [`opening`]: the way of a code to the plugin; [`control_barrier`] holds messages to the agent until
-//!   the plugin knows the permissions.
+//! - [`opening`]: the way of a code to the plugin; [`control_barrier`] holds messages to the agent
+//!   until the plugin knows the permissions.
 //! - [`gate`]: the messages of an agent's program that may pass.
 //! - [`plugin_rfb_client`]: the RFB client towards a plugin.
 //! - [`service_health`]: whether the service behind a waiting code is in reach.
 //! - [`json`]: the JSON lines of `etatuki session`, in and out.
 //! - [`View`], [`Command`], [`Failure`]: what windows show, give and explain.
 //!
-//! Sockets, processes and clocks don't belong here: `etatuki-session` carries out what is decided here.
-//! Times are `Duration`s since the session began. `docs/session.md` has the drawing of the states.
+//! Sockets, processes and clocks don't belong here: `etatuki-session` carries out what is decided
+//! here. Times are `Duration`s since the session began. `docs/session.md` has the drawing of the
+//! states.
 
 mod command;
 pub mod control_barrier;

@@ -1,7 +1,8 @@
 //! Opening: the way of a code to the plugin, which the customer then reads aloud.
 //!
-//! Two sequences run side by side and join. The code is minted; the plugin is loaded and closed. When
-//! both are there, the plugin is given the code, and once it waits with that code, the machine is told.
+//! Two sequences run side by side and join. The code is minted; the plugin is loaded and closed.
+//! When both are there, the plugin is given the code, and once it waits with that code, the machine
+//! is told.
 //!
 //! ```text
 //!   the code                                           the plugin
@@ -19,9 +20,9 @@
 //!                                            shown
 //! ```
 //!
-//! A plugin that waits with another code than it was given has failed: only a tool with a transport of
-//! its own may make its own code. There the code is what the plugin says, and the plugin's states are
-//! the session's; see [`ExternalTransport`].
+//! A plugin that waits with another code than it was given has failed: only a tool with a transport
+//! of its own may make its own code. There the code is what the plugin says, and the plugin's
+//! states are the session's; see [`ExternalTransport`].
 
 use etatuki_trust::ShownCode;
 use zeroize::Zeroizing;

@@ -1,8 +1,8 @@
 //! The RFB client towards a plugin: bytes in, events and bytes out.
 //!
-//! It announces every extension that it could use, because a server skips the encodings that it doesn't
-//! know (RFC 6143 section 7.5.2); it uses those that the server confirms, takes in everything that
-//! comes, and keeps the framebuffer.
+//! It announces every extension that it could use, because a server skips the encodings that it
+//! doesn't know (RFC 6143 section 7.5.2); it uses those that the server confirms, takes in
+//! everything that comes, and keeps the framebuffer.
 //!
 //! ```text
 //!               ServerInit                        FramebufferUpdate
@@ -33,9 +33,9 @@ const ENCODINGS: [i32; 10] = [
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 
-/// Pixels of an update that are taken in before others have their turn: an eighth of 1920x1080, so that
-/// a video frame can set out while the rest of it comes. A server can say "copy the whole screen"
-/// sixteen thousand times in one read.
+/// Pixels of an update that are taken in before others have their turn: an eighth of 1920x1080, so
+/// that a video frame can set out while the rest of it comes. A server can say "copy the whole
+/// screen" sixteen thousand times in one read.
 const WORK_BUDGET_PIXELS: u64 = 256 << 10;
 
 /// ExtendedDesktopSize's reason for a change that this client has asked for.
@@ -57,8 +57,8 @@ pub enum PluginRfbEvent {
     DesktopSizeReply(u16),
     /// The work budget is used up inside an update: others have their turn.
     WorkBudgetUsed,
-    /// The queue of input for the plugin was full and has room again. Without this event, a caller that
-    /// stopped reading the agent's input would wait for the next pixel.
+    /// The queue of input for the plugin was full and has room again. Without this event, a caller
+    /// that stopped reading the agent's input would wait for the next pixel.
     InputDrained,
 }
 
@@ -105,8 +105,8 @@ struct Running {
     framebuffer: Framebuffer,
     content: Content,
     request: Request,
-    /// The update that is under way: meanwhile the framebuffer is between two states of the server's
-    /// screen.
+    /// The update that is under way: meanwhile the framebuffer is between two states of the
+    /// server's screen.
     update: Option<Update>,
     /// Pixels taken in since others had their turn.
     work: u64,
@@ -357,8 +357,8 @@ impl Running {
     }
 }
 
-/// Returns cut text as a string: UTF-8 once the server has confirmed it, else Latin-1 (RFC 6143 section
-/// 7.6.4). `None` for bytes that aren't UTF-8.
+/// Returns cut text as a string: UTF-8 once the server has confirmed it, else Latin-1 (RFC 6143
+/// section 7.6.4). `None` for bytes that aren't UTF-8.
 fn to_text(bytes: Vec<u8>, server: &ServerCapabilities) -> Option<String> {
     if server.utf8_cut_text {
         return String::from_utf8(bytes).ok();

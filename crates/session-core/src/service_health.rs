@@ -1,9 +1,9 @@
-//! Health of the service while a code waits: the code leads an agent here only while the service is in
-//! reach and knows the nameplate.
+//! Health of the service while a code waits: the code leads an agent here only while the service is
+//! in reach and knows the nameplate.
 //!
-//! The relay belongs to the service, and the endpoint's connection to it is the first to notice that
-//! the service went. Only then is the service asked whether it still knows the nameplate, because one
-//! that was started afresh knows none.
+//! The relay belongs to the service, and the endpoint's connection to it is the first to notice
+//! that the service went. Only then is the service asked whether it still knows the nameplate,
+//! because one that was started afresh knows none.
 //!
 //! ```text
 //!          relay unreached for LOST_AFTER
@@ -54,8 +54,9 @@ impl ServiceHealth {
         self.lost
     }
 
-    /// Takes in whether the relay is reached, and the nameplate's status if the service was asked since
-    /// the last observation. Returns the change that follows. `now` is the time since any fixed moment.
+    /// Takes in whether the relay is reached, and the nameplate's status if the service was asked
+    /// since the last observation. Returns the change that follows. `now` is the time since any
+    /// fixed moment.
     pub fn observe(
         &mut self,
         relay_reached: bool,

@@ -1,5 +1,5 @@
-//! A session as windows and JSON lines show it: state, question, notices and receipt. Plain data, which
-//! the machine makes anew after every change.
+//! A session as windows and JSON lines show it: state, question, notices and receipt. Plain data,
+//! which the machine makes anew after every change.
 
 use etatuki_protocol::{AgentIdentity, Ask, Permissions};
 use etatuki_trust::ShownCode;

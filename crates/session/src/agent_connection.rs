@@ -1,4 +1,5 @@
-//! The connection to the agent: the link's streams, the gate, and the picture that the agent is sent.
+//! The connection to the agent: the link's streams, the gate, and the picture that the agent is
+//! sent.
 
 use std::time::Duration;
 
@@ -78,8 +79,8 @@ impl AgentConnection {
         (identity, agent)
     }
 
-    /// Waits for the next event; none comes after the link's end. Input and clipboard stay on the link
-    /// unless `takes_input`. Cancel safe.
+    /// Waits for the next event; none comes after the link's end. Input and clipboard stay on the
+    /// link unless `takes_input`. Cancel safe.
     pub(crate) async fn next(&mut self, takes_input: bool) -> AgentEvent {
         if self.ended {
             return std::future::pending().await;
@@ -271,7 +272,8 @@ impl AgentConnection {
         }
     }
 
-    /// Returns when [`drive_picture`](Self::drive_picture) is to be called although nothing happens.
+    /// Returns when [`drive_picture`](Self::drive_picture) is to be called although nothing
+    /// happens.
     pub(crate) fn picture_wake_at(&self, plugin: Option<&PluginStream>) -> Option<Instant> {
         let state = plugin.map_or(SourceState::MidUpdate, source_state);
         let is_idle = self.picture.is_idle();
@@ -280,9 +282,9 @@ impl AgentConnection {
         wake_at.map(|wake_at| self.began + wake_at)
     }
 
-    /// Closes the link after the last message has been read. The console closes when it has read the
-    /// reason. `limit` bounds the wait for that, because closing from this end throws away what is still
-    /// on its way.
+    /// Closes the link after the last message has been read. The console closes when it has read
+    /// the reason. `limit` bounds the wait for that, because closing from this end throws away what
+    /// is still on its way.
     pub(crate) async fn close(mut self, reason: &str, limit: Duration) {
         if !self.ended {
             let read = async {

@@ -1,4 +1,5 @@
-//! Configuration of a session, given at its start; all of it comes from the registry or the launcher.
+//! Configuration of a session, given at its start; all of it comes from the registry or the
+//! launcher.
 
 use std::path::PathBuf;
 

@@ -82,8 +82,8 @@ impl SessionSender {
         let _ = self.messages.send(LoopMessage::Command(command));
     }
 
-    /// Fails the session as `display-lost` and waits until all of it is at rest, for `limit` at most.
-    /// Returns false if the session was over before.
+    /// Fails the session as `display-lost` and waits until all of it is at rest, for `limit` at
+    /// most. Returns false if the session was over before.
     ///
     /// For a process that must end because its display died.
     pub fn display_lost(&self, limit: Duration) -> bool {
@@ -107,8 +107,8 @@ impl SessionSender {
     }
 }
 
-/// Runs the session's loop to its end. A panic in it becomes a named failure, so that the window which
-/// shows the session goes on.
+/// Runs the session's loop to its end. A panic in it becomes a named failure, so that the window
+/// which shows the session goes on.
 fn run(config: SessionConfig, inbox: UnboundedReceiver<LoopMessage>, on_view: &dyn Fn(View)) {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()

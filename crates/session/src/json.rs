@@ -1,5 +1,5 @@
-//! A session on stdin and stdout, as JSON lines for an accounting program that shows it in windows of
-//! its own: `etatuki session`. `docs/session.md` describes the lines.
+//! A session on stdin and stdout, as JSON lines for an accounting program that shows it in windows
+//! of its own: `etatuki session`. `docs/session.md` describes the lines.
 
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -12,11 +12,11 @@ use crate::config::SessionConfig;
 use crate::handle::{SessionSender, internal_failure, start};
 
 /// Runs one session from its opening to its end on `input` and `output`, and returns the last view.
-/// `on_start` gets a handle on the session; `on_view` gets every view, for the bar, which is always the
-/// launcher's.
+/// `on_start` gets a handle on the session; `on_view` gets every view, for the bar, which is always
+/// the launcher's.
 ///
-/// Blocks until everything is gone. `input` is read on a thread of its own, which may outlive this call:
-/// it ends at the end of `input`.
+/// Blocks until everything is gone. `input` is read on a thread of its own, which may outlive this
+/// call: it ends at the end of `input`.
 pub fn run(
     config: SessionConfig,
     texts: Arc<dyn Texts>,

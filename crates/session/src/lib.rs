@@ -1,12 +1,12 @@
 //! One support session on the customer's machine, from the click in the Help menu to the receipt.
 //!
-//! `etatuki-session-core` decides; the event loop behind [`start`] carries out what it decides. The other
-//! modules serve the loop: the service's API, the plugin and its socket, the queues of the link, and the
-//! JSON lines of `etatuki session`.
+//! `etatuki-session-core` decides; the event loop behind [`start`] carries out what it decides. The
+//! other modules serve the loop: the service's API, the plugin and its socket, the queues of the
+//! link, and the JSON lines of `etatuki session`.
 //!
-//! Windows and sentences don't belong here (the launcher), nor codes and cards (`trust`), the handshake
-//! (`link`), pixels (`picture`), or the loading of plugins (`plugin-host`). `docs/session.md` has the
-//! drawing of the states.
+//! Windows and sentences don't belong here (the launcher), nor codes and cards (`trust`), the
+//! handshake (`link`), pixels (`picture`), or the loading of plugins (`plugin-host`).
+//! `docs/session.md` has the drawing of the states.
 
 mod agent_connection;
 mod config;

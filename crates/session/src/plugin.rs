@@ -1,5 +1,5 @@
-//! The plugin host as the event loop sees it: commands go in, events come out, and no call holds the
-//! loop up. One task makes the calls, in order; each has a time-out.
+//! The plugin host as the event loop sees it: commands go in, events come out, and no call holds
+//! the loop up. One task makes the calls, in order; each has a time-out.
 
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ use etatuki_session_core::{PluginInfo, PluginState};
 
 /// Time in which a plugin must have opened or closed after it was told to. Then it counts as hung.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same time-out for opening a tool with its own transport, which fetches a code from a service of
-/// its own.
+/// The same time-out for opening a tool with its own transport, which fetches a code from a service
+/// of its own.
 const EXTERNAL_OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// A command to the plugin.

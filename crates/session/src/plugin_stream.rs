@@ -1,8 +1,8 @@
-//! The socket to a plugin's RFB server. It is read at all times, except while a part of an update has
-//! gone to the agent; it is written without waiting.
+//! The socket to a plugin's RFB server. It is read at all times, except while a part of an update
+//! has gone to the agent; it is written without waiting.
 //!
-//! Input waits here as messages and not as bytes: when control ends, what the server hasn't been given
-//! yet is dropped, and keys that it has been given are released.
+//! Input waits here as messages and not as bytes: when control ends, what the server hasn't been
+//! given yet is dropped, and keys that it has been given are released.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -20,11 +20,11 @@ use etatuki_session_core::plugin_rfb_client::{PluginRfbClient, PluginRfbError, P
 
 /// Time from attaching to the end of the handshake. An old tool is started in this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Messages of input that may wait for a server that doesn't read. Above, no more are taken from the
-/// agent.
+/// Messages of input that may wait for a server that doesn't read. Above, no more are taken from
+/// the agent.
 const MAX_QUEUED_INPUT: usize = 32;
-/// Size of the socket's send buffer in bytes, the system's bookkeeping included: a few messages for a
-/// server that doesn't read.
+/// Size of the socket's send buffer in bytes, the system's bookkeeping included: a few messages for
+/// a server that doesn't read.
 const SEND_BUFFER_BYTES: usize = 4096;
 /// Time after which a server that reads nothing, while something waits for it, has failed.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -109,8 +109,8 @@ impl PluginStream {
         self.write();
     }
 
-    /// Sends input that has passed the gate. A new clipboard text replaces one that waits, because only
-    /// the newest counts and texts are long.
+    /// Sends input that has passed the gate. A new clipboard text replaces one that waits, because
+    /// only the newest counts and texts are long.
     pub(crate) fn send_input(&mut self, input: PluginInput) {
         if matches!(input, PluginInput::CutText(_)) {
             self.queued
@@ -125,9 +125,9 @@ impl PluginStream {
         self.queued.len() > MAX_QUEUED_INPUT
     }
 
-    /// Drops the input that waits, because control ends or pauses. The `releases` of the keys that the
-    /// agent holds down are sent, with every release that was dropped. The buttons are released where
-    /// the server has the pointer.
+    /// Drops the input that waits, because control ends or pauses. The `releases` of the keys that
+    /// the agent holds down are sent, with every release that was dropped. The buttons are released
+    /// where the server has the pointer.
     pub(crate) fn release_input(&mut self, releases: Vec<PluginInput>) {
         let dropped = std::mem::take(&mut self.queued);
         let releases = dropped.into_iter().chain(releases).filter(is_key_release);
@@ -140,8 +140,8 @@ impl PluginStream {
         self.write();
     }
 
-    /// Waits for the next event; `None` once, when the plugin has closed its end. No event follows an
-    /// error. Cancel safe.
+    /// Waits for the next event; `None` once, when the plugin has closed its end. No event follows
+    /// an error. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Option<PluginRfbEvent>, PluginRfbError> {
         if self.state != StreamState::Open {
             return std::future::pending().await;
@@ -175,8 +175,8 @@ impl PluginStream {
         }
     }
 
-    /// Sends what waits and closes our end. Then waits until the plugin has closed its own, so that it
-    /// can take in the last releases; for `limit` at most.
+    /// Sends what waits and closes our end. Then waits until the plugin has closed its own, so that
+    /// it can take in the last releases; for `limit` at most.
     pub(crate) async fn drain_and_close(mut self, limit: Duration) {
         let drained = async {
             while self.state != StreamState::Closed && self.has_pending_output() {

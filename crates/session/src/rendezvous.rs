@@ -1,5 +1,5 @@
-//! The rendezvous of one code: a nameplate of the service's, a secret made here, and the endpoint that
-//! agents dial. A fresh code is a fresh rendezvous.
+//! The rendezvous of one code: a nameplate of the service's, a secret made here, and the endpoint
+//! that agents dial. A fresh code is a fresh rendezvous.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -84,8 +84,8 @@ impl RendezvousSlot {
         }
     }
 
-    /// Waits for the next event. Events of an open rendezvous come only while an attempt is accepted.
-    /// Cancel safe.
+    /// Waits for the next event. Events of an open rendezvous come only while an attempt is
+    /// accepted. Cancel safe.
     pub(crate) async fn next(&mut self) -> RendezvousEvent {
         match self {
             Self::Opening(opening) => {
@@ -125,8 +125,8 @@ impl RendezvousSlot {
         }
     }
 
-    /// Empties the slot. The future gives the nameplate back, also one that is still being fetched, and
-    /// closes the endpoint with every link of it.
+    /// Empties the slot. The future gives the nameplate back, also one that is still being fetched,
+    /// and closes the endpoint with every link of it.
     pub(crate) fn close(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let closing = std::mem::take(self);
         async move {
@@ -157,13 +157,14 @@ pub(crate) struct Rendezvous {
     opened: Instant,
     next_check: Instant,
     health: ServiceHealth,
-    /// A call that publishes the address. Its answer also says whether the service knows the nameplate.
+    /// A call that publishes the address. Its answer also says whether the service knows the
+    /// nameplate.
     publishing: Option<JoinHandle<Result<(), ServiceError>>>,
 }
 
 impl Rendezvous {
-    /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and publishes its
-    /// address. Every step has a time-out.
+    /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and publishes
+    /// its address. Every step has a time-out.
     async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
         let service = ServiceClient::new(&config.service)?;
         let (claimed, list) = tokio::join!(service.claim(config.form), service.revocations());
@@ -217,8 +218,8 @@ impl Rendezvous {
         })
     }
 
-    /// Waits for an attempt or for a change of the service's health; meanwhile publishes every change
-    /// of the endpoint's address. Cancel safe.
+    /// Waits for an attempt or for a change of the service's health; meanwhile publishes every
+    /// change of the endpoint's address. Cancel safe.
     async fn next(&mut self) -> RendezvousEvent {
         loop {
             let attempt = self.endpoint.accept(&self.accept_params);
@@ -273,8 +274,8 @@ impl Rendezvous {
         }
     }
 
-    /// Returns what a finished publishing call said of the nameplate. Never waits for one that isn't
-    /// finished.
+    /// Returns what a finished publishing call said of the nameplate. Never waits for one that
+    /// isn't finished.
     async fn published_status(&mut self) -> Option<NameplateStatus> {
         let publishing = self
             .publishing

@@ -1,5 +1,5 @@
-//! The newest revocation list ever seen. It comes from the service at a session's start and is kept in
-//! a file, so that nobody can hand out an older one later.
+//! The newest revocation list ever seen. It comes from the service at a session's start and is kept
+//! in a file, so that nobody can hand out an older one later.
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
@@ -11,8 +11,8 @@ const MAX_FILE_BYTES: u64 = 300_000;
 
 /// Returns the newer one of the list kept in `file` and the list `given` by the service.
 ///
-/// Rewrites the file if the service's list is newer. Refuses an older list of the service's, and the
-/// kept one stays in force.
+/// Rewrites the file if the service's list is newer. Refuses an older list of the service's, and
+/// the kept one stays in force.
 ///
 /// # Errors
 /// The service's list isn't the vendor's, or differs from the kept one under the same number.

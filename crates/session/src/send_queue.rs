@@ -149,8 +149,8 @@ impl MessageSink for PictureOut {
     }
 }
 
-/// Cuts a chunk into segments, each with whether it is incompressible. The first segments of a large
-/// picture travel, and are freed, while the rest is being compressed.
+/// Cuts a chunk into segments, each with whether it is incompressible. The first segments of a
+/// large picture travel, and are freed, while the rest is being compressed.
 fn segments(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
     let (compressible, incompressible) = chunk.split_at(chunk.incompressible_from);
     let compressible = compressible

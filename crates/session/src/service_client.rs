@@ -1,5 +1,6 @@
-//! The customer's half of the service's HTTP API: a session's nameplate, its address, its end, and the
-//! revocation list. Every call has a time-out, every response a bound, and every error a stable name.
+//! The customer's half of the service's HTTP API: a session's nameplate, its address, its end, and
+//! the revocation list. Every call has a time-out, every response a bound, and every error a stable
+//! name.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 /// Digits of the password.
 const DIGITS: usize = 8;
 
-/// Returns random digits, each as likely as the others. A tool that takes no password makes its own.
+/// Returns random digits, each as likely as the others. A tool that takes no password makes its
+/// own.
 pub(crate) fn random_password() -> Zeroizing<String> {
     let mut digits = Zeroizing::new(String::with_capacity(DIGITS));
     while digits.len() < DIGITS {

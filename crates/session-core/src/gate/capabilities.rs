@@ -1,5 +1,5 @@
-//! Capabilities of a backend: those that its descriptor declares, and the RFB extensions that its server
-//! confirms.
+//! Capabilities of a backend: those that its descriptor declares, and the RFB extensions that its
+//! server confirms.
 
 use etatuki_protocol::Feature;
 use etatuki_rfb::{Rectangle, encoding};
@@ -28,9 +28,9 @@ impl BackendCapabilities {
     }
 }
 
-/// Capabilities of a plugin's RFB server: the messages that it may be sent. An extension counts once the
-/// server has confirmed it by a pseudo-rectangle, because old tools close the connection at a message
-/// type that they don't know.
+/// Capabilities of a plugin's RFB server: the messages that it may be sent. An extension counts
+/// once the server has confirmed it by a pseudo-rectangle, because old tools close the connection
+/// at a message type that they don't know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerCapabilities {
     /// Capabilities that the descriptor declares.
@@ -73,7 +73,8 @@ impl ServerCapabilities {
         self.backend.resize && self.extended_desktop_size
     }
 
-    /// Returns whether an agent's viewer may be told that `encoding`, an extension of the input, works.
+    /// Returns whether an agent's viewer may be told that `encoding`, an extension of the input,
+    /// works.
     pub(super) fn supports_input_encoding(&self, encoding: i32) -> bool {
         match encoding {
             encoding::QEMU_EXTENDED_KEY => self.qemu_keys,

@@ -1,9 +1,10 @@
 //! The gate: the messages of an agent's program that may pass.
 //!
 //! The gate ends RFB: bytes go in, and only messages that were understood come out, made anew from
-//! their parts. Messages for viewing go to the updater ([`GateOutput::Encodings`] and its like). Input
-//! goes to the plugin ([`PluginInput`]) and needs control. A viewer sends pointer events whether it may
-//! or not, so input is dropped without control; a message that isn't in the list ends the session.
+//! their parts. Messages for viewing go to the updater ([`GateOutput::Encodings`] and its like).
+//! Input goes to the plugin ([`PluginInput`]) and needs control. A viewer sends pointer events
+//! whether it may or not, so input is dropped without control; a message that isn't in the list
+//! ends the session.
 
 mod capabilities;
 mod plugin_input;
@@ -71,7 +72,8 @@ pub enum GateOutput {
         /// At most 64 bytes.
         payload: Vec<u8>,
     },
-    /// A change of size that isn't allowed, or that the backend can't make. The reply is 'prohibited'.
+    /// A change of size that isn't allowed, or that the backend can't make. The reply is
+    /// 'prohibited'.
     ResizeProhibited,
     /// Input for the plugin; only with control, and while no question is open.
     Input(PluginInput),
@@ -118,8 +120,8 @@ impl Gate {
         self.input_blocked = blocked;
     }
 
-    /// Records what the backend's server can do now. Returns the agent's encodings anew if others pass
-    /// since.
+    /// Records what the backend's server can do now. Returns the agent's encodings anew if others
+    /// pass since.
     pub fn set_server_capabilities(&mut self, server: ServerCapabilities) -> Option<GateOutput> {
         let before = self.passing_encodings();
         self.server = server;
@@ -306,8 +308,8 @@ impl Gate {
         self.encodings.iter().copied().filter(passes).collect()
     }
 
-    /// Lets `passing` through. From here on the agent's pointer events may have the long form if it is
-    /// among them.
+    /// Lets `passing` through. From here on the agent's pointer events may have the long form if it
+    /// is among them.
     fn output_encodings(&mut self, passing: Vec<i32>) -> GateOutput {
         let extended_buttons = passing.contains(&encoding::EXTENDED_MOUSE_BUTTONS);
         self.parser

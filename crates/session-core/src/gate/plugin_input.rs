@@ -25,7 +25,8 @@ pub enum PluginInput {
     },
     /// The pointer, inside the screen.
     Pointer {
-        /// Pressed buttons, one bit each. Bits above 7 need [`ServerCapabilities::extended_buttons`].
+        /// Pressed buttons, one bit each. Bits above 7 need
+        /// [`ServerCapabilities::extended_buttons`].
         buttons: u16,
         /// Column in pixels.
         x: u16,
@@ -46,8 +47,8 @@ pub enum PluginInput {
 }
 
 impl PluginInput {
-    /// Appends the RFB client message to `out`. Text is Latin-1 unless the server has confirmed UTF-8;
-    /// characters that Latin-1 lacks become `?`.
+    /// Appends the RFB client message to `out`. Text is Latin-1 unless the server has confirmed
+    /// UTF-8; characters that Latin-1 lacks become `?`.
     pub fn encode(&self, server: &ServerCapabilities, out: &mut Vec<u8>) {
         let message = match self.clone() {
             PluginInput::Key { down, keysym } => ClientMessage::Key { down, keysym },

@@ -1,4 +1,4 @@
-//! What passes the gate, message by message; and that nothing else ever does.
+//! Messages that pass the gate, one by one; and that no other ever does.
 
 use etatuki_protocol::Permissions;
 use etatuki_rfb::{
@@ -20,7 +20,7 @@ const OLD_TOOL: ServerCapabilities = ServerCapabilities {
     utf8_cut_text: false,
     extended_desktop_size: true,
 };
-/// All there is.
+/// A backend and server with every capability.
 const FULL: ServerCapabilities = ServerCapabilities {
     backend: BackendCapabilities {
         input: true,
@@ -73,7 +73,7 @@ fn give(gate: &mut Gate, messages: &[ClientMessage]) -> Result<Vec<GateOutput>, 
     all(gate)
 }
 
-/// One message through a fresh gate.
+/// Checks the output of a fresh gate for one message.
 #[track_caller]
 fn check(
     server: ServerCapabilities,
@@ -87,7 +87,7 @@ fn check(
     );
 }
 
-/// One message that ends the session, and what it is called.
+/// Checks that `sent` ends the session, with the violation `name`.
 #[track_caller]
 fn check_violation(server: ServerCapabilities, sent: &[u8], name: &str) {
     let mut gate = gate(server, BOTH);
@@ -129,7 +129,7 @@ fn size_message() -> ClientMessage {
 
 #[test]
 fn encodings_are_cut_to_our_list() {
-    // what noVNC 1.7.0 offers, with a few numbers of nobody's
+    // The list of noVNC 1.7.0, with a few numbers that nobody uses.
     let offered = vec![
         1, 50, 7, -260, 16, 21, 5, 2, 6, 0, -32, -247, -239, -223, -308, -258, -224, -312, -313, 99,
     ];
@@ -343,7 +343,7 @@ fn clipboard_is_bounded() {
     assert!(open.clipboard_in("x".repeat(most)).is_some());
     assert_eq!(open.clipboard_in("x".repeat(more)), None);
     assert_eq!(open.clipboard_out("x".repeat(more)), None);
-    // In UTF-8 it would be too long for the tool.
+    // As UTF-8, the text would be too long for the tool.
     check(FULL, BOTH, ClientMessage::CutText(vec![0xe4; most]), &[]);
 }
 
@@ -386,7 +386,8 @@ fn only_a_backend_that_can_changes_its_size_and_only_with_control() {
     );
 }
 
-/// An extension that the plugin's server confirms later is announced to the agent's viewer then, and used from there on.
+/// An extension that the plugin's server confirms later is announced to the agent's viewer then,
+/// and used from there on.
 #[test]
 fn what_is_confirmed_later_passes_from_then_on() {
     let declared = ServerCapabilities::declared(FULL.backend);
@@ -503,9 +504,9 @@ fn the_extended_clipboard_ends_it() {
     );
 }
 
-/// Every type but the ten that are in the list; among them FixColourMapEntries (1), UltraVNC's file
-/// transfer (7), scaling (8), SetServerInput (9), SetSW (10), text chat (11), keep-alive (13), PalmVNC (15),
-/// VMware (127), gii (253), xvp (250), OLIVE (249) and Tight's (252).
+/// All message types except the ten in the list; among them FixColourMapEntries (1), UltraVNC's
+/// file transfer (7), scaling (8), SetServerInput (9), SetSW (10), text chat (11), keep-alive (13),
+/// PalmVNC (15), VMware (127), gii (253), xvp (250), OLIVE (249) and Tight's (252).
 #[test]
 fn every_unknown_type_ends_it() {
     const KNOWN: [u8; 10] = [0, 2, 3, 4, 5, 6, 150, 248, 251, 255];
@@ -516,7 +517,7 @@ fn every_unknown_type_ends_it() {
     }
 }
 
-/// QEMU's other messages: audio.
+/// The other messages of QEMU's type, which are audio.
 #[test]
 fn qemu_audio_ends_it() {
     for operation in 0..3_u8 {
@@ -632,7 +633,7 @@ fn any_message() -> impl Strategy<Value = ClientMessage> {
     ]
 }
 
-/// What a tool has pressed after these inputs.
+/// The keys and buttons that a tool has pressed after its input.
 #[derive(Default)]
 struct Tool {
     keys: std::collections::BTreeSet<(u32, Option<u32>)>,
@@ -663,9 +664,9 @@ impl Tool {
 }
 
 proptest! {
-    /// Whatever an agent sends while permissions come and go: a tool gets something only with control
-    /// and without a question, only in RFC 6143's messages if it is an old one, on the screen; and
-    /// nothing stays pressed after a release.
+    /// Random messages while permissions come and go. A tool gets input only with control and
+    /// without a question, in RFC 6143's messages if it is an old one, and on the screen. Nothing
+    /// stays pressed after a release.
     #[test]
     fn nothing_but_what_is_allowed(
         extended in any::<bool>(),
@@ -682,7 +683,7 @@ proptest! {
             gate.set_permissions(Permissions { view: true, control });
             gate.block_input(muted);
             for message in messages {
-                // one by one in the plain form: lists in between may turn the longer one on
+                // Each message in the plain form: lists in between may turn the longer one on.
                 for passed in give(&mut gate, &[message]).expect("all of these are known") {
                     let GateOutput::Input(input) = passed else { continue };
                     prop_assert!(control && !muted);
@@ -698,7 +699,7 @@ proptest! {
         }
     }
 
-    /// Hostile bytes, split anywhere: no panic, and nothing for a tool without control.
+    /// Hostile bytes, split anywhere. No panic, and no input without control.
     #[test]
     fn hostile_bytes(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..20)) {
         let mut gate = gate(FULL, VIEW);

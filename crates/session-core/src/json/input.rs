@@ -78,8 +78,8 @@ pub fn parse(line: &[u8]) -> Result<Option<Input>, InputError> {
     serde_json::from_slice(line).map(Some).map_err(place)
 }
 
-/// Reads the next line without its end, or that it was too long; `None` at the end of `input`. Never
-/// holds more than [`MAX_LINE`] bytes.
+/// Reads the next line without its end, or that it was too long; `None` at the end of `input`.
+/// Never holds more than [`MAX_LINE`] bytes.
 ///
 /// # Errors
 /// `input` can't be read.

@@ -1,5 +1,6 @@
-//! The JSON lines of `etatuki session`: a session for an accounting program that shows it in windows of
-//! its own. `docs/session.md` describes the lines, `docs/session.schema.json` is their schema.
+//! The JSON lines of `etatuki session`: a session for an accounting program that shows it in
+//! windows of its own. `docs/session.md` describes the lines, `docs/session.schema.json` is their
+//! schema.
 
 mod input;
 mod presenter;
@@ -17,7 +18,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The customer's sentences, by stable name. The launcher has them in three languages.
 pub trait Texts: Send + Sync {
-    /// Returns the sentence with this name, with the arguments put in. `docs/session.md` lists both.
+    /// Returns the sentence with this name, with the arguments put in. `docs/session.md` lists
+    /// both.
     fn text(&self, name: &str, args: &[(&str, &str)]) -> String;
 }
 

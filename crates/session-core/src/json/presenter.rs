@@ -50,8 +50,8 @@ impl JsonPresenter {
         }))
     }
 
-    /// Returns the changes since the last view, one event a line, without line ends. Notices come first,
-    /// the end last. The lines of `code` are secret.
+    /// Returns the changes since the last view, one event a line, without line ends. Notices come
+    /// first, the end last. The lines of `code` are secret.
     pub fn show(&mut self, view: &View) -> Vec<String> {
         let last = std::mem::replace(&mut self.last, view.clone());
         self.was_opened |= view.state != State::Closed;
@@ -104,11 +104,12 @@ impl JsonPresenter {
         self.was_opened && is_final(self.last.state)
     }
 
-    /// Checks whether a command means anything now. The machine ignores one that doesn't; the accounting
-    /// program is told why.
+    /// Checks whether a command means anything now. The machine ignores one that doesn't; the
+    /// accounting program is told why.
     ///
     /// # Errors
-    /// The answer is to no open question, comes too early, or chooses app sharing that isn't offered.
+    /// The answer is to no open question, comes too early, or chooses app sharing that isn't
+    /// offered.
     pub fn check(&self, input: &Input) -> Result<(), InputError> {
         let Input::Answer { id, app_only, .. } = *input else {
             return Ok(());
@@ -246,8 +247,8 @@ fn question_id(view: &View) -> Option<u32> {
     view.question.as_ref().map(|question| question.id)
 }
 
-/// Returns the line of `code`. It is serialized straight from the view, so that the line is the only
-/// further copy of the secret.
+/// Returns the line of `code`. It is serialized straight from the view, so that the line is the
+/// only further copy of the secret.
 fn code_line(view: &View) -> String {
     #[derive(Serialize)]
     #[serde(tag = "type", rename = "code")]

@@ -1,4 +1,4 @@
-//! Lines in, lines out; every line that goes out is held against `docs/session.schema.json`.
+//! Lines in, lines out. Every line out is checked against `docs/session.schema.json`.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ fn asked(ask: Ask) -> View {
     }
 }
 
-/// The lines for one view after another, as JSON, without `text` (which is the launcher's).
+/// Returns the lines for one view after another, as JSON without `text`, which is the launcher's.
 fn lines(views: &[View]) -> Vec<Value> {
     let mut presenter = presenter();
     let mut events = vec![];
@@ -204,7 +204,7 @@ fn the_program_that_can_be_shared_alone_is_offered_with_the_first_question() {
         "type": "permissions", "view": true, "control": false, "only_program": "Tilitin",
     });
     assert_eq!(said, Some(expected));
-    // Control is asked for that program, and a switch for none.
+    // The question for control names the program, and the one for a switch doesn't.
     for (ask, program) in [
         (Ask::Control, json!("Tilitin")),
         (
@@ -339,7 +339,7 @@ fn a_tool_with_its_own_transport() {
             { "type": "state", "state": "connected" },
         ]),
     );
-    // Nobody here knows what was seen.
+    // The launcher doesn't know what was seen.
     let mut presenter = presenter_over(Transport::External);
     presenter.show(&waiting);
     let end = presenter.show(&View::default()).pop().expect("the end");
@@ -480,7 +480,7 @@ mod input {
         assert!(!error.to_string().contains("456"), "{error}");
     }
 
-    /// The lines of a stream, as lengths or names of errors.
+    /// Returns the lines of a stream, as lengths or names of errors.
     fn split(bytes: &[u8], piece: usize) -> Vec<Result<usize, &'static str>> {
         let mut input = std::io::BufReader::with_capacity(piece, Cursor::new(bytes));
         let mut lines = vec![];
@@ -533,11 +533,11 @@ mod input {
     }
 }
 
-/// As much of JSON schema as `docs/session.schema.json` uses.
+/// The part of JSON Schema that `docs/session.schema.json` uses.
 mod schema {
     use serde_json::Value;
 
-    /// Panics if the value isn't one of the alternatives of that definition.
+    /// Panics unless the value is exactly one of the alternatives of the definition.
     #[track_caller]
     pub(super) fn check(definition: &str, value: &Value) {
         let root: Value =
@@ -620,7 +620,7 @@ mod schema {
         })
     }
 
-    /// The only pattern of the schema.
+    /// The schema's only pattern.
     fn digits_in_threes(text: &str) -> bool {
         text.split(' ').all(|part| {
             (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())

@@ -27,8 +27,8 @@ pub enum Action {
     BlockInput(bool),
     /// Release every key and button that the agent holds down.
     ReleaseInput,
-    /// Have the plugin show the accounting program's windows only, in every picture that is attached
-    /// from now on.
+    /// Have the plugin show the accounting program's windows only, in every picture that is
+    /// attached from now on.
     RestrictToApp,
     /// Attach the plugin's picture afresh.
     AttachPicture,

@@ -1,4 +1,5 @@
-//! The session while somebody is connected: an agent over the link, or a peer of an external transport.
+//! The session while somebody is connected: an agent over the link, or a peer of an external
+//! transport.
 
 use std::time::Duration;
 
@@ -116,8 +117,8 @@ impl Machine {
         vec![]
     }
 
-    /// Returns the name for a failure of the plugin's RFB socket: `if_tool` where a tool serves it, else
-    /// the plugin's own failure.
+    /// Returns the name for a failure of the plugin's RFB socket: `if_tool` where a tool serves it,
+    /// else the plugin's own failure.
     pub fn picture_failure(&self, if_tool: FailureName) -> FailureName {
         match self.plugin {
             Some(plugin) if !plugin.has_tool => FailureName::PluginFailed,

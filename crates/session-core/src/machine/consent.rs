@@ -1,5 +1,5 @@
-//! The customer's consent towards one agent: permissions, the open question, and for how long what was
-//! permitted.
+//! The customer's consent towards one agent: permissions, the open question, and for how long what
+//! was permitted.
 
 use std::time::Duration;
 
@@ -104,8 +104,8 @@ impl Consent {
         Some(answerable.map_or(countdown, |moment| moment.min(countdown)))
     }
 
-    /// Handles a request of the agent's. A permission that they have is granted at once. A request that
-    /// can't be asked now is refused at once and doesn't count as a denial.
+    /// Handles a request of the agent's. A permission that they have is granted at once. A request
+    /// that can't be asked now is refused at once and doesn't count as a denial.
     pub(super) fn ask(&mut self, ask: Ask, id: u32, now: Duration) -> Actions {
         let has = self.permissions();
         let granted = match ask {
@@ -181,8 +181,8 @@ impl Consent {
         }
     }
 
-    /// Attaches the picture, after the restriction to the program if there is one. The agent is told of
-    /// the restriction.
+    /// Attaches the picture, after the restriction to the program if there is one. The agent is
+    /// told of the restriction.
     fn attach_picture(&self) -> Actions {
         if self.app_only {
             vec![
@@ -218,8 +218,8 @@ impl Consent {
         }
     }
 
-    /// Handles a dropped link: no key stays pressed, no question stays open, and no time is counted.
-    /// Permissions stay, except for what the customer takes back meanwhile.
+    /// Handles a dropped link: no key stays pressed, no question stays open, and no time is
+    /// counted. Permissions stay, except for what the customer takes back meanwhile.
     pub(super) fn interrupt(&mut self, now: Duration) -> Actions {
         self.view.pause(now);
         self.control.pause(now);

@@ -1,5 +1,5 @@
-//! The moments at which the machine wants to be woken: its own time-outs, and every second while the
-//! view counts down.
+//! The moments at which the machine wants to be woken: its own time-outs, and every second while
+//! the view counts down.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ pub(super) fn seconds_left(due: Duration, now: Duration) -> u32 {
     u32::try_from(left.as_secs() + begun).unwrap_or(u32::MAX)
 }
 
-/// Returns the moment after `now` at which [`seconds_left`] is one less, or `due` if that has passed.
+/// Returns the moment after `now` at which [`seconds_left`] is one less, or `due` if that has
+/// passed.
 pub(super) fn next_second(due: Duration, now: Duration) -> Duration {
     let after = u64::from(seconds_left(due, now)).saturating_sub(1);
     due.saturating_sub(Duration::from_secs(after))

@@ -1,6 +1,6 @@
 //! The session's state machine: events and the time go in, actions come out. It has no clock, no
-//! sockets and no randomness. `docs/session.md` has the drawing, and `tests.rs` has a test for every
-//! edge of it.
+//! sockets and no randomness. `docs/session.md` has the drawing, and `tests.rs` has a test for
+//! every edge of it.
 //!
 //! Times are [`Duration`]s since any fixed moment and never go backwards.
 
@@ -37,12 +37,13 @@ pub const MAX_WRONG_GUESSES: u8 = 3;
 pub const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time-out of the shutdown as a whole. After it, whatever is left is dropped and killed.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time in which a plugin may say why its RFB socket ended, before the session fails without a reason.
+/// Time in which a plugin may say why its RFB socket ended, before the session fails without a
+/// reason.
 pub const STREAM_CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// Notices that are kept.
 pub const MAX_NOTICES: usize = 256;
-/// Notices of unauthorized attempts that are kept. A flood of attempts is known by the first ones, and
-/// must not hide an agent's name.
+/// Notices of unauthorized attempts that are kept. A flood of attempts is known by the first ones,
+/// and must not hide an agent's name.
 pub const MAX_UNAUTHORIZED_NOTICES: usize = 8;
 
 /// Settings that are fixed for the machine's life, except for `switchable`.
@@ -50,8 +51,8 @@ pub const MAX_UNAUTHORIZED_NOTICES: usize = 8;
 pub struct Settings {
     /// Ids of the other backends that are usable here: an agent may ask to switch to them.
     pub switchable: Vec<String>,
-    /// Time in which a dropped link may come back. `None` while resuming isn't built: a dropped link
-    /// then ends the session at once.
+    /// Time in which a dropped link may come back. `None` while resuming isn't built: a dropped
+    /// link then ends the session at once.
     pub resume: Option<Duration>,
     /// Name of the accounting program, if it is known and could be shared alone.
     pub app_name: Option<String>,
@@ -143,8 +144,8 @@ impl Machine {
         }
     }
 
-    /// Returns whether nothing runs any more: the state is `closed` or `failed`, and the shutdown is
-    /// done.
+    /// Returns whether nothing runs any more: the state is `closed` or `failed`, and the shutdown
+    /// is done.
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Closed | Phase::Failed(None))
     }
@@ -248,8 +249,8 @@ impl Machine {
     }
 
     /// Shuts the session down, in this order: what the agent holds is released while there is still
-    /// something to release it in; then nothing is permitted; then the agent is told; then everything
-    /// ends.
+    /// something to release it in; then nothing is permitted; then the agent is told; then
+    /// everything ends.
     fn shut_down(&mut self, reason: &str, now: Duration) -> Actions {
         let mut actions = vec![];
         if let Some(consent) = &mut self.consent {

@@ -67,8 +67,8 @@ impl Stopwatch {
         }
     }
 
-    /// Returns the counted time in seconds, rounded up: whoever saw the screen for half a second has
-    /// seen it.
+    /// Returns the counted time in seconds, rounded up: whoever saw the screen for half a second
+    /// has seen it.
     pub(super) fn seconds(&self, now: Duration) -> u64 {
         let total = self.total(now);
         total.as_secs() + u64::from(total.subsec_nanos() > 0)

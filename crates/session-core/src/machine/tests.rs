@@ -1,5 +1,5 @@
-//! One test for every edge of the drawing in `docs/session.md`: what goes in, which state comes out,
-//! and the recorded list of actions.
+//! One test for every edge of the drawing in `docs/session.md`: the event, the state that follows,
+//! and the list of actions.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn shutdown(reason: &str) -> Action {
     }
 }
 
-/// The built-in module: no tool.
+/// The built-in plugin, which has no tool.
 const OURS: ProbedPlugin = ProbedPlugin {
     has_tool: false,
     takes_input: true,
@@ -87,13 +87,13 @@ fn settings(resume: Option<Duration>) -> Settings {
     }
 }
 
-/// A machine, and the clock that the tests turn.
-struct Bench {
+/// A machine with a clock that the tests turn.
+struct TestSession {
     machine: Machine,
     now: Duration,
 }
 
-impl Bench {
+impl TestSession {
     fn closed() -> Self {
         Self::with(settings(None))
     }
@@ -113,7 +113,7 @@ impl Bench {
         Self::opening().after([Event::CodeReady])
     }
 
-    /// Connected, and the first question is open.
+    /// A connected session in which the first question is open.
     fn connected() -> Self {
         Self::waiting().after([Event::Authenticated(agent())])
     }
@@ -129,15 +129,15 @@ impl Bench {
     }
 
     fn interrupted() -> Self {
-        let mut bench = Self::with(settings(Some(Duration::from_secs(120))));
+        let mut session = Self::with(settings(Some(Duration::from_secs(120))));
         for event in [
             Event::Command(Command::Open),
             Event::CodeReady,
             Event::Authenticated(agent()),
         ] {
-            bench.give(event);
+            session.give(event);
         }
-        bench
+        session
             .answered(true)
             .after([Event::Asked(Ask::Control)])
             .answered(true)
@@ -175,7 +175,7 @@ impl Bench {
         self.now += time;
     }
 
-    /// Waits for a time, and lets the machine know.
+    /// Waits for a time and sends a tick.
     fn tick_after(&mut self, time: Duration) -> Vec<Action> {
         self.wait(time);
         self.give(Event::Tick)
@@ -189,7 +189,7 @@ impl Bench {
         self.view().question
     }
 
-    /// The boundary check: this event gives that state and these actions.
+    /// Checks the state and the actions that follow from an event.
     #[track_caller]
     fn check(&mut self, event: Event, state: State, actions: &[Action]) {
         let done = self.give(event);
@@ -202,7 +202,7 @@ mod opening_and_waiting {
 
     #[test]
     fn closed_open_opening() {
-        Bench::closed().check(
+        TestSession::closed().check(
             Event::Command(Command::Open),
             State::Opening,
             &[Action::Start],
@@ -211,27 +211,27 @@ mod opening_and_waiting {
 
     #[test]
     fn opening_ready_waiting() {
-        let mut bench = Bench::opening();
-        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
-        assert_eq!(bench.view().waiting_seconds_left, Some(600));
+        let mut session = TestSession::opening();
+        session.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
+        assert_eq!(session.view().waiting_seconds_left, Some(600));
     }
 
     #[test]
     fn opening_failure_failed() {
         let unreachable = failure(FailureName::ServiceUnreachable);
-        let mut bench = Bench::opening();
-        bench.check(
+        let mut session = TestSession::opening();
+        session.check(
             Event::Failed(unreachable.clone()),
             State::Failed,
             &[Action::DropCode, shutdown("service-unreachable")],
         );
-        assert_eq!(bench.view().failure, Some(unreachable));
-        assert!(!bench.machine.is_idle());
+        assert_eq!(session.view().failure, Some(unreachable));
+        assert!(!session.machine.is_idle());
     }
 
     #[test]
     fn opening_close_closing() {
-        Bench::opening().check(
+        TestSession::opening().check(
             Event::Command(Command::Close),
             State::Closing,
             &[Action::DropCode, shutdown("customer-closed")],
@@ -240,81 +240,81 @@ mod opening_and_waiting {
 
     #[test]
     fn opening_has_a_limit() {
-        let mut bench = Bench::opening();
+        let mut session = TestSession::opening();
         assert_eq!(
-            bench.tick_after(OPENING_TIMEOUT),
+            session.tick_after(OPENING_TIMEOUT),
             [Action::DropCode, shutdown("internal")]
         );
-        assert_eq!(bench.machine.state(), State::Failed);
+        assert_eq!(session.machine.state(), State::Failed);
         assert_eq!(
-            bench.view().failure.expect("it failed").name,
+            session.view().failure.expect("it failed").name,
             FailureName::Internal
         );
     }
 
     #[test]
     fn waiting_noise_waiting() {
-        let mut bench = Bench::waiting();
-        bench.check(
+        let mut session = TestSession::waiting();
+        session.check(
             Event::AttemptAborted,
             State::Waiting,
             &[Action::AcceptAttempt],
         );
-        assert_eq!(bench.view().notices, []);
+        assert_eq!(session.view().notices, []);
     }
 
     #[test]
     fn waiting_stranger_waiting() {
-        let mut bench = Bench::waiting();
-        bench.check(
+        let mut session = TestSession::waiting();
+        session.check(
             Event::UnauthorizedAttempt,
             State::Waiting,
             &[Action::AcceptAttempt],
         );
-        assert_eq!(bench.view().notices, [Notice::UnauthorizedAttempt]);
+        assert_eq!(session.view().notices, [Notice::UnauthorizedAttempt]);
     }
 
     #[test]
     fn a_flood_of_strangers_hides_nobody() {
-        let mut bench = Bench::waiting();
+        let mut session = TestSession::waiting();
         for _ in 0..1000 {
             assert_eq!(
-                bench.give(Event::UnauthorizedAttempt),
+                session.give(Event::UnauthorizedAttempt),
                 [Action::AcceptAttempt]
             );
         }
-        assert_eq!(bench.view().notices.len(), MAX_UNAUTHORIZED_NOTICES);
-        bench.give(Event::WrongGuess(agent()));
+        assert_eq!(session.view().notices.len(), MAX_UNAUTHORIZED_NOTICES);
+        session.give(Event::WrongGuess(agent()));
         let wrong = Notice::WrongCodeTried {
             agent: agent(),
             left: 2,
         };
-        assert_eq!(bench.view().notices.last(), Some(&wrong));
+        assert_eq!(session.view().notices.last(), Some(&wrong));
     }
 
     #[test]
     fn notices_are_bounded() {
-        let mut bench = Bench::waiting();
+        let mut session = TestSession::waiting();
         for _ in 0..1000 {
-            bench.give(Event::ServiceLost);
+            session.give(Event::ServiceLost);
         }
-        assert_eq!(bench.view().notices.len(), MAX_NOTICES);
+        assert_eq!(session.view().notices.len(), MAX_NOTICES);
     }
 
     #[test]
     fn three_wrong_guesses_burn_the_code() {
-        let mut bench = Bench::waiting();
-        bench.check(
+        let mut session = TestSession::waiting();
+        session.check(
             Event::WrongGuess(agent()),
             State::Waiting,
             &[Action::AcceptAttempt],
         );
-        bench.check(
+        session.check(
             Event::WrongGuess(agent()),
             State::Waiting,
             &[Action::AcceptAttempt],
         );
-        bench.check(
+        session.check(
             Event::WrongGuess(agent()),
             State::Waiting,
             &[Action::DropCode, Action::MintCode],
@@ -330,10 +330,10 @@ mod opening_and_waiting {
             },
             Notice::CodeBurnt { agent: agent() },
         ];
-        assert_eq!(bench.view().notices, expected);
-        assert_eq!(bench.view().waiting_seconds_left, None);
-        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
-        bench.check(
+        assert_eq!(session.view().notices, expected);
+        assert_eq!(session.view().waiting_seconds_left, None);
+        session.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
+        session.check(
             Event::WrongGuess(agent()),
             State::Waiting,
             &[Action::AcceptAttempt],
@@ -342,7 +342,7 @@ mod opening_and_waiting {
 
     #[test]
     fn nobody_gets_in_while_a_fresh_code_is_fetched() {
-        let burnt = || Bench::waiting().after([1, 2, 3].map(|_| Event::WrongGuess(agent())));
+        let burnt = || TestSession::waiting().after([1, 2, 3].map(|_| Event::WrongGuess(agent())));
         for event in [
             Event::Authenticated(agent()),
             Event::WrongGuess(agent()),
@@ -355,48 +355,48 @@ mod opening_and_waiting {
 
     #[test]
     fn a_code_is_renewed_after_ten_minutes() {
-        let mut bench = Bench::waiting();
+        let mut session = TestSession::waiting();
         assert_eq!(
-            bench.tick_after(CODE_LIFETIME - Duration::from_millis(1)),
+            session.tick_after(CODE_LIFETIME - Duration::from_millis(1)),
             []
         );
         assert_eq!(
-            bench.tick_after(Duration::from_millis(1)),
+            session.tick_after(Duration::from_millis(1)),
             [Action::DropCode, Action::MintCode]
         );
-        assert_eq!(bench.view().notices, [Notice::CodeRenewed]);
-        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
-        assert_eq!(bench.view().waiting_seconds_left, Some(600));
+        assert_eq!(session.view().notices, [Notice::CodeRenewed]);
+        session.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
+        assert_eq!(session.view().waiting_seconds_left, Some(600));
     }
 
     #[test]
     fn a_service_that_comes_and_goes_leaves_the_code_alone() {
-        let mut bench = Bench::waiting();
-        bench.check(Event::ServiceLost, State::Waiting, &[]);
-        bench.check(Event::ServiceBack, State::Waiting, &[]);
+        let mut session = TestSession::waiting();
+        session.check(Event::ServiceLost, State::Waiting, &[]);
+        session.check(Event::ServiceBack, State::Waiting, &[]);
         assert_eq!(
-            bench.view().notices,
+            session.view().notices,
             [Notice::ServiceLost, Notice::ServiceBack]
         );
     }
 
-    /// A tool with its own transport: nobody of ours comes, and nothing is counted.
-    fn own() -> Bench {
+    /// An opening session over a tool's own transport.
+    fn own() -> TestSession {
         let settings = Settings {
             transport: Transport::External,
             ..settings(None)
         };
-        Bench::with(settings).after([Event::Command(Command::Open)])
+        TestSession::with(settings).after([Event::Command(Command::Open)])
     }
 
     #[test]
     fn a_tool_with_its_own_transport_says_who_is_there() {
-        let mut bench = own();
-        bench.check(Event::ExternalPeerConnected, State::Opening, &[]);
-        bench.check(Event::CodeReady, State::Waiting, &[]);
-        assert_eq!(bench.tick_after(CODE_LIFETIME), []);
-        assert_eq!(bench.view().waiting_seconds_left, None);
-        bench.check(Event::ExternalPeerConnected, State::Connected, &[]);
+        let mut session = own();
+        session.check(Event::ExternalPeerConnected, State::Opening, &[]);
+        session.check(Event::CodeReady, State::Waiting, &[]);
+        assert_eq!(session.tick_after(CODE_LIFETIME), []);
+        assert_eq!(session.view().waiting_seconds_left, None);
+        session.check(Event::ExternalPeerConnected, State::Connected, &[]);
         for event in [
             Event::CodeReady,
             Event::Authenticated(agent()),
@@ -405,9 +405,9 @@ mod opening_and_waiting {
             Event::PluginStreamClosed,
             Event::Command(Command::TakeBack),
         ] {
-            bench.check(event, State::Connected, &[]);
+            session.check(event, State::Connected, &[]);
         }
-        bench.check(Event::ExternalPeerLeft, State::Waiting, &[]);
+        session.check(Event::ExternalPeerLeft, State::Waiting, &[]);
     }
 
     #[test]
@@ -424,17 +424,17 @@ mod opening_and_waiting {
 
     #[test]
     fn a_forgotten_code_is_replaced() {
-        let mut bench = Bench::waiting();
+        let mut session = TestSession::waiting();
         let expected = [Action::DropCode, Action::MintCode];
-        bench.check(Event::CodeForgotten, State::Waiting, &expected);
-        bench.check(Event::ServiceLost, State::Waiting, &[]);
-        assert_eq!(bench.view().notices, [Notice::CodeForgotten]);
-        bench.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
+        session.check(Event::CodeForgotten, State::Waiting, &expected);
+        session.check(Event::ServiceLost, State::Waiting, &[]);
+        assert_eq!(session.view().notices, [Notice::CodeForgotten]);
+        session.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
     }
 
     #[test]
     fn waiting_failure_failed() {
-        Bench::waiting().check(
+        TestSession::waiting().check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Failed,
             &[Action::DropCode, shutdown("plugin-died")],
@@ -443,13 +443,13 @@ mod opening_and_waiting {
 
     #[test]
     fn waiting_close_closing() {
-        let mut bench = Bench::waiting();
-        bench.check(
+        let mut session = TestSession::waiting();
+        session.check(
             Event::Command(Command::Close),
             State::Closing,
             &[Action::DropCode, shutdown("customer-closed")],
         );
-        assert_eq!(bench.view().receipt, None);
+        assert_eq!(session.view().receipt, None);
     }
 
     #[test]
@@ -461,10 +461,10 @@ mod opening_and_waiting {
             Action::ReleaseInput,
             asking(Ask::View),
         ];
-        let mut bench = Bench::waiting();
-        bench.check(Event::Authenticated(agent()), State::Connected, &expected);
-        assert_eq!(bench.view().permissions, NONE);
-        assert_eq!(bench.view().agent, Some(agent()));
+        let mut session = TestSession::waiting();
+        session.check(Event::Authenticated(agent()), State::Connected, &expected);
+        assert_eq!(session.view().permissions, NONE);
+        assert_eq!(session.view().agent, Some(agent()));
     }
 }
 
@@ -473,9 +473,9 @@ mod questions {
 
     #[test]
     fn view_allowed_attaches() {
-        let mut bench = Bench::connected();
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the first question").id;
+        let mut session = TestSession::connected();
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the first question").id;
         let expected = [
             Action::BlockInput(false),
             Action::SetPermissions(VIEW),
@@ -483,7 +483,7 @@ mod questions {
             answer(Ask::View, true, 3),
             told(VIEW),
         ];
-        bench.check(
+        session.check(
             Event::Command(Command::Answer {
                 question,
                 allow: true,
@@ -491,16 +491,20 @@ mod questions {
             State::Connected,
             &expected,
         );
-        assert_eq!((bench.view().permissions, bench.question()), (VIEW, None));
+        assert_eq!(
+            (session.view().permissions, session.question()),
+            (VIEW, None)
+        );
     }
 
-    /// Connected, with a plugin that can share one program alone; and what allows that.
-    fn offered() -> (Bench, Event) {
-        let mut bench =
-            Bench::waiting().after([Event::PluginProbed(OURS), Event::Authenticated(agent())]);
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the first question").id;
-        (bench, Event::Command(Command::AllowAppOnly { question }))
+    /// A connected session with a plugin that can share one program alone, and the command that
+    /// allows it.
+    fn offered() -> (TestSession, Event) {
+        let mut session = TestSession::waiting()
+            .after([Event::PluginProbed(OURS), Event::Authenticated(agent())]);
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the first question").id;
+        (session, Event::Command(Command::AllowAppOnly { question }))
     }
 
     fn sharing(app_only: bool) -> Option<AppSharing> {
@@ -510,8 +514,8 @@ mod questions {
 
     #[test]
     fn the_program_alone_is_limited_before_anything_is_attached() {
-        let (mut bench, allow) = offered();
-        assert_eq!(bench.view().app_sharing, sharing(false));
+        let (mut session, allow) = offered();
+        assert_eq!(session.view().app_sharing, sharing(false));
         let expected = [
             Action::BlockInput(false),
             Action::SetPermissions(VIEW),
@@ -521,10 +525,10 @@ mod questions {
             answer(Ask::View, true, 3),
             told(VIEW),
         ];
-        bench.check(allow, State::Connected, &expected);
-        assert_eq!(bench.view().app_sharing, sharing(true));
-        // The next one is asked anew, and so is what he may see.
-        let closed = bench.after([Event::Command(Command::Close), Event::ShutdownDone]);
+        session.check(allow, State::Connected, &expected);
+        assert_eq!(session.view().app_sharing, sharing(true));
+        // In the next session everything is asked anew.
+        let closed = session.after([Event::Command(Command::Close), Event::ShutdownDone]);
         let mut again = closed.after([Event::Command(Command::Open)]);
         assert_eq!(again.view().app_sharing, None);
         again.give(Event::PluginProbed(OURS));
@@ -533,15 +537,15 @@ mod questions {
 
     #[test]
     fn the_program_alone_is_no_answer_where_it_is_not_offered() {
-        let unable = Bench::connected();
+        let unable = TestSession::connected();
         let (able, _) = offered();
         let control = able.answered(true).after([Event::Asked(Ask::Control)]);
-        for mut bench in [unable, control] {
-            bench.wait(ANSWER_DELAY);
-            let question = bench.question().expect("a question").id;
+        for mut session in [unable, control] {
+            session.wait(ANSWER_DELAY);
+            let question = session.question().expect("a question").id;
             let allow = Event::Command(Command::AllowAppOnly { question });
-            bench.check(allow, State::Connected, &[]);
-            assert!(bench.question().is_some());
+            session.check(allow, State::Connected, &[]);
+            assert!(session.question().is_some());
         }
         let (mut early, _) = offered();
         early.now -= ANSWER_DELAY;
@@ -552,16 +556,16 @@ mod questions {
 
     #[test]
     fn the_program_alone_stays_alone_when_the_link_comes_back() {
-        let mut bench = Bench::with(settings(Some(Duration::from_secs(120)))).after([
+        let mut session = TestSession::with(settings(Some(Duration::from_secs(120)))).after([
             Event::Command(Command::Open),
             Event::PluginProbed(OURS),
             Event::CodeReady,
             Event::Authenticated(agent()),
         ]);
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the first question").id;
-        bench.give(Event::Command(Command::AllowAppOnly { question }));
-        bench.give(Event::LinkLost);
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the first question").id;
+        session.give(Event::Command(Command::AllowAppOnly { question }));
+        session.give(Event::LinkLost);
         let expected = [
             Action::SendCustomerInfo,
             told(VIEW),
@@ -569,16 +573,16 @@ mod questions {
             Action::AttachPicture,
             Action::SendCustomerInfo,
         ];
-        bench.check(Event::Resumed, State::Connected, &expected);
+        session.check(Event::Resumed, State::Connected, &expected);
     }
 
     #[test]
     fn view_denied_stays_connected_without_a_picture() {
-        let mut bench = Bench::connected();
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the first question").id;
+        let mut session = TestSession::connected();
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the first question").id;
         let expected = [Action::BlockInput(false), answer(Ask::View, false, 2)];
-        bench.check(
+        session.check(
             Event::Command(Command::Answer {
                 question,
                 allow: false,
@@ -586,27 +590,27 @@ mod questions {
             State::Connected,
             &expected,
         );
-        assert_eq!(bench.view().permissions, NONE);
+        assert_eq!(session.view().permissions, NONE);
     }
 
     #[test]
     fn control_allowed() {
-        let mut bench = Bench::viewing();
+        let mut session = TestSession::viewing();
         let expected = [
             Action::BlockInput(true),
             Action::ReleaseInput,
             asking(Ask::Control),
         ];
-        bench.check(Event::Asked(Ask::Control), State::Connected, &expected);
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the second question").id;
+        session.check(Event::Asked(Ask::Control), State::Connected, &expected);
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the second question").id;
         let expected = [
             Action::BlockInput(false),
             Action::SetPermissions(BOTH),
             answer(Ask::Control, true, 3),
             told(BOTH),
         ];
-        bench.check(
+        session.check(
             Event::Command(Command::Answer {
                 question,
                 allow: true,
@@ -618,18 +622,18 @@ mod questions {
 
     #[test]
     fn no_answer_counts_in_the_first_second() {
-        let mut bench = Bench::connected();
-        let id = bench.question().expect("the first question").id;
+        let mut session = TestSession::connected();
+        let id = session.question().expect("the first question").id;
         for allow in [true, false] {
             let early = Event::Command(Command::Answer {
                 question: id,
                 allow,
             });
-            bench.check(early, State::Connected, &[]);
+            session.check(early, State::Connected, &[]);
         }
-        bench.wait(ANSWER_DELAY - Duration::from_millis(1));
-        assert!(!bench.question().expect("still open").answerable);
-        bench.check(
+        session.wait(ANSWER_DELAY - Duration::from_millis(1));
+        assert!(!session.question().expect("still open").answerable);
+        session.check(
             Event::Command(Command::Answer {
                 question: id,
                 allow: true,
@@ -637,24 +641,24 @@ mod questions {
             State::Connected,
             &[],
         );
-        bench.wait(Duration::from_millis(1));
-        assert!(bench.question().expect("still open").answerable);
+        session.wait(Duration::from_millis(1));
+        assert!(session.question().expect("still open").answerable);
     }
 
     #[test]
     fn an_answer_to_another_question_is_nothing() {
-        let mut bench = Bench::connected();
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("the first question").id;
+        let mut session = TestSession::connected();
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("the first question").id;
         for other in [0, question + 1, u32::MAX] {
             let stray = Event::Command(Command::Answer {
                 question: other,
                 allow: true,
             });
-            bench.check(stray, State::Connected, &[]);
+            session.check(stray, State::Connected, &[]);
         }
-        let mut bench = bench.answered(true);
-        bench.check(
+        let mut session = session.answered(true);
+        session.check(
             Event::Command(Command::Answer {
                 question,
                 allow: false,
@@ -662,63 +666,63 @@ mod questions {
             State::Connected,
             &[],
         );
-        bench.give(Event::Asked(Ask::Control));
-        bench.wait(ANSWER_DELAY);
+        session.give(Event::Asked(Ask::Control));
+        session.wait(ANSWER_DELAY);
         let stale = Event::Command(Command::Answer {
             question,
             allow: true,
         });
-        bench.check(stale, State::Connected, &[]);
+        session.check(stale, State::Connected, &[]);
     }
 
     #[test]
     fn silence_is_a_denial_after_a_minute() {
-        let mut bench = Bench::connected();
+        let mut session = TestSession::connected();
         assert_eq!(
-            bench.tick_after(QUESTION_TIMEOUT - Duration::from_millis(1)),
+            session.tick_after(QUESTION_TIMEOUT - Duration::from_millis(1)),
             []
         );
         assert_eq!(
-            bench.question().map(|question| question.seconds_left),
+            session.question().map(|question| question.seconds_left),
             Some(1)
         );
         let expected = [Action::BlockInput(false), answer(Ask::View, false, 2)];
-        assert_eq!(bench.tick_after(Duration::from_millis(1)), expected);
-        assert_eq!(bench.question(), None);
+        assert_eq!(session.tick_after(Duration::from_millis(1)), expected);
+        assert_eq!(session.question(), None);
     }
 
     #[test]
     fn after_three_denials_it_is_refused_without_asking() {
         for ask in [Ask::Control, switch("remoteus-2008")] {
-            let mut bench = Bench::viewing();
+            let mut session = TestSession::viewing();
             for _ in 0..MAX_DENIALS {
-                bench.give(Event::Asked(ask.clone()));
-                bench = bench.answered(false);
+                session.give(Event::Asked(ask.clone()));
+                session = session.answered(false);
             }
-            bench.check(
+            session.check(
                 Event::Asked(ask.clone()),
                 State::Connected,
                 &[answer(ask.clone(), false, 0)],
             );
-            assert_eq!(bench.question(), None);
+            assert_eq!(session.question(), None);
         }
     }
 
     #[test]
     fn the_first_question_is_one_of_the_three() {
-        let mut bench = Bench::connected().answered(false);
+        let mut session = TestSession::connected().answered(false);
         for left in [1, 0] {
-            bench.give(Event::Asked(Ask::View));
-            bench.wait(ANSWER_DELAY);
-            let question = bench.question().expect("asked again").id;
+            session.give(Event::Asked(Ask::View));
+            session.wait(ANSWER_DELAY);
+            let question = session.question().expect("asked again").id;
             let expected = [Action::BlockInput(false), answer(Ask::View, false, left)];
             let no = Event::Command(Command::Answer {
                 question,
                 allow: false,
             });
-            bench.check(no, State::Connected, &expected);
+            session.check(no, State::Connected, &expected);
         }
-        bench.check(
+        session.check(
             Event::Asked(Ask::View),
             State::Connected,
             &[answer(Ask::View, false, 0)],
@@ -727,32 +731,32 @@ mod questions {
 
     #[test]
     fn each_permission_counts_for_itself() {
-        let mut bench = Bench::connected()
+        let mut session = TestSession::connected()
             .answered(false)
             .after([Event::Asked(Ask::View)])
             .answered(true);
-        bench.give(Event::Asked(Ask::Control));
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("asked").id;
+        session.give(Event::Asked(Ask::Control));
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("asked").id;
         let no = Event::Command(Command::Answer {
             question,
             allow: false,
         });
         assert_eq!(
-            bench.give(no),
+            session.give(no),
             [Action::BlockInput(false), answer(Ask::Control, false, 2)]
         );
     }
 
     #[test]
     fn what_is_given_is_granted_at_once() {
-        let mut bench = Bench::controlling();
-        bench.check(
+        let mut session = TestSession::controlling();
+        session.check(
             Event::Asked(Ask::View),
             State::Connected,
             &[answer(Ask::View, true, 3)],
         );
-        bench.check(
+        session.check(
             Event::Asked(Ask::Control),
             State::Connected,
             &[answer(Ask::Control, true, 3)],
@@ -761,8 +765,8 @@ mod questions {
 
     #[test]
     fn control_needs_view_first() {
-        let mut bench = Bench::connected().answered(false);
-        bench.check(
+        let mut session = TestSession::connected().answered(false);
+        session.check(
             Event::Asked(Ask::Control),
             State::Connected,
             &[answer(Ask::Control, false, 3)],
@@ -771,42 +775,42 @@ mod questions {
 
     #[test]
     fn one_question_at_a_time() {
-        let mut bench = Bench::viewing().after([Event::Asked(Ask::Control)]);
-        let open = bench.question();
-        bench.check(Event::Asked(Ask::Control), State::Connected, &[]);
+        let mut session = TestSession::viewing().after([Event::Asked(Ask::Control)]);
+        let open = session.question();
+        session.check(Event::Asked(Ask::Control), State::Connected, &[]);
         let other = switch("remoteus-2008");
-        bench.check(
+        session.check(
             Event::Asked(other.clone()),
             State::Connected,
             &[answer(other, false, 3)],
         );
-        assert_eq!(bench.question(), open);
+        assert_eq!(session.question(), open);
     }
 
     #[test]
     fn question_numbers_are_never_used_twice() {
         let mut seen = std::collections::BTreeSet::new();
-        let mut bench = Bench::closed();
+        let mut session = TestSession::closed();
         for _ in 0..3 {
             for event in [
                 Event::Command(Command::Open),
                 Event::CodeReady,
                 Event::Authenticated(agent()),
             ] {
-                bench.give(event);
+                session.give(event);
             }
-            assert!(seen.insert(bench.question().expect("the first question").id));
-            bench.give(Event::Command(Command::Close));
-            bench.give(Event::ShutdownDone);
+            assert!(seen.insert(session.question().expect("the first question").id));
+            session.give(Event::Command(Command::Close));
+            session.give(Event::ShutdownDone);
         }
     }
 
     #[test]
     fn switch_allowed_ends_with_the_backend_in_the_receipt() {
         let ask = switch("remoteus-2008");
-        let mut bench = Bench::viewing().after([Event::Asked(ask.clone())]);
-        bench.wait(ANSWER_DELAY);
-        let question = bench.question().expect("asked").id;
+        let mut session = TestSession::viewing().after([Event::Asked(ask.clone())]);
+        session.wait(ANSWER_DELAY);
+        let question = session.question().expect("asked").id;
         let expected = [
             Action::BlockInput(false),
             answer(ask, true, 3),
@@ -815,7 +819,7 @@ mod questions {
             ended("switch"),
             shutdown("switch"),
         ];
-        bench.check(
+        session.check(
             Event::Command(Command::Answer {
                 question,
                 allow: true,
@@ -823,16 +827,16 @@ mod questions {
             State::Closing,
             &expected,
         );
-        let receipt = bench.view().receipt.expect("an agent was there");
+        let receipt = session.view().receipt.expect("an agent was there");
         assert_eq!(receipt.switch_to.as_deref(), Some("remoteus-2008"));
     }
 
     #[test]
     fn switch_to_what_is_not_usable_is_refused() {
-        let mut bench = Bench::viewing();
+        let mut session = TestSession::viewing();
         for backend in ["ecom", "../../evil", ""] {
             let ask = switch(backend);
-            bench.check(
+            session.check(
                 Event::Asked(ask.clone()),
                 State::Connected,
                 &[answer(ask, false, 3)],
@@ -849,18 +853,18 @@ mod questions {
             reason: None,
         };
         let ask = switch("remoteus-2010");
-        let mut bench = Bench::viewing();
+        let mut session = TestSession::viewing();
         let known = |usable| Event::Command(Command::OtherBackends(vec![other(usable)]));
-        bench.check(known(false), State::Connected, &[Action::SendCustomerInfo]);
-        bench.check(
+        session.check(known(false), State::Connected, &[Action::SendCustomerInfo]);
+        session.check(
             Event::Asked(ask.clone()),
             State::Connected,
             &[answer(ask.clone(), false, 3)],
         );
-        bench.check(known(true), State::Connected, &[Action::SendCustomerInfo]);
-        bench.give(Event::Asked(ask));
-        assert!(bench.question().is_some());
-        Bench::waiting().check(known(true), State::Waiting, &[]);
+        session.check(known(true), State::Connected, &[Action::SendCustomerInfo]);
+        session.give(Event::Asked(ask));
+        assert!(session.question().is_some());
+        TestSession::waiting().check(known(true), State::Waiting, &[]);
     }
 }
 
@@ -874,27 +878,27 @@ mod control {
             Action::SetPermissions(VIEW),
             told(VIEW),
         ];
-        let mut bench = Bench::controlling();
-        bench.check(
+        let mut session = TestSession::controlling();
+        session.check(
             Event::Command(Command::TakeBack),
             State::Connected,
             &expected,
         );
-        assert_eq!(bench.view().permissions, VIEW);
+        assert_eq!(session.view().permissions, VIEW);
     }
 
     #[test]
     fn take_back_without_control_is_nothing() {
-        Bench::viewing().check(Event::Command(Command::TakeBack), State::Connected, &[]);
-        Bench::waiting().check(Event::Command(Command::TakeBack), State::Waiting, &[]);
+        TestSession::viewing().check(Event::Command(Command::TakeBack), State::Connected, &[]);
+        TestSession::waiting().check(Event::Command(Command::TakeBack), State::Waiting, &[]);
     }
 
     #[test]
     fn the_agent_may_ask_again_after_a_take_back() {
-        let mut bench = Bench::controlling().after([Event::Command(Command::TakeBack)]);
-        bench.give(Event::Asked(Ask::Control));
+        let mut session = TestSession::controlling().after([Event::Command(Command::TakeBack)]);
+        session.give(Event::Asked(Ask::Control));
         assert_eq!(
-            bench.question().map(|question| question.ask),
+            session.question().map(|question| question.ask),
             Some(Ask::Control)
         );
     }
@@ -915,55 +919,59 @@ mod ending {
     #[test]
     fn connected_close_closing() {
         let expected = stop_order(PROTOCOL_OF_END[0]);
-        Bench::controlling().check(Event::Command(Command::Close), State::Closing, &expected);
+        TestSession::controlling().check(Event::Command(Command::Close), State::Closing, &expected);
     }
 
     #[test]
     fn connected_agent_end_closing() {
         let expected = stop_order(PROTOCOL_OF_END[1]);
-        Bench::controlling().check(Event::AgentEnded, State::Closing, &expected);
+        TestSession::controlling().check(Event::AgentEnded, State::Closing, &expected);
     }
 
     #[test]
     fn without_permissions_there_is_nothing_to_withdraw() {
         let expected = [ended("customer-closed"), shutdown("customer-closed")];
-        Bench::connected().check(Event::Command(Command::Close), State::Closing, &expected);
+        TestSession::connected().check(Event::Command(Command::Close), State::Closing, &expected);
     }
 
     #[test]
     fn connected_failure_failed() {
         let expected = stop_order("agent-misbehaved");
         let event = Event::Failed(failure(FailureName::AgentMisbehaved));
-        let mut bench = Bench::controlling();
-        bench.check(event, State::Failed, &expected);
-        assert_eq!(bench.question(), None);
-        assert!(bench.view().receipt.is_some());
+        let mut session = TestSession::controlling();
+        session.check(event, State::Failed, &expected);
+        assert_eq!(session.question(), None);
+        assert!(session.view().receipt.is_some());
     }
 
     #[test]
     fn a_dead_display_fails_whatever_runs() {
-        for bench in [Bench::opening(), Bench::waiting(), Bench::controlling()] {
-            let bench = bench.after([Event::Command(Command::DisplayLost)]);
-            let failure = bench.view().failure.map(|failure| failure.name);
+        for session in [
+            TestSession::opening(),
+            TestSession::waiting(),
+            TestSession::controlling(),
+        ] {
+            let session = session.after([Event::Command(Command::DisplayLost)]);
+            let failure = session.view().failure.map(|failure| failure.name);
             assert_eq!(failure, Some(FailureName::DisplayLost));
         }
     }
 
     #[test]
     fn a_dropped_link_fails_while_resuming_is_not_built() {
-        let mut bench = Bench::controlling();
-        bench.check(Event::LinkLost, State::Failed, &stop_order("link-lost"));
+        let mut session = TestSession::controlling();
+        session.check(Event::LinkLost, State::Failed, &stop_order("link-lost"));
         assert_eq!(
-            bench.view().failure.expect("it failed").name,
+            session.view().failure.expect("it failed").name,
             FailureName::LinkLost
         );
     }
 
     #[test]
     fn a_gone_tool_may_say_why() {
-        let mut bench = Bench::viewing();
-        bench.check(Event::PluginStreamClosed, State::Connected, &[]);
-        bench.check(
+        let mut session = TestSession::viewing();
+        session.check(Event::PluginStreamClosed, State::Connected, &[]);
+        session.check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Failed,
             &stop_order("plugin-died"),
@@ -972,48 +980,48 @@ mod ending {
 
     #[test]
     fn a_gone_tool_that_says_nothing_has_died() {
-        let mut bench = Bench::viewing().after([Event::PluginStreamClosed]);
+        let mut session = TestSession::viewing().after([Event::PluginStreamClosed]);
         assert_eq!(
-            bench.machine.deadline(bench.now),
-            Some(bench.now + STREAM_CLOSED_GRACE)
+            session.machine.deadline(session.now),
+            Some(session.now + STREAM_CLOSED_GRACE)
         );
         assert_eq!(
-            bench.tick_after(STREAM_CLOSED_GRACE),
+            session.tick_after(STREAM_CLOSED_GRACE),
             stop_order("tool-died")
         );
-        assert_eq!(bench.machine.state(), State::Failed);
+        assert_eq!(session.machine.state(), State::Failed);
     }
 
-    /// Where no tool serves the picture, the plugin is to blame, however its code is printed.
+    /// The plugin is at fault where no tool serves the picture, whatever the form of its code.
     #[test]
     fn a_plugin_without_a_tool_has_failed() {
-        let mut bench =
-            Bench::viewing().after([Event::PluginProbed(OURS), Event::PluginStreamClosed]);
+        let mut session =
+            TestSession::viewing().after([Event::PluginProbed(OURS), Event::PluginStreamClosed]);
         assert_eq!(
-            bench.tick_after(STREAM_CLOSED_GRACE),
+            session.tick_after(STREAM_CLOSED_GRACE),
             stop_order("plugin-failed")
         );
         let driven = ProbedPlugin {
             has_tool: true,
             ..OURS
         };
-        let mut bench =
-            Bench::viewing().after([Event::PluginProbed(driven), Event::PluginStreamClosed]);
+        let mut session =
+            TestSession::viewing().after([Event::PluginProbed(driven), Event::PluginStreamClosed]);
         assert_eq!(
-            bench.tick_after(STREAM_CLOSED_GRACE),
+            session.tick_after(STREAM_CLOSED_GRACE),
             stop_order("tool-died")
         );
     }
 
-    /// Nobody is asked for what the backend can't do.
+    /// Control is refused without asking where the backend takes no input.
     #[test]
     fn control_of_a_backend_without_input_is_refused() {
         let view_only = ProbedPlugin {
             takes_input: false,
             ..OURS
         };
-        let mut bench = Bench::viewing().after([Event::PluginProbed(view_only)]);
-        let actions = bench.give(Event::Asked(Ask::Control));
+        let mut session = TestSession::viewing().after([Event::PluginProbed(view_only)]);
+        let actions = session.give(Event::Asked(Ask::Control));
         assert!(
             matches!(
                 &actions[..],
@@ -1025,32 +1033,32 @@ mod ending {
 
     #[test]
     fn closing_released_closed() {
-        let mut bench = Bench::closing();
-        bench.check(Event::ShutdownDone, State::Closed, &[]);
-        assert!(bench.machine.is_idle());
+        let mut session = TestSession::closing();
+        session.check(Event::ShutdownDone, State::Closed, &[]);
+        assert!(session.machine.is_idle());
     }
 
     #[test]
     fn failed_released_rests() {
-        let mut bench = Bench::failed();
-        bench.check(Event::ShutdownDone, State::Failed, &[]);
-        assert!(bench.machine.is_idle());
-        assert!(bench.view().failure.is_some());
+        let mut session = TestSession::failed();
+        session.check(Event::ShutdownDone, State::Failed, &[]);
+        assert!(session.machine.is_idle());
+        assert!(session.view().failure.is_some());
     }
 
     #[test]
     fn ending_has_a_limit() {
-        for (mut bench, state) in [
-            (Bench::closing(), State::Closed),
-            (Bench::failed(), State::Failed),
+        for (mut session, state) in [
+            (TestSession::closing(), State::Closed),
+            (TestSession::failed(), State::Failed),
         ] {
             assert_eq!(
-                bench.machine.deadline(bench.now),
-                Some(bench.now + SHUTDOWN_TIMEOUT)
+                session.machine.deadline(session.now),
+                Some(session.now + SHUTDOWN_TIMEOUT)
             );
-            assert_eq!(bench.tick_after(SHUTDOWN_TIMEOUT), [Action::ForceStop]);
+            assert_eq!(session.tick_after(SHUTDOWN_TIMEOUT), [Action::ForceStop]);
             assert_eq!(
-                (bench.machine.state(), bench.machine.is_idle()),
+                (session.machine.state(), session.machine.is_idle()),
                 (state, true)
             );
         }
@@ -1058,47 +1066,47 @@ mod ending {
 
     #[test]
     fn failed_open_opening() {
-        let mut bench = Bench::failed().after([Event::ShutdownDone]);
-        bench.check(
+        let mut session = TestSession::failed().after([Event::ShutdownDone]);
+        session.check(
             Event::Command(Command::Open),
             State::Opening,
             &[Action::Start],
         );
-        assert_eq!(bench.view().failure, None);
+        assert_eq!(session.view().failure, None);
     }
 
     #[test]
     fn open_while_ending_waits_for_the_end() {
-        for mut bench in [Bench::closing(), Bench::failed()] {
-            let state = bench.machine.state();
-            bench.check(Event::Command(Command::Open), state, &[]);
-            bench.check(Event::ShutdownDone, State::Opening, &[Action::Start]);
+        for mut session in [TestSession::closing(), TestSession::failed()] {
+            let state = session.machine.state();
+            session.check(Event::Command(Command::Open), state, &[]);
+            session.check(Event::ShutdownDone, State::Opening, &[Action::Start]);
         }
     }
 
     #[test]
     fn close_takes_such_an_open_back() {
-        for mut bench in [Bench::closing(), Bench::failed()] {
-            let state = bench.machine.state();
-            bench.give(Event::Command(Command::Open));
-            bench.check(Event::Command(Command::Close), state, &[]);
-            assert_eq!(bench.give(Event::ShutdownDone), []);
+        for mut session in [TestSession::closing(), TestSession::failed()] {
+            let state = session.machine.state();
+            session.give(Event::Command(Command::Open));
+            session.check(Event::Command(Command::Close), state, &[]);
+            assert_eq!(session.give(Event::ShutdownDone), []);
         }
     }
 
     #[test]
     fn the_first_failure_stands() {
-        let mut bench = Bench::failed();
-        bench.check(
+        let mut session = TestSession::failed();
+        session.check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Failed,
             &[],
         );
         assert_eq!(
-            bench.view().failure.expect("it failed").name,
+            session.view().failure.expect("it failed").name,
             FailureName::ServiceUnreachable
         );
-        Bench::closing().check(
+        TestSession::closing().check(
             Event::Failed(failure(FailureName::PluginDied)),
             State::Closing,
             &[],
@@ -1107,30 +1115,30 @@ mod ending {
 
     #[test]
     fn the_receipt_counts_what_was_permitted() {
-        let mut bench = Bench::viewing();
-        bench.wait(Duration::from_secs(60) - ANSWER_DELAY);
-        let mut bench = bench.after([Event::Asked(Ask::Control)]).answered(true);
-        bench.wait(Duration::from_secs(30));
-        bench.give(Event::Command(Command::TakeBack));
-        bench.wait(Duration::from_secs(10));
-        bench.give(Event::AgentEnded);
-        bench.wait(Duration::from_secs(5));
+        let mut session = TestSession::viewing();
+        session.wait(Duration::from_secs(60) - ANSWER_DELAY);
+        let mut session = session.after([Event::Asked(Ask::Control)]).answered(true);
+        session.wait(Duration::from_secs(30));
+        session.give(Event::Command(Command::TakeBack));
+        session.wait(Duration::from_secs(10));
+        session.give(Event::AgentEnded);
+        session.wait(Duration::from_secs(5));
         let expected = Receipt {
             agent: agent(),
             viewed_seconds: 100,
             controlled_seconds: 30,
             switch_to: None,
         };
-        assert_eq!(bench.view().receipt, Some(expected));
+        assert_eq!(session.view().receipt, Some(expected));
     }
 }
 
 #[test]
 fn a_short_look_is_a_look() {
-    let mut bench = Bench::viewing();
-    bench.wait(Duration::from_millis(10));
-    bench.give(Event::AgentEnded);
-    let receipt = bench.view().receipt.expect("an agent was there");
+    let mut session = TestSession::viewing();
+    session.wait(Duration::from_millis(10));
+    session.give(Event::AgentEnded);
+    let receipt = session.view().receipt.expect("an agent was there");
     assert_eq!((receipt.viewed_seconds, receipt.controlled_seconds), (1, 0));
 }
 
@@ -1139,72 +1147,72 @@ mod interrupted {
 
     #[test]
     fn connected_link_lost_interrupted() {
-        let bench = Bench::interrupted();
-        assert_eq!(bench.machine.state(), State::Interrupted);
-        assert_eq!(bench.view().interrupted_seconds_left, Some(120));
-        assert_eq!(bench.view().permissions, BOTH);
+        let session = TestSession::interrupted();
+        assert_eq!(session.machine.state(), State::Interrupted);
+        assert_eq!(session.view().interrupted_seconds_left, Some(120));
+        assert_eq!(session.view().permissions, BOTH);
     }
 
     #[test]
     fn the_drop_releases_what_is_held_and_ends_the_question() {
-        let mut bench = Bench::with(settings(Some(Duration::from_secs(120))));
+        let mut session = TestSession::with(settings(Some(Duration::from_secs(120))));
         for event in [
             Event::Command(Command::Open),
             Event::CodeReady,
             Event::Authenticated(agent()),
         ] {
-            bench.give(event);
+            session.give(event);
         }
         let expected = [Action::ReleaseInput, Action::BlockInput(false)];
-        bench.check(Event::LinkLost, State::Interrupted, &expected);
-        assert_eq!(bench.question(), None);
+        session.check(Event::LinkLost, State::Interrupted, &expected);
+        assert_eq!(session.question(), None);
     }
 
     #[test]
     fn interrupted_resumed_connected() {
         let expected = [Action::SendCustomerInfo, told(BOTH), Action::AttachPicture];
-        Bench::interrupted().check(Event::Resumed, State::Connected, &expected);
+        TestSession::interrupted().check(Event::Resumed, State::Connected, &expected);
     }
 
     #[test]
     fn what_was_taken_back_meanwhile_stays_taken_back() {
-        let mut bench = Bench::interrupted();
+        let mut session = TestSession::interrupted();
         let expected = [
             Action::ReleaseInput,
             Action::SetPermissions(VIEW),
             told(VIEW),
         ];
-        bench.check(
+        session.check(
             Event::Command(Command::TakeBack),
             State::Interrupted,
             &expected,
         );
         let expected = [Action::SendCustomerInfo, told(VIEW), Action::AttachPicture];
-        bench.check(Event::Resumed, State::Connected, &expected);
+        session.check(Event::Resumed, State::Connected, &expected);
     }
 
     #[test]
     fn interrupted_time_is_not_counted() {
-        let mut bench = Bench::interrupted();
-        bench.wait(Duration::from_secs(60));
-        bench.give(Event::Resumed);
-        bench.wait(Duration::from_secs(7));
-        bench.give(Event::AgentEnded);
-        let receipt = bench.view().receipt.expect("an agent was there");
+        let mut session = TestSession::interrupted();
+        session.wait(Duration::from_secs(60));
+        session.give(Event::Resumed);
+        session.wait(Duration::from_secs(7));
+        session.give(Event::AgentEnded);
+        let receipt = session.view().receipt.expect("an agent was there");
         assert_eq!(receipt.controlled_seconds, 7);
     }
 
     #[test]
     fn interrupted_is_given_up_in_the_end() {
-        let mut bench = Bench::interrupted();
+        let mut session = TestSession::interrupted();
         let expected = [
             Action::ReleaseInput,
             Action::SetPermissions(NONE),
             ended("link-lost"),
             shutdown("link-lost"),
         ];
-        assert_eq!(bench.tick_after(Duration::from_secs(120)), expected);
-        assert_eq!(bench.machine.state(), State::Failed);
+        assert_eq!(session.tick_after(Duration::from_secs(120)), expected);
+        assert_eq!(session.machine.state(), State::Failed);
     }
 
     #[test]
@@ -1215,7 +1223,7 @@ mod interrupted {
             ended("customer-closed"),
             shutdown("customer-closed"),
         ];
-        Bench::interrupted().check(Event::Command(Command::Close), State::Closing, &expected);
+        TestSession::interrupted().check(Event::Command(Command::Close), State::Closing, &expected);
     }
 
     #[test]
@@ -1227,26 +1235,26 @@ mod interrupted {
             shutdown("tool-died"),
         ];
         let event = Event::Failed(failure(FailureName::ToolDied));
-        Bench::interrupted().check(event, State::Failed, &expected);
+        TestSession::interrupted().check(event, State::Failed, &expected);
     }
 }
 
 mod always {
     use super::*;
 
-    fn states() -> Vec<Bench> {
+    fn states() -> Vec<TestSession> {
         vec![
-            Bench::closed(),
-            Bench::opening(),
-            Bench::waiting(),
-            Bench::connected(),
-            Bench::interrupted(),
-            Bench::closing(),
-            Bench::failed(),
+            TestSession::closed(),
+            TestSession::opening(),
+            TestSession::waiting(),
+            TestSession::connected(),
+            TestSession::interrupted(),
+            TestSession::closing(),
+            TestSession::failed(),
         ]
     }
 
-    /// Events that mean nothing in a state do nothing there: all that aren't edges above.
+    /// All pairs of state and event that aren't edges above do nothing.
     #[test]
     fn stray_events_do_nothing() {
         let idle = |state: State| -> Vec<Event> {
@@ -1286,39 +1294,39 @@ mod always {
             }
             events
         };
-        for mut bench in states() {
-            let state = bench.machine.state();
+        for mut session in states() {
+            let state = session.machine.state();
             for event in idle(state) {
-                let before = format!("{:?}", bench.machine);
-                assert_eq!(bench.give(event.clone()), [], "{event:?} in {state:?}");
+                let before = format!("{:?}", session.machine);
+                assert_eq!(session.give(event.clone()), [], "{event:?} in {state:?}");
                 assert_eq!(
                     before,
-                    format!("{:?}", bench.machine),
+                    format!("{:?}", session.machine),
                     "{event:?} in {state:?}"
                 );
             }
         }
     }
 
-    /// At its deadline something changes, in the state or in what is seen; so the loop never spins.
+    /// A change of state or view comes at every deadline, so that the event loop never spins.
     #[test]
     fn a_deadline_is_never_in_vain() {
-        for mut bench in states() {
+        for mut session in states() {
             let mut wakes = 0;
-            while let Some(due) = bench.machine.deadline(bench.now) {
+            while let Some(due) = session.machine.deadline(session.now) {
                 assert!(
-                    due > bench.now,
+                    due > session.now,
                     "{:?}: {due:?} at {:?}",
-                    bench.machine,
-                    bench.now
+                    session.machine,
+                    session.now
                 );
-                let before = format!("{:?}", bench.view());
-                bench.now = due;
-                let done = bench.give(Event::Tick);
+                let before = format!("{:?}", session.view());
+                session.now = due;
+                let done = session.give(Event::Tick);
                 if done.contains(&Action::MintCode) {
                     break;
                 }
-                let changed = before != format!("{:?}", bench.view());
+                let changed = before != format!("{:?}", session.view());
                 assert!(
                     changed || !done.is_empty(),
                     "nothing changed at {due:?}: {before}"
@@ -1334,11 +1342,15 @@ mod always {
         let nameplate =
             etatuki_trust::Nameplate::new(etatuki_trust::CodeForm::SingleCode, "123456");
         let code = etatuki_trust::SessionCode::mint(nameplate.expect("six digits"), [7; 8]).shown();
-        for bench in states() {
-            let seen = bench.machine.view(bench.now, Some(&code)).code.is_some();
-            assert_eq!(seen, bench.machine.state() == State::Waiting);
+        for session in states() {
+            let seen = session
+                .machine
+                .view(session.now, Some(&code))
+                .code
+                .is_some();
+            assert_eq!(seen, session.machine.state() == State::Waiting);
         }
-        let burnt = Bench::waiting().after([1, 2, 3].map(|_| Event::WrongGuess(agent())));
+        let burnt = TestSession::waiting().after([1, 2, 3].map(|_| Event::WrongGuess(agent())));
         assert!(burnt.machine.view(burnt.now, Some(&code)).code.is_none());
     }
 }

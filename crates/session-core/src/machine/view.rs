@@ -9,7 +9,8 @@ use super::{Machine, Phase, deadline};
 use crate::view::{AppSharing, View};
 
 impl Machine {
-    /// Returns the session as a window shows it. `code` is shown only in states that let it be seen.
+    /// Returns the session as a window shows it. `code` is shown only in states that let it be
+    /// seen.
     pub fn view(&self, now: Duration, code: Option<&ShownCode>) -> View {
         let code_is_out = self.accepts_attempts() || matches!(self.phase, Phase::External { .. });
         let is_over = matches!(

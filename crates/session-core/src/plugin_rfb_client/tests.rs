@@ -1,4 +1,4 @@
-//! The client against RFB's other side, byte by byte.
+//! The client against RFB's server side, byte by byte.
 
 use etatuki_rfb::encode::server;
 use etatuki_rfb::{ClientParser, Security, ServerHandshake};
@@ -8,14 +8,14 @@ use super::*;
 
 const SIZE: (u16, u16) = (64, 32);
 
-/// A tool, with what it heard.
+/// A tool, with the messages that it has received.
 struct Tool {
     client: PluginRfbClient,
     heard: ClientParser,
 }
 
 impl Tool {
-    /// Right after the handshake; the client's first messages are heard already.
+    /// Returns a tool right after the handshake, and the client's first messages.
     fn open() -> (Self, Vec<ClientMessage>) {
         let init = ServerInit {
             width: SIZE.0,
@@ -77,7 +77,8 @@ fn request(incremental: bool, w: u16, h: u16) -> ClientMessage {
     }
 }
 
-/// Message types of RFC 6143 alone; the encodings that only newer servers know stand last.
+/// The first messages have types of RFC 6143 alone. Encodings that only newer servers know come
+/// last.
 #[test]
 fn the_first_words_are_ones_that_every_tool_takes() {
     let (_, first) = Tool::open();
@@ -240,7 +241,7 @@ fn input_waits_for_a_screen() {
 }
 
 proptest! {
-    /// A hostile plugin: an error or nothing, never a panic, and no end of memory.
+    /// A hostile plugin gets an error or nothing; never a panic, and bounded memory.
     #[test]
     fn hostile_bytes(greet in any::<bool>(), chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20)) {
         let mut client = if greet { Tool::open().0.client } else { PluginRfbClient::new(BackendCapabilities::default()) };

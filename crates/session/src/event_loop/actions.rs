@@ -129,8 +129,9 @@ impl SessionLoop<'_> {
         }
     }
 
-    /// Begins the teardown: the plugin's RFB socket before the plugin, so that releases reach it, and the
-    /// last message before the link. All of it has time-outs, and the machine has one above them.
+    /// Begins the teardown: the plugin's RFB socket before the plugin, so that releases reach it,
+    /// and the last message before the link. All of it has time-outs, and the machine has one above
+    /// them.
     fn shut_down(&mut self, reason: String) {
         let passing = self.control_barrier.release();
         self.send_to_agent(passing);

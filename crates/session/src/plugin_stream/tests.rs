@@ -1,4 +1,4 @@
-//! The socket with a tool at its other end that reads when the test lets it.
+//! The stream with a tool at its other end that reads only when the test lets it.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream as Tool;
@@ -12,7 +12,7 @@ use super::*;
 const A: u32 = 0x61;
 const CONTROL: u32 = 0xffe3;
 
-/// A stream whose tool has greeted and reads nothing from then on.
+/// Returns a stream whose tool has finished the handshake and reads nothing from then on.
 async fn greeted() -> (PluginStream, Tool, ClientParser) {
     let (ours, mut tool) = Tool::pair().expect("a pair");
     let mut stream = PluginStream::new(ours, BackendCapabilities::default()).expect("a stream");
@@ -41,7 +41,7 @@ async fn greeted() -> (PluginStream, Tool, ClientParser) {
     (stream, tool, heard)
 }
 
-/// Everything that acts and that the tool ever gets, once it reads again.
+/// Returns all keys and pointer events that the tool ever gets, once it reads again.
 async fn acted(
     stream: PluginStream,
     mut tool: Tool,
@@ -81,7 +81,7 @@ async fn what_a_tool_hasnt_read_when_control_ends_is_never_done() {
     }
     assert!(stream.is_full(), "the tool reads nothing");
     stream.send_input(key(true, A));
-    // The gate holds both keys for down, and knows nothing of sockets.
+    // The gate has recorded both keys as pressed, and knows nothing of sockets.
     stream.release_input(vec![key(false, A), key(false, CONTROL), pointer(0, 4999)]);
 
     let acted = acted(stream, tool, heard).await;
@@ -93,7 +93,7 @@ async fn what_a_tool_hasnt_read_when_control_ends_is_never_done() {
         keysym,
     };
     assert!(acted.contains(&released(CONTROL)));
-    // The button goes up where the tool has the pointer, and not where it never was.
+    // The button goes up where the tool has the pointer.
     let moves = acted.iter().filter_map(|message| match message {
         ClientMessage::Pointer { buttons, x, .. } => Some((*buttons, *x)),
         _ => None,
@@ -105,7 +105,8 @@ async fn what_a_tool_hasnt_read_when_control_ends_is_never_done() {
     assert_eq!(last, up);
 }
 
-/// A full queue that drains over a still screen is an event: nothing else would wake the loop that stopped taking input.
+/// A full queue that drains over a still screen is an event: nothing else would wake the loop that
+/// stopped taking input.
 #[tokio::test]
 async fn a_full_queue_that_drains_is_told() {
     let (mut stream, mut tool, _) = greeted().await;
@@ -135,7 +136,7 @@ async fn a_release_that_waits_is_not_dropped() {
         stream.send_input(pointer(0, x));
     }
     stream.send_input(key(false, CONTROL));
-    // It is up for the gate, which has nothing to release.
+    // For the gate the key is up, so it has nothing to release.
     stream.release_input(vec![]);
     let up = ClientMessage::Key {
         down: false,

@@ -16,7 +16,7 @@ async fn service() -> ServiceHandle {
         .expect("a service on loopback")
 }
 
-/// Answers one request with these bytes.
+/// Serves one request with these bytes, and returns the URL.
 async fn answering(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -36,7 +36,7 @@ fn http(status: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What a claim comes to with that answer.
+/// Checks the failure of a claim that gets this answer; returns its detail.
 #[track_caller]
 fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String> {
     let at = std::panic::Location::caller();

@@ -1,4 +1,4 @@
-//! An agent: a card, the service's API, the link's other end, and a viewer that keeps the picture.
+//! An agent: a card, the service's API, the link's other end, and a viewer with a framebuffer.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Agent {
     viewer: Option<(ServerParser, Framebuffer)>,
 }
 
-/// What the agent types.
+/// Returns the code that the agent types.
 pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
     let field = |kind| code.fields.iter().find(|field| field.kind == kind);
     if let Some(field) = field(FieldKind::SessionCode) {
@@ -46,7 +46,7 @@ pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
 }
 
 impl Agent {
-    /// Looks the code up and dials.
+    /// Looks the code up, and dials.
     pub(crate) async fn dial(
         service: &str,
         file: &AgentFile,
@@ -79,7 +79,7 @@ impl Agent {
         }
     }
 
-    /// The next message from the customer's machine.
+    /// Waits for the next message from the customer's machine.
     pub(crate) async fn told(&mut self) -> ToAgent {
         let message = tokio::time::timeout(PATIENCE, self.streams.control_in.recv()).await;
         message
@@ -104,9 +104,9 @@ impl Agent {
             .expect("sent");
     }
 
-    /// The picture's very first block: ServerInit. Returns the desktop's name.
+    /// Reads ServerInit, the picture's first block, and returns the desktop's name.
     pub(crate) async fn greet(&mut self) -> String {
-        // a client's handshake up to where the console takes over
+        // The handshake up to the point where the console takes over.
         let mut handshake = ClientHandshake::new(Limits::default());
         handshake.push(b"RFB 003.008\n\x01\x01\0\0\0\0");
         handshake.push(&self.block().await);
@@ -133,7 +133,7 @@ impl Agent {
         init.name
     }
 
-    /// Asks for pictures until the screen looks like this.
+    /// Requests updates until the screen looks like this.
     pub(crate) async fn sees(&mut self, wanted: impl Fn() -> Vec<u8>) {
         let seen = async {
             loop {
@@ -154,7 +154,7 @@ impl Agent {
         }
     }
 
-    /// Asks for pictures until the customer's screens are these.
+    /// Requests updates until the customer's screens are these.
     pub(crate) async fn sees_screens(&mut self, wanted: &[Rect]) {
         let seen = async {
             while self.screens() != wanted {
@@ -171,7 +171,7 @@ impl Agent {
         screen.layout().iter().map(|screen| screen.rect).collect()
     }
 
-    /// RFB messages on the input stream.
+    /// Sends RFB messages on the input stream.
     pub(crate) async fn say(&mut self, messages: &[ClientMessage]) {
         let mut bytes = vec![];
         for message in messages {
@@ -180,17 +180,17 @@ impl Agent {
         self.raw(&bytes).await;
     }
 
-    /// Any bytes on the input stream.
+    /// Sends any bytes on the input stream.
     pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         self.streams.input_out.send(bytes).await.expect("sent");
     }
 
-    /// Puts text on the customer's clipboard, if he may.
+    /// Sends text for the customer's clipboard.
     pub(crate) async fn copies(&mut self, text: &str) {
         self.streams.clipboard_out.send(text).await.expect("sent");
     }
 
-    /// The next text that the customer copies.
+    /// Waits for the next text that the customer copies.
     pub(crate) async fn hears_copied(&mut self) -> String {
         let text = tokio::time::timeout(PATIENCE, self.streams.clipboard_in.recv()).await;
         text.expect("in time")
@@ -198,7 +198,7 @@ impl Agent {
             .expect("a text")
     }
 
-    /// Whether the next thing that is told is control.
+    /// Returns whether the next message of permissions gives control.
     pub(crate) async fn told_of_control(&mut self) -> bool {
         matches!(self.told().await, ToAgent::Permissions(given) if given.control)
     }
@@ -212,7 +212,7 @@ impl Agent {
         self.key(false, keysym).await;
     }
 
-    /// Waits for the answer to an ask.
+    /// Waits for the answer to a request.
     pub(crate) async fn answered(&mut self, wanted: &Ask) -> bool {
         loop {
             if let ToAgent::Answer { ask, allowed, .. } = self.told().await
@@ -228,14 +228,14 @@ impl Agent {
         while self.told().await != ToAgent::Permissions(wanted) {}
     }
 
-    /// Whether a picture comes within a while: for proving that none does.
+    /// Returns whether a picture comes within a while, to prove that none does.
     pub(crate) async fn sees_anything(&mut self, within: Duration) -> bool {
         tokio::time::timeout(within, self.streams.picture_in.recv())
             .await
             .is_ok()
     }
 
-    /// The link's end, as it looks from here.
+    /// Waits for the link's end, and returns it as the agent sees it.
     pub(crate) async fn closed(&mut self) -> LinkError {
         tokio::time::timeout(PATIENCE, self.streams.connection.closed())
             .await
@@ -262,7 +262,7 @@ impl Agent {
             .expect("a picture")
     }
 
-    /// One whole update.
+    /// Reads one whole update.
     async fn update(&mut self) {
         loop {
             let (parser, screen) = self.viewer.as_mut().expect("greeted");
@@ -282,7 +282,7 @@ impl Agent {
     }
 }
 
-/// How many pixels differ, and where.
+/// Describes the number and the place of the pixels that differ.
 fn difference(seen: &[u8], wanted: &[u8]) -> String {
     let pairs = seen.chunks_exact(4).zip(wanted.chunks_exact(4)).enumerate();
     let wrong: Vec<_> = pairs.filter(|(_, (seen, wanted))| seen != wanted).collect();

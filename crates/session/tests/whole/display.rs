@@ -1,4 +1,4 @@
-//! An X server of the test's own, its picture, and a window that writes down what is typed.
+//! An X server of the test's own, its picture, and a window that records what is typed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -13,10 +13,10 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
-/// How long the test waits for anything that must come.
+/// Time for which the test waits for anything that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An X server; it ends with this.
+/// An X server. Dropping it ends the server.
 pub(crate) struct Display {
     server: Child,
     pub(crate) name: String,
@@ -79,7 +79,7 @@ impl Display {
         self.connection.sync();
     }
 
-    /// The screen as it is: BGRX, the fourth byte 0.
+    /// Returns the screen's pixels: BGRX, the fourth byte 0.
     pub(crate) fn picture(&self) -> Vec<u8> {
         let root = self.connection.setup().roots[0].root;
         let image = self
@@ -93,7 +93,7 @@ impl Display {
         pixels
     }
 
-    /// Whether the X server has blanked the screen.
+    /// Returns whether the X server has blanked the screen.
     pub(crate) fn is_blanked(&self) -> bool {
         use x11rb::protocol::screensaver::{ConnectionExt, State};
         let root = self.connection.setup().roots[0].root;
@@ -101,7 +101,7 @@ impl Display {
         asked.reply().expect("an answer").state == u8::from(State::ON)
     }
 
-    /// Keys that are down now, by their unshifted keysyms.
+    /// Returns the keys that are down now, by their unshifted keysyms.
     pub(crate) fn held(&self) -> Vec<u32> {
         let keys = self
             .connection
@@ -117,7 +117,7 @@ impl Display {
             .collect()
     }
 
-    /// Buttons that are down now.
+    /// Returns the buttons that are down now.
     pub(crate) fn buttons(&self) -> u16 {
         let root = self.connection.setup().roots[0].root;
         let pointer = self
@@ -142,7 +142,7 @@ impl Display {
         panic!("nothing was typed");
     }
 
-    /// Panics if a key press has come that nobody asked for.
+    /// Panics if an unexpected key press has come.
     pub(crate) fn nothing_typed(&self) {
         self.connection.sync();
         while let Some(event) = self.connection.poll_for_event().expect("the display lives") {
@@ -150,7 +150,7 @@ impl Display {
         }
     }
 
-    /// Waits until that holds.
+    /// Waits until the condition holds.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
@@ -214,7 +214,7 @@ trait Sync {
 }
 
 impl Sync for RustConnection {
-    /// Everything that was sent is done.
+    /// Waits until the X server has done everything that was sent.
     fn sync(&self) {
         self.get_input_focus()
             .expect("sent")

@@ -1,4 +1,4 @@
-//! The journeys.
+//! Whole sessions, each from the click to the end.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn letter(letter: char) -> u32 {
     letter.into()
 }
 
-/// A customer who has opened, and an agent who dialled with the right code.
+/// A customer with an open session, and an agent who dialled with the right code.
 async fn connected(world: &World, backend: &str) -> (Customer, Agent) {
     let customer = world.customer(backend);
     let agent = dials(world, &customer).await;
@@ -40,7 +40,7 @@ async fn dials(world: &World, customer: &Customer) -> Agent {
         .expect("let in")
 }
 
-/// The same with view allowed and a picture.
+/// A customer who has allowed viewing, and an agent with a picture.
 pub(crate) async fn viewing(world: &World, backend: &str) -> (Customer, Agent) {
     let (customer, mut agent) = connected(world, backend).await;
     customer.answers(&Ask::View, true);
@@ -82,7 +82,7 @@ async fn whole(backend: &str) {
         other => panic!("first comes the info, not {other:?}"),
     }
     assert_eq!(agent.told().await, ToAgent::Asking { ask: Ask::View });
-    // without view nothing is attached, whatever the agent sends
+    // Without view nothing is attached, whatever the agent sends.
     agent.press(letter('x')).await;
     assert!(!agent.sees_anything(Duration::from_millis(200)).await);
     assert_eq!(tools_on(&display.name), 0);
@@ -94,7 +94,7 @@ async fn whole(backend: &str) {
     display.paint(0x0012_3456, 350, 200, 300, 300);
     agent.sees(|| display.picture()).await;
 
-    // keys arrive only after control was given: of these three the last
+    // Keys arrive only after control was given: of these three, the last one.
     agent.press(letter('a')).await;
     agent.ask(Ask::Control).await;
     customer.sees("a question", |view| view.question.is_some());
@@ -146,7 +146,7 @@ async fn not_while_a_question_is_open(customer: &Customer, agent: &mut Agent, di
     customer.answers(&switch, false);
     assert!(!agent.answered(&switch).await);
     agent.press(letter('e')).await;
-    // the key itself was typed, and then nothing until the question was over
+    // The key itself was typed, and then nothing until the question was over.
     assert_eq!(display.typed(), CONTROL);
     assert_eq!(display.typed(), letter('e'));
 }
@@ -175,7 +175,7 @@ async fn nothing_stays_pressed(customer: &Customer, agent: &mut Agent, display: 
     agent.press(letter('g')).await;
     assert_eq!(display.typed(), CONTROL);
     assert_eq!(display.typed(), letter('f'));
-    // given again: of the keys since then only this one
+    // Control is given again: of the keys since then, only this one arrives.
     agent.ask(Ask::Control).await;
     customer.answers(&Ask::Control, true);
     agent.permitted(BOTH).await;
@@ -191,7 +191,8 @@ fn nothing_is_left(world: &World, before: (Vec<String>, usize)) {
     });
 }
 
-/// The service's side of connections that are just being closed, and its kin; a leak shows by the dozen.
+/// Open files that may remain: the service's side of connections that are just being closed, and
+/// the like. A leak shows by the dozen.
 const SPARE_FILES: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -209,7 +210,7 @@ async fn remoteus_2010() {
     whole("remoteus-2010").await;
 }
 
-/// Another profile of the same plugin: the tool connects to a port of this machine.
+/// Another profile of the plugin: the tool connects to a port of this machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tool_that_dials_in() {
     whole("dials-in").await;
@@ -233,7 +234,8 @@ async fn the_agent_ends() {
     agent.close().await;
 }
 
-/// A burst that fills the tool's queue while nothing on the screen changes, as after a gap in the agent's Wi-Fi.
+/// A burst that fills the tool's queue while nothing on the screen changes, as after a gap in the
+/// agent's Wi-Fi.
 async fn a_burst_of_input(backend: &str) {
     let world = World::new().await;
     let (customer, mut agent) = controlling(&world, backend).await;
@@ -357,7 +359,8 @@ async fn a_revoked_card_is_a_stranger() {
     let world = World::new().await;
     let customer = world.customer(BACKEND);
     let code = typed(&customer.opens().code.expect("it is shown"));
-    // the service knows the list too, so the card goes around it: same session, by a good agent's look-up
+    // The service knows the list too. So a good agent looks the session up, and the revoked one
+    // dials.
     let tried = Agent::dial_with(&world.service.url, &world.agent(1), &world.agent(66), code).await;
     assert!(
         matches!(&tried, Err(DialError::Refused(name)) if name.contains("revoked")),
@@ -410,8 +413,8 @@ async fn a_killed_plugin_host_is_named() {
     customer.leaves();
 }
 
-/// How a code is printed says nothing of the backend: x11vnc behind an ID and a password gets no message that it doesn't
-/// know, and its death is a tool's.
+/// The form of a code says nothing of the backend: x11vnc behind an ID and a password gets no
+/// message that it doesn't know, and its death is a tool's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tool_with_an_id_and_a_password_stays_a_tool() {
     let world = World::new().await;
@@ -491,7 +494,7 @@ async fn a_stopped_plugin_host_holds_nobody_up() {
 async fn no_service() {
     let world = World::new().await;
     let mut config = world.config(BACKEND);
-    // a port where nobody listens: bound and given back
+    // A port where nobody listens: bound and given back.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|port| port.local_addr())
         .expect("a port");

@@ -1,5 +1,5 @@
-//! One program alone is shared, over the whole chain: the test's own window covers the screen, and the program is
-//! another process, this executable once more.
+//! App sharing over the whole chain: the test's own window covers the screen, and the shared
+//! program is another process, which runs this executable.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command as Process, Stdio};
@@ -14,13 +14,13 @@ use crate::agent::{Agent, typed};
 use crate::world::{Customer, World};
 
 const DISPLAY: &str = "ETATUKI_TEST_DISPLAY";
-/// The program's window: its colour, and where it is.
+/// Colour and place of the program's window.
 const COLOUR: u32 = 0x0000_c8ff;
 const PLACE: (i16, i16, u16, u16) = (100, 80, 300, 200);
-/// What stands in the place of everything else.
+/// Colour that stands for everything else.
 const GREY: u8 = 0x80;
 
-/// Run by the test below in a process of its own.
+/// The program, which the test below runs in a process of its own.
 #[test]
 fn the_program() {
     let Some(display) = std::env::var_os(DISPLAY) else {
@@ -40,11 +40,11 @@ fn the_program() {
     connection.map_window(window).expect("sent");
     let _ = connection.get_input_focus().expect("sent").reply();
     println!("shown");
-    // Until the test is over.
+    // The window stays until the test is over.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
-/// The program, which ends with this.
+/// The program's process. Dropping it ends the program.
 struct Running(Child);
 
 impl Running {
@@ -70,7 +70,7 @@ impl Drop for Running {
     }
 }
 
-/// The picture with nothing in it but the program.
+/// Returns the picture with nothing in it but the program.
 fn app_only() -> Vec<u8> {
     let (left, top, width, height) = PLACE;
     let [blue, green, red, _] = COLOUR.to_le_bytes();
@@ -128,7 +128,7 @@ async fn nothing_else_is_seen_or_used() {
         Some("Tilitin")
     );
 
-    // The other program draws, and nothing of it comes.
+    // The other program draws, and no pixel of it comes.
     display.paint(0x0012_3456, 350, 200, 300, 300);
     agent.ask(Ask::Control).await;
     customer.answers(&Ask::Control, true);
@@ -137,7 +137,7 @@ async fn nothing_else_is_seen_or_used() {
         control: true,
     };
     agent.permitted(both).await;
-    // The keyboard is the other program's: a key goes nowhere.
+    // The other program has the keyboard, so a key goes nowhere.
     agent.press(u32::from('a')).await;
     drop(program);
     agent.sees(|| [GREY, GREY, GREY, 0].repeat(800 * 600)).await;
@@ -146,7 +146,7 @@ async fn nothing_else_is_seen_or_used() {
     agent.close().await;
 }
 
-/// What the agent was last told of the program that is shared alone.
+/// Waits until the agent is told of the program that is shared alone.
 async fn told_of_program(agent: &mut Agent) -> Option<String> {
     loop {
         if let ToAgent::Info(info) = agent.told().await

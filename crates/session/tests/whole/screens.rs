@@ -1,4 +1,4 @@
-//! What becomes of the customer's screen while somebody looks at it, over the whole chain.
+//! Changes of the customer's screen while an agent sees it, over the whole chain.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::world::World;
 
 const WHOLE: Rect = Rect::new(0, 0, 800, 600);
 
-/// A program of X.Org's that changes something about the display.
+/// Runs a program of X.Org's that changes the display.
 fn runs(display: &Display, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.args(["-display", &display.name]).args(arguments);
@@ -68,8 +68,8 @@ async fn the_desktop_becomes_smaller_and_larger() {
     agent.close().await;
 }
 
-/// The X server blanks: what it shows its customer is black, what can be read is as before. What the agent sees is
-/// right all the time, and what he does wakes the customer's screen.
+/// A blanked X server: the customer's screen is black, and its pixels can be read as before. The
+/// agent's picture stays right, and their input wakes the customer's screen.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blanked_screen_is_seen_and_woken() {
     let world = World::new().await;
@@ -90,8 +90,8 @@ async fn a_blanked_screen_is_seen_and_woken() {
     agent.close().await;
 }
 
-/// A locker's window covers everything and has grabbed keyboard and pointer: it is seen, and what the agent types
-/// reaches it.
+/// A locker's window that covers everything and has grabbed keyboard and pointer: the agent sees
+/// it, and their keys reach it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_screen_is_seen_and_can_be_typed_into() {
     let world = World::new().await;
@@ -112,7 +112,7 @@ async fn a_locked_screen_is_seen_and_can_be_typed_into() {
     agent.close().await;
 }
 
-/// As lockers are: a window over all others, with the keyboard and the pointer to itself.
+/// A locker: a window over all others that has grabbed the keyboard and the pointer.
 struct Locker(RustConnection);
 
 impl Locker {
@@ -156,7 +156,7 @@ impl Locker {
     }
 }
 
-/// Text of any script goes both ways, and nothing of it before control.
+/// Clipboard text of any script, both ways, and none before control.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_clipboard_is_of_any_script() {
     let world = World::new().await;

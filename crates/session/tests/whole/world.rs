@@ -1,4 +1,4 @@
-//! What a session needs around it: artefacts, a vendor, a service, a display; and the customer.
+//! The surroundings of a session: plugins, a vendor, a service, a display; and the customer.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::display::{Display, PATIENCE};
 
-/// One session at a time, so that what is left over is this session's.
+/// A lock for one session at a time, so that everything left over belongs to it.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Everything around a session.
@@ -73,7 +73,7 @@ impl World {
         }
     }
 
-    /// A customer who has just picked that entry.
+    /// Returns a customer who has just picked this entry.
     pub(crate) fn customer(&self, backend: &str) -> Customer {
         Customer::new(self.config(backend))
     }
@@ -136,7 +136,7 @@ impl World {
     }
 }
 
-/// The options of an entry of the registry that ships: its tool's profile.
+/// Returns the options of an entry of the registry that ships: its tool's profile.
 fn shipped_options(backend: &str) -> Value {
     let shipped = include_str!("../../../../backends.toml");
     let registry: Value = toml::from_str(shipped).expect("the registry is TOML");
@@ -146,7 +146,7 @@ fn shipped_options(backend: &str) -> Value {
     options.unwrap_or_else(|| Value::Object(serde_json::Map::new()))
 }
 
-/// x11vnc once more, as a tool that can't serve on its stdio.
+/// Returns options of x11vnc as a tool that can't serve on its stdio.
 fn dials_in() -> Value {
     let mut options = shipped_options("remoteus-2008");
     options["serves"] = "dials-in".into();
@@ -157,7 +157,7 @@ fn dials_in() -> Value {
     options
 }
 
-/// The folder of what cargo built, without links. Has cargo build what isn't there.
+/// Returns the folder of cargo's artefacts, without links. Builds those that are missing.
 pub(crate) fn artefacts() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT
@@ -240,7 +240,7 @@ impl Customer {
         self.sees(&format!("{state:?}"), |view| view.state == state)
     }
 
-    /// Waits for that question, and for the second in which it takes no answer, and answers.
+    /// Waits for the question and for its first second, and answers.
     #[track_caller]
     pub(crate) fn answers(&self, ask: &Ask, allow: bool) {
         let open = |view: &View| {
@@ -253,7 +253,7 @@ impl Customer {
         self.give(Command::Answer { question, allow });
     }
 
-    /// Opens, and reads the code that is then shown.
+    /// Opens the session, and waits for the code.
     #[track_caller]
     pub(crate) fn opens(&self) -> View {
         self.give(Command::Open);
@@ -263,7 +263,7 @@ impl Customer {
         })
     }
 
-    /// Ends the session's thread, and says how long that took.
+    /// Ends the session's thread, and returns the time that it took.
     pub(crate) fn leaves(mut self) -> Duration {
         let began = Instant::now();
         if let Some(handle) = self.handle.take() {
@@ -273,7 +273,7 @@ impl Customer {
     }
 }
 
-/// What this process holds: its children (without X servers), and open files.
+/// Returns the children of this process without X servers, and the number of its open files.
 pub(crate) fn holdings() -> (Vec<String>, usize) {
     let files = std::fs::read_dir("/proc/self/fd").expect("proc").count();
     let me = std::process::id();
@@ -289,7 +289,7 @@ pub(crate) fn holdings() -> (Vec<String>, usize) {
     )
 }
 
-/// The plugin hosts of this process.
+/// Returns the plugin hosts of this process.
 pub(crate) fn hosts() -> Vec<u32> {
     let me = std::process::id();
     let is_host = |process: &Process| process.command.iter().any(|word| word == "plugin-host");
@@ -300,7 +300,7 @@ pub(crate) fn hosts() -> Vec<u32> {
         .collect()
 }
 
-/// Tools of anybody that were started for this display.
+/// Counts the tools that were started for this display, by anybody.
 pub(crate) fn tools_on(display: &str) -> usize {
     tool_processes(display).len()
 }
@@ -334,7 +334,7 @@ struct Process {
     command: Vec<String>,
 }
 
-/// All processes; one that ends meanwhile is left out.
+/// Returns all processes, except those that end meanwhile.
 fn processes() -> Vec<Process> {
     let read = |folder: &Path| {
         let id = folder.file_name()?.to_str()?.parse().ok()?;

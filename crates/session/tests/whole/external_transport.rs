@@ -1,4 +1,4 @@
-//! A session over a tool's own transport: x11vnc on a port of its own, which knows nothing of our link.
+//! Sessions over a tool's own transport: x11vnc on a port of its own, without our link.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::world::{Customer, World, artefacts, tools_on};
 
-/// x11vnc on a free port; `code` says where that port is to be read.
+/// Returns the configuration of x11vnc on a free port; `code` says where the port is read.
 fn config(world: &World, code: Value) -> SessionConfig {
     let mut config = world.config("remoteus-2008");
     config.backend.transport = Transport::External;
-    // Nobody asks it anything.
+    // The service is never asked.
     config.service = "http://127.0.0.1:1".into();
     let plugin = &mut config.backend.plugin;
     plugin.id = "own-tool".into();
@@ -46,7 +46,7 @@ fn code(view: &View) -> String {
 async fn opened(code: Value) -> (World, Customer) {
     let world = World::new().await;
     let mut config = config(&world, code);
-    // Without a variable there is no password: this one is x11vnc's own way to have none.
+    // Without a variable there is no password, so x11vnc is started without one.
     if config.backend.plugin.options["code"]["env"].is_null() {
         let start = config.backend.plugin.options["start"]
             .as_array_mut()
@@ -73,7 +73,7 @@ async fn its_code_is_read_from_what_it_prints() {
         (State::Waiting, None)
     );
     let port = code(&view);
-    // Whoever comes by the tool's own way is seen to come and to go.
+    // A peer of the tool's own transport is seen to come and to go.
     let address = format!("127.0.0.1:{port}");
     let mut somebody = TcpStream::connect(&address).expect("the tool listens there");
     somebody.read_exact(&mut [0; 12]).expect("it speaks RFB");
@@ -92,7 +92,7 @@ async fn its_code_is_read_from_what_it_prints() {
     let view = customer.reaches(State::Closed);
     assert!(view.code.is_none() && view.receipt.is_none());
     nothing_is_left(&world);
-    // And once more.
+    // A second peer is seen too.
     code(&customer.opens());
     customer.leaves();
     nothing_is_left(&world);
@@ -114,7 +114,7 @@ async fn a_code_of_ours_is_handed_to_it() {
     let (world, customer) = opened(launcher).await;
     let shown = code(&customer.opens());
     assert!(shown.len() == 8 && shown.bytes().all(|byte| byte.is_ascii_digit()));
-    // It is in the tool's environment, and on nobody's command line.
+    // The password is in the tool's environment, and on no command line.
     world
         .display
         .until("the tool runs", |display| tools_on(&display.name) > 0);
@@ -139,7 +139,7 @@ async fn a_tool_that_never_says_its_code() {
     world
         .display
         .until("it runs", |display| tools_on(&display.name) > 0);
-    // The customer's patience ends before ours.
+    // The customer closes before the time-out.
     customer.give(Command::Close);
     customer.reaches(State::Closed);
     nothing_is_left(&world);
