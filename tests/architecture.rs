@@ -231,6 +231,23 @@ fn pure_sources_do_no_io() {
     }
 }
 
+/// Windows know views of a session, not the network: `app.rs` alone starts sessions.
+#[test]
+fn windows_know_views_of_a_session_alone() {
+    let mut files = Vec::new();
+    sources(&root().join("src/window"), &mut files);
+    files.retain(|file| !file.ends_with("window/app.rs"));
+    assert!(files.len() > 5);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            !text.contains("etatuki_session::"),
+            "{}: a window may know etatuki-session-core alone",
+            file.display()
+        );
+    }
+}
+
 #[test]
 fn unsafe_code_is_forbidden_outside_three_crates() {
     for (name, (folder, _, _)) in packages() {
