@@ -9,13 +9,13 @@ use etatuki_link::{
 };
 use etatuki_picture::{Source, SourceState, Streamer};
 use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
+use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
+use etatuki_session_core::{Failure, FailureName};
 use tokio::time::Instant;
 
 use crate::maybe::maybe;
 use crate::plugin_stream::PluginStream;
 use crate::send_queue::SendQueue;
-use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
-use etatuki_session_core::{Failure, FailureName};
 
 /// Desktop name for the agent's viewer. The desktop's own name may name a user or a machine.
 const DESKTOP_NAME: &str = "Etatuki";

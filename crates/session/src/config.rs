@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::UsableBackend;
+use etatuki_session_core::{Installation, Transport};
 use etatuki_trust::VendorPublicKey;
-
-use etatuki_session_core::Installation;
-use etatuki_session_core::Transport;
 
 /// Configuration of one session. Plain data: nothing is opened or read before
 /// [`Command::Open`](etatuki_session_core::Command::Open).

@@ -8,6 +8,13 @@ use std::pin::Pin;
 
 use etatuki_link::Attempt;
 use etatuki_protocol::ToAgent;
+use etatuki_session_core::control_barrier::ControlBarrier;
+use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
+use etatuki_session_core::machine::{Event, Machine, Settings};
+use etatuki_session_core::opening::{Opening, OpeningStep};
+use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
+use etatuki_session_core::service_health::ServiceChange;
+use etatuki_session_core::{Command, Failure, FailureName, PluginInfo, View};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,16 +25,6 @@ use crate::maybe::{maybe, maybe_until};
 use crate::plugin::{PluginEvent, PluginHandle};
 use crate::plugin_stream::PluginStream;
 use crate::rendezvous::{RendezvousEvent, RendezvousSlot};
-use etatuki_session_core::Command;
-use etatuki_session_core::PluginInfo;
-use etatuki_session_core::View;
-use etatuki_session_core::control_barrier::ControlBarrier;
-use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
-use etatuki_session_core::machine::{Event, Machine, Settings};
-use etatuki_session_core::opening::{Opening, OpeningStep};
-use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
-use etatuki_session_core::service_health::ServiceChange;
-use etatuki_session_core::{Failure, FailureName};
 
 /// A message to the loop.
 #[derive(Debug)]

@@ -4,13 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use etatuki_session_core::{Command, Failure, FailureName, State, View};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::config::SessionConfig;
 use crate::event_loop::{LoopMessage, SessionLoop};
-use etatuki_session_core::Command;
-use etatuki_session_core::{Failure, FailureName};
-use etatuki_session_core::{State, View};
 
 /// Time that the runtime's blocking tasks get at the end: a host name may still be resolving.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);

@@ -10,15 +10,14 @@ use etatuki_plugin_host::{
     State,
 };
 use etatuki_protocol::Permissions;
+use etatuki_session_core::gate::BackendCapabilities;
+use etatuki_session_core::{Failure, FailureName, PluginInfo, PluginState};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::maybe::maybe_until;
-use etatuki_session_core::gate::BackendCapabilities;
-use etatuki_session_core::{Failure, FailureName};
-use etatuki_session_core::{PluginInfo, PluginState};
 
 /// Time in which a plugin must have opened or closed after it was told to. Then it counts as hung.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);

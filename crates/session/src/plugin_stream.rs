@@ -9,14 +9,14 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use etatuki_picture::Framebuffer;
+use etatuki_session_core::gate::{BackendCapabilities, PluginInput, ServerCapabilities};
+use etatuki_session_core::plugin_rfb_client::{PluginRfbClient, PluginRfbError, PluginRfbEvent};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
 use crate::maybe::maybe_until;
-use etatuki_session_core::gate::{BackendCapabilities, PluginInput, ServerCapabilities};
-use etatuki_session_core::plugin_rfb_client::{PluginRfbClient, PluginRfbError, PluginRfbEvent};
 
 /// Time from attaching to the end of the handshake. An old tool is started in this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, RelayAccess};
+use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
+use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -14,8 +16,6 @@ use zeroize::Zeroizing;
 
 use crate::revocations;
 use crate::service_client::{Claim, ServiceClient, ServiceError};
-use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
-use etatuki_session_core::{Failure, FailureName};
 
 /// Interval at which the endpoint's address is compared with the published one, and the relay's
 /// connection is looked at.
@@ -44,7 +44,7 @@ pub(crate) enum RendezvousEvent {
     Service(ServiceChange),
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Rendezvous, Failure>> + Send>>;
+type RendezvousFuture = Pin<Box<dyn Future<Output = Result<Rendezvous, Failure>> + Send>>;
 
 /// The place of a session's rendezvous: empty, being opened, or open.
 #[derive(Default)]
@@ -53,7 +53,7 @@ pub(crate) enum RendezvousSlot {
     #[default]
     Empty,
     /// A nameplate is being fetched.
-    Opening(Opening),
+    Opening(RendezvousFuture),
     /// The code can be tried, by one agent after [`accept_attempt`](Self::accept_attempt).
     Open {
         /// The rendezvous.

@@ -7,13 +7,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use etatuki_link::RelayAccess;
+use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{CodeForm, Nameplate};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
-
-use etatuki_session_core::{Failure, FailureName};
 
 /// Time in which the service must accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

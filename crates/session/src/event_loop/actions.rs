@@ -4,6 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use etatuki_protocol::{CustomerInfo, Permissions, ToAgent};
+use etatuki_session_core::control_barrier::Overflow;
+use etatuki_session_core::machine::Action;
+use etatuki_session_core::{Failure, FailureName, PluginInfo, Transport};
 
 use super::SessionLoop;
 use crate::agent_connection::agent_misbehaved;
@@ -11,11 +14,6 @@ use crate::plugin::PluginHandle;
 use crate::plugin_stream::PluginStream;
 use crate::rendezvous::RendezvousConfig;
 use crate::tool_password::random_password;
-use etatuki_session_core::PluginInfo;
-use etatuki_session_core::Transport;
-use etatuki_session_core::control_barrier::Overflow;
-use etatuki_session_core::machine::Action;
-use etatuki_session_core::{Failure, FailureName};
 
 /// Time at the end for the last message to the agent, and for the last releases to the plugin.
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(300);
