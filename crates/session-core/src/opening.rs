@@ -5,24 +5,26 @@
 //! is told.
 //!
 //! ```text
-//!   the code                                           the plugin
+//!   the code                                          the plugin
 //!
-//!    none ◀──── dropped: ClosePlugin if given ─┐        loading
-//!     │ mint                                   │           │ loaded
-//!     ▼                                        │           ▼
-//!   minting                                    │        closed ◀──────┐
-//!     │ minted                                 │           │ any other │ closed
-//!     ▼        the plugin is closed: OpenPlugin│           ▼  state    │
-//!   minted ──────────────────────────────────▶ given     busy ────────┘
-//!                                              │
-//!                  the plugin waits with it: ──┤
-//!                         Event::CodeReady     ▼
+//!    none ◀── dropped: ClosePlugin if given ───┐       loading
+//!     │ mint                                   │          │ loaded
+//!     ▼                                        │          ▼
+//!   minting                                    │       closed ◀──────┐
+//!     │ minted                                 │          │ another  │ closed
+//!     ▼                                        │          ▼ state    │
+//!   minted ── the plugin is closed: ───────▶ given      busy ────────┘
+//!             OpenPlugin                       │
+//!                    the plugin waits with it: │
+//!                             Event::CodeReady ▼
 //!                                            shown
 //! ```
 //!
 //! A plugin that waits with another code than it was given has failed: only a tool with a transport
 //! of its own may make its own code. There the code is what the plugin says, and the plugin's
 //! states are the session's; see [`ExternalTransport`].
+
+use std::fmt;
 
 use etatuki_trust::ShownCode;
 use zeroize::Zeroizing;
@@ -33,8 +35,8 @@ use crate::machine::Event;
 use crate::plugin_info::PluginState;
 use crate::transport::Transport;
 
-/// A step that the event loop has to take for the opening.
-#[derive(Debug, PartialEq)]
+/// A step that the event loop has to take for the opening. `Debug` redacts the code.
+#[derive(PartialEq)]
 pub enum OpeningStep {
     /// Give the plugin this code.
     OpenPlugin(Zeroizing<String>),
@@ -42,6 +44,16 @@ pub enum OpeningStep {
     ClosePlugin,
     /// Tell the machine.
     Report(Event),
+}
+
+impl fmt::Debug for OpeningStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpeningStep::OpenPlugin(_) => f.write_str("OpenPlugin(<redacted>)"),
+            OpeningStep::ClosePlugin => f.write_str("ClosePlugin"),
+            OpeningStep::Report(event) => f.debug_tuple("Report").field(event).finish(),
+        }
+    }
 }
 
 /// The opening of a session, and of every fresh code in it.

@@ -126,7 +126,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn external_peer(&mut self, is_connected: bool) -> Actions {
+    pub(super) fn set_peer_connected(&mut self, is_connected: bool) -> Actions {
         if let Phase::External { connected } = &mut self.phase {
             *connected = is_connected;
         }

@@ -114,7 +114,7 @@ impl Consent {
             Ask::Switch { .. } => false,
         };
         if granted {
-            return vec![self.reply(ask, true)];
+            return vec![self.grant(ask)];
         }
         match &self.question {
             Some(open) if open.ask == ask => return vec![],
@@ -153,7 +153,7 @@ impl Consent {
             Ask::Control => self.control.start(now),
             Ask::Switch { backend } => {
                 self.switch_to = Some(backend.clone());
-                actions.push(self.reply(open.ask, true));
+                actions.push(self.grant(open.ask));
                 return AnswerOutcome::Switch(actions);
             }
         }
@@ -161,7 +161,7 @@ impl Consent {
         if open.ask == Ask::View {
             actions.extend(self.attach_picture());
         }
-        actions.push(self.reply(open.ask, true));
+        actions.push(self.grant(open.ask));
         actions.push(self.tell_permissions());
         AnswerOutcome::Continue(actions)
     }
@@ -256,7 +256,12 @@ impl Consent {
         ]
     }
 
-    /// Refuses a request without asking the customer.
+    /// Tells the agent that the request is granted.
+    fn grant(&self, ask: Ask) -> Action {
+        self.reply(ask, true)
+    }
+
+    /// Tells the agent that the request is refused.
     pub(super) fn refusal(&self, ask: Ask) -> Action {
         self.reply(ask, false)
     }
@@ -268,7 +273,7 @@ impl Consent {
             Ask::Switch { .. } => &mut self.denials.switch,
         };
         *count += 1;
-        vec![Action::BlockInput(false), self.reply(ask, false)]
+        vec![Action::BlockInput(false), self.refusal(ask)]
     }
 
     fn asks_left(&self, ask: &Ask) -> u8 {

@@ -67,7 +67,7 @@ async fn whole(backend: &str) {
 
     let (customer, mut agent) = connected(&world, backend).await;
     let view = customer.reaches(State::Connected);
-    assert_eq!(view.agent.expect("he is known").name, "Liisa Virtanen");
+    assert_eq!(view.agent.expect("a known agent").name, "Liisa Virtanen");
     assert!(view.code.is_none(), "the code is hidden");
     match agent.told().await {
         ToAgent::Info(info) => {
