@@ -3,6 +3,7 @@
 //! A new target is a function here (or in a file of its own), a line in [`TARGETS`], and a folder
 //! with a few small seeds in `corpus/`. `run` and the replay test find it by itself.
 
+mod gate;
 mod jpeg;
 mod json;
 mod link_code;
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),
     ("rfb_server_messages", rfb::server_messages),
+    ("session_gate", gate::session_gate),
     ("session_lines", json::session_lines),
 ];
 
