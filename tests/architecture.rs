@@ -1,4 +1,5 @@
-//! The map's invariants (ARCHITECTURE.md, 'Who may know whom'), checked: a forbidden edge fails here by name.
+//! Checks of the map's invariants (ARCHITECTURE.md, 'Who may know whom'): a forbidden edge fails by
+//! name.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -8,8 +9,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Who may depend on which of our crates, dev-dependencies aside. A crate that isn't here isn't on the map.
-const MAY_KNOW: &[(&str, &[&str])] = &[
+/// The dependencies that each crate may have on our others, dev-dependencies aside. A crate that
+/// isn't in here isn't on the map.
+const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("rfb", &[]),
     ("picture", &["rfb"]),
     ("protocol", &[]),
@@ -47,8 +49,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The pure crates (bytes and time in, bytes and actions out), and all that each may depend on: parsers, codecs and
-/// derives, nothing that does I/O. An allowed edge to another pure crate is in [`MAY_KNOW`].
+/// The pure crates (bytes and time in, bytes and actions out), and everything that each may depend
+/// on: parsers, codecs and derives, nothing that does I/O. An allowed edge to another pure crate is
+/// in [`ALLOWED_EDGES`].
 const PURE: &[(&str, &[&str])] = &[
     ("rfb", &["des", "subtle", "thiserror", "zeroize"]),
     ("picture", &["thiserror", "turbojpeg"]),
@@ -73,8 +76,8 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
 ];
-/// Words that no pure source may mention.
-const IMPURE: &[&str] = &[
+/// Words that no pure source may contain.
+const FORBIDDEN_IN_PURE: &[&str] = &[
     "std::net",
     "std::fs",
     "std::thread",
@@ -87,7 +90,7 @@ const IMPURE: &[&str] = &[
 ];
 /// The only crates with `unsafe`.
 const UNSAFE: &[&str] = &["backend-api", "plugin-host", "screen"];
-/// Nothing that loads foreign code, and nothing that is loaded, may link what holds keys.
+/// The crates that load foreign code or are loaded: none may link a crate that holds keys.
 const KEYLESS: &[&str] = &[
     "backend-api",
     "plugin-host",
@@ -102,8 +105,17 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each package of the workspace: short name to (folder, our own crates that it depends on, all that it depends on).
-fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>, BTreeSet<String>)> {
+/// A package of the workspace.
+struct Package {
+    folder: PathBuf,
+    /// Short names of our own crates that it depends on, dev-dependencies aside.
+    own_dependencies: BTreeSet<String>,
+    /// Names of all crates that it depends on, dev-dependencies aside.
+    dependencies: BTreeSet<String>,
+}
+
+/// Returns the packages of the workspace by their short names.
+fn packages() -> BTreeMap<String, Package> {
     let out = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -132,15 +144,20 @@ fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>, BTreeSet<String>)>
             .unwrap()
             .iter()
             .filter(|d| d["kind"].as_str() != Some("dev"));
-        let all: BTreeSet<_> = normal
+        let dependencies: BTreeSet<_> = normal
             .map(|d| d["name"].as_str().unwrap().to_owned())
             .collect();
-        let ours = all
+        let own_dependencies = dependencies
             .iter()
             .filter_map(|name| name.strip_prefix("etatuki-"))
             .map(str::to_owned)
             .collect();
-        (short(&package["name"]), (folder, ours, all))
+        let made = Package {
+            folder,
+            own_dependencies,
+            dependencies,
+        };
+        (short(&package["name"]), made)
     };
     metadata["packages"]
         .as_array()
@@ -150,6 +167,7 @@ fn packages() -> BTreeMap<String, (PathBuf, BTreeSet<String>, BTreeSet<String>)>
         .collect()
 }
 
+/// Appends the Rust sources below `folder` to `found`.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -164,7 +182,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn only_the_edges_on_the_map() {
     let packages = packages();
-    let mapped: BTreeSet<_> = MAY_KNOW
+    let mapped: BTreeSet<_> = ALLOWED_EDGES
         .iter()
         .map(|(name, _)| (*name).to_owned())
         .collect();
@@ -173,11 +191,11 @@ fn only_the_edges_on_the_map() {
         mapped,
         "the workspace and the map name different crates"
     );
-    for (name, allowed) in MAY_KNOW {
-        for known in &packages[*name].1 {
+    for (name, allowed) in ALLOWED_EDGES {
+        for dependency in &packages[*name].own_dependencies {
             assert!(
-                allowed.contains(&known.as_str()),
-                "{name} may not depend on {known}: see ARCHITECTURE.md"
+                allowed.contains(&dependency.as_str()),
+                "{name} may not depend on {dependency}: see ARCHITECTURE.md"
             );
         }
     }
@@ -187,17 +205,18 @@ fn only_the_edges_on_the_map() {
 fn pure_crates_depend_on_nothing_that_does_io() {
     let packages = packages();
     for (name, allowed) in PURE {
-        let (_, ours, all) = &packages[*name];
-        for known in ours {
+        let package = &packages[*name];
+        for dependency in &package.own_dependencies {
             assert!(
-                PURE.iter().any(|(pure, _)| pure == known),
-                "{name} is pure, and {known} is not"
+                PURE.iter().any(|(pure, _)| pure == dependency),
+                "{name} is pure, and {dependency} is not"
             );
         }
-        for used in all.iter().filter(|used| !used.starts_with("etatuki-")) {
+        let foreign = package.dependencies.iter();
+        for dependency in foreign.filter(|name| !name.starts_with("etatuki-")) {
             assert!(
-                allowed.contains(&used.as_str()),
-                "{name} is pure and may not depend on {used}"
+                allowed.contains(&dependency.as_str()),
+                "{name} is pure and may not depend on {dependency}"
             );
         }
     }
@@ -208,18 +227,18 @@ fn pure_sources_do_no_io() {
     let packages = packages();
     let mut files = Vec::new();
     for (name, _) in PURE {
-        sources(&packages[*name].0.join("src"), &mut files);
+        sources(&packages[*name].folder.join("src"), &mut files);
     }
     files.retain(|file| !file.ends_with("tests.rs"));
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        // Tests may do as they like.
+        // Tests may do I/O.
         let text = text.split("#[cfg(test)]").next().unwrap();
         for line in text
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))
         {
-            for word in IMPURE {
+            for word in FORBIDDEN_IN_PURE {
                 assert!(
                     !line.contains(word),
                     "{}: '{word}' in a pure source: {}",
@@ -250,8 +269,8 @@ fn windows_know_views_of_a_session_alone() {
 
 #[test]
 fn unsafe_code_is_forbidden_outside_three_crates() {
-    for (name, (folder, _, _)) in packages() {
-        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for (name, package) in packages() {
+        let manifest = std::fs::read_to_string(package.folder.join("Cargo.toml")).unwrap();
         let inherits = manifest.contains("[lints]\nworkspace = true");
         assert_eq!(
             inherits,
@@ -276,7 +295,7 @@ fn what_loads_or_is_loaded_holds_no_keys() {
             "reqwest",
         ] {
             assert!(
-                !packages[*name].2.contains(banned),
+                !packages[*name].dependencies.contains(banned),
                 "{name} may not link {banned}"
             );
         }
@@ -286,8 +305,13 @@ fn what_loads_or_is_loaded_holds_no_keys() {
 #[test]
 fn every_crate_has_a_line_on_the_map() {
     let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    for (name, (folder, _, _)) in packages() {
-        let folder = folder.strip_prefix(root()).unwrap().display().to_string();
+    for (name, package) in packages() {
+        let folder = package
+            .folder
+            .strip_prefix(root())
+            .unwrap()
+            .display()
+            .to_string();
         let wanted = if folder.is_empty() {
             "`src/`".to_owned()
         } else {
@@ -300,7 +324,7 @@ fn every_crate_has_a_line_on_the_map() {
     }
 }
 
-/// A claim of the threat model whose test has gone is a wish.
+/// Without its test a claim of the threat model is a wish.
 #[test]
 fn every_claim_of_the_threat_model_has_its_test() {
     let page = std::fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
