@@ -1,4 +1,5 @@
-//! Links between the Markdown pages of the tree: every relative link leads to a file, and every anchor to a heading.
+//! The Markdown pages of the tree: every relative link leads to a file, every anchor to a heading, and every source
+//! file that a page names exists.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -12,17 +13,28 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Appends all Markdown files below `folder`.
-fn pages(folder: &Path, found: &mut Vec<PathBuf>) {
+/// Appends all files below `folder` with this extension.
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() && !SKIPPED.contains(&name) {
-            pages(&path, found);
-        } else if path.extension().is_some_and(|kind| kind == "md") {
+            files(&path, extension, found);
+        } else if path.extension().is_some_and(|kind| kind == extension) {
             found.push(path);
         }
     }
+}
+
+/// All Markdown pages, with their texts.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    files(&root(), "md", &mut found);
+    let read = |page: PathBuf| {
+        let text = std::fs::read_to_string(&page).unwrap();
+        (page, text)
+    };
+    found.into_iter().map(read).collect()
 }
 
 /// The lines outside of fenced code blocks.
@@ -72,12 +84,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_relative_link_leads_somewhere() {
-    let mut files = Vec::new();
-    pages(&root(), &mut files);
     let mut checked = 0;
     let mut broken = Vec::new();
-    for file in &files {
-        let text = std::fs::read_to_string(file).unwrap();
+    for (file, text) in pages() {
         for target in targets(&text) {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
@@ -100,6 +109,37 @@ fn every_relative_link_leads_somewhere() {
     }
     assert!(checked > 50, "only {checked} links found");
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_source_file_that_a_page_names_exists() {
+    let mut sources = Vec::new();
+    files(&root(), "rs", &mut sources);
+    let mut checked = 0;
+    let mut missing = Vec::new();
+    for (page, text) in pages() {
+        // A decision is a record of its day.
+        if page.starts_with(root().join("docs/decisions")) {
+            continue;
+        }
+        let prose: Vec<&str> = prose(&text).collect();
+        let prose = prose.join("\n");
+        // Every second part is inline code.
+        for code in prose.split('`').skip(1).step_by(2) {
+            // `file.rs::test` names a test in the file.
+            let name = code.split("::").next().unwrap();
+            if !name.ends_with(".rs") || name.contains(['*', '{', ' ']) {
+                continue;
+            }
+            checked += 1;
+            if !sources.iter().any(|source| source.ends_with(name)) {
+                let page = page.strip_prefix(root()).unwrap().display();
+                missing.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(checked > 30, "only {checked} files named");
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]
