@@ -80,9 +80,9 @@ enum CodeProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PluginProgress {
     Loading,
-    /// It is loaded and may be given a code.
+    /// The plugin is loaded and may be given a code.
     Closed,
-    /// It has a code, or is still ending the last one.
+    /// The plugin has a code, or is still ending the last one.
     Busy,
 }
 

@@ -6,15 +6,15 @@ use crate::machine::ProbedPlugin;
 /// State of a plugin, apart from its failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginState {
-    /// It has no code and nothing runs.
+    /// The plugin has no code, and nothing runs.
     Closed,
-    /// It was given a code and isn't ready.
+    /// The plugin was given a code and isn't ready.
     Opening,
-    /// Its code can be read aloud.
+    /// The plugin's code can be read aloud.
     Waiting,
-    /// Its picture is attached, or somebody has connected by its own transport.
+    /// The plugin's picture is attached, or somebody has connected by its own transport.
     Attached,
-    /// It is ending what it started.
+    /// The plugin is ending what it started.
     Closing,
 }
 

@@ -21,8 +21,8 @@ use crate::maybe::maybe_until;
 
 /// Time in which a plugin must have opened or closed after it was told to. Then it counts as hung.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same time-out for opening a tool with its own transport, which fetches a code from a service
-/// of its own.
+/// Time in which a tool with its own transport must have opened: it fetches a code from a service of
+/// its own.
 const EXTERNAL_OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// A command to the plugin.

@@ -53,7 +53,7 @@ pub(super) enum AnswerOutcome {
     Ignored,
     /// The session goes on with these actions.
     Continue(Actions),
-    /// After these actions the session ends, because another backend takes over.
+    /// The session ends after these actions, because another backend takes over.
     Switch(Actions),
 }
 
