@@ -45,7 +45,7 @@ pub enum Event {
     AgentEnded,
     /// The link dropped.
     LinkLost,
-    /// The same agent is back on a new link.
+    /// The agent is back on a new link.
     Resumed,
     /// The tool or the plugin closed its end of the RFB socket.
     PluginStreamClosed,
