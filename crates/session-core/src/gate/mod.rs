@@ -217,12 +217,12 @@ impl Gate {
                 Some(GateOutput::ResizeProhibited)
             }
             _ if !self.passes_input() => None,
-            message => self.to_input(message).map(GateOutput::Input),
+            message => self.translate_input(message).map(GateOutput::Input),
         })
     }
 
     /// Translates a message into input, with control. `None` if the backend can't take it.
-    fn to_input(&mut self, message: ClientMessage) -> Option<PluginInput> {
+    fn translate_input(&mut self, message: ClientMessage) -> Option<PluginInput> {
         let input = match message {
             ClientMessage::Key { .. }
             | ClientMessage::QemuKey { .. }

@@ -404,7 +404,7 @@ fn what_is_confirmed_later_passes_from_then_on() {
         keysym: 0x61,
         keycode: 30,
     };
-    let plain = give(&mut gate, &[message.clone()]);
+    let plain = give(&mut gate, std::slice::from_ref(&message));
     assert_eq!(plain, Ok(vec![key_in(true, 0x61)]));
     assert_eq!(gate.set_server_capabilities(declared), None);
     assert_eq!(
