@@ -5,12 +5,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use etatuki_link::{AgentEndpoint, AgentStreams, DialError, LinkError, RelayAccess};
-use etatuki_picture::Framebuffer;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
-    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage,
-    ServerParser, encode,
+    ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage, encode,
 };
+use etatuki_testkit::RfbClient;
 use etatuki_trust::{
     AgentFile, FieldKind, Nameplate, Secret, ShownCode, TypedCode, parse_password, parse_typed_code,
 };
@@ -22,7 +21,7 @@ use crate::display::PATIENCE;
 pub(crate) struct Agent {
     endpoint: AgentEndpoint,
     streams: AgentStreams,
-    viewer: Option<(ServerParser, Framebuffer)>,
+    viewer: Option<RfbClient>,
 }
 
 /// Returns the code that the agent types.
@@ -118,13 +117,7 @@ impl Agent {
             }
         };
         assert_eq!(init.format, PixelFormat::BGRX);
-        let parser = ServerParser::new(
-            Limits::default(),
-            PixelFormat::BGRX,
-            init.width,
-            init.height,
-        );
-        self.viewer = Some((parser, Framebuffer::new(init.width, init.height)));
+        self.viewer = Some(RfbClient::new(init.width, init.height));
         self.say(&[ClientMessage::SetEncodings(vec![
             1, 0, -239, -223, -224, -308,
         ])])
@@ -139,17 +132,15 @@ impl Agent {
             loop {
                 self.update().await;
                 self.request(true).await;
-                let (_, screen) = self.viewer.as_ref().expect("greeted");
-                if screen.pixels() == wanted() {
+                if self.viewer().shows(&wanted()) {
                     return;
                 }
             }
         };
         if tokio::time::timeout(PATIENCE, seen).await.is_err() {
-            let (_, screen) = self.viewer.as_ref().expect("greeted");
             panic!(
                 "the picture never became the screen's: {}",
-                difference(screen.pixels(), &wanted())
+                difference(self.viewer(), &wanted())
             );
         }
     }
@@ -167,8 +158,12 @@ impl Agent {
     }
 
     fn screens(&self) -> Vec<Rect> {
-        let (_, screen) = self.viewer.as_ref().expect("greeted");
-        screen.layout().iter().map(|screen| screen.rect).collect()
+        let screens = self.viewer.as_ref().expect("greeted").screens.iter();
+        screens.map(|screen| screen.rect).collect()
+    }
+
+    fn viewer(&mut self) -> &mut RfbClient {
+        self.viewer.as_mut().expect("greeted")
     }
 
     /// Sends RFB messages on the input stream.
@@ -265,26 +260,21 @@ impl Agent {
     /// Reads one whole update.
     async fn update(&mut self) {
         loop {
-            let (parser, screen) = self.viewer.as_mut().expect("greeted");
-            while let Some(message) = parser.next().expect("good RFB") {
-                match message {
-                    ServerMessage::Rectangle(rectangle) => {
-                        screen.apply(&rectangle).expect("inside the screen");
-                    }
-                    ServerMessage::UpdateEnd => return,
-                    _ => {}
+            while let Some(message) = self.viewer().next_message() {
+                if message == ServerMessage::UpdateEnd {
+                    return;
                 }
             }
             let block = self.block().await;
-            let (parser, _) = self.viewer.as_mut().expect("greeted");
-            parser.push(&block);
+            self.viewer().push(&block);
         }
     }
 }
 
 /// Describes the number and the place of the pixels that differ.
-fn difference(seen: &[u8], wanted: &[u8]) -> String {
-    let pairs = seen.chunks_exact(4).zip(wanted.chunks_exact(4)).enumerate();
+fn difference(viewer: &RfbClient, wanted: &[u8]) -> String {
+    let wanted = wanted.as_chunks::<4>().0.iter().map(|pixel| Some(*pixel));
+    let pairs = viewer.pixels.iter().copied().zip(wanted).enumerate();
     let wrong: Vec<_> = pairs.filter(|(_, (seen, wanted))| seen != wanted).collect();
     let spots: Vec<_> = wrong
         .iter()

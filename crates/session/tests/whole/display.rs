@@ -1,9 +1,8 @@
 //! An X server of the test's own, its picture, and a window that records what is typed.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use etatuki_testkit::Xvfb;
 use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
@@ -18,41 +17,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An X server. Dropping it ends the server.
 pub(crate) struct Display {
-    server: Child,
+    /// Name of the display, such as `:7`.
     pub(crate) name: String,
     connection: RustConnection,
     window: Window,
+    _server: Xvfb,
 }
 
 impl Display {
     pub(crate) fn start() -> Self {
-        let mut server = Command::new("Xvfb")
-            .args([
-                "-displayfd",
-                "1",
-                "-nolisten",
-                "tcp",
-                "-screen",
-                "0",
-                "800x600x24",
-            ])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("Xvfb is installed");
-        let mut number = String::new();
-        let stdout = server.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut number)
-            .expect("Xvfb says its number");
-        let name = format!(":{}", number.trim());
+        let server = Xvfb::start("800x600x24", &[]);
+        let name = server.display.clone();
         let (connection, screen) = RustConnection::connect(Some(&name)).expect("a display");
         let window = open_window(&connection, screen);
         Self {
-            server,
             name,
             connection,
             window,
+            _server: server,
         }
     }
 
@@ -167,13 +149,6 @@ impl Display {
             .reply()
             .expect("a map");
         map.keysyms[0]
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 
