@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_picture::{Framebuffer, Updater};
 use etatuki_rfb::{Limits, PixelFormat, Rect, ServerMessage, ServerParser, encoding};
-
-use etatuki_testkit::Scene;
+use etatuki_testkit::{Scene, SlowLine};
 
 const WHOLE: Rect = Rect::new(0, 0, 1920, 1080);
 const FRAME: Duration = Duration::from_millis(33);
@@ -54,7 +53,8 @@ fn watch(video: &Scene, bytes_per_second: f64) -> (u32, f64) {
     let parser = ServerParser::new(Limits::default(), PixelFormat::BGRX, WHOLE.w, WHOLE.h);
     let mut parser = parser.with_jpeg();
     let started_at = Duration::from_secs(1);
-    let (mut now, mut link_free_at, mut next_frame) = (started_at, started_at, started_at);
+    let mut line = SlowLine::new(bytes_per_second, ROUND_TRIP);
+    let (mut now, mut next_frame) = (started_at, started_at);
     let mut acks: Vec<(Duration, u32, Vec<u8>)> = Vec::new();
     let (mut frames, mut updates, mut seconds) = (0, 0, 0.0);
     while now < started_at + Duration::from_secs(10) {
@@ -81,13 +81,12 @@ fn watch(video: &Scene, bytes_per_second: f64) -> (u32, f64) {
         (updates, seconds) = (updates + 1, seconds + took.as_secs_f64());
         let wire = chunk.len() - chunk.incompressible_from + chunk.incompressible_from / RATIO;
         updater.on_written(wire, Some(ROUND_TRIP), now);
-        link_free_at =
-            link_free_at.max(now) + Duration::from_secs_f64(wire as f64 / bytes_per_second);
+        let acked_at = line.send(wire, now);
         parser.push(&chunk);
         while let Some(message) = parser.next().unwrap() {
             if let ServerMessage::Fence { flags, payload } = message {
                 // The answer is the same without its highest bit.
-                acks.push((link_free_at + ROUND_TRIP, flags & !(1 << 31), payload));
+                acks.push((acked_at, flags & !(1 << 31), payload));
             }
         }
     }

@@ -5,7 +5,7 @@
 use etatuki_picture::{Framebuffer, MAX_UPDATE_PIXELS, PictureError, UpdateError, Updater};
 use etatuki_rfb::encode::fence_flags;
 use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout, encoding};
-use etatuki_testkit::RfbClient;
+use etatuki_testkit::{RfbClient, SlowLine};
 use std::time::Duration;
 
 /// A fixed time: nothing here depends on durations.
@@ -587,6 +587,7 @@ fn what_follows_a_key_needs_no_credit() {
     let mut updater = Updater::new(width, height);
     let mut client = RfbClient::new(width, height);
     let mut now = Duration::from_secs(1);
+    let mut line = SlowLine::new(32_000.0, Duration::from_millis(100));
     updater.set_encodings(&[encoding::FENCE, encoding::CONTINUOUS_UPDATES]);
     updater.enable_continuous_updates(true, client.bounds());
     // The black screen, and a part of the page.
@@ -600,9 +601,8 @@ fn what_follows_a_key_needs_no_credit() {
         blocks += usize::from(blocks > 0);
         client.receive(&chunk, 10_000);
         let wire = chunk.len() / 8;
-        updater.on_written(wire, Some(Duration::from_millis(100)), now);
-        // 32 bytes per millisecond.
-        now += Duration::from_millis(100 + wire as u64 / 32);
+        updater.on_written(wire, Some(line.round_trip), now);
+        now = line.send(wire, now);
         for (flags, payload) in std::mem::take(&mut client.fence_requests) {
             updater.on_fence(flags, &payload, now).unwrap();
         }
