@@ -11,6 +11,7 @@ use common::{Customer, DAY, TestEnvironment, console, info, now};
 use etatuki_link::Attempt;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::ClientMessage;
+use etatuki_testkit::Random;
 use etatuki_trust::CodeForm;
 use serde_json::{Value, json};
 use tokio::{
@@ -111,16 +112,11 @@ async fn connect_viewer(ready: &Value) -> VncClient {
     connector.try_start().await.unwrap().finish().unwrap()
 }
 
-/// Returns noise as pixels (xorshift).
+/// Returns noise as pixels; the fourth byte of each is 0.
 fn screen() -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32;
+    let mut random = Random::new(1);
     let pixels = 0..u32::from(SIZE.0) * u32::from(SIZE.1);
-    let noise = pixels.flat_map(|_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state & 0x00ff_ffff).to_le_bytes()
-    });
+    let noise = pixels.flat_map(|_| random.next_below(1 << 24).to_le_bytes());
     noise.collect()
 }
 
