@@ -1,5 +1,5 @@
-//! The Markdown pages of the tree: every relative link leads to a file, every anchor to a heading, and every source
-//! file that a page names exists.
+//! The Markdown pages of the tree: every relative link leads to a file, every anchor to a heading,
+//! and every source file that a page names exists.
 
 #![allow(clippy::unwrap_used, reason = "a test may end with a panic")]
 
@@ -26,7 +26,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// All Markdown pages, with their texts.
+/// Returns all Markdown pages, with their texts.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     files(&root(), "md", &mut found);
@@ -37,7 +37,7 @@ fn pages() -> Vec<(PathBuf, String)> {
     found.into_iter().map(read).collect()
 }
 
-/// The lines outside of fenced code blocks.
+/// Returns the lines outside of fenced code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
     text.lines().filter(move |line| {
@@ -47,7 +47,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The targets of the links and images in a text, code aside.
+/// Returns the targets of the links and images in a text, code aside.
 fn targets(text: &str) -> Vec<String> {
     let prose: Vec<&str> = prose(text).collect();
     let prose = prose.join("\n");
@@ -63,8 +63,8 @@ fn targets(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them: lower case, without punctuation, with a hyphen for each
-/// space, and a number behind a heading that is there already.
+/// Returns the anchors of a page's headings, as GitHub makes them: lower case, without punctuation,
+/// with a hyphen for each space, and a number behind a heading that is there already.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for heading in prose(text).filter(|line| line.starts_with('#')) {

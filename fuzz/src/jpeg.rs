@@ -6,8 +6,8 @@ use etatuki_viewer::PictureParser;
 /// Columns, and rows, of the screen.
 const SCREEN_SIDE: u16 = 300;
 
-/// Reads two bytes with the rectangle's size, or 0 for the size in the file's first frame header, and
-/// then the file.
+/// Reads two bytes with the rectangle's size, or 0 for the size in the file's first frame header,
+/// and then the file.
 pub(crate) fn console_jpeg(input: &[u8]) {
     let Some(([w, h], file)) = input.split_first_chunk::<2>() else {
         return;

@@ -13,7 +13,8 @@ pub(crate) fn session_lines(bytes: &[u8]) {
         match line.and_then(|line| parse(&line)) {
             Ok(Some(Input::Answer { .. } | Input::TakeBack {} | Input::Close {})) | Ok(None) => {}
             Err(error) => {
-                // The refusal never hands a part of the line back: it may be a secret that went astray.
+                // The refusal never hands a part of the line back: it may be a secret that went
+                // astray.
                 assert!(error.to_string().len() < 100, "{error}");
                 assert!(!error.name().is_empty());
             }

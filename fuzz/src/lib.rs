@@ -1,4 +1,4 @@
-//! The fuzz targets: what each does with hostile bytes, and what must hold afterwards.
+//! The fuzz targets. Each gives hostile bytes to one part, and checks what must hold afterwards.
 //!
 //! A new target is a function here (or in a file of its own), a line in [`TARGETS`], and a folder
 //! with a few small seeds in `corpus/`. `run` and the replay test find it by itself.
@@ -15,7 +15,7 @@ mod protocol;
 mod registry;
 mod rfb;
 
-/// Looks at bytes; panics when something doesn't hold.
+/// A target: gives the bytes to the part under test, and panics when an invariant doesn't hold.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also the name of its folders.
@@ -36,7 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("session_lines", json::session_lines),
 ];
 
-/// The target of this name.
+/// Returns the target of this name.
 pub fn target(name: &str) -> Option<Target> {
     TARGETS
         .iter()

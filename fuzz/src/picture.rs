@@ -63,7 +63,8 @@ impl World {
         }
     }
 
-    /// Returns false when the tool broke the protocol: the session would end.
+    /// Applies the tool's bytes. Returns false when the tool broke the protocol: the session would
+    /// end.
     fn tool_says(&mut self, bytes: &[u8]) -> bool {
         self.tool.push(bytes);
         loop {

@@ -1,9 +1,9 @@
-//! A tool's profile from the registry, and its patterns on what the tool prints: written by an integrator, and by
-//! whatever program is installed.
+//! A tool's profile from the registry, and its patterns on what the tool prints: written by an
+//! integrator, and by whatever program is installed.
 
 use etatuki_legacy_tool::{CodeSource, Pattern, Profile, ToolKind};
 
-/// The options as JSON, a NUL, and lines of output; or a pattern instead of the options.
+/// Reads the options as JSON, a NUL, and lines of output; or a pattern instead of the options.
 pub(crate) fn profile(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (options, output) = text.split_once('\0').unwrap_or((&text, &text));

@@ -1,11 +1,12 @@
-//! Everything that the other end of a link may send: handshake and control messages, frames, blocks.
+//! Everything that the other end of a link may send: handshake and control messages, frames,
+//! blocks.
 
 use etatuki_protocol::{
     BlockDecoder, FrameDecoder, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE,
     MAX_PICTURE, ToAgent, ToCustomer, encode_control, parse_control,
 };
 
-/// The first four bytes decide where a stream is split.
+/// Decodes the bytes as each kind of stream. The first four decide where a stream is split.
 pub(crate) fn link_protocol(input: &[u8]) {
     let Some((lengths, bytes)) = input.split_at_checked(4) else {
         return;

@@ -33,7 +33,7 @@ fn every_folder_belongs_to_a_target() {
     }
 }
 
-/// What a folder holds; nothing when there is none.
+/// Returns the paths of a folder's entries; none when the folder doesn't exist.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries

@@ -42,8 +42,8 @@ pub(crate) fn host_pid(testbed: &Testbed, customer: &Customer) -> u32 {
     })
 }
 
-/// Kills a process with SIGKILL. The shared memory that a killed x11vnc leaves is removed too, for
-/// a machine has room for a hundred times as much only.
+/// Kills a process with SIGKILL. The shared memory that a killed x11vnc leaves is removed too,
+/// because a machine has room for a hundred times as much only.
 pub(crate) fn kill(pid: u32) {
     let shell = |line: String| Command::new("sh").args(["-c", &line]).status().unwrap();
     assert!(shell(format!("kill -9 {pid}")).success());

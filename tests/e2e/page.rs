@@ -161,7 +161,7 @@ fn web() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/console/web")
 }
 
-/// Compares the RGBA of the canvas with the BGRX of the screen.
+/// Returns whether the RGBA of the canvas shows the BGRX of the screen.
 fn is_same_picture(canvas: &[u8], screen: &[u8]) -> bool {
     canvas.len() == screen.len()
         && canvas

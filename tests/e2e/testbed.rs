@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use etatuki_demo::deployment::Deployment;
 use etatuki_demo::display::{Display, WindowManager};
 
-/// Time limit for every step of a journey. Nothing waits for this long when all is well.
+/// Time-out for every step of a journey. Nothing waits for this long when all is well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name of the agent.

@@ -83,7 +83,7 @@ fn a_service_that_dies_while_somebody_waits() {
     customer.expect_state("waiting");
     testbed.deployment.kill_service().unwrap();
     expect_notice(&mut customer, "service-lost");
-    // The customer can still close it in good order, without waiting for an answer of the service.
+    // The customer can still close it cleanly, without waiting for an answer of the service.
     customer.send(&json!({"type": "close"}));
     customer.expect_type("closed");
     assert_eq!(customer.wait_exit().code(), Some(0));
@@ -194,7 +194,8 @@ fn a_plugin_host_that_is_killed() {
         assert_eq!(failed["name"], "plugin-died", "{failed:#}");
         assert_eq!(agent.wait_exit().code(), Some(6));
         expect_customer_fails(&testbed, customer, "plugin-died", 4);
-        // The shared memory, which belongs to no process, is gone too: the tool had time to remove it.
+        // The shared memory, which belongs to no process, is gone too: the tool had time to remove
+        // it.
         let left = shared_memory(&pids);
         assert!(left.is_empty(), "{backend}: {left:?}");
     }
@@ -250,7 +251,7 @@ fn end_display(testbed: &mut Testbed) {
     server.child().wait().unwrap();
 }
 
-/// The detail with which `etatuki session` refuses the registry.
+/// Returns the detail with which `etatuki session` refuses the registry.
 fn registry_broken(testbed: &Testbed) -> String {
     let mut customer = Customer::start(testbed, "ecom", &[]);
     let failed = customer.expect_type("failed");

@@ -33,10 +33,10 @@ use crate::{
 const MAX_LINE: u64 = 1024;
 /// Lines of input that may wait.
 const LINE_QUEUE: usize = 16;
-/// Letters of the viewer's password; VNC authentication uses no more.
+/// Characters of the viewer's password; VNC authentication uses no more.
 const PASSWORD_LENGTH: usize = 8;
-/// Letters of the password: no 0, O, 1, l or I, which look alike. 32 letters, so that a random byte
-/// selects each with the same probability.
+/// Characters of the password: no 0, O, 1, l or I, which look alike. There are 32, so that a random
+/// byte selects each with the same probability.
 const PASSWORD_ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
 
 /// The options of `join`.
@@ -225,12 +225,12 @@ async fn accept_viewer(
 fn random_credentials() -> Result<(Zeroizing<String>, [u8; 16]), getrandom::Error> {
     let mut random = Zeroizing::new([0; PASSWORD_LENGTH]);
     getrandom::fill(random.as_mut_slice())?;
-    let letters = random
+    let characters = random
         .iter()
         .map(|byte| char::from(PASSWORD_ALPHABET[usize::from(byte % 32)]));
     let mut challenge = [0; 16];
     getrandom::fill(&mut challenge)?;
-    Ok((Zeroizing::new(letters.collect()), challenge))
+    Ok((Zeroizing::new(characters.collect()), challenge))
 }
 
 /// Parses a command line; `None` for anything else.
@@ -381,14 +381,14 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_eight_readable_letters() {
+    fn passwords_are_eight_readable_characters() {
         let (password, challenge) = random_credentials().unwrap();
         let (other, other_challenge) = random_credentials().unwrap();
         assert_eq!(password.len(), 8);
         assert!(
             password
                 .bytes()
-                .all(|letter| PASSWORD_ALPHABET.contains(&letter))
+                .all(|character| PASSWORD_ALPHABET.contains(&character))
         );
         assert!(*password != *other && challenge != other_challenge);
     }

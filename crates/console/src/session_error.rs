@@ -198,7 +198,7 @@ fn customer_sentence(name: &str) -> String {
     )
 }
 
-/// Stable names of the reasons for an end in good order.
+/// Stable names of the reasons for an orderly end.
 const ORDERLY_END_REASONS: [&str; 4] = [
     "agent-ended",
     "customer-closed",
@@ -218,7 +218,7 @@ pub(crate) fn classify_end(reason: String) -> Result<String, SessionError> {
     }
 }
 
-/// Returns the agent's sentence for an end in good order.
+/// Returns the agent's sentence for an orderly end.
 #[must_use]
 pub fn ended_sentence(reason: &str) -> &'static str {
     match reason {

@@ -1,4 +1,4 @@
-//! The signals that end the program in good order: SIGINT and SIGTERM.
+//! The signals that end the program cleanly: SIGINT and SIGTERM.
 
 /// Waits for Ctrl-C or SIGTERM.
 pub(crate) async fn stop_signal() {

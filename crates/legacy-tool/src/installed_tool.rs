@@ -96,8 +96,8 @@ fn candidates(profile: &Profile) -> impl Iterator<Item = PathBuf> {
         .filter(|path| is_executable(path))
 }
 
-/// Whether only root can change this file or replace it. The registry vouches for its own paths.
-/// Nobody vouches for a file on somebody's PATH, and it will see the whole screen.
+/// Returns whether only root can change this file or replace it. The registry vouches for its own
+/// paths. Nobody vouches for a file on somebody's PATH, and it will see the whole screen.
 fn is_writable_by_root_only(path: &Path) -> bool {
     const GROUP_OR_OTHERS: u32 = 0o022;
     let only_root = |path: &Path| {

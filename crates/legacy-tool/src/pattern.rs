@@ -40,7 +40,7 @@ impl Pattern {
         ))
     }
 
-    /// Whether the pattern matches somewhere in the line.
+    /// Returns whether the pattern matches somewhere in the line.
     pub fn is_match(&self, line: &str) -> bool {
         self.0.is_match(line)
     }

@@ -152,7 +152,7 @@ impl RunningTool {
         }
     }
 
-    /// Whether it exits within [`STOP_GRACE`].
+    /// Returns whether it exits within [`STOP_GRACE`].
     fn exits_within_grace(&self) -> bool {
         let exited = poll_fds(&[(self.pidfd.as_fd(), PollFlags::IN)], Some(STOP_GRACE));
         matches!(exited.as_deref(), Ok([true]))
@@ -188,7 +188,7 @@ fn poll_fds(
     }
 }
 
-/// Whether the other end of a socket has hung up.
+/// Returns whether the other end of a socket has hung up.
 fn has_hung_up(peer: &UnixStream) -> std::io::Result<bool> {
     Ok(poll_fds(&[(peer.as_fd(), PollFlags::empty())], Some(Duration::ZERO))?[0])
 }

@@ -79,7 +79,7 @@ impl CustomerEndpoint {
         self.complete_address(self.endpoint.addr())
     }
 
-    /// Whether agents can reach this endpoint through its relay now; true without a relay.
+    /// Returns whether agents can reach this endpoint through its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
         let mut relays = self.endpoint.home_relay_status();

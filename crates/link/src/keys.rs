@@ -106,7 +106,7 @@ impl LinkKeys {
         mac.finalize().into_bytes().into()
     }
 
-    /// Whether `received` is `role`'s confirmation. Takes a time that doesn't depend on its
+    /// Returns whether `received` is `role`'s confirmation. Takes a time that doesn't depend on its
     /// content.
     pub(crate) fn is_confirmation(
         &self,

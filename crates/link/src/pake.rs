@@ -107,7 +107,7 @@ mod tests {
         Secret::from_random(CodeForm::SingleCode, [number, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    /// Whether the two ends get the same key.
+    /// Returns whether the two ends get the same key.
     fn agree(agent: (&Secret, &Parties), customer: (&Secret, &Parties)) -> bool {
         let (ours, to_customer) = Spake2Ed25519::start(Role::Agent, agent.0, agent.1);
         let (theirs, to_agent) = Spake2Ed25519::start(Role::Customer, customer.0, customer.1);

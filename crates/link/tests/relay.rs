@@ -100,7 +100,7 @@ impl Service {
     }
 }
 
-/// The address without any direct way.
+/// Returns the address without any direct way.
 fn relay_only(mut address: Value) -> Value {
     let ways = address["addrs"].as_array_mut().unwrap();
     ways.retain(|way| way.get("Relay").is_some());

@@ -148,7 +148,7 @@ impl Default for CongestionControl {
 }
 
 impl CongestionControl {
-    /// Whether an update may be sent now.
+    /// Returns whether an update may be sent now.
     pub(crate) fn has_credit(&self) -> bool {
         let window = if self.has_recent_input() {
             self.window / 2
@@ -159,8 +159,8 @@ impl CongestionControl {
         self.in_flight.is_empty() || (free >= window / 4 && self.in_flight.len() < MAX_IN_FLIGHT)
     }
 
-    /// Whether input has come lately, on a link so slow that its echo would wait long behind a full
-    /// window.
+    /// Returns whether input has come lately, on a link so slow that its echo would wait long
+    /// behind a full window.
     fn has_recent_input(&self) -> bool {
         let is_recent = |input_at: Duration| self.acked_at.saturating_sub(input_at) < INPUT_RECENCY;
         self.window < VERY_SLOW_WINDOW && self.is_slow() && self.input_at.is_some_and(is_recent)
@@ -171,8 +171,8 @@ impl CongestionControl {
         self.input_at = Some(self.acked_at);
     }
 
-    /// Whether a small, urgent update may be sent without credit: on a slow link, beyond the window
-    /// by a quarter.
+    /// Returns whether a small, urgent update may be sent without credit: on a slow link, beyond
+    /// the window by a quarter.
     pub(crate) fn has_burst_credit(&self) -> bool {
         let burst_window = self.window + self.window / 4;
         let fits = self.bytes_in_flight() < burst_window && self.in_flight.len() < MAX_IN_FLIGHT;
@@ -201,7 +201,7 @@ impl CongestionControl {
         }
     }
 
-    /// Whether the link is too slow for photographs as Raw, even if they stand still.
+    /// Returns whether the link is too slow for photographs as Raw, even if they stand still.
     pub(crate) fn is_slow(&self) -> bool {
         self.bandwidth.is_known()
             && self.window < SLOW_LINK_WINDOW

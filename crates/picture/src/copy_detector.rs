@@ -239,7 +239,8 @@ fn source_of(rect: Rect, (dx, dy): Offset) -> Rect {
     }
 }
 
-/// Whether the client's pixels at the rectangle's source are equal to the framebuffer's in it.
+/// Returns whether the client's pixels at the rectangle's source are equal to the framebuffer's in
+/// it.
 fn matches(
     rect: Rect,
     offset: Offset,

@@ -82,7 +82,7 @@ impl Damage {
         self.bounds
     }
 
-    /// Whether every pixel of a rectangle (inside the bounds) is damaged.
+    /// Returns whether every pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn covers(&self, rect: Rect) -> bool {
         let Some((left, right, first, last)) = end_words(rect) else {
             return true;
@@ -99,7 +99,7 @@ impl Damage {
         })
     }
 
-    /// Whether any pixel of a rectangle (inside the bounds) is damaged.
+    /// Returns whether any pixel of a rectangle (inside the bounds) is damaged.
     pub(crate) fn touches(&self, rect: Rect) -> bool {
         rows(rect).any(|y| {
             let row = &self.words[y * self.stride..][..self.stride];

@@ -164,7 +164,7 @@ impl Framebuffer {
         self.change_count
     }
 
-    /// Whether copies wait for the client.
+    /// Returns whether copies wait for the client.
     pub(crate) fn has_pending_copies(&self) -> bool {
         !self.pending_copies.is_empty()
     }
@@ -193,7 +193,8 @@ impl Framebuffer {
         Ok(changed)
     }
 
-    /// Draws one row, tile by tile. Equal pixels stay untouched and undamaged.
+    /// Draws one row, tile by tile, and returns whether any pixel changed. Equal pixels stay
+    /// untouched and undamaged.
     fn draw_row(&mut self, rect: Rect, y: usize, row: &[u8]) -> bool {
         let start = self.offset(usize::from(rect.x), y);
         let here = &mut self.pixels[start..start + row.len()];
@@ -312,8 +313,8 @@ impl Framebuffer {
         true
     }
 
-    /// Takes note that somebody else than the client moved the pointer; the position is clamped to
-    /// the framebuffer.
+    /// Records that somebody else than the client moved the pointer; the position is clamped to the
+    /// framebuffer. Always returns true: even an equal position is news.
     fn set_pointer(&mut self, x: u16, y: u16) -> bool {
         let (right, bottom) = (self.bounds.w.max(1) - 1, self.bounds.h.max(1) - 1);
         let position = Some((x.min(right), y.min(bottom)));

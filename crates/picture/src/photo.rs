@@ -39,10 +39,10 @@ const MAX_STROKE_REACH: usize = 3;
 /// letters are found by the letters' upright strokes.
 const VERTICAL_REACH: usize = 4;
 
-/// Whether a block of BGRX pixels holds nothing but photograph or video: neighbours differ, nothing
-/// as thin as a letter's stroke stands out, edges aren't sharp where the rest is smooth, and the
-/// colours are many. A smooth gradient in two directions counts as one too; with a letter on it, it
-/// doesn't.
+/// Returns whether a block of BGRX pixels holds nothing but photograph or video: neighbours differ,
+/// nothing as thin as a letter's stroke stands out, edges aren't sharp where the rest is smooth,
+/// and the colours are many. A smooth gradient in two directions counts as one too; with a letter
+/// on it, it doesn't.
 ///
 /// The block has 16×16 to 64×64 pixels, in a picture with `stride` bytes per row. False for another
 /// size, or if it reaches beyond the picture. Callers should prefer large blocks: below 32×32, the

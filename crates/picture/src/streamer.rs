@@ -180,24 +180,24 @@ impl Streamer {
         }
     }
 
-    /// Whether the client has a part of a frame whose rest would change with the framebuffer. A
-    /// frame that started early needs the source's rest, so it is only held until its chunk has
-    /// left.
+    /// Returns whether the client has a part of a frame whose rest would change with the
+    /// framebuffer. A frame that started early needs the source's rest, so it is only held until
+    /// its chunk has left.
     fn is_frame_incomplete(&self, outbox_idle: bool) -> bool {
         self.updater.as_ref().is_some_and(|updater| {
             updater.is_mid_update() || (updater.has_started_early() && !outbox_idle)
         })
     }
 
-    /// Whether the source must not be read: the client has got a part of an update, less than
-    /// [`MAX_FRAME_HOLD`] ago.
+    /// Returns whether the source must not be read: the client has got a part of an update, less
+    /// than [`MAX_FRAME_HOLD`] ago.
     #[must_use]
     pub fn holds_source(&self, now: Duration) -> bool {
         !self.client_gone && self.hold.ends_at(now).is_some()
     }
 
-    /// Whether a part of an update has been given to the link, and the rest is still to be made:
-    /// the moment to let the link send it.
+    /// Returns whether a part of an update has been given to the link, and the rest is still to be
+    /// made: the moment to let the link send it.
     #[must_use]
     pub fn should_yield(&self, now: Duration) -> bool {
         let has_started_early = self

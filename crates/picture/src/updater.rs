@@ -252,16 +252,16 @@ impl Updater {
         UpdateBuilder::new(self, framebuffer, now).next_chunk()
     }
 
-    /// Whether an update could be sent now if anything had changed: the moment to request one from
-    /// the source.
+    /// Returns whether an update could be sent now if anything had changed: the moment to request
+    /// one from the source.
     #[must_use]
     pub fn wants_update(&self) -> bool {
         !self.is_mid_update() && (self.has_credit() || self.has_priority_credit())
     }
 
-    /// Whether the last chunk ended inside an update. The framebuffer should not change until
-    /// [`next_chunk`](Self::next_chunk) has returned the rest, or the client sees parts of two
-    /// frames.
+    /// Returns whether the last chunk ended inside an update. The framebuffer should not change
+    /// until [`next_chunk`](Self::next_chunk) has returned the rest, or the client sees parts of
+    /// two frames.
     #[must_use]
     pub fn is_mid_update(&self) -> bool {
         matches!(self.state, UpdateState::Mid(_))
@@ -279,7 +279,7 @@ impl Updater {
         self.requested.is_some() || self.has_stream_credit()
     }
 
-    /// Whether continuous updates are enabled, and the congestion window has room.
+    /// Returns whether continuous updates are enabled, and the congestion window has room.
     fn has_stream_credit(&self) -> bool {
         self.continuous.is_some() && self.congestion.has_credit()
     }

@@ -189,8 +189,8 @@ impl VideoRegions {
         }
     }
 
-    /// Whether the block may go as JPEG. What stands still is examined more closely, since it may
-    /// be text.
+    /// Returns whether the block may go as JPEG. What stands still is examined more closely, since
+    /// it may be text.
     fn is_photographic(&mut self, at: usize, framebuffer: &Framebuffer) -> bool {
         let (block, is_video) = (self.block_rect(at, framebuffer), self.is_video(at));
         let classification = &mut self.blocks[at].classification;
@@ -205,7 +205,7 @@ impl VideoRegions {
         self.blocks[at].consecutive_changes >= VIDEO_THRESHOLD
     }
 
-    /// Whether all blocks of a rectangle change like video.
+    /// Returns whether all blocks of a rectangle change like video.
     pub(crate) fn is_all_video(&self, rect: Rect) -> bool {
         self.blocks_touching(rect).all(|at| self.is_video(at))
     }
@@ -376,8 +376,8 @@ fn is_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
     looks_like_a_photo(framebuffer.pixels(), stride, block)
 }
 
-/// Whether each quarter of a block is a photograph. Texture that outweighs the sliver of a letter
-/// in a block doesn't in its quarter.
+/// Returns whether each quarter of a block is a photograph. Texture that outweighs the sliver of a
+/// letter in a block doesn't in its quarter.
 fn are_quarters_photo(framebuffer: &Framebuffer, block: Rect) -> bool {
     let (w, h) = (block.w / 2, block.h / 2);
     [(0, 0), (w, 0), (0, h), (w, h)]

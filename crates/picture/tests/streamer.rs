@@ -39,7 +39,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Nothing has been sent.
+    /// Returns a stage on which nothing has been sent.
     fn new() -> Self {
         Self {
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),
@@ -53,7 +53,7 @@ impl Stage {
         }
     }
 
-    /// The client has a grey screen, and continuous updates.
+    /// Returns a stage whose client has a grey screen, and continuous updates.
     fn streaming() -> Self {
         let mut stage = Self::new();
         stage.drive(BETWEEN);
@@ -68,8 +68,7 @@ impl Stage {
         stage
     }
 
-    /// The client has watched a video for a while; a frame more is in the framebuffer, all but its
-    /// last rows.
+    /// Returns a stage whose client has watched a video for a while; the next frame is due.
     fn watching() -> Self {
         let mut stage = Self::streaming();
         for _ in 0..6 {
@@ -88,7 +87,7 @@ impl Stage {
         self.streamer.on_source_changed();
     }
 
-    /// The next frame: the scene is panned over.
+    /// Draws the next frame of the video: the scene is panned over.
     fn play(&mut self, rect: Rect) {
         self.frames += 1;
         let (x0, y0) = (self.frames % 60, self.frames * 7 % 40);
@@ -107,7 +106,7 @@ impl Stage {
         self.has_pixels = true;
     }
 
-    /// One step. A chunk of it is on its way afterwards.
+    /// Drives the streamer for one step. The step's chunk is on its way afterwards.
     fn drive(&mut self, state: SourceState) -> Step {
         let source = Source {
             framebuffer: &mut self.framebuffer,
@@ -123,7 +122,7 @@ impl Stage {
         step
     }
 
-    /// The chunk arrives, and the client answers its fences.
+    /// Delivers the chunk, whose fences the client answers.
     fn arrive(&mut self) {
         let chunk = self.on_its_way.take().unwrap();
         // A link of a gigabit per second, on which raw pixels compress eightfold.
@@ -138,7 +137,7 @@ impl Stage {
         }
     }
 
-    /// Steps until there is nothing more to send.
+    /// Drives the streamer until there is nothing more to send.
     fn settle(&mut self) -> Step {
         for _ in 0..100 {
             let step = self.drive(BETWEEN);
@@ -155,7 +154,7 @@ impl Stage {
         self.streamer.wake_at(state, is_idle, self.now)
     }
 
-    /// Until an update is on its way whose rest is still to be made.
+    /// Plays the video until an update is on its way whose rest is still to be made.
     fn play_until_mid_update(&mut self) {
         for _ in 0..10 {
             self.play(ALL);

@@ -31,12 +31,12 @@ struct Cinema {
 }
 
 impl Cinema {
-    /// A client with an empty desktop, and continuous updates over a fast link.
+    /// Returns a client with an empty desktop, and continuous updates over a fast link.
     fn new() -> Self {
         Self::of_size(WIDTH, HEIGHT, Scene::video(400, 300, 0.5, 0.1))
     }
 
-    /// A video that needs more than one chunk.
+    /// Returns a client of a video that needs more than one chunk.
     fn large() -> Self {
         let (width, height) = (640, 512);
         Self::of_size(width, height, Scene::video(720, 560, 0.5, 6.0))

@@ -8,7 +8,7 @@ use crate::wire::MAX_LINE_BYTES;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LineTooLong;
 
-/// Splits a byte stream into lines, and wipes each one that it returned, for it may hold the code.
+/// Splits a byte stream into lines, and wipes each returned line, since it may hold the code.
 #[derive(Default)]
 pub(crate) struct LineDecoder {
     bytes: Vec<u8>,

@@ -99,7 +99,7 @@ impl ProcessGroup {
         self.marker.kill_marked();
     }
 
-    /// Call it only with the lock held and the leader not reaped.
+    /// Sends SIGKILL to the group. The caller holds the lock, and the leader isn't reaped.
     fn send_sigkill(&self) {
         // It fails when nobody is left, or when a tool changed its user. Neither can be helped.
         let _ = kill_process_group(self.leader, Signal::KILL);

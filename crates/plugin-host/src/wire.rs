@@ -143,7 +143,7 @@ impl From<WireFailure> for FailureReport {
     }
 }
 
-/// Encodes a message as a line. It is wiped when dropped, for it may hold the code.
+/// Encodes a message as a line. It is wiped when dropped, since it may hold the code.
 pub(crate) fn encode_line(message: &impl Serialize) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     let mut line = Zeroizing::new(serde_json::to_vec(message)?);
     line.push(b'\n');

@@ -183,7 +183,8 @@ mod tests {
         assert_eq!(parse_control::<M>(json.as_bytes()).as_ref(), Ok(message));
     }
 
-    /// A backend that has everything says nothing of it, as launchers did before there was the field.
+    /// A backend that lacks nothing leaves the field out, as launchers did before the field
+    /// existed.
     #[test]
     fn a_missing_list_of_unsupported_features_is_an_empty_one() {
         let json = r#"{"backend":"ecom","label":"Ecom","tool":null,"tool_version":null,"plugin_version":"1","system":"Debian","app_version":null,"usable":[],"launcher_version":"1"}"#;

@@ -24,7 +24,7 @@ pub trait FrameDecoder {
     /// Appends bytes of this message, at most [`missing_bytes`](Self::missing_bytes).
     fn push(&mut self, bytes: &[u8]);
 
-    /// Whether no byte of the next message has been pushed yet.
+    /// Returns whether no byte of the next message has been pushed yet.
     fn is_empty(&self) -> bool;
 
     /// Removes and returns the complete message; to be called when no byte is missing.

@@ -28,7 +28,7 @@ pub fn convert_pixels(pixels_bgrx: &[u8], to: &PixelFormat, out: &mut Vec<u8>) {
     }
 }
 
-/// Compares all but the depth, which says nothing about the bytes.
+/// Returns whether the format is BGRX, apart from the depth, which says nothing about the bytes.
 fn is_bgrx(to: &PixelFormat) -> bool {
     PixelFormat { depth: 24, ..*to } == PixelFormat::BGRX
 }

@@ -24,12 +24,12 @@ impl From<Incomplete> for ParseError {
 }
 
 impl ParseError {
-    /// An error of the client.
+    /// Returns an error of the client.
     pub(crate) fn client(message: MessageKind, kind: ErrorKind) -> Self {
         Self::Protocol(ProtocolError::client(message, kind))
     }
 
-    /// An error of the server.
+    /// Returns an error of the server.
     pub(crate) fn server(message: MessageKind, kind: ErrorKind) -> Self {
         Self::Protocol(ProtocolError::server(message, kind))
     }
@@ -47,7 +47,7 @@ impl<'a> FieldReader<'a> {
         Self { bytes, position: 0 }
     }
 
-    /// Number of bytes read so far.
+    /// Returns the number of bytes read so far.
     pub(crate) fn position(&self) -> usize {
         self.position
     }

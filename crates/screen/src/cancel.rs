@@ -39,7 +39,7 @@ impl CancelToken {
             .take();
     }
 
-    /// Whether it is cancelled.
+    /// Returns whether it is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0

@@ -30,7 +30,7 @@ impl CoalescedRegion {
         region
     }
 
-    /// Whether it contains no pixel.
+    /// Returns whether it contains no pixel.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rects.is_empty()
@@ -96,7 +96,7 @@ impl CoalescedRegion {
     }
 }
 
-/// Whether merging wastes few enough pixels.
+/// Returns whether merging wastes few enough pixels.
 fn is_worth_merging(a: &Rect, b: &Rect) -> bool {
     merge_waste(a, b) <= MAX_WASTED_PIXELS.max(a.union(b).area() / WASTE_DIVISOR)
 }

@@ -54,7 +54,7 @@ impl Rect {
         (x, y, x + u32::from(self.w), y + u32::from(self.h))
     }
 
-    /// Whether it contains no pixel.
+    /// Returns whether it contains no pixel.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.w == 0 || self.h == 0
@@ -66,7 +66,7 @@ impl Rect {
         u64::from(self.w) * u64::from(self.h)
     }
 
-    /// Whether every pixel of `other` lies inside.
+    /// Returns whether every pixel of `other` lies inside.
     #[must_use]
     pub fn contains(&self, other: &Rect) -> bool {
         let (l, t, r, b) = self.edges();

@@ -15,19 +15,19 @@ pub(crate) fn to_char(keysym: u32) -> Option<char> {
     Keysym::new(keysym).key_char()
 }
 
-/// Whether both are one keysym or type the same character, in whatever encoding (`EuroSign`,
-/// `U20AC`).
+/// Returns whether both are one keysym or type the same character, in whatever encoding
+/// (`EuroSign`, `U20AC`).
 pub(crate) fn are_equivalent(a: u32, b: u32) -> bool {
     a == b || (to_char(a).is_some() && to_char(a) == to_char(b))
 }
 
-/// Whether the keysym means a key, not a character that a key types. Keypad keysyms don't count:
-/// there Num Lock decides.
+/// Returns whether the keysym means a key, not a character that a key types. Keypad keysyms don't
+/// count: there Num Lock decides.
 pub(crate) fn is_function_key(keysym: u32) -> bool {
     FUNCTION.contains(&keysym) && !KEYPAD.contains(&keysym) || VENDOR.contains(&keysym)
 }
 
-/// Whether the keysym is a modifier key: Shift to Hyper, the locks, the ISO shifts.
+/// Returns whether the keysym is a modifier key: Shift to Hyper, the locks, the ISO shifts.
 pub(crate) fn is_modifier(keysym: u32) -> bool {
     matches!(keysym, 0xffe1..=0xffee | 0xfe01..=0xfe13 | 0xff7e..=0xff7f)
 }
@@ -45,7 +45,7 @@ pub(crate) fn counterpart(modifier: u32) -> Option<u32> {
     }
 }
 
-/// Whether X accepts the number as a keysym; a peer may ask for no other.
+/// Returns whether X accepts the number as a keysym; a peer may ask for no other.
 pub(crate) fn is_valid(keysym: u32) -> bool {
     (0x20..0x0100_0000).contains(&keysym) || UNICODE.contains(&keysym) || VENDOR.contains(&keysym)
 }

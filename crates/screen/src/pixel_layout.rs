@@ -67,7 +67,7 @@ impl PixelLayout {
         self.bytes
     }
 
-    /// Whether it is BGRX, apart from the fourth byte's contents.
+    /// Returns whether it is BGRX, apart from the fourth byte's contents.
     fn is_bgrx(&self) -> bool {
         let byte_at = |shift| Channel { shift, bits: 8 };
         self.bytes == 4

@@ -33,7 +33,7 @@ impl SharedApp {
         Self(Arc::new(pids.iter().filter_map(process).collect()))
     }
 
-    /// Whether the running process `pid` belongs to the app.
+    /// Returns whether the running process `pid` belongs to the app.
     #[must_use]
     pub fn contains(&self, pid: u32) -> bool {
         self.0.iter().any(|p| p.pid == pid && p.is_alive())
@@ -41,7 +41,7 @@ impl SharedApp {
 }
 
 impl Process {
-    /// Whether the process still runs; false when `poll` fails.
+    /// Returns whether the process still runs; false when `poll` fails.
     fn is_alive(&self) -> bool {
         let mut exited = [PollFd::new(&self.pidfd, PollFlags::IN)];
         poll(&mut exited, Some(&Timespec::default())) == Ok(0)

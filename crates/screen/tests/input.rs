@@ -87,7 +87,7 @@ impl Fixture {
         (down, u16::from(state))
     }
 
-    /// Whether held keys repeat: on the core keyboard, and on the XTEST keyboard.
+    /// Returns whether held keys repeat: on the core keyboard, and on the XTEST keyboard.
     fn repeats(&self) -> (bool, bool) {
         let of = |device: u16| {
             let controls = self.watcher.xkb_get_controls(device).expect("sent");

@@ -41,7 +41,7 @@ use tracing::debug;
 
 use crate::{api::ApiError, peer::Peer, state::SharedState, tokens::TokenHash};
 
-/// Time limit for the relay's handshake.
+/// Time-out for the relay's handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest message; iroh's own are at most 64 KiB and a few bytes.

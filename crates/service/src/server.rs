@@ -33,10 +33,10 @@ use crate::{
     tls,
 };
 
-/// Time limit for a request's head, and for an idle connection.
+/// Time-out for a request's head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Time limit for the TLS handshake.
+/// Time-out for the TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest life of a connection for requests; a request that is under way then is still answered.
@@ -48,10 +48,10 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Time between two removals of expired state.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time that requests, and then relayed connections, have to end in good order.
+/// Time that requests, and then relayed connections, have to end cleanly.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// A running service. Dropping it stops it in good order, if the runtime goes on.
+/// A running service. Dropping it stops it cleanly, if the runtime goes on.
 #[derive(Debug)]
 pub struct ServiceHandle {
     /// The address that it listens on.
@@ -65,7 +65,7 @@ pub struct ServiceHandle {
 }
 
 impl ServiceHandle {
-    /// Stops in good order, within five seconds: accepts no more connections, lets requests finish,
+    /// Stops cleanly, within five seconds: accepts no more connections, lets requests finish,
     /// ends relayed connections.
     pub async fn shutdown(self) {
         self.stop.send_replace(());

@@ -1,6 +1,6 @@
-//! Parts that several crates' tests, benchmarks and fuzz targets share: an RFB client that keeps its
-//! picture, the path of an update from a tool's screen to that client, scenes to draw, a slow line,
-//! random numbers that repeat, and a real X server.
+//! Parts that several crates' tests, benchmarks and fuzz targets share: an RFB client that keeps
+//! its picture, the path of an update from a tool's screen to that client, scenes to draw, a slow
+//! line, random numbers that repeat, and a real X server.
 //!
 //! For development alone: no program or plugin depends on it, and it may end with a panic.
 

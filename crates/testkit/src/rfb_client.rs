@@ -57,7 +57,7 @@ pub struct RfbClient {
 }
 
 impl RfbClient {
-    /// A client whose server has just told its size.
+    /// Returns a client whose server has just announced its size.
     pub fn new(width: u16, height: u16) -> Self {
         Self {
             parser: ServerParser::new(Limits::default(), PixelFormat::BGRX, width, height)
@@ -85,7 +85,7 @@ impl RfbClient {
         }
     }
 
-    /// The whole screen.
+    /// Returns the whole screen's rectangle.
     pub fn bounds(&self) -> Rect {
         Rect::new(0, 0, self.width, self.height)
     }
@@ -238,7 +238,8 @@ impl RfbClient {
         panic!("there is always more");
     }
 
-    /// Whether the client's picture is whole and equals these pixels: BGRX, rows without gaps.
+    /// Returns whether the client's picture is whole and equals these pixels: BGRX, rows without
+    /// gaps.
     pub fn shows(&self, pixels: &[u8]) -> bool {
         let (pixels, rest) = pixels.as_chunks::<4>();
         rest.is_empty()
@@ -249,7 +250,7 @@ impl RfbClient {
                 .eq(pixels.iter().copied().map(Some))
     }
 
-    /// Whether the client's picture equals the framebuffer, where both have pixels.
+    /// Returns whether the client's picture equals the framebuffer, where both have pixels.
     pub fn agrees_with(&self, framebuffer: &Framebuffer) -> bool {
         let both = self
             .bounds()

@@ -16,7 +16,7 @@ pub struct Scene {
 /// A pixel's three channels in the order of its bytes: 0 to 255 each, clamped.
 pub type Colour = [f32; 3];
 
-/// Noise from two coordinates and a seed: 0 to 1, the same in every run.
+/// Returns noise from two coordinates and a seed: 0 to 1, the same in every run.
 fn noise(x: usize, y: usize, seed: u32) -> f32 {
     let mut value = (x as u32).wrapping_mul(0x9e37_79b1) ^ (y as u32).wrapping_mul(0x85eb_ca6b);
     value = (value ^ seed.wrapping_mul(0xc2b2_ae35)).wrapping_mul(0x27d4_eb2f);
@@ -25,7 +25,7 @@ fn noise(x: usize, y: usize, seed: u32) -> f32 {
     (value >> 8) as f32 / (1 << 24) as f32
 }
 
-/// Value noise: smooth between grid points that are `apart` pixels from each other.
+/// Returns value noise, 0 to 1: smooth between grid points that are `apart` pixels from each other.
 fn waves(x: usize, y: usize, apart: usize, seed: u32) -> f32 {
     let (left, top) = (x / apart, y / apart);
     let part = |at: usize| {
@@ -55,7 +55,8 @@ impl Scene {
         scene
     }
 
-    /// Draws a frame of film: large and small forms, balls in front of them, and grain of `grain` levels.
+    /// Draws a frame of a video: large and small forms, balls in front of them, and grain of
+    /// `grain` levels.
     pub fn video(width: usize, height: usize, brightness: f32, grain: f32) -> Self {
         Self::new(width, height, |x, y| {
             let grain = (noise(x, y, 99) - 0.5) * 2.0 * grain;
@@ -72,12 +73,13 @@ impl Scene {
         })
     }
 
-    /// Bytes a row.
+    /// Returns the bytes of a row.
     pub fn stride(&self) -> usize {
         self.width * 4
     }
 
-    /// Writes lines of digits with soft edges: strokes of `size` pixels, a digit at every `spaced`th place.
+    /// Writes lines of digits with soft edges: strokes of `size` pixels, a digit at every
+    /// `spaced`th place.
     pub fn write(&mut self, size: f32, colour: Colour, spaced: usize) {
         let (across, down) = (size * 6.0, size * 9.0);
         for line in 0..(self.height as f32 / down) as usize {
@@ -112,7 +114,7 @@ impl Scene {
         }
     }
 
-    /// The whole square blocks of `side` pixels.
+    /// Returns the whole square blocks of `side` pixels.
     pub fn blocks(&self, side: usize) -> impl Iterator<Item = Rect> {
         let (columns, rows) = (self.width / side, self.height / side);
         (0..columns * rows).map(move |at| {
@@ -142,7 +144,7 @@ impl Scene {
     }
 }
 
-/// A shaded ball's colour, and its cover from 0 to 1: edges are soft, as through a lens.
+/// Returns a shaded ball's colour, and its cover from 0 to 1: edges are soft, as through a lens.
 fn ball(x: usize, y: usize, part: u32) -> (f32, f32) {
     let (column, row) = (x / 200, y / 200);
     let middle = |at: usize, seed: u32| at as f32 * 200.0 + 70.0 + 60.0 * noise(column, row, seed);
@@ -153,7 +155,7 @@ fn ball(x: usize, y: usize, part: u32) -> (f32, f32) {
     (light, ((1.0 - far) * radius / 4.0).clamp(0.0, 1.0))
 }
 
-/// Share of a small square around a point that lies in the strokes of a digit, 0 to 1.
+/// Returns the share of a small square around a point that lies in the strokes of a digit, 0 to 1.
 fn ink(digit: usize, x: f32, y: f32, side: f32) -> f32 {
     const STEPS: usize = 4;
     let inside = (0..STEPS * STEPS).filter(|at| {

@@ -18,7 +18,7 @@ pub struct SlowLine {
 }
 
 impl SlowLine {
-    /// An idle line.
+    /// Returns an idle line.
     pub fn new(bytes_per_second: f64, round_trip: Duration) -> Self {
         Self {
             bytes_per_second,
@@ -29,7 +29,7 @@ impl SlowLine {
         }
     }
 
-    /// Time that something sent `now` waits behind others.
+    /// Returns the time that something sent `now` waits behind others.
     pub fn queue(&self, now: Duration) -> Duration {
         self.idle_at.saturating_sub(now)
     }

@@ -26,7 +26,8 @@ pub struct UpdatePath {
 }
 
 impl UpdatePath {
-    /// A grey screen of which the client, with these encodings, has seen nothing.
+    /// Returns the path from a grey screen of which the client, with these encodings, has seen
+    /// nothing.
     pub fn new(encodings: &[i32]) -> Self {
         let mut updater = Updater::new(WIDTH, HEIGHT);
         updater.set_encodings(encodings);
@@ -99,7 +100,8 @@ impl UpdatePath {
         chunk.len() / 4
     }
 
-    /// Sends, updates, and checks that the client has everything. Returns the pixels that it took.
+    /// Sends, updates, and checks that the client has everything. Returns the number of pixels
+    /// sent.
     pub fn bring_up_to_date(&mut self) -> usize {
         self.send_screen();
         let brought = self.update();
@@ -139,7 +141,7 @@ impl UpdatePath {
         }
     }
 
-    /// Whether the client has everything once it has asked for the rest.
+    /// Returns whether the client has everything once it has asked for the rest.
     pub fn converges(mut self) -> bool {
         self.send_screen();
         let (updater, framebuffer) = (&mut self.updater, &mut self.framebuffer);

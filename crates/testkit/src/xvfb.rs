@@ -12,8 +12,8 @@ pub struct Xvfb {
 }
 
 impl Xvfb {
-    /// Starts a server with a screen such as `640x480x24` and with `more` arguments, and waits until it
-    /// accepts connections.
+    /// Starts a server with a screen such as `640x480x24` and with `more` arguments, and waits
+    /// until it accepts connections.
     pub fn start(screen: &str, more: &[&str]) -> Self {
         let mut child = Command::new("Xvfb")
             .args([

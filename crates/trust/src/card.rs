@@ -235,9 +235,9 @@ pub fn check_name(text: &str) -> Result<(), NameError> {
     }
 }
 
-/// Whether `character` is a control or one of Unicode's format characters: soft hyphen, joiners,
-/// directional marks and overrides, line and paragraph separators, fillers, interlinear notes,
-/// variation selectors, tags.
+/// Returns whether `character` is a control or one of Unicode's format characters: soft hyphen,
+/// joiners, directional marks and overrides, line and paragraph separators, fillers, interlinear
+/// notes, variation selectors, tags.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -297,7 +297,7 @@ pub(crate) mod tests {
         assert_eq!(verified.map(|_| ()), expected);
     }
 
-    /// The card with one part of its payload replaced and the old signature kept.
+    /// Returns the card with one part of its payload replaced and the old signature kept.
     fn forged(from: &str, to: &str) -> AgentCard {
         let mut card = card();
         let payload = str::from_utf8(&card.envelope.payload).unwrap();

@@ -27,7 +27,7 @@ pub(crate) fn check_digit(digits: &[u8]) -> u8 {
     b'0' + interim
 }
 
-/// Whether the last of `digits` is the check digit of those before it.
+/// Returns whether the last of `digits` is the check digit of those before it.
 pub(crate) fn is_valid(digits: &[u8]) -> bool {
     digits
         .split_last()

@@ -94,8 +94,8 @@ macro_rules! keys {
                 self.0.to_bytes()
             }
 
-            /// Whether `signature` is this key's over `message`. Strict: no small-order points, no
-            /// second encoding of a signature.
+            /// Returns whether `signature` is this key's over `message`. Strict: no small-order
+            /// points, no second encoding of a signature.
             pub(crate) fn is_signature_of(&self, message: &[u8], signature: &[u8; 64]) -> bool {
                 let signature = Signature::from_bytes(signature);
                 self.0.verify_strict(message, &signature).is_ok()

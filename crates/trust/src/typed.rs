@@ -71,9 +71,9 @@ fn extract_digits(input: &str) -> Result<Zeroizing<String>, CodeError> {
     }
 }
 
-/// Whether `character` may stand between digits: white space (also no-break), the dashes that
-/// keyboards and word processors make, zero-width characters that copying drags along, and full
-/// stops.
+/// Returns whether `character` may stand between digits: white space (also no-break), the dashes
+/// that keyboards and word processors make, zero-width characters that copying drags along, and
+/// full stops.
 fn is_separator(character: char) -> bool {
     character.is_whitespace()
         || matches!(

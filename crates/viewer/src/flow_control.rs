@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use etatuki_rfb::encode::{fence_flags, server};
 
-/// Unacknowledged fences, one behind each update, up to which a viewer with continuous updates gets
-/// the next one.
+/// Most unacknowledged fences with which a viewer with continuous updates is still sent an update;
+/// one fence follows each update.
 const MAX_UNACKED_FENCES: usize = 2;
 
 /// The viewer's use of continuous updates.
@@ -33,7 +33,7 @@ pub(crate) struct FlowControl {
 }
 
 impl FlowControl {
-    /// Whether the viewer can be sent an update.
+    /// Returns whether the viewer can be sent an update.
     pub(crate) fn is_ready(&self) -> bool {
         let keeps_up = self.unacked_fences.len() <= MAX_UNACKED_FENCES;
         self.requested || (self.continuous == ContinuousUpdates::Enabled && keeps_up)

@@ -69,7 +69,7 @@ fn checked_size(file: &[u8]) -> Result<(u16, u16), ErrorKind> {
     }
 }
 
-/// Whether the entropy-coded bytes have no marker except the end of image, at their end.
+/// Returns whether the entropy-coded bytes have no marker except the end of image, at their end.
 fn is_one_scan(bytes: &[u8]) -> bool {
     let Some(coded) = bytes.strip_suffix(&[0xff, 0xd9]) else {
         return false;

@@ -43,7 +43,7 @@ impl NegotiatedViewer {
         self.encodings = encodings.iter().copied().collect();
     }
 
-    /// Whether the viewer has announced an encoding or pseudo-encoding.
+    /// Returns whether the viewer has announced an encoding or pseudo-encoding.
     pub(crate) fn supports(&self, encoding: i32) -> bool {
         self.encodings.contains(&encoding)
     }

@@ -31,7 +31,7 @@ impl PendingUpdate {
         }
     }
 
-    /// Whether it must be sent before more is appended.
+    /// Returns whether it must be sent before more is appended.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() > MAX_BYTES || self.rectangles == MAX_RECTANGLES
     }

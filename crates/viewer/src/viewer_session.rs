@@ -40,8 +40,8 @@ use crate::{
     write_buffer::WriteBuffer,
 };
 
-/// Bytes of a waiting update up to which the link's next one is appended; above, the link is
-/// paused.
+/// Largest waiting update to which the link's next update is appended, in bytes; with more, the
+/// link is paused.
 const MAX_WAITING_BYTES: usize = 4 << 20;
 
 /// Whether the customer allows control.
@@ -120,7 +120,8 @@ impl ViewerSession {
         self.viewer.pointer_format
     }
 
-    /// Whether the link's next update must not be read before the viewer is sent the waiting one.
+    /// Returns whether the link's next update must not be read before the viewer is sent the
+    /// waiting one.
     #[must_use]
     pub fn must_pause_link(&self) -> bool {
         let full = self.pending.has_resize || self.pending.bytes.len() > MAX_WAITING_BYTES;

@@ -3,8 +3,8 @@
 //!
 //! A tool of the plain generation serves on the launcher's socket itself, as its stdin and stdout:
 //! no port, and no copy in between. For a tool of the TLS generation the plugin ends the TLS; a
-//! tool with a reverse connection connects to it. Tool and plugin are on one machine, so that TLS
-//! adds no security and claims none: such tools speak nothing else.
+//! tool with a reverse connection connects to the plugin. Tool and plugin are on one machine, so
+//! that TLS adds no security and claims none: such tools speak nothing else.
 
 mod pending_identity;
 mod reverse_connection;

@@ -81,7 +81,7 @@ fn accept_tool(listener: &TcpListener, launcher: &UnixStream) -> std::io::Result
     }
 }
 
-/// Whether a connection to `local` comes from a process of this user.
+/// Returns whether a connection to `local` comes from a process of this user.
 fn is_same_user(peer: SocketAddr, local: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     socket_owner(&table, peer, local) == Some(rustix::process::getuid().as_raw())

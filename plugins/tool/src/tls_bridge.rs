@@ -177,7 +177,7 @@ impl TlsBridge {
     }
 }
 
-/// Whether the other end of a socket has hung up.
+/// Returns whether the other end of a socket has hung up.
 fn has_hung_up(socket: &UnixStream) -> bool {
     let mut fds = [PollFd::new(socket, PollFlags::empty())];
     poll(&mut fds, Some(&Timespec::default())).is_ok() && fds[0].revents().contains(PollFlags::HUP)

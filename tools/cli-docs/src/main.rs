@@ -1,7 +1,7 @@
 //! Writes man pages and shell completions of programs: `etatuki-cli-docs FOLDER PROGRAM…`.
 //!
-//! A tool of its own, so that the programs that ship need neither a hidden command nor the crates for it.
-//! FOLDER gets the layout of `/usr/share`.
+//! A tool of its own, so that the programs that ship need neither a hidden command nor the crates
+//! for it. FOLDER gets the layout of `/usr/share`.
 
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,8 @@ fn write(command: Command, share: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies what completions use of a definition, without hidden commands, which `clap_complete` would offer.
+/// Copies what completions use of a definition, without hidden commands, which `clap_complete`
+/// would offer.
 fn visible(command: &Command) -> Command {
     let commands = command.get_subcommands().filter(|one| !one.is_hide_set());
     let name: &'static str = command.get_name().to_owned().leak();

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::deployment::Deployment;
 use crate::process::Process;
 
-/// Time limit for GnuCash to show its book; a slow machine needs some ten seconds.
+/// Time-out for GnuCash to show its book; a slow machine needs some ten seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Starts GnuCash on a display, and waits for its window. `repository` is the folder with

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use std::os::unix::process::CommandExt;
 
-/// Time limit for a group to end after SIGTERM.
+/// Time-out for a group to end after SIGTERM.
 const TERM_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running process and everything that it started.

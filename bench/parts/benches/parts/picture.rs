@@ -42,7 +42,7 @@ pub(crate) fn photo(criterion: &mut Criterion, kind: &str, scene: &Scene) {
     });
 }
 
-/// One of the JPEGs of a video frame: encoded, and decoded by the console.
+/// Measures one of the JPEGs of a video frame: encoded, and decoded by the console.
 pub(crate) fn jpeg(criterion: &mut Criterion, video: &Scene) {
     let mut encoder = JpegEncoder::default();
     criterion.bench_function("jpeg: 1920x128 written", |bencher| {
@@ -66,7 +66,7 @@ pub(crate) fn jpeg(criterion: &mut Criterion, video: &Scene) {
     });
 }
 
-/// A letter that appears.
+/// Measures a letter that appears.
 pub(crate) fn key(criterion: &mut Criterion, text: &Scene) {
     let mut viewer = Viewer::new(frame(text, 0));
     let mut step = 0;
@@ -84,7 +84,7 @@ pub(crate) fn key(criterion: &mut Criterion, text: &Scene) {
     });
 }
 
-/// Text that moves up, and down again.
+/// Measures text that moves up, and down again.
 pub(crate) fn scroll(criterion: &mut Criterion, text: &Scene) {
     let mut viewer = Viewer::new(frame(text, 0));
     let mut step = 0;

@@ -24,7 +24,7 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    /// A viewer that has received this frame.
+    /// Returns a viewer that has received this frame.
     pub(crate) fn new(frame: &[u8]) -> Self {
         let mut viewer = Self {
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),

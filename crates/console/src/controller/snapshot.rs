@@ -23,7 +23,7 @@ pub(crate) enum Phase {
     Connecting,
     /// The link is established.
     Connected,
-    /// The session ended in good order.
+    /// The session ended orderly.
     Ended,
     /// The session failed, before or after the link was established.
     Failed,
@@ -172,7 +172,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether a session is being started or runs.
+    /// Returns whether a session is being started or runs.
     pub(crate) const fn is_busy(&self) -> bool {
         matches!(
             self.phase,

@@ -143,7 +143,7 @@ impl ViewModel {
         }
     }
 
-    /// Records an end in good order.
+    /// Records an orderly end.
     pub(crate) fn on_ended(&mut self, reason: &str, now: u64) {
         let outcome = OutcomeView {
             name: reason.to_owned(),

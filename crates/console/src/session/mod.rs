@@ -111,7 +111,7 @@ pub(crate) type Outcome = Result<String, SessionError>;
 /// The result of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Finished {
-    /// The end.
+    /// The reason of an orderly end, or the failure.
     pub(crate) outcome: Outcome,
     /// Bytes on the link.
     pub(crate) stats: LinkStats,

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::hub::{DisconnectReason, ViewerHub};
 
-/// Capacity that the output buffer keeps after a large output.
+/// Capacity that the output buffer keeps, in bytes: twice the output at which the link is paused,
+/// so that usual output needs no allocation. More is freed after a large output.
 const MAX_KEPT_CAPACITY: usize = 8 << 20;
 
 /// A viewer that has been attached to the hub.

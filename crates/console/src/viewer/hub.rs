@@ -22,9 +22,9 @@ use super::{
 const INPUT_QUEUE: usize = 256;
 /// Clipboard texts that may wait for the link.
 const CLIPBOARD_QUEUE: usize = 4;
-/// Bytes that may wait for the viewer before the link is paused: few, for waiting pixels are old.
+/// Bytes that may wait for the viewer before the link is paused: few, since waiting pixels are old.
 const MAX_OUTPUT: usize = 4 << 20;
-/// Bytes for the viewer after which its connection is woken, while a block of the link is parsed.
+/// Output, in bytes, after which the viewer's task is woken before the whole block is parsed.
 const WAKE_BYTES: usize = 128 << 10;
 
 /// The readiness of a session for viewers.

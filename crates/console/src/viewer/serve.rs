@@ -15,7 +15,7 @@ use super::{
 /// Time for the viewer's whole handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An end of a viewer's connection in good order.
+/// An orderly end of a viewer's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ViewerExit {
     /// The viewer disconnected.

@@ -118,7 +118,7 @@ impl RequestGuard {
         ))
     }
 
-    /// Whether the request carries the cookie.
+    /// Returns whether the request carries the cookie.
     pub(super) fn has_cookie(&self, headers: &HeaderMap) -> bool {
         let cookies = headers
             .get_all(header::COOKIE)
@@ -135,8 +135,9 @@ impl RequestGuard {
             .is_some_and(|host| self.hosts.iter().any(|ours| ours == host))
     }
 
-    /// Whether the Origin header names this server. Browsers always send one for a WebSocket, so it
-    /// must be there; for other requests they may omit it when it is the page's own.
+    /// Returns whether the Origin header names this server. Browsers always send one for a
+    /// WebSocket, so it must be there; for other requests they may omit it when it is the page's
+    /// own.
     fn is_our_origin(&self, path: &str, headers: &HeaderMap) -> bool {
         if !headers.contains_key(header::ORIGIN) {
             return !SOCKET_PATHS.contains(&path);
@@ -242,7 +243,7 @@ fn random_secret() -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 
-/// Compares in constant time.
+/// Returns whether the secrets are equal, in a time that doesn't depend on where they differ.
 fn is_same_secret(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{AgentStreams, CustomerStreams, LinkError};
 
-/// A customer's link with a raw peer at the other end: its control, input and clipboard streams.
+/// Returns a customer's link with a raw peer at the other end: its control, input and clipboard
+/// streams.
 async fn against_raw_agent() -> (CustomerStreams, RawPeer, SendStream, SendStream) {
     let mut trial = CustomerTrial::start().await;
     let session = trial.peer.run_until_guess().await;
@@ -115,7 +116,7 @@ async fn a_picture_out_of_bounds_is_an_error_at_the_agent() {
     }
 }
 
-/// An agent's link with a raw peer at the other end, and its picture stream.
+/// Returns an agent's link with a raw peer at the other end, and its picture stream.
 async fn against_raw_customer() -> (AgentStreams, RawPeer, SendStream) {
     let mut trial = AgentTrial::start().await;
     let parties = trial.peer.parties(Role::Customer);

@@ -98,7 +98,7 @@ async fn customer() -> CustomerEndpoint {
     CustomerEndpoint::bind(None).await.unwrap()
 }
 
-/// The results of both ends when `agent` dials with this secret.
+/// Connects as `agent` with this secret; returns the results of both ends.
 async fn connect(
     customer: &CustomerEndpoint,
     params: &AcceptParams,
@@ -119,7 +119,7 @@ async fn check_open(customer: &CustomerEndpoint) {
     dialled.unwrap();
 }
 
-/// The two ends of an established link.
+/// Returns the two ends of an established link.
 async fn linked() -> (CustomerLink, AgentLink) {
     let customer = customer().await;
     let params = params();
@@ -133,7 +133,7 @@ fn endpoint_addr(address: &Value) -> EndpointAddr {
     serde_json::from_value(address.clone()).unwrap()
 }
 
-/// An endpoint that plays the customer's end by hand, and its address.
+/// Returns an endpoint that plays the customer's end by hand, and its address.
 async fn raw_customer_endpoint() -> (Endpoint, Value) {
     let endpoint = bind(None, vec![ALPN.to_vec()], VarInt::from_u32(1))
         .await
@@ -277,7 +277,7 @@ impl RawPeer {
         handshake::tls_exporter(&self.connection).unwrap()
     }
 
-    /// An honest hello of `agent`'s for this very connection.
+    /// Returns an honest hello of `agent`'s for this very connection.
     fn hello(&self, agent: &AgentFile) -> HandshakeMessage {
         let exporter = self.exporter();
         let parties = self.parties(Role::Agent);

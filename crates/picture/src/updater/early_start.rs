@@ -33,14 +33,14 @@ impl Updater {
         UpdateBuilder::new(self, framebuffer, now).early_chunk(rects)
     }
 
-    /// Whether an update has begun while the source's isn't complete.
+    /// Returns whether an update has begun while the source's isn't complete.
     #[must_use]
     pub fn has_started_early(&self) -> bool {
         matches!(self.state, UpdateState::StartedEarly(_))
     }
 
-    /// Whether client and link are fit for it. They aren't if the client must be told of something
-    /// first, or if a frame would take turns with other pixels.
+    /// Returns whether client and link are fit for it. They aren't if the client must be told of
+    /// something first, or if a frame would take turns with other pixels.
     fn may_start_early(&self, framebuffer: &Framebuffer) -> bool {
         let bounds = framebuffer.bounds();
         let covers_all = |area: Rect| area.intersection(&bounds) == Some(bounds);
@@ -59,8 +59,8 @@ impl Updater {
             && self.budget().jpeg >= bounds.area() * 4
     }
 
-    /// Whether size, layout and confirmed extensions are current at the client. If not, an update
-    /// of pseudo-rectangles must come first: ExtendedDesktopSize allows no pixels beside it.
+    /// Returns whether size, layout and confirmed extensions are current at the client. If not, an
+    /// update of pseudo-rectangles must come first: ExtendedDesktopSize allows no pixels beside it.
     fn client_state_is_current(&self, framebuffer: &Framebuffer) -> bool {
         framebuffer.bounds() == self.client_bounds()
             && !self.encodings.has_unconfirmed()

@@ -46,7 +46,8 @@ impl ClientEncodings {
         self.supported.contains(&encoding)
     }
 
-    /// Whether the extension is now to be announced: the client supports it and hasn't been told.
+    /// Returns whether the extension is now to be announced: the client supports it and hasn't been
+    /// told.
     pub(super) fn announce(&mut self, extension: i32) -> bool {
         let is_new = self.supports(extension) && !self.has_announced(extension);
         if is_new {

@@ -45,7 +45,8 @@ impl AttachedStream {
         ))
     }
 
-    /// Reads what is there now, at least nothing; `None` when the stream has ended.
+    /// Reads the bytes that are there now, and returns their number, which may be 0; `None` when
+    /// the stream has ended.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match recv(&self.0, buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Ok(None),

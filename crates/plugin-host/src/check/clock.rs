@@ -172,7 +172,7 @@ mod tests {
         check(&[&[(false, 0); 5][..], &[(false, 10); 4]].concat(), 10);
         // It computes and sleeps.
         check(&[(false, 0), (false, 2), (true, 2)], 2 + tick);
-        // The machine stood still between two beats, and the thread's CPU time ran on.
+        // The machine stood still between two ticks, and the thread's CPU time ran on.
         check(&[(false, 0), (false, 3_000)], 2 * tick);
     }
 

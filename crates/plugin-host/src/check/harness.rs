@@ -21,7 +21,7 @@ pub(super) struct Library {
 }
 
 impl Library {
-    /// With `network`, the plugin may use the network.
+    /// Returns a library that isn't loaded yet. With `network`, the plugin may use the network.
     pub(super) fn new(path: &Path, options: String, network: bool) -> Self {
         Self {
             path: path.to_owned(),

@@ -201,7 +201,7 @@ fn run_in_child(spec: &CheckSpec, sandbox: bool, name: &str) -> std::io::Result<
     let mut command = Command::new(&spec.exe);
     command
         .args([CHECK, &serde_json::to_string(&task)?])
-        // An absolute path, for the child has another working directory.
+        // An absolute path, because the child has another working directory.
         .arg(spec.library.canonicalize()?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  parent's pipe ─▶ main thread ──queue──▶ call thread ─▶ the plugin
-//!                   (reads requests,        (every `[call]` function, and the state after `changed`)
-//!                    sees the pipe's end)      │    ▲ watched by the watchdog thread
+//!                   (reads requests,        (every `[call]` function, and
+//!                    sees the pipe's end)    the state after `changed`)
+//!                                              │    ▲ watched by the watchdog thread
 //!  parent's pipe ◀─ writer thread ◀────────────┘    │
 //!                        ▲                          │
 //!                        └── log lines, from any thread of the plugin
@@ -43,7 +44,7 @@ pub(crate) use parent_pipes::ParentPipes;
 /// Longest time in which the plugin may release its resources once the parent is gone.
 const CLEANUP_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Forbids core dumps of this process from now on, for they would hold codes and keys.
+/// Forbids core dumps of this process from now on, because they would hold codes and keys.
 pub fn forbid_core_dumps() {
     let none = Rlimit {
         current: Some(0),

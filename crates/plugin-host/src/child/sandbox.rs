@@ -8,7 +8,8 @@
 //!   devices can be written, and no process outside can be signalled or inspected (the launcher
 //!   holds the keys).
 //! - seccomp: no network but Unix sockets, unless the registry allows it or `DISPLAY` names another
-//!   machine; no change of a file's mode, owner, labels or times; no system call that evades the restrictions above.
+//!   machine; no change of a file's mode, owner, labels or times; no system call that evades the
+//!   restrictions above.
 //!
 //! A kernel that lacks one of them doesn't stop a session, but the log says so. The kernels of
 //! Debian 12 and 13 have all of them, except that Landlock restricts signals only since Linux 6.12
@@ -101,7 +102,7 @@ fn readable_paths(config: SandboxConfig<'_>) -> Vec<PathBuf> {
 }
 
 /// Appends the folder of every file whose absolute path is in the options, however deep. The whole
-/// folder, for a program may bring libraries.
+/// folder, because a program may bring libraries.
 fn collect_program_folders(options: &serde_json::Value, paths: &mut Vec<PathBuf>) {
     match options {
         serde_json::Value::String(text) => {

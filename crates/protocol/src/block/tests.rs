@@ -33,7 +33,7 @@ fn check(bytes: &[u8], expected: Violation) {
     );
 }
 
-/// A block with this header and payload, correctly padded.
+/// Returns a block with this header and payload, correctly padded.
 fn block(kind: u8, plain: usize, payload: &[u8]) -> Vec<u8> {
     let mut block = header(kind, plain, payload.len()).to_vec();
     block.extend_from_slice(payload);
@@ -41,7 +41,7 @@ fn block(kind: u8, plain: usize, payload: &[u8]) -> Vec<u8> {
     block
 }
 
-/// Incompressible bytes, identical on every run.
+/// Returns incompressible bytes, identical on every run.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     std::iter::repeat_with(|| {

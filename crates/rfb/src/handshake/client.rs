@@ -5,7 +5,8 @@
 //!    │                   │     └───────3.7──────│──────────────▲
 //!    └────3.3─▶ SecurityType ───────────────────│──────────────┘
 //!
-//! A refusal leads from SecurityTypes, SecurityType or SecurityResult to FailureReason, then to Failed.
+//! A refusal leads from SecurityTypes, SecurityType or SecurityResult to FailureReason, then to
+//! Failed.
 //! ```
 
 use super::{SECURITY_NONE, ServerInit, Version, sanitize};

@@ -79,7 +79,7 @@ impl AppFilter {
         })
     }
 
-    /// Whether the client that created this window is the program.
+    /// Returns whether the client that created this window is the program.
     fn is_app(&self, window: Window) -> bool {
         let client = window & self.client_mask;
         self.clients.get(&client) == Some(&true)
@@ -132,13 +132,13 @@ impl AppFilter {
         }
     }
 
-    /// Whether windows must be read before the tree is valid.
+    /// Returns whether windows must be read before the tree is valid.
     pub(super) fn has_unread(&self) -> bool {
         self.tree.has_unread()
     }
 
-    /// Whether a window is the program's. The window needn't be in the tree: it may have the focus,
-    /// or own a selection.
+    /// Returns whether a window is the program's. The window needn't be in the tree: it may have
+    /// the focus, or own a selection.
     pub(super) fn owns_window(
         &mut self,
         server: &Server,

@@ -331,7 +331,7 @@ impl AsFd for Clipboard {
     }
 }
 
-/// Whether the property is text, and was read to its end.
+/// Returns whether the property is text, and was read to its end.
 fn is_whole_text(property: &GetPropertyReply) -> bool {
     property.format == 8 && property.bytes_after == 0
 }

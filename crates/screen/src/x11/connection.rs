@@ -143,7 +143,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the server has an extension.
+    /// Returns whether the server has an extension.
     pub(super) fn has_extension(&self, extension: &'static str) -> Result<bool, ScreenError> {
         Ok(self.server.extension_information(extension)?.is_some())
     }

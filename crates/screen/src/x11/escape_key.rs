@@ -32,7 +32,7 @@ impl EscapeKey {
         })
     }
 
-    /// Whether it is held down now.
+    /// Returns whether it is held down now.
     ///
     /// # Errors
     /// The display is gone.

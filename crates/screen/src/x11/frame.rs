@@ -25,7 +25,7 @@ impl<'a> Frame<'a> {
         self.rects.len()
     }
 
-    /// Whether it has no rectangle.
+    /// Returns whether it has no rectangle.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rects.is_empty()

@@ -89,7 +89,7 @@ impl Grabber {
         }
     }
 
-    /// Whether pixels come through shared memory.
+    /// Returns whether pixels come through shared memory.
     pub(super) fn uses_shared_memory(&self) -> bool {
         self.uses_shm
     }

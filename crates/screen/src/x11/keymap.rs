@@ -164,7 +164,7 @@ impl Keymap {
         self.keysym_at(self.key(keycode)?, state.group, state.mods)
     }
 
-    /// Whether pressing `keycode` in this state types `keysym`.
+    /// Returns whether pressing `keycode` in this state types `keysym`.
     pub(super) fn types_keysym(&self, keycode: u8, keysym: u32, state: KeyboardState) -> bool {
         let base_keysym = || {
             self.key(keycode)
@@ -175,7 +175,7 @@ impl Keymap {
             || keysym::is_function_key(keysym) && base_keysym() == Some(keysym)
     }
 
-    /// Whether a key gives `keysym` on any level.
+    /// Returns whether a key gives `keysym` on any level.
     pub(super) fn has_keysym(&self, keycode: u8, keysym: u32) -> bool {
         self.key(keycode).is_some_and(|key| {
             key.keysyms
@@ -192,7 +192,7 @@ impl Keymap {
             .unwrap_or(0)
     }
 
-    /// Whether a key is a modifier key.
+    /// Returns whether a key is a modifier key.
     pub(super) fn is_modifier(&self, keycode: u8) -> bool {
         self.modifiers_of(keycode) != 0
             || self
@@ -209,7 +209,7 @@ impl Keymap {
             .map(|(_, keycode)| *keycode)
     }
 
-    /// Whether the server has this keycode.
+    /// Returns whether the server has this keycode.
     pub(super) fn has_keycode(&self, keycode: u8) -> bool {
         self.key(keycode).is_some()
     }

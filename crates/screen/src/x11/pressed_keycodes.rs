@@ -23,7 +23,7 @@ impl PressedKeycodes {
             .map(|(_, keycode)| *keycode)
     }
 
-    /// Whether this keycode is held, under whatever name.
+    /// Returns whether this keycode is held, under whatever name.
     pub(super) fn contains(&self, keycode: u8) -> bool {
         self.keys.iter().any(|(_, k)| *k == keycode)
     }

@@ -137,7 +137,7 @@ impl VisibleAppRegion {
         (sources, hidden)
     }
 
-    /// Whether the program is visible at this position.
+    /// Returns whether the program is visible at this position.
     pub(super) fn contains(&self, x: i32, y: i32) -> bool {
         let mut windows = self.windows.iter();
         windows.any(|tracked| tracked.window.visible.contains(x, y))

@@ -264,7 +264,7 @@ impl WindowTree {
     }
 
     /// Restacks a window right above the sibling `above`: lowest for `Some(NONE)`, highest for
-    /// `None`.
+    /// `None`. Returns false for an unknown window.
     fn restack(&mut self, window: Window, above: Option<Window>) -> bool {
         let Some(parent) = self.nodes.get(&window).map(|node| node.parent) else {
             return false;
@@ -298,7 +298,7 @@ impl WindowTree {
         true
     }
 
-    /// Forgets a window and its descendants.
+    /// Forgets a window and its descendants. Returns false for an unknown window.
     fn remove(&mut self, window: Window) -> bool {
         let Some(node) = self.nodes.remove(&window) else {
             return false;

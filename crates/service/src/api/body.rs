@@ -13,7 +13,7 @@ use super::error::ApiError;
 /// Longest body.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// Time limit for a body.
+/// Time-out for a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A parsed request body.

@@ -24,12 +24,12 @@ pub(super) struct SendBuffer {
 }
 
 impl SendBuffer {
-    /// Whether everything is sent.
+    /// Returns whether everything is sent.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.pixels.is_empty() && self.replies.is_empty()
     }
 
-    /// Whether there is room for the replies to further messages of the client.
+    /// Returns whether there is room for the replies to further messages of the client.
     pub(super) fn accepts_replies(&self) -> bool {
         self.replies.len() < MAX_PENDING_REPLIES
     }

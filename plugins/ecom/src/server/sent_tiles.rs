@@ -101,7 +101,7 @@ impl SentTiles {
         }
     }
 
-    /// Whether a rectangle lies on the screen.
+    /// Returns whether a rectangle lies on the screen.
     pub(super) fn contains(&self, rect: Rect) -> bool {
         !rect.is_empty() && self.bounds().contains(&rect)
     }

@@ -164,7 +164,7 @@ impl Viewer {
         }
     }
 
-    /// Whether the client's pointer messages may come in the extended form.
+    /// Returns whether the client's pointer messages may come in the extended form.
     pub(super) fn uses_extended_buttons(&self) -> bool {
         let extensions = &self.capabilities.extensions;
         extensions.contains(&encoding::EXTENDED_MOUSE_BUTTONS)
@@ -181,18 +181,18 @@ impl Viewer {
         }
     }
 
-    /// Whether the client draws the pointer itself.
+    /// Returns whether the client draws the pointer itself.
     pub(super) fn draws_cursor(&self) -> bool {
         self.capabilities.cursor != CursorSupport::None
     }
 
-    /// Whether the client shows the pointer where others move it.
+    /// Returns whether the client shows the pointer where others move it.
     pub(super) fn shows_pointer_position(&self) -> bool {
         self.capabilities.pointer_pos
     }
 
-    /// Whether the client must be sent the pointer's shape though it hasn't changed. It counts as
-    /// sent from now on.
+    /// Returns whether the client must be sent the pointer's shape though it hasn't changed. It
+    /// counts as sent from now on.
     pub(super) fn take_cursor_due(&mut self) -> bool {
         let due = self.is_cursor_due();
         if due {
@@ -253,13 +253,14 @@ impl Viewer {
         Some(area.intersection(&whole).unwrap_or_default())
     }
 
-    /// Whether an update is to be sent even if nothing has changed.
+    /// Returns whether an update is to be sent even if nothing has changed.
     pub(super) fn wants_full_update(&self) -> bool {
         let is_full = |request: UpdateRequest| request.kind == RequestKind::Full;
         self.requested.is_some_and(is_full) || self.is_cursor_due()
     }
 
-    /// Whether [`write_desktop_changes`](Self::write_desktop_changes) has something to write.
+    /// Returns whether [`write_desktop_changes`](Self::write_desktop_changes) has something to
+    /// write.
     pub(super) fn has_desktop_changes(&self, desktop: &Desktop) -> bool {
         self.resize_refused
             || !self.unconfirmed.is_empty()
@@ -271,7 +272,7 @@ impl Viewer {
         desktop.size != self.size && self.capabilities.resize != ResizeSupport::None
     }
 
-    /// True also before the client was sent any monitors.
+    /// Returns whether the client's monitors are out of date; true also before any were sent.
     fn has_new_monitors(&self, desktop: &Desktop) -> bool {
         self.knows_monitors() && desktop.monitors != self.monitors
     }

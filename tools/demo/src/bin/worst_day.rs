@@ -40,7 +40,7 @@ const PLUGINS: [&str; 12] = [
 
 /// Time for which the window is watched after the connection is opened: twice what a hang takes.
 const WATCH_TIME: Duration = Duration::from_secs(4);
-/// Time limit for everything else.
+/// Time-out for everything else.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> Result<()> {

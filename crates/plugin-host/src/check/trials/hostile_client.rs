@@ -75,7 +75,7 @@ enum Phase {
 
 pub(super) fn rfb_rubbish(library: &Library) -> Outcome {
     let (harness, instance) = attachable(library)?;
-    // Alternately, for there may be no time for all.
+    // Alternately, since there may be no time for all.
     let with = |phase| move |bytes| (phase, bytes);
     let mut before = rubbish_for_handshake()
         .into_iter()

@@ -249,8 +249,9 @@ fn send_input(
     })
 }
 
-/// Silence is right while nothing changes. The fault is silence although a full request brings
-/// another picture; it is tried twice, since a real screen may change at the last moment.
+/// Checks that incremental requests bring changes. Silence is right while nothing changes. The
+/// fault is silence although a full request brings another picture; it is tried twice, since a real
+/// screen may change at the last moment.
 pub(super) fn rfb_incremental(library: &Library) -> Outcome {
     let (harness, instance) = attachable(library)?;
     let mut client = RfbClient::attach(&instance)?;

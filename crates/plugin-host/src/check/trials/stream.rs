@@ -110,8 +110,9 @@ pub(super) fn attach_rubbish(library: &Library) -> Outcome {
     Ok(statuses.join(", "))
 }
 
-/// A plugin may refuse handles that aren't sockets. One that accepts them owns them, and may do
-/// anything with them: no real host hands over such a handle.
+/// Checks that a refused handle stays open. A plugin may refuse handles that aren't sockets. One
+/// that accepts them owns them, and may do anything with them: no real host hands over such a
+/// handle.
 pub(super) fn refused_handle(library: &Library) -> Outcome {
     let (_harness, instance) = attachable(library)?;
     let skip = |error: std::io::Error| Stop::Skipped(format!("there is no handle to try: {error}"));

@@ -42,7 +42,7 @@ impl AppCapture {
 }
 
 impl Capture {
-    /// Whether the pixel at this position is shown. Always true without app sharing.
+    /// Returns whether the pixel at this position is shown. Always true without app sharing.
     pub(super) fn is_shown_at(&self, x: i32, y: i32) -> bool {
         let app = self.app.as_ref();
         app.is_none_or(|app| app.visible.contains(x, y))

@@ -29,8 +29,8 @@ use crate::monitor::Monitor;
 use crate::shared_app::SharedApp;
 use app_capture::AppCapture;
 
-/// Grabs in a row that may find the screen smaller than known: one that is resized all the time is
-/// no reason to give up at once.
+/// Grabs in a row that may fail because the screen has shrunk. A screen that is resized all the
+/// time is no reason to give up at once.
 const MAX_SIZE_MISSES: u8 = 20;
 /// The bit in the level of DamageNotify that says that more of one drawing operation follows
 /// (DAMAGE protocol, DamageNotify).
@@ -140,7 +140,7 @@ impl Capture {
         self.monitors.list()
     }
 
-    /// Whether the size has changed since the last call.
+    /// Returns whether the size has changed since the last call.
     pub fn take_resized(&mut self) -> bool {
         std::mem::take(&mut self.resized)
     }
@@ -156,7 +156,8 @@ impl Capture {
         self.damage.add(rect.intersection(&self.size.rect()));
     }
 
-    /// Whether pixels come through shared memory: a display on another machine has none for us.
+    /// Returns whether pixels come through shared memory: a display on another machine has none for
+    /// us.
     #[must_use]
     pub fn uses_shared_memory(&self) -> bool {
         self.grabber.uses_shared_memory()
@@ -231,7 +232,7 @@ impl Capture {
         self.grabber.frame()
     }
 
-    /// Whether the pointer's shape has changed since [`take_cursor`](Self::take_cursor).
+    /// Returns whether the pointer's shape has changed since [`take_cursor`](Self::take_cursor).
     #[must_use]
     pub fn has_new_cursor(&self) -> bool {
         self.has_new_cursor
@@ -263,7 +264,7 @@ impl Capture {
         Ok(Some(CursorImage::from_argb(size, hotspot, argb)))
     }
 
-    /// Whether the pointer has moved since [`query_pointer`](Self::query_pointer).
+    /// Returns whether the pointer has moved since [`query_pointer`](Self::query_pointer).
     #[must_use]
     pub fn has_pointer_moved(&self) -> bool {
         self.pointer.has_moved()

@@ -37,7 +37,7 @@ impl AppInput {
         self.filter.apply(event);
     }
 
-    /// Whether a click at this position hits the program.
+    /// Returns whether a click at this position hits the program.
     fn is_clickable(&self, x: i16, y: i16) -> bool {
         let windows = self.filter.app_windows(Layer::Input);
         let mut windows = windows.iter();
@@ -92,7 +92,7 @@ impl Input {
         self.set_buttons(wanted)
     }
 
-    /// Whether a key press reaches the program now. Always true without app sharing.
+    /// Returns whether a key press reaches the program now. Always true without app sharing.
     pub(super) fn may_press_key(&mut self) -> Result<bool, ScreenError> {
         let Some(app) = &mut self.app else {
             return Ok(true);
@@ -105,7 +105,8 @@ impl Input {
         }
     }
 
-    /// Whether the pointer is over the program: the customer may be moving it at this moment.
+    /// Returns whether the pointer is over the program: the customer may be moving it at this
+    /// moment.
     fn is_pointer_over_app(&self) -> Result<bool, ScreenError> {
         let reply = self.connection.server.query_pointer(self.root)?.reply()?;
         let is_over =

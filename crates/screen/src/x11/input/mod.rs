@@ -128,8 +128,8 @@ impl Input {
         Ok(())
     }
 
-    /// Presses or releases the key of an X keysym. A press of a key that is down repeats it.
-    /// Numbers that are no keysym are ignored.
+    /// Presses or releases the key of an X keysym. A press of a key that is down repeats it;
+    /// nothing else does, since auto-repeat is off. Numbers that are no keysym are ignored.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
