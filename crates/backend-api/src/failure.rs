@@ -8,7 +8,7 @@ pub enum Fault {
     /// The caller: it broke the contract (status 1xx).
     Caller,
     /// The plugin itself (status 2xx).
-    Ours,
+    Plugin,
     /// The tool that is driven, the machine around it, or the remote side (status 3xx).
     Tool,
 }
@@ -18,7 +18,7 @@ impl Fault {
     pub fn status(self) -> i32 {
         match self {
             Fault::Caller => raw::E_CALLER,
-            Fault::Ours => raw::E_PLUGIN,
+            Fault::Plugin => raw::E_PLUGIN,
             Fault::Tool => raw::E_TOOL,
         }
     }
@@ -27,7 +27,7 @@ impl Fault {
     pub fn from_status(status: i32) -> Option<Self> {
         match status {
             100..=199 => Some(Fault::Caller),
-            200..=299 => Some(Fault::Ours),
+            200..=299 => Some(Fault::Plugin),
             300..=399 => Some(Fault::Tool),
             _ => None,
         }
@@ -35,7 +35,7 @@ impl Fault {
 
     /// Returns the fault of this name; `None` for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Fault::Caller, Fault::Ours, Fault::Tool]
+        [Fault::Caller, Fault::Plugin, Fault::Tool]
             .into_iter()
             .find(|fault| fault.as_str() == name)
     }
@@ -44,7 +44,7 @@ impl Fault {
     pub fn as_str(self) -> &'static str {
         match self {
             Fault::Caller => "caller",
-            Fault::Ours => "plugin",
+            Fault::Plugin => "plugin",
             Fault::Tool => "tool",
         }
     }
@@ -65,7 +65,7 @@ impl Failure {
     /// Returns a failure that is the plugin's own fault.
     pub fn ours(name: &'static str, text: impl Into<String>) -> Self {
         Self {
-            fault: Fault::Ours,
+            fault: Fault::Plugin,
             name,
             text: text.into(),
         }

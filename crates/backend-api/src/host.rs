@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
+use crate::backend_instance::Job;
 use crate::machine::Machine;
-use crate::session::Job;
 use crate::{Failure, LogLevel, State, raw, text};
 
 /// A handle on the host; all clones are equal. It may outlive the instance, and does nothing then.

@@ -33,6 +33,7 @@
 //! contract hard to break for a plugin's author. Loading belongs to `plugin-host`; RFB and sessions
 //! to neither.
 
+mod backend_instance;
 mod descriptor;
 mod failure;
 mod host;
@@ -41,7 +42,6 @@ mod machine;
 mod panics;
 mod permissions;
 pub mod raw;
-mod session;
 mod table;
 pub mod text;
 

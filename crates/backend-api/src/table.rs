@@ -1,11 +1,12 @@
-//! The functions that C calls: each checks its pointers, catches panics, and calls the `Session`.
+//! The functions that C calls: each checks its pointers, catches panics, and calls the
+//! `BackendInstance`.
 
 use std::ffi::{c_char, c_void};
 
+use crate::backend_instance::BackendInstance;
 use crate::host::c_text;
 use crate::panics::catch_panic;
 use crate::raw::{self, Instance, Text};
-use crate::session::Session;
 use crate::{Backend, Failure, Fault, Permissions, State, text};
 
 /// An instance as C holds it. The table comes first, so a pointer to it is also a pointer to the
@@ -13,7 +14,7 @@ use crate::{Backend, Failure, Fault, Permissions, State, text};
 #[repr(C)]
 struct ExportedInstance<B> {
     table: Instance,
-    session: Session<B>,
+    backend_instance: BackendInstance<B>,
 }
 
 pub(crate) unsafe extern "C" fn create<B: Backend>(
@@ -30,11 +31,11 @@ pub(crate) unsafe extern "C" fn create<B: Backend>(
             return raw::E_NULL;
         }
         // SAFETY: the header wants the host valid until `destroy`.
-        match unsafe { Session::<B>::new(host) } {
-            Ok(session) => {
+        match unsafe { BackendInstance::<B>::new(host) } {
+            Ok(backend_instance) => {
                 let instance = Box::into_raw(Box::new(ExportedInstance {
                     table: table::<B>(),
-                    session,
+                    backend_instance,
                 }));
                 // SAFETY: as above. The pointer to the whole is kept, so that `destroy` can free
                 // it.
@@ -69,11 +70,11 @@ unsafe extern "C" fn probe<B: Backend>(
     tool: *mut Text,
     version: *mut Text,
 ) -> i32 {
-    with_session::<B>(this, |session| {
-        if session.shared().machine().state() != State::Closed {
+    with_instance::<B>(this, |instance| {
+        if instance.shared().machine().state() != State::Closed {
             return raw::E_STATE;
         }
-        match session.backend().probe() {
+        match instance.backend().probe() {
             Ok(found) => {
                 // SAFETY: the header's terms: null or a writable text.
                 let status =
@@ -84,7 +85,7 @@ unsafe extern "C" fn probe<B: Backend>(
                 })
             }
             Err(unusable) => {
-                session
+                instance
                     .shared()
                     .machine()
                     .record_failure(Failure::tool(unusable.name, unusable.text));
@@ -96,27 +97,27 @@ unsafe extern "C" fn probe<B: Backend>(
 
 unsafe extern "C" fn open<B: Backend>(this: *const Instance, code: *const c_char) -> i32 {
     // SAFETY: null or a C string that lives through the call.
-    with_session::<B>(this, |session| match unsafe { c_text(code) } {
-        Ok(code) => session.open(code),
+    with_instance::<B>(this, |instance| match unsafe { c_text(code) } {
+        Ok(code) => instance.open(code),
         Err(status) => status,
     })
 }
 
 unsafe extern "C" fn close<B: Backend>(this: *const Instance) -> i32 {
-    with_session::<B>(this, Session::close)
+    with_instance::<B>(this, BackendInstance::close)
 }
 
 unsafe extern "C" fn state<B: Backend>(this: *const Instance) -> u32 {
     let mut state = raw::STATE_FAILED;
-    with_session::<B>(this, |session| {
-        state = session.shared().machine().state().to_raw();
+    with_instance::<B>(this, |instance| {
+        state = instance.shared().machine().state().to_raw();
         raw::OK
     });
     state
 }
 
 unsafe extern "C" fn session_code<B: Backend>(this: *const Instance, code: *mut Text) -> i32 {
-    with_session::<B>(this, |session| match session.shared().machine().code() {
+    with_instance::<B>(this, |instance| match instance.shared().machine().code() {
         // SAFETY: the header's terms.
         Some(current) => unsafe { text::write(code, current) },
         None => raw::E_STATE,
@@ -129,8 +130,8 @@ unsafe extern "C" fn last_error<B: Backend>(
     name: *mut Text,
     message: *mut Text,
 ) -> i32 {
-    with_session::<B>(this, |session| {
-        let machine = session.shared().machine();
+    with_instance::<B>(this, |instance| {
+        let machine = instance.shared().machine();
         let failure = machine.failure();
         if !status.is_null() {
             let code = failure.map_or(raw::OK, |failure| Fault::status(failure.fault));
@@ -147,16 +148,16 @@ unsafe extern "C" fn last_error<B: Backend>(
 }
 
 unsafe extern "C" fn attach<B: Backend>(this: *const Instance, handle: isize) -> i32 {
-    with_session::<B>(this, |session| match i32::try_from(handle) {
+    with_instance::<B>(this, |instance| match i32::try_from(handle) {
         // SAFETY: the header's terms: an open socket, ours when OK is returned.
-        Ok(descriptor) if descriptor >= 0 => unsafe { session.attach(descriptor) },
+        Ok(descriptor) if descriptor >= 0 => unsafe { instance.attach(descriptor) },
         _ => raw::E_ARGUMENT,
     })
 }
 
 unsafe extern "C" fn permissions<B: Backend>(this: *const Instance, permissions: u32) -> i32 {
-    with_session::<B>(this, |session| {
-        session.permissions(Permissions::from_bits(permissions))
+    with_instance::<B>(this, |instance| {
+        instance.permissions(Permissions::from_bits(permissions))
     })
 }
 
@@ -189,7 +190,7 @@ unsafe extern "C" fn restrict_to_app<B: Backend>(
     pids: *const u32,
     count: u32,
 ) -> i32 {
-    with_session::<B>(this, |session| {
+    with_instance::<B>(this, |instance| {
         if pids.is_null() {
             return raw::E_NULL;
         }
@@ -198,7 +199,7 @@ unsafe extern "C" fn restrict_to_app<B: Backend>(
         }
         // SAFETY: not null, and by the header's terms that many, through the call.
         let pids = unsafe { std::slice::from_raw_parts(pids, count as usize) };
-        session.restrict_to_app(pids)
+        instance.restrict_to_app(pids)
     })
 }
 
@@ -210,20 +211,27 @@ unsafe extern "C" fn destroy<B: Backend>(this: *const Instance) {
         // SAFETY: it came from `create`, and the header forbids any call during and after
         // `destroy`.
         let instance = unsafe { Box::from_raw(this.cast_mut().cast::<ExportedInstance<B>>()) };
-        instance.session.destroy();
+        instance.backend_instance.destroy();
         raw::OK
     });
 }
 
-/// Runs `call` on the session behind `this`.
-fn with_session<B: Backend>(this: *const Instance, call: impl FnOnce(&Session<B>) -> i32) -> i32 {
+/// Runs `call` on the instance behind `this`.
+fn with_instance<B: Backend>(
+    this: *const Instance,
+    call: impl FnOnce(&BackendInstance<B>) -> i32,
+) -> i32 {
     if this.is_null() {
         return raw::E_NULL;
     }
     // SAFETY: not null, so by the header's terms it is what `create` gave, not yet destroyed.
     let instance = unsafe { &*this.cast::<ExportedInstance<B>>() };
-    catch_panic(|| call(&instance.session)).unwrap_or_else(|failure| {
-        instance.session.shared().machine().record_failure(failure);
+    catch_panic(|| call(&instance.backend_instance)).unwrap_or_else(|failure| {
+        instance
+            .backend_instance
+            .shared()
+            .machine()
+            .record_failure(failure);
         raw::E_INTERNAL
     })
 }

@@ -352,7 +352,7 @@ fn failures_and_panics_become_the_state_failed() {
     check_failure(
         r#"{"open":"panic"}"#,
         |_| {},
-        (Fault::Ours, "plugin-failed", panicked),
+        (Fault::Plugin, "plugin-failed", panicked),
     );
     let attach = |instance: &Instance| {
         instance.wait_for(State::Waiting);
@@ -362,7 +362,7 @@ fn failures_and_panics_become_the_state_failed() {
         "null",
         attach,
         (
-            Fault::Ours,
+            Fault::Plugin,
             "plugin-failed",
             "the plugin panicked: told to panic in attach",
         ),
@@ -425,7 +425,7 @@ fn probe_answers_or_says_why_not() {
         call!(instance, probe, &raw mut short, &raw mut short),
         raw::E_INTERNAL
     );
-    assert_eq!(instance.error().0, Some(Fault::Ours));
+    assert_eq!(instance.error().0, Some(Fault::Plugin));
 }
 
 #[test]

@@ -199,7 +199,7 @@ impl From<CallError> for HostError {
                 failure,
                 text,
             } => HostError::Plugin(FailureReport {
-                fault: Fault::from_name(&fault).unwrap_or(Fault::Ours),
+                fault: Fault::from_name(&fault).unwrap_or(Fault::Plugin),
                 name: failure,
                 text,
             }),

@@ -136,7 +136,7 @@ impl From<FailureReport> for WireFailure {
 impl From<WireFailure> for FailureReport {
     fn from(wire: WireFailure) -> Self {
         Self {
-            fault: Fault::from_name(&wire.fault).unwrap_or(Fault::Ours),
+            fault: Fault::from_name(&wire.fault).unwrap_or(Fault::Plugin),
             name: wire.name,
             text: wire.text,
         }

@@ -238,7 +238,7 @@ impl PluginInstance {
     /// same fault.
     fn explain(&self, call: &str, status: i32) -> FailureReport {
         let report = self.last_error("plugin-failed");
-        let fault = Fault::from_status(status).unwrap_or(Fault::Ours);
+        let fault = Fault::from_status(status).unwrap_or(Fault::Plugin);
         if report.fault == fault && !report.text.is_empty() && status != raw::E_STATE {
             return report;
         }
@@ -261,7 +261,7 @@ impl PluginInstance {
         } else {
             default.to_owned()
         };
-        let fault = Fault::from_status(status).unwrap_or(Fault::Ours);
+        let fault = Fault::from_status(status).unwrap_or(Fault::Plugin);
         FailureReport {
             fault,
             name,
@@ -291,7 +291,7 @@ fn app_sharing(instance: InstancePointer, functions: &Functions) -> Option<Restr
 impl Status {
     fn failed(text: String) -> Self {
         let failure = FailureReport {
-            fault: Fault::Ours,
+            fault: Fault::Plugin,
             name: "plugin-failed".to_owned(),
             text,
         };

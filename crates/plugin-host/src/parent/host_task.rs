@@ -348,7 +348,7 @@ impl HostTask {
         // Perhaps nobody waits for a reply, so the failure is an event too, by its own name.
         if !matches!(error, HostError::Died(_)) {
             let failure = FailureReport {
-                fault: Fault::Ours,
+                fault: Fault::Plugin,
                 name: error.name().to_owned(),
                 text: description.clone(),
             };

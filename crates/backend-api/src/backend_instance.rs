@@ -24,7 +24,7 @@ pub(crate) enum Job {
 }
 
 /// An instance behind the interface.
-pub(crate) struct Session<B> {
+pub(crate) struct BackendInstance<B> {
     shared: Arc<Shared>,
     backend: Arc<B>,
     attachment: Arc<Mutex<Option<Attachment>>>,
@@ -37,7 +37,7 @@ struct Attachment {
     thread: JoinHandle<()>,
 }
 
-impl<B: Backend> Session<B> {
+impl<B: Backend> BackendInstance<B> {
     /// # Safety
     /// As [`Shared::new`].
     pub(crate) unsafe fn new(host: *const raw::Host) -> Result<Self, i32> {
@@ -52,14 +52,14 @@ impl<B: Backend> Session<B> {
             shared.log(LogLevel::Error, &failure.text);
             raw::E_INTERNAL
         })?;
-        let session = Self {
+        let instance = Self {
             shared: Arc::clone(shared),
             backend: Arc::new(backend),
             attachment: Arc::default(),
             worker: Mutex::new(None),
         };
-        session.start_worker(queue)?;
-        Ok(session)
+        instance.start_worker(queue)?;
+        Ok(instance)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
