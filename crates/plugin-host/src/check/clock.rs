@@ -55,12 +55,12 @@ impl CallTimer {
 }
 
 /// Runs a trial on a thread of its own, and fails it as soon as one of its timed calls has used
-/// `limit` of the plugin's own time. `advice` ends the sentence.
+/// `timeout` of the plugin's own time. `advice` ends the sentence.
 ///
 /// Own time is what the thread sleeps and computes; waiting for a processor or a disk isn't. A call
 /// that waits for the plugin's own threads or its tool is asleep, whoever is slow.
-pub(super) fn with_own_time_limit(
-    limit: Duration,
+pub(super) fn with_own_timeout(
+    timeout: Duration,
     advice: &str,
     trial: impl FnOnce(&CallTimer) -> Outcome + Send + 'static,
 ) -> Outcome {
@@ -74,7 +74,7 @@ pub(super) fn with_own_time_limit(
         std::thread::sleep(TICK);
         let timed = *timer.lock();
         own.tick(timed);
-        if let Some(TimedCall { name, .. }) = timed.filter(|_| own.sum() >= limit) {
+        if let Some(TimedCall { name, .. }) = timed.filter(|_| own.sum() >= timeout) {
             let (asleep, computed) = (own.asleep.as_millis(), own.computed().as_millis());
             return failed(format!(
                 "{name} hasn't returned after {asleep} ms asleep and {computed} ms of computing; {advice}"

@@ -4,9 +4,9 @@
 use etatuki_backend_api::raw;
 
 use super::rounds;
-use super::stream::{CALL_LIMIT, attachable};
+use super::stream::{CALL_TIMEOUT, attachable};
 use crate::check::attached_stream::AttachedStream;
-use crate::check::clock::{poll_until, with_own_time_limit};
+use crate::check::clock::{poll_until, with_own_timeout};
 use crate::check::harness::Library;
 use crate::check::instance::{Instance, STATE_TIMEOUT};
 use crate::check::outcome::{Outcome, context, ensure, failed};
@@ -152,8 +152,8 @@ fn send_rubbish(instance: &Instance, phase: Phase, bytes: &[u8]) -> Outcome<()> 
 
 pub(super) fn never_reads(library: &Library) -> Outcome {
     let library = library.clone();
-    with_own_time_limit(
-        CALL_LIMIT,
+    with_own_timeout(
+        CALL_TIMEOUT,
         "a client that doesn't read mustn't hold it up",
         move |timer| {
             let (_harness, instance) = attachable(&library)?;

@@ -4,9 +4,9 @@ use std::ptr::{NonNull, null, null_mut};
 
 use etatuki_backend_api::{CodeForm, raw};
 
-use super::{PROMPT_LIMIT, null_text};
+use super::{PROMPT_TIMEOUT, null_text};
 use crate::check::captured_output::capture;
-use crate::check::clock::with_own_time_limit;
+use crate::check::clock::with_own_timeout;
 use crate::check::harness::{Harness, Library};
 use crate::check::outcome::{Outcome, ensure, expect_status};
 use crate::check::recording_host::RecordingHost;
@@ -29,11 +29,15 @@ pub(super) fn quiet_load(library: &Library) -> Outcome {
 
 pub(super) fn load_time(library: &Library) -> Outcome {
     let library = library.clone();
-    with_own_time_limit(PROMPT_LIMIT, "do what takes long in open()", move |timer| {
-        let (loaded, elapsed) = timer.run("loading", || library.load().map(|_| ()));
-        loaded?;
-        Ok(format!("{} ms", elapsed.as_millis()))
-    })
+    with_own_timeout(
+        PROMPT_TIMEOUT,
+        "do what takes long in open()",
+        move |timer| {
+            let (loaded, elapsed) = timer.run("loading", || library.load().map(|_| ()));
+            loaded?;
+            Ok(format!("{} ms", elapsed.as_millis()))
+        },
+    )
 }
 
 pub(super) fn descriptor(library: &Library) -> Outcome {

@@ -91,9 +91,9 @@ trials! {
     leaks::hundred_attaches "hundred-attaches" "streams leak no thread and no handle: a hundred of them, or as many as two seconds allow"
 }
 
-/// Longest own time of a call that returns at once. Any call has two seconds (`[call]` in the
-/// header).
-const PROMPT_LIMIT: Duration = Duration::from_millis(500);
+/// Time-out, in own time, of a call that must return at once. Any call has two seconds (`[call]` in
+/// the header).
+const PROMPT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Time after which a repeated trial stops, once it has done its least number of rounds.
 const ROUNDS_TIME: Duration = Duration::from_secs(2);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use etatuki_backend_api::{raw, text};
 
 use super::notifications::StateSample;
-use super::{PROMPT_LIMIT, null_text, rounds, text_buffer};
+use super::{PROMPT_TIMEOUT, null_text, rounds, text_buffer};
 use crate::check::attached_stream::AttachedStream;
 use crate::check::captured_output::capture;
-use crate::check::clock::with_own_time_limit;
+use crate::check::clock::with_own_timeout;
 use crate::check::harness::{Harness, Library};
 use crate::check::instance::{state_exists, state_name};
 use crate::check::outcome::{Outcome, ensure, expect_status, failed, status_name};
@@ -139,7 +139,7 @@ pub(super) fn open(library: &Library) -> Outcome {
 pub(super) fn open_returns(library: &Library) -> Outcome {
     let library = library.clone();
     let advice = "what takes long belongs to a thread of the plugin's";
-    with_own_time_limit(PROMPT_LIMIT, advice, move |timer| {
+    with_own_timeout(PROMPT_TIMEOUT, advice, move |timer| {
         let harness = library.harness()?;
         let instance = harness.usable()?;
         let (_, elapsed) = timer.run("open()", || instance.open(harness.code().as_ptr()));

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use etatuki_backend_api::raw;
 
-use super::{PROMPT_LIMIT, null_text};
+use super::{PROMPT_TIMEOUT, null_text};
 use crate::check::attached_stream::{AttachedStream, CLOSED_REFUSED, handle_target, socket_pair};
-use crate::check::clock::{CallTimer, with_own_time_limit};
+use crate::check::clock::{CallTimer, with_own_timeout};
 use crate::check::harness::{Harness, Library};
 use crate::check::instance::{Instance, state_exists};
 use crate::check::outcome::{Outcome, Stop, ensure, expect_status, skipped, status_name};
 use crate::check::rfb_client::RfbClient;
 
-/// Longest own time of any call, by the header's `[call]`.
-pub(super) const CALL_LIMIT: Duration = Duration::from_secs(2);
+/// Time-out, in own time, of any call, by the header's `[call]`.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns a plugin that waits for a stream; skips one that brings its own transport.
 pub(super) fn attachable(library: &Library) -> Outcome<(Harness, Instance)> {
@@ -167,7 +167,7 @@ pub(super) fn close_attached(library: &Library) -> Outcome {
 pub(super) fn any_while_attached(library: &Library) -> Outcome {
     let library = library.clone();
     let advice = "it may take a lock for a moment, and wait for nothing else";
-    with_own_time_limit(PROMPT_LIMIT, advice, move |timer| {
+    with_own_timeout(PROMPT_TIMEOUT, advice, move |timer| {
         let (_harness, instance) = attachable(&library)?;
         let client = RfbClient::attach(&instance)?;
         time_any_functions(&instance, timer);
@@ -194,7 +194,7 @@ fn time_any_functions(instance: &Instance, timer: &CallTimer) {
 
 pub(super) fn destroy_anywhere(library: &Library) -> Outcome {
     let library = library.clone();
-    with_own_time_limit(CALL_LIMIT, "that is a hang", move |timer| {
+    with_own_timeout(CALL_TIMEOUT, "that is a hang", move |timer| {
         destroy_in_each_state(&library, timer)
     })
 }
