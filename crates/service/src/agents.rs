@@ -45,7 +45,7 @@ struct Agent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuthError {
     /// The token is unknown or has expired.
-    Unauthorised,
+    Unauthorized,
     /// The card has used up its quota.
     RateLimited(RateLimited),
 }
@@ -85,17 +85,17 @@ impl Agents {
         token: TokenHash,
         now: Duration,
     ) -> Result<u64, AuthError> {
-        let serial = *self.serials.get(&token).ok_or(AuthError::Unauthorised)?;
+        let serial = *self.serials.get(&token).ok_or(AuthError::Unauthorized)?;
         let agent = self
             .agents
             .get_mut(&serial)
-            .ok_or(AuthError::Unauthorised)?;
+            .ok_or(AuthError::Unauthorized)?;
         if !agent
             .tokens
             .iter()
             .any(|(expires, hash)| *hash == token && now < *expires)
         {
-            return Err(AuthError::Unauthorised);
+            return Err(AuthError::Unauthorized);
         }
         agent
             .lookups
@@ -146,11 +146,11 @@ mod tests {
         assert_eq!(agents.authorize_lookup(token(1), at(9)), Ok(7));
         assert_eq!(
             agents.authorize_lookup(token(1), at(10)),
-            Err(AuthError::Unauthorised)
+            Err(AuthError::Unauthorized)
         );
         assert_eq!(
             agents.authorize_lookup(token(2), at(9)),
-            Err(AuthError::Unauthorised)
+            Err(AuthError::Unauthorized)
         );
     }
 
@@ -178,7 +178,7 @@ mod tests {
         }
         assert_eq!(
             agents.authorize_lookup(token(0), at(1)),
-            Err(AuthError::Unauthorised)
+            Err(AuthError::Unauthorized)
         );
         assert!(agents.authorize_lookup(token(1), at(1)).is_ok());
         assert_eq!(agents.serials.len(), MAX_TOKENS_PER_CARD);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(agents.authorize_lookup(token(2), at(10)), Ok(7));
         assert_eq!(
             agents.authorize_lookup(token(3), at(10)),
-            Err(AuthError::Unauthorised)
+            Err(AuthError::Unauthorized)
         );
         assert_eq!((agents.agents.len(), agents.serials.len()), (1, 1));
     }

@@ -84,12 +84,13 @@ pub(crate) struct Directory {
 /// The state of a nameplate that isn't free.
 #[derive(Debug)]
 enum Slot {
-    Live(Session),
+    Live(WaitingSession),
     Quarantined,
 }
 
+/// A session that waits for its agent.
 #[derive(Debug)]
-struct Session {
+struct WaitingSession {
     owner: OwnerId,
     expires: Duration,
     /// JSON, checked by the caller of [`Directory::set_address`].
@@ -137,7 +138,7 @@ impl Directory {
         }
         let nameplate = self.pick_free(form, random).ok_or(NoNameplate)?;
         let expires = now + LIFETIME;
-        let session = Session {
+        let session = WaitingSession {
             owner,
             expires,
             address: None,
@@ -212,7 +213,7 @@ impl Directory {
         self.single_code.live as usize + self.id_and_password.live as usize
     }
 
-    fn session(&mut self, nameplate: Nameplate, now: Duration) -> Option<&mut Session> {
+    fn session(&mut self, nameplate: Nameplate, now: Duration) -> Option<&mut WaitingSession> {
         self.expire(now);
         match self.slots.get_mut(&nameplate) {
             Some(Slot::Live(session)) => Some(session),

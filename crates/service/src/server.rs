@@ -5,7 +5,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::{Request, State as AxumState},
+    extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -29,7 +29,7 @@ use crate::{
     peer::{Connections, Peer},
     rate_limit::ClientNetwork,
     relay::{self, RelayServer},
-    state::{SharedState, State},
+    state::{ServiceState, SharedState},
     tls,
 };
 
@@ -92,7 +92,7 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let addr = listener.local_addr().map_err(listen_error)?;
     let listening = format!("{scheme}://{addr}");
     let url = public_url(&config, addr, &listening)?;
-    let state = Arc::new(State::new(config, url.clone())?);
+    let state = Arc::new(ServiceState::new(config, url.clone())?);
     if acceptor.is_none() && !addr.ip().is_loopback() {
         warn!(
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
@@ -146,7 +146,7 @@ fn router(state: SharedState, relay: Arc<RelayServer>) -> Router {
 
 /// Counts every request of a client, whatever it asks for.
 async fn limit_requests(
-    AxumState(state): AxumState<SharedState>,
+    State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,

@@ -34,7 +34,7 @@ const RELAY_TOKENS_PER_SESSION: usize = 4;
 
 /// The shared state of a service.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct ServiceState {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     /// The service's own origin, to which agents' proofs are bound.
@@ -60,7 +60,7 @@ pub(crate) struct ClientLimiters {
     pub(crate) lookups: KeyedRateLimiter<ClientNetwork>,
 }
 
-impl State {
+impl ServiceState {
     pub(crate) fn new(config: Config, origin: String) -> Result<Self, StartError> {
         let Config {
             vendors,
@@ -200,4 +200,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The state as request handlers hold it.
-pub(crate) type SharedState = Arc<State>;
+pub(crate) type SharedState = Arc<ServiceState>;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     peer::Peer,
-    state::{SharedState, State as Service, random},
+    state::{ServiceState, SharedState, random},
     tokens::{TokenHash, decode_base64url, opaque_token},
 };
 
@@ -87,7 +87,7 @@ struct TokenResponse {
 ///
 /// Only a good proof uses a challenge up, so that a stranger who saw a card can't spend others'
 /// challenges.
-fn verify(state: &Service, request: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
+fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
     let refused = |error| ApiError::Card(error, state.origin.clone());
     let today: UnixTime = state.clock.unix_time();
     let card = AgentCard::from_text(&request.card).map_err(refused)?;

@@ -35,7 +35,7 @@ pub(crate) enum ApiError {
     /// The path exists, but doesn't know the method.
     MethodNotAllowed,
     /// The bearer token is missing, or isn't good for the request.
-    Unauthorised,
+    Unauthorized,
     /// The challenge isn't this service's, or has expired, or was answered before.
     BadChallenge,
     /// The agent's card or its proof is refused; the string is the origin that a proof must name.
@@ -60,7 +60,7 @@ impl ApiError {
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound | Self::UnknownNameplate => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unauthorised => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::BadChallenge | Self::Card(..) => StatusCode::FORBIDDEN,
             Self::NotReady => StatusCode::CONFLICT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -77,7 +77,7 @@ impl ApiError {
             Self::Timeout => "timeout",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
-            Self::Unauthorised => "unauthorised",
+            Self::Unauthorized => "unauthorised",
             Self::BadChallenge => "bad-challenge",
             Self::Card(error, _) => error.name(),
             Self::UnknownNameplate => "unknown-nameplate",
@@ -96,7 +96,7 @@ impl ApiError {
             Self::Timeout => "The body didn't come within ten seconds.",
             Self::NotFound => "There is nothing at this path.",
             Self::MethodNotAllowed => "This path doesn't know this method.",
-            Self::Unauthorised => "The bearer token is missing, wrong or expired.",
+            Self::Unauthorized => "The bearer token is missing, wrong or expired.",
             Self::BadChallenge => "The challenge is unknown, expired or was answered before.",
             Self::Card(CardError::BadProof, origin) => {
                 return format!("The proof doesn't fit the card, the challenge and {origin}.");
@@ -124,7 +124,7 @@ impl IntoResponse for ApiError {
                 let seconds = HeaderValue::from(whole_seconds(wait));
                 response.headers_mut().insert(header::RETRY_AFTER, seconds);
             }
-            Self::Unauthorised => {
+            Self::Unauthorized => {
                 let scheme = HeaderValue::from_static("Bearer");
                 response
                     .headers_mut()
@@ -155,7 +155,7 @@ impl From<LookupError> for ApiError {
 impl From<AuthError> for ApiError {
     fn from(refused: AuthError) -> Self {
         match refused {
-            AuthError::Unauthorised => Self::Unauthorised,
+            AuthError::Unauthorized => Self::Unauthorized,
             AuthError::RateLimited(limited) => limited.into(),
         }
     }

@@ -72,11 +72,11 @@ fn bearer(headers: &HeaderMap) -> ApiResult<&str> {
         .and_then(|value| value.to_str().ok());
     let (scheme, token) = value
         .and_then(|value| value.split_once(' '))
-        .ok_or(ApiError::Unauthorised)?;
+        .ok_or(ApiError::Unauthorized)?;
     if scheme.eq_ignore_ascii_case("bearer") {
         Ok(token.trim())
     } else {
-        Err(ApiError::Unauthorised)
+        Err(ApiError::Unauthorized)
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     directory::{LIFETIME_SECONDS, OwnerId},
     peer::Peer,
-    state::{SharedState, State as Service, random},
+    state::{ServiceState, SharedState, random},
     tokens::TokenHash,
 };
 
@@ -158,11 +158,15 @@ fn parse_nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Namep
     text.parse().map_err(|_| ApiError::UnknownNameplate)
 }
 
-fn verify_owner(state: &Service, nameplate: Nameplate, headers: &HeaderMap) -> ApiResult<OwnerId> {
+fn verify_owner(
+    state: &ServiceState,
+    nameplate: Nameplate,
+    headers: &HeaderMap,
+) -> ApiResult<OwnerId> {
     state
         .key
         .verify_owner_token(nameplate, bearer(headers)?)
-        .ok_or(ApiError::Unauthorised)
+        .ok_or(ApiError::Unauthorized)
 }
 
 fn random_u64() -> u64 {
