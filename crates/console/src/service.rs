@@ -264,7 +264,7 @@ async fn service_error(response: Response) -> SessionError {
     match (status, name.as_str()) {
         (StatusCode::NOT_FOUND, _) => SessionError::UnknownCode,
         (StatusCode::CONFLICT, _) => SessionError::NotReady,
-        (StatusCode::TOO_MANY_REQUESTS, _) => SessionError::TooMany,
+        (StatusCode::TOO_MANY_REQUESTS, _) => SessionError::RateLimited,
         (StatusCode::FORBIDDEN, card) if card.starts_with("card-") => {
             SessionError::CardRefused(card.into())
         }

@@ -14,7 +14,7 @@ pub enum SessionError {
     /// The customer's machine hasn't registered its address yet.
     NotReady,
     /// The service limits the rate of look-ups.
-    TooMany,
+    RateLimited,
     /// The service can't be reached: the reason in a few words.
     ServiceUnreachable(String),
     /// The service's response was unexpected: its error name, status or fault.
@@ -41,7 +41,7 @@ impl SessionError {
             Self::Code(error) => error.name(),
             Self::UnknownCode => "unknown-nameplate",
             Self::NotReady => "not-ready",
-            Self::TooMany => "too-many",
+            Self::RateLimited => "too-many",
             Self::ServiceUnreachable(_) => "service-unreachable",
             Self::ServiceError(_) => "service-error",
             Self::CardRefused(name) | Self::Customer(name) => name,
@@ -60,7 +60,7 @@ impl SessionError {
         match self {
             Self::Code(_) | Self::UnknownCode | Self::Dial(DialError::WrongCode) => 4,
             Self::NotReady
-            | Self::TooMany
+            | Self::RateLimited
             | Self::ServiceUnreachable(_)
             | Self::ServiceError(_)
             | Self::Dial(DialError::Unreachable | DialError::Timeout) => 5,
@@ -87,7 +87,7 @@ impl SessionError {
                 "The customer's computer is still getting ready. Wait a moment and connect again."
                     .into()
             }
-            Self::TooMany => {
+            Self::RateLimited => {
                 "Too many codes were tried in a short time. Wait a minute and connect again.".into()
             }
             Self::ServiceUnreachable(detail) => format!(
@@ -252,7 +252,7 @@ mod tests {
         check(SessionError::UnknownCode, "unknown-nameplate", 4);
         check(SessionError::Dial(DialError::WrongCode), "wrong-code", 4);
         check(SessionError::NotReady, "not-ready", 5);
-        check(SessionError::TooMany, "too-many", 5);
+        check(SessionError::RateLimited, "too-many", 5);
         check(
             SessionError::ServiceUnreachable("no answer".into()),
             "service-unreachable",

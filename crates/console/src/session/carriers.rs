@@ -13,7 +13,9 @@ use tokio::{
 };
 
 use super::{ClipboardTo, SessionEvent};
-use crate::viewer::{DesktopMetadata, PictureError, PictureReader, Readiness, ToLink, ViewerHub};
+use crate::viewer::{
+    DesktopMetadata, PictureReadError, PictureReader, Readiness, ToLink, ViewerHub,
+};
 
 /// Interval of the reports of the link's counters.
 const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ pub(super) fn spawn_carriers(
     streams: DataStreams,
     clipboard: ClipboardTo,
     events: &mpsc::Sender<SessionEvent>,
-) -> JoinSet<Result<(), PictureError>> {
+) -> JoinSet<Result<(), PictureReadError>> {
     let ToLink {
         input,
         clipboard: clipboard_texts,
@@ -61,7 +63,7 @@ async fn carry_picture(
     hub: Arc<ViewerHub>,
     mut picture: PictureIn,
     events: mpsc::Sender<SessionEvent>,
-) -> Result<(), PictureError> {
+) -> Result<(), PictureReadError> {
     let mut reader = PictureReader::default();
     let mut announced = false;
     let mut reported = DesktopMetadata::default();
@@ -104,7 +106,7 @@ async fn report_metadata(
 async fn carry_input(
     mut input: mpsc::Receiver<Vec<u8>>,
     mut link: InputOut,
-) -> Result<(), PictureError> {
+) -> Result<(), PictureReadError> {
     while let Some(mut bytes) = input.recv().await {
         while let Ok(more) = input.try_recv() {
             bytes.extend_from_slice(&more);
@@ -119,7 +121,7 @@ async fn carry_input(
 async fn carry_clipboard_out(
     mut texts: mpsc::Receiver<String>,
     mut link: ClipboardOut,
-) -> Result<(), PictureError> {
+) -> Result<(), PictureReadError> {
     while let Some(text) = texts.recv().await {
         match link.send(&text).await {
             Ok(()) | Err(LinkError::Codec(CodecError::TooLarge { .. })) => {}
@@ -134,7 +136,7 @@ async fn carry_clipboard_in(
     mut link: ClipboardIn,
     receiver: ClipboardTo,
     events: mpsc::Sender<SessionEvent>,
-) -> Result<(), PictureError> {
+) -> Result<(), PictureReadError> {
     while let Ok(Some(text)) = link.recv().await {
         match receiver {
             ClipboardTo::Viewer => hub.show_clipboard(&text).await,
@@ -147,7 +149,7 @@ async fn carry_clipboard_in(
 async fn report_traffic(
     connection: LinkConnection,
     events: mpsc::Sender<SessionEvent>,
-) -> Result<(), PictureError> {
+) -> Result<(), PictureReadError> {
     let mut ticks = interval(TRAFFIC_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

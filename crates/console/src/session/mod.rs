@@ -5,12 +5,12 @@
 //! | file | content |
 //! |------|---------|
 //! | `dial` | from the code to the link |
-//! | `session_loop` | control messages and the agent's commands, until the end |
+//! | `agent_loop` | control messages and the agent's commands, until the end |
 //! | `carriers` | the tasks that carry picture, input, clipboard and counters |
 
+mod agent_loop;
 mod carriers;
 mod dial;
-mod session_loop;
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use etatuki_trust::AgentFile;
 use tokio::sync::mpsc;
 
 use crate::{code::Code, service::Service, session_error::SessionError, viewer::ViewerHub};
+use agent_loop::run_linked;
 use dial::dial;
-use session_loop::run_linked;
 
 /// Commands that may wait for a session, or for the task that runs it.
 pub(crate) const COMMAND_QUEUE: usize = 16;

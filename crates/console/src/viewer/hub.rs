@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{
     guard::{AttachedViewer, ViewerGuard, ViewerOutput},
-    picture_reader::PictureError,
+    picture_reader::PictureReadError,
 };
 
 /// Chunks of input that may wait for the link.
@@ -270,9 +270,12 @@ impl ViewerHub {
 
     /// Handles a message of the customer's side. Returns whether the viewer's connection should be
     /// woken for its output.
-    pub(super) fn on_server_message(&self, message: &ServerMessage) -> Result<bool, PictureError> {
+    pub(super) fn on_server_message(
+        &self,
+        message: &ServerMessage,
+    ) -> Result<bool, PictureReadError> {
         let mut state = self.lock();
-        let desktop = state.desktop.as_mut().ok_or(PictureError::Init)?;
+        let desktop = state.desktop.as_mut().ok_or(PictureReadError::Init)?;
         desktop.update(message);
         if let ServerMessage::Fence { flags, payload } = message {
             return self.reply_to_fence(*flags, payload).map(|()| false);
@@ -287,14 +290,14 @@ impl ViewerHub {
         if !actions.to_link.is_empty() {
             self.input
                 .try_send(actions.to_link)
-                .map_err(|_| PictureError::InputBlocked)?;
+                .map_err(|_| PictureReadError::InputBlocked)?;
         }
         Ok(attached.session.output_len() > WAKE_BYTES)
     }
 
     /// Replies to a fence: everything before it has been handled, so the customer's side sends
     /// more.
-    fn reply_to_fence(&self, flags: u32, payload: &[u8]) -> Result<(), PictureError> {
+    fn reply_to_fence(&self, flags: u32, payload: &[u8]) -> Result<(), PictureReadError> {
         if flags & fence_flags::REQUEST == 0 {
             return Ok(());
         }
@@ -303,7 +306,7 @@ impl ViewerHub {
         encode::client::message(&mut bytes, &reply, PointerFormat::Standard);
         self.input
             .try_send(bytes)
-            .map_err(|_| PictureError::InputBlocked)
+            .map_err(|_| PictureReadError::InputBlocked)
     }
 
     /// Waits until a condition holds for the attached viewer, or none is attached. Cancel safe.

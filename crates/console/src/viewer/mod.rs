@@ -24,7 +24,7 @@ mod serve;
 mod transport;
 
 pub(crate) use hub::{DesktopMetadata, Readiness, ToLink, ViewerHub};
-pub(crate) use picture_reader::{PictureError, PictureReader};
+pub(crate) use picture_reader::{PictureReadError, PictureReader};
 pub(crate) use serve::{ViewerError, ViewerExit, serve};
 pub(crate) use transport::{TcpSource, WebSink, WebSource};
 

@@ -7,7 +7,7 @@ use super::hub::ViewerHub;
 
 /// The reason for which the picture stream can't be read any longer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PictureError {
+pub(crate) enum PictureReadError {
     /// The first message is no ServerInit in BGRX, or outside the limits.
     #[error("the customer's side began the picture wrongly")]
     Init,
@@ -38,7 +38,7 @@ impl PictureReader {
         &mut self,
         hub: &ViewerHub,
         block: &[u8],
-    ) -> Result<(), PictureError> {
+    ) -> Result<(), PictureReadError> {
         match &mut self.parser {
             Some(parser) => parser.push(block),
             None => self.read_init(hub, block)?,
@@ -60,15 +60,15 @@ impl PictureReader {
     }
 
     /// Reads the ServerInit. Its pixel format must be BGRX, which needs no negotiation.
-    fn read_init(&mut self, hub: &ViewerHub, block: &[u8]) -> Result<(), PictureError> {
+    fn read_init(&mut self, hub: &ViewerHub, block: &[u8]) -> Result<(), PictureReadError> {
         self.init_bytes.extend_from_slice(block);
         let limits = Limits::default();
         let parsed = ServerInit::parse(&self.init_bytes, &limits);
-        let Some((init, length)) = parsed.map_err(|_| PictureError::Init)? else {
+        let Some((init, length)) = parsed.map_err(|_| PictureReadError::Init)? else {
             return Ok(());
         };
         if init.format != PixelFormat::BGRX {
-            return Err(PictureError::Init);
+            return Err(PictureReadError::Init);
         }
         let parser = ServerParser::new(limits, init.format, init.width, init.height);
         let mut parser = PictureParser::new(parser);

@@ -43,7 +43,7 @@ pub(super) async fn run_linked(
         connection: streams.connection.clone(),
     };
     let mut carriers = spawn_carriers(&hub, to_link, data, clipboard, events);
-    let mut session = SessionLoop {
+    let mut session = AgentLoop {
         hub,
         control_out: streams.control_out,
         connection: streams.connection,
@@ -65,14 +65,14 @@ pub(super) async fn run_linked(
 }
 
 /// The state of the loop's handlers.
-struct SessionLoop<'a> {
+struct AgentLoop<'a> {
     hub: Arc<ViewerHub>,
     control_out: ControlOut<ToCustomer>,
     connection: LinkConnection,
     events: &'a mpsc::Sender<SessionEvent>,
 }
 
-impl SessionLoop<'_> {
+impl AgentLoop<'_> {
     /// Handles a message of the control stream, its end, or its failure.
     async fn on_control(
         &mut self,
