@@ -14,7 +14,7 @@ use x11rb::protocol::composite::ConnectionExt as _;
 use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
 use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
-use super::connection::{Connection, Server};
+use super::connection::{Connection, XConnection};
 use super::window_query::WindowQuery;
 use super::window_tree::{AppWindow, ChildEvents, Layer, WindowTree};
 use crate::error::ScreenError;
@@ -141,7 +141,7 @@ impl AppFilter {
     /// the focus, or own a selection.
     pub(super) fn owns_window(
         &mut self,
-        server: &Server,
+        server: &XConnection,
         window: Window,
     ) -> Result<bool, ScreenError> {
         self.query_clients(server, &[window])?;
@@ -153,7 +153,7 @@ impl AppFilter {
     }
 
     /// Reads the unread windows. The server must be grabbed, and the events before that applied.
-    pub(super) fn read_unread(&mut self, server: &Server) -> Result<(), ScreenError> {
+    pub(super) fn read_unread(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         self.find_overlay(server)?;
         loop {
             let unread = self.tree.take_unread();
@@ -167,7 +167,11 @@ impl AppFilter {
         }
     }
 
-    fn read_windows(&mut self, server: &Server, windows: &[Window]) -> Result<(), ScreenError> {
+    fn read_windows(
+        &mut self,
+        server: &XConnection,
+        windows: &[Window],
+    ) -> Result<(), ScreenError> {
         let mut queries = Vec::with_capacity(windows.len());
         for window in windows {
             let depth = self.tree.depth(*window).unwrap_or(usize::MAX);
@@ -191,7 +195,11 @@ impl AppFilter {
     }
 
     /// Queries the processes of the windows' clients, where they aren't known.
-    fn query_clients(&mut self, server: &Server, windows: &[Window]) -> Result<(), ScreenError> {
+    fn query_clients(
+        &mut self,
+        server: &XConnection,
+        windows: &[Window],
+    ) -> Result<(), ScreenError> {
         let clients = windows.iter().map(|window| window & self.client_mask);
         let mut new: Vec<u32> = clients.filter(|c| !self.clients.contains_key(c)).collect();
         new.sort_unstable();
@@ -216,7 +224,7 @@ impl AppFilter {
 
     /// Finds the window that a compositor draws everything into: it lies over all windows, and
     /// covers none.
-    fn find_overlay(&mut self, server: &Server) -> Result<(), ScreenError> {
+    fn find_overlay(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         if !self.has_composite {
             return Ok(());
         }

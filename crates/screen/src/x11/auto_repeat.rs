@@ -9,7 +9,7 @@ use x11rb::protocol::xkb::{
 };
 use x11rb::protocol::xproto::ModMask;
 
-use super::connection::Server;
+use super::connection::XConnection;
 use crate::error::ScreenError;
 
 /// Device ids to search. They begin at 2; the XTEST keyboard comes before any that is plugged in.
@@ -28,7 +28,7 @@ impl AutoRepeat {
     ///
     /// The core keyboard takes over the settings of the device that was used last, ours or the
     /// customer's: the customer's own keys go on repeating, and the core keyboard is restored too.
-    pub(super) fn disable(server: &Server) -> Result<Self, ScreenError> {
+    pub(super) fn disable(server: &XConnection) -> Result<Self, ScreenError> {
         let Some(xtest_keyboard) = find_xtest_keyboard(server)? else {
             return Ok(Self::default());
         };
@@ -43,7 +43,7 @@ impl AutoRepeat {
     }
 
     /// Turns auto-repeat on again.
-    pub(super) fn restore(&mut self, server: &Server) -> Result<(), ScreenError> {
+    pub(super) fn restore(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         self.disabled_devices
             .drain(..)
             .try_for_each(|device| set_repeat(server, device, true))
@@ -51,7 +51,7 @@ impl AutoRepeat {
 }
 
 /// Returns the device id of the keyboard for faked keys.
-fn find_xtest_keyboard(server: &Server) -> Result<Option<u16>, ScreenError> {
+fn find_xtest_keyboard(server: &XConnection) -> Result<Option<u16>, ScreenError> {
     let (no_feature, leds) = (XIFeature::from(0u16), LedClass::DFLT_XI_CLASS);
     let mut cookies = Vec::new();
     for device in DEVICE_IDS {
@@ -75,7 +75,7 @@ fn find_xtest_keyboard(server: &Server) -> Result<Option<u16>, ScreenError> {
     Ok(found)
 }
 
-fn set_repeat(server: &Server, device: u16, on: bool) -> Result<(), ScreenError> {
+fn set_repeat(server: &XConnection, device: u16, on: bool) -> Result<(), ScreenError> {
     let (mods, vmods) = (ModMask::from(0u16), VMod::from(0u16));
     let (options, controls) = (AXOption::from(0u16), BoolCtrl::from(0u32));
     let wanted = if on { BoolCtrl::REPEAT_KEYS } else { controls };

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use x11rb::protocol::xproto::ConnectionExt as _;
 
-use super::connection::Server;
+use super::connection::XConnection;
 use super::keymap::Keymap;
 use crate::error::ScreenError;
 
@@ -25,7 +25,7 @@ impl BorrowedKeycodes {
     /// has no unused one.
     pub(super) fn keycode_for(
         &mut self,
-        server: &Server,
+        server: &XConnection,
         map: &Keymap,
         keysym: u32,
         is_down: impl Fn(u8) -> bool,
@@ -57,7 +57,7 @@ impl BorrowedKeycodes {
     }
 
     /// Returns every keycode to the keyboard, empty as it was.
-    pub(super) fn return_all(&mut self, server: &Server) -> Result<(), ScreenError> {
+    pub(super) fn return_all(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         for (_, keycode) in self.borrowed.drain(..) {
             server.change_keyboard_mapping(1, keycode, 1, &[0])?;
         }

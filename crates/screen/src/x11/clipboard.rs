@@ -18,7 +18,7 @@ use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_FROM_PARENT, CURRENT_TIME, NONE};
 
 use super::app_filter::AppFilter;
-use super::connection::{Connection, Server};
+use super::connection::{Connection, XConnection};
 use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 use crate::shared_app::SharedApp;
@@ -337,7 +337,7 @@ fn is_whole_text(property: &GetPropertyReply) -> bool {
 }
 
 /// Creates a window that is never shown: selections belong to windows.
-fn create_selection_window(server: &Server, root: Window) -> Result<Window, ScreenError> {
+fn create_selection_window(server: &XConnection, root: Window) -> Result<Window, ScreenError> {
     let window = server.generate_id()?;
     let events = CreateWindowAux::new().event_mask(EventMask::PROPERTY_CHANGE);
     let (class, visual) = (WindowClass::INPUT_ONLY, COPY_FROM_PARENT);

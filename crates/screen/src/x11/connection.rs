@@ -40,12 +40,12 @@ const CLEANUP_TIMEOUT: Timespec = Timespec {
 const TCP_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection on which x11rb makes requests.
-pub(super) type Server = RustConnection<CancellableStream>;
+pub(super) type XConnection = RustConnection<CancellableStream>;
 
 /// A connection, and the screen on it that is shared.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) server: Server,
+    pub(super) server: XConnection,
     screen: usize,
     /// Server grabs that are not released yet.
     grab_depth: Cell<u32>,
@@ -111,7 +111,7 @@ impl Connection {
     /// buffer when it is closed.
     pub(super) fn run_cleanup(
         &self,
-        requests: impl FnOnce(&Server) -> Result<(), ScreenError>,
+        requests: impl FnOnce(&XConnection) -> Result<(), ScreenError>,
     ) -> Result<(), ScreenError> {
         let in_cleanup = &self.server.stream().in_cleanup;
         in_cleanup.store(true, Ordering::Relaxed);
@@ -163,7 +163,7 @@ fn display_name(display: Option<&str>) -> String {
 }
 
 /// Connects to the first address of the display that accepts.
-fn connect(display: &ParsedDisplay, cancel: &CancelToken) -> Result<Server, ConnectError> {
+fn connect(display: &ParsedDisplay, cancel: &CancelToken) -> Result<XConnection, ConnectError> {
     let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for address in display.connect_instruction() {
         match connect_address(&address) {

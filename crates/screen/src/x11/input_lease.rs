@@ -15,7 +15,7 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_FROM_PARENT, connection::Connection as _};
 
-use super::connection::{Connection, Server};
+use super::connection::{Connection, XConnection};
 use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 
@@ -63,8 +63,8 @@ enum Holder {
     OtherInput,
 }
 
-/// The result of looking for a record.
-struct Found {
+/// The record of an input on the root window, as it was found.
+struct LeaseRecord {
     atom: Atom,
     holder: Holder,
 }
@@ -72,7 +72,7 @@ struct Found {
 impl InputLease {
     /// Cleans up after a killed input, and records this one.
     pub(super) fn acquire(connection: &Connection, root: Window) -> Result<Self, ScreenError> {
-        let Found { atom, holder } = Self::find(connection, root)?;
+        let LeaseRecord { atom, holder } = Self::find(connection, root)?;
         let window = match holder {
             Holder::None => create_lease_window(&connection.server, root)?,
             Holder::OtherInput => NONE,
@@ -85,7 +85,7 @@ impl InputLease {
     /// Records the borrowed keycodes.
     pub(super) fn record(
         &self,
-        server: &Server,
+        server: &XConnection,
         root: Window,
         borrowed: &[u8],
     ) -> Result<(), ScreenError> {
@@ -100,7 +100,7 @@ impl InputLease {
     }
 
     /// Deletes the record: nothing is left behind.
-    pub(super) fn release(&self, server: &Server, root: Window) -> Result<(), ScreenError> {
+    pub(super) fn release(&self, server: &XConnection, root: Window) -> Result<(), ScreenError> {
         if self.window != NONE {
             server.delete_property(root, self.atom)?;
         }
@@ -108,7 +108,7 @@ impl InputLease {
     }
 
     /// Looks for a record, and cleans up after a holder whose window is gone.
-    fn find(connection: &Connection, root: Window) -> Result<Found, ScreenError> {
+    fn find(connection: &Connection, root: Window) -> Result<LeaseRecord, ScreenError> {
         let server = &connection.server;
         let atom = server.intern_atom(false, PROPERTY)?.reply()?.atom;
         let kind = AtomEnum::CARDINAL;
@@ -116,7 +116,7 @@ impl InputLease {
         let property: Vec<u32> = property.reply()?.value32().into_iter().flatten().collect();
         let Some((window, borrowed)) = property.split_first() else {
             let holder = Holder::None;
-            return Ok(Found { atom, holder });
+            return Ok(LeaseRecord { atom, holder });
         };
         let holder = match server.get_window_attributes(*window)?.reply() {
             Ok(_) => Holder::OtherInput,
@@ -128,7 +128,7 @@ impl InputLease {
             release_faked_input(connection, root, borrowed)?;
             server.delete_property(root, atom)?;
         }
-        Ok(Found { atom, holder })
+        Ok(LeaseRecord { atom, holder })
     }
 }
 
@@ -155,7 +155,7 @@ fn release_faked_input(
     Ok(())
 }
 
-fn create_lease_window(server: &Server, root: Window) -> Result<Window, ScreenError> {
+fn create_lease_window(server: &XConnection, root: Window) -> Result<Window, ScreenError> {
     let window = server.generate_id()?;
     let (class, attributes) = (WindowClass::INPUT_ONLY, CreateWindowAux::new());
     server.create_window(

@@ -6,7 +6,7 @@
 
 use x11rb::protocol::xkb::{ConnectionExt as _, GetMapReply, KeySymMap, KeyType, MapPart};
 
-use super::connection::Server;
+use super::connection::XConnection;
 use crate::error::ScreenError;
 use crate::keysym;
 
@@ -83,7 +83,7 @@ impl KeyStroke {
 
 impl Keymap {
     /// Reads the map of the keyboard `device`.
-    pub(super) fn read(server: &Server, device: u16) -> Result<Self, ScreenError> {
+    pub(super) fn read(server: &XConnection, device: u16) -> Result<Self, ScreenError> {
         let parts = MapPart::KEY_TYPES | MapPart::KEY_SYMS | MapPart::MODIFIER_MAP;
         let reply = server
             .xkb_get_map(

@@ -9,7 +9,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::shm::ConnectionExt as _;
 
-use super::connection::Server;
+use super::connection::XConnection;
 
 /// A mapped segment. Dropping it unmaps it; the server's mapping ends with the connection or
 /// [`ShmSegment::detach`].
@@ -26,7 +26,7 @@ unsafe impl Send for ShmSegment {}
 impl ShmSegment {
     /// Asks the server for `len` bytes. Returns `None` where it has no shared memory for us: it is
     /// on another machine, or older than MIT-SHM 1.2.
-    pub(super) fn create(server: &Server, len: usize) -> Option<Self> {
+    pub(super) fn create(server: &XConnection, len: usize) -> Option<Self> {
         let version = server.shm_query_version().ok()?.reply().ok()?;
         if (version.major_version, version.minor_version) < (1, 2) {
             return None;
@@ -58,7 +58,7 @@ impl ShmSegment {
     }
 
     /// Unmaps the segment at the server.
-    pub(super) fn detach(self, server: &Server) {
+    pub(super) fn detach(self, server: &XConnection) {
         // If the server is gone, the next request fails with it.
         let _ = server.shm_detach(self.id);
     }

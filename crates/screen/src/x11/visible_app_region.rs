@@ -15,7 +15,7 @@ use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
 use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux, Rectangle, SubwindowMode, Window};
 
 use super::app_filter::AppFilter;
-use super::connection::{Connection, Server};
+use super::connection::{Connection, XConnection};
 use super::window_tree::{AppWindow, Layer};
 use crate::error::ScreenError;
 use crate::exact_region::ExactRegion;
@@ -110,7 +110,7 @@ impl VisibleAppRegion {
     }
 
     /// Acknowledges the reported damage, so that later drawing is reported again.
-    pub(super) fn acknowledge_damage(&mut self, server: &Server) -> Result<(), ScreenError> {
+    pub(super) fn acknowledge_damage(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         let windows = self.windows.iter_mut();
         for tracked in windows.filter(|tracked| tracked.has_unacked_damage) {
             tracked.has_unacked_damage = false;

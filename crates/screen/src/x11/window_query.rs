@@ -10,7 +10,7 @@ use x11rb::protocol::xproto::{
     GetWindowAttributesReply, MapState, QueryTreeReply, Window, WindowClass,
 };
 
-use super::connection::Server;
+use super::connection::XConnection;
 use super::window_tree::{ChildEvents, WindowNode};
 use crate::exact_region::ExactRegion;
 use crate::signed_rect::SignedRect;
@@ -18,18 +18,18 @@ use crate::signed_rect::SignedRect;
 /// The queries about one window, whose replies are under way.
 pub(super) struct WindowQuery<'c> {
     child_events: ChildEvents,
-    tree: Cookie<'c, Server, QueryTreeReply>,
-    geometry: Cookie<'c, Server, GetGeometryReply>,
-    attributes: Cookie<'c, Server, GetWindowAttributesReply>,
-    extents: Cookie<'c, Server, QueryExtentsReply>,
-    bounding: Cookie<'c, Server, GetRectanglesReply>,
-    clip: Cookie<'c, Server, GetRectanglesReply>,
+    tree: Cookie<'c, XConnection, QueryTreeReply>,
+    geometry: Cookie<'c, XConnection, GetGeometryReply>,
+    attributes: Cookie<'c, XConnection, GetWindowAttributesReply>,
+    extents: Cookie<'c, XConnection, QueryExtentsReply>,
+    bounding: Cookie<'c, XConnection, GetRectanglesReply>,
+    clip: Cookie<'c, XConnection, GetRectanglesReply>,
 }
 
 impl<'c> WindowQuery<'c> {
     /// Subscribes to the window's events, and sends the queries.
     pub(super) fn send(
-        server: &'c Server,
+        server: &'c XConnection,
         window: Window,
         child_events: ChildEvents,
         root: Window,
@@ -111,6 +111,6 @@ fn to_region(reply: &GetRectanglesReply) -> ExactRegion {
 }
 
 /// Leaves a request's error to the event queue, where it is dropped: the window is gone then.
-fn ignore_error(cookie: VoidCookie<'_, Server>) {
+fn ignore_error(cookie: VoidCookie<'_, XConnection>) {
     drop(cookie);
 }
