@@ -76,8 +76,8 @@ impl ServeError {
 pub fn serve(share: &Share, stream: impl Into<OwnedFd>) -> Result<(), ServeError> {
     let socket = stream.into();
     rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-    let ended = Session::open(share, socket).and_then(|session| match session {
-        Some(mut session) => session.run(),
+    let ended = ClientConnection::open(share, socket).and_then(|connection| match connection {
+        Some(mut connection) => connection.run(),
         None => Ok(()),
     });
     match ended {
@@ -87,7 +87,7 @@ pub fn serve(share: &Share, stream: impl Into<OwnedFd>) -> Result<(), ServeError
 }
 
 /// One client being served.
-struct Session<'a> {
+struct ClientConnection<'a> {
     share: &'a Share,
     socket: OwnedFd,
     parser: ClientParser,
@@ -108,7 +108,7 @@ enum ClientStatus {
     Gone,
 }
 
-impl<'a> Session<'a> {
+impl<'a> ClientConnection<'a> {
     /// Opens the screen and takes the client through the handshake. Returns `None` when it hung up.
     fn open(share: &'a Share, socket: OwnedFd) -> Result<Option<Self>, ServeError> {
         let capture = Capture::open_filtered(share.display(), share.app(), share.cancel_token())?;
@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         };
         parser.push(&rest);
         let hash_seed = RandomState::new().build_hasher().finish();
-        let mut session = Self {
+        let mut connection = Self {
             share,
             socket,
             parser,
@@ -130,9 +130,9 @@ impl<'a> Session<'a> {
             capture,
             injector: InputInjector::new(share),
         };
-        session.pump_input()?;
-        session.handle_messages()?;
-        Ok(Some(session))
+        connection.pump_input()?;
+        connection.handle_messages()?;
+        Ok(Some(connection))
     }
 
     fn run(&mut self) -> Result<(), ServeError> {
