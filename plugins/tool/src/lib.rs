@@ -25,10 +25,11 @@ use crate::tls_identity::TlsIdentity;
 
 struct Tool {
     host: Host,
-    session: Mutex<Option<Session>>,
+    session: Mutex<Option<ToolSession>>,
 }
 
-struct Session {
+/// A session whose tool is running.
+struct ToolSession {
     driver: Arc<Driver>,
     /// The key of a tool of the TLS generation.
     identity: Option<PendingIdentity>,
@@ -61,7 +62,7 @@ impl Backend for Tool {
         driver.warn_if_running(&self.host);
         let identity =
             (driver.rfb_transport() == Some(RfbTransport::StdioTls)).then(PendingIdentity::start);
-        *self.session.lock().expect("no holder panics") = Some(Session {
+        *self.session.lock().expect("no holder panics") = Some(ToolSession {
             driver: Arc::new(driver),
             identity,
         });
