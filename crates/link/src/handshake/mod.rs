@@ -23,7 +23,7 @@ use iroh::{
     Endpoint,
     endpoint::{Connection, RecvStream},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::LinkError,
@@ -162,10 +162,10 @@ pub(crate) fn tls_exporter(connection: &Connection) -> Result<[u8; 32], LinkErro
 
 /// Runs `work` with a time-out; exceeding it is the other end's violation.
 async fn with_timeout<T>(
-    limit: Duration,
+    timeout: Duration,
     work: impl Future<Output = Result<T, LinkError>>,
 ) -> Result<T, LinkError> {
-    timeout(limit, work)
+    tokio::time::timeout(timeout, work)
         .await
         .unwrap_or_else(|_| Err(Violation::TooSlow.into()))
 }

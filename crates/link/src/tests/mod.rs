@@ -312,7 +312,7 @@ impl RawPeer {
     }
 
     /// Sends `role`'s valid confirmation.
-    async fn send_confirmation(&mut self, role: Role, (keys, transcript): &Session) {
+    async fn send_confirmation(&mut self, role: Role, (keys, transcript): &PakeOutcome) {
         let confirmation = keys.confirmation(role, transcript);
         self.send(&HandshakeMessage::Confirm(confirmation)).await;
     }
@@ -332,7 +332,7 @@ impl RawPeer {
     }
 
     /// Plays an honest agent up to the customer's PAKE message: from then on a guess is counted.
-    async fn run_until_guess(&mut self) -> Session {
+    async fn run_until_guess(&mut self) -> PakeOutcome {
         let parties = self.parties(Role::Agent);
         let (pake, ours) = Spake2Ed25519::start(Role::Agent, &params().code.secret, &parties);
         self.send_hello().await;
@@ -379,4 +379,4 @@ impl RawPeer {
 }
 
 /// Keys and transcript of a handshake in which the PAKE has run.
-type Session = (LinkKeys, Transcript);
+type PakeOutcome = (LinkKeys, Transcript);
