@@ -59,7 +59,7 @@ impl ControlBarrier {
     }
 
     /// Takes one acknowledgement of the plugin's. Returns the messages that pass now, in order: all
-    /// that are held after the last acknowledgement, none before it.
+    /// that are held after the last outstanding acknowledgement, none after any other.
     pub fn permissions_acknowledged(&mut self) -> Vec<ToAgent> {
         self.unacknowledged = self.unacknowledged.saturating_sub(1);
         if self.unacknowledged > 0 {

@@ -2,7 +2,7 @@
 //! and views go out.
 //!
 //! - [`machine`]: the states of a session, and the actions that events lead to.
-//! - [`opening`]: the way of a code to the plugin; [`control_barrier`] holds messages to the agent
+//! - [`opening`]: hands a code to the plugin; [`control_barrier`] holds messages to the agent
 //!   until the plugin knows the permissions.
 //! - [`gate`]: the messages of an agent's program that may pass.
 //! - [`plugin_rfb_client`]: the RFB client towards a plugin.

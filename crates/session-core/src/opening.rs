@@ -1,4 +1,5 @@
-//! Opening: the way of a code to the plugin, which the customer then reads aloud.
+//! Opening: hands a code to the plugin, and waits for the plugin to show it; the customer then reads
+//! it aloud.
 //!
 //! Two sequences run side by side and join. The code is minted; the plugin is loaded and closed.
 //! When both are there, the plugin is given the code, and once it waits with that code, the machine

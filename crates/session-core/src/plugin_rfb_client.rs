@@ -33,7 +33,7 @@ const ENCODINGS: [i32; 10] = [
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 
-/// Pixels of an update that are taken in before others have their turn: an eighth of 1920x1080, so
+/// Pixels of an update that are read before the loop handles other events: an eighth of 1920x1080, so
 /// that a video frame can set out while the rest of it comes. A server can say "copy the whole
 /// screen" sixteen thousand times in one read.
 const WORK_BUDGET_PIXELS: u64 = 256 << 10;
@@ -55,7 +55,7 @@ pub enum PluginRfbEvent {
     CutText(String),
     /// The server's reply to SetDesktopSize: 0 for done, else ExtendedDesktopSize's status.
     DesktopSizeReply(u16),
-    /// The work budget is used up inside an update: others have their turn.
+    /// The work budget is used up inside an update: the loop handles other events first.
     WorkBudgetUsed,
     /// The queue of input for the plugin was full and has room again. Without this event, a caller
     /// that stopped reading the agent's input would wait for the next pixel.
@@ -104,7 +104,7 @@ struct Running {
     parser: ServerParser,
     framebuffer: Framebuffer,
     content: Content,
-    request: Request,
+    request: RequestState,
     /// The update that is under way: meanwhile the framebuffer is between two states of the
     /// server's screen.
     update: Option<Update>,
@@ -123,7 +123,7 @@ enum Content {
 
 /// The request for the next update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Request {
+enum RequestState {
     /// The next one asks for what changed.
     NextIncremental,
     /// The next one asks for the whole framebuffer, because its size is new.
@@ -186,9 +186,9 @@ impl PluginRfbClient {
             return;
         };
         let incremental = match running.request {
-            Request::NextIncremental => true,
-            Request::NextFull => false,
-            Request::Outstanding | Request::OutstandingThenFull => return,
+            RequestState::NextIncremental => true,
+            RequestState::NextFull => false,
+            RequestState::Outstanding | RequestState::OutstandingThenFull => return,
         };
         let (width, height) = (running.framebuffer.width(), running.framebuffer.height());
         let request = ClientMessage::UpdateRequest {
@@ -196,7 +196,7 @@ impl PluginRfbClient {
             rect: Rect::new(0, 0, width, height),
         };
         encode::client::message(&mut self.out, &request, PointerFormat::Standard);
-        running.request = Request::Outstanding;
+        running.request = RequestState::Outstanding;
     }
 
     /// Sends input that has passed the gate; drops it before the handshake's end.
@@ -268,7 +268,7 @@ impl PluginRfbClient {
             parser,
             framebuffer: Framebuffer::new(init.width, init.height),
             content: Content::Blank,
-            request: Request::NextFull,
+            request: RequestState::NextFull,
             update: None,
             work: 0,
         }));
@@ -318,8 +318,10 @@ impl Running {
             self.content = Content::Painted;
         }
         self.request = match self.request {
-            Request::NextIncremental | Request::Outstanding => Request::NextIncremental,
-            Request::NextFull | Request::OutstandingThenFull => Request::NextFull,
+            RequestState::NextIncremental | RequestState::Outstanding => {
+                RequestState::NextIncremental
+            }
+            RequestState::NextFull | RequestState::OutstandingThenFull => RequestState::NextFull,
         };
         self.work = 0;
         PluginRfbEvent::Updated {
@@ -348,8 +350,10 @@ impl Running {
             update.has_pixels = false;
             self.content = Content::Blank;
             self.request = match self.request {
-                Request::NextIncremental | Request::NextFull => Request::NextFull,
-                Request::Outstanding | Request::OutstandingThenFull => Request::OutstandingThenFull,
+                RequestState::NextIncremental | RequestState::NextFull => RequestState::NextFull,
+                RequestState::Outstanding | RequestState::OutstandingThenFull => {
+                    RequestState::OutstandingThenFull
+                }
             };
         }
         update.has_pixels |= matches!(rectangle, Rectangle::Raw { .. });

@@ -77,7 +77,7 @@ pub struct Question {
     pub answerable: bool,
 }
 
-/// News for the customer in a session that goes on.
+/// A notice to the customer during a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Somebody without a valid card of the vendor's tried the code.

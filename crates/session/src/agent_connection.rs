@@ -283,16 +283,16 @@ impl AgentConnection {
     }
 
     /// Closes the link after the last message has been read. The console closes when it has read
-    /// the reason. `limit` bounds the wait for that, because closing from this end throws away what
+    /// the reason. `timeout` bounds the wait for that, because closing from this end throws away what
     /// is still on its way.
-    pub(crate) async fn close(mut self, reason: &str, limit: Duration) {
+    pub(crate) async fn close(mut self, reason: &str, timeout: Duration) {
         if !self.ended {
             let read = async {
                 if self.control.flush().await.is_ok() {
                     self.connection.closed().await;
                 }
             };
-            let _ = tokio::time::timeout(limit, read).await;
+            let _ = tokio::time::timeout(timeout, read).await;
         }
         self.connection.close(reason);
     }

@@ -202,7 +202,7 @@ impl<'a> SessionLoop<'a> {
         match event {
             RendezvousEvent::Opened(Ok(code)) => {
                 let step = self.opening.code_minted(code);
-                self.take_steps(step);
+                self.perform_steps(step);
             }
             RendezvousEvent::Opened(Err(failure)) => self.fail(failure),
             RendezvousEvent::Attempt(attempt) => self.on_attempt(attempt),
@@ -249,7 +249,7 @@ impl<'a> SessionLoop<'a> {
                 self.push_event(Event::PluginProbed(info.probed()));
                 self.plugin_info = info;
                 let step = self.opening.plugin_loaded();
-                self.take_steps(step);
+                self.perform_steps(step);
             }
             PluginEvent::Failed(failure) => self.fail(failure),
             PluginEvent::PermissionsAcknowledged => {
@@ -258,12 +258,12 @@ impl<'a> SessionLoop<'a> {
             }
             PluginEvent::Changed { state, code } => {
                 let steps = self.opening.plugin_changed(state, code);
-                self.take_steps(steps);
+                self.perform_steps(steps);
             }
         }
     }
 
-    fn take_steps(&mut self, steps: impl IntoIterator<Item = OpeningStep>) {
+    fn perform_steps(&mut self, steps: impl IntoIterator<Item = OpeningStep>) {
         for step in steps {
             match (step, &self.plugin) {
                 (OpeningStep::OpenPlugin(code), Some(plugin)) => plugin.open(code),

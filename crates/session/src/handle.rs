@@ -80,11 +80,11 @@ impl SessionSender {
         let _ = self.messages.send(LoopMessage::Command(command));
     }
 
-    /// Fails the session as `display-lost` and waits until all of it is at rest, for `limit` at
-    /// most. Returns false if the session was over before.
+    /// Fails the session as `display-lost`, and waits until plugin and link are closed, for `timeout`
+    /// at most. Returns false if the session was over before.
     ///
     /// For a process that must end because its display died.
-    pub fn display_lost(&self, limit: Duration) -> bool {
+    pub fn display_lost(&self, timeout: Duration) -> bool {
         if self.messages.is_closed() {
             return false;
         }
@@ -94,7 +94,7 @@ impl SessionSender {
             .enable_time()
             .build();
         if let Ok(runtime) = runtime {
-            let closed = async { tokio::time::timeout(limit, self.messages.closed()).await };
+            let closed = async { tokio::time::timeout(timeout, self.messages.closed()).await };
             let _ = runtime.block_on(closed);
         }
         true

@@ -176,8 +176,8 @@ impl PluginStream {
     }
 
     /// Sends what waits and closes our end. Then waits until the plugin has closed its own, so that
-    /// it can take in the last releases; for `limit` at most.
-    pub(crate) async fn drain_and_close(mut self, limit: Duration) {
+    /// it can take in the last releases; for `timeout` at most.
+    pub(crate) async fn drain_and_close(mut self, timeout: Duration) {
         let drained = async {
             while self.state != StreamState::Closed && self.has_pending_output() {
                 if self.stream.writable().await.is_err() {
@@ -194,7 +194,7 @@ impl PluginStream {
                 }
             }
         };
-        let _ = tokio::time::timeout(limit, drained).await;
+        let _ = tokio::time::timeout(timeout, drained).await;
     }
 
     /// Waits until the socket can be read or written, or a time is over. Returns false at its end.

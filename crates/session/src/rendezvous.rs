@@ -53,7 +53,7 @@ pub(crate) enum RendezvousSlot {
     #[default]
     Empty,
     /// A nameplate is being fetched.
-    Opening(RendezvousFuture),
+    Pending(RendezvousFuture),
     /// The code can be tried, by one agent after [`accept_attempt`](Self::accept_attempt).
     Open {
         /// The rendezvous.
@@ -66,7 +66,7 @@ pub(crate) enum RendezvousSlot {
 impl RendezvousSlot {
     /// Begins to open a rendezvous; [`RendezvousEvent::Opened`] follows.
     pub(crate) fn open(&mut self, config: RendezvousConfig) {
-        *self = Self::Opening(Box::pin(Rendezvous::open(config)));
+        *self = Self::Pending(Box::pin(Rendezvous::open(config)));
     }
 
     /// Takes one attempt with the present code; [`RendezvousEvent::Attempt`] follows.
@@ -80,7 +80,7 @@ impl RendezvousSlot {
     pub(crate) fn shown_code(&self) -> Option<ShownCode> {
         match self {
             Self::Open { rendezvous, .. } => Some(rendezvous.accept_params.code.shown()),
-            Self::Empty | Self::Opening(_) => None,
+            Self::Empty | Self::Pending(_) => None,
         }
     }
 
@@ -88,7 +88,7 @@ impl RendezvousSlot {
     /// accepted. Cancel safe.
     pub(crate) async fn next(&mut self) -> RendezvousEvent {
         match self {
-            Self::Opening(opening) => {
+            Self::Pending(opening) => {
                 let opened = opening.await;
                 *self = Self::Empty;
                 RendezvousEvent::Opened(opened.map(|rendezvous| {
@@ -116,7 +116,7 @@ impl RendezvousSlot {
     pub(crate) fn release_nameplate(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let release = match self {
             Self::Open { rendezvous, .. } => Some(rendezvous.release()),
-            Self::Empty | Self::Opening(_) => None,
+            Self::Empty | Self::Pending(_) => None,
         };
         async move {
             if let Some(release) = release {
@@ -132,7 +132,7 @@ impl RendezvousSlot {
         async move {
             match closing {
                 Self::Empty => {}
-                Self::Opening(opening) => {
+                Self::Pending(opening) => {
                     if let Ok(rendezvous) = opening.await {
                         rendezvous.close().await;
                     }

@@ -17,17 +17,17 @@ pub(crate) trait MessageSink: Sized + Send + 'static {
     type Message: Send + 'static;
 
     /// Facts about a message that has left.
-    type Receipt: Send + 'static;
+    type Written: Send + 'static;
 
-    /// Sends one message, and returns the stream with the receipt.
+    /// Sends one message. Returns the stream, and the facts about the message.
     fn transmit(
         self,
         message: Self::Message,
-    ) -> impl Future<Output = (Self, Result<Self::Receipt, LinkError>)> + Send;
+    ) -> impl Future<Output = (Self, Result<Self::Written, LinkError>)> + Send;
 }
 
-type InFlight<S> =
-    Pin<Box<dyn Future<Output = (S, Result<<S as MessageSink>::Receipt, LinkError>)> + Send>>;
+type SendFuture<S> =
+    Pin<Box<dyn Future<Output = (S, Result<<S as MessageSink>::Written, LinkError>)> + Send>>;
 
 /// A stream with the messages that wait for it.
 ///
@@ -39,7 +39,7 @@ type InFlight<S> =
 pub(crate) struct SendQueue<S: MessageSink> {
     /// The stream, while nothing is on its way.
     idle: Option<S>,
-    in_flight: Option<InFlight<S>>,
+    in_flight: Option<SendFuture<S>>,
     waiting: VecDeque<S::Message>,
     capacity: usize,
 }
@@ -85,7 +85,7 @@ impl<S: MessageSink> SendQueue<S> {
     }
 
     /// Waits until one more message has left, or for ever if there is none. Cancel safe.
-    pub(crate) async fn next_sent(&mut self) -> Result<S::Receipt, LinkError> {
+    pub(crate) async fn next_sent(&mut self) -> Result<S::Written, LinkError> {
         let Some(in_flight) = &mut self.in_flight else {
             return std::future::pending().await;
         };
@@ -119,7 +119,7 @@ impl<S: MessageSink> SendQueue<S> {
 
 impl MessageSink for ControlOut<ToAgent> {
     type Message = ToAgent;
-    type Receipt = ();
+    type Written = ();
 
     async fn transmit(mut self, message: ToAgent) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
@@ -130,7 +130,7 @@ impl MessageSink for ControlOut<ToAgent> {
 impl MessageSink for PictureOut {
     type Message = EncodedChunk;
     /// Bytes that went to the link.
-    type Receipt = usize;
+    type Written = usize;
 
     async fn transmit(mut self, chunk: EncodedChunk) -> (Self, Result<usize, LinkError>) {
         let mut bytes = 0;
@@ -165,7 +165,7 @@ fn segments(chunk: &EncodedChunk) -> impl Iterator<Item = (&[u8], bool)> {
 
 impl MessageSink for ClipboardOut {
     type Message = String;
-    type Receipt = ();
+    type Written = ();
 
     async fn transmit(mut self, message: String) -> (Self, Result<(), LinkError>) {
         let result = self.send(&message).await;
@@ -187,7 +187,7 @@ mod tests {
 
     impl MessageSink for Slow {
         type Message = u32;
-        type Receipt = ();
+        type Written = ();
 
         async fn transmit(self, message: u32) -> (Self, Result<(), LinkError>) {
             let Ok(()) = self.credit.acquire().await.map(|permit| permit.forget()) else {

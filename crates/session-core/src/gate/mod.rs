@@ -22,7 +22,7 @@ pub(crate) use plugin_input::from_latin1;
 use pressed_input::PressedInput;
 pub use violation::Violation;
 
-/// Encodings of an agent's list that pass whatever the backend can do.
+/// Encodings of an agent's list that pass regardless of the backend's abilities.
 const ENCODINGS: [i32; 10] = [
     encoding::RAW,
     encoding::TIGHT,
@@ -84,7 +84,7 @@ pub enum GateOutput {
 pub struct Gate {
     server: ServerCapabilities,
     parser: ClientParser,
-    /// The agent's encodings, without those that no backend can serve.
+    /// The agent's encodings that are in [`ENCODINGS`] or [`EXTENDED_INPUT_ENCODINGS`].
     encodings: Vec<i32>,
     permissions: Permissions,
     /// Whether a question is open.
@@ -120,8 +120,8 @@ impl Gate {
         self.input_blocked = blocked;
     }
 
-    /// Records what the backend's server can do now. Returns the agent's encodings anew if others
-    /// pass since.
+    /// Records what the backend's server can do now. Returns the agent's encodings
+    /// again if the set that passes has changed.
     pub fn set_server_capabilities(&mut self, server: ServerCapabilities) -> Option<GateOutput> {
         let before = self.passing_encodings();
         self.server = server;

@@ -1,5 +1,5 @@
-//! The customer's consent towards one agent: permissions, the open question, and for how long what
-//! was permitted.
+//! The customer's consent towards one agent: permissions, the open question, and the time for
+//! which each permission was in force.
 
 use std::time::Duration;
 
@@ -218,7 +218,7 @@ impl Consent {
         }
     }
 
-    /// Handles a dropped link: no key stays pressed, no question stays open, and no time is
+    /// Handles a dropped link: no key or button stays pressed, no question stays open, and no time is
     /// counted. Permissions stay, except for what the customer takes back meanwhile.
     pub(super) fn interrupt(&mut self, now: Duration) -> Actions {
         self.view.pause(now);

@@ -37,8 +37,8 @@ pub const MAX_WRONG_GUESSES: u8 = 3;
 pub const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time-out of the shutdown as a whole. After it, whatever is left is dropped and killed.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time in which a plugin may say why its RFB socket ended, before the session fails without a
-/// reason.
+/// Time in which a plugin may say why its RFB socket ended, before the session fails as `tool-died`
+/// or, where no tool serves the socket, as `plugin-failed`.
 pub const STREAM_CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// Notices that are kept.
 pub const MAX_NOTICES: usize = 256;

@@ -30,7 +30,7 @@ enum StopwatchState {
 }
 
 impl Stopwatch {
-    /// Returns whether the thing is permitted, counted or paused.
+    /// Returns whether the permission is granted, even while its time is paused.
     pub(super) fn is_on(&self) -> bool {
         !matches!(self.state, StopwatchState::Off)
     }

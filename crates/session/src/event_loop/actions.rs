@@ -34,7 +34,7 @@ impl SessionLoop<'_> {
             Action::DropCode => {
                 self.background_tasks.spawn(self.rendezvous.close());
                 let step = self.opening.drop_code();
-                self.take_steps(step);
+                self.perform_steps(step);
             }
             Action::AcceptAttempt => self.rendezvous.accept_attempt(),
             Action::DeleteNameplate => {
@@ -78,7 +78,7 @@ impl SessionLoop<'_> {
             }),
             Transport::External => {
                 let step = self.opening.code_minted(random_password());
-                self.take_steps(step);
+                self.perform_steps(step);
             }
         }
     }
