@@ -267,45 +267,6 @@ fn windows_know_views_of_a_session_alone() {
     }
 }
 
-/// A doc comment begins with the thing that it describes, and a constant has a telling name.
-#[test]
-fn comments_and_constants_say_what_they_are_about() {
-    const RIDDLES: &[&str] = &[
-        "What ",
-        "So many ",
-        "So much ",
-        "So long ",
-        "Of ",
-        "The same ",
-        "How many ",
-        "How much ",
-        "How long ",
-        "How far ",
-    ];
-    const EMPTY_NAMES: &[&str] = &["LIMIT", "MOST", "PIECE", "SIDE", "PATIENCE"];
-    let mut files = Vec::new();
-    for package in packages().values() {
-        sources(&package.folder.join("src"), &mut files);
-    }
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut in_comment = false;
-        for line in text.lines() {
-            let comment = ["/// ", "//! "]
-                .iter()
-                .find_map(|marker| line.trim_start().strip_prefix(marker));
-            let begins = comment.filter(|_| !in_comment);
-            in_comment = comment.is_some();
-            let is_riddle = begins.is_some_and(|text| RIDDLES.iter().any(|r| text.starts_with(r)));
-            assert!(!is_riddle, "{}: {}", file.display(), line.trim());
-            let constant = line.split_once("const ").filter(|_| !line.starts_with(' '));
-            let name = constant.and_then(|(_, rest)| rest.split(':').next());
-            let is_empty = name.is_some_and(|name| EMPTY_NAMES.contains(&name));
-            assert!(!is_empty, "{}: {}", file.display(), line.trim());
-        }
-    }
-}
-
 #[test]
 fn unsafe_code_is_forbidden_outside_three_crates() {
     for (name, package) in packages() {
