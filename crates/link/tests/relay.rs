@@ -158,7 +158,7 @@ async fn a_link_through_the_services_relay() {
 }
 
 #[tokio::test]
-async fn without_a_pass_there_is_no_way_through() {
+async fn with_a_forged_relay_token_the_customer_is_unreachable() {
     let service = Service::start().await;
     let (code, _, relay) = service.open().await;
     let customer = CustomerEndpoint::bind(Some(&relay)).await.unwrap();

@@ -40,14 +40,14 @@ fn violation(violation: Violation) -> DialError {
 // Breaking off.
 
 #[tokio::test]
-async fn leaving_before_a_stream_is_noise() {
+async fn leaving_before_a_stream_is_aborted() {
     let trial = CustomerTrial::start().await;
     trial.peer.close(0, "bye");
     trial.ends_aborted().await;
 }
 
 #[tokio::test]
-async fn leaving_inside_the_hello_is_noise() {
+async fn leaving_inside_the_hello_is_aborted() {
     let mut trial = CustomerTrial::start().await;
     trial.peer.send_kind().await;
     trial.peer.send_bytes(b"\0\0\x01\0half").await;
@@ -90,7 +90,7 @@ async fn leaving_with_a_valid_confirmation_is_a_guess() {
 // Garbage.
 
 #[tokio::test]
-async fn a_stream_of_another_kind_is_noise() {
+async fn a_stream_of_another_kind_is_aborted() {
     for kind in [0, 2, 3, 4, 255] {
         let mut trial = CustomerTrial::start().await;
         trial.peer.send_bytes(&[kind]).await;
@@ -100,7 +100,7 @@ async fn a_stream_of_another_kind_is_noise() {
 }
 
 #[tokio::test]
-async fn an_oversized_hello_is_noise_before_it_comes() {
+async fn an_oversized_hello_is_aborted_before_it_comes() {
     let mut trial = CustomerTrial::start().await;
     trial.peer.send_kind().await;
     let header = (5_u32 * 1024 + 1).to_be_bytes();
@@ -110,7 +110,7 @@ async fn an_oversized_hello_is_noise_before_it_comes() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_no_hello_is_noise() {
+async fn a_message_that_is_no_hello_is_aborted() {
     for first in [
         HandshakeMessage::Pake(vec![1; 33]),
         HandshakeMessage::Confirm([1; 32]),
@@ -197,8 +197,8 @@ async fn streams_of_the_wrong_kind_are_a_guess() {
 #[tokio::test]
 async fn stalling() {
     tokio::join!(
-        stalling_before_a_stream_is_noise(),
-        a_hello_drop_by_drop_is_noise(),
+        stalling_before_a_stream_is_aborted(),
+        a_hello_drop_by_drop_is_aborted(),
         stalling_before_the_pake_is_no_guess(),
         stalling_before_the_confirmation_is_a_guess(),
         stalling_before_the_streams_is_a_guess(),
@@ -206,13 +206,13 @@ async fn stalling() {
     );
 }
 
-async fn stalling_before_a_stream_is_noise() {
+async fn stalling_before_a_stream_is_aborted() {
     let trial = CustomerTrial::start().await;
     trial.peer.check_violation("too-slow").await;
     trial.ends_aborted().await;
 }
 
-async fn a_hello_drop_by_drop_is_noise() {
+async fn a_hello_drop_by_drop_is_aborted() {
     let mut trial = CustomerTrial::start().await;
     trial.peer.send_kind().await;
     trial.peer.send_bytes(b"\0\0\x04\0").await;
@@ -254,7 +254,7 @@ async fn stalling_before_the_streams_is_a_guess() {
 }
 
 #[tokio::test]
-async fn stallers_at_the_door_dont_keep_an_agent_out() {
+async fn stalled_connections_dont_keep_an_agent_out() {
     let customer = customer().await;
     let params = params();
     let address = customer.address();
