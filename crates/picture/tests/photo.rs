@@ -20,16 +20,16 @@ fn share(scene: &Scene, side: usize) -> usize {
 }
 
 #[test]
-fn film_is_a_photo_also_when_it_is_dark_or_soft() {
+fn a_video_frame_is_a_photo_also_when_it_is_dark_or_soft() {
     for (brightness, grain, least) in [
         (1.0, 2.5, 90),
         (1.0, 6.0, 90),
         (0.5, 2.0, 90),
         (0.25, 1.5, 80),
     ] {
-        let film = Scene::video(WIDTH, HEIGHT, brightness, grain);
+        let video = Scene::video(WIDTH, HEIGHT, brightness, grain);
         for side in [64, 32, 16] {
-            let share = share(&film, side);
+            let share = share(&video, side);
             assert!(share >= least, "{share} % at {brightness}, {grain}, {side}");
         }
     }
@@ -82,7 +82,7 @@ fn backgrounds() -> Vec<(&'static str, Scene)> {
                 )
             }),
         ),
-        ("film", Scene::video(WIDTH, HEIGHT, 1.0, 2.5)),
+        ("video", Scene::video(WIDTH, HEIGHT, 1.0, 2.5)),
     ]
 }
 
@@ -95,7 +95,7 @@ fn text_is_never_a_photo_whatever_it_stands_on() {
                 let mut scene = background.clone();
                 scene.write(size, colour, spaced);
                 // The corner of a digit is hard to see on video; a whole digit isn't.
-                let (sides, least) = if name == "film" {
+                let (sides, least) = if name == "video" {
                     (64..=64, 40)
                 } else {
                     (32..=64, 12)
@@ -167,9 +167,9 @@ fn what_programs_draw_is_not_a_photo() {
 
 #[test]
 fn other_sizes_and_places_outside_are_no_photos() {
-    let film = Scene::video(128, 128, 0.8, 3.0);
+    let video = Scene::video(128, 128, 0.8, 3.0);
     let check = |rect: Rect, expected: bool| {
-        let photo = looks_like_a_photo(&film.pixels, film.stride(), rect);
+        let photo = looks_like_a_photo(&video.pixels, video.stride(), rect);
         assert_eq!(photo, expected, "{rect:?}");
     };
     check(Rect::new(0, 0, 64, 64), true);

@@ -26,7 +26,7 @@ const ENCODINGS: [i32; 4] = [
 ];
 
 /// A source, a streamer, and a client at the end of a link that the test moves by hand.
-struct Stage {
+struct StreamerHarness {
     framebuffer: Framebuffer,
     has_pixels: bool,
     streamer: Streamer,
@@ -38,8 +38,8 @@ struct Stage {
     on_its_way: Option<EncodedChunk>,
 }
 
-impl Stage {
-    /// Returns a stage on which nothing has been sent.
+impl StreamerHarness {
+    /// Returns a harness in which nothing has been sent.
     fn new() -> Self {
         Self {
             framebuffer: Framebuffer::new(WIDTH, HEIGHT),
@@ -53,32 +53,32 @@ impl Stage {
         }
     }
 
-    /// Returns a stage whose client has a grey screen, and continuous updates.
+    /// Returns a harness whose client has a grey screen, and continuous updates.
     fn streaming() -> Self {
-        let mut stage = Self::new();
-        stage.drive(BETWEEN);
+        let mut harness = Self::new();
+        harness.drive(BETWEEN);
         // ServerInit is for a client's handshake.
-        stage.on_its_way = None;
-        let updater = stage.streamer.updater().unwrap();
+        harness.on_its_way = None;
+        let updater = harness.streamer.updater().unwrap();
         updater.set_encodings(&ENCODINGS);
         updater.enable_continuous_updates(true, ALL);
-        stage.fill(ALL, 200);
-        stage.settle();
-        assert!(stage.client.agrees_with(&stage.framebuffer));
-        stage
+        harness.fill(ALL, 200);
+        harness.settle();
+        assert!(harness.client.agrees_with(&harness.framebuffer));
+        harness
     }
 
-    /// Returns a stage whose client has watched a video for a while; the next frame is due.
+    /// Returns a harness whose client has watched a video for a while; the next frame is due.
     fn watching() -> Self {
-        let mut stage = Self::streaming();
+        let mut harness = Self::streaming();
         for _ in 0..6 {
-            stage.play(ALL);
-            stage.streamer.on_source_changed();
-            stage.now += FRAME;
-            stage.settle();
+            harness.play(ALL);
+            harness.streamer.on_source_changed();
+            harness.now += FRAME;
+            harness.settle();
         }
-        stage.now += FRAME;
-        stage
+        harness.now += FRAME;
+        harness
     }
 
     fn fill(&mut self, rect: Rect, grey: u8) {
@@ -178,151 +178,154 @@ impl Stage {
 
 #[test]
 fn the_size_is_told_first_and_no_picture_before_the_source_has_drawn() {
-    let mut stage = Stage::new();
-    let nothing = stage.streamer.drive(None, true, stage.now);
+    let mut harness = StreamerHarness::new();
+    let nothing = harness.streamer.drive(None, true, harness.now);
     assert_eq!(nothing.chunk, None);
-    assert!(stage.streamer.updater().is_none());
-    assert_eq!(stage.drive(MID).chunk, None, "the size may still change");
-    let init = stage.drive(BETWEEN).chunk.unwrap();
+    assert!(harness.streamer.updater().is_none());
+    assert_eq!(harness.drive(MID).chunk, None, "the size may still change");
+    let init = harness.drive(BETWEEN).chunk.unwrap();
     assert_eq!(init[..4], [2, 128, 2, 0]);
     assert!(init.ends_with(b"desk"));
     assert_eq!(init.incompressible_from, init.len());
-    stage.on_its_way = None;
-    stage.streamer.updater().unwrap().request(true, ALL);
-    let step = stage.drive(BETWEEN);
+    harness.on_its_way = None;
+    harness.streamer.updater().unwrap().request(true, ALL);
+    let step = harness.drive(BETWEEN);
     assert_eq!(step.chunk, None, "our own black is no picture");
     assert!(step.request_more);
-    stage.fill(ALL, 9);
-    assert!(stage.drive(BETWEEN).chunk.is_some());
+    harness.fill(ALL, 9);
+    assert!(harness.drive(BETWEEN).chunk.is_some());
 }
 
 #[test]
 fn the_latest_state_wins() {
-    let mut stage = Stage::streaming();
-    let updater = stage.streamer.updater().unwrap();
+    let mut harness = StreamerHarness::streaming();
+    let updater = harness.streamer.updater().unwrap();
     updater.enable_continuous_updates(false, ALL);
-    stage.settle();
-    let updates = stage.client.updates;
+    harness.settle();
+    let updates = harness.client.updates;
     for grey in 1..20 {
-        stage.fill(ALL, grey);
-        stage.streamer.updater().unwrap().request(true, ALL);
-        let sent = stage.drive(BETWEEN).chunk.is_some();
+        harness.fill(ALL, grey);
+        harness.streamer.updater().unwrap().request(true, ALL);
+        let sent = harness.drive(BETWEEN).chunk.is_some();
         assert_eq!(sent, grey == 1, "the link is busy with the first");
     }
-    stage.arrive();
-    assert!(!stage.client.agrees_with(&stage.framebuffer));
-    stage.settle();
-    assert_eq!(stage.client.updates, updates + 2);
-    assert!(stage.client.agrees_with(&stage.framebuffer));
+    harness.arrive();
+    assert!(!harness.client.agrees_with(&harness.framebuffer));
+    harness.settle();
+    assert_eq!(harness.client.updates, updates + 2);
+    assert!(harness.client.agrees_with(&harness.framebuffer));
 }
 
 #[test]
 fn nothing_is_requested_while_something_waits() {
-    let mut stage = Stage::streaming();
-    stage.fill(ALL, 1);
-    assert!(stage.drive(BETWEEN).request_more, "all of it has been sent");
-    stage.fill(ALL, 2);
-    assert!(!stage.drive(BETWEEN).request_more, "the link is busy");
-    stage.arrive();
-    assert!(stage.settle().request_more);
+    let mut harness = StreamerHarness::streaming();
+    harness.fill(ALL, 1);
+    assert!(
+        harness.drive(BETWEEN).request_more,
+        "all of it has been sent"
+    );
+    harness.fill(ALL, 2);
+    assert!(!harness.drive(BETWEEN).request_more, "the link is busy");
+    harness.arrive();
+    assert!(harness.settle().request_more);
     // Without credit, what has changed waits for the client.
-    let updater = stage.streamer.updater().unwrap();
+    let updater = harness.streamer.updater().unwrap();
     updater.enable_continuous_updates(false, ALL);
-    stage.settle();
-    assert!(stage.drive(BETWEEN).request_more, "nothing waits");
-    stage.fill(ALL, 3);
-    assert_eq!(stage.drive(BETWEEN).chunk, None);
-    assert!(!stage.drive(BETWEEN).request_more);
-    stage.streamer.updater().unwrap().request(true, ALL);
-    stage.settle();
-    assert!(stage.drive(BETWEEN).request_more);
+    harness.settle();
+    assert!(harness.drive(BETWEEN).request_more, "nothing waits");
+    harness.fill(ALL, 3);
+    assert_eq!(harness.drive(BETWEEN).chunk, None);
+    assert!(!harness.drive(BETWEEN).request_more);
+    harness.streamer.updater().unwrap().request(true, ALL);
+    harness.settle();
+    assert!(harness.drive(BETWEEN).request_more);
 }
 
 #[test]
 fn the_source_is_held_inside_an_update_and_not_for_ever() {
-    let mut stage = Stage::watching();
-    assert!(!stage.streamer.holds_source(stage.now));
-    assert!(!stage.streamer.should_yield(stage.now));
-    stage.play_until_mid_update();
-    let began = stage.now;
-    assert!(stage.streamer.should_yield(began));
+    let mut harness = StreamerHarness::watching();
+    assert!(!harness.streamer.holds_source(harness.now));
+    assert!(!harness.streamer.should_yield(harness.now));
+    harness.play_until_mid_update();
+    let began = harness.now;
+    assert!(harness.streamer.should_yield(began));
     // A stuck update is looked at again and again, and that doesn't prolong the hold.
     for part in 0..6 {
-        stage.now = began + MAX_FRAME_HOLD * part / 4;
-        let step = stage.drive(BETWEEN);
+        harness.now = began + MAX_FRAME_HOLD * part / 4;
+        let step = harness.drive(BETWEEN);
         let held = part < 4;
-        assert_eq!(stage.streamer.holds_source(stage.now), held, "{part}");
+        assert_eq!(harness.streamer.holds_source(harness.now), held, "{part}");
         assert!(!(held && step.request_more), "{part}");
         let wake_at = held.then_some(began + MAX_FRAME_HOLD);
-        assert_eq!(stage.wake_at(BETWEEN), wake_at, "{part}");
+        assert_eq!(harness.wake_at(BETWEEN), wake_at, "{part}");
     }
-    stage.settle_arrivals();
-    assert!(!stage.streamer.holds_source(stage.now));
+    harness.settle_arrivals();
+    assert!(!harness.streamer.holds_source(harness.now));
     // The next one is held anew.
-    stage.play_until_mid_update();
-    assert_eq!(stage.wake_at(BETWEEN), Some(stage.now + MAX_FRAME_HOLD));
-    stage.streamer.on_client_gone();
-    assert!(!stage.streamer.holds_source(stage.now), "for whom?");
+    harness.play_until_mid_update();
+    assert_eq!(harness.wake_at(BETWEEN), Some(harness.now + MAX_FRAME_HOLD));
+    harness.streamer.on_client_gone();
+    assert!(!harness.streamer.holds_source(harness.now), "for whom?");
 }
 
 #[test]
 fn a_frame_starts_early_only_inside_the_sources_update() {
     let upper = Rect { h: 200, ..ALL };
-    let mut stage = Stage::watching();
-    assert_eq!(stage.drive(MID).chunk, None, "nothing has changed");
-    stage.play(upper);
-    assert!(stage.drive(MID).chunk.is_some());
-    let mut updater = stage.streamer.updater().unwrap();
+    let mut harness = StreamerHarness::watching();
+    assert_eq!(harness.drive(MID).chunk, None, "nothing has changed");
+    harness.play(upper);
+    assert!(harness.drive(MID).chunk.is_some());
+    let mut updater = harness.streamer.updater().unwrap();
     assert!(updater.has_started_early());
     // It is held until the chunk has left, and then needs the source's rest.
-    assert!(stage.streamer.holds_source(stage.now));
-    stage.arrive();
-    assert!(stage.drive(MID).chunk.is_none());
-    assert!(!stage.streamer.holds_source(stage.now));
-    assert!(stage.streamer.should_yield(stage.now));
-    stage.play(Rect {
+    assert!(harness.streamer.holds_source(harness.now));
+    harness.arrive();
+    assert!(harness.drive(MID).chunk.is_none());
+    assert!(!harness.streamer.holds_source(harness.now));
+    assert!(harness.streamer.should_yield(harness.now));
+    harness.play(Rect {
         y: 200,
         h: HEIGHT - 200,
         ..ALL
     });
-    stage.settle();
-    updater = stage.streamer.updater().unwrap();
+    harness.settle();
+    updater = harness.streamer.updater().unwrap();
     assert!(!updater.has_started_early());
     // Between updates a frame goes as a whole one.
-    stage.now += FRAME;
-    stage.play(upper);
-    stage.drive(BETWEEN);
-    updater = stage.streamer.updater().unwrap();
+    harness.now += FRAME;
+    harness.play(upper);
+    harness.drive(BETWEEN);
+    updater = harness.streamer.updater().unwrap();
     assert!(!updater.has_started_early());
 }
 
 #[test]
 fn nothing_but_video_goes_inside_the_sources_update() {
-    let mut stage = Stage::streaming();
+    let mut harness = StreamerHarness::streaming();
     for grey in 0..10 {
-        stage.fill(ALL, grey);
-        stage.now += FRAME;
-        assert_eq!(stage.drive(MID).chunk, None);
+        harness.fill(ALL, grey);
+        harness.now += FRAME;
+        assert_eq!(harness.drive(MID).chunk, None);
     }
-    assert!(stage.drive(BETWEEN).chunk.is_some());
+    assert!(harness.drive(BETWEEN).chunk.is_some());
 }
 
 #[test]
 fn it_wakes_for_the_lossless_refresh_where_that_can_go() {
-    let mut stage = Stage::streaming();
-    assert_eq!(stage.wake_at(BETWEEN), None);
-    stage = Stage::watching();
-    let refresh_at = stage.wake_at(BETWEEN).unwrap();
-    assert!(refresh_at > stage.now && refresh_at <= stage.now + 300 * MS);
-    assert_eq!(stage.wake_at(MID), None, "the source isn't done");
+    let mut harness = StreamerHarness::streaming();
+    assert_eq!(harness.wake_at(BETWEEN), None);
+    harness = StreamerHarness::watching();
+    let refresh_at = harness.wake_at(BETWEEN).unwrap();
+    assert!(refresh_at > harness.now && refresh_at <= harness.now + 300 * MS);
+    assert_eq!(harness.wake_at(MID), None, "the source isn't done");
     // It may be that early; blocks that changed later wait for longer.
-    while stage.drive(BETWEEN).chunk.is_none() {
-        stage.now = stage.wake_at(BETWEEN).unwrap();
+    while harness.drive(BETWEEN).chunk.is_none() {
+        harness.now = harness.wake_at(BETWEEN).unwrap();
     }
-    assert_eq!(stage.wake_at(BETWEEN), None, "the link is busy");
-    stage.settle_arrivals();
-    stage.now += Duration::from_secs(1);
-    stage.settle();
-    assert!(stage.client.agrees_with(&stage.framebuffer));
-    assert_eq!(stage.wake_at(BETWEEN), None, "all is exact");
+    assert_eq!(harness.wake_at(BETWEEN), None, "the link is busy");
+    harness.settle_arrivals();
+    harness.now += Duration::from_secs(1);
+    harness.settle();
+    assert!(harness.client.agrees_with(&harness.framebuffer));
+    assert_eq!(harness.wake_at(BETWEEN), None, "all is exact");
 }

@@ -21,7 +21,7 @@ const ENCODINGS: [i32; 5] = [
 ];
 
 /// A video in a window, and the client that watches it.
-struct Cinema {
+struct VideoHarness {
     framebuffer: Framebuffer,
     updater: Updater,
     client: RfbClient,
@@ -30,20 +30,21 @@ struct Cinema {
     frames: usize,
 }
 
-impl Cinema {
-    /// Returns a client with an empty desktop, and continuous updates over a fast link.
+impl VideoHarness {
+    /// Returns a harness whose client has an empty desktop, and continuous updates over a fast
+    /// link.
     fn new() -> Self {
         Self::of_size(WIDTH, HEIGHT, Scene::video(400, 300, 0.5, 0.1))
     }
 
-    /// Returns a client of a video that needs more than one chunk.
+    /// Returns a harness with a video that needs more than one chunk.
     fn large() -> Self {
         let (width, height) = (640, 512);
         Self::of_size(width, height, Scene::video(720, 560, 0.5, 6.0))
     }
 
     fn of_size(width: u16, height: u16, video: Scene) -> Self {
-        let mut cinema = Self {
+        let mut harness = Self {
             framebuffer: Framebuffer::new(width, height),
             updater: Updater::new(width, height),
             client: RfbClient::new(width, height),
@@ -51,12 +52,12 @@ impl Cinema {
             now: Duration::from_secs(1),
             frames: 0,
         };
-        cinema.updater.set_encodings(&ENCODINGS);
-        let whole = cinema.client.bounds();
-        cinema.updater.enable_continuous_updates(true, whole);
-        cinema.fill(whole, 200);
-        cinema.advance(FRAME);
-        cinema
+        harness.updater.set_encodings(&ENCODINGS);
+        let whole = harness.client.bounds();
+        harness.updater.enable_continuous_updates(true, whole);
+        harness.fill(whole, 200);
+        harness.advance(FRAME);
+        harness
     }
 
     fn fill(&mut self, rect: Rect, grey: u8) {
@@ -193,263 +194,263 @@ impl Cinema {
 const WINDOW: Rect = Rect::new(64, 64, 192, 128);
 
 #[test]
-fn a_film_goes_as_jpeg_and_is_exact_once_it_rests() {
-    let mut cinema = Cinema::new();
+fn a_video_goes_as_jpeg_and_is_exact_once_it_rests() {
+    let mut harness = VideoHarness::new();
     for _ in 0..10 {
-        cinema.play(WINDOW);
-        cinema.advance(FRAME);
+        harness.play(WINDOW);
+        harness.advance(FRAME);
     }
-    assert!(cinema.client.jpegs > 0);
-    assert!(!cinema.is_exact());
-    let due = cinema.updater.wake_at().unwrap();
-    assert!(due <= cinema.now + Duration::from_millis(300), "{due:?}");
-    assert!(cinema.advance(Duration::from_millis(100)).is_empty());
-    let jpegs = cinema.client.jpegs;
-    assert!(!cinema.advance(Duration::from_millis(300)).is_empty());
-    assert_eq!(cinema.client.jpegs, jpegs);
-    assert!(cinema.is_exact());
-    assert_eq!(cinema.updater.wake_at(), None);
-    assert!(cinema.advance(Duration::from_secs(9)).is_empty());
+    assert!(harness.client.jpegs > 0);
+    assert!(!harness.is_exact());
+    let due = harness.updater.wake_at().unwrap();
+    assert!(due <= harness.now + Duration::from_millis(300), "{due:?}");
+    assert!(harness.advance(Duration::from_millis(100)).is_empty());
+    let jpegs = harness.client.jpegs;
+    assert!(!harness.advance(Duration::from_millis(300)).is_empty());
+    assert_eq!(harness.client.jpegs, jpegs);
+    assert!(harness.is_exact());
+    assert_eq!(harness.updater.wake_at(), None);
+    assert!(harness.advance(Duration::from_secs(9)).is_empty());
 }
 
 #[test]
-fn what_is_drawn_beside_a_film_is_exact_at_once() {
-    let mut cinema = Cinema::new();
+fn what_is_drawn_beside_a_video_is_exact_at_once() {
+    let mut harness = VideoHarness::new();
     let beside = Rect::new(0, 0, 64, 64);
     for grey in 0..20 {
-        cinema.play(WINDOW);
-        cinema.fill(beside, grey * 10);
-        cinema.advance(FRAME);
-        let shown = &cinema.client.pixels;
+        harness.play(WINDOW);
+        harness.fill(beside, grey * 10);
+        harness.advance(FRAME);
+        let shown = &harness.client.pixels;
         let right = |at: usize| shown[at] == Some([grey * 10, grey * 10, grey * 10, 0]);
         let row = usize::from(WIDTH);
         assert!((0..64).all(|y| (0..64).all(|x| right(y * row + x))));
     }
-    assert!(cinema.client.jpegs > 0);
+    assert!(harness.client.jpegs > 0);
 }
 
 #[test]
-fn of_what_lies_on_a_film_nothing_is_inexact_and_the_film_beside_it_is_jpeg() {
-    let mut cinema = Cinema::new();
+fn what_lies_on_a_video_is_exact_and_the_video_beside_it_is_jpeg() {
+    let mut harness = VideoHarness::new();
     let bar = Rect { h: 10, ..WINDOW };
     for shift in 0..20 {
-        cinema.play(WINDOW);
+        harness.play(WINDOW);
         let stripe = |at: usize| match (at + shift) / 8 % 2 {
             0 => [0; 4],
             _ => [255, 255, 255, 0],
         };
-        cinema.draw(bar, (0..bar.area()).flat_map(stripe).collect());
-        let jpegs = cinema.client.jpegs;
-        cinema.advance(FRAME);
-        let (shown, row) = (&cinema.client.pixels, usize::from(WIDTH));
+        harness.draw(bar, (0..bar.area()).flat_map(stripe).collect());
+        let jpegs = harness.client.jpegs;
+        harness.advance(FRAME);
+        let (shown, row) = (&harness.client.pixels, usize::from(WIDTH));
         for at in 0..bar.area() {
             let (x, y) = (at % usize::from(bar.w), at / usize::from(bar.w));
             let place = (usize::from(bar.y) + y) * row + usize::from(bar.x) + x;
             assert_eq!(shown[place], Some(stripe(at)), "{x}, {y}");
         }
         // Both rows of blocks, the upper one without its uppermost tiles.
-        let now = cinema.client.jpegs - jpegs;
-        assert!(shift < 10 || now == 1, "{now} films");
+        let now = harness.client.jpegs - jpegs;
+        assert!(shift < 10 || now == 1, "{now} JPEGs");
     }
 }
 
 #[test]
-fn a_film_for_a_client_that_knows_no_jpeg_is_exact() {
-    let mut cinema = Cinema::new();
-    cinema.updater.set_encodings(&ENCODINGS[2..]);
+fn a_video_for_a_client_without_jpeg_is_exact() {
+    let mut harness = VideoHarness::new();
+    harness.updater.set_encodings(&ENCODINGS[2..]);
     for _ in 0..10 {
-        cinema.play(WINDOW);
-        cinema.advance(FRAME);
-        assert!(cinema.is_exact());
+        harness.play(WINDOW);
+        harness.advance(FRAME);
+        assert!(harness.is_exact());
     }
-    assert_eq!(cinema.client.jpegs, 0);
+    assert_eq!(harness.client.jpegs, 0);
 }
 
 #[test]
-fn a_window_that_is_dragged_over_a_film_leaves_nothing_inexact() {
-    let mut cinema = Cinema::new();
+fn a_window_that_is_dragged_over_a_video_leaves_nothing_inexact() {
+    let mut harness = VideoHarness::new();
     for _ in 0..6 {
-        cinema.play(WINDOW);
-        cinema.advance(FRAME);
+        harness.play(WINDOW);
+        harness.advance(FRAME);
     }
     // A part of the video is copied elsewhere, also at the client.
     let rect = Rect::new(0, 192, 128, 64);
     let from = (WINDOW.x, WINDOW.y);
     let copy = Rectangle::CopyRect { rect, from };
-    cinema.framebuffer.apply(&copy).unwrap();
-    cinema.advance(FRAME);
-    assert!(cinema.client.copies > 0);
-    assert!(!cinema.is_exact());
-    cinema.advance(Duration::from_millis(400));
-    assert!(cinema.is_exact());
+    harness.framebuffer.apply(&copy).unwrap();
+    harness.advance(FRAME);
+    assert!(harness.client.copies > 0);
+    assert!(!harness.is_exact());
+    harness.advance(Duration::from_millis(400));
+    assert!(harness.is_exact());
 }
 
 #[test]
 fn what_a_client_cant_be_sent_now_keeps_nobody_busy() {
-    let mut cinema = Cinema::new();
+    let mut harness = VideoHarness::new();
     for _ in 0..6 {
-        cinema.play(WINDOW);
-        cinema.advance(FRAME);
+        harness.play(WINDOW);
+        harness.advance(FRAME);
     }
-    assert!(!cinema.is_exact());
+    assert!(!harness.is_exact());
     // The client has continuous updates of another part only.
-    cinema
+    harness
         .updater
         .enable_continuous_updates(true, Rect::new(0, 0, 16, 16));
-    cinema.advance(Duration::from_secs(1));
-    assert!(cinema.updater.wake_at().unwrap() > cinema.now);
+    harness.advance(Duration::from_secs(1));
+    assert!(harness.updater.wake_at().unwrap() > harness.now);
     // The framebuffer shrinks, for a client that doesn't support DesktopSize.
-    let whole = cinema.client.bounds();
-    cinema.updater.enable_continuous_updates(true, whole);
+    let whole = harness.client.bounds();
+    harness.updater.enable_continuous_updates(true, whole);
     let size = Rectangle::DesktopSize {
         width: 100,
         height: 100,
     };
-    cinema.framebuffer.apply(&size).unwrap();
-    cinema.advance(Duration::from_secs(1));
-    assert!(cinema.is_exact());
-    assert!(cinema.updater.wake_at().unwrap() > cinema.now);
+    harness.framebuffer.apply(&size).unwrap();
+    harness.advance(Duration::from_secs(1));
+    assert!(harness.is_exact());
+    assert!(harness.updater.wake_at().unwrap() > harness.now);
 }
 
 #[test]
-fn a_large_film_goes_in_parts_of_one_update() {
-    let mut cinema = Cinema::large();
-    cinema.play_until_mid_update();
-    let (updates, answers) = (cinema.client.updates, cinema.client.fence_replies.len());
+fn a_large_video_goes_in_parts_of_one_update() {
+    let mut harness = VideoHarness::large();
+    harness.play_until_mid_update();
+    let (updates, answers) = (harness.client.updates, harness.client.fence_replies.len());
     // Inside the update no fence is answered, and no new update begins.
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
-    let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
+    let asked = harness.updater.on_fence(flags, b"mine", harness.now);
     asked.unwrap();
-    assert!(!cinema.updater.wants_update());
+    assert!(!harness.updater.wants_update());
     let mut parts = 1;
-    while cinema.updater.is_mid_update() {
-        assert_eq!(cinema.client.fence_replies.len(), answers);
-        cinema.chunk().unwrap();
+    while harness.updater.is_mid_update() {
+        assert_eq!(harness.client.fence_replies.len(), answers);
+        harness.chunk().unwrap();
         parts += 1;
     }
     assert!((2..8).contains(&parts), "{parts} parts");
-    assert_eq!(cinema.client.updates, updates);
-    assert!(cinema.updater.wants_update());
-    cinema.chunk().unwrap();
-    assert_eq!(cinema.client.fence_replies.len(), answers + 1);
-    cinema.advance(Duration::from_secs(1));
-    assert!(cinema.is_exact());
+    assert_eq!(harness.client.updates, updates);
+    assert!(harness.updater.wants_update());
+    harness.chunk().unwrap();
+    assert_eq!(harness.client.fence_replies.len(), answers + 1);
+    harness.advance(Duration::from_secs(1));
+    assert!(harness.is_exact());
 }
 
 #[test]
-fn a_films_frame_sets_out_before_it_is_whole() {
-    let mut cinema = Cinema::large();
-    let whole = cinema.client.bounds();
-    cinema.play_until_video(whole);
-    let (updates, jpegs) = (cinema.client.updates, cinema.client.jpegs);
-    assert_eq!(cinema.start_early(), None, "nothing has changed");
+fn a_videos_frame_is_sent_before_it_is_complete() {
+    let mut harness = VideoHarness::large();
+    let whole = harness.client.bounds();
+    harness.play_until_video(whole);
+    let (updates, jpegs) = (harness.client.updates, harness.client.jpegs);
+    assert_eq!(harness.start_early(), None, "nothing has changed");
     let upper = Rect { h: 200, ..whole };
-    cinema.play(upper);
-    let chunk = cinema.start_early().unwrap();
+    harness.play(upper);
+    let chunk = harness.start_early().unwrap();
     assert!(chunk.incompressible_from < chunk.len());
     // Three rows of blocks; the fourth isn't whole.
-    assert_eq!(cinema.client.jpegs, jpegs + 1);
-    assert_eq!(cinema.client.last_rects, [Rect { h: 192, ..whole }]);
-    assert_eq!(cinema.start_early(), None);
+    assert_eq!(harness.client.jpegs, jpegs + 1);
+    assert_eq!(harness.client.last_rects, [Rect { h: 192, ..whole }]);
+    assert_eq!(harness.start_early(), None);
     let lower = Rect {
         y: 200,
         h: whole.h - 200,
         ..whole
     };
-    cinema.play(lower);
-    cinema.advance(FRAME);
-    assert!(cinema.client.jpegs > jpegs + 1);
-    assert_eq!(cinema.client.updates, updates + 1, "it is one update");
-    assert!(!cinema.is_exact());
-    cinema.advance(Duration::from_secs(1));
-    assert!(cinema.is_exact());
+    harness.play(lower);
+    harness.advance(FRAME);
+    assert!(harness.client.jpegs > jpegs + 1);
+    assert_eq!(harness.client.updates, updates + 1, "it is one update");
+    assert!(!harness.is_exact());
+    harness.advance(Duration::from_secs(1));
+    assert!(harness.is_exact());
 }
 
 #[test]
 fn nothing_else_sets_out_before_the_tools_update_is_whole() {
-    let mut cinema = Cinema::large();
-    let whole = cinema.client.bounds();
+    let mut harness = VideoHarness::large();
+    let whole = harness.client.bounds();
     for _ in 0..2 {
-        cinema.play(whole);
-        assert_eq!(cinema.start_early(), None, "that may be a photograph");
-        cinema.advance(FRAME);
+        harness.play(whole);
+        assert_eq!(harness.start_early(), None, "that may be a photograph");
+        harness.advance(FRAME);
     }
-    cinema.play_until_video(whole);
-    cinema.fill(whole, 90);
-    assert_eq!(cinema.start_early(), None, "that is no film any more");
-    cinema.advance(FRAME);
-    assert!(cinema.is_exact());
+    harness.play_until_video(whole);
+    harness.fill(whole, 90);
+    assert_eq!(harness.start_early(), None, "that is no video any more");
+    harness.advance(FRAME);
+    assert!(harness.is_exact());
 }
 
 #[test]
-fn a_film_goes_ahead_only_where_it_may() {
+fn a_video_starts_early_only_where_it_may() {
     for unknown in [encoding::TIGHT, encoding::LAST_RECT] {
-        let mut cinema = Cinema::large();
+        let mut harness = VideoHarness::large();
         let known: Vec<i32> = ENCODINGS
             .into_iter()
             .filter(|one| *one != unknown)
             .collect();
-        cinema.updater.set_encodings(&known);
-        let whole = cinema.client.bounds();
-        cinema.play_until_video(whole);
-        cinema.play(whole);
-        assert_eq!(cinema.start_early(), None, "{unknown}");
+        harness.updater.set_encodings(&known);
+        let whole = harness.client.bounds();
+        harness.play_until_video(whole);
+        harness.play(whole);
+        assert_eq!(harness.start_early(), None, "{unknown}");
     }
-    let mut cinema = Cinema::large();
-    let whole = cinema.client.bounds();
-    cinema.play_until_video(whole);
-    cinema.play(whole);
+    let mut harness = VideoHarness::large();
+    let whole = harness.client.bounds();
+    harness.play_until_video(whole);
+    harness.play(whole);
     // A pending copy must reach the client first.
     let copy = Rectangle::CopyRect {
         rect: Rect::new(0, 0, 64, 64),
         from: (64, 64),
     };
-    cinema.advance(FRAME);
-    cinema.framebuffer.apply(&copy).unwrap();
-    cinema.play(Rect {
+    harness.advance(FRAME);
+    harness.framebuffer.apply(&copy).unwrap();
+    harness.play(Rect {
         y: 64,
         h: 128,
         ..whole
     });
-    assert_eq!(cinema.start_early(), None);
-    cinema.advance(FRAME);
+    assert_eq!(harness.start_early(), None);
+    harness.advance(FRAME);
     // Continuous updates of a part aren't enough.
-    cinema
+    harness
         .updater
         .enable_continuous_updates(true, Rect { w: 64, ..whole });
-    cinema.play(whole);
-    assert_eq!(cinema.start_early(), None);
+    harness.play(whole);
+    assert_eq!(harness.start_early(), None);
 }
 
 #[test]
 fn what_the_client_must_hear_first_ends_what_has_gone_ahead() {
-    let mut cinema = Cinema::large();
-    cinema.announce_desktop_size();
-    let whole = cinema.client.bounds();
-    cinema.play_until_video(whole);
-    cinema.play(Rect { h: 200, ..whole });
-    cinema.start_early().unwrap();
-    let answers = cinema.client.fence_replies.len();
+    let mut harness = VideoHarness::large();
+    harness.announce_desktop_size();
+    let whole = harness.client.bounds();
+    harness.play_until_video(whole);
+    harness.play(Rect { h: 200, ..whole });
+    harness.start_early().unwrap();
+    let answers = harness.client.fence_replies.len();
     let flags = etatuki_rfb::encode::fence_flags::REQUEST;
-    let asked = cinema.updater.on_fence(flags, b"mine", cinema.now);
+    let asked = harness.updater.on_fence(flags, b"mine", harness.now);
     asked.unwrap();
-    assert!(cinema.client.mid_update);
+    assert!(harness.client.mid_update);
     let size = Rectangle::DesktopSize {
         width: 500,
         height: 400,
     };
-    cinema.framebuffer.apply(&size).unwrap();
-    assert_eq!(cinema.start_early(), None);
-    cinema.chunk().unwrap();
-    assert!(!cinema.client.mid_update);
-    assert_eq!(cinema.client.fence_replies.len(), answers);
-    assert_eq!(cinema.client.width, whole.w);
-    cinema.advance(FRAME);
-    assert_eq!(cinema.client.fence_replies.len(), answers + 1);
-    assert_eq!(cinema.client.width, 500);
-    assert!(!cinema.client.mixed_update);
-    cinema.advance(Duration::from_secs(1));
-    assert!(cinema.is_exact());
+    harness.framebuffer.apply(&size).unwrap();
+    assert_eq!(harness.start_early(), None);
+    harness.chunk().unwrap();
+    assert!(!harness.client.mid_update);
+    assert_eq!(harness.client.fence_replies.len(), answers);
+    assert_eq!(harness.client.width, whole.w);
+    harness.advance(FRAME);
+    assert_eq!(harness.client.fence_replies.len(), answers + 1);
+    assert_eq!(harness.client.width, 500);
+    assert!(!harness.client.mixed_update);
+    harness.advance(Duration::from_secs(1));
+    assert!(harness.is_exact());
 }
 
 /// Something that may happen.
@@ -491,15 +492,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn whatever_happens_the_end_is_exact(events in prop::collection::vec(events(), 1..60)) {
-        let mut cinema = Cinema::new();
-        cinema.announce_desktop_size();
+        let mut harness = VideoHarness::new();
+        harness.announce_desktop_size();
         for event in events {
-            cinema.apply(event);
+            harness.apply(event);
         }
-        cinema.advance(FRAME);
-        cinema.advance(Duration::from_secs(1));
-        prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.wake_at(), None);
+        harness.advance(FRAME);
+        harness.advance(Duration::from_secs(1));
+        prop_assert!(harness.is_exact());
+        prop_assert_eq!(harness.updater.wake_at(), None);
     }
 }
 
@@ -508,16 +509,16 @@ proptest! {
     /// The source should be held there; the picture is right in the end also if it isn't.
     #[test]
     fn whatever_happens_inside_an_update_the_end_is_exact(events in prop::collection::vec(events(), 1..4)) {
-        let mut cinema = Cinema::large();
-        cinema.announce_desktop_size();
+        let mut harness = VideoHarness::large();
+        harness.announce_desktop_size();
         for event in events {
-            cinema.play_until_mid_update();
-            cinema.apply(event);
-            cinema.advance(FRAME);
+            harness.play_until_mid_update();
+            harness.apply(event);
+            harness.advance(FRAME);
         }
-        cinema.advance(Duration::from_secs(1));
-        prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.wake_at(), None);
+        harness.advance(Duration::from_secs(1));
+        prop_assert!(harness.is_exact());
+        prop_assert_eq!(harness.updater.wake_at(), None);
     }
 }
 
@@ -525,18 +526,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
     #[test]
     fn whatever_happens_while_a_frame_comes_the_end_is_exact(events in prop::collection::vec(events(), 1..8)) {
-        let mut cinema = Cinema::large();
-        cinema.announce_desktop_size();
-        let whole = cinema.client.bounds();
-        cinema.play_until_video(whole);
+        let mut harness = VideoHarness::large();
+        harness.announce_desktop_size();
+        let whole = harness.client.bounds();
+        harness.play_until_video(whole);
         for event in events {
-            cinema.play(Rect { h: 200, ..whole });
-            cinema.start_early();
-            cinema.apply(event);
+            harness.play(Rect { h: 200, ..whole });
+            harness.start_early();
+            harness.apply(event);
         }
-        cinema.advance(FRAME);
-        cinema.advance(Duration::from_secs(1));
-        prop_assert!(cinema.is_exact());
-        prop_assert_eq!(cinema.updater.wake_at(), None);
+        harness.advance(FRAME);
+        harness.advance(Duration::from_secs(1));
+        prop_assert!(harness.is_exact());
+        prop_assert_eq!(harness.updater.wake_at(), None);
     }
 }

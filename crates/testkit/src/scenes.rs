@@ -1,4 +1,4 @@
-//! Pictures to draw: frames of film, and screens of programs with text in a font of ten digits.
+//! Pictures to draw: frames of video, and screens of programs with text in a font of ten digits.
 
 use etatuki_rfb::Rect;
 

@@ -8,21 +8,21 @@ use std::hint::black_box;
 use crate::{BOUNDS, HEIGHT, STRIDE, WIDTH, frame};
 use etatuki_testkit::Scene;
 
-/// As much as the session reads from a tool at a time.
-const PIECE: usize = 256 << 10;
+/// Bytes that the session reads from a tool at a time.
+const READ_CHUNK: usize = 256 << 10;
 
 pub(crate) fn server_parser() -> ServerParser {
     ServerParser::new(Limits::default(), PixelFormat::BGRX, WIDTH, HEIGHT)
 }
 
-pub(crate) fn server(criterion: &mut Criterion, film: &Scene) {
+pub(crate) fn server(criterion: &mut Criterion, video: &Scene) {
     let mut update = Vec::new();
     server::update_start(&mut update, Some(1));
-    server::raw_from(&mut update, BOUNDS, frame(film, 0), STRIDE);
+    server::raw_from(&mut update, BOUNDS, frame(video, 0), STRIDE);
     let mut parser = server_parser();
     criterion.bench_function("rfb: a whole frame parsed", |bencher| {
         bencher.iter(|| {
-            for piece in update.chunks(PIECE) {
+            for piece in update.chunks(READ_CHUNK) {
                 parser.push(piece);
                 while let Some(message) = parser.next().unwrap() {
                     black_box(message);

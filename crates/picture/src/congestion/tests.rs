@@ -12,18 +12,18 @@ fn raw_update(bytes: usize, window_limited: bool) -> SentUpdate {
     }
 }
 
-/// A simulated line, a clock, and the acknowledgements on their way.
-struct Line {
-    line: SlowLine,
+/// A simulated link: a slow line, a clock, and the acknowledgements on their way.
+struct SimulatedLink {
+    slow_line: SlowLine,
     now: Duration,
     /// Number and arrival.
     acks: VecDeque<(u32, Duration)>,
 }
 
-impl Line {
+impl SimulatedLink {
     fn new(bytes_per_second: f64, round_trip: Duration) -> Self {
         Self {
-            line: SlowLine::new(bytes_per_second, round_trip),
+            slow_line: SlowLine::new(bytes_per_second, round_trip),
             now: Duration::ZERO,
             acks: VecDeque::new(),
         }
@@ -31,8 +31,8 @@ impl Line {
 
     /// Begins to measure anew.
     fn reset_counters(&mut self) {
-        self.line.carried = 0;
-        self.line.longest_queue = Duration::ZERO;
+        self.slow_line.carried = 0;
+        self.slow_line.longest_queue = Duration::ZERO;
     }
 
     fn send(
@@ -43,9 +43,9 @@ impl Line {
         window_limited: bool,
     ) {
         let number = congestion.on_sent(raw_update(plain, window_limited));
-        let round_trip = self.line.round_trip + self.line.queue(self.now);
+        let round_trip = self.slow_line.round_trip + self.slow_line.queue(self.now);
         congestion.on_written(wire, Some(round_trip), self.now);
-        let arrival = self.line.send(wire, self.now);
+        let arrival = self.slow_line.send(wire, self.now);
         self.acks.push_back((number, arrival));
     }
 
@@ -68,16 +68,16 @@ impl Line {
 #[track_caller]
 fn check(per_second: f64, round_trip: Duration, ratio: usize) {
     let mut congestion = CongestionControl::default();
-    let mut line = Line::new(per_second, round_trip);
-    line.saturate(&mut congestion, 5000 * MS, ratio);
-    line.reset_counters();
-    line.saturate(&mut congestion, 5000 * MS, ratio);
-    let used = line.line.carried as f64 / (per_second * 5.0);
+    let mut link = SimulatedLink::new(per_second, round_trip);
+    link.saturate(&mut congestion, 5000 * MS, ratio);
+    link.reset_counters();
+    link.saturate(&mut congestion, 5000 * MS, ratio);
+    let used = link.slow_line.carried as f64 / (per_second * 5.0);
     assert!(used > 0.7, "the line stands idle: {used}");
     assert!(
-        line.line.longest_queue < 50 * MS,
+        link.slow_line.longest_queue < 50 * MS,
         "a queue of {:?}",
-        line.line.longest_queue
+        link.slow_line.longest_queue
     );
 }
 
@@ -93,20 +93,23 @@ fn a_line_is_kept_busy_without_a_queue() {
 
 #[test]
 fn who_types_finds_a_slow_line_nearly_free() {
-    let (mut congestion, mut line) = (CongestionControl::default(), Line::new(32e3, 100 * MS));
+    let (mut congestion, mut link) = (
+        CongestionControl::default(),
+        SimulatedLink::new(32e3, 100 * MS),
+    );
     let mut used_and_waited = |keys: bool| {
         for step in 0..40 {
             if step == 20 {
-                line.reset_counters();
+                link.reset_counters();
             }
             if keys {
                 congestion.on_input();
             }
-            line.saturate(&mut congestion, 300 * MS, 10);
+            link.saturate(&mut congestion, 300 * MS, 10);
         }
         (
-            line.line.carried as f64 / (32e3 * 6.0),
-            line.line.longest_queue,
+            link.slow_line.carried as f64 / (32e3 * 6.0),
+            link.slow_line.longest_queue,
         )
     };
     let usual = used_and_waited(false);
@@ -121,8 +124,8 @@ fn who_types_finds_a_slow_line_nearly_free() {
 #[test]
 fn a_fast_line_takes_whole_screens() {
     let mut congestion = CongestionControl::default();
-    let mut line = Line::new(100e6, MS);
-    line.saturate(&mut congestion, 1000 * MS, 4);
+    let mut link = SimulatedLink::new(100e6, MS);
+    link.saturate(&mut congestion, 1000 * MS, 4);
     let budget = congestion.budget().raw;
     assert!(budget >= 2 << 20, "{budget}");
 }
@@ -130,28 +133,28 @@ fn a_fast_line_takes_whole_screens() {
 #[test]
 fn a_line_that_gets_slow_is_followed() {
     let mut congestion = CongestionControl::default();
-    let mut line = Line::new(12.5e6, 20 * MS);
-    line.saturate(&mut congestion, 5000 * MS, 8);
-    line.line.bytes_per_second = 60e3;
-    line.saturate(&mut congestion, 5000 * MS, 8);
-    line.reset_counters();
-    line.saturate(&mut congestion, 5000 * MS, 8);
+    let mut link = SimulatedLink::new(12.5e6, 20 * MS);
+    link.saturate(&mut congestion, 5000 * MS, 8);
+    link.slow_line.bytes_per_second = 60e3;
+    link.saturate(&mut congestion, 5000 * MS, 8);
+    link.reset_counters();
+    link.saturate(&mut congestion, 5000 * MS, 8);
     assert!(
-        line.line.longest_queue < 50 * MS,
+        link.slow_line.longest_queue < 50 * MS,
         "a queue of {:?}",
-        line.line.longest_queue
+        link.slow_line.longest_queue
     );
 }
 
 #[test]
 fn a_rare_letter_never_waits_for_credit() {
     let mut congestion = CongestionControl::default();
-    let mut line = Line::new(32e3, 300 * MS);
+    let mut link = SimulatedLink::new(32e3, 300 * MS);
     for _ in 0..100 {
         assert!(congestion.has_credit());
-        line.send(&mut congestion, 2048, 512, false);
-        line.now += 100 * MS;
-        while let Some((number, at)) = line.acks.pop_front_if(|(_, at)| *at <= line.now) {
+        link.send(&mut congestion, 2048, 512, false);
+        link.now += 100 * MS;
+        while let Some((number, at)) = link.acks.pop_front_if(|(_, at)| *at <= link.now) {
             congestion.on_ack(number, at);
         }
     }
