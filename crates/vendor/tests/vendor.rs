@@ -12,13 +12,13 @@ use tempfile::TempDir;
 const NOW: UnixTime = UnixTime(1_700_000_000);
 
 /// The vendor's folder, with a key in it.
-struct Office {
+struct VendorFolder {
     folder: TempDir,
     seed: u8,
     now: UnixTime,
 }
 
-impl Office {
+impl VendorFolder {
     fn empty() -> Self {
         Self {
             folder: TempDir::new().expect("a temporary folder"),
@@ -28,11 +28,11 @@ impl Office {
     }
 
     fn with_key() -> Self {
-        let mut office = Self::empty();
-        office
+        let mut vendor_folder = Self::empty();
+        vendor_folder
             .run(&["key", "new", "--out", "vendor.key"])
             .expect("a new key");
-        office
+        vendor_folder
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -114,9 +114,9 @@ impl Office {
 
 #[test]
 fn a_card_that_was_made_is_good_for_its_days() {
-    let mut office = Office::with_key();
-    let agent = office.add("Maija Mäkelä", "maija.toml");
-    let vendors = [office.public()];
+    let mut vendor_folder = VendorFolder::with_key();
+    let agent = vendor_folder.add("Maija Mäkelä", "maija.toml");
+    let vendors = [vendor_folder.public()];
     let check = |now| {
         agent
             .card
@@ -134,29 +134,29 @@ fn a_card_that_was_made_is_good_for_its_days() {
 
 #[test]
 fn a_revoked_card_is_on_the_list_and_numbers_rise() {
-    let mut office = Office::with_key();
-    let first = office.add("Maija", "maija.toml");
-    let second = office.add("Kalle", "kalle.toml");
+    let mut vendor_folder = VendorFolder::with_key();
+    let first = vendor_folder.add("Maija", "maija.toml");
+    let second = vendor_folder.add("Kalle", "kalle.toml");
     let serial = second.card.claims().serial;
     assert_ne!(first.card.claims().serial, serial);
 
-    office.revoke(&["Maija"]).expect("revoked by name");
-    let after_first = office.list();
+    vendor_folder.revoke(&["Maija"]).expect("revoked by name");
+    let after_first = vendor_folder.list();
     assert_eq!(after_first.serials, [first.card.claims().serial].into());
 
-    office
+    vendor_folder
         .revoke(&[&serial.to_string()])
         .expect("revoked by serial");
-    let after_second = office.list();
+    let after_second = vendor_folder.list();
     assert_eq!(after_second.serials.len(), 2);
     assert!(after_second.number > after_first.number);
     let refused = second
         .card
-        .verify(&[office.public()], &after_second, NOW)
+        .verify(&[vendor_folder.public()], &after_second, NOW)
         .cloned();
     assert_eq!(refused, Err(CardError::Revoked));
 
-    office
+    vendor_folder
         .run(&[
             "revocations",
             "--key",
@@ -165,18 +165,18 @@ fn a_revoked_card_is_on_the_list_and_numbers_rise() {
             "revocations.txt",
         ])
         .expect("signed again");
-    assert!(office.list().number > after_second.number);
-    assert_eq!(office.list().serials, after_second.serials);
+    assert!(vendor_folder.list().number > after_second.number);
+    assert_eq!(vendor_folder.list().serials, after_second.serials);
 }
 
 #[test]
 fn revoking_twice_changes_nothing_but_the_number() {
-    let mut office = Office::with_key();
-    office.add("Maija", "maija.toml");
-    office.revoke(&["Maija"]).expect("revoked");
-    office.revoke(&["Maija"]).expect("revoked again");
-    assert_eq!(office.list().serials.len(), 1);
-    let ledger = fs::read_to_string(office.path("vendor.key.ledger")).expect("the ledger");
+    let mut vendor_folder = VendorFolder::with_key();
+    vendor_folder.add("Maija", "maija.toml");
+    vendor_folder.revoke(&["Maija"]).expect("revoked");
+    vendor_folder.revoke(&["Maija"]).expect("revoked again");
+    assert_eq!(vendor_folder.list().serials.len(), 1);
+    let ledger = fs::read_to_string(vendor_folder.path("vendor.key.ledger")).expect("the ledger");
     assert_eq!(
         ledger
             .lines()
@@ -188,10 +188,10 @@ fn revoking_twice_changes_nothing_but_the_number() {
 
 #[test]
 fn a_name_that_several_cards_have_is_not_guessed_at() {
-    let mut office = Office::with_key();
-    office.add("Maija", "old.toml");
-    let new = office.add("Maija", "new.toml");
-    let refused = office
+    let mut vendor_folder = VendorFolder::with_key();
+    vendor_folder.add("Maija", "old.toml");
+    let new = vendor_folder.add("Maija", "new.toml");
+    let refused = vendor_folder
         .revoke(&["Maija"])
         .expect_err("two cards have the name");
     assert!(
@@ -200,33 +200,36 @@ fn a_name_that_several_cards_have_is_not_guessed_at() {
             .contains(&new.card.claims().serial.to_string())
     );
     assert!(matches!(
-        office.revoke(&["Minna"]),
+        vendor_folder.revoke(&["Minna"]),
         Err(VendorError::UnknownCard(_))
     ));
     assert!(matches!(
-        office.revoke(&["12345"]),
+        vendor_folder.revoke(&["12345"]),
         Err(VendorError::UnknownCard(_))
     ));
 }
 
 #[test]
 fn serials_rise_although_the_clock_goes_back() {
-    let mut office = Office::with_key();
-    let first = office.add("Maija", "a.toml");
-    office.now = UnixTime(NOW.0 - 1000);
-    let second = office.add("Kalle", "b.toml");
+    let mut vendor_folder = VendorFolder::with_key();
+    let first = vendor_folder.add("Maija", "a.toml");
+    vendor_folder.now = UnixTime(NOW.0 - 1000);
+    let second = vendor_folder.add("Kalle", "b.toml");
     assert!(second.card.claims().serial > first.card.claims().serial);
 }
 
 #[test]
 fn nothing_is_overwritten() {
-    let mut office = Office::with_key();
-    let key = fs::read(office.path("vendor.key")).expect("the key");
-    let again = office.run(&["key", "new", "--out", "vendor.key"]);
+    let mut vendor_folder = VendorFolder::with_key();
+    let key = fs::read(vendor_folder.path("vendor.key")).expect("the key");
+    let again = vendor_folder.run(&["key", "new", "--out", "vendor.key"]);
     assert!(matches!(again, Err(VendorError::Exists(_))));
-    assert_eq!(fs::read(office.path("vendor.key")).expect("the key"), key);
+    assert_eq!(
+        fs::read(vendor_folder.path("vendor.key")).expect("the key"),
+        key
+    );
 
-    office.add("Maija", "maija.toml");
+    vendor_folder.add("Maija", "maija.toml");
     let words = [
         "agent",
         "add",
@@ -238,14 +241,20 @@ fn nothing_is_overwritten() {
         "--out",
         "maija.toml",
     ];
-    assert!(matches!(office.run(&words), Err(VendorError::Exists(_))));
-    assert_eq!(office.agent("maija.toml").card.claims().name, "Maija");
+    assert!(matches!(
+        vendor_folder.run(&words),
+        Err(VendorError::Exists(_))
+    ));
+    assert_eq!(
+        vendor_folder.agent("maija.toml").card.claims().name,
+        "Maija"
+    );
 }
 
 #[test]
 fn a_refused_card_leaves_no_file() {
-    let mut office = Office::with_key();
-    fs::write(office.path("vendor.key.ledger"), "rubbish\n").expect("a damaged ledger");
+    let mut vendor_folder = VendorFolder::with_key();
+    fs::write(vendor_folder.path("vendor.key.ledger"), "rubbish\n").expect("a damaged ledger");
     let words = [
         "agent",
         "add",
@@ -258,15 +267,15 @@ fn a_refused_card_leaves_no_file() {
         "x.toml",
     ];
     assert!(matches!(
-        office.run(&words),
+        vendor_folder.run(&words),
         Err(VendorError::Ledger { line: 1, .. })
     ));
-    assert!(!office.path("x.toml").exists());
+    assert!(!vendor_folder.path("x.toml").exists());
 }
 
 #[test]
 fn hostile_names_are_refused() {
-    let mut office = Office::with_key();
+    let mut vendor_folder = VendorFolder::with_key();
     for name in ["", " ", "Mai\u{202e}ja", "Mai\nja", &"x".repeat(81)] {
         let words = [
             "agent",
@@ -280,45 +289,45 @@ fn hostile_names_are_refused() {
             "x.toml",
         ];
         assert!(matches!(
-            office.run(&words),
+            vendor_folder.run(&words),
             Err(VendorError::Name { field: "name", .. })
         ));
     }
-    assert!(!office.path("x.toml").exists());
+    assert!(!vendor_folder.path("x.toml").exists());
 }
 
 #[test]
 fn a_missing_or_damaged_key_is_said_in_words() {
-    let mut office = Office::empty();
+    let mut vendor_folder = VendorFolder::empty();
     let show = ["key", "show", "--key", "vendor.key"];
-    let missing = office.run(&show).expect_err("no key").to_string();
+    let missing = vendor_folder.run(&show).expect_err("no key").to_string();
     assert!(missing.contains("etatuki-vendor key new"), "{missing}");
 
-    write_private(&office, "vendor.key", "etv1-private-AAAA\n");
-    let damaged = office.run(&show).expect_err("a damaged key");
+    write_private(&vendor_folder, "vendor.key", "etv1-private-AAAA\n");
+    let damaged = vendor_folder.run(&show).expect_err("a damaged key");
     assert!(matches!(damaged, VendorError::Key { .. }));
     assert!(!damaged.to_string().contains("AAAA"));
 }
 
 #[test]
 fn another_keys_ledger_is_refused() {
-    let mut office = Office::with_key();
-    office.add("Maija", "maija.toml");
-    fs::remove_file(office.path("vendor.key")).expect("the key removed");
-    office
+    let mut vendor_folder = VendorFolder::with_key();
+    vendor_folder.add("Maija", "maija.toml");
+    fs::remove_file(vendor_folder.path("vendor.key")).expect("the key removed");
+    vendor_folder
         .run(&["key", "new", "--out", "vendor.key"])
         .expect("a second key");
-    let listed = office.run(&["agent", "list", "--key", "vendor.key"]);
+    let listed = vendor_folder.run(&["agent", "list", "--key", "vendor.key"]);
     assert!(matches!(listed, Err(VendorError::LedgerOfOtherKey { .. })));
 }
 
 #[test]
 fn the_list_of_agents_tells_their_state() {
-    let mut office = Office::with_key();
-    office.add("Maija", "a.toml");
-    office.add("Kalle", "b.toml");
-    office.revoke(&["Kalle"]).expect("revoked");
-    let listed = office
+    let mut vendor_folder = VendorFolder::with_key();
+    vendor_folder.add("Maija", "a.toml");
+    vendor_folder.add("Kalle", "b.toml");
+    vendor_folder.revoke(&["Kalle"]).expect("revoked");
+    let listed = vendor_folder
         .run(&["agent", "list", "--key", "vendor.key"])
         .expect("a table")
         .output;
@@ -328,8 +337,8 @@ fn the_list_of_agents_tells_their_state() {
         .collect();
     assert_eq!(states[0], ["good", "365", "Maija", "Tilitieto Oy"]);
     assert_eq!(states[1], ["revoked", "365", "Kalle", "Tilitieto Oy"]);
-    office.now = NOW.saturating_add(366 * 86_400);
-    let later = office
+    vendor_folder.now = NOW.saturating_add(366 * 86_400);
+    let later = vendor_folder
         .run(&["agent", "list", "--key", "vendor.key"])
         .expect("a table")
         .output;
@@ -340,18 +349,21 @@ fn the_list_of_agents_tells_their_state() {
 #[test]
 fn secrets_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut office = Office::with_key();
-    office.add("Maija", "maija.toml");
+    let mut vendor_folder = VendorFolder::with_key();
+    vendor_folder.add("Maija", "maija.toml");
     for file in ["vendor.key", "maija.toml", "vendor.key.ledger"] {
-        let mode = fs::metadata(office.path(file))
+        let mode = fs::metadata(vendor_folder.path(file))
             .expect(file)
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
-    fs::set_permissions(office.path("vendor.key"), fs::Permissions::from_mode(0o640))
-        .expect("chmod");
-    let exposed = office.run(&["key", "show", "--key", "vendor.key"]);
+    fs::set_permissions(
+        vendor_folder.path("vendor.key"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .expect("chmod");
+    let exposed = vendor_folder.run(&["key", "show", "--key", "vendor.key"]);
     assert!(matches!(
         exposed,
         Err(VendorError::Exposed { mode: 0o640, .. })
@@ -360,11 +372,11 @@ fn secrets_are_their_owners_alone() {
 
 #[test]
 fn the_program_prints_for_scripts_and_fails_with_a_sentence() {
-    let office = Office::empty();
+    let vendor_folder = VendorFolder::empty();
     let tool = |words: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_etatuki-vendor"))
             .args(words)
-            .current_dir(office.folder.path())
+            .current_dir(vendor_folder.folder.path())
             .output()
             .expect("the program runs")
     };
@@ -403,8 +415,8 @@ fn the_program_prints_for_scripts_and_fails_with_a_sentence() {
     );
 }
 
-fn write_private(office: &Office, name: &str, text: &str) {
-    let path = office.path(name);
+fn write_private(vendor_folder: &VendorFolder, name: &str, text: &str) {
+    let path = vendor_folder.path(name);
     fs::write(&path, text).expect("written");
     #[cfg(unix)]
     {
