@@ -193,7 +193,7 @@ fn join_command(testbed: &Testbed) -> Command {
 }
 
 #[test]
-fn a_stranger_at_the_customers_door() {
+fn the_customer_is_told_of_an_unauthorized_agent() {
     let testbed = Testbed::new();
     // The service lets the agent through; the customer's registry knows another vendor only.
     let other = VendorKey::from_seed([9; 32]).public().to_string();

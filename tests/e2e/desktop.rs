@@ -101,8 +101,8 @@ impl Desktop {
         self.conn.sync().unwrap();
     }
 
-    /// Draws a frame of a film in the window: moving waves and grain. Every value is even.
-    pub(crate) fn draw_film_frame(&self, frame: u32) {
+    /// Draws a frame of a video in the window: moving waves and grain. Every value is even.
+    pub(crate) fn draw_video_frame(&self, frame: u32) {
         const SIZE: (u16, u16) = (300, 200);
         let pixels: Vec<u8> = (0..u32::from(SIZE.1))
             .flat_map(|y| (0..u32::from(SIZE.0)).map(move |x| (x, y)))

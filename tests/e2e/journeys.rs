@@ -82,13 +82,13 @@ async fn check_journey(backend: &str) {
     expect_all_gone(&processes);
 }
 
-/// A film comes as JPEG, which has odd values where the real picture has even ones only; once it
+/// A video comes as JPEG, which has odd values where the real picture has even ones only; once it
 /// rests, the picture is exact.
 #[tokio::test(flavor = "multi_thread")]
-async fn film() {
+async fn video() {
     let testbed = Testbed::new();
     let desktop = Desktop::open(testbed.display.name());
-    desktop.draw_film_frame(0);
+    desktop.draw_video_frame(0);
     let mut customer = Customer::start(&testbed, "ecom", &[]);
     let mut agent = Agent::join(&testbed, &customer.code(), &[]);
     customer.allow("view");
@@ -100,7 +100,7 @@ async fn film() {
     while !viewer.has_odd_value().await {
         assert!(std::time::Instant::now() < end, "no JPEG came");
         frame += 1;
-        desktop.draw_film_frame(frame);
+        desktop.draw_video_frame(frame);
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     }
     viewer.expect_picture(|| desktop.pixels()).await;

@@ -217,8 +217,8 @@ fn a_display_that_isnt_there() {
     expect_no_processes(&testbed);
 }
 
-/// The windows' library ends the program when its display dies; the session has its last words all
-/// the same.
+/// The windows' library ends the program when its display dies; the session still sends its last
+/// message.
 #[test]
 fn a_display_that_dies() {
     for backend in ["ecom", "remoteus-2008"] {

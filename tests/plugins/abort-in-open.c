@@ -1,4 +1,4 @@
-/* Fails an assertion of its own, with last words and a tool running. */
+/* Fails an assertion of its own, with a last output and a tool running. */
 #include "base.h"
 static int32_t crash(const etatuki_backend *self, const char *code) {
     (void)self, (void)code;

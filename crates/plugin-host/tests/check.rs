@@ -273,7 +273,7 @@ fn check_action(rights: Rights, what: &str, expected: &str) {
 }
 
 #[test]
-fn the_trials_run_behind_the_plugin_hosts_jail() {
+fn the_trials_run_in_the_plugin_hosts_sandbox() {
     let refused = "error 13";
     check_action(Rights::Sandbox, "udp", refused);
     check_action(Rights::SandboxWithNetwork, "udp", "done");
@@ -303,7 +303,7 @@ fn a_plugin_that_wants_the_network_has_to_be_given_it() {
 }
 
 #[test]
-fn what_the_jail_refuses_is_said_to_be_its_doing() {
+fn what_the_sandbox_refuses_is_reported_as_its_doing() {
     let folder = Folder::new();
     let spec = one(&folder, "writes-file", "open");
     assert!(expect_verdict(spec.clone(), Failed, "open returned 202").sandbox_suspected);

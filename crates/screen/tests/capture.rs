@@ -633,11 +633,11 @@ fn a_frame_behind_a_bar_is_never_seen_in_parts() {
         painter.map_window(window).expect("map");
         window
     };
-    let film = window(0, 0, 640, 480);
+    let player = window(0, 0, 640, 480);
     window(200, 0, 240, 40);
     let gc = fixture.painter.generate_id().expect("id");
     let plain = CreateGCAux::new();
-    fixture.painter.create_gc(gc, film, &plain).expect("gc");
+    fixture.painter.create_gc(gc, player, &plain).expect("gc");
     fixture.wait_until_captured();
     let whole = Rectangle {
         x: 0,
@@ -648,7 +648,7 @@ fn a_frame_behind_a_bar_is_never_seen_in_parts() {
     for frame in 1..=300 {
         let colour = ChangeGCAux::new().foreground(frame);
         fixture.painter.change_gc(gc, &colour).expect("colour");
-        let fill = fixture.painter.poly_fill_rectangle(film, gc, &[whole]);
+        let fill = fixture.painter.poly_fill_rectangle(player, gc, &[whole]);
         fill.expect("fill");
         fixture.painter.flush().expect("flush");
         assert!(wait_readable(&fixture.capture), "nothing of frame {frame}");

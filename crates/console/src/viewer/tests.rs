@@ -180,7 +180,7 @@ async fn viewers_come_and_go_and_each_sees_the_whole_screen() {
 }
 
 #[tokio::test]
-async fn the_last_viewer_that_comes_has_the_seat() {
+async fn a_new_viewer_replaces_the_attached_one() {
     let mut customer = Customer::new().await;
     let hub = Arc::clone(&customer.hub);
     hub.set_control(true);
@@ -214,7 +214,7 @@ async fn the_last_viewer_that_comes_has_the_seat() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_gets_no_seat() {
+async fn a_viewer_with_a_wrong_password_is_not_attached() {
     let customer = Customer::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_answers_for_its_sleep_and_its_computing_alone() {
+    fn own_time_is_sleep_and_computing_alone() {
         let tick = 2;
         check(&[], 0);
         check(&[(true, 40); 3], 3 * tick);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn this_thread_is_awake_while_it_looks() {
+    fn a_running_thread_is_not_asleep() {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
         let (asleep, _) = thread_state(thread).unwrap();
         assert!(!asleep);

@@ -185,7 +185,7 @@ async fn a_tool_that_left_the_group_is_found_too() {
 }
 
 #[tokio::test]
-async fn a_crash_is_told_with_its_last_words_and_takes_the_tool_along() {
+async fn a_crash_is_reported_with_its_last_output_and_ends_the_tool() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("abort-in-open")).await;
     let error = host.open("123456789012").await.unwrap_err();

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_others_did_is_news_and_only_once() {
+    fn only_moves_by_others_are_sent_and_only_once() {
         let mut throttle = PointerThrottle::default();
         let now = Instant::now();
         let (here, there) = (Some((1, 1)), Some((2, 2)));

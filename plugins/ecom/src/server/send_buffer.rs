@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_goes_in_pieces_and_answers_behind_it() {
+    fn an_update_is_sent_in_parts_and_replies_after_it() {
         check_in_pieces(PixelFormat::BGRX);
     }
 

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_film_is_sent_without_a_look_and_its_end_is_found() {
+    fn a_video_is_sent_without_comparing_and_its_end_is_found() {
         let (mut client, mut screen) = black();
         let band = Rect::new(10, 16, 60, 16);
         let look = |client: &mut SentTiles, screen: &[u8]| {
@@ -333,7 +333,7 @@ mod tests {
         assert!(again.count() <= SKIP_FRAMES.into());
         let mut last = (0..3).map(|_| look(&mut client, &screen));
         assert!(last.any(|news| news == (vec![], true)));
-        // Another part of the row is no film.
+        // Another part of the row is no video.
         for frame in 1..9 {
             screen.fill(frame);
             look(&mut client, &screen);

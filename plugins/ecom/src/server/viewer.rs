@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_size_is_told_to_those_who_know_the_word() {
+    fn a_new_size_is_sent_to_clients_that_support_it() {
         let small = desktop((320, 200), &[3]);
         assert!(!viewer(&[]).has_desktop_changes(&small));
         for known in [encoding::DESKTOP_SIZE, encoding::EXTENDED_DESKTOP_SIZE] {
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_hides_no_news() {
+    fn a_refusal_hides_no_change() {
         let mut viewer = viewer(&[encoding::EXTENDED_DESKTOP_SIZE]);
         viewer.refuse_resize();
         let now = desktop((320, 200), &[3]);
