@@ -15,7 +15,7 @@ use etatuki_trust::{
 };
 use serde_json::{Value, json};
 
-use crate::display::PATIENCE;
+use crate::display::TEST_TIMEOUT;
 
 /// A connected agent.
 pub(crate) struct Agent {
@@ -80,7 +80,7 @@ impl Agent {
 
     /// Waits for the next message from the customer's machine.
     pub(crate) async fn told(&mut self) -> ToAgent {
-        let message = tokio::time::timeout(PATIENCE, self.streams.control_in.recv()).await;
+        let message = tokio::time::timeout(TEST_TIMEOUT, self.streams.control_in.recv()).await;
         message
             .expect("a message in time")
             .expect("a good link")
@@ -137,7 +137,7 @@ impl Agent {
                 }
             }
         };
-        if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+        if tokio::time::timeout(TEST_TIMEOUT, seen).await.is_err() {
             panic!(
                 "the picture never became the screen's: {}",
                 difference(self.viewer(), &wanted())
@@ -153,7 +153,7 @@ impl Agent {
                 self.request(true).await;
             }
         };
-        let in_time = tokio::time::timeout(PATIENCE, seen).await.is_ok();
+        let in_time = tokio::time::timeout(TEST_TIMEOUT, seen).await.is_ok();
         assert!(in_time, "still {:?}", self.screens());
     }
 
@@ -187,7 +187,7 @@ impl Agent {
 
     /// Waits for the next text that the customer copies.
     pub(crate) async fn hears_copied(&mut self) -> String {
-        let text = tokio::time::timeout(PATIENCE, self.streams.clipboard_in.recv()).await;
+        let text = tokio::time::timeout(TEST_TIMEOUT, self.streams.clipboard_in.recv()).await;
         text.expect("in time")
             .expect("a good link")
             .expect("a text")
@@ -232,7 +232,7 @@ impl Agent {
 
     /// Waits for the link's end, and returns it as the agent sees it.
     pub(crate) async fn closed(&mut self) -> LinkError {
-        tokio::time::timeout(PATIENCE, self.streams.connection.closed())
+        tokio::time::timeout(TEST_TIMEOUT, self.streams.connection.closed())
             .await
             .expect("an end")
     }

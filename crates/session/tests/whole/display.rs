@@ -13,7 +13,7 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 
 /// Time for which the test waits for anything that must come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An X server. Dropping it ends the server.
 pub(crate) struct Display {
@@ -113,7 +113,7 @@ impl Display {
 
     /// Waits for the next key press in the window and returns its unshifted keysym.
     pub(crate) fn typed(&self) -> u32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while Instant::now() < deadline {
             match self.connection.poll_for_event().expect("the display lives") {
                 Some(Event::KeyPress(press)) => return self.keysym(press.detail),
@@ -134,7 +134,7 @@ impl Display {
 
     /// Waits until the condition holds.
     pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         while !holds(self) {
             assert!(Instant::now() < deadline, "still not so: {what}");
             std::thread::sleep(Duration::from_millis(2));

@@ -13,7 +13,7 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 
-use crate::display::{Display, PATIENCE};
+use crate::display::{Display, TEST_TIMEOUT};
 use crate::journeys::{controlling, viewing};
 use crate::world::World;
 
@@ -144,7 +144,7 @@ impl Locker {
     }
 
     fn is_typed_into(&self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
             let event = self.0.poll_for_event().expect("the display lives");
             if matches!(event, Some(Event::KeyPress(_))) {
@@ -192,7 +192,7 @@ async fn the_clipboard_is_of_any_script() {
 }
 
 fn pasted(desk: &mut Clipboard) -> String {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
         if let Some(text) = desk.pump().expect("the display lives") {
             return text;

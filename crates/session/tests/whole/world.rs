@@ -15,7 +15,7 @@ use etatuki_trust::{
 };
 use serde_json::Value;
 
-use crate::display::{Display, PATIENCE};
+use crate::display::{Display, TEST_TIMEOUT};
 
 /// A lock for one session at a time, so that everything left over belongs to it.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -215,7 +215,7 @@ impl Customer {
     #[track_caller]
     pub(crate) fn sees(&self, what: &str, like: impl Fn(&View) -> bool) -> View {
         let (views, changed) = &*self.views;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         let mut views = views.lock().expect("no holder panics");
         loop {
             match views.last() {
