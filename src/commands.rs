@@ -107,7 +107,7 @@ fn report_unknown_backend(launcher: &Launcher, id: &str, command: &Option<Comman
     Exit::Usage
 }
 
-/// Reports a failure on stderr; also in a window if the command opens one, for a Help menu shows
+/// Reports a failure on stderr; also in a window if the command opens one, because a Help menu shows
 /// nobody our stderr; and as a JSON line on stdout if the command is `session`.
 fn report_failure(texts: &Texts, name: &str, detail: &str, command: Option<&Command>) {
     print_failure(texts, name, Some(detail));
@@ -124,7 +124,7 @@ fn report_failure(texts: &Texts, name: &str, detail: &str, command: Option<&Comm
 
 fn print_failure(texts: &Texts, name: &str, detail: Option<&str>) {
     let mut stderr = std::io::stderr().lock();
-    // A closed stderr is ignored, for there is nowhere else to report it.
+    // A closed stderr is ignored, because there is nowhere else to report it.
     let _ = writeln!(stderr, "{}", texts.failure(name).sentence());
     if let Some(detail) = detail {
         let _ = writeln!(stderr, "{detail}");

@@ -9,7 +9,7 @@ use etatuki_session::SessionSender;
 
 use crate::exit::Exit;
 
-/// Time limit for the session's end; a little more than the session's own.
+/// Time-out for the session's end; a little more than the session's own.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The session that runs, or the last one that did.

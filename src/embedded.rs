@@ -67,7 +67,7 @@ pub(crate) fn print_refusal(texts: &Texts, name: &str, detail: &str) {
         "receipt": null,
         "text": texts.failure(name).sentence(),
     });
-    // A closed stdout is ignored, for there is nowhere else to report it.
+    // A closed stdout is ignored, because there is nowhere else to report it.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

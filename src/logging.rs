@@ -1,5 +1,5 @@
 //! The log: a file per day in the user's state folder, seven kept. Other crates' messages below a
-//! warning are left out, for some of them contain requests with their tokens.
+//! warning are left out, because some of them contain requests with their tokens.
 
 use std::path::Path;
 

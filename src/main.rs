@@ -8,7 +8,7 @@ use etatuki::commands;
 use etatuki::exit::Exit;
 
 fn main() -> ExitCode {
-    // First, for a plugin's host must not have opened, read or started anything of the launcher.
+    // First, because a plugin's host must not have opened, read or started anything of the launcher.
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(first) if first == PLUGIN_HOST => return etatuki_plugin_host::run_child(),

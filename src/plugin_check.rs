@@ -122,7 +122,7 @@ fn print_trial(trial: &Trial) {
     }
 }
 
-/// Prints a line; a closed stdout is ignored, for there is nowhere else to report it.
+/// Prints a line; a closed stdout is ignored, because there is nowhere else to report it.
 fn print(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

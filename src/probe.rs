@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::launcher::Launcher;
 
-/// Time limit for one entry's probe; an entry that takes longer is greyed out.
+/// Time-out for one entry's probe; an entry that takes longer is greyed out.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The result of an entry's probe.

@@ -1,4 +1,4 @@
-//! The user's settings: the language, and the order of the entries. Nothing else, for a file that
+//! The user's settings: the language, and the order of the entries. Nothing else, because a file that
 //! can be written without an administrator's rights must not decide who gets in.
 //!
 //! A settings file never stops the launcher: one that can't be used is ignored, with a line in the

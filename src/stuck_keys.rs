@@ -7,7 +7,7 @@ use std::time::Duration;
 use etatuki_screen::CancelToken;
 use etatuki_session_core::{FailureName, State, View};
 
-/// Time limit for the release, whatever the X server does.
+/// Time-out for the release, whatever the X server does.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two attempts: the X server notices a dead client with a delay.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);

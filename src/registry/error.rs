@@ -143,7 +143,7 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Returns the key of a line with the table above it, or the table alone if the line has no key. It
-/// reads the text as a person would, for it must also work where the TOML is broken.
+/// reads the text as a person would, because it must also work where the TOML is broken.
 fn key_at(text: &str, line: usize) -> String {
     let lines: Vec<&str> = text.lines().take(line).map(str::trim).collect();
     let table = lines

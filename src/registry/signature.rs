@@ -1,5 +1,5 @@
 //! Signatures of registries (minisign), for installations whose folder others than administrators
-//! can write. The key comes with the build, for an attacker who can replace a file could replace a
+//! can write. The key comes with the build, because an attacker who can replace a file could replace a
 //! key beside it.
 
 use minisign_verify::{PublicKey, Signature};

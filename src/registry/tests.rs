@@ -1,4 +1,4 @@
-//! One `check` per kind of error: a registry with one fault, and the whole sentence that the integrator
+//! One `check` per kind of error: a registry with one fault, and the sentence that the integrator
 //! gets.
 
 use super::*;

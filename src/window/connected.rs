@@ -1,4 +1,4 @@
-//! The session window while an agent is connected. It is iconified then, for the bar at the top of
+//! The session window while an agent is connected. It is iconified then, because the bar at the top of
 //! the screen shows the same; this window is where the keyboard reaches the buttons.
 
 use etatuki_session_core::{AgentIdentity, Permissions, View};

@@ -14,7 +14,7 @@ use super::session_context::SessionContext;
 use super::{connected, failure, no_code, question, receipt, waiting};
 use crate::registry::Connect;
 
-/// Time limit for a window manager to iconify the window; without one, nobody does.
+/// Time-out for a window manager to iconify the window; without one, nobody does.
 const ICONIFY_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// The window of one session.
