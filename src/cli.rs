@@ -85,7 +85,7 @@ pub enum Command {
     Plugin {
         /// The command
         #[command(subcommand)]
-        command: PluginCommand,
+        command: PluginSubcommand,
     },
     /// Load one plugin for the launcher (internal)
     #[command(hide = true)]
@@ -94,7 +94,7 @@ pub enum Command {
 
 /// The commands for plugin authors.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum PluginCommand {
+pub enum PluginSubcommand {
     /// Try a plugin against the contract in etatuki_backend.h, each trial in a process of its own
     Check(CheckArgs),
 }

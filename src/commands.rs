@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::cli::{Cli, Command, PluginCommand};
+use crate::cli::{Cli, Command, PluginSubcommand};
 use crate::embedded;
 use crate::exit::Exit;
 use crate::launcher::{Environment, Launcher};
@@ -21,7 +21,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
     // Without a registry, which a plugin's author doesn't have.
     if let Some(Command::Plugin { command }) = command {
-        let PluginCommand::Check(arguments) = command;
+        let PluginSubcommand::Check(arguments) = command;
         return plugin_check::run(arguments).into();
     }
     let exit = match Environment::new(options).load_registry() {

@@ -20,7 +20,7 @@ use crate::stuck_keys;
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
 use crate::window::events::{AppEvent, EventSender};
-use crate::window::page::Action;
+use crate::window::page::ButtonAction;
 use crate::window::receipt;
 use crate::window::session_context::SessionContext;
 use crate::window::theme;
@@ -73,7 +73,7 @@ pub(crate) fn print_refusal(texts: &Texts, name: &str, detail: &str) {
 
 /// Starts the session and its JSON lines on a thread of their own. The returned receiver gets its
 /// start and its end; views go to `events`.
-fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver<SessionEvent> {
+fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver<JsonEvent> {
     let (sender, session_events) = std::sync::mpsc::channel();
     let backend = launcher.backend(id).cloned();
     let launcher = Arc::new(launcher);
@@ -95,14 +95,14 @@ fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver
             move |session| {
                 display_loss::register(session.clone());
                 probe_others(launcher, &id, session.clone());
-                let _ = started.send(SessionEvent::Started(session));
+                let _ = started.send(JsonEvent::Started(session));
             },
             Box::new(move |view| {
                 stuck_keys::release_after(view);
                 view_events.send(AppEvent::View(0, Box::new(view.clone())));
             }),
         );
-        let _ = sender.send(SessionEvent::Ended(Box::new(last_view)));
+        let _ = sender.send(JsonEvent::Ended(Box::new(last_view)));
         events.send(AppEvent::Tick);
     };
     let thread = std::thread::Builder::new().name("etatuki-json".into());
@@ -130,7 +130,7 @@ fn probe_others(launcher: Arc<Launcher>, id: &str, session: SessionSender) {
 }
 
 /// An event of the thread with the JSON lines.
-enum SessionEvent {
+enum JsonEvent {
     Started(SessionSender),
     /// The session is over; its last view.
     Ended(Box<View>),
@@ -142,7 +142,7 @@ struct EmbeddedApp {
     texts: Texts,
     events: EventSender,
     inbox: Receiver<AppEvent>,
-    session_events: Receiver<SessionEvent>,
+    session_events: Receiver<JsonEvent>,
     session: Option<SessionSender>,
     escape: Option<EscapeWatch>,
 }
@@ -157,8 +157,8 @@ impl EmbeddedApp {
                 self.on_event(event);
             }
             match self.session_events.try_recv() {
-                Ok(SessionEvent::Started(session)) => self.session = Some(session),
-                Ok(SessionEvent::Ended(last_view)) => return Some(*last_view),
+                Ok(JsonEvent::Started(session)) => self.session = Some(session),
+                Ok(JsonEvent::Ended(last_view)) => return Some(*last_view),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return None,
             }
@@ -168,10 +168,10 @@ impl EmbeddedApp {
     fn on_event(&mut self, event: AppEvent) {
         match event {
             AppEvent::View(_, view) => self.on_view(&view),
-            AppEvent::Action(Action::TakeBack) | AppEvent::EscapeHeld => {
+            AppEvent::ButtonAction(ButtonAction::TakeBack) | AppEvent::EscapeHeld => {
                 self.send(Command::TakeBack);
             }
-            AppEvent::Action(Action::Close) => self.send(Command::Close),
+            AppEvent::ButtonAction(ButtonAction::Close) => self.send(Command::Close),
             AppEvent::Tick => self.bar.raise(),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 
-use etatuki_session_core::json::{Input, InputError, MAX_LINE, parse, read_line};
+use etatuki_session_core::json::{InputError, InputLine, MAX_LINE, parse, read_line};
 
 pub(crate) fn session_lines(bytes: &[u8]) {
     let whole = lines(bytes, bytes.len().max(1));
@@ -11,7 +11,8 @@ pub(crate) fn session_lines(bytes: &[u8]) {
     assert_eq!(lines(bytes, cut), whole);
     for line in whole {
         match line.and_then(|line| parse(&line)) {
-            Ok(Some(Input::Answer { .. } | Input::TakeBack {} | Input::Close {})) | Ok(None) => {}
+            Ok(Some(InputLine::Answer { .. } | InputLine::TakeBack {} | InputLine::Close {}))
+            | Ok(None) => {}
             Err(error) => {
                 // The refusal never hands a part of the line back: it may be a secret that went
                 // astray.

@@ -12,7 +12,7 @@ use fltk::prelude::*;
 use super::events::{AppEvent, EventSender};
 use super::failure;
 use super::menu::{MenuEntry, MenuWindow};
-use super::page::Action;
+use super::page::ButtonAction;
 use super::page_window::{Focus, PageWindow, on_close};
 use super::session::SessionWindow;
 use super::session_context::SessionContext;
@@ -52,7 +52,7 @@ pub fn show_fatal(texts: &Texts, name: &str, detail: &str) {
     let (events, inbox) = EventSender::new();
     let mut window = PageWindow::new(&texts.window.title, None, events.on_action(), |_| 0);
     let on_action = events.on_action();
-    let close = move || on_action(Action::CloseWindow);
+    let close = move || on_action(ButtonAction::CloseWindow);
     on_close(window.fltk_window(), close.clone(), close);
     let page = failure::without_session(texts, name, Some(detail));
     window.set(page, Focus::Take);
@@ -220,7 +220,7 @@ impl LauncherApp {
 
     fn on_event(&mut self, event: AppEvent) {
         match event {
-            AppEvent::Action(action) => self.on_action(action),
+            AppEvent::ButtonAction(action) => self.on_action(action),
             AppEvent::View(number, view) => self.on_view(number, *view),
             AppEvent::Probed(result) => self.on_probe_result(&result),
             AppEvent::EscapeHeld => self.send(Command::TakeBack),
@@ -228,17 +228,19 @@ impl LauncherApp {
         }
     }
 
-    fn on_action(&mut self, action: Action) {
+    fn on_action(&mut self, action: ButtonAction) {
         match action {
-            Action::Open => self.open_connection(),
-            Action::Close => self.send(Command::Close),
-            Action::TakeBack => self.send(Command::TakeBack),
-            Action::Answer { question, allow } => self.send(Command::Answer { question, allow }),
-            Action::AllowAppOnly(question) => self.send(Command::AllowAppOnly { question }),
-            Action::CopyField(field) => self.copy_field(field),
-            Action::ChooseEntry(id) => self.open_entry(&id),
-            Action::Escape => self.on_escape(),
-            Action::CloseWindow => self.close_window(),
+            ButtonAction::Open => self.open_connection(),
+            ButtonAction::Close => self.send(Command::Close),
+            ButtonAction::TakeBack => self.send(Command::TakeBack),
+            ButtonAction::Answer { question, allow } => {
+                self.send(Command::Answer { question, allow })
+            }
+            ButtonAction::AllowAppOnly(question) => self.send(Command::AllowAppOnly { question }),
+            ButtonAction::CopyField(field) => self.copy_field(field),
+            ButtonAction::ChooseEntry(id) => self.open_entry(&id),
+            ButtonAction::Escape => self.on_escape(),
+            ButtonAction::CloseWindow => self.close_window(),
         }
     }
 

@@ -19,7 +19,7 @@ use fltk::window::DoubleWindow;
 
 use super::button::{ActionHandler, PushButton};
 use super::connected::activity;
-use super::page::{Action, Button};
+use super::page::{Button, ButtonAction};
 use super::session_context::agent_values;
 use super::text_layout::TextStyle;
 use super::theme::{self, Rect};
@@ -33,7 +33,7 @@ const MAX_NAME_CHARS: usize = 30;
 
 /// The bar's text and colour.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct BarStatus {
     /// The agent's name and activity.
     pub text: String,
     /// The access that is granted.
@@ -52,12 +52,12 @@ pub enum Access {
 }
 
 /// Returns the bar's status for a view; `None` if nobody is connected.
-pub fn status(texts: &Texts, view: &View) -> Option<Status> {
+pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
     let Some(agent) = &view.agent else {
         // Connected by a tool's own transport: only the tool knows the agent and their permissions.
         let text = texts.external.connected.clone();
         let access = Access::View;
-        return (view.state == State::Connected).then_some(Status { text, access });
+        return (view.state == State::Connected).then_some(BarStatus { text, access });
     };
     let agent = &with_short_name(agent);
     match view.state {
@@ -71,12 +71,12 @@ pub fn status(texts: &Texts, view: &View) -> Option<Status> {
                 (Some(_), Access::None) => fill(&texts.bar.asking, &agent_values(agent)),
                 _ => activity(texts, agent, view),
             };
-            Some(Status { text, access })
+            Some(BarStatus { text, access })
         }
         State::Interrupted => {
             let time = clock(view.interrupted_seconds_left.unwrap_or(0));
             let text = fill(&texts.state.interrupted, &[("time", &time)]);
-            Some(Status {
+            Some(BarStatus {
                 text,
                 access: Access::None,
             })
@@ -102,7 +102,7 @@ pub struct Bar {
     take_back: PushButton,
     close: PushButton,
     has_banner: bool,
-    status: Rc<RefCell<Status>>,
+    status: Rc<RefCell<BarStatus>>,
     /// Whether the customer has dragged it; it is in the middle of the top edge until then.
     moved: Rc<Cell<bool>>,
 }
@@ -110,7 +110,7 @@ pub struct Bar {
 impl Bar {
     /// Creates a hidden bar.
     pub fn new(texts: &Texts, banner: Option<&str>, on_action: &ActionHandler) -> Self {
-        let status = Rc::new(RefCell::new(Status {
+        let status = Rc::new(RefCell::new(BarStatus {
             text: String::new(),
             access: Access::None,
         }));
@@ -123,8 +123,8 @@ impl Bar {
             let button = Button::plain(label, action);
             PushButton::new(&button, None, colour(Access::Control), on_action.clone())
         };
-        let take_back = push(&texts.bar.take_back, Action::TakeBack);
-        let close = push(&texts.bar.close, Action::Close);
+        let take_back = push(&texts.bar.take_back, ButtonAction::TakeBack);
+        let close = push(&texts.bar.close, ButtonAction::Close);
         window.end();
         make_draggable(&mut window, &moved);
         Self {
@@ -139,7 +139,7 @@ impl Bar {
     }
 
     /// Shows a status, or hides the bar.
-    pub fn set(&mut self, status: Option<Status>) {
+    pub fn set(&mut self, status: Option<BarStatus>) {
         let Some(status) = status else {
             self.moved.set(false);
             return self.window.hide();
@@ -207,7 +207,7 @@ impl Bar {
     }
 }
 
-fn background(status: &Rc<RefCell<Status>>, banner: Option<String>) -> Frame {
+fn background(status: &Rc<RefCell<BarStatus>>, banner: Option<String>) -> Frame {
     let mut frame = Frame::new(0, 0, 600, BAR_HEIGHT, None);
     let status = status.clone();
     frame.draw(move |frame| {

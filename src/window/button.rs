@@ -9,12 +9,12 @@ use fltk::draw;
 use fltk::enums::{Color, Event, Key, Shortcut};
 use fltk::prelude::*;
 
-use super::page::{self, Action};
+use super::page::{self, ButtonAction};
 use super::text_layout::TextStyle;
 use super::theme::{self, Rect};
 
 /// The handler that a window's buttons call with their action.
-pub type ActionHandler = Rc<dyn Fn(Action)>;
+pub type ActionHandler = Rc<dyn Fn(ButtonAction)>;
 
 /// Space around a button's body for the focus ring.
 const FOCUS_RING: i32 = 3;

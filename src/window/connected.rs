@@ -3,7 +3,7 @@
 
 use etatuki_session_core::{AgentIdentity, Permissions, View};
 
-use super::page::{Action, Block, Button, Page, Tone};
+use super::page::{Button, ButtonAction, Page, PageItem, Tone};
 use super::session_context::{SessionContext, agent_values};
 use crate::texts::{Texts, clock, fill};
 
@@ -11,22 +11,22 @@ use crate::texts::{Texts, clock, fill};
 pub fn connected(context: &SessionContext, agent: &AgentIdentity, view: &View) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
-    page.blocks.extend(context.notices(view));
+    page.items.extend(context.notices(view));
     let tone = if view.permissions.control {
         Tone::Alert
     } else {
         Tone::Info
     };
-    page.blocks.push(Block::Callout(
+    page.items.push(PageItem::Callout(
         tone,
         format!("{}.", activity(texts, agent, view)),
     ));
-    let close = Button::plain(&texts.bar.close, Action::Close);
+    let close = Button::plain(&texts.bar.close, ButtonAction::Close);
     if view.permissions.control {
-        page.blocks.push(Block::Text(texts.bar.escape.clone()));
+        page.items.push(PageItem::Text(texts.bar.escape.clone()));
         page.buttons = vec![
             close,
-            Button::primary(&texts.bar.take_back, Action::TakeBack),
+            Button::primary(&texts.bar.take_back, ButtonAction::TakeBack),
         ];
     } else {
         page.buttons = vec![close.focused()];
@@ -57,10 +57,11 @@ pub fn external(context: &SessionContext) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
     let connected = format!("{}.", texts.external.connected);
-    page.blocks.push(Block::Callout(Tone::Info, connected));
-    page.blocks.push(Block::Text(texts.external.maybe.clone()));
-    page.blocks.push(Block::Secondary(context.promise()));
-    page.buttons = vec![Button::plain(&texts.bar.close, Action::Close).focused()];
+    page.items.push(PageItem::Callout(Tone::Info, connected));
+    page.items
+        .push(PageItem::Text(texts.external.maybe.clone()));
+    page.items.push(PageItem::Secondary(context.promise()));
+    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close).focused()];
     page
 }
 
@@ -69,10 +70,10 @@ pub fn interrupted(context: &SessionContext, view: &View) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
     let time = clock(view.interrupted_seconds_left.unwrap_or(0));
-    page.blocks.push(Block::Text(fill(
+    page.items.push(PageItem::Text(fill(
         &texts.state.interrupted,
         &[("time", &time)],
     )));
-    page.buttons = vec![Button::plain(&texts.bar.close, Action::Close).focused()];
+    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close).focused()];
     page
 }

@@ -7,7 +7,7 @@ use etatuki_session_core::View;
 use fltk::app;
 
 use super::button::ActionHandler;
-use super::page::Action;
+use super::page::ButtonAction;
 use crate::probe::ProbeResult;
 
 /// Seconds between two ticks.
@@ -16,7 +16,7 @@ const TICK_SECONDS: f64 = 0.5;
 /// An event of the window thread's loop.
 pub(crate) enum AppEvent {
     /// A button was pressed, or a window's own close button.
-    Action(Action),
+    ButtonAction(ButtonAction),
     /// The session with this number has a new view.
     View(u32, Box<View>),
     /// An entry was probed.
@@ -43,10 +43,10 @@ impl EventSender {
         app::awake();
     }
 
-    /// Returns a handler for buttons that sends [`AppEvent::Action`].
+    /// Returns a handler for buttons that sends [`AppEvent::ButtonAction`].
     pub(crate) fn on_action(&self) -> ActionHandler {
         let events = self.clone();
-        Rc::new(move |action| events.send(AppEvent::Action(action)))
+        Rc::new(move |action| events.send(AppEvent::ButtonAction(action)))
     }
 
     /// Sends [`AppEvent::Tick`] twice a second from now on.

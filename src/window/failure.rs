@@ -2,7 +2,7 @@
 
 use etatuki_session_core::View;
 
-use super::page::{Action, Block, Button, Page};
+use super::page::{Button, ButtonAction, Page, PageItem};
 use super::receipt;
 use super::session_context::SessionContext;
 use crate::texts::{Texts, fill};
@@ -14,15 +14,15 @@ pub fn failure(context: &SessionContext, view: &View) -> Page {
         .as_ref()
         .map_or("internal", |failure| failure.name.as_str());
     let mut page = without_session(&context.texts, name, None);
-    let support = context.page().blocks.remove(1);
-    page.blocks.insert(1, support);
+    let support = context.page().items.remove(1);
+    page.items.insert(1, support);
     if view.receipt.is_some() {
         let done = receipt::summary(&context.texts, view.receipt.as_ref());
-        page.blocks.splice(3..3, done);
+        page.items.splice(3..3, done);
     }
     page.buttons = vec![
-        Button::plain(&context.texts.window.close, Action::CloseWindow),
-        Button::primary(&context.texts.failed.retry, Action::Open),
+        Button::plain(&context.texts.window.close, ButtonAction::CloseWindow),
+        Button::primary(&context.texts.failed.retry, ButtonAction::Open),
     ];
     page
 }
@@ -30,15 +30,18 @@ pub fn failure(context: &SessionContext, view: &View) -> Page {
 /// Returns the page of a failure before there is a session. `detail` is for the integrator.
 pub fn without_session(texts: &Texts, name: &str, detail: Option<&str>) -> Page {
     let failure = texts.failure(name);
-    let mut blocks = vec![
-        Block::Heading(failure.happened.clone()),
-        Block::Text(failure.todo.clone()),
-        Block::Secondary(fill(&texts.failed.for_support, &[("name", name)])),
+    let mut items = vec![
+        PageItem::Heading(failure.happened.clone()),
+        PageItem::Text(failure.todo.clone()),
+        PageItem::Secondary(fill(&texts.failed.for_support, &[("name", name)])),
     ];
-    blocks.extend(detail.map(|detail| Block::Secondary(detail.to_owned())));
-    let buttons = vec![Button::primary(&texts.window.close, Action::CloseWindow)];
+    items.extend(detail.map(|detail| PageItem::Secondary(detail.to_owned())));
+    let buttons = vec![Button::primary(
+        &texts.window.close,
+        ButtonAction::CloseWindow,
+    )];
     Page {
-        blocks,
+        items,
         buttons,
         wide_buttons: false,
     }

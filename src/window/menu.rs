@@ -7,7 +7,7 @@ use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
 use super::button::ActionHandler;
-use super::page::{Action, Block, Button, Choice, Page, mnemonic};
+use super::page::{Button, ButtonAction, Choice, Page, PageItem, mnemonic};
 use super::page_window::{Focus, PageWindow, on_close};
 use super::theme;
 use crate::texts::{Texts, fill};
@@ -29,29 +29,29 @@ pub struct MenuEntry {
 
 /// Returns the window's page.
 pub fn page(texts: &Texts, phone: &str, entries: &[MenuEntry]) -> Page {
-    let mut blocks = vec![
-        Block::Heading(texts.menu.heading.clone()),
-        Block::Text(fill(&texts.menu.hint, &[("phone", phone)])),
+    let mut items = vec![
+        PageItem::Heading(texts.menu.heading.clone()),
+        PageItem::Text(fill(&texts.menu.hint, &[("phone", phone)])),
     ];
     let fitting = entries
         .iter()
         .position(|entry| entry.fits.is_some() && entry.unusable.is_none());
     let usable = entries.iter().position(|entry| entry.unusable.is_none());
     let focus = fitting.or(usable);
-    blocks.extend(entries.iter().enumerate().map(|(index, entry)| {
+    items.extend(entries.iter().enumerate().map(|(index, entry)| {
         let label = entry.label.replace('&', "");
         let button = Button {
             enabled: entry.unusable.is_none(),
             focus: focus == Some(index),
-            ..Button::plain(&label, Action::ChooseEntry(entry.id.clone()))
+            ..Button::plain(&label, ButtonAction::ChooseEntry(entry.id.clone()))
         };
-        Block::Choice(Choice {
+        PageItem::Choice(Choice {
             button,
             note: entry_note(texts, entry),
         })
     }));
     Page {
-        blocks,
+        items,
         ..Page::default()
     }
 }
@@ -93,7 +93,7 @@ impl MenuWindow {
         );
         let close = {
             let on_action = on_action.clone();
-            move || on_action(Action::CloseWindow)
+            move || on_action(ButtonAction::CloseWindow)
         };
         on_close(window.fltk_window(), close.clone(), close);
         let bar = bar.expect("the window builds what is above its pages");
@@ -132,7 +132,7 @@ fn menu_bar(texts: &Texts, entries: &[MenuEntry], on_action: &ActionHandler) -> 
     let mut bar = MenuBar::new(0, 0, theme::WINDOW_WIDTH, MENU_BAR_HEIGHT, None);
     bar.set_frame(FrameType::GtkThinUpBox);
     bar.set_text_size(theme::TEXT_SIZE);
-    let mut add = |label: &str, action: Action| {
+    let mut add = |label: &str, action: ButtonAction| {
         let on_action = on_action.clone();
         let path = format!("{}/{label}", texts.menu.help);
         bar.add(&path, Shortcut::None, MenuFlag::Normal, move |_| {
@@ -140,9 +140,9 @@ fn menu_bar(texts: &Texts, entries: &[MenuEntry], on_action: &ActionHandler) -> 
         });
     };
     for (label, entry) in menu_labels(entries).iter().zip(entries) {
-        add(label, Action::ChooseEntry(entry.id.clone()));
+        add(label, ButtonAction::ChooseEntry(entry.id.clone()));
     }
-    add(&texts.menu.quit, Action::CloseWindow);
+    add(&texts.menu.quit, ButtonAction::CloseWindow);
     bar.end();
     bar
 }
@@ -196,10 +196,10 @@ mod tests {
         ];
         let page = page(&texts, "02 123", &entries);
         let choices: Vec<_> = page
-            .blocks
+            .items
             .iter()
-            .filter_map(|block| match block {
-                Block::Choice(choice) => Some((
+            .filter_map(|item| match item {
+                PageItem::Choice(choice) => Some((
                     choice.button.enabled,
                     choice.button.focus,
                     choice.note.as_deref(),

@@ -1,17 +1,17 @@
 //! The windows that the customer sees, one per file. They know views of a session and send
 //! commands; they know nothing of the network, the plugins or the codes' secrets.
 //!
-//! [`page`] is a window's content as data; [`page_window`], `block_widget`, [`button`],
+//! [`page`] is a window's content as data; [`page_window`], `item_widget`, [`button`],
 //! [`text_layout`] and [`theme`] draw it.
 
 pub mod app;
 pub mod bar;
-mod block_widget;
 pub mod button;
 pub mod connected;
 pub(crate) mod events;
 pub mod failure;
 mod icon;
+mod item_widget;
 pub mod menu;
 pub mod no_code;
 pub mod page;

@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 /// The content of one window, from top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The blocks above the buttons.
-    pub blocks: Vec<Block>,
+    /// The items above the buttons.
+    pub items: Vec<PageItem>,
     /// The row of buttons at the foot, from left to right.
     pub buttons: Vec<Button>,
     /// Whether the buttons share the whole width, as under a question.
     pub wide_buttons: bool,
 }
 
-/// One block of a page.
+/// One item of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum PageItem {
     /// The heading.
     Heading(String),
     /// Ordinary text.
@@ -78,7 +78,7 @@ pub struct Button {
     /// The label; `&` stands before the letter that presses the button together with Alt.
     pub label: String,
     /// The action of pressing it.
-    pub action: Action,
+    pub action: ButtonAction,
     /// Whether it is the primary button, in colour.
     pub primary: bool,
     /// Whether it can be pressed now.
@@ -89,7 +89,7 @@ pub struct Button {
 
 impl Button {
     /// Returns a plain button that can be pressed.
-    pub fn plain(label: &str, action: Action) -> Self {
+    pub fn plain(label: &str, action: ButtonAction) -> Self {
         Self {
             label: label.to_owned(),
             action,
@@ -100,7 +100,7 @@ impl Button {
     }
 
     /// Returns the primary button; Enter presses it.
-    pub fn primary(label: &str, action: Action) -> Self {
+    pub fn primary(label: &str, action: ButtonAction) -> Self {
         Self {
             primary: true,
             focus: true,
@@ -120,7 +120,7 @@ impl Button {
 
 /// The action of a button.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum ButtonAction {
     /// Open the connection, for the first time or again.
     Open,
     /// Close the connection.
@@ -147,20 +147,20 @@ pub enum Action {
 }
 
 impl Page {
-    /// Returns whether `other` has the same blocks and buttons and differs in words only: then the
+    /// Returns whether `other` has the same items and buttons and differs in words only: then the
     /// keyboard focus stays where it is.
     pub fn has_layout_of(&self, other: &Self) -> bool {
         self.wide_buttons == other.wide_buttons
-            && all_match(&self.blocks, &other.blocks, Block::has_layout_of)
+            && all_match(&self.items, &other.items, PageItem::has_layout_of)
             && all_match(&self.buttons, &other.buttons, |a, b| a.action == b.action)
     }
 }
 
-impl Block {
+impl PageItem {
     fn has_layout_of(&self, other: &Self) -> bool {
         match (self, other) {
-            (Block::Code(a), Block::Code(b)) => a.copy.action == b.copy.action,
-            (Block::Choice(a), Block::Choice(b)) => a.button.action == b.button.action,
+            (PageItem::Code(a), PageItem::Code(b)) => a.copy.action == b.copy.action,
+            (PageItem::Choice(a), PageItem::Choice(b)) => a.button.action == b.button.action,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -199,10 +199,10 @@ mod tests {
     #[test]
     fn words_may_change_and_the_shape_stays() {
         let page = |text: &str, question| Page {
-            blocks: vec![Block::Text(text.to_owned())],
+            items: vec![PageItem::Text(text.to_owned())],
             buttons: vec![Button::plain(
                 "x",
-                Action::Answer {
+                ButtonAction::Answer {
                     question,
                     allow: false,
                 },
@@ -222,9 +222,9 @@ mod tests {
         let code = CodeField {
             label: "Istuntokoodi".into(),
             digits: Zeroizing::new("123 456".into()),
-            copy: Button::plain("x", Action::CopyField(0)),
+            copy: Button::plain("x", ButtonAction::CopyField(0)),
         };
-        let debug = format!("{:?}", Block::Code(code));
+        let debug = format!("{:?}", PageItem::Code(code));
         assert!(!debug.contains("123"), "{debug}");
     }
 }

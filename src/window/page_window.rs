@@ -9,10 +9,10 @@ use fltk::group::Group;
 use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
-use super::block_widget::{self, BlockWidget};
 use super::button::{ActionHandler, PushButton};
 use super::icon;
-use super::page::{self, Block, Page, Tone};
+use super::item_widget::{self, ItemWidget};
+use super::page::{self, Page, PageItem, Tone};
 use super::text_layout::TextStyle;
 use super::theme::{self, Rect};
 
@@ -32,7 +32,7 @@ pub enum Focus {
 pub struct PageWindow {
     window: DoubleWindow,
     body: Group,
-    widgets: Vec<BlockWidget>,
+    widgets: Vec<ItemWidget>,
     buttons: Vec<PushButton>,
     page: Page,
     /// The y coordinate below the banner and whatever else is above every page.
@@ -124,7 +124,7 @@ impl PageWindow {
     }
 
     fn update(&mut self, page: &Page, focus: Focus) {
-        for (widget, new) in self.widgets.iter_mut().zip(&page.blocks) {
+        for (widget, new) in self.widgets.iter_mut().zip(&page.items) {
             widget.set(new);
         }
         for (button, new) in self.buttons.iter_mut().zip(&page.buttons) {
@@ -142,9 +142,9 @@ impl PageWindow {
         self.body.make_resizable(false);
         self.body.begin();
         self.widgets = page
-            .blocks
+            .items
             .iter()
-            .map(|block| BlockWidget::new(block, &self.on_action))
+            .map(|item| ItemWidget::new(item, &self.on_action))
             .collect();
         let push =
             |button| PushButton::new(button, None, theme::BACKGROUND, self.on_action.clone());
@@ -159,17 +159,17 @@ impl PageWindow {
         if let Some(at) = page.buttons.iter().position(wanted) {
             return self.buttons[at].focus();
         }
-        let has_focus = |block: &Block| match block {
-            Block::Code(code) => wanted(&code.copy),
-            Block::Choice(choice) => wanted(&choice.button),
+        let has_focus = |item: &PageItem| match item {
+            PageItem::Code(code) => wanted(&code.copy),
+            PageItem::Choice(choice) => wanted(&choice.button),
             _ => false,
         };
-        if let Some(at) = page.blocks.iter().position(has_focus) {
+        if let Some(at) = page.items.iter().position(has_focus) {
             match &mut self.widgets[at] {
-                BlockWidget::Code { copy: button, .. } | BlockWidget::Choice(button) => {
+                ItemWidget::Code { copy: button, .. } | ItemWidget::Choice(button) => {
                     button.focus()
                 }
-                BlockWidget::Painted { .. } => {}
+                ItemWidget::Painted { .. } => {}
             }
         }
     }
@@ -178,12 +178,12 @@ impl PageWindow {
     fn lay_out(&mut self) {
         let mut y = self.top + theme::MARGIN;
         let mut tops = Vec::with_capacity(self.widgets.len());
-        let mut above: Option<&Block> = None;
-        for block in &self.page.blocks {
-            y += above.map_or(0, |above| block_widget::gap(above, block));
-            tops.push((y, block_widget::height(block)));
-            y += block_widget::height(block);
-            above = Some(block);
+        let mut above: Option<&PageItem> = None;
+        for item in &self.page.items {
+            y += above.map_or(0, |above| item_widget::gap(above, item));
+            tops.push((y, item_widget::height(item)));
+            y += item_widget::height(item);
+            above = Some(item);
         }
         let buttons = y + theme::MARGIN;
         if !self.buttons.is_empty() {

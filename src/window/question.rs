@@ -3,7 +3,7 @@
 
 use etatuki_session_core::{AgentIdentity, AppSharing, Ask, Question};
 
-use super::page::{Action, Block, Button, Page};
+use super::page::{Button, ButtonAction, Page, PageItem};
 use super::session_context::{SessionContext, agent_values};
 use crate::texts::{clock, fill};
 
@@ -44,22 +44,22 @@ pub fn question(
         enabled: question.answerable,
         ..Button::plain(label, action)
     };
-    let answer = |allow| Action::Answer {
+    let answer = |allow| ButtonAction::Answer {
         question: question.id,
         allow,
     };
     let mut buttons = Vec::new();
     if offers_app_only {
         let label = fill(&texts.view_program, &values);
-        buttons.push(button(&label, Action::AllowAppOnly(question.id)));
+        buttons.push(button(&label, ButtonAction::AllowAppOnly(question.id)));
     }
     buttons.push(button(allow, answer(true)));
     buttons.push(button(&texts.deny, answer(false)).focused());
     Page {
-        blocks: vec![
-            Block::Heading(fill(asked, &values)),
-            Block::Text(fill(more, &values)),
-            Block::Secondary(fill(&texts.countdown, &[("time", &time)])),
+        items: vec![
+            PageItem::Heading(fill(asked, &values)),
+            PageItem::Text(fill(more, &values)),
+            PageItem::Secondary(fill(&texts.countdown, &[("time", &time)])),
         ],
         buttons,
         wide_buttons: true,

@@ -3,7 +3,7 @@
 
 use etatuki_session_core::{Receipt, View};
 
-use super::page::{Action, Block, Button, Page, Tone};
+use super::page::{Button, ButtonAction, Page, PageItem, Tone};
 use super::session_context::{SessionContext, agent_values};
 use crate::texts::{Texts, fill};
 
@@ -11,31 +11,36 @@ use crate::texts::{Texts, fill};
 pub fn receipt(context: &SessionContext, view: &View) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
-    page.blocks[0] = Block::Heading(texts.receipt.closed.clone());
-    page.blocks
+    page.items[0] = PageItem::Heading(texts.receipt.closed.clone());
+    page.items
         .extend(context.notices(view).into_iter().filter(is_alert));
     if context.external_transport {
-        page.blocks
-            .push(Block::Callout(Tone::Success, texts.external.over.clone()));
+        page.items.push(PageItem::Callout(
+            Tone::Success,
+            texts.external.over.clone(),
+        ));
     } else {
-        page.blocks.extend(summary(texts, view.receipt.as_ref()));
+        page.items.extend(summary(texts, view.receipt.as_ref()));
     }
     page.buttons = vec![
-        Button::plain(&texts.receipt.again, Action::Open),
-        Button::primary(&texts.window.close, Action::CloseWindow),
+        Button::plain(&texts.receipt.again, ButtonAction::Open),
+        Button::primary(&texts.window.close, ButtonAction::CloseWindow),
     ];
     page
 }
 
 /// Returns what was seen and done, and that it is over; also after a failure.
-pub fn summary(texts: &Texts, receipt: Option<&Receipt>) -> Vec<Block> {
+pub fn summary(texts: &Texts, receipt: Option<&Receipt>) -> Vec<PageItem> {
     let Some(receipt) = receipt else {
-        return vec![Block::Callout(Tone::Success, texts.receipt.never.clone())];
+        return vec![PageItem::Callout(
+            Tone::Success,
+            texts.receipt.never.clone(),
+        )];
     };
     let seconds = (receipt.viewed_seconds, receipt.controlled_seconds);
     vec![
-        Block::Text(sentence(texts, &agent_values(&receipt.agent), seconds)),
-        Block::Callout(Tone::Success, texts.receipt.nobody.clone()),
+        PageItem::Text(sentence(texts, &agent_values(&receipt.agent), seconds)),
+        PageItem::Callout(Tone::Success, texts.receipt.nobody.clone()),
     ]
 }
 
@@ -56,6 +61,6 @@ pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> S
     fill(text, &[agent, &times].concat())
 }
 
-fn is_alert(block: &Block) -> bool {
-    matches!(block, Block::Callout(Tone::Alert, _))
+fn is_alert(item: &PageItem) -> bool {
+    matches!(item, PageItem::Callout(Tone::Alert, _))
 }

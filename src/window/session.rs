@@ -8,7 +8,7 @@ use fltk::prelude::*;
 
 use super::bar::{self, Bar};
 use super::button::ActionHandler;
-use super::page::{Action, Page};
+use super::page::{ButtonAction, Page};
 use super::page_window::{Focus, PageWindow, on_close};
 use super::session_context::SessionContext;
 use super::{connected, failure, no_code, question, receipt, waiting};
@@ -51,14 +51,14 @@ impl SessionWindow {
         on_action: &ActionHandler,
     ) -> Self {
         let mut window = PageWindow::new(&context.label, banner, on_action.clone(), |_| 0);
-        let sender = |action: Action| {
+        let sender = |action: ButtonAction| {
             let on_action = on_action.clone();
             move || on_action(action.clone())
         };
         on_close(
             window.fltk_window(),
-            sender(Action::CloseWindow),
-            sender(Action::Escape),
+            sender(ButtonAction::CloseWindow),
+            sender(ButtonAction::Escape),
         );
         let bar = Bar::new(&context.texts, banner, on_action);
         let first = match connect {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etatuki_session_core::{AgentIdentity, Notice, View};
 
-use super::page::{Block, Page, Tone};
+use super::page::{Page, PageItem, Tone};
 use crate::launcher::Launcher;
 use crate::registry::Backend;
 use crate::texts::{Texts, fill};
@@ -54,12 +54,12 @@ impl SessionContext {
             ("phone", self.phone.as_str()),
         ];
         let support = fill(&self.texts.window.support, &support);
-        let blocks = vec![
-            Block::Heading(self.label.clone()),
-            Block::Secondary(support),
+        let items = vec![
+            PageItem::Heading(self.label.clone()),
+            PageItem::Secondary(support),
         ];
         Page {
-            blocks,
+            items,
             ..Page::default()
         }
     }
@@ -101,7 +101,7 @@ impl SessionContext {
 
     /// Returns the notices to show: that a stranger tried, until the session ends, and the latest
     /// of the others.
-    pub fn notices(&self, view: &View) -> Vec<Block> {
+    pub fn notices(&self, view: &View) -> Vec<PageItem> {
         let stranger = view.notices.iter().find(|notice| is_alert(notice));
         let latest = view.notices.iter().rev().find(|notice| !is_alert(notice));
         let callout = |notice| {
@@ -110,7 +110,7 @@ impl SessionContext {
             } else {
                 Tone::Info
             };
-            Block::Callout(tone, self.notice(notice))
+            PageItem::Callout(tone, self.notice(notice))
         };
         stranger.into_iter().chain(latest).map(callout).collect()
     }

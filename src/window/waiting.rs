@@ -5,7 +5,7 @@ use etatuki_trust::{FieldKind, ShownField};
 use zeroize::Zeroizing;
 
 use super::no_code;
-use super::page::{Action, Block, Button, CodeField, Page};
+use super::page::{Button, ButtonAction, CodeField, Page, PageItem};
 use super::session_context::SessionContext;
 use crate::texts::{clock, fill};
 
@@ -17,7 +17,7 @@ pub fn waiting(context: &SessionContext, view: &View, copied: Option<usize>) -> 
     };
     let texts = &context.texts;
     let mut page = context.page();
-    page.blocks.extend(context.notices(view));
+    page.items.extend(context.notices(view));
     let phone = [("phone", context.phone.as_str())];
     // The code of a tool that shows it itself has no fields.
     let call = if code.fields.is_empty() {
@@ -25,25 +25,25 @@ pub fn waiting(context: &SessionContext, view: &View, copied: Option<usize>) -> 
     } else {
         &texts.code.call
     };
-    page.blocks.push(Block::Text(fill(call, &phone)));
+    page.items.push(PageItem::Text(fill(call, &phone)));
     let fields = code.fields.iter().enumerate();
-    page.blocks
+    page.items
         .extend(fields.map(|(index, field)| field_block(context, index, field, copied)));
     let state = if context.external_transport {
         &texts.external.maybe
     } else {
         &texts.state.waiting
     };
-    page.blocks.push(Block::Text(state.clone()));
-    page.blocks.push(Block::Secondary(promise(context, view)));
-    page.buttons = vec![Button::plain(&texts.bar.close, Action::Close)];
+    page.items.push(PageItem::Text(state.clone()));
+    page.items.push(PageItem::Secondary(promise(context, view)));
+    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close)];
     page
 }
 
 /// Returns the page while the old code is worthless and its successor is fetched.
 fn between_codes(context: &SessionContext, view: &View) -> Page {
     let mut page = no_code::opening(context);
-    page.blocks.splice(2..2, context.notices(view));
+    page.items.splice(2..2, context.notices(view));
     page
 }
 
@@ -52,7 +52,7 @@ fn field_block(
     index: usize,
     field: &ShownField,
     copied: Option<usize>,
-) -> Block {
+) -> PageItem {
     let texts = &context.texts.code;
     let label = match field.kind {
         FieldKind::ToolCode => &context.texts.external.code,
@@ -66,12 +66,12 @@ fn field_block(
         (false, 0) => texts.copy.clone(),
         (false, _) => texts.copy.replace('&', ""),
     };
-    Block::Code(CodeField {
+    PageItem::Code(CodeField {
         label: label.clone(),
         digits: Zeroizing::new(field.digits.clone()),
         copy: Button {
             focus: index == 0,
-            ..Button::plain(&copy_label, Action::CopyField(index))
+            ..Button::plain(&copy_label, ButtonAction::CopyField(index))
         },
     })
 }

@@ -10,7 +10,7 @@ use etatuki_link::Attempt;
 use etatuki_protocol::ToAgent;
 use etatuki_session_core::control_barrier::ControlBarrier;
 use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
-use etatuki_session_core::machine::{Event, Machine, Settings};
+use etatuki_session_core::machine::{Event, Machine, MachineSettings};
 use etatuki_session_core::opening::{Opening, OpeningStep};
 use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
 use etatuki_session_core::service_health::ServiceChange;
@@ -79,7 +79,7 @@ impl<'a> SessionLoop<'a> {
     ) -> Self {
         let usable = config.other_backends.iter().filter(|other| other.usable);
         let transport = config.backend.transport;
-        let settings = Settings {
+        let settings = MachineSettings {
             switchable: usable.map(|other| other.id.clone()).collect(),
             resume: None,
             app_name: config.app.as_ref().map(|app| app.name.clone()),

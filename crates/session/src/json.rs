@@ -4,7 +4,7 @@
 use std::io::{BufRead, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 
-use etatuki_session_core::json::{Input, JsonPresenter, Texts, parse, read_line};
+use etatuki_session_core::json::{InputLine, JsonPresenter, Texts, parse, read_line};
 use etatuki_session_core::{Command, View};
 use zeroize::Zeroize;
 
@@ -93,7 +93,7 @@ impl<W: Write> JsonLines<W> {
     }
 
     /// Sends a command to the session, or writes why it is refused.
-    fn execute(&self, input: Input, sender: &SessionSender) {
+    fn execute(&self, input: InputLine, sender: &SessionSender) {
         let mut refused = None;
         self.write(|presenter| {
             refused = presenter.check(&input).err();

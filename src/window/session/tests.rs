@@ -7,7 +7,7 @@ use etatuki_session_core::{
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
-use super::super::page::{Block, Button, Tone};
+use super::super::page::{Button, PageItem, Tone};
 use super::*;
 use crate::language::Language;
 use crate::texts::Texts;
@@ -34,18 +34,18 @@ fn outline(page: &Page) -> Vec<String> {
         };
         format!("[{}]{mark}", button.label.replace('&', ""))
     };
-    let block = |block: &Block| match block {
-        Block::Heading(text) => format!("# {text}"),
-        Block::Text(text) => text.clone(),
-        Block::Secondary(text) => format!("- {text}"),
-        Block::Callout(Tone::Alert, text) => format!("! {text}"),
-        Block::Callout(Tone::Success, text) => format!("+ {text}"),
-        Block::Callout(_, text) => format!("i {text}"),
-        Block::Code(code) => format!("{}: {} {}", code.label, *code.digits, button(&code.copy)),
-        Block::Choice(choice) => button(&choice.button),
+    let item = |item: &PageItem| match item {
+        PageItem::Heading(text) => format!("# {text}"),
+        PageItem::Text(text) => text.clone(),
+        PageItem::Secondary(text) => format!("- {text}"),
+        PageItem::Callout(Tone::Alert, text) => format!("! {text}"),
+        PageItem::Callout(Tone::Success, text) => format!("+ {text}"),
+        PageItem::Callout(_, text) => format!("i {text}"),
+        PageItem::Code(code) => format!("{}: {} {}", code.label, *code.digits, button(&code.copy)),
+        PageItem::Choice(choice) => button(&choice.button),
     };
     let buttons: Vec<_> = page.buttons.iter().map(button).collect();
-    let mut lines: Vec<_> = page.blocks.iter().map(block).collect();
+    let mut lines: Vec<_> = page.items.iter().map(item).collect();
     lines.push(buttons.join(" "));
     lines
 }
@@ -392,8 +392,8 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
         };
         let letters = |view: &View| -> Vec<_> {
             let page = page(&context, view, None);
-            let copies = page.blocks.iter().filter_map(|block| match block {
-                Block::Code(code) => Some(&code.copy),
+            let copies = page.items.iter().filter_map(|item| match item {
+                PageItem::Code(code) => Some(&code.copy),
                 _ => None,
             });
             let buttons = page.buttons.iter().chain(copies);

@@ -10,7 +10,7 @@ pub const MAX_LINE: usize = 4096;
 /// A line from the accounting program.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Input {
+pub enum InputLine {
     /// The customer's answer to a question.
     Answer {
         /// Id of the question.
@@ -64,7 +64,7 @@ impl InputError {
 ///
 /// # Errors
 /// The line is too long, or isn't one of those that exist.
-pub fn parse(line: &[u8]) -> Result<Option<Input>, InputError> {
+pub fn parse(line: &[u8]) -> Result<Option<InputLine>, InputError> {
     if line.len() > MAX_LINE {
         return Err(InputError::LineTooLong);
     }

@@ -7,7 +7,7 @@ mod presenter;
 #[cfg(test)]
 mod tests;
 
-pub use input::{Input, InputError, MAX_LINE, parse, read_line};
+pub use input::{InputError, InputLine, MAX_LINE, parse, read_line};
 pub use presenter::JsonPresenter;
 
 use crate::command::Command;
@@ -29,20 +29,20 @@ impl<F: Fn(&str, &[(&str, &str)]) -> String + Send + Sync> Texts for F {
     }
 }
 
-impl From<Input> for Command {
-    fn from(input: Input) -> Self {
+impl From<InputLine> for Command {
+    fn from(input: InputLine) -> Self {
         match input {
-            Input::Answer {
+            InputLine::Answer {
                 id,
                 allow: true,
                 app_only: true,
             } => Command::AllowAppOnly { question: id },
-            Input::Answer { id, allow, .. } => Command::Answer {
+            InputLine::Answer { id, allow, .. } => Command::Answer {
                 question: id,
                 allow,
             },
-            Input::TakeBack {} => Command::TakeBack,
-            Input::Close {} => Command::Close,
+            InputLine::TakeBack {} => Command::TakeBack,
+            InputLine::Close {} => Command::Close,
         }
     }
 }

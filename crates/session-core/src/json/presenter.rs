@@ -7,7 +7,7 @@ use etatuki_trust::ShownField;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::input::{Input, InputError};
+use super::input::{InputError, InputLine};
 use super::{PROTOCOL_VERSION, Texts, is_final};
 use crate::failure::Failure;
 use crate::installation::Installation;
@@ -110,8 +110,8 @@ impl JsonPresenter {
     /// # Errors
     /// The answer is to no open question, comes too early, or chooses app sharing that isn't
     /// offered.
-    pub fn check(&self, input: &Input) -> Result<(), InputError> {
-        let Input::Answer { id, app_only, .. } = *input else {
+    pub fn check(&self, input: &InputLine) -> Result<(), InputError> {
+        let InputLine::Answer { id, app_only, .. } = *input else {
             return Ok(());
         };
         match &self.last.question {

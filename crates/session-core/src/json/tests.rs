@@ -178,7 +178,7 @@ fn the_program_that_can_be_shared_alone_is_offered_with_the_first_question() {
     if let Some(question) = &mut view.question {
         question.answerable = true;
     }
-    let app_only = Input::Answer {
+    let app_only = InputLine::Answer {
         id: 7,
         allow: true,
         app_only: true,
@@ -367,7 +367,7 @@ fn texts_get_their_arguments() {
 
 #[test]
 fn an_answer_must_fit_the_question() {
-    let answer = |id| Input::Answer {
+    let answer = |id| InputLine::Answer {
         id,
         allow: true,
         app_only: false,
@@ -389,7 +389,7 @@ fn an_answer_must_fit_the_question() {
         presenter.check(&answer(8)),
         Err(InputError::NoSuchQuestion(8))
     );
-    assert_eq!(presenter.check(&Input::TakeBack {}), Ok(()));
+    assert_eq!(presenter.check(&InputLine::TakeBack {}), Ok(()));
     for error in [
         InputError::TooEarly(7),
         InputError::AppSharingNotOffered(7),
@@ -407,7 +407,7 @@ mod input {
     use super::*;
 
     #[track_caller]
-    fn check(line: &str, expected: Result<Option<Input>, &str>) {
+    fn check(line: &str, expected: Result<Option<InputLine>, &str>) {
         assert_eq!(
             parse(line.as_bytes()).map_err(|error| error.name()),
             expected,
@@ -422,7 +422,7 @@ mod input {
     fn what_exists() {
         check(
             r#"{"type":"answer","id":1,"allow":true}"#,
-            Ok(Some(Input::Answer {
+            Ok(Some(InputLine::Answer {
                 id: 1,
                 allow: true,
                 app_only: false,
@@ -430,7 +430,7 @@ mod input {
         );
         check(
             r#" { "allow": false, "id": 0, "type": "answer" } "#,
-            Ok(Some(Input::Answer {
+            Ok(Some(InputLine::Answer {
                 id: 0,
                 allow: false,
                 app_only: false,
@@ -438,14 +438,14 @@ mod input {
         );
         check(
             r#"{"type":"answer","id":3,"allow":true,"only_program":true}"#,
-            Ok(Some(Input::Answer {
+            Ok(Some(InputLine::Answer {
                 id: 3,
                 allow: true,
                 app_only: true,
             })),
         );
-        check(r#"{"type":"take-back"}"#, Ok(Some(Input::TakeBack {})));
-        check(r#"{"type":"close"}"#, Ok(Some(Input::Close {})));
+        check(r#"{"type":"take-back"}"#, Ok(Some(InputLine::TakeBack {})));
+        check(r#"{"type":"close"}"#, Ok(Some(InputLine::Close {})));
         check("", Ok(None));
         check("  \r", Ok(None));
     }
@@ -528,7 +528,7 @@ mod input {
         #[test]
         fn answers_come_through(id in any::<u32>(), allow in any::<bool>()) {
             let line = json!({ "type": "answer", "id": id, "allow": allow }).to_string();
-            prop_assert_eq!(parse(line.as_bytes()), Ok(Some(Input::Answer { id, allow, app_only: false })));
+            prop_assert_eq!(parse(line.as_bytes()), Ok(Some(InputLine::Answer { id, allow, app_only: false })));
         }
     }
 }

@@ -46,9 +46,9 @@ pub const MAX_NOTICES: usize = 256;
 /// and must not hide an agent's name.
 pub const MAX_UNAUTHORIZED_NOTICES: usize = 8;
 
-/// Settings that are fixed for the machine's life, except for `switchable`.
+/// MachineSettings that are fixed for the machine's life, except for `switchable`.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct MachineSettings {
     /// Ids of the other backends that are usable here: an agent may ask to switch to them.
     pub switchable: Vec<String>,
     /// Time in which a dropped link may come back. `None` while resuming isn't built: a dropped
@@ -63,7 +63,7 @@ pub struct Settings {
 /// The machine.
 #[derive(Debug)]
 pub struct Machine {
-    settings: Settings,
+    settings: MachineSettings,
     phase: Phase,
     /// Consent towards the agent who is or was connected; until the next `Open`.
     consent: Option<Consent>,
@@ -117,7 +117,7 @@ type Actions = Vec<Action>;
 
 impl Machine {
     /// Makes a closed session.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: MachineSettings) -> Self {
         Self {
             settings,
             phase: Phase::Closed,

@@ -78,8 +78,8 @@ const OURS: ProbedPlugin = ProbedPlugin {
     supports_app_sharing: true,
 };
 
-fn settings(resume: Option<Duration>) -> Settings {
-    Settings {
+fn settings(resume: Option<Duration>) -> MachineSettings {
+    MachineSettings {
         switchable: vec!["remoteus-2008".into()],
         resume,
         app_name: Some("Tilitin".into()),
@@ -98,7 +98,7 @@ impl TestSession {
         Self::with(settings(None))
     }
 
-    fn with(settings: Settings) -> Self {
+    fn with(settings: MachineSettings) -> Self {
         Self {
             machine: Machine::new(settings),
             now: Duration::from_secs(1000),
@@ -382,7 +382,7 @@ mod opening_and_waiting {
 
     /// An opening session over a tool's own transport.
     fn own() -> TestSession {
-        let settings = Settings {
+        let settings = MachineSettings {
             transport: Transport::External,
             ..settings(None)
         };

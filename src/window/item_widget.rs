@@ -1,4 +1,4 @@
-//! The widgets of one block of a page, and how they are measured and drawn.
+//! The widgets of one item of a page, and how they are measured and drawn.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use fltk::frame::Frame;
 use fltk::prelude::*;
 
 use super::button::{ActionHandler, PushButton};
-use super::page::{Block, CodeField, Tone};
+use super::page::{CodeField, PageItem, Tone};
 use super::text_layout::TextStyle;
 use super::theme::{self, Rect};
 
@@ -16,60 +16,60 @@ const CALLOUT_PADDING: i32 = 14;
 const CARD_PADDING: i32 = 16;
 const COPY_BUTTON_WIDTH: i32 = 130;
 
-/// The widgets of a block.
-pub(super) enum BlockWidget {
+/// The widgets of an item.
+pub(super) enum ItemWidget {
     Painted {
         frame: Frame,
-        block: Rc<RefCell<Block>>,
+        item: Rc<RefCell<PageItem>>,
     },
     Code {
         frame: Frame,
-        block: Rc<RefCell<Block>>,
+        item: Rc<RefCell<PageItem>>,
         copy: PushButton,
     },
     Choice(PushButton),
 }
 
-impl BlockWidget {
-    pub(super) fn new(block: &Block, on_action: &ActionHandler) -> Self {
-        match block {
-            Block::Choice(choice) => {
+impl ItemWidget {
+    pub(super) fn new(item: &PageItem, on_action: &ActionHandler) -> Self {
+        match item {
+            PageItem::Choice(choice) => {
                 let note = choice.note.as_deref().or(Some(""));
                 let button =
                     PushButton::new(&choice.button, note, theme::BACKGROUND, on_action.clone());
-                BlockWidget::Choice(button)
+                ItemWidget::Choice(button)
             }
-            Block::Code(code) => {
-                let (frame, shared) = painted_frame(block);
+            PageItem::Code(code) => {
+                let (frame, shared) = painted_frame(item);
                 let copy = PushButton::new(&code.copy, None, theme::SURFACE, on_action.clone());
-                BlockWidget::Code {
+                ItemWidget::Code {
                     frame,
-                    block: shared,
+                    item: shared,
                     copy,
                 }
             }
             _ => {
-                let (frame, shared) = painted_frame(block);
-                BlockWidget::Painted {
+                let (frame, shared) = painted_frame(item);
+                ItemWidget::Painted {
                     frame,
-                    block: shared,
+                    item: shared,
                 }
             }
         }
     }
 
-    pub(super) fn set(&mut self, new: &Block) {
+    pub(super) fn set(&mut self, new: &PageItem) {
         match (self, new) {
-            (BlockWidget::Choice(button), Block::Choice(choice)) => {
+            (ItemWidget::Choice(button), PageItem::Choice(choice)) => {
                 let _ = button.set(&choice.button, choice.note.as_deref().or(Some("")));
             }
-            (BlockWidget::Code { frame, block, copy }, Block::Code(code)) => {
-                *block.borrow_mut() = new.clone();
+            (ItemWidget::Code { frame, item, copy }, PageItem::Code(code)) => {
+                *item.borrow_mut() = new.clone();
                 let _ = copy.set(&code.copy, None);
                 frame.redraw();
             }
-            (BlockWidget::Painted { frame, block }, _) => {
-                *block.borrow_mut() = new.clone();
+            (ItemWidget::Painted { frame, item }, _) => {
+                *item.borrow_mut() = new.clone();
                 frame.redraw();
             }
             _ => {}
@@ -79,9 +79,9 @@ impl BlockWidget {
     pub(super) fn set_rect(&mut self, rect: Rect) {
         let Rect { x, y, w, h } = rect;
         match self {
-            BlockWidget::Painted { frame, .. } => frame.resize(x, y, w, h),
-            BlockWidget::Choice(button) => button.set_rect(rect),
-            BlockWidget::Code { frame, copy, .. } => {
+            ItemWidget::Painted { frame, .. } => frame.resize(x, y, w, h),
+            ItemWidget::Choice(button) => button.set_rect(rect),
+            ItemWidget::Code { frame, copy, .. } => {
                 frame.resize(x, y, w, h);
                 let x = x + w - COPY_BUTTON_WIDTH - 8;
                 copy.set_rect(Rect {
@@ -95,13 +95,13 @@ impl BlockWidget {
     }
 }
 
-fn painted_frame(block: &Block) -> (Frame, Rc<RefCell<Block>>) {
-    let shared = Rc::new(RefCell::new(block.clone()));
+fn painted_frame(item: &PageItem) -> (Frame, Rc<RefCell<PageItem>>) {
+    let shared = Rc::new(RefCell::new(item.clone()));
     let mut frame = Frame::new(0, 0, 10, 10, None);
     frame.set_frame(FrameType::NoBox);
     let drawn = shared.clone();
     frame.draw(move |frame| {
-        draw_block(
+        draw_item(
             &drawn.borrow(),
             Rect {
                 x: frame.x(),
@@ -114,14 +114,14 @@ fn painted_frame(block: &Block) -> (Frame, Rc<RefCell<Block>>) {
     (frame, shared)
 }
 
-fn style(block: &Block) -> TextStyle {
-    let (font, size, colour) = match block {
-        Block::Heading(_) => (theme::BOLD, theme::HEADING_SIZE, theme::FOREGROUND),
-        Block::Secondary(_) => (theme::REGULAR, theme::SMALL_SIZE, theme::SECONDARY),
-        Block::Callout(Tone::Alert, _) => {
+fn style(item: &PageItem) -> TextStyle {
+    let (font, size, colour) = match item {
+        PageItem::Heading(_) => (theme::BOLD, theme::HEADING_SIZE, theme::FOREGROUND),
+        PageItem::Secondary(_) => (theme::REGULAR, theme::SMALL_SIZE, theme::SECONDARY),
+        PageItem::Callout(Tone::Alert, _) => {
             (theme::BOLD, theme::TEXT_SIZE, Tone::Alert.colours().text)
         }
-        Block::Callout(tone, _) => (theme::REGULAR, theme::TEXT_SIZE, tone.colours().text),
+        PageItem::Callout(tone, _) => (theme::REGULAR, theme::TEXT_SIZE, tone.colours().text),
         _ => (theme::REGULAR, theme::TEXT_SIZE, theme::FOREGROUND),
     };
     TextStyle { font, size, colour }
@@ -135,18 +135,18 @@ fn digits_style() -> TextStyle {
     }
 }
 
-/// Returns the height of a block in the column of a page.
-pub(super) fn height(block: &Block) -> i32 {
-    match block {
-        Block::Heading(text) | Block::Text(text) | Block::Secondary(text) => {
-            style(block).height(text, theme::CONTENT_WIDTH)
+/// Returns the height of an item in the column of a page.
+pub(super) fn height(item: &PageItem) -> i32 {
+    match item {
+        PageItem::Heading(text) | PageItem::Text(text) | PageItem::Secondary(text) => {
+            style(item).height(text, theme::CONTENT_WIDTH)
         }
-        Block::Callout(_, text) => {
-            style(block).height(text, theme::CONTENT_WIDTH - 3 * CALLOUT_PADDING)
+        PageItem::Callout(_, text) => {
+            style(item).height(text, theme::CONTENT_WIDTH - 3 * CALLOUT_PADDING)
                 + 2 * CALLOUT_PADDING
         }
-        Block::Code(_) => theme::BUTTON_HEIGHT + digits_style().line_height() + CARD_PADDING - 8,
-        Block::Choice(choice) => {
+        PageItem::Code(_) => theme::BUTTON_HEIGHT + digits_style().line_height() + CARD_PADDING - 8,
+        PageItem::Choice(choice) => {
             if choice.note.is_some() {
                 76
             } else {
@@ -156,36 +156,38 @@ pub(super) fn height(block: &Block) -> i32 {
     }
 }
 
-/// Returns the space between two blocks: smaller if they belong together.
-pub(super) fn gap(above: &Block, below: &Block) -> i32 {
+/// Returns the space between two items: smaller if they belong together.
+pub(super) fn gap(above: &PageItem, below: &PageItem) -> i32 {
     match (above, below) {
-        (Block::Heading(_), Block::Secondary(_)) => 4,
-        (Block::Heading(_), Block::Text(_)) => theme::GAP,
-        (Block::Code(_), Block::Code(_)) | (Block::Choice(_), Block::Choice(_)) => theme::GAP - 2,
-        (Block::Text(_), Block::Secondary(_)) => 6,
-        (Block::Code(_), _) | (_, Block::Code(_)) => 18,
+        (PageItem::Heading(_), PageItem::Secondary(_)) => 4,
+        (PageItem::Heading(_), PageItem::Text(_)) => theme::GAP,
+        (PageItem::Code(_), PageItem::Code(_)) | (PageItem::Choice(_), PageItem::Choice(_)) => {
+            theme::GAP - 2
+        }
+        (PageItem::Text(_), PageItem::Secondary(_)) => 6,
+        (PageItem::Code(_), _) | (_, PageItem::Code(_)) => 18,
         _ => theme::GAP + 6,
     }
 }
 
-fn draw_block(block: &Block, rect: Rect) {
+fn draw_item(item: &PageItem, rect: Rect) {
     let Rect { x, y, w, .. } = rect;
-    match block {
-        Block::Heading(text) | Block::Text(text) | Block::Secondary(text) => {
-            style(block).draw(text, x, y, w);
+    match item {
+        PageItem::Heading(text) | PageItem::Text(text) | PageItem::Secondary(text) => {
+            style(item).draw(text, x, y, w);
         }
-        Block::Callout(tone, text) => {
+        PageItem::Callout(tone, text) => {
             let colours = tone.colours();
             theme::rounded_box(rect, colours.fill, colours.border, 1, theme::BACKGROUND);
-            style(block).draw(
+            style(item).draw(
                 text,
                 x + CALLOUT_PADDING + 4,
                 y + CALLOUT_PADDING,
                 w - 3 * CALLOUT_PADDING,
             );
         }
-        Block::Code(code) => draw_code(code, rect),
-        Block::Choice(_) => {}
+        PageItem::Code(code) => draw_code(code, rect),
+        PageItem::Choice(_) => {}
     }
 }
 
