@@ -35,8 +35,7 @@ enum PluginCommand {
     Shutdown,
 }
 
-/// An event of the plugin's.
-#[derive(Debug)]
+/// An event of the plugin's. It has no `Debug`, because it carries the session code.
 pub(crate) enum PluginEvent {
     /// The plugin is loaded and can be used here.
     Started(PluginInfo),
