@@ -1,16 +1,17 @@
 //! The customer's launcher: the library behind `etatuki`.
 //!
 //! Without windows: [`registry`] (what ships), [`settings`] (the user's choices), [`language`] and
-//! [`texts`] (what the customer reads). Parsing is pure in all four; only reading the registry's
-//! and the settings' files touches the machine. With the feature `window`, on by default: the
-//! command line, logs, probes, and the windows themselves.
+//! [`texts`] (what the customer reads, from `etatuki-texts`, which the console knows too). Parsing
+//! is pure in all four; only reading the registry's and the settings' files touches the machine.
+//! With the feature `window`, on by default: the command line, logs, probes, and the windows
+//! themselves.
 //!
 //! Not in here: the session (`etatuki-session`), the plugins, the network.
 
-pub mod language;
 pub mod registry;
 pub mod settings;
-pub mod texts;
+
+pub use etatuki_texts::{self as texts, language};
 
 #[cfg(feature = "window")]
 pub mod cli;

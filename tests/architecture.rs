@@ -17,6 +17,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("viewer", &["rfb"]),
     ("testkit", &["picture", "rfb"]),
+    ("texts", &[]),
     ("trust", &[]),
     ("backend-api", &[]),
     ("screen", &[]),
@@ -39,13 +40,23 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("service", &["trust"]),
-    ("console", &["link", "protocol", "rfb", "trust", "viewer"]),
+    (
+        "console",
+        &["link", "protocol", "rfb", "texts", "trust", "viewer"],
+    ),
     ("vendor", &["trust"]),
     ("demo", &["ecom"]),
     ("cli-docs", &["console", "service", "vendor"]),
     (
         "etatuki",
-        &["plugin-host", "screen", "session", "session-core", "trust"],
+        &[
+            "plugin-host",
+            "screen",
+            "session",
+            "session-core",
+            "texts",
+            "trust",
+        ],
     ),
 ];
 
@@ -61,6 +72,7 @@ const PURE: &[(&str, &[&str])] = &[
         &["serde", "serde_json", "thiserror", "zeroize"],
     ),
     ("viewer", &["thiserror", "zune-jpeg"]),
+    ("texts", &["clap", "serde", "toml"]),
     (
         "trust",
         &[

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A language of the customer's texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "window", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     /// Finnish, which is also what an unknown system gets.

@@ -1,13 +1,18 @@
-//! The customer's texts in three languages, from the message files beside this one.
+//! Message files of launcher and console in three languages, and the types through which they are
+//! read.
 //!
 //! Keys are typed: code that uses a missing text doesn't compile, and a message file with a key too
-//! many or too few doesn't parse. The windows decide which text belongs to which moment.
+//! many or too few doesn't parse. Window and page decide which text belongs to which moment.
+//!
+//! Pure: the files are part of the program. Not in here: the windows and the page that show them.
+
+pub mod language;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::language::Language;
+pub use language::Language;
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $section:ident { $($key:ident),* $(,)? })*) => {$(
@@ -189,7 +194,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "window")]
     #[test]
     fn every_failure_has_a_text() {
         let launchers = ["registry-broken", "unknown-backend"];
