@@ -4,7 +4,7 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, ConnectionExt, CreateGCAux, CreateWindowAux, EventMask, ImageFormat, InputFocus,
-    MOTION_NOTIFY_EVENT, PropMode, Rectangle, Window, WindowClass,
+    KeyButMask, MOTION_NOTIFY_EVENT, PropMode, Rectangle, Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -172,6 +172,37 @@ impl Desktop {
                 .find(|(_, down)| *down)
                 .map(|(code, _)| code)
         })
+    }
+
+    /// Waits until the test's window gets a press of a key with this keysym. Returns its modifiers.
+    pub(crate) fn expect_press_of(&self, keysym: u32) -> KeyButMask {
+        let setup = self.conn.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let map = self
+            .conn
+            .get_keyboard_mapping(first, last - first + 1)
+            .unwrap()
+            .reply()
+            .unwrap();
+        let per_key = usize::from(map.keysyms_per_keycode);
+        wait_until(&format!("a press of keysym {keysym:#x}"), || {
+            self.conn.sync().unwrap();
+            while let Some(event) = self.conn.poll_for_event().unwrap() {
+                if let Event::KeyPress(key) = event
+                    && map.keysyms[usize::from(key.detail - first) * per_key] == keysym
+                {
+                    return Some(key.state);
+                }
+            }
+            None
+        })
+    }
+
+    /// Waits until the X server holds down no key and no button.
+    pub(crate) fn expect_nothing_held(&self, when: &str) {
+        wait_until(&format!("nothing to be held {when}"), || {
+            (self.held_input() == (vec![], 0)).then_some(())
+        });
     }
 
     /// Moves the pointer, as the customer would.

@@ -7,12 +7,16 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use etatuki_demo::process::Process;
 use serde_json::{Value, json};
+use x11rb::protocol::xproto::KeyButMask;
 
 use crate::customer::Customer;
 use crate::desktop::Desktop;
 use crate::testbed::{
     AGENT_NAME, TIMEOUT, Testbed, expect_all_gone, process_tree, screenshot_path, wait_until,
 };
+
+/// Keysym of the Delete key.
+const DELETE: u32 = 0xffff;
 
 /// A browser that shows the console's page. Fields drop in order: the browser before the console.
 struct ConsolePage {
@@ -214,6 +218,8 @@ fn page() {
     page.screenshot("page-4-viewing.png");
 
     check_control(&mut page, &mut customer, &desktop);
+    check_held_input(&mut page, &desktop);
+    check_leaving(&mut page);
     check_switch(&mut page, &mut customer, &testbed);
 
     page.close();
@@ -319,6 +325,56 @@ fn check_control(page: &mut ConsolePage, customer: &mut Customer, desktop: &Desk
         desktop.held_input().0.is_empty().then_some(())
     });
     page.screenshot("page-6-control.png");
+}
+
+/// Checks that a shortcut sends exactly its keys, and that nothing stays down at the customer when the
+/// picture loses the keyboard.
+fn check_held_input(page: &mut ConsolePage, desktop: &Desktop) {
+    let modifiers = ["Control", "Alt", "Shift"];
+    let held = |page: &mut ConsolePage, what: &str| {
+        for key in modifiers {
+            page.key(what, key);
+        }
+    };
+    desktop.focus();
+    page.run(&json!({"do": "focus-picture"}));
+    held(page, "down");
+    page.key("key", "d");
+    let state = desktop.expect_press_of(DELETE);
+    assert_eq!(state, KeyButMask::CONTROL | KeyButMask::MOD1);
+    desktop.expect_nothing_held("after Ctrl-Alt-Del");
+    held(page, "up");
+    desktop.expect_nothing_held("after the shortcut");
+
+    // The keyboard goes to the buttons, with everything still held at the agent.
+    let (x, y) = (170.0 / 1024.0, 400.0 / 768.0);
+    page.run(&json!({"do": "aim", "x": x, "y": y}));
+    page.run(&json!({"do": "mouse-down"}));
+    wait_until("the mouse button to be held", || {
+        (desktop.held_input().1 != 0).then_some(())
+    });
+    held(page, "down");
+    page.key("key", "t");
+    desktop.expect_nothing_held("after Ctrl+Alt+Shift+T");
+    held(page, "up");
+    page.run(&json!({"do": "mouse-up"}));
+
+    page.run(&json!({"do": "focus-picture"}));
+    page.key("down", "Shift");
+    wait_until("Shift to be held", || {
+        (desktop.held_input().0.len() == 1).then_some(())
+    });
+    page.press("scale-fit");
+    desktop.expect_nothing_held("after a click outside of the picture");
+    page.key("up", "Shift");
+    desktop.expect_nothing_held("at the end");
+}
+
+/// Checks that the browser asks before a tab with a session is closed, and that the session goes on.
+fn check_leaving(page: &mut ConsolePage) {
+    let asked = page.run(&json!({"do": "close-tab"}));
+    assert_eq!(asked, "beforeunload");
+    page.expect_attribute("state", "data-permission", "control");
 }
 
 /// Checks the switch: the session ends, and the customer's next one, with a code of the other form,

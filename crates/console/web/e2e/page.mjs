@@ -28,6 +28,9 @@ const complaints = [];
 page.on("pageerror", (error) => complaints.push(String(error)));
 page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
 
+// The browser's own questions are answered with no.
+page.on("dialog", (dialog) => dialog.dismiss());
+
 const part = (name) => page.getByTestId(name);
 
 const actions = {
@@ -37,6 +40,17 @@ const actions = {
   key: ({ key }) => page.keyboard.press(key),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
+  // Gives the keyboard to the picture, without a click.
+  "focus-picture": () => page.locator("#picture canvas").focus(),
+  // Presses and releases the left mouse button where the mouse is.
+  "mouse-down": () => page.mouse.down(),
+  "mouse-up": () => page.mouse.up(),
+  // Closes the tab as its cross does. Returns the browser's question, which is answered with no.
+  "close-tab": async () => {
+    const asked = page.waitForEvent("dialog");
+    await page.close({ runBeforeUnload: true });
+    return (await asked).type();
+  },
   // Moves the mouse to a position in the shown part of the picture: 0 to 1 from its left and top.
   aim: async ({ x, y }) => {
     const shown = await page.locator("#picture .viewport").boundingBox();

@@ -230,15 +230,28 @@ const SHORTCUTS: Record<string, () => void> = {
   },
 };
 
-// In the capture phase: shortcuts work while the picture has the keyboard.
+// In the capture phase: shortcuts work while the picture has the keyboard. Their modifiers were
+// pressed at the customer's too and are let go first; a shortcut that is held acts once.
 window.addEventListener("keydown", (event) => {
   const action = event.ctrlKey && event.altKey && event.shiftKey ? SHORTCUTS[event.code] : undefined;
   if (action !== undefined) {
     event.preventDefault();
     event.stopPropagation();
-    action();
+    if (!event.repeat) {
+      picture.releaseInput();
+      action();
+    }
   }
 }, { capture: true });
+
+// Leaving the page leaves the session: the browser asks first.
+window.addEventListener("beforeunload", (event) => {
+  if (latest?.phase === "connected") {
+    event.preventDefault();
+    // Before version 119, Chromium asks only if this is a text that isn't empty.
+    event.returnValue = "leave";
+  }
+});
 
 elements.askControl.addEventListener("click", () => send({ type: "ask-control" }));
 elements.askView.addEventListener("click", () => send({ type: "ask-view" }));

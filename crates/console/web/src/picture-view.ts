@@ -2,6 +2,7 @@
 
 import RFB from "@novnc/novnc";
 import { socketUrl } from "./event-socket.ts";
+import { HeldInput } from "./held-input.ts";
 import { PictureFrame } from "./picture-frame.ts";
 import type { Desktop } from "./protocol.ts";
 
@@ -18,11 +19,13 @@ export class PictureView {
   /** The retry timer's id; 0 while no retry is due. */
   #retry = 0;
   readonly #frame: PictureFrame;
+  readonly #held: HeldInput;
   readonly #onState: (state: PictureState) => void;
   #state: PictureState = "none";
 
   constructor(container: HTMLElement, onState: (state: PictureState) => void) {
     this.#frame = new PictureFrame(container);
+    this.#held = new HeldInput(container);
     // With control, the customer's pointer follows the agent's own: a second arrow would only
     // confuse.
     container.addEventListener("mousemove", () => this.#control && this.#frame.showPointer(null));
@@ -88,6 +91,11 @@ export class PictureView {
 
   blur(): void {
     this.#viewer?.blur();
+  }
+
+  /** Lets go of every key and mouse button at the customer's. */
+  releaseInput(): void {
+    this.#held.release();
   }
 
   sendCtrlAltDel(): void {
