@@ -26,10 +26,10 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns all Markdown pages, with their texts.
-fn pages() -> Vec<(PathBuf, String)> {
+/// Returns all Markdown pages below `folder`, with their texts.
+fn pages(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    files(&root(), "md", &mut found);
+    files(folder, "md", &mut found);
     let read = |page: PathBuf| {
         let text = std::fs::read_to_string(&page).unwrap();
         (page, text)
@@ -82,11 +82,12 @@ fn anchors(text: &str) -> BTreeSet<String> {
     found
 }
 
-#[test]
-fn every_relative_link_leads_somewhere() {
+/// Checks the relative links of all pages below `folder`: files and anchors exist. Returns the
+/// number of links.
+fn check_links(folder: &Path) -> usize {
     let mut checked = 0;
     let mut broken = Vec::new();
-    for (file, text) in pages() {
+    for (file, text) in pages(folder) {
         for target in targets(&text) {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
@@ -102,13 +103,42 @@ fn every_relative_link_leads_somewhere() {
                     || std::fs::read_to_string(&wanted)
                         .is_ok_and(|text| anchors(&text).contains(anchor)));
             if !leads {
-                let page = file.strip_prefix(root()).unwrap().display();
+                let page = file.strip_prefix(folder).unwrap().display();
                 broken.push(format!("{page}: {target}"));
             }
         }
     }
-    assert!(checked > 50, "only {checked} links found");
     assert!(broken.is_empty(), "{broken:#?}");
+    checked
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let checked = check_links(&root());
+    assert!(checked > 50, "only {checked} links found");
+}
+
+/// The folder that a vendor ships has no link to a page that isn't in it.
+#[test]
+fn every_link_of_the_shipped_pages_leads_somewhere() {
+    let folder = std::env::temp_dir().join(format!("etatuki-docs-{}", std::process::id()));
+    let done = std::process::Command::new(root().join("scripts/dist-docs"))
+        .arg(&folder)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    for file in [
+        "customer/README.md",
+        "customer/docs/session.md",
+        "customer/docs/session.schema.json",
+        "customer/share/icons/hicolor/scalable/apps/etatuki.svg",
+        "vendor/docs/service.md",
+    ] {
+        assert!(folder.join(file).is_file(), "{file} isn't shipped");
+    }
+    let checked = check_links(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(checked > 20, "only {checked} links found");
 }
 
 #[test]
@@ -117,7 +147,7 @@ fn every_source_file_that_a_page_names_exists() {
     files(&root(), "rs", &mut sources);
     let mut checked = 0;
     let mut missing = Vec::new();
-    for (page, text) in pages() {
+    for (page, text) in pages(&root()) {
         // A decision is a record of its day.
         if page.starts_with(root().join("docs/decisions")) {
             continue;

@@ -40,13 +40,26 @@ rewrite() {
   trap - EXIT
 }
 
+# Names the menu in which GnuCash shows the entries of extensions: Help, and from version 5 on Reports.
+menu() {
+  version=$({ gnucash-cli --version || gnucash --version; } 2>/dev/null | sed -n 's/^GnuCash \([0-9][0-9]*\).*/\1/p' | head -n 1)
+  case $version in
+    '') echo "Help (Ohje; from GnuCash 5 on: Reports, Raportit)" ;;
+    [1-4]) echo "Help (Ohje)" ;;
+    *) echo "Reports (Raportit)" ;;
+  esac
+}
+
 case ${1:-} in
   '')
     mkdir -p "$folder"
     check
     cp "$here/etatuki.scm" "$folder/etatuki.scm"
     rewrite add
-    echo "Added to $config. Start GnuCash again: the entries are in its Help menu." ;;
+    echo "Added to $config. Start GnuCash again: the entries are in its $(menu) menu."
+    launcher=${ETATUKI:-etatuki}
+    command -v "$launcher" >/dev/null 2>&1 ||
+      echo "The launcher '$launcher' isn't there yet. Put \`etatuki\` on PATH, or set ETATUKI to its place, before GnuCash starts." >&2 ;;
   --remove)
     check
     rm -f "$folder/etatuki.scm"

@@ -30,13 +30,19 @@ impl UserFolder {
     }
 
     fn install(&self, arguments: &[&str]) -> Output {
+        self.installer(arguments).output().unwrap()
+    }
+
+    fn install_with(&self, variable: &str, value: &str) -> Output {
+        self.installer(&[]).env(variable, value).output().unwrap()
+    }
+
+    fn installer(&self, arguments: &[&str]) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("integrations/gnucash/install.sh");
         let mut command = Command::new("sh");
         command.arg(script).args(arguments);
+        command.env("GNC_CONFIG_HOME", self.0.path());
         command
-            .env("GNC_CONFIG_HOME", self.0.path())
-            .output()
-            .unwrap()
     }
 
     fn config(&self) -> String {
@@ -78,6 +84,22 @@ fn without_a_config_there_is_one_afterwards() {
     assert!(user.install(&["--remove"]).status.success());
     assert!(user.install(&[]).status.success());
     assert!(user.config().contains("(load \""));
+}
+
+#[test]
+fn the_installer_names_the_menu_and_a_missing_launcher() {
+    let user = UserFolder::new();
+    let done = user.install_with("ETATUKI", "/nowhere/etatuki");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    // Whichever version is installed: 4 has the entries in Help, 5 in Reports.
+    assert!(
+        said.contains("its Help (Ohje) menu") || said.contains("its Reports (Raportit) menu"),
+        "{said}"
+    );
+    let warned = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(warned.contains("/nowhere/etatuki"), "{warned}");
+    let there = user.install_with("ETATUKI", "/bin/sh");
+    assert!(there.stderr.is_empty(), "{there:?}");
 }
 
 #[test]
