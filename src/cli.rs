@@ -75,6 +75,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what this machine can and can't do: display, entries, service, clock
+    Doctor {
+        /// As one JSON object of {ok, checks: [{name, verdict, text}]}
+        #[arg(long)]
+        json: bool,
+    },
     /// Open what a link such as etatuki://open/ecom names; the window with all entries without one
     Link {
         /// The link
@@ -184,6 +190,7 @@ mod tests {
         );
         check(&["list"], Some(Command::List { json: false }));
         check(&["list", "--json"], Some(Command::List { json: true }));
+        check(&["doctor", "--json"], Some(Command::Doctor { json: true }));
         check(&[PLUGIN_HOST], Some(Command::PluginHost));
     }
 

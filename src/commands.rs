@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, PluginSubcommand};
+use crate::doctor;
 use crate::embedded;
 use crate::exit::Exit;
 use crate::launcher::{Environment, Launcher};
@@ -23,6 +24,9 @@ pub fn run(cli: Cli) -> ExitCode {
     if let Some(Command::Plugin { command }) = command {
         let PluginSubcommand::Check(arguments) = command;
         return plugin_check::run(arguments).into();
+    }
+    if let Some(Command::Doctor { json }) = command {
+        return doctor::run(Environment::new(options), json).into();
     }
     let exit = match Environment::new(options).load_registry() {
         Ok(launcher) => run_with_registry(launcher, command),
@@ -50,7 +54,12 @@ fn run_with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
         }
         None => on_display(launcher, app::run_menu),
         // Handled above.
-        Some(Command::PluginHost | Command::Plugin { .. } | Command::Link { .. }) => Exit::Internal,
+        Some(
+            Command::PluginHost
+            | Command::Plugin { .. }
+            | Command::Link { .. }
+            | Command::Doctor { .. },
+        ) => Exit::Internal,
     }
 }
 

@@ -258,7 +258,7 @@ fn calling_program(options: &Options) -> Option<etatuki_session::App> {
 
 /// Returns the operating system's name and architecture for the agent:
 /// `Debian GNU/Linux 12 (bookworm), x86_64`.
-fn system_description() -> String {
+pub(crate) fn system_description() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release
         .lines()

@@ -20,6 +20,8 @@ pub mod commands;
 #[cfg(feature = "window")]
 mod display_loss;
 #[cfg(feature = "window")]
+mod doctor;
+#[cfg(feature = "window")]
 mod embedded;
 #[cfg(feature = "window")]
 mod escape;

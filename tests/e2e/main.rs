@@ -10,6 +10,7 @@ mod agent;
 mod codes;
 mod customer;
 mod desktop;
+mod doctor;
 mod endings;
 mod integration;
 mod journeys;

@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
+use etatuki_texts::{Language, Texts, fill};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The state of the page's server.
@@ -102,7 +103,29 @@ fn has_cookie(headers: &HeaderMap, token: &str) -> bool {
 }
 
 async fn index(State(page): State<Arc<Page>>) -> Html<String> {
-    Html(include_str!("../web/index.html").replace("{console}", &page.console))
+    Html(instructions(&page.console))
+}
+
+/// Returns the page with the words that stand on the customer's buttons, from the same message file.
+fn instructions(console: &str) -> String {
+    let texts = Texts::load(Language::Fi);
+    let program = [("program", "GnuCash")];
+    // An ampersand marks the letter of a button's key.
+    let label = |text: &str| fill(text, &program).replace('&', "");
+    let words = [
+        ("{open}", label(&texts.before.open)),
+        ("{view-all}", label(&texts.question.view_all)),
+        ("{view-program}", label(&texts.question.view_program)),
+        ("{view-allow}", label(&texts.question.view_allow)),
+        ("{control-allow}", label(&texts.question.control_allow)),
+        ("{close}", label(&texts.bar.close)),
+        ("{development}", texts.window.development),
+        ("{console}", console.to_owned()),
+    ];
+    let page = include_str!("../web/index.html").to_owned();
+    words
+        .iter()
+        .fold(page, |page, (name, word)| page.replace(name, word))
 }
 
 async fn script(State(page): State<Arc<Page>>) -> Response {
@@ -155,5 +178,20 @@ async fn show_display(mut socket: WebSocket, display: String) -> Result<()> {
                 _ => return Ok(()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instructions_name_the_buttons_of_the_customers_windows() {
+        let page = instructions("http://127.0.0.1:1/");
+        let texts = Texts::load(Language::Fi);
+        for text in [&texts.question.view_all, &texts.question.control_allow] {
+            assert!(page.contains(&text.replace('&', "")), "{text}");
+        }
+        assert!(!page.contains('{') && !page.contains('}'), "{page}");
     }
 }

@@ -1,0 +1,127 @@
+//! The checks of what surrounds the launcher: the system, the display, the folders, the proxy.
+
+use super::Check;
+use crate::launcher::{UserFolders, system_description};
+use crate::registry::installed::Installed;
+
+/// The variables that name a proxy; the lower-case spelling counts too.
+const PROXY_VARIABLES: &[&str] = &["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"];
+
+/// Names the launcher's version and the system.
+pub(super) fn system() -> Check {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.trim();
+    Check::ok(
+        "system",
+        format!(
+            "etatuki {}; {}; kernel {kernel}",
+            env!("CARGO_PKG_VERSION"),
+            system_description()
+        ),
+    )
+}
+
+/// Reports whether the display answers.
+pub(super) fn display(answers: bool) -> Check {
+    let name = std::env::var("DISPLAY").unwrap_or_default();
+    match (answers, name.is_empty()) {
+        (true, _) => Check::ok("display", format!("{name} answers")),
+        (false, true) => Check::blocked(
+            "display",
+            "DISPLAY isn't set: start this on the customer's desktop, not over ssh or from a service",
+        ),
+        (false, false) => Check::blocked(
+            "display",
+            format!(
+                "{name} doesn't answer: is the X server running, and may this user use it (XAUTHORITY)?"
+            ),
+        ),
+    }
+}
+
+/// Reports whether the log can be written.
+pub(super) fn log_folder(folders: &UserFolders) -> Check {
+    let Some(folder) = folders.logs() else {
+        return Check::warning("log", "this user has no home folder, so there is no log");
+    };
+    let shown = folder.display();
+    let written = std::fs::create_dir_all(&folder).and_then(|()| {
+        let file = folder.join(".doctor");
+        std::fs::write(&file, [])?;
+        std::fs::remove_file(&file)
+    });
+    match written {
+        Ok(()) => Check::ok("log", format!("{shown}")),
+        Err(error) => Check::warning("log", format!("{shown} can't be written: {error}")),
+    }
+}
+
+/// Names the registry and who vouches for it.
+pub(super) fn registry(installed: &Installed) -> Check {
+    let shown = installed.file.display();
+    let keys = installed.registry.vendor.keys.len();
+    if installed.development {
+        return Check::warning(
+            "registry",
+            format!("{shown}, given with --registry: for development, every window says so"),
+        );
+    }
+    Check::ok(
+        "registry",
+        format!(
+            "{shown}: {} with {keys} keys",
+            installed.registry.vendor.name
+        ),
+    )
+}
+
+/// Names the proxy that the environment asks for, without its password.
+pub(super) fn proxy(service: &str) -> Check {
+    let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let set = PROXY_VARIABLES.iter().find_map(|name| {
+        let lower = name.to_ascii_lowercase();
+        lookup(name)
+            .map(|value| (*name, value))
+            .or_else(|| lookup(&lower).map(|value| (*name, value)))
+    });
+    match set {
+        None => Check::ok(
+            "proxy",
+            format!("none is set; {service} is called directly"),
+        ),
+        Some((name, value)) => Check::ok(
+            "proxy",
+            format!("{name} leads to {}", without_credentials(&value)),
+        ),
+    }
+}
+
+/// Returns a proxy's address without the user's name and password.
+fn without_credentials(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let shown: String = host.chars().filter(|c| !c.is_control()).take(80).collect();
+    match scheme {
+        "" => shown,
+        scheme => format!("{scheme}://{shown}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxys_password_isnt_shown() {
+        for (address, shown) in [
+            ("http://proxy.example:3128", "http://proxy.example:3128"),
+            (
+                "http://maija:secret@proxy.example:3128",
+                "http://proxy.example:3128",
+            ),
+            ("maija:se@cret@proxy.example", "proxy.example"),
+        ] {
+            assert_eq!(without_credentials(address), shown);
+        }
+    }
+}
