@@ -188,17 +188,29 @@ async fn first_picture(ready: &Value) -> Result<()> {
         .try_start()
         .await?
         .finish()?;
-    let (mut total, mut received) = (usize::MAX, 0);
-    while received < total {
+    // The first picture may come in several updates, and vnc-rs asks for the first one alone.
+    let mut missing = Vec::new();
+    let mut width = 0;
+    loop {
         match client.recv_event().await? {
             vnc::VncEvent::SetResolution(screen) => {
-                total = usize::from(screen.width) * usize::from(screen.height)
+                width = usize::from(screen.width);
+                missing = vec![true; width * usize::from(screen.height)];
             }
-            vnc::VncEvent::RawImage(_, pixels) => received += pixels.len() / 4,
+            vnc::VncEvent::RawImage(area, _) => {
+                let (left, top) = (usize::from(area.x), usize::from(area.y));
+                for row in top..top + usize::from(area.height) {
+                    let start = row * width + left;
+                    missing[start..start + usize::from(area.width)].fill(false);
+                }
+                if !missing.contains(&true) {
+                    return Ok(());
+                }
+                client.input(vnc::X11Event::Refresh).await?;
+            }
             _ => {}
         }
     }
-    Ok(())
 }
 
 fn print_sizes(bin: &Path) -> Result<()> {
