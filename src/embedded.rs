@@ -16,7 +16,6 @@ use crate::exit::Exit;
 use crate::launcher::Launcher;
 use crate::probe;
 use crate::startup::{begin_log, display};
-use crate::stuck_keys;
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
 use crate::window::events::{AppEvent, EventSender};
@@ -98,7 +97,6 @@ fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver
                 let _ = started.send(JsonEvent::Started(session));
             },
             Box::new(move |view| {
-                stuck_keys::release_after(view);
                 view_events.send(AppEvent::View(0, Box::new(view.clone())));
             }),
         );

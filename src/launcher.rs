@@ -2,6 +2,7 @@
 //! a session or a probe needs of them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
@@ -9,6 +10,7 @@ use etatuki_session::SessionConfig;
 use etatuki_session_core::{Transport, UsableBackend};
 
 use crate::cli::Options;
+use crate::held_input::HeldInput;
 use crate::language::Language;
 use crate::registry::installed::{Installed, LoadError};
 use crate::registry::{self, Backend};
@@ -237,6 +239,7 @@ impl Launcher {
             launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
             host_exe: self.exe().to_owned(),
             revocations: self.environment.folders.revocations(),
+            input_release: Some(Arc::new(HeldInput::start())),
         }
     }
 }

@@ -28,6 +28,8 @@ mod escape;
 #[cfg(feature = "window")]
 pub mod exit;
 #[cfg(feature = "window")]
+mod held_input;
+#[cfg(feature = "window")]
 mod launcher;
 #[cfg(feature = "window")]
 mod logging;
@@ -37,7 +39,5 @@ mod plugin_check;
 mod probe;
 #[cfg(feature = "window")]
 mod startup;
-#[cfg(feature = "window")]
-mod stuck_keys;
 #[cfg(feature = "window")]
 pub mod window;

@@ -2,6 +2,7 @@
 
 use etatuki_screen::{CancelToken, EscapeKey};
 
+use crate::held_input;
 use crate::launcher::Environment;
 use crate::logging;
 
@@ -17,11 +18,13 @@ pub(crate) fn begin_log(environment: &Environment) {
     }
 }
 
-/// Connects to the display; `None` if there is none, in which case FLTK would end the program.
+/// Connects to the display, and has released what an earlier session left held there; `None` if there is none, in which case FLTK would end the program.
 ///
 /// Keep the connection until FLTK has one of its own: an X server that loses its last client resets
 /// itself, which takes time.
 pub(crate) fn display() -> Option<EscapeKey> {
     let cancel = CancelToken::new().ok()?;
-    EscapeKey::open(None, &cancel).ok()
+    let connection = EscapeKey::open(None, &cancel).ok()?;
+    held_input::release_of_earlier_sessions();
+    Some(connection)
 }

@@ -24,7 +24,6 @@ use crate::launcher::Launcher;
 use crate::probe::{self, ProbeResult};
 use crate::registry::Connect;
 use crate::startup::begin_log;
-use crate::stuck_keys;
 use crate::texts::Texts;
 
 /// Ticks for which a copy button says that it has copied.
@@ -191,7 +190,6 @@ impl LauncherApp {
             .collect();
         let events = self.events.clone();
         let on_view = move |view| {
-            stuck_keys::release_after(&view);
             events.send(AppEvent::View(number, Box::new(view)));
         };
         let config = self.launcher.session_config(backend, others);

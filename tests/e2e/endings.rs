@@ -10,7 +10,8 @@ use crate::outcomes::{
 };
 use crate::testbed::{Testbed, listening_ports, process_tree, wait_until};
 
-const KEY_A: u32 = 0x61;
+const KEY_W: u32 = 0x77;
+const KEY_SHIFT: u32 = 0xffe1;
 
 fn pid(process: &etatuki_demo::process::Process) -> u32 {
     process.pid().as_raw_nonzero().get().unsigned_abs()
@@ -63,12 +64,13 @@ fn a_waiting_session_is_closed() {
     }
 }
 
-/// Starts a session in which the agent has control and holds a key and a button down.
+/// Starts a session in which the agent has control and holds Shift, a letter and a button down.
 async fn session_with_held_input(
     testbed: &Testbed,
     desktop: &Desktop,
+    backend: &str,
 ) -> (Customer, Agent, RfbViewer) {
-    let (mut customer, mut agent) = viewing_session(testbed, "ecom");
+    let (mut customer, mut agent) = viewing_session(testbed, backend);
     let viewer = agent.viewer().await;
     agent.send("ask-control");
     customer.allow("control");
@@ -76,11 +78,13 @@ async fn session_with_held_input(
         line["type"] == "permissions" && line["control"] == true
     });
     desktop.focus();
-    viewer.key(KEY_A, true).await;
+    viewer.key(KEY_SHIFT, true).await;
+    viewer.key(KEY_W, true).await;
     viewer.pointer(100, 400, 1).await;
     desktop.expect_press();
-    wait_until("a button to be held", || {
-        (desktop.held_input().1 != 0).then_some(())
+    wait_until("all of it to be held", || {
+        let (keys, buttons) = desktop.held_input();
+        (keys.len() == 2 && buttons != 0).then_some(())
     });
     (customer, agent, viewer)
 }
@@ -89,21 +93,57 @@ async fn session_with_held_input(
 async fn an_agent_who_vanishes_leaves_no_key_held() {
     let testbed = Testbed::new();
     let desktop = Desktop::open(testbed.display.name());
-    let (customer, agent, _viewer) = session_with_held_input(&testbed, &desktop).await;
+    let (customer, agent, _viewer) = session_with_held_input(&testbed, &desktop, "ecom").await;
 
     kill(pid(&agent.process));
     expect_customer_fails(&testbed, customer, "link-lost", 6);
     assert_eq!(desktop.held_input(), (vec![], 0), "something stayed held");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_host_that_is_killed_leaves_no_key_held() {
+/// Checks that nothing stays held after the process that `victim` finds was killed.
+async fn check_killed(backend: &str, failure: &str, victim: fn(&Testbed, &Customer) -> u32) {
     let testbed = Testbed::new();
     let desktop = Desktop::open(testbed.display.name());
-    let (customer, _agent, _viewer) = session_with_held_input(&testbed, &desktop).await;
-    kill(host_pid(&testbed, &customer));
-    expect_customer_fails(&testbed, customer, "plugin-died", 4);
-    assert_eq!(desktop.held_input(), (vec![], 0), "something stayed held");
+    let (customer, _agent, _viewer) = session_with_held_input(&testbed, &desktop, backend).await;
+    kill(victim(&testbed, &customer));
+    expect_customer_fails(&testbed, customer, failure, 4);
+    assert_eq!(
+        desktop.held_input(),
+        (vec![], 0),
+        "{backend}: something stayed held"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_host_that_is_killed_leaves_no_key_held() {
+    for backend in ["ecom", "remoteus-2008", "remoteus-2010"] {
+        check_killed(backend, "plugin-died", host_pid).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_is_killed_leaves_no_key_held() {
+    for backend in ["remoteus-2008", "remoteus-2010"] {
+        check_killed(backend, "tool-died", |testbed, _| pid_of(testbed, "x11vnc")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_launcher_left_held_is_released_at_the_next_start() {
+    for backend in ["ecom", "remoteus-2008", "remoteus-2010"] {
+        let testbed = Testbed::new();
+        let desktop = Desktop::open(testbed.display.name());
+        let (mut customer, _agent, _viewer) =
+            session_with_held_input(&testbed, &desktop, backend).await;
+        kill(pid(&customer.process));
+        customer.wait_exit();
+        expect_no_processes(&testbed);
+        let mut next = Customer::start(&testbed, "ecom", &[]);
+        next.expect_state("waiting");
+        wait_until("everything to be released", || {
+            (desktop.held_input() == (vec![], 0)).then_some(())
+        });
+    }
 }
 
 #[test]
@@ -165,8 +205,8 @@ async fn control_that_is_refused_leaves_looking() {
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer:#}");
     desktop.focus();
-    viewer.key(KEY_A, true).await;
-    viewer.key(KEY_A, false).await;
+    viewer.key(KEY_W, true).await;
+    viewer.key(KEY_W, false).await;
     desktop.draw(9);
     viewer.expect_picture(|| desktop.pixels()).await;
     assert_eq!(desktop.keys(), []);

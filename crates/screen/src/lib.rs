@@ -45,4 +45,6 @@ pub use pixel_layout::PixelLayout;
 #[cfg(unix)]
 pub use shared_app::SharedApp;
 #[cfg(unix)]
-pub use x11::{Capture, Clipboard, EscapeKey, Frame, Input, PixelRect, release_stale_input};
+pub use x11::{
+    Capture, Clipboard, ControlTrace, EscapeKey, Frame, Input, PixelRect, release_stale_input,
+};

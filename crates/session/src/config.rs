@@ -2,11 +2,14 @@
 //! launcher.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::UsableBackend;
 use etatuki_session_core::{Installation, Transport};
 use etatuki_trust::VendorPublicKey;
+
+use crate::input_release::InputRelease;
 
 /// Configuration of one session. Plain data: nothing is opened or read before
 /// [`Command::Open`](etatuki_session_core::Command::Open).
@@ -33,6 +36,9 @@ pub struct SessionConfig {
     pub host_exe: PathBuf,
     /// File of the newest revocation list ever seen; `None` keeps none (tests).
     pub revocations: Option<PathBuf>,
+    /// Releases held input over a connection of the launcher's own; `None` where there is no display
+    /// (tests).
+    pub input_release: Option<Arc<dyn InputRelease>>,
 }
 
 /// The accounting program that called the launcher.

@@ -12,6 +12,7 @@ mod agent_connection;
 mod config;
 mod event_loop;
 mod handle;
+mod input_release;
 pub mod json;
 mod maybe;
 mod plugin;
@@ -24,3 +25,4 @@ mod tool_password;
 
 pub use config::{App, Backend, SessionConfig, Vendor};
 pub use handle::{SessionHandle, SessionSender, start};
+pub use input_release::InputRelease;

@@ -3,7 +3,8 @@
 //!
 //! An input records on the root window that it exists, and which keycodes it has borrowed. Whoever
 //! finds the record and finds its window gone releases the keys and buttons that are down, and
-//! returns the keycodes.
+//! returns the keycodes. A [`ControlTrace`](super::ControlTrace) leaves a record of the same form
+//! for the input of installed tools, which leave none.
 
 use x11rb::NONE;
 use x11rb::errors::ReplyError;
@@ -21,13 +22,16 @@ use crate::error::ScreenError;
 
 /// The property on the root window: the lease's window, then the borrowed keycodes.
 const PROPERTY: &[u8] = b"_ETATUKI_INPUT";
+/// The property of a [`ControlTrace`](super::ControlTrace): its window.
+pub(super) const CONTROL_PROPERTY: &[u8] = b"_ETATUKI_CONTROL";
 /// Maximum length of the property that is read, in 32-bit units: there are no more keycodes.
 const MAX_PROPERTY_WORDS: u32 = 256;
 /// The number of buttons that [`Input`](super::Input) ever presses.
 const BUTTON_COUNT: u8 = 9;
 
-/// Releases the keys and buttons that a killed input has left pressed on `display` (`$DISPLAY` when
-/// `None`), and returns the keycodes that it had borrowed. Does nothing when none was killed.
+/// Releases the keys and buttons that a killed input, or a tool whose launcher was killed, has left
+/// pressed on `display` (`$DISPLAY` when `None`), and returns the keycodes that the input had
+/// borrowed. Does nothing when none was killed.
 ///
 /// Returns false while an input is alive, or the X server hasn't noticed its death yet.
 ///
@@ -42,9 +46,13 @@ pub fn release_stale_input(
         return Ok(true);
     }
     connection.server.xtest_get_version(2, 2)?.reply()?;
-    let found = InputLease::find(&connection, connection.screen().root)?;
+    let root = connection.screen().root;
+    let input = LeaseRecord::find(&connection, root, PROPERTY)?;
+    if input.holder == Holder::None {
+        LeaseRecord::find(&connection, root, CONTROL_PROPERTY)?;
+    }
     connection.server.sync()?;
-    Ok(found.holder == Holder::None)
+    Ok(input.holder == Holder::None)
 }
 
 /// The record of one input on the root window.
@@ -72,7 +80,16 @@ struct LeaseRecord {
 impl InputLease {
     /// Cleans up after a killed input, and records this one.
     pub(super) fn acquire(connection: &Connection, root: Window) -> Result<Self, ScreenError> {
-        let LeaseRecord { atom, holder } = Self::find(connection, root)?;
+        Self::acquire_as(connection, root, PROPERTY)
+    }
+
+    /// As [`acquire`](Self::acquire), with the record in another property.
+    pub(super) fn acquire_as(
+        connection: &Connection,
+        root: Window,
+        property: &[u8],
+    ) -> Result<Self, ScreenError> {
+        let LeaseRecord { atom, holder } = LeaseRecord::find(connection, root, property)?;
         let window = match holder {
             Holder::None => create_lease_window(&connection.server, root)?,
             Holder::OtherInput => NONE,
@@ -106,17 +123,19 @@ impl InputLease {
         }
         Ok(())
     }
+}
 
+impl LeaseRecord {
     /// Looks for a record, and cleans up after a holder whose window is gone.
-    fn find(connection: &Connection, root: Window) -> Result<LeaseRecord, ScreenError> {
+    fn find(connection: &Connection, root: Window, property: &[u8]) -> Result<Self, ScreenError> {
         let server = &connection.server;
-        let atom = server.intern_atom(false, PROPERTY)?.reply()?.atom;
+        let atom = server.intern_atom(false, property)?.reply()?.atom;
         let kind = AtomEnum::CARDINAL;
         let property = server.get_property(false, root, atom, kind, 0, MAX_PROPERTY_WORDS)?;
         let property: Vec<u32> = property.reply()?.value32().into_iter().flatten().collect();
         let Some((window, borrowed)) = property.split_first() else {
             let holder = Holder::None;
-            return Ok(LeaseRecord { atom, holder });
+            return Ok(Self { atom, holder });
         };
         let holder = match server.get_window_attributes(*window)?.reply() {
             Ok(_) => Holder::OtherInput,
@@ -125,20 +144,19 @@ impl InputLease {
         };
         if holder == Holder::None {
             let borrowed = borrowed.iter().filter_map(|key| u8::try_from(*key).ok());
-            release_faked_input(connection, root, borrowed)?;
+            release_faked_input(connection, root)?;
+            return_keycodes(connection, borrowed)?;
             server.delete_property(root, atom)?;
         }
-        Ok(LeaseRecord { atom, holder })
+        Ok(Self { atom, holder })
     }
 }
 
-/// Releases every pressed key and all buttons of the XTEST devices, and returns borrowed keycodes.
-/// A release changes nothing where an XTEST device holds nothing: keys that the customer holds stay
-/// down.
-fn release_faked_input(
+/// Releases every pressed key and all buttons of the XTEST devices. A release changes nothing where
+/// an XTEST device holds nothing: keys that the customer holds stay down.
+pub(super) fn release_faked_input(
     connection: &Connection,
     root: Window,
-    borrowed: impl Iterator<Item = u8>,
 ) -> Result<(), ScreenError> {
     let server = &connection.server;
     let pressed = server.query_keymap()?.reply()?.keys;
@@ -148,9 +166,18 @@ fn release_faked_input(
     for button in 1..=BUTTON_COUNT {
         server.xtest_fake_input(BUTTON_RELEASE_EVENT, button, 0, root, 0, 0, 0)?;
     }
+    Ok(())
+}
+
+fn return_keycodes(
+    connection: &Connection,
+    borrowed: impl Iterator<Item = u8>,
+) -> Result<(), ScreenError> {
     let setup = connection.setup();
     for keycode in borrowed.filter(|k| (setup.min_keycode..=setup.max_keycode).contains(k)) {
-        server.change_keyboard_mapping(1, keycode, 1, &[0])?;
+        connection
+            .server
+            .change_keyboard_mapping(1, keycode, 1, &[0])?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod borrowed_keycodes;
 mod capture;
 mod clipboard;
 mod connection;
+mod control_trace;
 mod escape_key;
 mod frame;
 mod grabber;
@@ -22,6 +23,7 @@ mod window_tree;
 
 pub use capture::Capture;
 pub use clipboard::Clipboard;
+pub use control_trace::ControlTrace;
 pub use escape_key::EscapeKey;
 pub use frame::{Frame, PixelRect};
 pub use input::Input;

@@ -114,7 +114,11 @@ impl Machine {
         if let Phase::Connected { fails_at } = &mut self.phase {
             fails_at.get_or_insert(now + STREAM_CLOSED_GRACE);
         }
-        vec![]
+        // A key that repeats doesn't wait for the reason.
+        match self.connected() {
+            Some(consent) if consent.permissions().control => vec![Action::ReleaseInput],
+            _ => vec![],
+        }
     }
 
     /// Returns the name for a failure of the plugin's RFB socket: `if_tool` where a tool serves it,

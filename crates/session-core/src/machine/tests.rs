@@ -979,6 +979,16 @@ mod ending {
     }
 
     #[test]
+    fn a_gone_tool_releases_nothing_so_that_it_is_released_at_once() {
+        let mut session = TestSession::controlling();
+        session.check(
+            Event::PluginStreamClosed,
+            State::Connected,
+            &[Action::ReleaseInput],
+        );
+    }
+
+    #[test]
     fn a_gone_tool_that_says_nothing_has_died() {
         let mut session = TestSession::viewing().after([Event::PluginStreamClosed]);
         assert_eq!(

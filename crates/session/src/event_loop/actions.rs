@@ -10,6 +10,7 @@ use etatuki_session_core::{Failure, FailureName, PluginInfo, Transport};
 
 use super::SessionLoop;
 use crate::agent_connection::agent_misbehaved;
+use crate::input_release::finish;
 use crate::plugin::PluginHandle;
 use crate::plugin_stream::PluginStream;
 use crate::rendezvous::RendezvousConfig;
@@ -63,6 +64,9 @@ impl SessionLoop<'_> {
             Action::ForceStop => {
                 tracing::warn!("the session didn't end in time; what is left is killed");
                 self.teardown = None;
+                if let Some(input) = &self.config.input_release {
+                    input.finish(Box::new(|| ()));
+                }
             }
         }
     }
@@ -96,6 +100,14 @@ impl SessionLoop<'_> {
         if let Some(agent) = &mut self.agent {
             agent.gate.set_permissions(permissions);
         }
+        if let Some(input) = self
+            .config
+            .input_release
+            .as_ref()
+            .filter(|_| permissions.control)
+        {
+            input.control_given();
+        }
         if let Some(plugin) = &self.plugin {
             self.control_barrier.permissions_sent();
             plugin.set_permissions(permissions);
@@ -105,6 +117,15 @@ impl SessionLoop<'_> {
     fn release_input(&mut self) {
         let Some(agent) = &mut self.agent else { return };
         let releases = agent.gate.release_input();
+        // Also where the plugin, or its tool, can't do it any more.
+        if let Some(input) = self
+            .config
+            .input_release
+            .as_ref()
+            .filter(|_| !releases.is_empty())
+        {
+            input.release();
+        }
         if let Some(plugin) = &mut self.plugin_stream {
             plugin.release_input(releases);
         }
@@ -136,6 +157,7 @@ impl SessionLoop<'_> {
         self.opening.reset();
         let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
         let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
+        let input_release = self.config.input_release.clone();
         let mut background_tasks = std::mem::take(&mut self.background_tasks);
         self.teardown = Some(Box::pin(async move {
             let picture = async {
@@ -144,6 +166,9 @@ impl SessionLoop<'_> {
                 }
                 if let Some(plugin) = plugin {
                     plugin.shutdown().await;
+                }
+                if let Some(input) = input_release {
+                    finish(&*input).await;
                 }
             };
             let link = async {

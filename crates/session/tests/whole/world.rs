@@ -131,6 +131,7 @@ impl World {
             app: None,
             launcher_version: "0.1.0".into(),
             host_exe: folder.join("etatuki-plugin-host"),
+            input_release: None,
             revocations: Some(self.state.path().join("seen")),
         }
     }
