@@ -12,7 +12,7 @@ use x11rb::errors::ReplyError;
 use x11rb::protocol::Event;
 use x11rb::protocol::composite::ConnectionExt as _;
 use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
-use x11rb::protocol::xproto::{ConnectionExt as _, Window};
+use x11rb::protocol::xproto::{ConnectionExt as _, EventMask, Window};
 
 use super::connection::{Connection, XConnection};
 use super::window_query::WindowQuery;
@@ -42,6 +42,8 @@ pub(super) struct AppFilter {
     compositor_selection: u32,
     /// The pixel value of grey, for each visual whose pixels can be read.
     visuals: HashMap<u32, u32>,
+    /// Whether events tell of grabs: see [`GrabTracker`](super::grab_tracker::GrabTracker).
+    watches_grabs: bool,
 }
 
 impl AppFilter {
@@ -76,11 +78,21 @@ impl AppFilter {
             has_composite,
             compositor_selection,
             visuals,
+            watches_grabs: false,
         })
     }
 
+    /// Subscribes to the events that tell of grabs as well: focus and crossing events of the
+    /// program's windows, of the root and of its children.
+    pub(super) fn watching_grabs(self) -> Self {
+        Self {
+            watches_grabs: true,
+            ..self
+        }
+    }
+
     /// Returns whether the client that created this window is the program.
-    fn is_app(&self, window: Window) -> bool {
+    pub(super) fn is_app(&self, window: Window) -> bool {
         let client = window & self.client_mask;
         self.clients.get(&client) == Some(&true)
     }
@@ -88,6 +100,11 @@ impl AppFilter {
     /// Returns the program's outermost windows with their visible regions.
     pub(super) fn app_windows(&self, layer: Layer) -> Vec<AppWindow> {
         self.tree.app_windows(&|window| self.is_app(window), layer)
+    }
+
+    /// Returns the tree of windows.
+    pub(super) fn tree(&self) -> &WindowTree {
+        &self.tree
     }
 
     /// Returns the outermost window of the program inside of which this event moves another window.
@@ -152,6 +169,22 @@ impl AppFilter {
         Ok(owns)
     }
 
+    /// Returns whether the program has passive grabs, of keys or buttons, on whichever windows.
+    pub(super) fn has_passive_grabs(&self, server: &XConnection) -> Result<bool, ScreenError> {
+        let name = server.intern_atom(true, b"PASSIVE GRAB")?.reply()?.atom;
+        for (client, _) in self.clients.iter().filter(|(_, is_app)| **is_app) {
+            // A client may be gone by now.
+            let Ok(resources) = server.res_query_client_resources(*client)?.reply() else {
+                continue;
+            };
+            let mut types = resources.types.iter();
+            if types.any(|t| t.resource_type == name && t.count > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads the unread windows. The server must be grabbed, and the events before that applied.
     pub(super) fn read_unread(&mut self, server: &XConnection) -> Result<(), ScreenError> {
         self.find_overlay(server)?;
@@ -180,7 +213,13 @@ impl AppFilter {
             } else {
                 ChildEvents::NotSelected
             };
-            let query = WindowQuery::send(server, *window, child_events, self.root)?;
+            let grab_events = if self.watches_grabs && (depth <= 1 || self.is_app(*window)) {
+                EventMask::FOCUS_CHANGE | EventMask::ENTER_WINDOW | EventMask::LEAVE_WINDOW
+            } else {
+                EventMask::NO_EVENT
+            };
+            let root = self.root;
+            let query = WindowQuery::send(server, *window, child_events, root, grab_events)?;
             queries.push((*window, query));
         }
         for (window, query) in queries {

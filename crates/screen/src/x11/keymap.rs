@@ -160,8 +160,18 @@ impl Keymap {
     }
 
     /// Returns the keysym that `keycode` gives in this state.
-    fn keysym(&self, keycode: u8, state: KeyboardState) -> Option<u32> {
+    pub(super) fn keysym(&self, keycode: u8, state: KeyboardState) -> Option<u32> {
         self.keysym_at(self.key(keycode)?, state.group, state.mods)
+    }
+
+    /// Returns the level that `keycode` is on in this state, counted over its groups one after the
+    /// other. XKB keeps keysyms and actions in this order.
+    pub(super) fn place(&self, keycode: u8, state: KeyboardState) -> Option<usize> {
+        let key = self.key(keycode)?;
+        let group = key.group(state.group)?;
+        let key_type = self.types.get(usize::from(key.types[group]));
+        let level = key_type.map_or(0, |t| t.level(state.mods));
+        Some(group * key.group_width + level)
     }
 
     /// Returns whether pressing `keycode` in this state types `keysym`.

@@ -24,17 +24,19 @@ pub(super) struct WindowQuery<'c> {
     extents: Cookie<'c, XConnection, QueryExtentsReply>,
     bounding: Cookie<'c, XConnection, GetRectanglesReply>,
     clip: Cookie<'c, XConnection, GetRectanglesReply>,
+    input: Cookie<'c, XConnection, GetRectanglesReply>,
 }
 
 impl<'c> WindowQuery<'c> {
-    /// Subscribes to the window's events, and sends the queries.
+    /// Subscribes to the window's events, and to those in `grab_events`; sends the queries.
     pub(super) fn send(
         server: &'c XConnection,
         window: Window,
         child_events: ChildEvents,
         root: Window,
+        grab_events: EventMask,
     ) -> Result<Self, ConnectionError> {
-        let mut events = EventMask::NO_EVENT;
+        let mut events = grab_events;
         if child_events == ChildEvents::Selected {
             events |= EventMask::SUBSTRUCTURE_NOTIFY;
         }
@@ -54,6 +56,7 @@ impl<'c> WindowQuery<'c> {
             extents: server.shape_query_extents(window)?,
             bounding: server.shape_get_rectangles(window, SK::BOUNDING)?,
             clip: server.shape_get_rectangles(window, SK::CLIP)?,
+            input: server.shape_get_rectangles(window, SK::INPUT)?,
         })
     }
 
@@ -63,6 +66,7 @@ impl<'c> WindowQuery<'c> {
         let tree = self.tree.reply();
         let (geometry, attributes) = (self.geometry.reply(), self.attributes.reply());
         let (bounding, clip) = (self.bounding.reply(), self.clip.reply());
+        let input = self.input.reply();
         let extents = self.extents.reply()?;
         let (tree, geometry, attributes) = (tree?, geometry?, attributes?);
         let (width, height) = (i32::from(geometry.width), i32::from(geometry.height));
@@ -74,6 +78,9 @@ impl<'c> WindowQuery<'c> {
             (Some(bounding), Some(clip)) => Some(bounding.intersection(&clip)),
             (bounding, clip) => bounding.or(clip),
         };
+        let border = i32::from(geometry.border_width);
+        let outer = SignedRect::new(-border, -border, width + 2 * border, height + 2 * border);
+        let input_shape = Some(to_region(&input?)).filter(|input| input.rects() != [outer]);
         let grey_pixel = visuals.get(&attributes.visual);
         let children = match self.child_events {
             ChildEvents::Selected => tree.children,
@@ -85,10 +92,11 @@ impl<'c> WindowQuery<'c> {
             y: geometry.y.into(),
             width,
             height,
-            border: geometry.border_width.into(),
+            border,
             mapped: attributes.map_state != MapState::UNMAPPED,
             input_only,
             shape,
+            input_shape,
             readable: !input_only && grey_pixel.is_some(),
             grey_pixel: grey_pixel.copied().unwrap_or_default(),
             child_events: self.child_events,

@@ -4,6 +4,8 @@
 //! Events are applied one by one and in order, so that a momentary state isn't missed: a window
 //! that was covered and is free again may still show the pixels of the window that covered it.
 
+mod path;
+
 use std::collections::HashMap;
 
 use x11rb::NONE;
@@ -30,6 +32,8 @@ pub(super) struct WindowNode {
     pub(super) input_only: bool,
     /// The shape, relative to the own inside; `None` for a plain rectangle.
     pub(super) shape: Option<ExactRegion>,
+    /// The part that takes the pointer, relative to the own inside; `None` for all of it.
+    pub(super) input_shape: Option<ExactRegion>,
     /// Whether its visual is one whose pixels we can read.
     pub(super) readable: bool,
     /// The pixel value of grey in its visual.
@@ -343,6 +347,9 @@ impl WindowTree {
             let own = child.origin(origin);
             let mut inside = free.clipped_to(&child.inner(own));
             if let Some(shape) = &child.shape {
+                inside = inside.intersection(&shape.translated(own.0, own.1));
+            }
+            if let Some(shape) = child.input_shape.as_ref().filter(|_| layer == Layer::Input) {
                 inside = inside.intersection(&shape.translated(own.0, own.1));
             }
             if is_app(*window) {

@@ -2,25 +2,31 @@
 
 use std::collections::HashMap;
 
-use x11rb::NONE;
 use x11rb::protocol::Event;
-use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::Input;
+use super::delivery::KeyDelivery;
 use crate::error::ScreenError;
 use crate::shared_app::SharedApp;
 use crate::x11::app_filter::AppFilter;
 use crate::x11::connection::Connection;
+use crate::x11::grab_probe::GrabProbe;
+use crate::x11::grab_tracker::GrabTracker;
+use crate::x11::key_actions::KeyActions;
 use crate::x11::window_tree::Layer;
-
-/// The focus value PointerRoot: the window under the pointer has the focus.
-const FOCUS_POINTER_ROOT: u32 = 1;
 
 /// The state of input that is restricted to one program.
 #[derive(Debug)]
 pub(super) struct AppInput {
-    filter: AppFilter,
+    pub(super) filter: AppFilter,
+    pub(super) grabs: GrabTracker,
+    pub(super) probe: GrabProbe,
+    /// `None` until it is needed, and again when the layout has changed.
+    pub(super) key_actions: Option<KeyActions>,
+    /// The answer for the key that is about to be pressed.
+    pub(super) key_delivery: Option<KeyDelivery>,
     /// Buttons that the peer pressed outside of the program, and still holds.
     outside_buttons: u16,
 }
@@ -28,13 +34,34 @@ pub(super) struct AppInput {
 impl AppInput {
     pub(super) fn new(connection: &Connection, app: &SharedApp) -> Result<Self, ScreenError> {
         Ok(Self {
-            filter: AppFilter::new(connection, app, HashMap::new())?,
+            filter: AppFilter::new(connection, app, HashMap::new())?.watching_grabs(),
+            grabs: GrabTracker::default(),
+            probe: GrabProbe::new(connection)?,
+            key_actions: None,
+            key_delivery: None,
             outside_buttons: 0,
         })
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
         self.filter.apply(event);
+        let tree = self.filter.tree();
+        self.grabs.apply(event, || tree.unread_top_levels());
+        if let Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) | Event::MappingNotify(_) =
+            event
+        {
+            self.key_actions = None;
+        }
+    }
+
+    /// Returns whether windows must be read before the tree is valid.
+    pub(super) fn has_unread(&self) -> bool {
+        self.filter.has_unread()
+    }
+
+    /// Returns whether a window is the program's, and on the screen.
+    pub(super) fn is_shown(&self, window: Window) -> bool {
+        self.filter.is_app(window) && self.filter.tree().is_viewable(window)
     }
 
     /// Returns whether a click at this position hits the program.
@@ -57,8 +84,8 @@ impl Input {
         }
         self.connection.grab_server()?;
         self.connection.server.sync()?;
-        self.pump()?;
-        if let Some(app) = self.app.as_mut().filter(|app| app.filter.has_unread()) {
+        self.process_events()?;
+        if let Some(app) = self.app.as_mut().filter(|app| app.has_unread()) {
             app.filter.read_unread(&self.connection.server)?;
         }
         action(self)?;
@@ -80,28 +107,24 @@ impl Input {
         let inside = app.is_clickable(x, y);
         app.outside_buttons &= buttons;
         let pressed = self.pressed.buttons();
-        if !inside {
-            app.outside_buttons |= buttons & !pressed;
+        let new = buttons & !pressed;
+        if !inside || self.is_pointer_taken()? {
+            self.refuse_buttons(new);
             return self.set_buttons(buttons & pressed);
         }
-        let wanted = buttons & !app.outside_buttons;
+        let new = new & !self.app.as_ref().map_or(0, |app| app.outside_buttons);
         self.fake_motion(x, y)?;
-        if wanted & !pressed != 0 && !self.is_pointer_over_app()? {
-            return self.set_buttons(wanted & pressed);
+        if new != 0 && (!self.is_pointer_over_app()? || self.is_click_taken((x, y), new)?) {
+            self.refuse_buttons(new);
+            return self.set_buttons(buttons & pressed);
         }
-        self.set_buttons(wanted)
+        self.set_buttons(buttons & pressed | new)
     }
 
-    /// Returns whether a key press reaches the program now. Always true without app sharing.
-    pub(super) fn may_press_key(&mut self) -> Result<bool, ScreenError> {
-        let Some(app) = &mut self.app else {
-            return Ok(true);
-        };
-        let focus = self.connection.server.get_input_focus()?.reply()?.focus;
-        match focus {
-            NONE => Ok(false),
-            FOCUS_POINTER_ROOT => self.is_pointer_over_app(),
-            window => app.filter.owns_window(&self.connection.server, window),
+    /// Keeps buttons up until the peer presses them anew.
+    fn refuse_buttons(&mut self, buttons: u16) {
+        if let Some(app) = &mut self.app {
+            app.outside_buttons |= buttons;
         }
     }
 

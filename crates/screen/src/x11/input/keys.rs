@@ -96,13 +96,16 @@ impl Input {
     /// after.
     fn press_stroke(&mut self, name: KeyName, stroke: KeyStroke) -> Result<(), ScreenError> {
         let keycode = stroke.keycode;
+        let (added, removed) = self.modifier_keys_to_change(stroke.add, stroke.remove)?;
+        if !self.reaches_app(stroke, &added, &removed)? {
+            return Ok(());
+        }
         if self.pressed.contains(keycode) {
             if self.keymap()?.is_modifier(keycode) {
                 return Ok(());
             }
             self.fake_release(keycode)?;
         }
-        let (added, removed) = self.modifier_keys_to_change(stroke.add, stroke.remove)?;
         removed.iter().try_for_each(|key| self.fake_release(*key))?;
         added.iter().try_for_each(|key| self.fake_press(*key))?;
         self.fake_press(keycode)?;
@@ -160,7 +163,7 @@ impl Input {
     }
 
     /// Returns the layout, read again when it has changed.
-    fn keymap(&mut self) -> Result<&Keymap, ScreenError> {
+    pub(super) fn keymap(&mut self) -> Result<&Keymap, ScreenError> {
         if self.keymap.is_none() {
             let map = Keymap::read(&self.connection.server, XKB_USE_CORE_KBD)?;
             self.borrowed.retain_present(&map);

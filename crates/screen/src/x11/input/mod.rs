@@ -1,6 +1,8 @@
 //! Keyboard and pointer input, through XTEST.
 
 mod app_input;
+mod delivery;
+mod desktop_keys;
 mod keys;
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -90,7 +92,7 @@ impl Input {
                 height: screen.height_in_pixels,
             },
         );
-        Ok(Self {
+        let mut input = Self {
             connection,
             root,
             size,
@@ -100,14 +102,26 @@ impl Input {
             auto_repeat,
             lease,
             app,
-        })
+        };
+        input.pump()?;
+        Ok(input)
     }
 
-    /// Processes the events that have arrived: layout and size changes. Never waits.
+    /// Processes the events that have arrived: layout and size changes. With app sharing, new
+    /// windows are read. Never waits for another program.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
+        self.process_events()?;
+        if self.app.as_ref().is_some_and(AppInput::has_unread) {
+            // Early, so that a menu's grab is seen on the menu's own window.
+            self.with_app_guard(|_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn process_events(&mut self) -> Result<(), ScreenError> {
         while let Some(event) = self.connection.server.poll_for_event()? {
             if let Some(app) = &mut self.app {
                 app.apply(&event);
@@ -138,7 +152,7 @@ impl Input {
             return Ok(());
         }
         if down {
-            self.with_app_guard(|input| match input.may_press_key()? {
+            self.with_app_guard(|input| match input.may_press_key(keysym)? {
                 true => input.press_keysym(KeyName::Keysym(keysym), keysym),
                 false => Ok(()),
             })
@@ -162,7 +176,7 @@ impl Input {
         if !down {
             return self.release_key(KeyName::Scancode(scancode), keysym);
         }
-        self.with_app_guard(|input| match input.may_press_key()? {
+        self.with_app_guard(|input| match input.may_press_key(keysym)? {
             true => input.press_scancode(scancode, keysym),
             false => Ok(()),
         })
@@ -282,7 +296,8 @@ fn subscribe(connection: &Connection) -> Result<(), ScreenError> {
     xtest.reply()?;
     server.xtest_grab_control(true)?;
     let map_changes = EventType::NEW_KEYBOARD_NOTIFY | EventType::MAP_NOTIFY;
-    let map_parts = MapPart::KEY_TYPES | MapPart::KEY_SYMS | MapPart::MODIFIER_MAP;
+    let map_parts =
+        MapPart::KEY_TYPES | MapPart::KEY_SYMS | MapPart::MODIFIER_MAP | MapPart::KEY_ACTIONS;
     let no_events = EventType::from(0u8);
     server.xkb_select_events(
         ID::USE_CORE_KBD.into(),
