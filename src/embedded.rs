@@ -6,7 +6,7 @@ use std::io::{BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use etatuki_session::{SessionSender, json};
+use etatuki_session::{SessionConfig, SessionSender, json};
 use etatuki_session_core::{Command, FailureName, Fault, State, View};
 use fltk::app;
 
@@ -79,7 +79,10 @@ fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver
     let events = events.clone();
     let run = move || {
         let Some(backend) = backend else { return };
-        let config = launcher.session_config(&backend, Vec::new());
+        let config = SessionConfig {
+            wording: None,
+            ..launcher.session_config(&backend, Vec::new())
+        };
         let labels = SessionContext::new(&launcher, &backend.id).labels;
         let texts = launcher.texts.clone();
         let texts = move |name: &str, args: &[(&str, &str)]| sentence(&texts, &labels, name, args);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_session::SessionConfig;
-use etatuki_session_core::{Transport, UsableBackend};
+use etatuki_session_core::{Transport, UsableBackend, Wording};
 
 use crate::cli::Options;
 use crate::held_input::HeldInput;
@@ -216,7 +216,18 @@ impl Launcher {
         }
     }
 
-    /// Returns the configuration of an entry's session.
+    /// Returns the words of this launcher's windows that the agent is told.
+    fn wording(&self) -> Wording {
+        let code = &self.texts.code;
+        Wording {
+            language: self.language.code().to_owned(),
+            id: code.id.clone(),
+            password: code.password.clone(),
+            session_code: code.session_code.clone(),
+        }
+    }
+
+    /// Returns the configuration of an entry's session in this launcher's own windows.
     pub fn session_config(&self, backend: &Backend, others: Vec<UsableBackend>) -> SessionConfig {
         let registry = &self.installed.registry;
         SessionConfig {
@@ -237,6 +248,7 @@ impl Launcher {
             app_version: self.environment.options.app_version.clone(),
             app: calling_program(&self.environment.options),
             launcher_version: env!("CARGO_PKG_VERSION").to_owned(),
+            wording: Some(self.wording()),
             host_exe: self.exe().to_owned(),
             revocations: self.environment.folders.revocations(),
             input_release: Some(Arc::new(HeldInput::start())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use etatuki_session::SessionHandle;
-use etatuki_session_core::{Command, State, UsableBackend, View};
+use etatuki_session_core::{Command, QuestionText, State, UsableBackend, View};
 use fltk::app;
 use fltk::prelude::*;
 
@@ -14,6 +14,7 @@ use super::failure;
 use super::menu::{MenuEntry, MenuWindow};
 use super::page::ButtonAction;
 use super::page_window::{Focus, PageWindow, on_close};
+use super::quote::question_text;
 use super::session::SessionWindow;
 use super::session_context::SessionContext;
 use super::theme;
@@ -90,6 +91,25 @@ struct ActiveSession {
     copied_ticks_left: u32,
     /// Whether the customer closed the window before the session's end.
     window_closed: bool,
+    /// The question that the agent was told in the customer's words, with its id.
+    quoted: Option<(u32, QuestionText)>,
+}
+
+impl ActiveSession {
+    /// Tells the agent in which words the open question is shown, after each change of them.
+    fn quote_question(&mut self) {
+        let question = self.window.view().and_then(|view| view.question.as_ref());
+        let Some(question) = question.map(|open| open.id) else {
+            return;
+        };
+        let text = question_text(self.window.page());
+        let quoted = Some((question, text.clone()));
+        if quoted != self.quoted {
+            self.quoted = quoted;
+            let shown = Command::QuestionShown { question, text };
+            self.handle.send(shown);
+        }
+    }
 }
 
 impl LauncherApp {
@@ -210,6 +230,7 @@ impl LauncherApp {
             escape: None,
             copied_ticks_left: 0,
             window_closed: false,
+            quoted: None,
         });
         if let Some(menu) = &mut self.menu {
             menu.fltk_window().hide();
@@ -349,6 +370,7 @@ impl LauncherApp {
             return;
         }
         session.window.set(view);
+        session.quote_question();
         if let Some(id) = switch_to.filter(|_| state == State::Closed) {
             self.switch(&id);
         }

@@ -17,6 +17,7 @@ pub mod no_code;
 pub mod page;
 pub mod page_window;
 pub mod question;
+mod quote;
 pub mod receipt;
 pub mod session;
 pub mod session_context;

@@ -157,6 +157,9 @@ fn handle_event(
             json!({"type": "permissions", "view": permissions.view, "control": permissions.control})
         }
         SessionEvent::Asking(ask) => json!({"type": "asking", "ask": ask}),
+        SessionEvent::Shown(shown) => {
+            json!({"type": "shown", "ask": shown.ask, "seconds_left": shown.seconds_left, "text": shown.text})
+        }
         SessionEvent::Answer {
             ask,
             allowed,

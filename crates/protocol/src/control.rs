@@ -5,6 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::error::{CodecError, Violation};
+use crate::wording::{ShownQuestion, Wording};
 
 /// The most bytes of JSON in one control message: 64 KiB.
 pub const MAX_CONTROL: usize = 64 << 10;
@@ -35,6 +36,9 @@ pub enum ToAgent {
         /// The question.
         ask: Ask,
     },
+    /// The question that is on the customer's screen, in the customer's own words. After `Asking`,
+    /// and again after each change; never where the accounting program asks in windows of its own.
+    Shown(Box<ShownQuestion>),
     /// The end of the session; the link closes after this.
     Ended {
         /// A stable name of the reason.
@@ -119,6 +123,10 @@ pub struct CustomerInfo {
     /// Features that the session lacks with this backend: the console doesn't offer them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsupported: Vec<Feature>,
+    /// The words of the launcher's windows; `None` where the accounting program shows code and
+    /// questions in windows of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wording: Option<Wording>,
 }
 
 /// A part of a session that not every backend has.

@@ -14,6 +14,7 @@ mod frame;
 mod handshake;
 mod identity;
 mod stream;
+mod wording;
 
 pub use block::{BlockDecoder, BlockEncoder, MAX_PICTURE};
 pub use control::{
@@ -25,3 +26,4 @@ pub use frame::{FrameDecoder, LengthPrefixedDecoder, append_frame};
 pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
 pub use identity::AgentIdentity;
 pub use stream::{MAX_CLIPBOARD, StreamKind};
+pub use wording::{Answer, AnswerButton, QuestionText, ShownQuestion, Wording};

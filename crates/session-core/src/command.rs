@@ -1,6 +1,6 @@
 //! Commands that the customer, or the launcher on their behalf, gives to a session.
 
-use etatuki_protocol::UsableBackend;
+use etatuki_protocol::{QuestionText, UsableBackend};
 
 /// A command to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub enum Command {
     AllowAppOnly {
         /// [`Question::id`](crate::Question::id).
         question: u32,
+    },
+    /// Says in which words the question with this id is shown, for the agent. Ignored if that
+    /// question isn't open.
+    QuestionShown {
+        /// [`Question::id`](crate::Question::id).
+        question: u32,
+        /// Text and buttons.
+        text: QuestionText,
     },
     /// Takes control back; viewing stays allowed.
     TakeBack,

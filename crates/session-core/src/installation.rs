@@ -1,6 +1,6 @@
 //! The description of the customer's end: for the agent, and for the first JSON line.
 
-use etatuki_protocol::{CustomerInfo, UsableBackend};
+use etatuki_protocol::{CustomerInfo, UsableBackend, Wording};
 
 use crate::plugin_info::PluginInfo;
 use crate::transport::Transport;
@@ -20,6 +20,8 @@ pub struct Installation {
     pub app_version: Option<String>,
     /// Version of the launcher.
     pub launcher_version: String,
+    /// Words of the launcher's windows; `None` if an accounting program's windows stand for them.
+    pub wording: Option<Wording>,
 }
 
 impl Installation {
@@ -51,6 +53,7 @@ impl Installation {
             launcher_version: self.launcher_version.clone(),
             only_program,
             unsupported: plugin.capabilities.unsupported(),
+            wording: self.wording.clone(),
         }
     }
 }
@@ -77,6 +80,7 @@ mod tests {
             system: "a test".into(),
             app_version: Some("4.13".into()),
             launcher_version: "0.1.0".into(),
+            wording: None,
         };
         let plugin = PluginInfo {
             version: "1.2".into(),

@@ -30,7 +30,9 @@ mod transport;
 mod view;
 
 pub use command::Command;
-pub use etatuki_protocol::{AgentIdentity, Ask, Permissions, UsableBackend};
+pub use etatuki_protocol::{
+    AgentIdentity, Answer, AnswerButton, Ask, Permissions, QuestionText, UsableBackend, Wording,
+};
 pub use external_transport::ExternalTransport;
 pub use failure::{Failure, FailureName, Fault};
 pub use installation::Installation;

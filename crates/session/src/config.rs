@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use etatuki_plugin_host::PluginSpec;
-use etatuki_protocol::UsableBackend;
+use etatuki_protocol::{UsableBackend, Wording};
 use etatuki_session_core::{Installation, Transport};
 use etatuki_trust::VendorPublicKey;
 
@@ -32,6 +32,8 @@ pub struct SessionConfig {
     pub app: Option<App>,
     /// Version of this launcher.
     pub launcher_version: String,
+    /// Words of the launcher's windows; `None` if an accounting program's windows stand for them.
+    pub wording: Option<Wording>,
     /// Executable that is started as `plugin-host`: the launcher itself.
     pub host_exe: PathBuf,
     /// File of the newest revocation list ever seen; `None` keeps none (tests).
@@ -84,6 +86,7 @@ impl SessionConfig {
             system: self.system.clone(),
             app_version: self.app_version.clone(),
             launcher_version: self.launcher_version.clone(),
+            wording: self.wording.clone(),
         }
     }
 }

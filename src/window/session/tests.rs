@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use etatuki_session_core::{
-    AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
+    AgentIdentity, Answer, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question,
+    Receipt,
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
 use super::super::page::{Button, PageItem, Tone};
+use super::super::quote;
 use super::*;
 use crate::language::Language;
 use crate::texts::Texts;
@@ -280,6 +282,39 @@ fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
         lines.last().unwrap(),
         "[Vain ohjelma] [Koko näyttö] [Älä salli]*"
     );
+}
+
+#[test]
+fn the_agent_is_told_the_question_and_its_buttons_word_for_word() {
+    let check = |view: &View, wanted: &[(&str, Answer)]| {
+        let page = page(&context(), view, None);
+        let quoted = quote::question_text(&page);
+        let lines = outline(&page);
+        assert_eq!(format!("# {}", quoted.question), lines[0]);
+        assert_eq!(quoted.explanation, lines[1]);
+        let buttons = quoted.buttons.iter();
+        let buttons: Vec<_> = buttons
+            .map(|one| (one.label.as_str(), one.answer))
+            .collect();
+        assert_eq!(buttons, wanted);
+    };
+    let allow_or_deny = |allow| [(allow, Answer::Allow), ("Älä salli", Answer::Deny)];
+    check(&asked(Ask::View, false), &allow_or_deny("Salli katselu"));
+    check(&asked(Ask::Control, true), &allow_or_deny("Salli ohjaus"));
+    let offering = View {
+        app_sharing: app_sharing(false),
+        ..asked(Ask::View, true)
+    };
+    let last = outline(&page(&context(), &offering, None)).pop().unwrap();
+    let quoted = quote::question_text(&page(&context(), &offering, None));
+    let labels: Vec<_> = quoted
+        .buttons
+        .iter()
+        .map(|one| format!("[{}]", one.label))
+        .collect();
+    assert_eq!(last.replace('*', ""), labels.join(" "));
+    let answers: Vec<_> = quoted.buttons.iter().map(|one| one.answer).collect();
+    assert_eq!(answers, [Answer::AllowProgram, Answer::Allow, Answer::Deny]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The page's state as it is sent to the page, in JSON. `web/src/protocol.ts` has the page's side.
 
 use etatuki_link::PathKind;
-use etatuki_protocol::{Ask, CustomerInfo, Permissions};
+use etatuki_protocol::{Ask, CustomerInfo, Permissions, QuestionText, ShownQuestion};
 use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
@@ -98,6 +98,10 @@ struct Screen {
 pub(super) struct Asking {
     kind: &'static str,
     backend: Option<String>,
+    /// The question in the customer's own words, once they have arrived.
+    shown: Option<QuestionText>,
+    /// Unix time in milliseconds at which the question counts as denied, known with `shown`.
+    until: Option<u64>,
 }
 
 /// Questions that the agent may still ask.
@@ -201,6 +205,16 @@ impl SessionView {
             ended_at: None,
         }
     }
+
+    /// Records that a question was answered, and how often the agent may still ask.
+    pub(super) fn on_answer(&mut self, ask: &Ask, asks_left: u8) {
+        self.asking = None;
+        match ask {
+            Ask::View => self.asks_left.view = asks_left,
+            Ask::Control => self.asks_left.control = asks_left,
+            Ask::Switch { .. } => {}
+        }
+    }
 }
 
 impl LogKind {
@@ -234,6 +248,22 @@ impl From<Ask> for Asking {
             Ask::Control => ("control", None),
             Ask::Switch { backend } => ("switch", Some(backend)),
         };
-        Self { kind, backend }
+        Self {
+            kind,
+            backend,
+            shown: None,
+            until: None,
+        }
+    }
+}
+
+impl Asking {
+    /// Takes the customer's words of this question; those of another one are late, and dropped.
+    pub(super) fn quote(&mut self, shown: ShownQuestion, now: u64) {
+        let asked = Self::from(shown.ask);
+        if (asked.kind, &asked.backend) == (self.kind, &self.backend) {
+            self.until = Some(now + 1000 * u64::from(shown.seconds_left));
+            self.shown = Some(shown.text);
+        }
     }
 }

@@ -80,13 +80,13 @@ impl ViewModel {
 
     /// Records an event of the session.
     pub(crate) fn on_event(&mut self, event: SessionEvent, now: u64) {
-        if let Some((kind, text)) = self.apply(event) {
+        if let Some((kind, text)) = self.apply(event, now) {
             self.append_log(now, kind, text);
         }
     }
 
     /// Updates the state. Returns the event's log entry, if it has one.
-    fn apply(&mut self, event: SessionEvent) -> Option<(LogKind, String)> {
+    fn apply(&mut self, event: SessionEvent, now: u64) -> Option<(LogKind, String)> {
         let session = self.snapshot.session.as_mut()?;
         match event {
             SessionEvent::Located => {
@@ -113,18 +113,19 @@ impl ViewModel {
                 session.asking = Some(ask.into());
                 by_customers_side.then(|| (LogKind::Asked, log_messages::VIEW_ASKED.to_owned()))
             }
+            SessionEvent::Shown(shown) => {
+                if let Some(asking) = &mut session.asking {
+                    asking.quote(*shown, now);
+                }
+                None
+            }
             SessionEvent::Answer {
                 ask,
                 allowed,
                 asks_left,
             } => {
-                session.asking = None;
                 self.unanswered = None;
-                match ask {
-                    Ask::View => session.asks_left.view = asks_left,
-                    Ask::Control => session.asks_left.control = asks_left,
-                    Ask::Switch { .. } => {}
-                }
+                session.on_answer(&ask, asks_left);
                 let text = log_messages::answer(&ask, allowed, session.customer.as_ref());
                 Some((LogKind::answer(allowed), text))
             }
@@ -242,6 +243,7 @@ mod tests {
             launcher_version: "0.1.0".into(),
             only_program: None,
             unsupported: vec![],
+            wording: None,
         }
     }
 

@@ -96,6 +96,10 @@ impl AgentLoop<'_> {
                 asks_left,
             },
             Ok(Some(ToAgent::Asking { ask })) => SessionEvent::Asking(ask),
+            Ok(Some(ToAgent::Shown(mut shown))) => {
+                shown.text = sanitize::question_text(shown.text);
+                SessionEvent::Shown(shown)
+            }
             Ok(Some(ToAgent::Ended { reason })) => {
                 return ControlFlow::Break(classify_end(sanitize::stable_name(&reason)));
             }

@@ -15,7 +15,7 @@ mod dial;
 use std::sync::Arc;
 
 use etatuki_link::{LinkStats, PathKind};
-use etatuki_protocol::{Ask, CustomerInfo, Permissions};
+use etatuki_protocol::{Ask, CustomerInfo, Permissions, ShownQuestion};
 use etatuki_rfb::Rect;
 use etatuki_trust::AgentFile;
 use tokio::sync::mpsc;
@@ -82,6 +82,8 @@ pub(crate) enum SessionEvent {
     Permissions(Permissions),
     /// A question is on the customer's screen.
     Asking(Ask),
+    /// The words of the question on the customer's screen.
+    Shown(Box<ShownQuestion>),
     /// The agent's question was sent.
     Asked(Ask),
     /// The customer answered a question.

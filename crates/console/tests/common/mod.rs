@@ -223,6 +223,7 @@ pub(crate) fn info() -> CustomerInfo {
         launcher_version: "0.1.0".into(),
         only_program: None,
         unsupported: vec![],
+        wording: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use etatuki_protocol::{AgentIdentity, Ask};
+use etatuki_protocol::{AgentIdentity, Ask, QuestionText};
 
 use super::consent::{AnswerOutcome, Consent};
 use super::{Action, Actions, Machine, Phase, STREAM_CLOSED_GRACE};
@@ -44,6 +44,18 @@ impl Machine {
         }
         self.questions += 1;
         consent.ask(ask, self.questions, now)
+    }
+
+    pub(super) fn question_shown(
+        &mut self,
+        question: u32,
+        text: QuestionText,
+        now: Duration,
+    ) -> Actions {
+        let shown = self
+            .connected()
+            .and_then(|consent| consent.question_shown(question, text, now));
+        shown.into_iter().collect()
     }
 
     pub(super) fn answer(&mut self, question: u32, allow: bool, now: Duration) -> Actions {

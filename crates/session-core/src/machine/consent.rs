@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use etatuki_protocol::{AgentIdentity, Ask, Permissions, ToAgent};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, QuestionText, ShownQuestion, ToAgent};
 
 use super::deadline::{next_second, seconds_left};
 use super::stopwatch::Stopwatch;
@@ -85,6 +85,23 @@ impl Consent {
             seconds_left: seconds_left(open.since + QUESTION_TIMEOUT, now),
             answerable: open.is_answerable(now),
         })
+    }
+
+    /// Returns the message that quotes the question with this id to the agent, if it is open.
+    pub(super) fn question_shown(
+        &self,
+        question: u32,
+        text: QuestionText,
+        now: Duration,
+    ) -> Option<Action> {
+        let open = self.question(now).filter(|open| open.id == question)?;
+        let seconds_left = u16::try_from(open.seconds_left).unwrap_or(u16::MAX);
+        let shown = ShownQuestion {
+            ask: open.ask,
+            seconds_left,
+            text,
+        };
+        Some(Action::SendToAgent(ToAgent::Shown(Box::new(shown))))
     }
 
     pub(super) fn receipt(&self, now: Duration) -> Receipt {

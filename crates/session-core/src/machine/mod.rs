@@ -187,6 +187,7 @@ impl Machine {
             Command::Close => self.close(now),
             Command::Answer { question, allow } => self.answer(question, allow, now),
             Command::AllowAppOnly { question } => self.allow_app_only(question, now),
+            Command::QuestionShown { question, text } => self.question_shown(question, text, now),
             Command::TakeBack => self.take_back(now),
             Command::DisplayLost => {
                 let detail = "the display of the session's windows died";

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use etatuki_protocol::{AgentIdentity, Ask, Permissions};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, QuestionText, ShownQuestion};
 use etatuki_trust::CodeForm;
 
 use super::*;
@@ -673,6 +673,33 @@ mod questions {
             allow: true,
         });
         session.check(stale, State::Connected, &[]);
+    }
+
+    #[test]
+    fn the_words_of_an_open_question_are_quoted_to_the_agent() {
+        let text = QuestionText {
+            question: "Saako?".into(),
+            explanation: String::new(),
+            buttons: vec![],
+        };
+        let mut session = TestSession::connected();
+        session.wait(Duration::from_secs(10));
+        let question = session.question().expect("the first question").id;
+        let shown = |question| {
+            let text = text.clone();
+            Event::Command(Command::QuestionShown { question, text })
+        };
+        let quoted = ShownQuestion {
+            ask: Ask::View,
+            seconds_left: 50,
+            text: text.clone(),
+        };
+        let quoted = Action::SendToAgent(ToAgent::Shown(Box::new(quoted)));
+        session.check(shown(question), State::Connected, &[quoted]);
+        session.check(shown(question + 1), State::Connected, &[]);
+        let mut answered = session.answered(true);
+        answered.check(shown(question), State::Connected, &[]);
+        TestSession::closing().check(shown(question), State::Closing, &[]);
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl World {
             app_version: Some("4.13".into()),
             app: None,
             launcher_version: "0.1.0".into(),
+            wording: None,
             host_exe: folder.join("etatuki-plugin-host"),
             input_release: None,
             revocations: Some(self.state.path().join("seen")),
