@@ -21,6 +21,44 @@ pub(crate) fn are_equivalent(a: u32, b: u32) -> bool {
     a == b || (to_char(a).is_some() && to_char(a) == to_char(b))
 }
 
+/// Returns whether both are one keysym, or type the same letter apart from its case.
+pub(crate) fn are_same_letter(a: u32, b: u32) -> bool {
+    let lowered = |keysym| to_char(keysym).map(|c| c.to_lowercase().collect::<String>());
+    are_equivalent(a, b) || (lowered(a).is_some() && lowered(a) == lowered(b))
+}
+
+/// Returns both cases of a letter, the small one first; the keysym twice if it has no other case.
+pub(crate) fn cases_of(keysym: u32) -> [u32; 2] {
+    let Some(typed) = to_char(keysym) else {
+        return [keysym; 2];
+    };
+    let [lower, upper] = [single(typed.to_lowercase()), single(typed.to_uppercase())];
+    match (lower, upper) {
+        (Some(lower), _) if lower != typed => [from_char(lower), keysym],
+        (_, Some(upper)) if upper != typed => [keysym, from_char(upper)],
+        _ => [keysym; 2],
+    }
+}
+
+/// Returns the keysym of a character: Latin-1 as it is, the rest as Unicode.
+fn from_char(c: char) -> u32 {
+    match u32::from(c) {
+        latin1 @ 0x20..=0xff => latin1,
+        other => UNICODE.start() | other,
+    }
+}
+
+/// Returns the only character of `all`.
+fn single(mut all: impl Iterator<Item = char>) -> Option<char> {
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
+}
+
+/// Returns whether the keysym is one of the dead keys, which change the letter after them.
+pub(crate) fn is_dead(keysym: u32) -> bool {
+    matches!(keysym, 0xfe50..=0xfe93)
+}
+
 /// Returns whether the keysym means a key, not a character that a key types. Keypad keysyms don't
 /// count: there Num Lock decides.
 pub(crate) fn is_function_key(keysym: u32) -> bool {
@@ -58,6 +96,17 @@ const VENDOR: std::ops::RangeInclusive<u32> = 0x1000_0000..=0x1fff_ffff;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_case_of_a_letter() {
+        assert_eq!(cases_of(0x61), [0x61, 0x41]); // a
+        assert_eq!(cases_of(0x0100_0416), [0x0100_0436, 0x0100_0416]); // Ж
+        assert_eq!(cases_of(0xdf), [0xdf, 0xdf]); // ß becomes two letters
+        assert_eq!(cases_of(0x0100_2603), [0x0100_2603; 2]); // ☃
+        assert!(are_same_letter(0x7a, 0x5a)); // z, Z
+        assert!(!are_same_letter(0x7a, 0x79)); // z, y
+        assert!(!are_same_letter(0xff96, 0xff97)); // KP_Left, KP_Up
+    }
 
     #[test]
     fn two_spellings_of_one_character() {

@@ -1,81 +1,254 @@
 //! Keysyms that the layout lacks, on keycodes that it doesn't use.
 //!
-//! A program learns of a new keysym from an event and reads the map some time later. So a borrowed
-//! keycode keeps its keysym as long as possible; only the oldest is reused.
+//! A program learns of a new keysym from an event, and reads the map when it comes to that event: a
+//! busy one much later. So a keycode keeps its keysyms for [`MIN_LENDING_TIME`] after their last
+//! press, also when control ends meanwhile, and the least recently used ones go first.
+//!
+//! Layouts leave some twenty keycodes unused. Each carries two pairs of keysyms, the second one with
+//! AltGr: both cases of a letter are one pair, so that Shift and Caps Lock mean what they always
+//! do. That is room for a whole alphabet.
 
-use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xkb::{ConnectionExt as _, ID, KeySymMap, SetMapAux, SetMapFlags, VMod};
 use x11rb::protocol::xproto::ConnectionExt as _;
 
 use super::connection::XConnection;
 use super::keymap::Keymap;
 use crate::error::ScreenError;
+use crate::keysym;
 
-/// Maximum number of keycodes that are borrowed at a time.
-const MAX_BORROWED: usize = 24;
+/// Time for which a program may be busy and still find a keysym that was typed into it. It bounds
+/// the wait for a free keycode too.
+pub(super) const MIN_LENDING_TIME: Duration = Duration::from_secs(5);
 
-/// Keysyms and the keycodes borrowed for them, the oldest first.
+/// XKB's canonical key type of two levels.
+const TWO_LEVEL: u8 = 1;
+/// XKB's canonical key type of a letter's two cases.
+const ALPHABETIC: u8 = 2;
+
+/// Pairs of keysyms and the keycodes borrowed for them, the least recently used first.
 #[derive(Debug, Default)]
 pub(super) struct BorrowedKeycodes {
-    borrowed: VecDeque<(u32, u8)>,
+    pairs: Vec<BorrowedPair>,
+    /// Keycodes that an earlier input has borrowed; their keysyms aren't read yet.
+    adopted: Vec<u8>,
+}
+
+/// Two keysyms on one half of a keycode.
+#[derive(Clone, Copy, Debug)]
+struct BorrowedPair {
+    keycode: u8,
+    half: Half,
+    keysyms: [u32; 2],
+    last_used: Instant,
+}
+
+/// The levels of a key: the first two, or those with AltGr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    Base,
+    AltGr,
+}
+
+/// The answer to a request for a keysym.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lending {
+    /// A keycode has the keysym from now on.
+    Lent,
+    /// All are in use; one may be free after this time.
+    Later(Duration),
+    /// The keyboard has no unused keycode.
+    Impossible,
 }
 
 impl BorrowedKeycodes {
-    /// Returns a keycode that gives `keysym`. `None` when all are held (`is_down`), or the keyboard
-    /// has no unused one.
-    pub(super) fn keycode_for(
+    /// Takes over keycodes that an earlier input has borrowed, with the keysyms that they have now.
+    pub(super) fn adopt(keycodes: Vec<u8>) -> Self {
+        Self {
+            pairs: Vec::new(),
+            adopted: keycodes,
+        }
+    }
+
+    /// Puts `keysym` on an unused keycode, or on the least recently used one that isn't held
+    /// (`is_down`).
+    pub(super) fn lend(
         &mut self,
         server: &XConnection,
         map: &Keymap,
         keysym: u32,
         is_down: impl Fn(u8) -> bool,
-    ) -> Result<Option<u8>, ScreenError> {
-        if let Some((_, keycode)) = self.borrowed.iter().find(|(k, _)| *k == keysym) {
-            return Ok(Some(*keycode));
-        }
-        let Some(keycode) = self
-            .free_keycode(map)
-            .or_else(|| self.recycle_oldest(is_down))
-        else {
-            return Ok(None);
+    ) -> Result<Lending, ScreenError> {
+        // Keys that mean no character are looked for without modifiers.
+        let needs_base = keysym::to_char(keysym).is_none();
+        let fits = |half| half == Half::Base || !needs_base && map.four_level_type().is_some();
+        let now = Instant::now();
+        let place = match self.free_place(map, fits) {
+            Some(place) => place,
+            None => {
+                let may_go = |p: &&BorrowedPair| fits(p.half) && !is_down(p.keycode);
+                let Some(oldest) = self.pairs.iter().filter(may_go).min_by_key(|p| p.last_used)
+                else {
+                    return Ok(Lending::Impossible);
+                };
+                let free_at = oldest.last_used + MIN_LENDING_TIME;
+                if free_at > now {
+                    return Ok(Lending::Later(free_at - now));
+                }
+                (oldest.keycode, oldest.half)
+            }
         };
-        // The keysym is on both levels, so that Shift makes no difference.
-        server.change_keyboard_mapping(1, keycode, 2, &[keysym, keysym])?;
-        self.borrowed.push_back((keysym, keycode));
-        Ok(Some(keycode))
+        let (keycode, half) = place;
+        self.pairs.retain(|p| (p.keycode, p.half) != place);
+        self.pairs.push(BorrowedPair {
+            keycode,
+            half,
+            keysyms: keysym::cases_of(keysym),
+            last_used: now,
+        });
+        self.write(server, map, keycode)?;
+        Ok(Lending::Lent)
+    }
+
+    /// Notes a press of `keycode` that types `keysym`. Returns whether it is a borrowed one.
+    pub(super) fn mark_used(&mut self, keycode: u8, keysym: u32) -> bool {
+        let types_it =
+            |p: &BorrowedPair| p.keysyms.iter().any(|s| keysym::are_equivalent(*s, keysym));
+        let is_it = |p: &&mut BorrowedPair| p.keycode == keycode && types_it(p);
+        let pair = self.pairs.iter_mut().find(is_it);
+        pair.map(|p| p.last_used = Instant::now()).is_some()
     }
 
     /// Returns the borrowed keycodes.
     pub(super) fn keycodes(&self) -> Vec<u8> {
-        self.borrowed.iter().map(|(_, keycode)| *keycode).collect()
+        let pairs = self.pairs.iter().map(|p| p.keycode);
+        let mut keycodes: Vec<u8> = pairs.chain(self.adopted.iter().copied()).collect();
+        keycodes.sort_unstable();
+        keycodes.dedup();
+        keycodes
     }
 
-    /// Drops the keycodes that `map` doesn't have: somebody else has set a new layout.
-    pub(super) fn retain_present(&mut self, map: &Keymap) {
-        self.borrowed
-            .retain(|(keysym, keycode)| map.has_keysym(*keycode, *keysym));
-    }
-
-    /// Returns every keycode to the keyboard, empty as it was.
-    pub(super) fn return_all(&mut self, server: &XConnection) -> Result<(), ScreenError> {
-        for (_, keycode) in self.borrowed.drain(..) {
-            server.change_keyboard_mapping(1, keycode, 1, &[0])?;
+    /// Takes in a layout that was read anew. Drops the pairs that it doesn't have: somebody else has
+    /// set it.
+    pub(super) fn on_new_map(&mut self, map: &Keymap) {
+        let now = Instant::now();
+        for keycode in self.adopted.drain(..) {
+            let levels: Vec<u32> = map.levels(keycode, 0).collect();
+            for (half, pair) in [Half::Base, Half::AltGr]
+                .into_iter()
+                .zip(levels.chunks_exact(2))
+            {
+                if pair[0] != 0 {
+                    self.pairs.push(BorrowedPair {
+                        keycode,
+                        half,
+                        keysyms: [pair[0], pair[1]],
+                        last_used: now,
+                    });
+                }
+            }
         }
-        Ok(())
+        self.pairs.retain(|p| {
+            p.keysyms
+                .iter()
+                .all(|keysym| map.has_keysym(p.keycode, *keysym))
+        });
     }
 
-    fn free_keycode(&self, map: &Keymap) -> Option<u8> {
-        let is_borrowed = |keycode: &u8| self.borrowed.iter().any(|(_, k)| k == keycode);
-        map.unused_keycodes()
-            .find(|keycode| !is_borrowed(keycode))
-            .filter(|_| self.borrowed.len() < MAX_BORROWED)
+    /// Returns an unused half of a keycode, the first halves first.
+    fn free_place(&self, map: &Keymap, fits: impl Fn(Half) -> bool) -> Option<(u8, Half)> {
+        let is_borrowed = |keycode: u8| self.pairs.iter().any(|p| p.keycode == keycode);
+        let mut unused = map
+            .unused_keycodes()
+            .filter(|keycode| !is_borrowed(*keycode));
+        if let Some(keycode) = unused.next() {
+            return Some((keycode, Half::Base));
+        }
+        let mut halves = self.pairs.iter().map(|p| (p.keycode, other_half(p.half)));
+        let is_free = |place: &(u8, Half)| {
+            fits(place.1) && !self.pairs.iter().any(|p| (p.keycode, p.half) == *place)
+        };
+        halves.find(is_free)
     }
 
-    fn recycle_oldest(&mut self, is_down: impl Fn(u8) -> bool) -> Option<u8> {
-        let oldest = self
-            .borrowed
-            .iter()
-            .position(|(_, keycode)| !is_down(*keycode))?;
-        self.borrowed.remove(oldest).map(|(_, keycode)| keycode)
+    /// Writes the pairs of a keycode to the server's map.
+    fn write(&self, server: &XConnection, map: &Keymap, keycode: u8) -> Result<(), ScreenError> {
+        let pair = |half| {
+            let mut pairs = self.pairs.iter();
+            let found = pairs.find(|p| p.keycode == keycode && p.half == half);
+            found.map_or([0, 0], |p| p.keysyms)
+        };
+        let (base, alt_gr) = (pair(Half::Base), pair(Half::AltGr));
+        let (key_type, syms) = match map.four_level_type() {
+            Some(four_level) => (four_level, [base, alt_gr].concat()),
+            None if base[0] != base[1] => (ALPHABETIC, base.to_vec()),
+            None => (TWO_LEVEL, base.to_vec()),
+        };
+        let key = KeySymMap {
+            kt_index: [key_type, 0, 0, 0],
+            group_info: 1,
+            width: syms.len() as u8,
+            syms,
+        };
+        set_key(server, keycode, key)
     }
+}
+
+/// Empties keycodes that were borrowed, as they were.
+pub(super) fn return_keycodes(
+    server: &XConnection,
+    keycodes: impl Iterator<Item = u8>,
+) -> Result<(), ScreenError> {
+    for keycode in keycodes {
+        server.change_keyboard_mapping(1, keycode, 1, &[0])?;
+    }
+    Ok(())
+}
+
+fn other_half(half: Half) -> Half {
+    match half {
+        Half::Base => Half::AltGr,
+        Half::AltGr => Half::Base,
+    }
+}
+
+/// Sets one key of all keyboards.
+fn set_key(server: &XConnection, keycode: u8, key: KeySymMap) -> Result<(), ScreenError> {
+    let (first, last) = {
+        let setup = server.setup();
+        (setup.min_keycode, setup.max_keycode)
+    };
+    let count = key.syms.len() as u16;
+    let values = SetMapAux::new().syms(vec![key]);
+    server.xkb_set_map(
+        ID::USE_CORE_KBD.into(),
+        SetMapFlags::from(0u16),
+        first,
+        last,
+        0,
+        0,
+        keycode,
+        1,
+        count,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        VMod::from(0u16),
+        &values,
+    )?;
+    Ok(())
 }

@@ -81,6 +81,15 @@ impl Connection {
         self.screen
     }
 
+    /// Returns the error of a cancelled wait once the token is cancelled, also if nothing had to be
+    /// waited for.
+    pub(super) fn check_cancelled(&self) -> Result<(), ScreenError> {
+        match self.server.stream().cancel.is_cancelled() {
+            true => Err(ScreenError::Cancelled),
+            false => Ok(()),
+        }
+    }
+
     /// Grabs the server: no other client changes anything until
     /// [`ungrab_server`](Self::ungrab_server). Grabs nest. The end of the connection ends the grab.
     pub(super) fn grab_server(&self) -> Result<(), ScreenError> {

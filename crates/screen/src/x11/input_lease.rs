@@ -1,10 +1,13 @@
 //! Crash recovery of input: what an [`Input`](super::Input) would leave behind if its process were
 //! killed.
 //!
-//! An input records on the root window that it exists, and which keycodes it has borrowed. Whoever
-//! finds the record and finds its window gone releases the keys and buttons that are down, and
-//! returns the keycodes. A [`ControlTrace`](super::ControlTrace) leaves a record of the same form
-//! for the input of installed tools, which leave none.
+//! An input records on the root window that it exists, which keycodes it has borrowed, until when
+//! programs may need their keysyms, and which settings it has turned off. Whoever finds the record
+//! and finds its window gone releases the keys and buttons that are down, restores the settings, and
+//! returns the keycodes once their time is over. A [`ControlTrace`](super::ControlTrace) leaves a
+//! record of the same form for the input of installed tools, which leave none.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x11rb::NONE;
 use x11rb::errors::ReplyError;
@@ -16,11 +19,14 @@ use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;
 use x11rb::{COPY_FROM_PARENT, connection::Connection as _};
 
+use super::borrowed_keycodes::{MIN_LENDING_TIME, return_keycodes};
 use super::connection::{Connection, XConnection};
+use super::faked_keyboard;
 use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 
-/// The property on the root window: the lease's window, then the borrowed keycodes.
+/// The property on the root window: the lease's window, the settings that are turned off, the time
+/// until which the keycodes stay lent (seconds of Unix time, truncated to 32 bits), and these.
 const PROPERTY: &[u8] = b"_ETATUKI_INPUT";
 /// The property of a [`ControlTrace`](super::ControlTrace): its window.
 pub(super) const CONTROL_PROPERTY: &[u8] = b"_ETATUKI_CONTROL";
@@ -31,7 +37,8 @@ const BUTTON_COUNT: u8 = 9;
 
 /// Releases the keys and buttons that a killed input, or a tool whose launcher was killed, has left
 /// pressed on `display` (`$DISPLAY` when `None`), and returns the keycodes that the input had
-/// borrowed. Does nothing when none was killed.
+/// borrowed; those that a busy program may not have read yet, a few seconds later on a thread of its
+/// own. Does nothing when none was killed.
 ///
 /// Returns false while an input is alive, or the X server hasn't noticed its death yet.
 ///
@@ -52,7 +59,27 @@ pub fn release_stale_input(
         LeaseRecord::find(&connection, root, CONTROL_PROPERTY)?;
     }
     connection.server.sync()?;
+    if let Some(left) = input.lent_for() {
+        return_later(display.map(str::to_owned), left);
+    }
     Ok(input.holder == Holder::None)
+}
+
+/// Returns the keycodes that a dropped or killed input has left lent, after `left`. Until then the
+/// record stays, for the case that this process ends before.
+pub(super) fn return_later(display: Option<String>, left: Duration) {
+    let thread = std::thread::Builder::new().name("etatuki-keymap".into());
+    let started = thread.spawn(move || {
+        std::thread::sleep(left);
+        let Ok(cancel) = CancelToken::new() else {
+            return;
+        };
+        // Without a display there is nothing to return; a new input has adopted the keycodes, or
+        // it extended their time.
+        let _ = release_stale_input(display.as_deref(), &cancel);
+    });
+    // The next input returns them.
+    drop(started);
 }
 
 /// The record of one input on the root window.
@@ -75,44 +102,106 @@ enum Holder {
 struct LeaseRecord {
     atom: Atom,
     holder: Holder,
+    contents: LeaseContents,
+}
+
+/// Traces that an input would leave behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeaseContents {
+    /// Settings of the XTEST keyboard that are turned off.
+    pub(super) disabled_controls: u32,
+    /// Borrowed keycodes.
+    pub(super) keycodes: Vec<u8>,
+    /// Unix time in seconds, truncated to 32 bits, until which programs may need them.
+    pub(super) lent_until: u32,
+}
+
+impl LeaseContents {
+    fn from_words(words: &[u32]) -> Self {
+        let keycodes = words.iter().skip(2);
+        Self {
+            disabled_controls: words.first().copied().unwrap_or(0),
+            lent_until: words.get(1).copied().unwrap_or(0),
+            keycodes: keycodes.filter_map(|key| u8::try_from(*key).ok()).collect(),
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = u32> + '_ {
+        let keycodes = self.keycodes.iter().copied().map(u32::from);
+        [self.disabled_controls, self.lent_until]
+            .into_iter()
+            .chain(keycodes)
+    }
+
+    /// Returns the time for which keycodes stay lent; `None` when it is over. A clock that was set
+    /// back doesn't make it longer.
+    fn lent_for(&self) -> Option<Duration> {
+        let left = self
+            .lent_until
+            .wrapping_sub(unix_seconds(SystemTime::now()));
+        let left = Duration::from_secs(u64::from(left));
+        let is_left = !left.is_zero() && left <= MIN_LENDING_TIME + Duration::from_secs(1);
+        (is_left && !self.keycodes.is_empty()).then_some(left)
+    }
+}
+
+/// Returns the time until which a keysym that is typed now stays on its keycode.
+pub(super) fn lent_until() -> u32 {
+    // Rounded up.
+    unix_seconds(SystemTime::now() + MIN_LENDING_TIME + Duration::from_secs(1))
+}
+
+fn unix_seconds(time: SystemTime) -> u32 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs() as u32
 }
 
 impl InputLease {
-    /// Cleans up after a killed input, and records this one.
-    pub(super) fn acquire(connection: &Connection, root: Window) -> Result<Self, ScreenError> {
-        Self::acquire_as(connection, root, PROPERTY)
+    /// Cleans up after a killed input, and records this one. Returns the keycodes that are still
+    /// lent: they are this one's now.
+    pub(super) fn acquire(
+        connection: &Connection,
+        root: Window,
+    ) -> Result<(Self, Vec<u8>), ScreenError> {
+        let found = LeaseRecord::find(connection, root, PROPERTY)?;
+        let adopted = match found.holder {
+            Holder::None => found.contents.keycodes.clone(),
+            Holder::OtherInput => Vec::new(),
+        };
+        Ok((found.succeed(connection, root)?, adopted))
     }
 
-    /// As [`acquire`](Self::acquire), with the record in another property.
+    /// As [`acquire`](Self::acquire), with the record in another property and nothing lent.
     pub(super) fn acquire_as(
         connection: &Connection,
         root: Window,
         property: &[u8],
     ) -> Result<Self, ScreenError> {
-        let LeaseRecord { atom, holder } = LeaseRecord::find(connection, root, property)?;
-        let window = match holder {
-            Holder::None => create_lease_window(&connection.server, root)?,
-            Holder::OtherInput => NONE,
-        };
-        let lease = Self { atom, window };
-        lease.record(&connection.server, root, &[])?;
-        Ok(lease)
+        LeaseRecord::find(connection, root, property)?.succeed(connection, root)
     }
 
-    /// Records the borrowed keycodes.
+    /// Records what this input would leave behind.
     pub(super) fn record(
         &self,
         server: &XConnection,
         root: Window,
-        borrowed: &[u8],
+        contents: &LeaseContents,
     ) -> Result<(), ScreenError> {
         if self.window == NONE {
             return Ok(());
         }
-        let mut list = vec![self.window];
-        list.extend(borrowed.iter().copied().map(u32::from));
+        let list: Vec<u32> = [self.window].into_iter().chain(contents.words()).collect();
         let (mode, kind) = (PropMode::REPLACE, AtomEnum::CARDINAL);
         server.change_property32(mode, root, self.atom, kind, &list)?;
+        Ok(())
+    }
+
+    /// Leaves the record behind, as if this input had been killed.
+    pub(super) fn abandon(&self, server: &XConnection) -> Result<(), ScreenError> {
+        if self.window != NONE {
+            server.destroy_window(self.window)?;
+        }
         Ok(())
     }
 
@@ -126,29 +215,80 @@ impl InputLease {
 }
 
 impl LeaseRecord {
-    /// Looks for a record, and cleans up after a holder whose window is gone.
+    /// Looks for a record, and cleans up after a holder whose window is gone. Keycodes that are lent
+    /// still stay in the record.
     fn find(connection: &Connection, root: Window, property: &[u8]) -> Result<Self, ScreenError> {
         let server = &connection.server;
         let atom = server.intern_atom(false, property)?.reply()?.atom;
         let kind = AtomEnum::CARDINAL;
         let property = server.get_property(false, root, atom, kind, 0, MAX_PROPERTY_WORDS)?;
         let property: Vec<u32> = property.reply()?.value32().into_iter().flatten().collect();
-        let Some((window, borrowed)) = property.split_first() else {
-            let holder = Holder::None;
-            return Ok(Self { atom, holder });
+        let Some((window, words)) = property.split_first() else {
+            return Ok(Self {
+                atom,
+                holder: Holder::None,
+                contents: LeaseContents::default(),
+            });
         };
-        let holder = match server.get_window_attributes(*window)?.reply() {
-            Ok(_) => Holder::OtherInput,
-            Err(ReplyError::X11Error(_)) => Holder::None,
-            Err(error) => return Err(error.into()),
+        let mut found = Self {
+            atom,
+            holder: match server.get_window_attributes(*window)?.reply() {
+                Ok(_) => Holder::OtherInput,
+                Err(ReplyError::X11Error(_)) => Holder::None,
+                Err(error) => return Err(error.into()),
+            },
+            contents: LeaseContents::from_words(words),
         };
-        if holder == Holder::None {
-            let borrowed = borrowed.iter().filter_map(|key| u8::try_from(*key).ok());
-            release_faked_input(connection, root)?;
-            return_keycodes(connection, borrowed)?;
-            server.delete_property(root, atom)?;
+        if found.holder == Holder::None {
+            found.clean_up(connection, root, *window)?;
         }
-        Ok(Self { atom, holder })
+        Ok(found)
+    }
+
+    fn clean_up(
+        &mut self,
+        connection: &Connection,
+        root: Window,
+        window: Window,
+    ) -> Result<(), ScreenError> {
+        let server = &connection.server;
+        release_faked_input(connection, root)?;
+        let disabled = std::mem::take(&mut self.contents.disabled_controls);
+        if disabled != 0 {
+            faked_keyboard::restore_stale(connection, disabled)?;
+        }
+        let setup = connection.setup();
+        let known = setup.min_keycode..=setup.max_keycode;
+        self.contents
+            .keycodes
+            .retain(|keycode| known.contains(keycode));
+        if self.lent_for().is_some() {
+            let atom = self.atom;
+            return InputLease { atom, window }.record(server, root, &self.contents);
+        }
+        return_keycodes(server, self.contents.keycodes.drain(..))?;
+        server.delete_property(root, self.atom)?;
+        Ok(())
+    }
+
+    /// Records an input of our own, unless another one is alive.
+    fn succeed(self, connection: &Connection, root: Window) -> Result<InputLease, ScreenError> {
+        let window = match self.holder {
+            Holder::None => create_lease_window(&connection.server, root)?,
+            Holder::OtherInput => NONE,
+        };
+        let lease = InputLease {
+            atom: self.atom,
+            window,
+        };
+        lease.record(&connection.server, root, &self.contents)?;
+        Ok(lease)
+    }
+
+    /// Returns the time for which the dead holder's keycodes stay lent.
+    fn lent_for(&self) -> Option<Duration> {
+        let contents = Some(&self.contents).filter(|_| self.holder == Holder::None);
+        contents?.lent_for()
     }
 }
 
@@ -165,19 +305,6 @@ pub(super) fn release_faked_input(
     }
     for button in 1..=BUTTON_COUNT {
         server.xtest_fake_input(BUTTON_RELEASE_EVENT, button, 0, root, 0, 0, 0)?;
-    }
-    Ok(())
-}
-
-fn return_keycodes(
-    connection: &Connection,
-    borrowed: impl Iterator<Item = u8>,
-) -> Result<(), ScreenError> {
-    let setup = connection.setup();
-    for keycode in borrowed.filter(|k| (setup.min_keycode..=setup.max_keycode).contains(k)) {
-        connection
-            .server
-            .change_keyboard_mapping(1, keycode, 1, &[0])?;
     }
     Ok(())
 }

@@ -17,6 +17,12 @@ const XK_SHIFT_L: u32 = 0xffe1;
 const XK_SHIFT_R: u32 = 0xffe2;
 const XK_ISO_LEVEL3_SHIFT: u32 = 0xfe03;
 const XK_ISO_LEVEL5_SHIFT: u32 = 0xfe11;
+/// The core protocol's ControlMask.
+const CONTROL: Modifiers = 1 << 2;
+/// The core protocol's ShiftMask and LockMask.
+const SHIFT_AND_LOCK: Modifiers = 0b11;
+/// Meta, Alt, Super and Hyper, left and right.
+const COMMAND_KEYSYMS: std::ops::RangeInclusive<u32> = 0xffe7..=0xffee;
 
 /// The server's keyboard layout at the time it was read.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +34,8 @@ pub(super) struct Keymap {
     modifier_map: Vec<Modifiers>,
     /// The modifiers that select a level (Shift, ISO level 3 and 5), each with a key that gives it.
     level_shifts: Vec<(Modifiers, u8)>,
+    /// Control, Alt and Super: with them a letter means a shortcut, whatever its case.
+    command_modifiers: Modifiers,
 }
 
 /// One key's keysyms.
@@ -46,6 +54,7 @@ struct XkbKey {
 #[derive(Clone, Debug, Default)]
 struct XkbType {
     mask: Modifiers,
+    level_count: u8,
     levels: Vec<(Modifiers, usize)>,
 }
 
@@ -138,8 +147,10 @@ impl Keymap {
             types,
             modifier_map,
             level_shifts: Vec::new(),
+            command_modifiers: 0,
         };
         map.level_shifts = map.find_level_shifts();
+        map.command_modifiers = map.find_command_modifiers();
         map
     }
 
@@ -148,15 +159,33 @@ impl Keymap {
     ///
     /// Keys that type no character (Tab, F1, Shift) are pressed without a change of modifiers:
     /// Shift with Tab means just that, although the layout has its own keysym for the two together.
+    /// While Control, Alt or Super is held, a letter's case counts for nothing: Ctrl+Z is undo with
+    /// Caps Lock on too, and a Shift added for the case would make it redo.
     pub(super) fn find_stroke(&self, keysym: u32, state: KeyboardState) -> Option<KeyStroke> {
         if keysym::is_function_key(keysym)
             && let Some(keycode) = self.key_with_base_keysym(keysym, state.group)
         {
             return Some(KeyStroke::plain(keycode));
         }
+        if self.is_command(state)
+            && let Some(stroke) = self.search(|s| keysym::are_same_letter(s, keysym), state)
+        {
+            return Some(stroke);
+        }
         let exactly = |candidate: u32| candidate == keysym;
         self.search(exactly, state)
             .or_else(|| self.search(|candidate| keysym::are_equivalent(candidate, keysym), state))
+    }
+
+    /// Returns the key that gives exactly `keysym` without a change of modifiers.
+    pub(super) fn find_plain(&self, keysym: u32, state: KeyboardState) -> Option<KeyStroke> {
+        let stroke = self.search(|candidate| candidate == keysym, state);
+        stroke.filter(|stroke| stroke.add == 0 && stroke.remove == 0)
+    }
+
+    /// Returns whether Control, Alt or Super is in effect.
+    pub(super) fn is_command(&self, state: KeyboardState) -> bool {
+        state.mods & self.command_modifiers != 0
     }
 
     /// Returns the keysym that `keycode` gives in this state.
@@ -180,9 +209,21 @@ impl Keymap {
             self.key(keycode)
                 .and_then(|key| self.keysym_at(key, state.group, 0))
         };
+        let matches = match self.is_command(state) {
+            true => keysym::are_same_letter,
+            false => keysym::are_equivalent,
+        };
         self.keysym(keycode, state)
-            .is_some_and(|s| keysym::are_equivalent(s, keysym))
+            .is_some_and(|s| matches(s, keysym))
             || keysym::is_function_key(keysym) && base_keysym() == Some(keysym)
+    }
+
+    /// Returns the keysyms that a key gives in this group, lowest level first.
+    pub(super) fn levels(&self, keycode: u8, group: u8) -> impl Iterator<Item = u32> + '_ {
+        let key = self.key(keycode).filter(|key| key.group_width > 0);
+        let group = key.and_then(|key| Some((key, key.group(group)?)));
+        let levels = group.and_then(|(key, g)| key.keysyms.chunks(key.group_width).nth(g));
+        levels.unwrap_or_default().iter().copied()
     }
 
     /// Returns whether a key gives `keysym` on any level.
@@ -236,8 +277,32 @@ impl Keymap {
         (self.min_keycode..=u8::MAX).rev().filter(is_unused)
     }
 
+    /// Returns XKB's type of a letter with two more keysyms by AltGr, which Caps Lock shifts too
+    /// (`FOUR_LEVEL_ALPHABETIC`). `None` if the layout lacks it, or has no key for AltGr.
+    pub(super) fn four_level_type(&self) -> Option<u8> {
+        let alt_gr = self.key_with_base_keysym(XK_ISO_LEVEL3_SHIFT, 0)?;
+        let alt_gr = self.modifiers_of(alt_gr);
+        let [shift, lock] = [1, 2];
+        let levels = [
+            (0, 0),
+            (shift, 1),
+            (lock, 1),
+            (alt_gr, 2),
+            (shift | alt_gr, 3),
+        ];
+        let is_it = |t: &XkbType| {
+            t.level_count == 4
+                && t.mask == shift | lock | alt_gr
+                && levels.iter().all(|(mods, level)| t.level(*mods) == *level)
+        };
+        let index = self.types.iter().position(is_it)?;
+        u8::try_from(index)
+            .ok()
+            .filter(|_| self.key_for_modifier(alt_gr).is_some())
+    }
+
     /// Returns the keycode that gives `keysym` without modifiers.
-    fn key_with_base_keysym(&self, keysym: u32, group: u8) -> Option<u8> {
+    pub(super) fn key_with_base_keysym(&self, keysym: u32, group: u8) -> Option<u8> {
         let keys = self.keys.iter().zip(self.min_keycode..=u8::MAX);
         keys.into_iter()
             .find(|(key, _)| self.keysym_at(key, group, 0) == Some(keysym))
@@ -301,6 +366,20 @@ impl Keymap {
             None
         };
         keysym.copied().filter(|s| *s != 0)
+    }
+
+    fn find_command_modifiers(&self) -> Modifiers {
+        let keys = self.keys.iter().zip(self.min_keycode..=u8::MAX);
+        let commands = keys.filter(|(key, _)| {
+            let first = key.keysyms.first();
+            first.is_some_and(|s| COMMAND_KEYSYMS.contains(s))
+        });
+        let mods = commands.fold(CONTROL, |all, (_, code)| all | self.modifiers_of(code));
+        let level_shifts = self
+            .level_shifts
+            .iter()
+            .fold(0, |all, (mods, _)| all | mods);
+        mods & !level_shifts & !SHIFT_AND_LOCK
     }
 
     /// Returns the modifier and the key of Shift and of the level 3 and level 5 shifts.
@@ -370,6 +449,7 @@ impl From<&KeyType> for XkbType {
         let active = of.map.iter().filter(|entry| entry.active);
         Self {
             mask: u16::from(of.mods_mask) as Modifiers,
+            level_count: of.num_levels,
             levels: active
                 .map(|e| (u16::from(e.mods_mask) as Modifiers, usize::from(e.level)))
                 .collect(),

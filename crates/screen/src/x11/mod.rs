@@ -1,13 +1,13 @@
 //! The X Window System, spoken by x11rb: one connection per concern, nothing shared between them.
 
 mod app_filter;
-mod auto_repeat;
 mod borrowed_keycodes;
 mod capture;
 mod clipboard;
 mod connection;
 mod control_trace;
 mod escape_key;
+mod faked_keyboard;
 mod frame;
 mod grab_probe;
 mod grab_tracker;

@@ -1,6 +1,7 @@
 //! The client's input: keys, pointer and clipboard. A second lock behind the launcher's gate.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Duration;
 
 use etatuki_rfb::ClientMessage;
 use etatuki_rfb::encode::server;
@@ -53,6 +54,18 @@ impl<'a> InputInjector<'a> {
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let devices = self.devices.iter();
         devices.flat_map(|devices| [devices.input.as_fd(), devices.clipboard.as_fd()])
+    }
+
+    /// Returns the time until [`pump`](Self::pump) has input to carry out that had to wait; `None` if
+    /// none waits.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        self.devices.as_ref()?.input.due_in()
+    }
+
+    /// Returns whether more input may be read from the client.
+    pub(super) fn accepts_input(&self) -> bool {
+        let devices = self.devices.as_ref();
+        devices.is_none_or(|devices| devices.input.accepts_input())
     }
 
     /// Follows the permissions, and processes the devices' events. Appends a cut text message when

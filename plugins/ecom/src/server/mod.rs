@@ -156,7 +156,7 @@ impl<'a> ClientConnection<'a> {
             if ready.permissions {
                 self.share.clear_wake();
             }
-            if ready.permissions || ready.input_devices {
+            if ready.permissions || ready.input_devices || self.is_input_due() {
                 self.pump_input()?;
             }
             if ready.client && self.read_messages(&mut chunk)? == ClientStatus::Gone {
@@ -191,10 +191,11 @@ impl<'a> ClientConnection<'a> {
         )
     }
 
-    /// Sleeps until a descriptor is ready, or the pointer's position is due.
+    /// Sleeps until a descriptor is ready, or the pointer's position or waiting input is due.
     fn wait(&self) -> Result<Ready, ServeError> {
         let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, self.buffer.accepts_replies());
+        let may_read = self.buffer.accepts_replies() && self.injector.accepts_input();
+        wanted.set(PollFlags::IN, may_read);
         wanted.set(PollFlags::OUT, !self.buffer.is_empty());
         let wake = self.share.wake_fd();
         let mut fds = vec![
@@ -218,12 +219,19 @@ impl<'a> ClientConnection<'a> {
         })
     }
 
-    /// Returns the time until the pointer's position must be sent; `None` when none is due.
+    /// Returns the time until the pointer's position must be sent, or waiting input is due; `None`
+    /// when neither is.
     fn poll_timeout(&self) -> Option<Timespec> {
         let may_send = self.buffer.is_empty() && self.share.may_view();
         let may_send = may_send && self.viewer.owed_area().is_some();
-        let left = update::pointer_position_due_in(&self.capture, &self.viewer);
-        left.filter(|_| may_send).map(to_timespec)
+        let pointer = update::pointer_position_due_in(&self.capture, &self.viewer);
+        let pointer = pointer.filter(|_| may_send);
+        let first = pointer.into_iter().chain(self.injector.due_in()).min();
+        first.map(to_timespec)
+    }
+
+    fn is_input_due(&self) -> bool {
+        self.injector.due_in().is_some_and(|left| left.is_zero())
     }
 
     /// Reads once from the client, and handles the messages that are complete.

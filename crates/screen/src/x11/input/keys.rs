@@ -5,9 +5,11 @@ use x11rb::protocol::xproto::{KEY_PRESS_EVENT, KEY_RELEASE_EVENT};
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::Input;
+use super::keypad::{self, KeypadKey};
 use crate::error::ScreenError;
 use crate::keysym;
 use crate::scancode;
+use crate::x11::borrowed_keycodes::Lending;
 use crate::x11::keymap::{KeyStroke, KeyboardState, Keymap, Modifiers};
 use crate::x11::pressed_keycodes::KeyName;
 
@@ -17,22 +19,32 @@ const EVDEV_OFFSET: u8 = 8;
 const XKB_USE_CORE_KBD: u16 = 0x100;
 
 impl Input {
+    /// Presses a physical key. The key itself counts if it types the same here as at the peer, else
+    /// the keysym.
     pub(super) fn press_scancode(&mut self, scancode: u32, keysym: u32) -> Result<(), ScreenError> {
         let name = KeyName::Scancode(scancode);
-        let keycode = scancode::to_evdev(scancode).and_then(|key| key.checked_add(EVDEV_OFFSET));
-        if let Some(keycode) = keycode {
-            let state = self.keyboard_state()?;
-            let map = self.keymap()?;
-            let types_it = !keysym::is_valid(keysym) || map.types_keysym(keycode, keysym, state);
-            if map.has_keycode(keycode) && types_it {
-                return self.press_stroke(name, KeyStroke::plain(keycode));
-            }
+        let place = scancode::to_evdev(scancode).and_then(|key| key.checked_add(EVDEV_OFFSET));
+        let state = self.keyboard_state()?;
+        let map = self.keymap()?;
+        let place = place.filter(|keycode| map.has_keycode(*keycode));
+        let Some(keycode) = place else {
+            return match keysym::is_valid(keysym) {
+                true => self.press_keysym(name, keysym),
+                false => Ok(()),
+            };
+        };
+        if !keysym::is_valid(keysym) {
+            return match types_text(map, keycode, state) {
+                // A dead key at the peer, whose browser composes: the letter comes by itself.
+                true => Ok(()),
+                false => self.press_stroke(name, KeyStroke::plain(keycode)),
+            };
         }
-        if keysym::is_valid(keysym) {
-            self.press_keysym(name, keysym)
-        } else {
-            Ok(())
+        let keysym = keypad::normalise(keycode, keysym);
+        if map.types_keysym(keycode, keysym, state) || is_foreign_command(map, keysym, state) {
+            return self.press_stroke(name, KeyStroke::plain(keycode));
         }
+        self.press_keysym(name, keysym)
     }
 
     pub(super) fn press_keysym(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
@@ -50,7 +62,8 @@ impl Input {
         let keycode = match self.pressed.keycode_of(name) {
             Some(keycode) => Some(keycode),
             // Pressed as 'a' and released as 'A', with Shift pressed in between.
-            None => self.pressed_keycode_with(keysym)?,
+            None if keysym::is_valid(keysym) => self.pressed_keycode_with(keysym)?,
+            None => None,
         };
         let Some(keycode) = keycode else {
             return Ok(());
@@ -68,28 +81,57 @@ impl Input {
         state: KeyboardState,
     ) -> Result<Option<KeyStroke>, ScreenError> {
         let map = self.keymap()?;
-        if let Some(stroke) = map.find_stroke(keysym, state) {
+        let keysym = match keypad::find(map, keysym, state) {
+            Some(KeypadKey::Stroke(stroke)) => return Ok(Some(stroke)),
+            Some(KeypadKey::Keysym(keysym)) => keysym,
+            None => keysym,
+        };
+        if let Some(stroke) = find_in_layout(map, keysym, state) {
+            self.mark_used(stroke.keycode, keysym)?;
             return Ok(Some(stroke));
         }
         if keysym::is_modifier(keysym) {
             let counterpart = keysym::counterpart(keysym);
             return Ok(counterpart.and_then(|other| map.find_stroke(other, state)));
         }
+        match self.lend_keycode(keysym)? {
+            Lending::Lent => {
+                self.keymap = None;
+                Ok(find_in_layout(self.keymap()?, keysym, state))
+            }
+            Lending::Later(wait) => {
+                self.pending.wait_for(wait);
+                Ok(None)
+            }
+            Lending::Impossible => Ok(None),
+        }
+    }
+
+    fn lend_keycode(&mut self, keysym: u32) -> Result<Lending, ScreenError> {
         let Self {
             connection,
-            root,
             keymap,
             pressed,
             borrowed,
-            lease,
             ..
         } = self;
-        let Some(map) = keymap else { return Ok(None) };
-        let keycode = borrowed.keycode_for(&connection.server, map, keysym, |keycode| {
-            pressed.contains(keycode)
-        })?;
-        lease.record(&connection.server, *root, &borrowed.keycodes())?;
-        Ok(keycode.map(KeyStroke::plain))
+        let Some(map) = keymap else {
+            return Ok(Lending::Impossible);
+        };
+        let is_down = |keycode| pressed.contains(keycode);
+        let lending = borrowed.lend(&connection.server, map, keysym, is_down)?;
+        if lending == Lending::Lent {
+            self.record_lease()?;
+        }
+        Ok(lending)
+    }
+
+    /// Notes that a keysym is typed: on a borrowed keycode it must stay there for a while.
+    fn mark_used(&mut self, keycode: u8, keysym: u32) -> Result<(), ScreenError> {
+        match self.borrowed.mark_used(keycode, keysym) {
+            true => self.record_lease(),
+            false => Ok(()),
+        }
     }
 
     /// Presses a key. The modifiers that the stroke needs are changed before and restored right
@@ -166,7 +208,7 @@ impl Input {
     pub(super) fn keymap(&mut self) -> Result<&Keymap, ScreenError> {
         if self.keymap.is_none() {
             let map = Keymap::read(&self.connection.server, XKB_USE_CORE_KBD)?;
-            self.borrowed.retain_present(&map);
+            self.borrowed.on_new_map(&map);
             self.keymap = Some(map);
         }
         Ok(self.keymap.get_or_insert_default())
@@ -181,7 +223,7 @@ impl Input {
             .server
             .xkb_get_state(XKB_USE_CORE_KBD)?
             .reply()?;
-        self.pump()?;
+        self.process_events()?;
         let [mods, base, latched, locked] = [
             state.mods,
             state.base_mods,
@@ -200,4 +242,25 @@ impl Input {
             releasable: our_modifiers & base & !latched & !locked,
         })
     }
+}
+
+/// Returns the stroke for a keysym that the layout has, or that was put there.
+fn find_in_layout(map: &Keymap, keysym: u32, state: KeyboardState) -> Option<KeyStroke> {
+    match keypad::is_plain_only(keysym) {
+        true => map.find_plain(keysym, state),
+        false => map.find_stroke(keysym, state),
+    }
+}
+
+/// Returns whether `keycode` types a character here, or waits for one as a dead key.
+fn types_text(map: &Keymap, keycode: u8, state: KeyboardState) -> bool {
+    let typed = map.keysym(keycode, state);
+    typed.is_some_and(|s| keysym::is_dead(s) || keysym::to_char(s).is_some())
+}
+
+/// Returns whether this is a shortcut with a letter of another script, which the layout lacks. As on
+/// the peer's own machine, the place of the key counts then.
+fn is_foreign_command(map: &Keymap, keysym: u32, state: KeyboardState) -> bool {
+    let is_foreign = keysym::to_char(keysym).is_some_and(|c| !c.is_ascii());
+    is_foreign && map.is_command(state) && map.find_stroke(keysym, state).is_none()
 }

@@ -3,9 +3,12 @@
 mod app_input;
 mod delivery;
 mod desktop_keys;
+mod keypad;
 mod keys;
+mod pending_input;
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
@@ -16,18 +19,18 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 
-use super::auto_repeat::AutoRepeat;
-use super::borrowed_keycodes::BorrowedKeycodes;
+use super::borrowed_keycodes::{BorrowedKeycodes, MIN_LENDING_TIME};
 use super::connection::Connection;
-use super::input_lease::InputLease;
+use super::faked_keyboard::FakedKeyboard;
+use super::input_lease::{self, InputLease, LeaseContents};
 use super::keymap::Keymap;
-use super::pressed_keycodes::{KeyName, PressedKeycodes};
+use super::pressed_keycodes::PressedKeycodes;
 use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 use crate::geometry::Size;
-use crate::keysym;
 use crate::shared_app::SharedApp;
 use app_input::AppInput;
+use pending_input::{InputEvent, PendingInput};
 
 /// Buttons 1 to 9: left, middle, right, the wheel's four directions, back, forward.
 const BUTTON_MASK: u16 = 0x1ff;
@@ -35,18 +38,21 @@ const BUTTON_MASK: u16 = 0x1ff;
 /// Keyboard and pointer of an X display.
 ///
 /// An input remembers every key and button that it has pressed. [`release_all`](Input::release_all)
-/// and dropping it release that, and return the keycodes borrowed for keysyms that the layout
-/// lacks. Input is sent only by [`flush`](Input::flush).
+/// and dropping it release that. Keycodes borrowed for keysyms that the layout lacks are returned
+/// some seconds after it was dropped, when busy programs have read them too. Input is sent only by
+/// [`flush`](Input::flush), and by [`pump`](Input::pump) what had to wait for a free keycode.
 #[derive(Debug)]
 pub struct Input {
     connection: Connection,
+    display: Option<String>,
     root: u32,
     size: Size,
     /// `None` until it is needed, and again when the layout has changed.
     keymap: Option<Keymap>,
     pressed: PressedKeycodes,
     borrowed: BorrowedKeycodes,
-    auto_repeat: AutoRepeat,
+    pending: PendingInput,
+    faked_keyboard: FakedKeyboard,
     lease: InputLease,
     /// The only program that input may reach; `None` for no restriction.
     app: Option<AppInput>,
@@ -81,9 +87,8 @@ impl Input {
             Some(app) => Some(AppInput::new(&connection, app)?),
             None => None,
         };
-        let auto_repeat = AutoRepeat::disable(&connection.server)?;
-        let lease = InputLease::acquire(&connection, connection.screen().root)?;
-        connection.server.flush()?;
+        let faked_keyboard = FakedKeyboard::prepare(&connection)?;
+        let (lease, adopted) = InputLease::acquire(&connection, connection.screen().root)?;
         let screen = connection.screen();
         let (root, size) = (
             screen.root,
@@ -94,34 +99,43 @@ impl Input {
         );
         let mut input = Self {
             connection,
+            display: display.map(str::to_owned),
             root,
             size,
             keymap: None,
             pressed: PressedKeycodes::default(),
-            borrowed: BorrowedKeycodes::default(),
-            auto_repeat,
+            borrowed: BorrowedKeycodes::adopt(adopted),
+            pending: PendingInput::default(),
+            faked_keyboard,
             lease,
             app,
         };
+        input.record_lease()?;
         input.pump()?;
+        input.connection.server.flush()?;
         Ok(input)
     }
 
-    /// Processes the events that have arrived: layout and size changes. With app sharing, new
-    /// windows are read. Never waits for another program.
+    /// Processes the events that have arrived, layout and size changes, and input whose wait is over.
+    /// With app sharing, new windows are read. Never waits for another program.
     ///
     /// # Errors
-    /// [`ScreenError::Lost`] when the server is gone.
+    /// [`ScreenError::Lost`] when the server is gone, [`ScreenError::Cancelled`] when stopped.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
         self.process_events()?;
         if self.app.as_ref().is_some_and(AppInput::has_unread) {
             // Early, so that a menu's grab is seen on the menu's own window.
             self.with_app_guard(|_| Ok(()))?;
         }
+        if self.pending.is_due() {
+            self.perform_pending()?;
+            self.flush()?;
+        }
         Ok(())
     }
 
     fn process_events(&mut self) -> Result<(), ScreenError> {
+        self.connection.check_cancelled()?;
         while let Some(event) = self.connection.server.poll_for_event()? {
             if let Some(app) = &mut self.app {
                 app.apply(&event);
@@ -130,6 +144,10 @@ impl Input {
                 Event::XkbMapNotify(_)
                 | Event::XkbNewKeyboardNotify(_)
                 | Event::MappingNotify(_) => self.keymap = None,
+                Event::XkbControlsNotify(e) => {
+                    self.faked_keyboard
+                        .on_controls_notify(&self.connection, &e)?;
+                }
                 Event::ConfigureNotify(e) if e.window == self.root => {
                     self.size = Size {
                         width: e.width,
@@ -148,22 +166,13 @@ impl Input {
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn send_keysym(&mut self, keysym: u32, down: bool) -> Result<(), ScreenError> {
-        if !keysym::is_valid(keysym) {
-            return Ok(());
-        }
-        if down {
-            self.with_app_guard(|input| match input.may_press_key(keysym)? {
-                true => input.press_keysym(KeyName::Keysym(keysym), keysym),
-                false => Ok(()),
-            })
-        } else {
-            self.release_key(KeyName::Keysym(keysym), keysym)
-        }
+        self.submit(InputEvent::Keysym { keysym, down })
     }
 
     /// Presses or releases a physical key. `scancode` is the PC's (prefix E0 as the highest bit),
-    /// `keysym` is what the key typed on the peer's keyboard (0 when the peer doesn't know). Where
-    /// the same key would type something else here, the keysym counts.
+    /// `keysym` is what the key typed on the peer's keyboard. Where the same key would type
+    /// something else here, the keysym counts. It is 0 when the peer doesn't know: then the key is
+    /// pressed unless it types a character, which the peer's program composes and sends later.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
@@ -173,12 +182,10 @@ impl Input {
         keysym: u32,
         down: bool,
     ) -> Result<(), ScreenError> {
-        if !down {
-            return self.release_key(KeyName::Scancode(scancode), keysym);
-        }
-        self.with_app_guard(|input| match input.may_press_key(keysym)? {
-            true => input.press_scancode(scancode, keysym),
-            false => Ok(()),
+        self.submit(InputEvent::Scancode {
+            scancode,
+            keysym,
+            down,
         })
     }
 
@@ -188,32 +195,20 @@ impl Input {
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn send_pointer(&mut self, x: u16, y: u16, buttons: u16) -> Result<(), ScreenError> {
-        self.pump()?;
-        let clamp =
-            |at: u16, size: u16| at.min(size.saturating_sub(1)).min(i16::MAX.unsigned_abs()) as i16;
-        let (x, y) = (clamp(x, self.size.width), clamp(y, self.size.height));
-        let buttons = buttons & BUTTON_MASK;
-        self.with_app_guard(|input| {
-            if input.app.is_some() {
-                return input.send_pointer_to_app(x, y, buttons);
-            }
-            input.fake_motion(x, y)?;
-            input.set_buttons(buttons)
-        })
+        self.submit(InputEvent::Pointer { x, y, buttons })
     }
 
-    /// Releases every key and button that is held, returns borrowed keycodes, and waits (briefly)
+    /// Releases every key and button that is held, drops input that has to wait, and waits (briefly)
     /// until the server has done so.
     ///
     /// # Errors
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn release_all(&mut self) -> Result<(), ScreenError> {
+        self.pending.clear();
         let Self {
             connection,
             root,
             pressed,
-            borrowed,
-            lease,
             ..
         } = self;
         connection.run_cleanup(|server| {
@@ -223,9 +218,19 @@ impl Input {
             for keycode in pressed.take_keycodes() {
                 server.xtest_fake_input(KEY_RELEASE_EVENT, keycode, 0, *root, 0, 0, 0)?;
             }
-            borrowed.return_all(server)?;
-            lease.record(server, *root, &[])
+            Ok(())
         })
+    }
+
+    /// Records what is left behind if this process is killed.
+    fn record_lease(&self) -> Result<(), ScreenError> {
+        let contents = LeaseContents {
+            disabled_controls: self.faked_keyboard.disabled(),
+            keycodes: self.borrowed.keycodes(),
+            lent_until: input_lease::lent_until(),
+        };
+        let server = &self.connection.server;
+        self.lease.record(server, self.root, &contents)
     }
 
     /// Sends the input given so far.
@@ -265,14 +270,30 @@ impl Drop for Input {
         let Self {
             connection,
             root,
-            auto_repeat,
+            borrowed,
+            faked_keyboard,
             lease,
             ..
         } = self;
-        let _ = connection.run_cleanup(|server| {
-            auto_repeat.restore(server)?;
-            lease.release(server, *root)
+        let keycodes = borrowed.keycodes();
+        let is_lent = !keycodes.is_empty();
+        let left = connection.run_cleanup(|server| {
+            faked_keyboard.restore(connection)?;
+            if !is_lent {
+                return lease.release(server, *root);
+            }
+            let contents = LeaseContents {
+                disabled_controls: 0,
+                keycodes,
+                lent_until: input_lease::lent_until(),
+            };
+            lease.record(server, *root, &contents)?;
+            lease.abandon(server)
         });
+        if left.is_ok() && is_lent {
+            let rounded_up = Duration::from_secs(1);
+            input_lease::return_later(self.display.take(), MIN_LENDING_TIME + rounded_up);
+        }
     }
 }
 
