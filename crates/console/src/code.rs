@@ -4,12 +4,6 @@ use etatuki_trust::{
     CodeError, CodeForm, Nameplate, Secret, SessionCode, TypedCode, parse_password,
     parse_typed_code,
 };
-use zeroize::Zeroizing;
-
-/// Digits of an ID.
-const ID_DIGITS: usize = 9;
-/// Digits of an ID and its password in one text.
-const ID_AND_PASSWORD_DIGITS: usize = 15;
 
 /// A whole code: finds the customer and proves that the agent was told it.
 #[derive(Clone, Debug)]
@@ -35,19 +29,13 @@ impl Code {
     /// # Errors
     /// The text is none of them, or a check digit is wrong.
     pub fn parse(text: &str) -> Result<ParsedCode, CodeError> {
-        match parse_typed_code(text) {
-            Ok(TypedCode::SingleCode { nameplate, secret }) => {
-                Ok(ParsedCode::Complete(Self { nameplate, secret }))
+        Ok(match parse_typed_code(text)? {
+            TypedCode::SingleCode { nameplate, secret }
+            | TypedCode::IdAndPassword { nameplate, secret } => {
+                ParsedCode::Complete(Self { nameplate, secret })
             }
-            Ok(TypedCode::Id { nameplate }) => Ok(ParsedCode::NeedsPassword(nameplate)),
-            Err(CodeError::Length {
-                digits: ID_AND_PASSWORD_DIGITS,
-            }) => {
-                let (id, password) = split_after_id(text);
-                Self::with_password(&id, &password).map(ParsedCode::Complete)
-            }
-            Err(error) => Err(error),
-        }
+            TypedCode::Id { nameplate } => ParsedCode::NeedsPassword(nameplate),
+        })
     }
 
     /// Parses an ID and its password.
@@ -61,6 +49,7 @@ impl Code {
                 secret: parse_password(password)?,
             }),
             TypedCode::SingleCode { .. } => Err(CodeError::Length { digits: 12 + 6 }),
+            TypedCode::IdAndPassword { .. } => Err(CodeError::Length { digits: 15 + 6 }),
         }
     }
 
@@ -83,20 +72,6 @@ impl Code {
             CodeForm::SingleCode => format!("{} …", first_field.get(..7).unwrap_or_default()),
         }
     }
-}
-
-/// Splits the text behind its ninth digit.
-fn split_after_id(text: &str) -> (Zeroizing<String>, Zeroizing<String>) {
-    let mut digits = 0;
-    let cut = text.char_indices().find(|(_, character)| {
-        digits += usize::from(character.is_ascii_digit());
-        digits > ID_DIGITS
-    });
-    let (id, password) = text.split_at(cut.map_or(text.len(), |(at, _)| at));
-    (
-        Zeroizing::new(id.to_owned()),
-        Zeroizing::new(password.to_owned()),
-    )
 }
 
 #[cfg(test)]

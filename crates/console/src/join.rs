@@ -168,7 +168,7 @@ fn handle_event(
             json!({"type": "answer", "ask": ask, "allowed": allowed, "asks_left": asks_left})
         }
         SessionEvent::Picture => json!({"type": "picture"}),
-        SessionEvent::Traffic(counters, path) => {
+        SessionEvent::Traffic(counters, path, _) => {
             if let Err(error) = stats.write(counters, path) {
                 tracing::warn!(%error, "the counters can't be written");
             }
@@ -300,13 +300,29 @@ impl StdinLines {
     /// Reads a code, and after an ID its password.
     async fn try_read_code(&mut self) -> Result<Code, CodeError> {
         self.prompt("Session code or ID: ");
-        let line = self.next().await.ok_or(CodeError::Empty)?;
+        let line = self.next_digits().await?;
         match Code::parse(&line)? {
             ParsedCode::Complete(code) => Ok(code),
             ParsedCode::NeedsPassword(_) => {
                 self.prompt("Password: ");
-                let password = self.next().await.ok_or(CodeError::Empty)?;
+                let password = self.next_digits().await?;
                 Code::with_password(&line, &password)
+            }
+        }
+    }
+
+    /// Returns the next line that isn't a mere label: whole texts are pasted too.
+    async fn next_digits(&mut self) -> Result<Zeroizing<String>, CodeError> {
+        let mut missing = CodeError::Empty;
+        loop {
+            let line = self.next().await.ok_or(missing)?;
+            match Code::parse(&line) {
+                Err(CodeError::NotDigits)
+                    if !self.interactive && !line.contains(char::is_numeric) =>
+                {
+                    missing = CodeError::NotDigits;
+                }
+                _ => return Ok(line),
             }
         }
     }

@@ -354,6 +354,12 @@ async fn codes_that_reach_nobody() {
     let absent = etatuki_trust::SessionCode::mint("12345678".parse().unwrap(), [3; 8]);
     let shown = absent.shown();
     check(&format!("{}\n", shown.fields[0].digits), "code-empty").await;
+    let [id, password] = [0, 1].map(|at| shown.fields[at].digits.as_str());
+    check(
+        &format!("Tunnus (ID)\r\n{id}\r\nKertasalasana\r\n{password}\r\n"),
+        "unknown-nameplate",
+    )
+    .await;
     check(
         &format!("{}\n12345\n", shown.fields[0].digits),
         "code-length",

@@ -34,10 +34,26 @@ pub(crate) enum Phase {
 #[serde(tag = "type", rename = "snapshot")]
 pub(crate) struct Snapshot {
     about: About,
+    pub(super) readiness: Readiness,
     pub(super) phase: Phase,
     pub(super) session: Option<SessionView>,
     pub(super) outcome: Option<OutcomeView>,
     pub(super) log: Vec<LogEntry>,
+}
+
+/// Whether the next code can be tried: the last check of service and card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+#[expect(dead_code, reason = "the check itself comes next")]
+pub(crate) enum Readiness {
+    /// Not checked yet.
+    Checking,
+    /// The service answers, and takes the agent's card.
+    Ready,
+    /// The service can't be reached, or doesn't work: the stable name of the failure.
+    NoService { name: String },
+    /// The service refuses the agent's card: the stable name of the card's fault.
+    CardRefused { name: String },
 }
 
 /// The agent and the service.
@@ -148,6 +164,8 @@ pub(crate) enum EphemeralEvent {
         sent: u64,
         received: u64,
         path: PathKind,
+        /// Round-trip time of that path in milliseconds.
+        round_trip_ms: Option<u64>,
     },
     /// The customer moved the pointer to this position, in pixels of the desktop.
     Pointer { x: u16, y: u16 },
@@ -169,6 +187,7 @@ impl Snapshot {
                 },
                 card_expires: claims.expires.0,
             },
+            readiness: Readiness::Checking,
             phase: Phase::Ready,
             session: None,
             outcome: None,

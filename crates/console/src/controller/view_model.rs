@@ -5,7 +5,7 @@ use etatuki_protocol::{Ask, Permissions};
 
 use super::{
     log_messages,
-    snapshot::{Desktop, LogEntry, LogKind, OutcomeView, Phase, SessionView, Snapshot},
+    snapshot::{Desktop, LogEntry, LogKind, OutcomeView, Phase, Readiness, SessionView, Snapshot},
 };
 use crate::{
     code::Code,
@@ -36,6 +36,12 @@ impl ViewModel {
     /// Returns a copy of the state.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
+    }
+
+    /// Records the outcome of a check of service and card.
+    #[expect(dead_code, reason = "the check itself comes next")]
+    pub(crate) fn on_readiness(&mut self, readiness: Readiness) {
+        self.snapshot.readiness = readiness;
     }
 
     /// Begins a session with a code, and a new log.

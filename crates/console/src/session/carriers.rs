@@ -154,7 +154,11 @@ async fn report_traffic(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let report = SessionEvent::Traffic(connection.stats(), connection.path_kind());
+        let report = SessionEvent::Traffic(
+            connection.stats(),
+            connection.path_kind(),
+            connection.round_trip_time(),
+        );
         if events.send(report).await.is_err() {
             return Ok(());
         }

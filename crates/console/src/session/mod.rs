@@ -12,7 +12,7 @@ mod agent_loop;
 mod carriers;
 mod dial;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{LinkStats, PathKind};
 use etatuki_protocol::{Ask, CustomerInfo, Permissions, ShownQuestion};
@@ -103,8 +103,8 @@ pub(crate) enum SessionEvent {
     Pointer(u16, u16),
     /// The customer copied a text.
     Clipboard(String),
-    /// The link's counters.
-    Traffic(LinkStats, PathKind),
+    /// The link's counters, and its path with the round-trip time if that is known.
+    Traffic(LinkStats, PathKind, Option<Duration>),
 }
 
 /// The end of a session: the stable name of an orderly end's reason, or the failure.

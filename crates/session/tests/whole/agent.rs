@@ -30,7 +30,7 @@ pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
     if let Some(field) = field(FieldKind::SessionCode) {
         match parse_typed_code(&field.digits).expect("a good code") {
             TypedCode::SingleCode { nameplate, secret } => return (nameplate, secret),
-            TypedCode::Id { .. } => panic!("not a session code"),
+            _ => panic!("not a session code"),
         }
     }
     let id = &field(FieldKind::Id).expect("an ID").digits;
@@ -40,7 +40,7 @@ pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
             nameplate,
             parse_password(password).expect("a good password"),
         ),
-        TypedCode::SingleCode { .. } => panic!("not an ID"),
+        _ => panic!("not an ID"),
     }
 }
 
