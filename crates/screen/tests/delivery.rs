@@ -134,10 +134,16 @@ fn obey(server: &RustConnection, words: &[&str]) {
                     .is_empty()
             );
         }
-        "ungrab-key" => {
-            server.ungrab_key(0u8, number(1), ANY.into()).expect("sent");
+        "ungrab-key" | "ungrab-button" => {
+            let (window, any) = (number(1), ModMask::from(ANY));
+            server.ungrab_key(0u8, window, any).expect("sent");
+            server.ungrab_button(0u8.into(), window, any).expect("sent");
+        }
+        "xi-ungrab-key" => {
+            let (window, device) = (number(1), number(4) as u16);
+            let kind = xinput::GrabType::KEYCODE;
             server
-                .ungrab_button(0u8.into(), number(1), ANY.into())
+                .xinput_xi_passive_ungrab_device(window, number(2), device, kind, &[number(3)])
                 .expect("sent");
         }
         "grab-keyboard" => {
@@ -282,7 +288,7 @@ struct Fixture {
     window: Window,
     other: OtherProgram,
     input: Input,
-    x: Xvfb,
+    _x: Xvfb,
 }
 
 impl Fixture {
@@ -306,7 +312,7 @@ impl Fixture {
             window,
             other,
             input,
-            x,
+            _x: x,
         };
         fixture.focus(window);
         fixture
@@ -366,8 +372,6 @@ fn a_shortcut_of_the_desktop_gets_no_key() {
         format!("xi-grab-key {root} {f2} {} 3", 1u32 << 31),
     ];
     for grab in grabs {
-        // The devices of XInput 2's grabs go with the program.
-        f.other = OtherProgram::start(&f.x.display);
         f.other.obey(&grab);
         f.key(XK_ALT_L, true);
         f.tap(XK_F2);
@@ -387,6 +391,7 @@ fn a_shortcut_of_the_desktop_gets_no_key() {
             false => format!("key {f2}|"),
         };
         assert_eq!(alone, expected, "{grab}, without Alt");
+        f.other.obey(&grab.replace("grab", "ungrab"));
     }
 }
 
@@ -645,4 +650,45 @@ fn keys_for_the_machine_are_never_typed() {
     assert_eq!(before.keysyms, after.keysyms, "nothing was lent");
     f.tap(XK_F2);
     assert_eq!(f.told(), format!("key {KEYCODE_F2}|"));
+}
+
+#[test]
+fn what_the_agent_holds_is_up_while_another_program_has_the_keyboard() {
+    let mut f = Fixture::new();
+    let control_is_down = |f: &Fixture| {
+        let pointer = f.server.query_pointer(f.root).expect("sent").reply();
+        u16::from(pointer.expect("an answer").mask) & CONTROL != 0
+    };
+    f.key(XK_CONTROL_L, true);
+    f.key(u32::from('a'), true);
+    assert_eq!(f.told(), "key 37,key 38|");
+    f.focus(f.other.window);
+    f.input.pump().expect("the server lives");
+    assert!(!control_is_down(&f));
+    let keys = f
+        .server
+        .query_keymap()
+        .expect("sent")
+        .reply()
+        .expect("keys")
+        .keys;
+    assert_eq!(keys, [0; 32]);
+    f.focus(f.window);
+    f.tap(u32::from('b'));
+    assert_eq!(f.told(), "key 37,key 56|");
+    assert!(control_is_down(&f));
+    // Let go of meanwhile, and for a click.
+    f.focus(f.other.window);
+    f.input.pump().expect("the server lives");
+    f.focus(f.window);
+    f.click(50, 50, 1);
+    assert!(control_is_down(&f));
+    f.focus(f.other.window);
+    f.input.pump().expect("the server lives");
+    f.key(XK_CONTROL_L, false);
+    f.focus(f.window);
+    f.told();
+    f.tap(u32::from('b'));
+    assert_eq!(f.told(), "key 56|");
+    assert!(!control_is_down(&f));
 }

@@ -62,6 +62,12 @@ impl PressedKeycodes {
             .map(move |n| (n + 1, buttons >> n & 1 == 1))
     }
 
+    /// Removes all keys and returns them with the names that they were pressed by, the latest
+    /// first.
+    pub(super) fn take_keys(&mut self) -> Vec<(KeyName, u8)> {
+        self.keys.drain(..).rev().collect()
+    }
+
     /// Removes all keycodes and returns them, the latest first.
     pub(super) fn take_keycodes(&mut self) -> Vec<u8> {
         self.keys

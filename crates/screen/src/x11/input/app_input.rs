@@ -15,6 +15,7 @@ use crate::x11::connection::Connection;
 use crate::x11::grab_probe::GrabProbe;
 use crate::x11::grab_tracker::GrabTracker;
 use crate::x11::key_actions::KeyActions;
+use crate::x11::pressed_keycodes::KeyName;
 use crate::x11::window_tree::Layer;
 
 /// The state of input that is restricted to one program.
@@ -27,6 +28,10 @@ pub(super) struct AppInput {
     pub(super) key_actions: Option<KeyActions>,
     /// The answer for the key that is about to be pressed.
     pub(super) key_delivery: Option<KeyDelivery>,
+    /// Whether the focus may have moved since it was looked at.
+    focus_moved: bool,
+    /// Modifiers that the peer holds, and that are up while another program has the keyboard.
+    suspended: Vec<(KeyName, u8)>,
     /// Buttons that the peer pressed outside of the program, and still holds.
     outside_buttons: u16,
 }
@@ -39,6 +44,8 @@ impl AppInput {
             probe: GrabProbe::new(connection)?,
             key_actions: None,
             key_delivery: None,
+            focus_moved: false,
+            suspended: Vec::new(),
             outside_buttons: 0,
         })
     }
@@ -47,6 +54,7 @@ impl AppInput {
         self.filter.apply(event);
         let tree = self.filter.tree();
         self.grabs.apply(event, || tree.unread_top_levels());
+        self.focus_moved |= matches!(event, Event::FocusIn(_) | Event::FocusOut(_));
         if let Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) | Event::MappingNotify(_) =
             event
         {
@@ -112,6 +120,10 @@ impl Input {
             self.refuse_buttons(new);
             return self.set_buttons(buttons & pressed);
         }
+        if new != 0 {
+            // Modifiers that the peer holds belong to the click.
+            self.may_press_key(0)?;
+        }
         let new = new & !self.app.as_ref().map_or(0, |app| app.outside_buttons);
         self.fake_motion(x, y)?;
         if new != 0 && (!self.is_pointer_over_app()? || self.is_click_taken((x, y), new)?) {
@@ -119,6 +131,52 @@ impl Input {
             return self.set_buttons(buttons & pressed);
         }
         self.set_buttons(buttons & pressed | new)
+    }
+
+    /// Releases the keys that are held once another program has the keyboard: they would change
+    /// what the customer types there. Modifiers are pressed again before the next press that
+    /// reaches the program.
+    pub(super) fn suspend_keys_elsewhere(&mut self) -> Result<(), ScreenError> {
+        let moved = self.app.as_mut().map(|app| &mut app.focus_moved);
+        if !moved.is_some_and(std::mem::take) || self.pressed.keycodes().is_empty() {
+            return Ok(());
+        }
+        self.with_app_guard(|input| {
+            if input.query_key_delivery()?.reaches_app() {
+                return Ok(());
+            }
+            for (name, keycode) in input.pressed.take_keys() {
+                input.fake_release(keycode)?;
+                let is_modifier = input.keymap()?.is_modifier(keycode);
+                if let Some(app) = input.app.as_mut().filter(|_| is_modifier) {
+                    app.suspended.push((name, keycode));
+                }
+            }
+            Ok(())
+        })?;
+        self.flush()
+    }
+
+    /// Presses suspended modifiers again. To be called when the program has the keyboard. Returns
+    /// whether there were any.
+    pub(super) fn resume_modifiers(&mut self) -> Result<bool, ScreenError> {
+        let suspended = self
+            .app
+            .as_mut()
+            .map(|app| std::mem::take(&mut app.suspended));
+        let suspended = suspended.unwrap_or_default();
+        for (name, keycode) in suspended.iter().rev() {
+            self.fake_press(*keycode)?;
+            self.pressed.press(*name, *keycode);
+        }
+        Ok(!suspended.is_empty())
+    }
+
+    /// Keeps a suspended modifier up: the peer has let go of it.
+    pub(super) fn forget_suspended(&mut self, released: KeyName) {
+        if let Some(app) = &mut self.app {
+            app.suspended.retain(|(name, _)| *name != released);
+        }
     }
 
     /// Keeps buttons up until the peer presses them anew.

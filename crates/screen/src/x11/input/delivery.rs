@@ -60,8 +60,11 @@ impl Input {
         if is_desktop_keysym(keysym) {
             return Ok(false);
         }
-        let delivery = self.query_key_delivery()?;
-        let may_press = delivery.receiver != KeyReceiver::Other;
+        let mut delivery = self.query_key_delivery()?;
+        let may_press = delivery.reaches_app();
+        if may_press && self.resume_modifiers()? {
+            delivery = self.query_key_delivery()?;
+        }
         if let Some(app) = &mut self.app {
             app.key_delivery = Some(delivery);
         }
@@ -169,7 +172,7 @@ impl Input {
     }
 
     /// Asks who would get a key now.
-    fn query_key_delivery(&mut self) -> Result<KeyDelivery, ScreenError> {
+    pub(super) fn query_key_delivery(&mut self) -> Result<KeyDelivery, ScreenError> {
         let server = &self.connection.server;
         let state = server.xkb_get_state(XKB_USE_CORE_KBD)?;
         let controls = server.xkb_get_controls(XKB_USE_CORE_KBD)?;
@@ -305,6 +308,11 @@ impl Input {
 }
 
 impl KeyDelivery {
+    /// Returns whether the program gets a key that nobody has grabbed by itself.
+    pub(super) fn reaches_app(&self) -> bool {
+        self.receiver != KeyReceiver::Other
+    }
+
     fn press(&mut self, modifiers: Modifiers) {
         self.mods |= modifiers;
         self.grab_mods |= modifiers;

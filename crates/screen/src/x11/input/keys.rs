@@ -59,6 +59,7 @@ impl Input {
     }
 
     pub(super) fn release_key(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
+        self.forget_suspended(name);
         let keycode = match self.pressed.keycode_of(name) {
             Some(keycode) => Some(keycode),
             // Pressed as 'a' and released as 'A', with Shift pressed in between.
@@ -189,11 +190,11 @@ impl Input {
             .find(|keycode| map.has_keysym(*keycode, keysym)))
     }
 
-    fn fake_press(&self, keycode: u8) -> Result<(), ScreenError> {
+    pub(super) fn fake_press(&self, keycode: u8) -> Result<(), ScreenError> {
         self.fake_key(KEY_PRESS_EVENT, keycode)
     }
 
-    fn fake_release(&self, keycode: u8) -> Result<(), ScreenError> {
+    pub(super) fn fake_release(&self, keycode: u8) -> Result<(), ScreenError> {
         self.fake_key(KEY_RELEASE_EVENT, keycode)
     }
 

@@ -131,7 +131,7 @@ impl Input {
             self.perform_pending()?;
             self.flush()?;
         }
-        Ok(())
+        self.suspend_keys_elsewhere()
     }
 
     fn process_events(&mut self) -> Result<(), ScreenError> {
