@@ -8,12 +8,14 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use etatuki_session::{SessionConfig, SessionSender, json};
 use etatuki_session_core::{Command, FailureName, Fault, State, View};
+use etatuki_trust::UnixTime;
 use fltk::app;
 
 use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::launcher::Launcher;
+use crate::local_time;
 use crate::probe;
 use crate::startup::{begin_log, display};
 use crate::texts::{Texts, fill};
@@ -85,7 +87,11 @@ fn spawn_session(launcher: Launcher, id: &str, events: &EventSender) -> Receiver
         };
         let labels = SessionContext::new(&launcher, &backend.id).labels;
         let texts = launcher.texts.clone();
-        let texts = move |name: &str, args: &[(&str, &str)]| sentence(&texts, &labels, name, args);
+        let vendor = launcher.installed.registry.vendor.clone();
+        let texts = move |name: &str, args: &[(&str, &str)]| {
+            let support = [("vendor", vendor.name.as_str()), ("phone", &vendor.phone)];
+            sentence(&texts, &labels, name, &[args, &support].concat())
+        };
         let started = sender.clone();
         let id = backend.id.clone();
         let view_events = events.clone();
@@ -224,7 +230,15 @@ fn sentence(
             let more = fill(&texts.question.switch_more, &[("label", label)]);
             format!("{} {more}", fill(&texts.question.switch, values))
         }
-        "stranger-tried" => texts.notice.stranger_tried.clone(),
+        "stranger-tried" => fill(&texts.notice.stranger_tried, values),
+        "stranger-persists" => fill(&texts.notice.stranger_persists, values),
+        "wrong-clock" => {
+            let clock = UnixTime(value("clock").parse().unwrap_or(0));
+            let date = local_time::format(&texts.notice.date_format, clock);
+            let values = [values, &[("date", date.as_str())]].concat();
+            fill(&texts.notice.wrong_clock, &values)
+        }
+        "card-out-of-time" => fill(&texts.notice.card_out_of_time, values),
         "wrong-code-tried" => fill(&texts.notice.wrong_code_tried, values),
         "code-burnt" => fill(&texts.notice.code_burnt, values),
         "code-renewed" => texts.notice.code_renewed.clone(),
@@ -258,6 +272,8 @@ mod tests {
             ("backend", "remoteus-2008"),
             ("viewed_seconds", "720"),
             ("controlled_seconds", "240"),
+            ("vendor", "Ecom Oy"),
+            ("phone", "02-2767 171"),
         ];
         let check = |name: &str, expected: &str| {
             let texts = Texts::load(Language::Fi);
@@ -272,6 +288,11 @@ mod tests {
             "ask-switch",
             "Saako Maija Virtanen vaihtaa toiseen etätukeen? Uusi etätuki on Remoteus (2008). Tämä \
              yhteys suljetaan, ja saat uuden koodin.",
+        );
+        check(
+            "stranger-tried",
+            "Joku muu kuin Ecom Oy yritti ottaa yhteyden koodillasi, joten sait uuden koodin. Jos et \
+             itse soittanut numeroon 02-2767 171, lopeta puhelu.",
         );
         check(
             "wrong-code-tried",

@@ -58,6 +58,7 @@ impl Exit {
             | F::DisplayUnsupported
             | F::DisplayLost
             | F::ToolMissing
+            | F::ClockWrong
             | F::ToolTooOld
             | F::ToolDied
             | F::ToolFailed

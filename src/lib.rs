@@ -32,6 +32,8 @@ mod held_input;
 #[cfg(feature = "window")]
 mod launcher;
 #[cfg(feature = "window")]
+mod local_time;
+#[cfg(feature = "window")]
 mod logging;
 #[cfg(feature = "window")]
 mod plugin_check;

@@ -12,8 +12,7 @@ pub fn receipt(context: &SessionContext, view: &View) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
     page.items[0] = PageItem::Heading(texts.receipt.closed.clone());
-    page.items
-        .extend(context.notices(view).into_iter().filter(is_alert));
+    page.items.extend(context.past_notices(view));
     if context.external_transport {
         page.items.push(PageItem::Callout(
             Tone::Success,
@@ -59,8 +58,4 @@ pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> S
         ("controlled", controlled.as_str()),
     ];
     fill(text, &[agent, &times].concat())
-}
-
-fn is_alert(item: &PageItem) -> bool {
-    matches!(item, PageItem::Callout(Tone::Alert, _))
 }

@@ -6,6 +6,7 @@ use etatuki_session_core::{AgentIdentity, Notice, View};
 
 use super::page::{Page, PageItem, Tone};
 use crate::launcher::Launcher;
+use crate::local_time;
 use crate::registry::Backend;
 use crate::texts::{Texts, fill};
 
@@ -49,11 +50,7 @@ impl SessionContext {
 
     /// Returns a page that begins with the entry's name and the number to call.
     pub fn page(&self) -> Page {
-        let support = [
-            ("vendor", self.vendor.as_str()),
-            ("phone", self.phone.as_str()),
-        ];
-        let support = fill(&self.texts.window.support, &support);
+        let support = fill(&self.texts.window.support, &self.support());
         let items = vec![
             PageItem::Heading(self.label.clone()),
             PageItem::Secondary(support),
@@ -82,7 +79,17 @@ impl SessionContext {
     pub fn notice(&self, notice: &Notice) -> String {
         let texts = &self.texts.notice;
         match notice {
-            Notice::UnauthorizedAttempt => texts.stranger_tried.clone(),
+            Notice::UnauthorizedAttempt => fill(&texts.stranger_tried, &self.support()),
+            Notice::UnauthorizedPersists => fill(&texts.stranger_persists, &self.support()),
+            Notice::ClockWrong { agent, now } => {
+                let date = local_time::format(&texts.date_format, *now);
+                let date = [("date", date.as_str())];
+                fill(
+                    &texts.wrong_clock,
+                    &[&agent_values(agent)[..], &date].concat(),
+                )
+            }
+            Notice::CardOutOfTime { agent } => fill(&texts.card_out_of_time, &agent_values(agent)),
             Notice::WrongCodeTried { agent, left } => {
                 let left = [("left", left.to_string())];
                 let left = left.each_ref().map(|(key, value)| (*key, value.as_str()));
@@ -99,11 +106,19 @@ impl SessionContext {
         }
     }
 
-    /// Returns the notices to show: that a stranger tried, until the session ends, and the latest
-    /// of the others.
+    /// Returns the vendor's name and phone number, for a text's placeholders.
+    pub fn support(&self) -> [(&'static str, &str); 2] {
+        [("vendor", &self.vendor), ("phone", &self.phone)]
+    }
+
+    /// Returns the notices to show: the latest on strangers, until the session ends, and the latest
+    /// of the others, unless it asks to read a code aloud to whom the first one warns of.
     pub fn notices(&self, view: &View) -> Vec<PageItem> {
-        let stranger = view.notices.iter().find(|notice| is_alert(notice));
-        let latest = view.notices.iter().rev().find(|notice| !is_alert(notice));
+        let mut newest_first = view.notices.iter().rev();
+        let stranger = newest_first.clone().find(|notice| is_alert(notice));
+        let latest = newest_first
+            .find(|notice| !is_alert(notice))
+            .filter(|notice| stranger.is_none() || !asks_for_code(notice));
         let callout = |notice| {
             let tone = if is_alert(notice) {
                 Tone::Alert
@@ -113,6 +128,16 @@ impl SessionContext {
             PageItem::Callout(tone, self.notice(notice))
         };
         stranger.into_iter().chain(latest).map(callout).collect()
+    }
+
+    /// Returns the notices that a session's end repeats: that strangers were refused.
+    pub fn past_notices(&self, view: &View) -> Vec<PageItem> {
+        let stranger = view.notices.iter().find(|notice| is_alert(notice));
+        let text = fill(&self.texts.notice.stranger_was_refused, &self.support());
+        stranger
+            .map(|_| PageItem::Callout(Tone::Alert, text))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -125,5 +150,15 @@ pub fn agent_values(agent: &AgentIdentity) -> [(&'static str, &str); 2] {
 }
 
 fn is_alert(notice: &Notice) -> bool {
-    matches!(notice, Notice::UnauthorizedAttempt)
+    matches!(
+        notice,
+        Notice::UnauthorizedAttempt | Notice::UnauthorizedPersists
+    )
+}
+
+fn asks_for_code(notice: &Notice) -> bool {
+    matches!(
+        notice,
+        Notice::WrongCodeTried { .. } | Notice::CodeBurnt { .. } | Notice::CodeForgotten
+    )
 }

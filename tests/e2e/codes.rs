@@ -1,5 +1,6 @@
 //! Wrong codes and wrong cards: both sides are told, and the session goes on.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use etatuki_trust::{AgentCard, AgentFile, AgentKey, CardData, UnixTime, VendorKey};
@@ -192,6 +193,39 @@ fn join_command(testbed: &Testbed) -> Command {
     command
 }
 
+/// A library that makes its process's clock slow by the seconds in `ETATUKI_TEST_CLOCK_SLOW`.
+fn slow_clock_library() -> PathBuf {
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("slow-clock.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/slow_clock.c");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source]);
+    assert!(compiler.status().unwrap().success());
+    library
+}
+
+#[test]
+fn a_wrong_clock_is_named_at_the_end_where_it_is_wrong() {
+    let testbed = Testbed::new();
+    // The agent's card begins with today.
+    let mut command = testbed.deployment.launcher(testbed.display.name());
+    command.args(["--language", "fi", "session", "ecom"]);
+    command.env("LD_PRELOAD", slow_clock_library());
+    command.env("ETATUKI_TEST_CLOCK_SLOW", "172800");
+    let mut customer = Customer::spawn(command);
+    let code = customer.code();
+    customer.expect_state("waiting");
+    expect_agent_fails(Agent::join(&testbed, &code, &[]), "customer-clock", 6);
+    let notice = customer.expect_type("notice");
+    assert_eq!(notice["name"], "wrong-clock", "{notice:#}");
+    assert_eq!(notice["agent"]["name"], AGENT_NAME, "{notice:#}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let shown = notice["clock"].as_u64().unwrap();
+    assert!((172_700..172_900).contains(&(now - shown)), "{notice:#}");
+    close(&testbed, customer);
+}
+
 #[test]
 fn the_customer_is_told_of_an_unauthorized_agent() {
     let testbed = Testbed::new();
@@ -206,5 +240,9 @@ fn the_customer_is_told_of_an_unauthorized_agent() {
     expect_agent_fails(Agent::join(&testbed, &code, &[]), "card-unknown-vendor", 6);
     let notice = customer.expect_type("notice");
     assert_eq!(notice["name"], "stranger-tried", "{notice:#}");
+    wait_until("a fresh code", || {
+        let fields = customer.code();
+        (fields != code).then_some(())
+    });
     close(&testbed, customer);
 }

@@ -3,13 +3,13 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use etatuki_link::RelayAccess;
-use etatuki_trust::{AgentFile, CodeForm, Nameplate, service_origin};
-use reqwest::{Client, Response, StatusCode, Url};
+use etatuki_trust::{AgentFile, CodeForm, Nameplate, UnixTime, service_origin};
+use reqwest::{Client, Response, StatusCode, Url, header::DATE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -44,6 +44,8 @@ pub struct Service {
     origin: String,
     http: Client,
     token: Mutex<Option<AccessToken>>,
+    /// The service's clock, as the last look-up told it.
+    clock: Mutex<Option<(Instant, UnixTime)>>,
 }
 
 #[derive(Clone)]
@@ -118,6 +120,7 @@ impl Service {
             origin,
             http,
             token: Mutex::default(),
+            clock: Mutex::default(),
         })
     }
 
@@ -125,6 +128,26 @@ impl Service {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Returns the time by the service's clock, if a look-up has told it.
+    #[must_use]
+    pub fn time(&self) -> Option<UnixTime> {
+        let (at, time) = (*self.clock.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(time.saturating_add(at.elapsed().as_secs()))
+    }
+
+    /// Records the time of a response (RFC 9110 section 6.6.1); one without it tells nothing.
+    fn observe_clock(&self, response: &Response) {
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        if let Some(since) = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()) {
+            let time = (Instant::now(), UnixTime(since.as_secs()));
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(time);
+        }
     }
 
     /// Looks up the customer with this nameplate. Takes at most about 30 s.
@@ -148,6 +171,7 @@ impl Service {
                 .send()
                 .await
                 .map_err(unreachable)?;
+            self.observe_clock(&response);
             match response.status() {
                 StatusCode::OK => return location(read_json(response).await?, nameplate),
                 // A restarted service knows none of its earlier tokens.

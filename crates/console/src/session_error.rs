@@ -21,6 +21,8 @@ pub enum SessionError {
     ServiceError(String),
     /// The service refused the agent's card: the stable name of the card's fault.
     CardRefused(String),
+    /// The customer's machine took a card that is valid for one out of its time: its clock is wrong.
+    CustomerClock,
     /// The link to the customer couldn't be established.
     Dial(DialError),
     /// The link broke, or its far end broke the protocol.
@@ -45,6 +47,7 @@ impl SessionError {
             Self::ServiceUnreachable(_) => "service-unreachable",
             Self::ServiceError(_) => "service-error",
             Self::CardRefused(name) | Self::Customer(name) => name,
+            Self::CustomerClock => "customer-clock",
             Self::Dial(DialError::Refused(reason)) if reason.starts_with("card-") => reason,
             Self::Dial(error) => error.name(),
             Self::Link(error) => error.name(),
@@ -65,6 +68,7 @@ impl SessionError {
             | Self::ServiceError(_)
             | Self::Dial(DialError::Unreachable | DialError::Timeout) => 5,
             Self::CardRefused(_)
+            | Self::CustomerClock
             | Self::Dial(_)
             | Self::Link(_)
             | Self::Customer(_)
@@ -97,6 +101,11 @@ impl SessionError {
                 "The service answered with an error ({detail}). Try again; if it stays, tell whoever runs it."
             ),
             Self::CardRefused(name) => card_sentence(name),
+            Self::CustomerClock => {
+                "The clock of the customer's computer is wrong, so it took your card for one that isn't valid now. \
+                 Ask the customer to set its date and time right, and connect again: the code stays the same."
+                    .into()
+            }
             Self::Dial(error) => dial_sentence(error),
             Self::Link(error) => link_sentence(error),
             Self::Customer(name) => customer_sentence(name),
@@ -128,7 +137,7 @@ fn card_sentence(name: &str) -> String {
             "Your agent card has expired. Ask whoever issues the cards for a new one."
         }
         "card-not-yet-valid" => {
-            "Your agent card isn't valid yet. Check this computer's date and time."
+            "Your agent card isn't valid yet. Ask whoever issues the cards, and whoever runs the service, to check their clocks."
         }
         "card-revoked" => "Your agent card has been revoked. Ask whoever issues the cards.",
         "card-unknown-vendor" => {
@@ -265,6 +274,7 @@ mod tests {
             "card-expired",
             6,
         );
+        check(SessionError::CustomerClock, "customer-clock", 6);
         check(
             SessionError::Dial(DialError::Refused("card-revoked".into())),
             "card-revoked",

@@ -42,7 +42,7 @@ impl HandshakeQueue {
                 Some(ended) = self.hellos.join_next(), if self.guess.is_empty() => {
                     let Some(peer) = ended.ok().flatten() else { return Attempt::Aborted };
                     match verify(peer, params, self.checks) {
-                        Err(reason) => return Attempt::Unauthorized { reason },
+                        Err(refused) => return refused,
                         Ok(agent) => {
                             self.guessing = Some(agent.identity().clone());
                             self.guess.spawn(run_pake(agent, params.code.secret.clone()));

@@ -55,6 +55,8 @@ failure_names! {
     ServiceError "service-error" Network;
     /// The service has no nameplate free.
     NoNameplate "no-nameplate" Network;
+    /// The service's certificate is out of its time by this machine's clock.
+    ClockWrong "clock-wrong" Setup;
     /// There is no display.
     DisplayMissing "display-missing" Tool;
     /// The display is of a kind that can't be shared.

@@ -14,6 +14,7 @@
 //! here. Times are `Duration`s since the session began. `docs/session.md` has the drawing of the
 //! states.
 
+mod clock_verdict;
 mod command;
 pub mod control_barrier;
 mod external_transport;
@@ -29,6 +30,7 @@ pub mod service_health;
 mod transport;
 mod view;
 
+pub use clock_verdict::ClockVerdict;
 pub use command::Command;
 pub use etatuki_protocol::{
     AgentIdentity, Answer, AnswerButton, Ask, Permissions, QuestionText, UsableBackend, Wording,

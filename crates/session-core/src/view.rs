@@ -2,7 +2,7 @@
 //! which the machine makes anew after every change.
 
 use etatuki_protocol::{AgentIdentity, Ask, Permissions};
-use etatuki_trust::ShownCode;
+use etatuki_trust::{ShownCode, UnixTime};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -80,8 +80,22 @@ pub struct Question {
 /// A notice to the customer during a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Somebody without a valid card of the vendor's tried the code.
+    /// Somebody without a valid card of the vendor's tried the code, which was replaced.
     UnauthorizedAttempt,
+    /// Such attempts go on, and the code is no longer replaced: calling again is the way out.
+    UnauthorizedPersists,
+    /// One of the vendor's agents was refused, because this machine's clock is wrong.
+    ClockWrong {
+        /// Agent who tried.
+        agent: AgentIdentity,
+        /// Time that this machine's clock showed.
+        now: UnixTime,
+    },
+    /// One of the vendor's agents was refused, because their card is out of its time.
+    CardOutOfTime {
+        /// Agent who tried.
+        agent: AgentIdentity,
+    },
     /// One of the vendor's agents tried a wrong code.
     WrongCodeTried {
         /// Agent who tried.
@@ -109,6 +123,9 @@ impl Notice {
     pub fn name(&self) -> &'static str {
         match self {
             Notice::UnauthorizedAttempt => "stranger-tried",
+            Notice::UnauthorizedPersists => "stranger-persists",
+            Notice::ClockWrong { .. } => "wrong-clock",
+            Notice::CardOutOfTime { .. } => "card-out-of-time",
             Notice::WrongCodeTried { .. } => "wrong-code-tried",
             Notice::CodeBurnt { .. } => "code-burnt",
             Notice::CodeRenewed => "code-renewed",

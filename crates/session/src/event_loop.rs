@@ -5,6 +5,7 @@ mod actions;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::time::UNIX_EPOCH;
 
 use etatuki_link::Attempt;
 use etatuki_protocol::ToAgent;
@@ -14,7 +15,8 @@ use etatuki_session_core::machine::{Event, Machine, MachineSettings};
 use etatuki_session_core::opening::{Opening, OpeningStep};
 use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
 use etatuki_session_core::service_health::ServiceChange;
-use etatuki_session_core::{Command, Failure, FailureName, PluginInfo, View};
+use etatuki_session_core::{ClockVerdict, Command, Failure, FailureName, PluginInfo, View};
+use etatuki_trust::UnixTime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -226,6 +228,18 @@ impl<'a> SessionLoop<'a> {
                 tracing::warn!(reason, "somebody who isn't the vendor's tried the code");
                 Event::UnauthorizedAttempt
             }
+            Attempt::CardOutOfTime { agent, validity } => {
+                let (ours, service) = (now(), self.rendezvous.service_time());
+                let clock = ClockVerdict::judge(validity, ours, service);
+                tracing::warn!(
+                    name = agent.name,
+                    ?validity,
+                    %ours,
+                    ?service,
+                    "an agent's card is out of its time"
+                );
+                Event::CardOutOfTime { agent, clock }
+            }
             Attempt::WrongGuess { agent } => {
                 tracing::warn!(
                     name = agent.name,
@@ -377,4 +391,9 @@ impl<'a> SessionLoop<'a> {
             self.fail(failure);
         }
     }
+}
+
+/// Returns the time by this machine's clock.
+fn now() -> UnixTime {
+    UnixTime(UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()))
 }

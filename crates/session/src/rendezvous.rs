@@ -8,7 +8,7 @@ use std::time::Duration;
 use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, RelayAccess};
 use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
 use etatuki_session_core::{Failure, FailureName};
-use etatuki_trust::{CodeForm, SessionCode, ShownCode, VendorPublicKey};
+use etatuki_trust::{CodeForm, SessionCode, ShownCode, UnixTime, VendorPublicKey};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -80,6 +80,14 @@ impl RendezvousSlot {
     pub(crate) fn shown_code(&self) -> Option<ShownCode> {
         match self {
             Self::Open { rendezvous, .. } => Some(rendezvous.accept_params.code.shown()),
+            Self::Empty | Self::Pending(_) => None,
+        }
+    }
+
+    /// Returns the time by the service's clock, if the service has told it.
+    pub(crate) fn service_time(&self) -> Option<UnixTime> {
+        match self {
+            Self::Open { rendezvous, .. } => rendezvous.service.time(),
             Self::Empty | Self::Pending(_) => None,
         }
     }

@@ -2,14 +2,18 @@
 //! the revocation list. Every call has a time-out, every response a bound, and every error a stable
 //! name.
 
+use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use etatuki_link::RelayAccess;
 use etatuki_session_core::{Failure, FailureName};
-use etatuki_trust::{CodeForm, Nameplate};
+use etatuki_trust::{CodeForm, Nameplate, UnixTime};
+use reqwest::header::DATE;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use rustls::CertificateError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -29,6 +33,9 @@ pub(crate) enum ServiceError {
     /// The service doesn't answer, or not in time.
     #[error("the service can't be reached: {0}")]
     Unreachable(String),
+    /// The service's certificate is out of its time by this machine's clock.
+    #[error("the service's certificate is out of its time by this machine's clock: {0}")]
+    CertificateOutOfTime(String),
     /// The service has no nameplate free.
     #[error("the service has no code left at the moment")]
     NoNameplate,
@@ -51,6 +58,7 @@ impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         let name = match error {
             ServiceError::Unreachable(_) => FailureName::ServiceUnreachable,
+            ServiceError::CertificateOutOfTime(_) => FailureName::ClockWrong,
             ServiceError::NoNameplate => FailureName::NoNameplate,
             _ => FailureName::ServiceError,
         };
@@ -81,6 +89,36 @@ pub(crate) struct Claim {
 pub(crate) struct ServiceClient {
     http: Client,
     base: Url,
+    clock: Arc<ServiceClock>,
+}
+
+/// The service's clock, as the last response told it.
+#[derive(Debug, Default)]
+struct ServiceClock(Mutex<Option<(Instant, UnixTime)>>);
+
+impl ServiceClock {
+    /// Records the time of a response (RFC 9110 section 6.6.1); one that is missing or makes no
+    /// sense tells nothing.
+    fn observe(&self, response: &Response) {
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        if let Some(since) = since {
+            *self.lock() = Some((Instant::now(), UnixTime(since.as_secs())));
+        }
+    }
+
+    fn now(&self) -> Option<UnixTime> {
+        let (at, time) = (*self.lock())?;
+        Some(time.saturating_add(at.elapsed().as_secs()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, UnixTime)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ServiceClient {
@@ -110,7 +148,16 @@ impl ServiceClient {
         let http = http
             .build()
             .map_err(|error| address(&error_chain(&error)))?;
-        Ok(Self { http, base })
+        Ok(Self {
+            http,
+            base,
+            clock: Arc::default(),
+        })
+    }
+
+    /// Returns the time by the service's clock, once a response has told it.
+    pub(crate) fn time(&self) -> Option<UnixTime> {
+        self.clock.now()
     }
 
     /// Claims a nameplate. Returns it with the relay that goes with it.
@@ -173,7 +220,7 @@ impl ServiceClient {
     pub(crate) async fn revocations(&self) -> Result<Option<String>, ServiceError> {
         const CALL: &str = "the revocation list";
         let request = self.request(Method::GET, &["revocations"]);
-        let response = request.send().await.map_err(unreachable)?;
+        let response = self.send(request).await?;
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
@@ -193,6 +240,12 @@ impl ServiceClient {
         self.http.request(method, url)
     }
 
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ServiceError> {
+        let response = request.send().await.map_err(unreachable)?;
+        self.clock.observe(&response);
+        Ok(response)
+    }
+
     async fn call(
         &self,
         call: &'static str,
@@ -200,7 +253,7 @@ impl ServiceClient {
         expected: StatusCode,
         limit: usize,
     ) -> Result<Vec<u8>, ServiceError> {
-        let response = request.send().await.map_err(unreachable)?;
+        let response = self.send(request).await?;
         read_response(call, response, expected, limit).await
     }
 }
@@ -260,11 +313,37 @@ fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError 
 }
 
 fn unreachable(error: reqwest::Error) -> ServiceError {
-    ServiceError::Unreachable(error_chain(&error.without_url()))
+    let error = error.without_url();
+    if is_certificate_out_of_time(&error) {
+        ServiceError::CertificateOutOfTime(error_chain(&error))
+    } else {
+        ServiceError::Unreachable(error_chain(&error))
+    }
+}
+
+fn is_certificate_out_of_time(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|cause| {
+        // An I/O error hides what is in it from source().
+        let inner = cause.downcast_ref::<std::io::Error>();
+        let inner = inner.and_then(|error| error.get_ref());
+        let tls = match inner {
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => cause.downcast_ref::<rustls::Error>(),
+        };
+        matches!(
+            tls,
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            ))
+        )
+    })
 }
 
 /// Returns an error with its causes on one line.
-fn error_chain(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

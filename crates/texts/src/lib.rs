@@ -37,7 +37,8 @@ sections! {
     StateTexts { closed, opening, waiting, interrupted, closing }
     /// The notices during a session.
     NoticeTexts {
-        stranger_tried, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back,
+        stranger_tried, stranger_persists, stranger_was_refused, wrong_clock, date_format,
+        card_out_of_time, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back,
         code_forgotten,
     }
     /// The questions to the customer, and their answers.

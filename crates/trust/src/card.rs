@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     envelope::{Envelope, signing_input},
     keys::{AgentPublicKey, VendorKey, VendorPublicKey},
+    name::check_name,
     revocation::Revocations,
     time::UnixTime,
 };
@@ -18,9 +19,6 @@ const PREFIX: &str = "etcard1-";
 
 /// The most bytes of a card's text; two names of 80 of the longest characters fit.
 const MAX_TEXT: usize = 4096;
-
-/// The most characters of a name or an organisation.
-pub const MAX_NAME_CHARS: usize = 80;
 
 /// Seconds before `issued` from which a card is valid already: a customer's clock may be this slow.
 const CLOCK_SKEW: u64 = 300;
@@ -41,6 +39,42 @@ pub struct CardData {
     pub expires: UnixTime,
     /// The agent's public key.
     pub key: AgentPublicKey,
+}
+
+impl CardData {
+    /// Returns the time in which the card is valid.
+    #[must_use]
+    pub const fn validity(&self) -> CardValidity {
+        CardValidity {
+            issued: self.issued,
+            expires: self.expires,
+        }
+    }
+}
+
+/// The time in which a card is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardValidity {
+    /// The start.
+    pub issued: UnixTime,
+    /// The end, exclusive.
+    pub expires: UnixTime,
+}
+
+impl CardValidity {
+    /// Checks that the card is valid at `now`, by a clock that may be five minutes slow.
+    ///
+    /// # Errors
+    /// [`CardError::NotYetValid`] or [`CardError::Expired`].
+    pub fn check(self, now: UnixTime) -> Result<(), CardError> {
+        if now.saturating_add(CLOCK_SKEW) < self.issued {
+            return Err(CardError::NotYetValid);
+        }
+        if now >= self.expires {
+            return Err(CardError::Expired);
+        }
+        Ok(())
+    }
 }
 
 /// The reason why a card, or the proof with it, is refused.
@@ -82,6 +116,12 @@ impl CardError {
             Self::Revoked => "card-revoked",
             Self::BadProof => "card-bad-proof",
         }
+    }
+
+    /// Returns whether only the time is at fault: the card's, or one of the two clocks.
+    #[must_use]
+    pub const fn is_of_time(self) -> bool {
+        matches!(self, Self::Expired | Self::NotYetValid)
     }
 }
 
@@ -152,7 +192,8 @@ impl AgentCard {
     /// and not revoked.
     ///
     /// # Errors
-    /// The first fault, in the order signature, time, revocation.
+    /// The first fault, in the order signature, revocation, time. So a card that is refused for its
+    /// [time](CardError::is_of_time) alone is the vendor's own and not revoked.
     pub fn verify(
         &self,
         vendors: &[VendorPublicKey],
@@ -168,20 +209,15 @@ impl AgentCard {
         ) {
             return Err(CardError::BadSignature);
         }
-        if now.saturating_add(CLOCK_SKEW) < self.data.issued {
-            return Err(CardError::NotYetValid);
-        }
-        if now >= self.data.expires {
-            return Err(CardError::Expired);
-        }
         if revoked.serials.contains(&self.data.serial) {
             return Err(CardError::Revoked);
         }
+        self.data.validity().check(now)?;
         Ok(&self.data)
     }
 
-    /// Returns the card's data, unverified. For the agent's own side, which shows its own card;
-    /// everybody else calls [`verify`](Self::verify).
+    /// Returns the card's data, unverified. For the agent's own side, which shows its own card, and
+    /// after [`verify`](Self::verify) has found nothing but the time at fault.
     #[must_use]
     pub const fn claims(&self) -> &CardData {
         &self.data
@@ -195,59 +231,6 @@ impl AgentCard {
         hash.update(&self.envelope.payload);
         hash.finalize().into()
     }
-}
-
-/// The reason why a text can't be a name on a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// The text is empty.
-    #[error("it is empty")]
-    Empty,
-    /// More than 80 characters.
-    #[error("it has more than {MAX_NAME_CHARS} characters")]
-    TooLong,
-    /// White space at the start or the end.
-    #[error("it begins or ends with white space")]
-    Untrimmed,
-    /// A line break, a control character, or a character that changes how the text around it is
-    /// shown.
-    #[error("it has a line break or an invisible character in it")]
-    Invisible,
-}
-
-/// Checks that `text` may be a name or an organisation on a card: 1 to 80 characters, no white
-/// space at the ends, and nothing invisible, which could change the meaning of the customer's
-/// question.
-///
-/// # Errors
-/// The rule that it breaks.
-pub fn check_name(text: &str) -> Result<(), NameError> {
-    if text.is_empty() {
-        Err(NameError::Empty)
-    } else if text.chars().nth(MAX_NAME_CHARS).is_some() {
-        Err(NameError::TooLong)
-    } else if text.trim() != text {
-        Err(NameError::Untrimmed)
-    } else if text.chars().any(is_invisible) {
-        Err(NameError::Invisible)
-    } else {
-        Ok(())
-    }
-}
-
-/// Returns whether `character` is a control or one of Unicode's format characters: soft hyphen,
-/// joiners, directional marks and overrides, line and paragraph separators, fillers, interlinear
-/// notes, variation selectors, tags.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-                | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
-                | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-                | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
-        )
 }
 
 fn check_data(data: &CardData) -> Result<(), CardError> {
@@ -265,6 +248,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::keys::AgentKey;
+    use crate::name::NameError;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
 
@@ -357,8 +341,11 @@ pub(crate) mod tests {
             serials: [3, 7].into(),
         };
         let card = card();
-        let verified = card.verify(&[vendor().public()], &revoked, NOW);
-        assert_eq!(verified, Err(CardError::Revoked));
+        // Whatever the clocks say.
+        for now in [NOW, UnixTime(0), UnixTime(u64::MAX)] {
+            let verified = card.verify(&[vendor().public()], &revoked, now);
+            assert_eq!(verified, Err(CardError::Revoked));
+        }
     }
 
     #[test]

@@ -181,7 +181,8 @@ fn the_code_waits_on_top_of_everything() {
         Notice::ServiceLost,
     ];
     let told = [
-        "! Koodillasi yritti joku, joka ei ole valtuutettu tukihenkilö. Lopeta puhelu.",
+        "! Joku muu kuin Ecom yritti ottaa yhteyden koodillasi, joten sait uuden koodin. Jos et itse \
+         soittanut numeroon 02-2767 171, lopeta puhelu.",
         "i Etätukipalveluun ei juuri nyt saada yhteyttä. Yritetään uudelleen…",
     ];
     check_with_head(
@@ -189,6 +190,35 @@ fn the_code_waits_on_top_of_everything() {
         Visibility::OnTop,
         &[&told[..], &rest].concat(),
     );
+}
+
+#[test]
+fn nobody_is_warned_of_a_stranger_and_asked_to_read_a_code_at_once() {
+    let wrong = Notice::WrongCodeTried {
+        agent: agent(),
+        left: 2,
+    };
+    let told = |notices: Vec<Notice>| context().notices(&waiting(notices)).len();
+    assert_eq!(told(vec![wrong.clone()]), 1);
+    for later in [wrong, Notice::CodeForgotten] {
+        assert_eq!(told(vec![Notice::UnauthorizedAttempt, later]), 1);
+    }
+    assert_eq!(
+        told(vec![Notice::UnauthorizedAttempt, Notice::ServiceLost]),
+        2
+    );
+}
+
+#[test]
+fn a_receipt_says_that_a_stranger_was_refused() {
+    let view = View {
+        notices: vec![Notice::UnauthorizedAttempt, Notice::UnauthorizedAttempt],
+        receipt: receipt(60, 0),
+        ..in_state(State::Closed)
+    };
+    let outline = outline(&receipt::receipt(&context(), &view));
+    let past = "! Joku muu kuin Ecom yritti ottaa yhteyden koodillasi, mutta ei päässyt sisään.";
+    assert_eq!(outline.iter().filter(|line| **line == past).count(), 1);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! From a code to the link: looks up the customer at the service, then dials and authenticates.
 
-use etatuki_link::{AgentEndpoint, AgentStreams};
+use std::time::UNIX_EPOCH;
+
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError};
+use etatuki_trust::{CardError, CardValidity, UnixTime};
 use tokio::sync::mpsc;
 
 use super::{AgentContext, SessionEvent};
@@ -28,7 +31,51 @@ pub(super) async fn dial(
         Ok(link) => Ok((endpoint, link.split())),
         Err(error) => {
             endpoint.close().await;
-            Err(SessionError::Dial(error))
+            let validity = agent.card.claims().validity();
+            Err(dial_failure(error, validity, service.time()))
         }
+    }
+}
+
+/// Returns the failure of a dial. The clock at fault is the customer's if the card is valid by the
+/// service's clock, which has nothing to do with either end's, or by ours if that isn't known.
+fn dial_failure(
+    error: DialError,
+    validity: CardValidity,
+    service_time: Option<UnixTime>,
+) -> SessionError {
+    let of_time = [CardError::Expired, CardError::NotYetValid];
+    let refused_for_time = matches!(&error, DialError::Refused(reason)
+        if of_time.iter().any(|error| error.name() == reason));
+    if !refused_for_time {
+        return SessionError::Dial(error);
+    }
+    let ours = UnixTime(UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()));
+    match validity.check(service_time.unwrap_or(ours)) {
+        Ok(()) => SessionError::CustomerClock,
+        Err(error) => SessionError::CardRefused(error.name().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_services_clock_tells_whose_clock_is_wrong() {
+        let check = |reason: &str, now, expected: &str| {
+            let validity = CardValidity {
+                issued: UnixTime(10_000),
+                expires: UnixTime(20_000),
+            };
+            let refused = DialError::Refused(reason.into());
+            let failure = dial_failure(refused, validity, Some(UnixTime(now)));
+            assert_eq!(failure.name(), expected);
+        };
+        check("card-expired", 15_000, "customer-clock");
+        check("card-not-yet-valid", 15_000, "customer-clock");
+        check("card-expired", 25_000, "card-expired");
+        check("card-not-yet-valid", 1000, "card-not-yet-valid");
+        check("card-revoked", 15_000, "card-revoked");
     }
 }

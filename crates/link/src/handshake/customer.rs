@@ -11,7 +11,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etatuki_protocol::{AgentIdentity, HandshakeMessage, Hello, StreamKind, Violation};
-use etatuki_trust::{AgentCard, CardData, CardError, Secret, UnixTime};
+use etatuki_trust::{AgentCard, CardError, CardValidity, Secret, UnixTime};
 use iroh::{
     Endpoint,
     endpoint::{Connection, Incoming},
@@ -106,12 +106,12 @@ pub(crate) async fn receive_hello(
 /// Verifies that the peer is an agent of the vendor's.
 ///
 /// # Errors
-/// The stable name of the reason why not. The peer gets it, too.
+/// The attempt that this was. The peer gets the stable name of the reason.
 pub(crate) fn verify(
     peer: UnverifiedPeer,
     params: &AcceptParams,
     checks: Checks,
-) -> Result<VerifiedAgent, &'static str> {
+) -> Result<VerifiedAgent, Attempt> {
     let UnverifiedPeer {
         stream,
         hello,
@@ -130,33 +130,64 @@ pub(crate) fn verify(
             card_hash,
             identity,
         }),
-        Err(error) => {
-            close(&stream.connection, CloseCode::Refused, error.name());
-            Err(error.name())
+        Err(refusal) => {
+            let reason = refusal.error.name();
+            close(&stream.connection, CloseCode::Refused, reason);
+            Err(match refusal.known_agent {
+                Some((agent, validity)) => Attempt::CardOutOfTime { agent, validity },
+                None => Attempt::Unauthorized { reason },
+            })
         }
     }
 }
 
-/// Checks card and proof. Returns the agent's identity and the card's hash.
+/// A refused card.
+struct Refusal {
+    error: CardError,
+    /// The agent, if nothing but the card's time is at fault.
+    known_agent: Option<(AgentIdentity, CardValidity)>,
+}
+
+impl From<CardError> for Refusal {
+    fn from(error: CardError) -> Self {
+        Self {
+            error,
+            known_agent: None,
+        }
+    }
+}
+
+/// Checks card and proof. Returns the agent's identity and the card's hash. The proof counts also
+/// where the card is out of its time: without it nobody knows whose card it is.
 fn check_card(
     hello: &Hello,
     params: &AcceptParams,
     parties: &Parties,
     exporter: &[u8; 32],
     checks: Checks,
-) -> Result<(AgentIdentity, [u8; 32]), CardError> {
+) -> Result<(AgentIdentity, [u8; 32]), Refusal> {
     let card = AgentCard::from_text(&hello.card)?;
-    let CardData {
-        name, organisation, ..
-    } = card.verify(&params.vendors, &params.revoked, now())?;
+    let verified = card.verify(&params.vendors, &params.revoked, now());
+    let out_of_time = match verified {
+        Ok(_) => None,
+        Err(error) if error.is_of_time() => Some(error),
+        Err(error) => return Err(error.into()),
+    };
     if requires_proof(checks) {
         card.verify_link(&parties.binding(exporter), &hello.proof)?;
     }
+    let data = card.claims();
     let identity = AgentIdentity {
-        name: name.clone(),
-        organisation: organisation.clone(),
+        name: data.name.clone(),
+        organisation: data.organisation.clone(),
     };
-    Ok((identity, card.hash()))
+    match out_of_time {
+        None => Ok((identity, card.hash())),
+        Some(error) => Err(Refusal {
+            error,
+            known_agent: Some((identity, data.validity())),
+        }),
+    }
 }
 
 #[cfg(not(test))]

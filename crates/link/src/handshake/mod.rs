@@ -18,7 +18,7 @@ use std::time::Duration;
 use etatuki_protocol::{
     AgentIdentity, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE, Violation,
 };
-use etatuki_trust::{Revocations, SessionCode, VendorPublicKey};
+use etatuki_trust::{CardValidity, Revocations, SessionCode, VendorPublicKey};
 use iroh::{
     Endpoint,
     endpoint::{Connection, RecvStream},
@@ -70,6 +70,14 @@ pub enum Attempt {
     Unauthorized {
         /// The stable name of the fault in the card or the proof.
         reason: &'static str,
+    },
+    /// An agent of the vendor's, by card and proof, whose card is out of its time: the card's fault
+    /// or a clock's. They were sent nothing that depends on the code.
+    CardOutOfTime {
+        /// The agent.
+        agent: AgentIdentity,
+        /// The card's time.
+        validity: CardValidity,
     },
     /// A guess at the code that led to no link: the code was wrong, or the agent broke off after
     /// our PAKE message had gone out.

@@ -26,22 +26,66 @@ async fn a_foreign_card_is_a_strangers() {
     .await;
 }
 
-#[tokio::test]
-async fn an_expired_card_is_a_strangers() {
-    let data = CardData {
+/// Checks that an agent whose card is out of its time is refused before the PAKE, and known by name.
+async fn check_out_of_time(data: CardData, name: &str) {
+    let customer = customer().await;
+    let params = params();
+    let agent = agent_with(&vendor(), data.clone());
+    let (attempt, dialled) = connect(&customer, &params, &params.code.secret, &agent).await;
+    match attempt {
+        Attempt::CardOutOfTime { agent, validity } => {
+            assert_eq!(agent.name, data.name);
+            assert_eq!(validity, data.validity());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(dialled.unwrap_err(), DialError::Refused(name.into()));
+}
+
+fn expired() -> CardData {
+    CardData {
         expires: UnixTime(1_700_000_000),
         ..card_data()
-    };
-    check_stranger(params(), agent_with(&vendor(), data), "card-expired").await;
+    }
 }
 
 #[tokio::test]
-async fn a_card_for_later_is_a_strangers() {
+async fn an_expired_card_is_refused_and_its_agent_known() {
+    check_out_of_time(expired(), "card-expired").await;
+}
+
+#[tokio::test]
+async fn a_card_for_later_is_refused_and_its_agent_known() {
     let data = CardData {
         issued: UnixTime(FAR.0 - 1),
         ..card_data()
     };
-    check_stranger(params(), agent_with(&vendor(), data), "card-not-yet-valid").await;
+    check_out_of_time(data, "card-not-yet-valid").await;
+}
+
+#[tokio::test]
+async fn an_expired_card_that_is_stolen_forged_or_revoked_is_a_strangers() {
+    let stolen = AgentFile {
+        key: AgentKey::from_seed([3; 32]),
+        ..agent_with(&vendor(), expired())
+    };
+    check_stranger(params(), stolen, "card-bad-proof").await;
+    let foreign = VendorKey::from_seed([9; 32]);
+    check_stranger(
+        params(),
+        agent_with(&foreign, expired()),
+        "card-unknown-vendor",
+    )
+    .await;
+    let revoked = Revocations {
+        number: 1,
+        serials: [7].into(),
+    };
+    let params = AcceptParams {
+        revoked,
+        ..params()
+    };
+    check_stranger(params, agent_with(&vendor(), expired()), "card-revoked").await;
 }
 
 #[tokio::test]

@@ -136,6 +136,7 @@ impl JsonPresenter {
         let name = notice.name();
         match notice {
             Notice::UnauthorizedAttempt
+            | Notice::UnauthorizedPersists
             | Notice::CodeRenewed
             | Notice::ServiceLost
             | Notice::ServiceBack
@@ -149,7 +150,14 @@ impl JsonPresenter {
                     .text(name, &agent_args(agent, &[("left", &left_text)]));
                 json!({ "type": "notice", "name": name, "agent": agent_json(agent), "left": left, "text": text })
             }
-            Notice::CodeBurnt { agent } => {
+            Notice::ClockWrong { agent, now } => {
+                let clock = now.to_string();
+                let text = self
+                    .texts
+                    .text(name, &agent_args(agent, &[("clock", &clock)]));
+                json!({ "type": "notice", "name": name, "agent": agent_json(agent), "clock": now, "text": text })
+            }
+            Notice::CodeBurnt { agent } | Notice::CardOutOfTime { agent } => {
                 let text = self.texts.text(name, &agent_args(agent, &[]));
                 json!({ "type": "notice", "name": name, "agent": agent_json(agent), "text": text })
             }

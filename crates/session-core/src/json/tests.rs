@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use etatuki_protocol::{AgentIdentity, Ask, Permissions};
-use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
+use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField, UnixTime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -236,13 +236,19 @@ fn every_notice_is_said_once() {
         Notice::ServiceLost,
         Notice::ServiceBack,
         Notice::CodeForgotten,
+        Notice::UnauthorizedPersists,
+        Notice::ClockWrong {
+            agent: agent(),
+            now: UnixTime(1_700_000_000),
+        },
+        Notice::CardOutOfTime { agent: agent() },
     ];
     let with = |count: usize| View {
         state: State::Waiting,
         notices: notices[..count].to_vec(),
         ..View::default()
     };
-    let events = lines(&[with(1), with(1), with(3), with(4), with(7)]);
+    let events = lines(&[with(1), with(1), with(3), with(4), with(7), with(10)]);
     let names: Vec<_> = events
         .iter()
         .filter_map(|event| event["name"].as_str())
@@ -256,10 +262,14 @@ fn every_notice_is_said_once() {
             "code-renewed",
             "service-lost",
             "service-back",
-            "code-forgotten"
+            "code-forgotten",
+            "stranger-persists",
+            "wrong-clock",
+            "card-out-of-time",
         ]
     );
     assert_eq!(events[2]["left"], 2);
+    assert_eq!(events[9]["clock"], 1_700_000_000);
     assert_eq!(events[3]["agent"], agent_json());
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use etatuki_protocol::AgentIdentity;
 
-use super::{Action, Actions, MAX_UNAUTHORIZED_NOTICES, MAX_WRONG_GUESSES, Machine, Phase};
+use super::{Action, Actions, MAX_UNAUTHORIZED_RENEWALS, MAX_WRONG_GUESSES, Machine, Phase};
+use crate::clock_verdict::ClockVerdict;
 use crate::transport::Transport;
 use crate::view::Notice;
 
@@ -40,18 +41,42 @@ impl Machine {
         }
     }
 
-    pub(super) fn unauthorized_attempt(&mut self) -> Actions {
+    /// Replaces the code: whoever tried it knows it, and leads the next caller astray. A fresh code
+    /// is at another place, which they would have to find anew.
+    pub(super) fn unauthorized_attempt(&mut self, now: Duration) -> Actions {
         if !self.accepts_attempts() {
             return vec![];
         }
-        let told = self
-            .notices
-            .iter()
-            .filter(|notice| **notice == Notice::UnauthorizedAttempt);
-        if told.count() < MAX_UNAUTHORIZED_NOTICES {
+        let told = |notice: &&Notice| **notice == Notice::UnauthorizedAttempt;
+        if self.notices.iter().filter(told).count() < MAX_UNAUTHORIZED_RENEWALS {
             self.add_notice(Notice::UnauthorizedAttempt);
+            return self.renew_code(now);
         }
+        self.add_notice_once(Notice::UnauthorizedPersists);
         vec![Action::AcceptAttempt]
+    }
+
+    /// Tells the customer whose clock or card is wrong. Nobody has guessed, and the code stays.
+    pub(super) fn card_out_of_time(
+        &mut self,
+        agent: AgentIdentity,
+        clock: ClockVerdict,
+    ) -> Actions {
+        if !self.accepts_attempts() {
+            return vec![];
+        }
+        self.add_notice_once(match clock {
+            ClockVerdict::Ours(now) => Notice::ClockWrong { agent, now },
+            ClockVerdict::Card => Notice::CardOutOfTime { agent },
+        });
+        vec![Action::AcceptAttempt]
+    }
+
+    /// Adds a notice unless the last one says the same.
+    fn add_notice_once(&mut self, notice: Notice) {
+        if self.notices.last().map(Notice::name) != Some(notice.name()) {
+            self.add_notice(notice);
+        }
     }
 
     pub(super) fn wrong_guess(&mut self, agent: AgentIdentity, now: Duration) -> Actions {

@@ -2,6 +2,7 @@
 
 use etatuki_protocol::{AgentIdentity, Ask};
 
+use crate::clock_verdict::ClockVerdict;
 use crate::command::Command;
 use crate::failure::Failure;
 
@@ -29,6 +30,13 @@ pub enum Event {
     AttemptAborted,
     /// Somebody without a valid card tried the code.
     UnauthorizedAttempt,
+    /// An agent of the vendor's, whose card is out of its time, tried the code.
+    CardOutOfTime {
+        /// The agent.
+        agent: AgentIdentity,
+        /// The clock that is to blame.
+        clock: ClockVerdict,
+    },
     /// An agent tried a wrong code.
     WrongGuess(AgentIdentity),
     /// The service is out of reach while the code waits.

@@ -42,9 +42,9 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 pub const STREAM_CLOSED_GRACE: Duration = Duration::from_millis(500);
 /// Notices that are kept.
 pub const MAX_NOTICES: usize = 256;
-/// Notices of unauthorized attempts that are kept. A flood of attempts is known by the first ones,
-/// and must not hide an agent's name.
-pub const MAX_UNAUTHORIZED_NOTICES: usize = 8;
+/// Codes that unauthorized attempts replace, until the next `Open`. Whoever finds every fresh code
+/// at once shall not keep the customer from ever reading one aloud.
+pub const MAX_UNAUTHORIZED_RENEWALS: usize = 3;
 
 /// MachineSettings that are fixed for the machine's life, except for `switchable`.
 #[derive(Clone, Debug)]
@@ -161,7 +161,8 @@ impl Machine {
                 vec![]
             }
             Event::AttemptAborted => self.attempt_aborted(),
-            Event::UnauthorizedAttempt => self.unauthorized_attempt(),
+            Event::UnauthorizedAttempt => self.unauthorized_attempt(now),
+            Event::CardOutOfTime { agent, clock } => self.card_out_of_time(agent, clock),
             Event::WrongGuess(agent) => self.wrong_guess(agent, now),
             Event::ServiceLost => self.service_changed(Notice::ServiceLost),
             Event::ServiceBack => self.service_changed(Notice::ServiceBack),

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use etatuki_protocol::{AgentIdentity, Ask, Permissions, QuestionText, ShownQuestion};
-use etatuki_trust::CodeForm;
+use etatuki_trust::{CodeForm, UnixTime};
 
 use super::*;
+use crate::clock_verdict::ClockVerdict;
 use crate::view::{AppSharing, Question, Receipt, View};
 
 const VIEW: Permissions = Permissions {
@@ -264,32 +265,67 @@ mod opening_and_waiting {
     }
 
     #[test]
-    fn waiting_stranger_waiting() {
+    fn a_stranger_costs_a_fresh_code() {
         let mut session = TestSession::waiting();
         session.check(
             Event::UnauthorizedAttempt,
             State::Waiting,
-            &[Action::AcceptAttempt],
+            &[Action::DropCode, Action::MintCode],
         );
         assert_eq!(session.view().notices, [Notice::UnauthorizedAttempt]);
+        assert_eq!(session.view().code, None);
+        session.check(Event::CodeReady, State::Waiting, &[Action::AcceptAttempt]);
     }
 
     #[test]
-    fn a_flood_of_strangers_hides_nobody() {
+    fn strangers_who_find_every_fresh_code_dont_keep_the_customer_from_reading_one() {
         let mut session = TestSession::waiting();
+        for _ in 0..MAX_UNAUTHORIZED_RENEWALS {
+            session.give(Event::UnauthorizedAttempt);
+            session.give(Event::CodeReady);
+        }
         for _ in 0..1000 {
             assert_eq!(
                 session.give(Event::UnauthorizedAttempt),
                 [Action::AcceptAttempt]
             );
         }
-        assert_eq!(session.view().notices.len(), MAX_UNAUTHORIZED_NOTICES);
+        let notices = session.view().notices;
+        assert_eq!(notices.len(), MAX_UNAUTHORIZED_RENEWALS + 1);
+        assert_eq!(notices.last(), Some(&Notice::UnauthorizedPersists));
         session.give(Event::WrongGuess(agent()));
         let wrong = Notice::WrongCodeTried {
             agent: agent(),
             left: 2,
         };
         assert_eq!(session.view().notices.last(), Some(&wrong));
+    }
+
+    #[test]
+    fn a_card_out_of_its_time_is_no_stranger_and_no_guess() {
+        let mut session = TestSession::waiting();
+        let clock = ClockVerdict::Ours(UnixTime(1000));
+        for (clock, notice) in [
+            (
+                clock,
+                Notice::ClockWrong {
+                    agent: agent(),
+                    now: UnixTime(1000),
+                },
+            ),
+            (ClockVerdict::Card, Notice::CardOutOfTime { agent: agent() }),
+        ] {
+            for _ in 0..3 {
+                let agent = agent();
+                session.check(
+                    Event::CardOutOfTime { agent, clock },
+                    State::Waiting,
+                    &[Action::AcceptAttempt],
+                );
+            }
+            assert_eq!(session.view().notices.last(), Some(&notice));
+        }
+        assert_eq!(session.view().notices.len(), 2);
     }
 
     #[test]
@@ -347,6 +383,10 @@ mod opening_and_waiting {
             Event::Authenticated(agent()),
             Event::WrongGuess(agent()),
             Event::UnauthorizedAttempt,
+            Event::CardOutOfTime {
+                agent: agent(),
+                clock: ClockVerdict::Card,
+            },
             Event::AttemptAborted,
         ] {
             burnt().check(event, State::Waiting, &[]);
@@ -1300,6 +1340,10 @@ mod always {
                 events.extend([
                     Event::AttemptAborted,
                     Event::UnauthorizedAttempt,
+                    Event::CardOutOfTime {
+                        agent: agent(),
+                        clock: ClockVerdict::Card,
+                    },
                     Event::WrongGuess(agent()),
                     Event::ServiceLost,
                     Event::ServiceBack,

@@ -172,3 +172,35 @@ fn only_https_or_this_machine() {
         assert!(ServiceClient::new(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_certificate_out_of_its_time_is_found_among_the_causes() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("it failed")]
+    struct Outer(#[source] std::io::Error);
+    let check = |error: rustls::CertificateError, expected: bool| {
+        let tls = rustls::Error::InvalidCertificate(error);
+        let plain = is_certificate_out_of_time(&tls);
+        let nested = Outer(std::io::Error::other(tls));
+        assert_eq!(
+            (plain, is_certificate_out_of_time(&nested)),
+            (expected, expected)
+        );
+    };
+    check(rustls::CertificateError::Expired, true);
+    check(rustls::CertificateError::NotValidYet, true);
+    check(rustls::CertificateError::UnknownIssuer, false);
+    assert!(!is_certificate_out_of_time(&std::io::Error::other("gone")));
+}
+
+#[tokio::test]
+async fn the_services_clock_is_known_after_a_response() {
+    let service = service().await;
+    let client = ServiceClient::new(&service.url).expect("a good address");
+    assert_eq!(client.time(), None);
+    client.revocations().await.expect("an answer");
+    let ours = UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let theirs = client.time().expect("told").0;
+    assert!(theirs.abs_diff(ours) < 60, "{theirs} {ours}");
+    service.shutdown().await;
+}
