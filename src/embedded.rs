@@ -11,6 +11,7 @@ use etatuki_session_core::{Command, FailureName, Fault, State, View};
 use etatuki_trust::UnixTime;
 use fltk::app;
 
+use crate::claim::{self, Answer, Claim, Standing, Start, Started};
 use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
@@ -38,6 +39,13 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
         );
         return Exit::Backend;
     };
+    let claim = match claim::claim_session(&Start::Embedded) {
+        Started::Claimed(claim) => claim,
+        Started::Elsewhere => {
+            return refuse_start(&launcher.texts, "another session has this display");
+        }
+        Started::Refused(detail) => return refuse_start(&launcher.texts, &detail),
+    };
     let _fltk = theme::init();
     let (events, inbox) = EventSender::new();
     let bar = Bar::new(&launcher.texts, launcher.banner(), &events.on_action());
@@ -47,14 +55,21 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
     let last_view = EmbeddedApp {
         bar,
         texts,
-        events,
         inbox,
         session_events,
         session: None,
         escape: None,
+        claim: Some(claim),
+        standing: Standing::Open,
     }
     .run();
     last_view.map_or(Exit::Internal, |view| Exit::of_session(&view))
+}
+
+fn refuse_start(texts: &Texts, detail: &str) -> Exit {
+    tracing::warn!("no start: {detail}");
+    print_refusal(texts, FailureName::SessionRunning.as_str(), detail);
+    Exit::Backend
 }
 
 /// Prints the only line of a session that can't start.
@@ -147,11 +162,13 @@ enum JsonEvent {
 struct EmbeddedApp {
     bar: Bar,
     texts: Texts,
-    events: EventSender,
     inbox: Receiver<AppEvent>,
     session_events: Receiver<JsonEvent>,
     session: Option<SessionSender>,
     escape: Option<EscapeWatch>,
+    /// The display's claim; `None` once another launcher was let in.
+    claim: Option<Claim>,
+    standing: Standing,
 }
 
 impl EmbeddedApp {
@@ -175,23 +192,49 @@ impl EmbeddedApp {
     fn on_event(&mut self, event: AppEvent) {
         match event {
             AppEvent::View(_, view) => self.on_view(&view),
-            AppEvent::ButtonAction(ButtonAction::TakeBack) | AppEvent::EscapeHeld => {
-                self.send(Command::TakeBack);
-            }
+            AppEvent::ButtonAction(ButtonAction::TakeBack) => self.send(Command::TakeBack),
             AppEvent::ButtonAction(ButtonAction::Close) => self.send(Command::Close),
-            AppEvent::Tick => self.bar.raise(),
+            AppEvent::Tick => {
+                self.bar.raise();
+                self.answer_starts();
+            }
             _ => {}
         }
     }
 
+    /// Tells those who start another session on this display that there is one, or gives way.
+    fn answer_starts(&mut self) {
+        let requests = match self.claim.as_ref().map(Claim::requests) {
+            None => return,
+            Some(Ok(requests)) => requests,
+            Some(Err(error)) => {
+                tracing::error!("the display's claim is lost: {error}");
+                self.claim = None;
+                return self.send(Command::DisplayLost);
+            }
+        };
+        for (start, request) in requests {
+            let answer = claim::answer(&start, None, self.standing);
+            if let Some(claim) = &self.claim {
+                claim.answer(&request, answer);
+            }
+            if answer == Answer::GivesWay {
+                self.send(Command::Close);
+            }
+        }
+    }
+
     fn on_view(&mut self, view: &View) {
+        self.standing = Standing::of(view);
         self.bar.set(bar::status(&self.texts, view));
         let is_controlled = view.state == State::Connected && view.permissions.control;
         if !is_controlled {
             self.escape = None;
-        } else if self.escape.is_none() {
-            let events = self.events.clone();
-            let watch = EscapeWatch::start(move || events.send(AppEvent::EscapeHeld));
+        } else if self.escape.is_none()
+            && let Some(session) = self.session.clone()
+        {
+            // The session is told directly: this loop may hang.
+            let watch = EscapeWatch::start(move || session.send(Command::TakeBack));
             self.escape = Some(watch);
         }
     }

@@ -1,12 +1,10 @@
 //! The Esc key: holding it for one second takes control back, from any window. A customer who is
 //! startled presses Esc, not our button.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etatuki_screen::{CancelToken, EscapeKey, ScreenError};
 
-/// Time between two queries of the keyboard.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time for which Esc must be held.
 const HOLD_TIME: Duration = Duration::from_secs(1);
 
@@ -16,13 +14,15 @@ pub(crate) struct EscapeWatch {
 }
 
 impl EscapeWatch {
-    /// Calls `on_held` on a thread of its own whenever Esc has been held long enough. If the
-    /// display doesn't answer any more, the bar's button remains.
+    /// Calls `on_held` on a thread of its own whenever the customer has held Esc long enough. If
+    /// the display doesn't answer any more, the bar's button remains.
     pub(crate) fn start(on_held: impl Fn() + Send + 'static) -> Self {
         let cancel = CancelToken::new().and_then(|cancel| {
             let watched = cancel.clone();
             let watch = move || {
-                if let Err(error) = watch(&watched, on_held) {
+                if let Err(error) = watch(&watched, on_held)
+                    && !matches!(error, ScreenError::Cancelled)
+                {
                     tracing::warn!("Esc is not watched: {error}");
                 }
             };
@@ -45,16 +45,9 @@ impl Drop for EscapeWatch {
 }
 
 fn watch(cancel: &CancelToken, on_held: impl Fn()) -> Result<(), ScreenError> {
-    let key = EscapeKey::open(None, cancel)?;
-    let mut since = None;
-    while !cancel.is_cancelled() {
-        if !key.is_down()? {
-            since = None;
-        } else if since.get_or_insert_with(Instant::now).elapsed() >= HOLD_TIME {
-            on_held();
-            since = None;
-        }
-        std::thread::sleep(POLL_INTERVAL);
+    let mut key = EscapeKey::open(None, cancel)?;
+    loop {
+        key.wait_until_held(HOLD_TIME)?;
+        on_held();
     }
-    Ok(())
 }

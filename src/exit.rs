@@ -67,7 +67,8 @@ impl Exit {
             | F::PluginWrongVersion
             | F::PluginDied
             | F::PluginHung
-            | F::PluginFailed => Exit::Backend,
+            | F::PluginFailed
+            | F::SessionRunning => Exit::Backend,
             F::Internal => Exit::Internal,
         }
     }

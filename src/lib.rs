@@ -14,6 +14,8 @@ pub mod settings;
 pub use etatuki_texts::{self as texts, language};
 
 #[cfg(feature = "window")]
+mod claim;
+#[cfg(feature = "window")]
 pub mod cli;
 #[cfg(feature = "window")]
 pub mod commands;

@@ -45,7 +45,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         &["link", "protocol", "rfb", "texts", "trust", "viewer"],
     ),
     ("vendor", &["trust"]),
-    ("demo", &["ecom", "texts"]),
+    ("demo", &["texts"]),
     ("cli-docs", &["console", "service", "vendor"]),
     (
         "etatuki",

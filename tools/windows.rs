@@ -76,7 +76,7 @@ fn main() {
         "broken" => {
             let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
                           `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
-            return app::show_fatal(&texts, "registry-broken", detail);
+            return app::show_fatal(&texts, "registry-broken", Some(detail));
         }
         _ => show_session(texts, banner.as_deref(), name),
     }

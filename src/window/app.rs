@@ -1,6 +1,8 @@
 //! The window thread's loop: the menu, one session after the other, and what happens in between.
 //! Views of the session, probe results and pressed buttons come in as events; commands go out.
 
+mod second_start;
+
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -18,6 +20,7 @@ use super::quote::question_text;
 use super::session::SessionWindow;
 use super::session_context::SessionContext;
 use super::theme;
+use crate::claim::{self, Claim, MenuElsewhere, Start, Started};
 use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
@@ -29,36 +32,63 @@ use crate::texts::Texts;
 
 /// Ticks for which a copy button says that it has copied.
 const COPIED_TICKS: u32 = 4;
+/// Stable name of the failure of a second session on a display.
+const SESSION_RUNNING: &str = "session-running";
 
 /// Shows the menu until it is closed.
 pub fn run_menu(launcher: Launcher) -> Exit {
+    let claim = match claim::claim_menu() {
+        Ok(claim) => claim,
+        Err(MenuElsewhere::Shown) => return Exit::Normal,
+        Err(MenuElsewhere::Refused) => return refuse_start(&launcher, "a session is connected"),
+    };
     let _fltk = theme::init();
     let mut app = LauncherApp::new(launcher);
+    app.menu_claim = claim;
     app.open_menu();
     app.run()
 }
 
 /// Shows one entry's session until its window is closed.
 pub fn run_entry(launcher: Launcher, backend: &str) -> Exit {
+    let claim = match claim::claim_session(&Start::Entry(backend.to_owned())) {
+        Started::Claimed(claim) => claim,
+        Started::Elsewhere => return Exit::Normal,
+        Started::Refused(detail) => return refuse_start(&launcher, &detail),
+    };
     let _fltk = theme::init();
     let mut app = LauncherApp::new(launcher);
+    app.claim = Some(claim);
     app.open_entry(backend);
     app.run()
 }
 
+/// Says that another launcher has a session on this display, whose window can't be shown.
+fn refuse_start(launcher: &Launcher, detail: &str) -> Exit {
+    begin_log(launcher.environment());
+    tracing::warn!("no start: {detail}");
+    show_fatal(&launcher.texts, SESSION_RUNNING, None);
+    Exit::Backend
+}
+
 /// Shows a failure that leaves nothing to do.
-pub fn show_fatal(texts: &Texts, name: &str, detail: &str) {
+pub fn show_fatal(texts: &Texts, name: &str, detail: Option<&str>) {
     let _fltk = theme::init();
+    show_failure(texts, name, detail);
+}
+
+/// Shows a failure in a window of its own until that is closed.
+fn show_failure(texts: &Texts, name: &str, detail: Option<&str>) {
     let (events, inbox) = EventSender::new();
     let mut window = PageWindow::new(&texts.window.title, None, events.on_action(), |_| 0);
     let on_action = events.on_action();
     let close = move || on_action(ButtonAction::CloseWindow);
     on_close(window.fltk_window(), close.clone(), close);
-    let page = failure::without_session(texts, name, Some(detail));
+    let page = failure::without_session(texts, name, detail);
     window.set(page, Focus::Take);
     window.centre();
     window.fltk_window().show();
-    while app::wait() {
+    while window.fltk_window().shown() && app::wait() {
         if inbox.try_recv().is_ok() {
             window.fltk_window().hide();
         }
@@ -76,6 +106,9 @@ struct LauncherApp {
     session: Option<ActiveSession>,
     /// Number of the last session: a late view of an older one is recognised by it.
     last_session: u32,
+    /// The display's claim, while there is a session or its window.
+    claim: Option<Claim>,
+    menu_claim: Option<Claim>,
     exit: Exit,
     done: bool,
 }
@@ -131,6 +164,8 @@ impl LauncherApp {
             menu: None,
             session: None,
             last_session: 0,
+            claim: None,
+            menu_claim: None,
             exit: Exit::Normal,
             done: false,
         }
@@ -190,8 +225,11 @@ impl LauncherApp {
 
     /// Opens an entry's window, and the connection if the registry says so.
     fn open_entry(&mut self, id: &str) {
-        if let Some(backend) = self.launcher.backend(id) {
-            self.start_session(id, backend.connect);
+        let connect = self.launcher.backend(id).map(|backend| backend.connect);
+        if let Some(connect) = connect
+            && self.ensure_claim(id)
+        {
+            self.start_session(id, connect);
         }
     }
 
@@ -242,7 +280,6 @@ impl LauncherApp {
             AppEvent::ButtonAction(action) => self.on_action(action),
             AppEvent::View(number, view) => self.on_view(number, *view),
             AppEvent::Probed(result) => self.on_probe_result(&result),
-            AppEvent::EscapeHeld => self.send(Command::TakeBack),
             AppEvent::Tick => self.on_tick(),
         }
     }
@@ -266,6 +303,10 @@ impl LauncherApp {
     /// Opens the connection of this window's entry, with a new session if the last one is over:
     /// also after its thread has died of a mistake of ours.
     fn open_connection(&mut self) {
+        let backend = self.session.as_ref().map(|session| session.backend.clone());
+        if !backend.is_some_and(|backend| self.ensure_claim(&backend)) {
+            return;
+        }
         match &mut self.session {
             Some(session) if session.handle.is_over() => {
                 let backend = session.backend.clone();
@@ -338,6 +379,7 @@ impl LauncherApp {
         };
         session.window.hide();
         session.handle.join();
+        self.claim = None;
         match &mut self.menu {
             Some(menu) => {
                 menu.fltk_window().show();
@@ -362,7 +404,7 @@ impl LauncherApp {
             .as_ref()
             .and_then(|receipt| receipt.switch_to.clone());
         self.exit = Exit::of_session(&view);
-        watch_escape(session, &view, &self.events);
+        watch_escape(session, &view);
         if session.window_closed {
             if matches!(state, State::Closed | State::Failed) {
                 self.end_session();
@@ -412,6 +454,8 @@ impl LauncherApp {
     }
 
     fn on_tick(&mut self) {
+        self.answer_menu_starts();
+        self.answer_starts();
         let Some(session) = &mut self.session else {
             return;
         };
@@ -425,14 +469,14 @@ impl LauncherApp {
     }
 }
 
-/// Watches Esc while the agent has control.
-fn watch_escape(session: &mut ActiveSession, view: &View, events: &EventSender) {
+/// Watches Esc while the agent has control. The session is told directly: this loop may hang.
+fn watch_escape(session: &mut ActiveSession, view: &View) {
     let is_controlled = view.state == State::Connected && view.permissions.control;
     if !is_controlled {
         session.escape = None;
     } else if session.escape.is_none() {
-        let events = events.clone();
-        let watch = EscapeWatch::start(move || events.send(AppEvent::EscapeHeld));
+        let sender = session.handle.sender();
+        let watch = EscapeWatch::start(move || sender.send(Command::TakeBack));
         session.escape = Some(watch);
     }
 }

@@ -21,8 +21,6 @@ pub(crate) enum AppEvent {
     View(u32, Box<View>),
     /// An entry was probed.
     Probed(ProbeResult),
-    /// The customer held Esc for a second.
-    EscapeHeld,
     /// Half a second has passed.
     Tick,
 }

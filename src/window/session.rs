@@ -12,6 +12,7 @@ use super::page::{ButtonAction, Page};
 use super::page_window::{Focus, PageWindow, on_close};
 use super::session_context::SessionContext;
 use super::{connected, failure, no_code, question, receipt, waiting};
+use crate::claim::Standing;
 use crate::registry::Connect;
 
 /// Time-out for a window manager to iconify the window; without one, nobody does.
@@ -93,6 +94,20 @@ impl SessionWindow {
     /// Returns the newest view; `None` before the connection is opened.
     pub fn view(&self) -> Option<&View> {
         self.view.as_ref()
+    }
+
+    /// Returns how far the session is, for those who start another one.
+    pub(crate) fn standing(&self) -> Standing {
+        self.view.as_ref().map_or(Standing::Idle, Standing::of)
+    }
+
+    /// Shows the window to a customer who looks for it, until the next view says otherwise.
+    pub fn raise(&mut self) {
+        if !matches!(self.placement, Placement::OnTop) {
+            self.placement = Placement::Shown;
+        }
+        self.window.fltk_window().show();
+        self.bar.raise();
     }
 
     /// Returns the current page.

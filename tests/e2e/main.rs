@@ -16,6 +16,7 @@ mod integration;
 mod journeys;
 mod outcomes;
 mod page;
+mod second_start;
 mod secrets;
 mod testbed;
 mod troubles;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_demo::deployment::Deployment;
 use etatuki_demo::display::{Display, WindowManager};
+use etatuki_testkit::Hand;
 
 /// Time-out for every step of a journey. Nothing waits for this long when all is well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,9 +34,20 @@ impl Testbed {
         Self::start(WindowManager::Openbox)
     }
 
+    /// Starts one with a window manager and a customer's hand, for tests of what only a hand may do.
+    pub(crate) fn with_hand() -> (Self, Hand) {
+        let display = Display::start_with_hand(1024, 768, WindowManager::Openbox).unwrap();
+        let hand = Hand::connect(&display.hand_socket().unwrap());
+        (Self::on(display), hand)
+    }
+
     fn start(manager: WindowManager) -> Self {
+        Self::on(Display::start(1024, 768, manager).unwrap())
+    }
+
+    fn on(display: Display) -> Self {
         Self {
-            display: Display::start(1024, 768, manager).unwrap(),
+            display,
             deployment: Deployment::start(&programs_folder(), AGENT_NAME, ORGANISATION).unwrap(),
         }
     }

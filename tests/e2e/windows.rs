@@ -25,7 +25,7 @@ impl Xdotool {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let done = Command::new("xdotool")
             .args(arguments)
             // In the C locale xdotool finds no window with an umlaut in its name.
@@ -60,7 +60,7 @@ impl Xdotool {
         });
     }
 
-    fn window(&self, title: &str) -> Option<String> {
+    pub(crate) fn window(&self, title: &str) -> Option<String> {
         let exactly = format!("^{title}$");
         let found = self.run(&["search", "--onlyvisible", "--name", &exactly]);
         found.lines().next().map(str::to_owned)
@@ -163,14 +163,19 @@ impl Xdotool {
 }
 
 /// A running launcher with its windows.
-struct Launcher(Process);
+pub(crate) struct Launcher(pub(crate) Process);
 
 impl Launcher {
-    fn start(testbed: &Testbed, arguments: &[&str]) -> (Self, Xdotool) {
+    pub(crate) fn start(testbed: &Testbed, arguments: &[&str]) -> (Self, Xdotool) {
         let mut command = testbed.deployment.launcher(testbed.display.name());
         command.args(["--language", "fi"]).args(arguments);
         let process = Process::start(command.stdin(Stdio::null())).unwrap();
         (Self(process), Xdotool::on(testbed))
+    }
+
+    /// Waits until it has exited, and returns its exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.0.wait(TIMEOUT).unwrap().code()
     }
 
     /// Waits until it has exited normally and none of `processes` is left.
@@ -179,7 +184,7 @@ impl Launcher {
         expect_all_gone(processes);
     }
 
-    fn process_tree(&self) -> std::collections::BTreeSet<u32> {
+    pub(crate) fn process_tree(&self) -> std::collections::BTreeSet<u32> {
         process_tree(self.0.pid().as_raw_nonzero().get().unsigned_abs())
     }
 }
@@ -190,6 +195,9 @@ enum Answer {
     Allow,
     Deny,
 }
+
+/// The keysym of Esc.
+const ESCAPE: u32 = 0xff1b;
 
 const REMOTEUS: &str = "Remoteus.*2008.";
 const REMOTEUS_TITLE: &str = "Remoteus etätuki (2008)";
@@ -221,7 +229,7 @@ fn the_help_menu_by_keyboard() {
 
 #[test]
 fn a_session_by_keyboard() {
-    let testbed = Testbed::with_window_manager();
+    let (testbed, mut hand) = Testbed::with_hand();
     let (launcher, xdotool) = Launcher::start(&testbed, &["open", "remoteus-2008"]);
     xdotool.expect_focus(REMOTEUS_TITLE);
     xdotool.screenshot("window-3-before.png");
@@ -243,6 +251,9 @@ fn a_session_by_keyboard() {
         xdotool.window(REMOTEUS).is_none().then_some(())
     });
     xdotool.screenshot("window-6-viewing.png");
+    let (mut again, _) = Launcher::start(&testbed, &["open", "ecom"]);
+    assert_eq!(again.exit_code(), Some(0), "another start during a session");
+    xdotool.expect_focus(REMOTEUS_TITLE);
     let viewing = xdotool.bar_width().unwrap();
 
     agent.send("ask-control");
@@ -257,11 +268,11 @@ fn a_session_by_keyboard() {
     let processes = launcher.process_tree();
     xdotool.screenshot("window-8-controlling.png");
 
-    xdotool.run(&["keydown", "Escape"]);
+    hand.key(ESCAPE, true);
     agent.expect("control taken back", |line| {
         line["type"] == "permissions" && line["control"] == false
     });
-    xdotool.run(&["keyup", "Escape"]);
+    hand.key(ESCAPE, false);
     wait_until("the bar to have lost that button", || {
         xdotool.bar_width().filter(|width| *width == viewing)
     });

@@ -46,5 +46,7 @@ pub use pixel_layout::PixelLayout;
 pub use shared_app::SharedApp;
 #[cfg(unix)]
 pub use x11::{
-    Capture, Clipboard, ControlTrace, EscapeKey, Frame, Input, PixelRect, release_stale_input,
+    Acquired, Capture, ClaimHolder, ClaimRequest, Click, Clipboard, ControlTrace, DisplayClaim,
+    EscapeKey, Frame, Input, InputSource, InputWatch, KeyPress, MonitorQuery, PixelRect,
+    release_stale_input,
 };

@@ -63,6 +63,8 @@ failure_names! {
     DisplayUnsupported "display-unsupported" Tool;
     /// The display died.
     DisplayLost "display-lost" Tool;
+    /// Another session has the display.
+    SessionRunning "session-running" Tool;
     /// The tool isn't installed.
     ToolMissing "tool-missing" Tool;
     /// The installed tool is too old.

@@ -1,6 +1,6 @@
 //! Parts that several crates' tests, benchmarks and fuzz targets share: an RFB client that keeps
 //! its picture, the path of an update from a tool's screen to that client, scenes to draw, a slow
-//! line, random numbers that repeat, and a real X server.
+//! line, random numbers that repeat, real X servers, and a customer's hand.
 //!
 //! For development alone: no program or plugin depends on it, and it may end with a panic.
 
@@ -12,9 +12,11 @@ mod scenes;
 mod slow_line;
 pub mod update_path;
 mod xvfb;
+mod xvnc;
 
 pub use random::Random;
 pub use rfb_client::RfbClient;
 pub use scenes::{Colour, Scene};
 pub use slow_line::SlowLine;
 pub use xvfb::Xvfb;
+pub use xvnc::{Hand, Xvnc};

@@ -1,6 +1,7 @@
-//! A virtual display, with a window manager if wanted.
+//! A virtual display, with a window manager if wanted, and with a customer's hand if wanted.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,35 +25,63 @@ pub struct Display {
     // Fields drop in order: the window manager before its display.
     manager: Option<Process>,
     server: Process,
+    /// The folder of Xvnc's socket.
+    hand: Option<tempfile::TempDir>,
 }
+
+/// The name of Xvnc's socket in its folder.
+const HAND_SOCKET: &str = "xvnc.socket";
 
 impl Display {
     /// Starts Xvfb on a free display number, and the window manager on it.
     pub fn start(width: u16, height: u16, manager: WindowManager) -> Result<Self> {
-        let (server, number, _) = Process::start_until_ready(
-            Command::new("Xvfb")
-                .args([
-                    "-displayfd",
-                    "1",
-                    "-nolisten",
-                    "tcp",
-                    "-noreset",
-                    "-screen",
-                    "0",
-                ])
-                .arg(format!("{width}x{height}x24"))
-                .stderr(Stdio::null()),
-        )
-        .context("Xvfb is needed: Debian's package xvfb")?;
+        let mut xvfb = Command::new("Xvfb");
+        xvfb.args(["-screen", "0"])
+            .arg(format!("{width}x{height}x24"));
+        Self::start_server(&mut xvfb, None, manager)
+            .context("Xvfb is needed: Debian's package xvfb")
+    }
+
+    /// Starts Xvnc on a free display number, and the window manager on it. Keys and clicks that come
+    /// through [`hand_socket`](Self::hand_socket) are a customer's: they come from devices of their
+    /// own, and not from XTEST, through which an agent's do.
+    pub fn start_with_hand(width: u16, height: u16, manager: WindowManager) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut xvnc = Command::new("Xvnc");
+        xvnc.arg("-geometry")
+            .arg(format!("{width}x{height}"))
+            .args(["-depth", "24", "-desktop", "customer"])
+            .args(["-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath"])
+            .arg(folder.path().join(HAND_SOCKET));
+        Self::start_server(&mut xvnc, Some(folder), manager)
+            .context("Xvnc is needed: Debian's package tigervnc-standalone-server")
+    }
+
+    fn start_server(
+        command: &mut Command,
+        hand: Option<tempfile::TempDir>,
+        manager: WindowManager,
+    ) -> Result<Self> {
+        command
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset"])
+            .stderr(Stdio::null());
+        let (server, number, _) = Process::start_until_ready(command)?;
         let mut display = Self {
             name: format!(":{number}"),
             manager: None,
             server,
+            hand,
         };
         if manager == WindowManager::Openbox {
             display.start_openbox()?;
         }
         Ok(display)
+    }
+
+    /// Returns the socket of the customer's hand, which speaks RFB without a password.
+    pub fn hand_socket(&self) -> Option<PathBuf> {
+        let folder = self.hand.as_ref()?;
+        Some(folder.path().join(HAND_SOCKET))
     }
 
     /// Returns `:N`, the value of DISPLAY.

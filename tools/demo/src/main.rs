@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         folder: args.page.clone(),
         token: token()?,
         console: demo.console_page.clone(),
-        display: demo.display.name().to_owned(),
+        display: demo.display.hand_socket().context("no hand")?,
     };
     print(&format!(
         "\nOpen this address in a browser:\n\n    {address}/?token={}\n\n\
@@ -85,7 +85,7 @@ impl Demo {
             || Deployment::start(&bin, "Maija Virtanen", "Ecomin asiakastuki"),
         )?;
         let display = step("a virtual display for the customer", || {
-            Display::start(SCREEN_SIZE.0, SCREEN_SIZE.1, WindowManager::Openbox)
+            Display::start_with_hand(SCREEN_SIZE.0, SCREEN_SIZE.1, WindowManager::Openbox)
         })?;
         let (console, console_page) = step("the support's console", || {
             start_console(&deployment, address, args.port)

@@ -1,10 +1,12 @@
 //! The monitors of RandR 1.5: real ones, and those that the desktop defines (one panel that counts
 //! as two, two that count as one).
 
+use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, MonitorInfo, NotifyMask};
-use x11rb::protocol::xproto::Window;
+use x11rb::protocol::xproto::{ConnectionExt as _, Window};
 
 use super::connection::Connection;
+use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 use crate::geometry::{Rect, Size};
 use crate::monitor::{Monitor, normalize};
@@ -73,6 +75,47 @@ impl Monitors {
         };
         self.list = normalize(reported.iter().map(from_info), size);
         Ok(self.supported)
+    }
+}
+
+/// Asks a display for its monitors, whenever they may have changed.
+#[derive(Debug)]
+pub struct MonitorQuery {
+    connection: Connection,
+    monitors: Monitors,
+}
+
+impl MonitorQuery {
+    /// Connects to `display`, or to `$DISPLAY`.
+    ///
+    /// # Errors
+    /// No display answers.
+    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
+        let connection = Connection::open(display, cancel)?;
+        let monitors = Monitors::subscribe(&connection, connection.screen().root)?;
+        Ok(Self {
+            connection,
+            monitors,
+        })
+    }
+
+    /// Returns the monitors as they are now; at least one.
+    ///
+    /// # Errors
+    /// The display is gone.
+    pub fn current(&mut self) -> Result<&[Monitor], ScreenError> {
+        let server = &self.connection.server;
+        // The query gives the news that these events announce.
+        while server.poll_for_event()?.is_some() {}
+        let root = self.connection.screen().root;
+        let screen = server.get_geometry(root)?.reply()?;
+        let size = Size {
+            width: screen.width,
+            height: screen.height,
+        };
+        self.monitors.mark_stale();
+        self.monitors.refresh(&self.connection, root, size)?;
+        Ok(self.monitors.list())
     }
 }
 
