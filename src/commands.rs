@@ -124,7 +124,7 @@ fn report_failure(texts: &Texts, name: &str, detail: &str, command: Option<&Comm
         Some(Command::Session { .. }) => embedded::print_refusal(texts, name, detail),
         None | Some(Command::Open { .. }) => {
             if let Some(_connection) = display() {
-                app::show_fatal(texts, name, Some(detail));
+                app::show_fatal(texts, name, None, Some(detail));
             }
         }
         _ => {}

@@ -24,7 +24,7 @@ use crate::window::bar::{self, Bar};
 use crate::window::events::{AppEvent, EventSender};
 use crate::window::page::ButtonAction;
 use crate::window::receipt;
-use crate::window::session_context::SessionContext;
+use crate::window::session_context::{SessionContext, wrong_code_text};
 use crate::window::theme;
 
 /// Runs one entry's session on stdin and stdout, to its end.
@@ -282,7 +282,10 @@ fn sentence(
             fill(&texts.notice.wrong_clock, &values)
         }
         "card-out-of-time" => fill(&texts.notice.card_out_of_time, values),
-        "wrong-code-tried" => fill(&texts.notice.wrong_code_tried, values),
+        "wrong-code-tried" => {
+            let left = value("left").parse().unwrap_or(0);
+            fill(wrong_code_text(texts, left), values)
+        }
         "code-burnt" => fill(&texts.notice.code_burnt, values),
         "code-renewed" => texts.notice.code_renewed.clone(),
         "service-lost" => texts.notice.service_lost.clone(),
@@ -293,7 +296,8 @@ fn sentence(
         "closed-receipt" => {
             let seconds = |name| value(name).parse().unwrap_or(0);
             let times = (seconds("viewed_seconds"), seconds("controlled_seconds"));
-            let done = receipt::sentence(texts, values, times);
+            let program = Some(value("program")).filter(|program| !program.is_empty());
+            let done = receipt::sentence(texts, values, program, times);
             format!("{} {done} {}", texts.receipt.closed, texts.receipt.nobody)
         }
         failure => texts.failure(failure).sentence(),
@@ -339,13 +343,13 @@ mod tests {
         );
         check(
             "wrong-code-tried",
-            "Maija Virtanen (Ecom) yritti väärällä koodilla. Lue koodi uudelleen. Yrityksiä jäljellä: 2.",
+            "Maija Virtanen (Ecom) kirjoitti koodin väärin. Lue se rauhassa uudelleen.",
         );
         check("closed", "Yhteys on suljettu. Kukaan ei nähnyt näyttöäsi.");
         check(
             "closed-receipt",
-            "Yhteys on suljettu. Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min. Kukaan ei enää \
-             näe näyttöäsi.",
+            "Yhteys on suljettu. Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi konettasi 4 min. \
+             Kukaan ei enää näe näyttöäsi.",
         );
         check(
             "tool-missing",

@@ -16,6 +16,7 @@ use crate::registry::installed::{Installed, LoadError};
 use crate::registry::{self, Backend};
 use crate::settings::{Settings, SettingsError};
 use crate::texts::Texts;
+use crate::window::session_context::Vendor;
 
 /// The places of the user's own files.
 #[derive(Clone, Debug, Default)]
@@ -160,6 +161,15 @@ impl Launcher {
         self.installed
             .development
             .then_some(self.texts.window.development.as_str())
+    }
+
+    /// Returns the vendor's support, whom the customer calls.
+    pub fn vendor(&self) -> Vendor {
+        let vendor = &self.installed.registry.vendor;
+        Vendor {
+            name: vendor.name.clone(),
+            phone: vendor.phone.clone(),
+        }
     }
 
     /// Returns the entries in the user's order.

@@ -11,7 +11,7 @@ use etatuki::window::app;
 use etatuki::window::button::ActionHandler;
 use etatuki::window::menu::{MenuEntry, MenuWindow};
 use etatuki::window::session::SessionWindow;
-use etatuki::window::session_context::SessionContext;
+use etatuki::window::session_context::{SessionContext, Vendor};
 use etatuki::window::theme;
 use etatuki_session_core::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
@@ -76,7 +76,8 @@ fn main() {
         "broken" => {
             let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
                           `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
-            return app::show_fatal(&texts, "registry-broken", Some(detail));
+            let support = vendor().support(&texts);
+            return app::show_fatal(&texts, "registry-broken", Some(&support), Some(detail));
         }
         _ => show_session(texts, banner.as_deref(), name),
     }
@@ -99,7 +100,7 @@ fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
         entries[1].fits = Some("2008.4".into());
         entries[2].unusable = Some("tool-missing".into());
     }
-    let mut menu = MenuWindow::new(texts, "02-2767 171", &entries, banner, &no_action());
+    let mut menu = MenuWindow::new(texts, &vendor(), &entries, banner, &no_action());
     menu.fltk_window().show();
     // It lives as long as the program.
     std::mem::forget(menu);
@@ -117,8 +118,7 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
         texts,
         label: label.into(),
         external_transport: false,
-        vendor: "Ecom".into(),
-        phone: "02-2767 171".into(),
+        vendor: vendor(),
         labels,
     };
     let connect = if remoteus {
@@ -133,6 +133,13 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
         window.set(view);
     }
     std::mem::forget(window);
+}
+
+fn vendor() -> Vendor {
+    Vendor {
+        name: "Ecom".into(),
+        phone: "02-2767 171".into(),
+    }
 }
 
 fn agent() -> AgentIdentity {
@@ -199,6 +206,7 @@ fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Receipt {
         agent: agent(),
         viewed_seconds,
         controlled_seconds,
+        program: None,
         switch_to: None,
     }
 }

@@ -1,7 +1,11 @@
 //! The window thread's loop: the menu, one session after the other, and what happens in between.
 //! Views of the session, probe results and pressed buttons come in as events; commands go out.
 
+mod fatal;
 mod second_start;
+
+use fatal::show_failure;
+pub use fatal::show_fatal;
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -12,10 +16,8 @@ use fltk::app;
 use fltk::prelude::*;
 
 use super::events::{AppEvent, EventSender};
-use super::failure;
 use super::menu::{MenuEntry, MenuWindow};
-use super::page::ButtonAction;
-use super::page_window::{Focus, PageWindow, on_close};
+use super::page::{ButtonAction, Page};
 use super::quote::question_text;
 use super::session::SessionWindow;
 use super::session_context::SessionContext;
@@ -28,7 +30,6 @@ use crate::launcher::Launcher;
 use crate::probe::{self, ProbeResult};
 use crate::registry::Connect;
 use crate::startup::begin_log;
-use crate::texts::Texts;
 
 /// Ticks for which a copy button says that it has copied.
 const COPIED_TICKS: u32 = 4;
@@ -67,31 +68,16 @@ pub fn run_entry(launcher: Launcher, backend: &str) -> Exit {
 fn refuse_start(launcher: &Launcher, detail: &str) -> Exit {
     begin_log(launcher.environment());
     tracing::warn!("no start: {detail}");
-    show_fatal(&launcher.texts, SESSION_RUNNING, None);
+    let support = launcher.vendor().support(&launcher.texts);
+    show_fatal(&launcher.texts, SESSION_RUNNING, Some(&support), None);
     Exit::Backend
 }
 
-/// Shows a failure that leaves nothing to do.
-pub fn show_fatal(texts: &Texts, name: &str, detail: Option<&str>) {
-    let _fltk = theme::init();
-    show_failure(texts, name, detail);
-}
-
-/// Shows a failure in a window of its own until that is closed.
-fn show_failure(texts: &Texts, name: &str, detail: Option<&str>) {
-    let (events, inbox) = EventSender::new();
-    let mut window = PageWindow::new(&texts.window.title, None, events.on_action(), |_| 0);
-    let on_action = events.on_action();
-    let close = move || on_action(ButtonAction::CloseWindow);
-    on_close(window.fltk_window(), close.clone(), close);
-    let page = failure::without_session(texts, name, detail);
-    window.set(page, Focus::Take);
-    window.centre();
-    window.fltk_window().show();
-    while window.fltk_window().shown() && app::wait() {
-        if inbox.try_recv().is_ok() {
-            window.fltk_window().hide();
-        }
+/// Copies a page's code into the clipboard, or its text if it has none.
+fn copy_page(page: &Page) {
+    match page.code() {
+        Some(code) => app::copy(&code),
+        None => app::copy(&page.text()),
     }
 }
 
@@ -211,10 +197,9 @@ impl LauncherApp {
     }
 
     fn open_menu(&mut self) {
-        let registry = &self.launcher.installed.registry;
         let mut menu = MenuWindow::new(
             &self.launcher.texts,
-            &registry.vendor.phone,
+            &self.launcher.vendor(),
             &self.entries,
             self.launcher.banner(),
             &self.events.on_action(),
@@ -293,8 +278,10 @@ impl LauncherApp {
                 self.send(Command::Answer { question, allow })
             }
             ButtonAction::AllowAppOnly(question) => self.send(Command::AllowAppOnly { question }),
-            ButtonAction::CopyField(field) => self.copy_field(field),
+            ButtonAction::Copy => self.copy(),
             ButtonAction::ChooseEntry(id) => self.open_entry(&id),
+            ButtonAction::ChooseOther => self.choose_other(),
+            ButtonAction::About => self.show_about(),
             ButtonAction::Escape => self.on_escape(),
             ButtonAction::CloseWindow => self.close_window(),
         }
@@ -323,20 +310,40 @@ impl LauncherApp {
         }
     }
 
-    fn copy_field(&mut self, field: usize) {
+    /// Copies the code of the session's page, or the page's text if it has none.
+    fn copy(&mut self) {
         let Some(session) = &mut self.session else {
-            return;
+            return self.menu.iter().for_each(|menu| copy_page(menu.page()));
         };
-        if let Some(digits) = session.window.digits(field) {
-            app::copy(digits);
+        let page = session.window.page();
+        let is_code = page.code().is_some();
+        copy_page(page);
+        if is_code {
             session.copied_ticks_left = COPIED_TICKS;
-            session.window.set_copied(Some(field));
+            session.window.set_copied(true);
+        }
+    }
+
+    /// Ends a failed session and shows the other entries.
+    fn choose_other(&mut self) {
+        if self.menu.is_none() {
+            self.open_menu();
+        }
+        self.end_session();
+    }
+
+    /// Shows the version and the language, or the entries again.
+    fn show_about(&mut self) {
+        if let Some(menu) = &mut self.menu {
+            menu.toggle_about();
         }
     }
 
     /// Denies a question, or closes a window that asks nothing.
     fn on_escape(&mut self) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &self.session else {
+            return self.menu.iter_mut().for_each(MenuWindow::on_escape);
+        };
         let view = session.window.view();
         match view.map(|view| (&view.question, view.state)) {
             Some((Some(question), _)) => {
@@ -463,7 +470,7 @@ impl LauncherApp {
         if session.copied_ticks_left > 0 {
             session.copied_ticks_left -= 1;
             if session.copied_ticks_left == 0 {
-                session.window.set_copied(None);
+                session.window.set_copied(false);
             }
         }
     }

@@ -17,17 +17,16 @@ use fltk::frame::Frame;
 use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
+use super::bar_layout::{self, BarLayout, Sentence};
 use super::button::{ActionHandler, PushButton};
 use super::connected::activity;
+use super::layout::Room;
 use super::page::{Button, ButtonAction};
 use super::session_context::agent_values;
-use super::text_layout::TextStyle;
-use super::theme::{self, Rect};
+use super::text_layout::{TextStyle, measure};
+use super::theme;
 use crate::texts::{Texts, clock, fill};
 
-const BAR_HEIGHT: i32 = 48;
-const BANNER_HEIGHT: i32 = 20;
-const PADDING: i32 = 16;
 /// Longest agent's name, in characters.
 const MAX_NAME_CHARS: usize = 30;
 
@@ -35,7 +34,7 @@ const MAX_NAME_CHARS: usize = 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BarStatus {
     /// The agent's name and activity.
-    pub text: String,
+    pub sentence: Sentence,
     /// The access that is granted.
     pub access: Access,
 }
@@ -55,9 +54,9 @@ pub enum Access {
 pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
     let Some(agent) = &view.agent else {
         // Connected by a tool's own transport: only the tool knows the agent and their permissions.
-        let text = texts.external.connected.clone();
+        let sentence = Sentence::new(&texts.external.connected, "");
         let access = Access::View;
-        return (view.state == State::Connected).then_some(BarStatus { text, access });
+        return (view.state == State::Connected).then_some(BarStatus { sentence, access });
     };
     let agent = &with_short_name(agent);
     match view.state {
@@ -71,13 +70,14 @@ pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
                 (Some(_), Access::None) => fill(&texts.bar.asking, &agent_values(agent)),
                 _ => activity(texts, agent, view),
             };
-            Some(BarStatus { text, access })
+            let sentence = Sentence::new(&text, &agent.name);
+            Some(BarStatus { sentence, access })
         }
         State::Interrupted => {
             let time = clock(view.interrupted_seconds_left.unwrap_or(0));
             let text = fill(&texts.state.interrupted, &[("time", &time)]);
             Some(BarStatus {
-                text,
+                sentence: Sentence::new(&text, ""),
                 access: Access::None,
             })
         }
@@ -85,7 +85,7 @@ pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
     }
 }
 
-/// Shortens the agent's name, so that the whole bar with its buttons fits on 1024 pixels.
+/// Shortens the agent's name, so that the bar doesn't cover all of a wide screen's edge.
 fn with_short_name(agent: &AgentIdentity) -> AgentIdentity {
     let mut agent = agent.clone();
     if agent.name.chars().count() > MAX_NAME_CHARS {
@@ -99,29 +99,40 @@ fn with_short_name(agent: &AgentIdentity) -> AgentIdentity {
 pub struct Bar {
     window: DoubleWindow,
     frame: Frame,
-    take_back: PushButton,
-    close: PushButton,
+    take_back: (Button, PushButton),
+    close: (Button, PushButton),
     has_banner: bool,
-    status: Rc<RefCell<BarStatus>>,
+    shown: Rc<RefCell<Shown>>,
     /// Whether the customer has dragged it; it is in the middle of the top edge until then.
     moved: Rc<Cell<bool>>,
+}
+
+/// The bar's status, and its layout.
+struct Shown {
+    status: BarStatus,
+    layout: BarLayout,
 }
 
 impl Bar {
     /// Creates a hidden bar.
     pub fn new(texts: &Texts, banner: Option<&str>, on_action: &ActionHandler) -> Self {
-        let status = Rc::new(RefCell::new(BarStatus {
-            text: String::new(),
+        let status = BarStatus {
+            sentence: Sentence::default(),
             access: Access::None,
-        }));
+        };
+        let nowhere = Room::new(0, 0, 1.0);
+        let layout = bar_layout::fit(&status.sentence, &[], false, nowhere, &|_, _| 0.0);
+        let shown = Rc::new(RefCell::new(Shown { status, layout }));
         let moved = Rc::new(Cell::new(false));
-        let mut window = DoubleWindow::new(0, 0, 600, BAR_HEIGHT, None);
+        let mut window = DoubleWindow::new(0, 0, 600, 48, None);
         window.set_label(&texts.window.title);
         window.set_override();
-        let frame = background(&status, banner.map(str::to_owned));
+        let frame = background(&shown, banner.map(str::to_owned));
         let push = |label: &str, action| {
-            let button = Button::plain(label, action);
-            PushButton::new(&button, None, colour(Access::Control), on_action.clone())
+            // The bar never has the keyboard: no letter presses its buttons, so none is underlined.
+            let button = Button::plain(&label.replace('&', ""), action);
+            let widget = PushButton::new(&button, None, colour(Access::Control), on_action.clone());
+            (button, widget)
         };
         let take_back = push(&texts.bar.take_back, ButtonAction::TakeBack);
         let close = push(&texts.bar.close, ButtonAction::Close);
@@ -133,7 +144,7 @@ impl Bar {
             take_back,
             close,
             has_banner: banner.is_some(),
-            status,
+            shown,
             moved,
         }
     }
@@ -144,14 +155,23 @@ impl Bar {
             self.moved.set(false);
             return self.window.hide();
         };
-        let changed = *self.status.borrow() != status;
+        let changed = self.shown.borrow().status != status;
         if changed || !self.window.shown() {
-            self.take_back.set_background(colour(status.access));
-            self.close.set_background(colour(status.access));
-            *self.status.borrow_mut() = status;
+            for (_, button) in [&mut self.take_back, &mut self.close] {
+                button.set_background(colour(status.access));
+            }
+            self.shown.borrow_mut().status = status;
             self.lay_out();
             self.window.show();
             self.window.redraw();
+        }
+    }
+
+    /// Returns the height at the top of the screen that the bar takes.
+    pub fn height(&self) -> i32 {
+        match self.window.shown() && !self.moved.get() {
+            true => self.window.h(),
+            false => 0,
         }
     }
 
@@ -163,36 +183,29 @@ impl Bar {
     }
 
     fn lay_out(&mut self) {
-        let status = self.status.borrow().clone();
-        let text = text_style().width(&status.text);
-        let close = self.close.width();
-        let controlling = status.access == Access::Control;
-        let take_back = if controlling {
-            self.take_back.width() + 6
-        } else {
-            0
-        };
-        let width = PADDING + text + 2 * PADDING + take_back + close + 5;
-        let height = BAR_HEIGHT + if self.has_banner { BANNER_HEIGHT } else { 0 };
-        let y = 3;
-        let h = BAR_HEIGHT - 6;
-        self.close.set_rect(Rect {
-            x: width - close - 5,
-            y,
-            w: close,
-            h,
-        });
-        let x = width - close - 5 - take_back;
-        self.take_back.set_rect(Rect {
-            x,
-            y,
-            w: (take_back - 6).max(1),
-            h,
-        });
-        self.take_back.set_visible(controlling);
+        let screen = app::screen_num(self.window.x(), self.window.y());
+        let (_, _, width, height) = app::screen_xywh(screen);
+        let room = Room::new(width, height, app::screen_scale(screen));
+        let status = self.shown.borrow().status.clone();
+        let is_controlling = status.access == Access::Control;
+        let mut buttons = vec![self.close.0.clone()];
+        if is_controlling {
+            buttons.insert(0, self.take_back.0.clone());
+        }
+        let banner = self.has_banner;
+        let layout = bar_layout::fit(&status.sentence, &buttons, banner, room, &measure);
+        let mut places = layout.buttons.iter().rev();
+        for (_, button) in [&mut self.close, &mut self.take_back] {
+            let place = places.next();
+            button.set_metrics(layout.metrics);
+            button.set_rect(place.copied().unwrap_or_default());
+            button.set_visible(place.is_some());
+        }
+        let (width, height) = (layout.width, layout.height);
         self.frame.resize(0, 0, width, height);
         let (x, y) = self.position(width);
         self.window.resize(x, y, width, height);
+        self.shown.borrow_mut().layout = layout;
     }
 
     fn position(&self, width: i32) -> (i32, i32) {
@@ -202,52 +215,40 @@ impl Bar {
             let furthest = (left + screen_width - width).max(left);
             (self.window.x().clamp(left, furthest), self.window.y())
         } else {
-            (left + (screen_width - width) / 2, top)
+            (left + (screen_width - width).max(0) / 2, top)
         }
     }
 }
 
-fn background(status: &Rc<RefCell<BarStatus>>, banner: Option<String>) -> Frame {
-    let mut frame = Frame::new(0, 0, 600, BAR_HEIGHT, None);
-    let status = status.clone();
+fn background(shown: &Rc<RefCell<Shown>>, banner: Option<String>) -> Frame {
+    let mut frame = Frame::new(0, 0, 600, 48, None);
+    let shown = shown.clone();
     frame.draw(move |frame| {
-        let status = status.borrow();
-        let (w, h) = (frame.w(), frame.h());
-        draw::draw_rect_fill(0, 0, w, h, colour(status.access));
-        let style = text_style();
-        style.draw(
-            &status.text,
-            PADDING,
-            (BAR_HEIGHT - style.line_height()) / 2,
-            w,
-        );
-        if let Some(banner) = &banner {
-            draw::draw_rect_fill(0, BAR_HEIGHT, w, BANNER_HEIGHT, Color::from_hex(0xfdf2c8));
+        let Shown { status, layout } = &*shown.borrow();
+        draw::draw_rect_fill(0, 0, frame.w(), frame.h(), colour(status.access));
+        let style = bar_layout::text_style(layout.metrics);
+        style.draw_centred(&layout.text, layout.text_rect);
+        if let (Some(banner), Some(rect)) = (&banner, layout.banner) {
+            let colours = theme::palette().development;
+            draw::draw_rect_fill(rect.x, rect.y, rect.w, rect.h, colours.fill);
             let small = TextStyle {
                 font: theme::REGULAR,
-                size: 13,
-                colour: Color::from_hex(0x6b5200),
+                size: layout.metrics.px(13),
+                colour: colours.text,
             };
-            small.draw_centred(banner, 0, BAR_HEIGHT, w, BANNER_HEIGHT);
+            small.draw_centred(&small.shortened(banner, rect.w, &measure), rect);
         }
     });
     frame
 }
 
-fn text_style() -> TextStyle {
-    TextStyle {
-        font: theme::BOLD,
-        size: theme::TEXT_SIZE,
-        colour: Color::White,
-    }
-}
-
 fn colour(access: Access) -> Color {
-    Color::from_hex(match access {
-        Access::None => 0x4a4854,
-        Access::View => 0x1c5fb4,
-        Access::Control => 0xa3300f,
-    })
+    let colours = theme::palette();
+    match access {
+        Access::None => colours.bar_none,
+        Access::View => colours.bar_view,
+        Access::Control => colours.bar_control,
+    }
 }
 
 /// Lets the customer drag the bar away from whatever it covers.

@@ -9,8 +9,9 @@ use fltk::draw;
 use fltk::enums::{Color, Event, Key, Shortcut};
 use fltk::prelude::*;
 
-use super::page::{self, ButtonAction};
-use super::text_layout::TextStyle;
+use super::metrics::Metrics;
+use super::page::{self, ButtonAction, Mark};
+use super::text_layout::{TextStyle, measure};
 use super::theme::{self, Rect};
 
 /// The handler that a window's buttons call with their action.
@@ -32,6 +33,8 @@ struct Face {
     mnemonic: Option<usize>,
     note: Option<String>,
     primary: bool,
+    mark: Option<Mark>,
+    metrics: Metrics,
     background: Color,
 }
 
@@ -63,8 +66,14 @@ impl PushButton {
     /// Shows another label, note and state; returns whether it could not be pressed before and can
     /// now.
     pub fn set(&mut self, button: &page::Button, note: Option<&str>) -> bool {
-        let background = self.face.borrow().background;
-        *self.face.borrow_mut() = Face::new(button, note, background);
+        let (background, metrics) = {
+            let face = self.face.borrow();
+            (face.background, face.metrics)
+        };
+        *self.face.borrow_mut() = Face {
+            metrics,
+            ..Face::new(button, note, background)
+        };
         self.widget.set_shortcut(shortcut(&button.label));
         let was_enabled = self.widget.active();
         if button.enabled {
@@ -97,10 +106,9 @@ impl PushButton {
         let _ = self.widget.take_focus();
     }
 
-    /// Returns the width that its label needs.
-    pub fn width(&self) -> i32 {
-        let face = self.face.borrow();
-        (face.label_style().width(&face.label) + 2 * 24).max(120)
+    /// Sets the sizes of its type.
+    pub fn set_metrics(&mut self, metrics: Metrics) {
+        self.face.borrow_mut().metrics = metrics;
     }
 
     /// Moves it and sets its size.
@@ -118,26 +126,20 @@ impl Face {
             mnemonic,
             note,
             primary: button.primary,
+            mark: button.mark,
+            metrics: Metrics::default(),
             background,
         }
     }
 
     fn label_style(&self) -> TextStyle {
-        let colour = if self.primary {
-            Color::White
-        } else {
-            theme::FOREGROUND
-        };
-        let font = if self.primary || self.note.is_some() {
-            theme::BOLD
-        } else {
-            theme::REGULAR
-        };
-        TextStyle {
-            font,
-            size: theme::TEXT_SIZE,
-            colour,
+        let mut style = self
+            .metrics
+            .label_style(self.primary || self.note.is_some());
+        if self.primary {
+            style.colour = theme::palette().on_accent;
         }
+        style
     }
 
     fn draw(&self, widget: &FltkButton, hover: bool) {
@@ -149,7 +151,7 @@ impl Face {
         };
         draw::draw_rect_fill(rect.x, rect.y, rect.w, rect.h, self.background);
         if widget.has_focus() {
-            theme::rounded_box(rect, self.background, theme::ACCENT, 2, self.background);
+            theme::rounded_box(rect, self.background, self.ring(), 2, self.background);
         }
         let body = Rect {
             x: rect.x + FOCUS_RING,
@@ -159,20 +161,31 @@ impl Face {
         };
         let (fill, border) = self.colours(widget.active(), hover, widget.value());
         theme::rounded_box(body, fill, border, 1, self.background);
-        self.draw_label(body, widget.active());
+        self.draw_label(body, widget.active(), fill);
+    }
+
+    /// Returns the colour of the focus ring: one that is seen on what is behind the button.
+    fn ring(&self) -> Color {
+        let colours = theme::palette();
+        if [colours.background, colours.surface].contains(&self.background) {
+            colours.accent
+        } else {
+            colours.on_bar
+        }
     }
 
     fn colours(&self, active: bool, hover: bool, pressed: bool) -> (Color, Color) {
+        let colours = theme::palette();
         let (fill, border) = match (self.primary, active) {
-            (true, true) => (theme::ACCENT, theme::ACCENT),
+            (true, true) => (colours.accent, colours.accent),
             (true, false) => (
-                theme::blend(self.background, theme::ACCENT, 0.45),
+                theme::blend(self.background, colours.accent, 0.45),
                 self.background,
             ),
-            (false, true) => (theme::SURFACE, theme::BORDER),
+            (false, true) => (colours.surface, colours.border),
             (false, false) => (
-                theme::blend(self.background, theme::SURFACE, 0.4),
-                theme::BORDER,
+                theme::blend(self.background, colours.surface, 0.4),
+                colours.border,
             ),
         };
         let shade = match (active, pressed, hover) {
@@ -186,55 +199,73 @@ impl Face {
         )
     }
 
-    fn draw_label(&self, body: Rect, active: bool) {
+    fn draw_label(&self, body: Rect, active: bool, fill: Color) {
+        let colours = theme::palette();
         let mut style = self.label_style();
         if !active {
             style.colour = if self.primary {
-                Color::White
+                colours.on_accent
             } else {
-                theme::blend(self.background, theme::SECONDARY, 0.7)
+                theme::blend(self.background, colours.secondary, 0.7)
             };
         }
-        let Some(note) = &self.note else {
-            style.draw_centred(&self.label, body.x, body.y, body.w, body.h);
-            self.underline_mnemonic(style, body);
-            return;
-        };
-        let colour = if active {
-            theme::ACCENT_TEXT
-        } else {
-            theme::SECONDARY
-        };
-        let small = TextStyle {
-            font: theme::REGULAR,
-            size: theme::SMALL_SIZE,
-            colour,
-        };
-        let left = body.x + 18;
-        let width = body.w - 36;
-        let note_height = if note.is_empty() {
-            0
-        } else {
-            small.height(note, width)
-        };
-        let top = body.y + (body.h - style.line_height() - note_height) / 2;
-        style.draw(&self.label, left, top, width);
-        small.draw(note, left, top + style.line_height(), width);
+        match &self.note {
+            Some(note) => self.draw_with_note(style, note, body, active),
+            None => self.draw_on_one_line(style, body, fill),
+        }
     }
 
-    fn underline_mnemonic(&self, style: TextStyle, body: Rect) {
+    /// Draws mark and label in the middle of the button.
+    fn draw_on_one_line(&self, style: TextStyle, body: Rect, fill: Color) {
+        let mark = self.mark.map_or(0, |_| self.metrics.mark());
+        let space = if mark > 0 { self.metrics.px(8) } else { 0 };
+        let room = body.w - 2 * FOCUS_RING - mark - space;
+        let label = style.shortened(&self.label, room, &measure);
+        let width = style.width(&label, &measure);
+        let left = body.x + (body.w - width - mark - space) / 2;
+        if let Some(shape) = self.mark {
+            let square = Rect {
+                x: left,
+                y: body.y + (body.h - mark) / 2,
+                w: mark,
+                h: mark,
+            };
+            theme::draw_mark(shape, square, style.colour, fill);
+        }
+        let text = Rect {
+            x: left + mark + space,
+            w: width,
+            ..body
+        };
+        style.draw_centred(&label, text);
+        self.underline_mnemonic(style, text);
+    }
+
+    /// Draws the label of a list's large button, and its note below.
+    fn draw_with_note(&self, style: TextStyle, note: &str, body: Rect, active: bool) {
+        let mut small = self.metrics.note_style();
+        if active {
+            small.colour = theme::palette().accent_text;
+        }
+        let inset = self.metrics.px(18);
+        let (left, width) = (body.x + inset, body.w - 2 * inset);
+        let label_height = style.height(&self.label, width, &measure);
+        let note_height = match note {
+            "" => 0,
+            note => small.height(note, width, &measure),
+        };
+        let top = body.y + (body.h - label_height - note_height) / 2;
+        style.draw(&self.label, left, top, width);
+        small.draw(note, left, top + label_height, width);
+    }
+
+    fn underline_mnemonic(&self, style: TextStyle, text: Rect) {
         let Some(start) = self.mnemonic else { return };
         let length = self.label[start..].chars().next().map_or(0, char::len_utf8);
-        let left = body.x + (body.w - style.width(&self.label)) / 2;
-        let from = left + style.width(&self.label[..start]);
-        let to = left + style.width(&self.label[..start + length]);
-        draw::draw_rect_fill(
-            from,
-            body.y + (body.h + style.size) / 2 + 1,
-            to - from,
-            1,
-            style.colour,
-        );
+        let until = |end: usize| text.x + style.width(&self.label[..end], &measure);
+        let (from, to) = (until(start), until(start + length));
+        let y = text.y + (text.h + style.size) / 2 + 1;
+        draw::draw_rect_fill(from, y, to - from, 1, style.colour);
     }
 }
 

@@ -1,33 +1,41 @@
-//! The widgets of one item of a page, and how they are measured and drawn.
+//! The widgets of one item of a page, and how they are drawn. Their sizes are [`super::layout`]'s.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use fltk::enums::{Color, FrameType};
+use fltk::app;
+use fltk::enums::{Event, FrameType};
 use fltk::frame::Frame;
 use fltk::prelude::*;
 
 use super::button::{ActionHandler, PushButton};
+use super::layout::{callout_inset, code_label_height};
+use super::metrics::Metrics;
 use super::page::{CodeField, PageItem, Tone};
-use super::text_layout::TextStyle;
-use super::theme::{self, Rect};
+use super::theme::{self, Rect, ToneColours};
 
-const CALLOUT_PADDING: i32 = 14;
-const CARD_PADDING: i32 = 16;
-const COPY_BUTTON_WIDTH: i32 = 130;
+/// Seconds between two pictures of the mark that moves while something is being done.
+const BUSY_SECONDS: f64 = 0.06;
+/// Pictures in which that mark crosses its track and comes back.
+const BUSY_PICTURES: i32 = 48;
 
 /// The widgets of an item.
 pub(super) enum ItemWidget {
+    /// Text and callouts. A code takes the keyboard focus, so that Enter presses no button.
     Painted {
         frame: Frame,
-        item: Rc<RefCell<PageItem>>,
+        content: Rc<RefCell<Content>>,
     },
-    Code {
-        frame: Frame,
-        item: Rc<RefCell<PageItem>>,
-        copy: PushButton,
-    },
+    /// An entry of the menu.
     Choice(PushButton),
+}
+
+/// The item that a frame draws, and its sizes.
+pub(super) struct Content {
+    item: PageItem,
+    metrics: Metrics,
+    /// The picture that is shown of the mark that moves.
+    picture: i32,
 }
 
 impl ItemWidget {
@@ -35,25 +43,18 @@ impl ItemWidget {
         match item {
             PageItem::Choice(choice) => {
                 let note = choice.note.as_deref().or(Some(""));
-                let button =
-                    PushButton::new(&choice.button, note, theme::BACKGROUND, on_action.clone());
+                let background = theme::palette().background;
+                let button = PushButton::new(&choice.button, note, background, on_action.clone());
                 ItemWidget::Choice(button)
             }
-            PageItem::Code(code) => {
-                let (frame, shared) = painted_frame(item);
-                let copy = PushButton::new(&code.copy, None, theme::SURFACE, on_action.clone());
-                ItemWidget::Code {
-                    frame,
-                    item: shared,
-                    copy,
-                }
-            }
             _ => {
-                let (frame, shared) = painted_frame(item);
-                ItemWidget::Painted {
-                    frame,
-                    item: shared,
-                }
+                let content = Rc::new(RefCell::new(Content {
+                    item: item.clone(),
+                    metrics: Metrics::default(),
+                    picture: 0,
+                }));
+                let frame = painted_frame(&content);
+                ItemWidget::Painted { frame, content }
             }
         }
     }
@@ -63,169 +64,155 @@ impl ItemWidget {
             (ItemWidget::Choice(button), PageItem::Choice(choice)) => {
                 let _ = button.set(&choice.button, choice.note.as_deref().or(Some("")));
             }
-            (ItemWidget::Code { frame, item, copy }, PageItem::Code(code)) => {
-                *item.borrow_mut() = new.clone();
-                let _ = copy.set(&code.copy, None);
-                frame.redraw();
-            }
-            (ItemWidget::Painted { frame, item }, _) => {
-                *item.borrow_mut() = new.clone();
+            (ItemWidget::Painted { frame, content }, _) => {
+                content.borrow_mut().item = new.clone();
                 frame.redraw();
             }
             _ => {}
         }
     }
 
-    pub(super) fn set_rect(&mut self, rect: Rect) {
-        let Rect { x, y, w, h } = rect;
+    /// Moves it to its place; `None` leaves it out.
+    pub(super) fn place(&mut self, place: Option<Rect>, metrics: Metrics) {
         match self {
-            ItemWidget::Painted { frame, .. } => frame.resize(x, y, w, h),
-            ItemWidget::Choice(button) => button.set_rect(rect),
-            ItemWidget::Code { frame, copy, .. } => {
-                frame.resize(x, y, w, h);
-                let x = x + w - COPY_BUTTON_WIDTH - 8;
-                copy.set_rect(Rect {
-                    x,
-                    y: y + 8,
-                    w: COPY_BUTTON_WIDTH,
-                    h: theme::BUTTON_HEIGHT - 8,
-                });
+            ItemWidget::Painted { frame, content } => {
+                content.borrow_mut().metrics = metrics;
+                match place {
+                    Some(Rect { x, y, w, h }) => {
+                        frame.resize(x, y, w, h);
+                        frame.show();
+                    }
+                    None => frame.hide(),
+                }
             }
+            ItemWidget::Choice(button) => {
+                button.set_metrics(metrics);
+                button.set_rect(place.unwrap_or_default());
+            }
+        }
+    }
+
+    /// Gives it the keyboard focus, if it takes any.
+    pub(super) fn focus(&mut self) {
+        match self {
+            ItemWidget::Painted { frame, .. } => {
+                let _ = frame.take_focus();
+            }
+            ItemWidget::Choice(button) => button.focus(),
         }
     }
 }
 
-fn painted_frame(item: &PageItem) -> (Frame, Rc<RefCell<PageItem>>) {
-    let shared = Rc::new(RefCell::new(item.clone()));
+fn painted_frame(content: &Rc<RefCell<Content>>) -> Frame {
     let mut frame = Frame::new(0, 0, 10, 10, None);
     frame.set_frame(FrameType::NoBox);
-    let drawn = shared.clone();
+    let drawn = content.clone();
     frame.draw(move |frame| {
-        draw_item(
-            &drawn.borrow(),
-            Rect {
-                x: frame.x(),
-                y: frame.y(),
-                w: frame.w(),
-                h: frame.h(),
-            },
-        );
+        let rect = Rect {
+            x: frame.x(),
+            y: frame.y(),
+            w: frame.w(),
+            h: frame.h(),
+        };
+        drawn.borrow().draw(rect, frame.has_focus());
     });
-    (frame, shared)
-}
-
-fn style(item: &PageItem) -> TextStyle {
-    let (font, size, colour) = match item {
-        PageItem::Heading(_) => (theme::BOLD, theme::HEADING_SIZE, theme::FOREGROUND),
-        PageItem::Secondary(_) => (theme::REGULAR, theme::SMALL_SIZE, theme::SECONDARY),
-        PageItem::Callout(Tone::Alert, _) => {
-            (theme::BOLD, theme::TEXT_SIZE, Tone::Alert.colours().text)
-        }
-        PageItem::Callout(tone, _) => (theme::REGULAR, theme::TEXT_SIZE, tone.colours().text),
-        _ => (theme::REGULAR, theme::TEXT_SIZE, theme::FOREGROUND),
-    };
-    TextStyle { font, size, colour }
-}
-
-fn digits_style() -> TextStyle {
-    TextStyle {
-        font: theme::BOLD,
-        size: theme::DIGITS_SIZE,
-        colour: theme::FOREGROUND,
-    }
-}
-
-/// Returns the height of an item in the column of a page.
-pub(super) fn height(item: &PageItem) -> i32 {
-    match item {
-        PageItem::Heading(text) | PageItem::Text(text) | PageItem::Secondary(text) => {
-            style(item).height(text, theme::CONTENT_WIDTH)
-        }
-        PageItem::Callout(_, text) => {
-            style(item).height(text, theme::CONTENT_WIDTH - 3 * CALLOUT_PADDING)
-                + 2 * CALLOUT_PADDING
-        }
-        PageItem::Code(_) => theme::BUTTON_HEIGHT + digits_style().line_height() + CARD_PADDING - 8,
-        PageItem::Choice(choice) => {
-            if choice.note.is_some() {
-                76
-            } else {
-                60
+    match content.borrow().item {
+        PageItem::Code(_) => frame.handle(|frame, event| {
+            let is_focus = matches!(event, Event::Focus | Event::Unfocus);
+            if is_focus {
+                frame.redraw();
             }
+            is_focus
+        }),
+        PageItem::Busy(_) => keep_moving(&frame, content),
+        _ => {}
+    }
+    frame
+}
+
+/// Draws the next picture of the mark that moves, again and again, until the frame is deleted.
+fn keep_moving(frame: &Frame, content: &Rc<RefCell<Content>>) {
+    let (mut frame, content) = (frame.clone(), Rc::downgrade(content));
+    app::add_timeout3(BUSY_SECONDS, move |handle| {
+        let Some(content) = content.upgrade().filter(|_| !frame.was_deleted()) else {
+            return;
+        };
+        let mut content = content.borrow_mut();
+        content.picture = (content.picture + 1) % BUSY_PICTURES;
+        frame.redraw();
+        app::repeat_timeout3(BUSY_SECONDS, handle);
+    });
+}
+
+impl Content {
+    fn draw(&self, rect: Rect, has_focus: bool) {
+        let Rect { x, y, w, .. } = rect;
+        let style = self.metrics.style(&self.item);
+        match &self.item {
+            PageItem::Heading(text)
+            | PageItem::Text(text)
+            | PageItem::Secondary(text)
+            | PageItem::Support(text) => style.draw(text, x, y, w),
+            PageItem::Busy(text) => {
+                style.draw(text, x, y, w);
+                self.draw_track(rect);
+            }
+            PageItem::Callout(tone, text) => {
+                let colours = tone.colours();
+                let background = theme::palette().background;
+                theme::rounded_box(rect, colours.fill, colours.border, 1, background);
+                let (inset, padding) = (callout_inset(self.metrics), self.metrics.padding());
+                style.draw(text, x + inset, y + padding, w - inset - padding);
+            }
+            PageItem::Code(code) => self.draw_code(code, rect, has_focus),
+            PageItem::Choice(_) => {}
         }
     }
-}
 
-/// Returns the space between two items: smaller if they belong together.
-pub(super) fn gap(above: &PageItem, below: &PageItem) -> i32 {
-    match (above, below) {
-        (PageItem::Heading(_), PageItem::Secondary(_)) => 4,
-        (PageItem::Heading(_), PageItem::Text(_)) => theme::GAP,
-        (PageItem::Code(_), PageItem::Code(_)) | (PageItem::Choice(_), PageItem::Choice(_)) => {
-            theme::GAP - 2
-        }
-        (PageItem::Text(_), PageItem::Secondary(_)) => 6,
-        (PageItem::Code(_), _) | (_, PageItem::Code(_)) => 18,
-        _ => theme::GAP + 6,
+    fn draw_code(&self, code: &CodeField, rect: Rect, has_focus: bool) {
+        let colours = theme::palette();
+        let (border, line) = match has_focus {
+            true => (colours.accent, 2),
+            false => (colours.border, 1),
+        };
+        theme::rounded_box(rect, colours.surface, border, line, colours.background);
+        let Rect { x, y, w, .. } = rect;
+        let mut label = self.metrics.label_style(false);
+        label.colour = colours.secondary;
+        let padding = self.metrics.padding();
+        label.draw(&code.label, x + padding, y + padding * 2 / 3, w - padding);
+        let digits = self.metrics.digits_style(code);
+        let below = Rect {
+            x,
+            y: y + code_label_height(self.metrics),
+            w,
+            h: digits.line_height(),
+        };
+        digits.draw_centred(&code.digits, below);
     }
-}
 
-fn draw_item(item: &PageItem, rect: Rect) {
-    let Rect { x, y, w, .. } = rect;
-    match item {
-        PageItem::Heading(text) | PageItem::Text(text) | PageItem::Secondary(text) => {
-            style(item).draw(text, x, y, w);
-        }
-        PageItem::Callout(tone, text) => {
-            let colours = tone.colours();
-            theme::rounded_box(rect, colours.fill, colours.border, 1, theme::BACKGROUND);
-            style(item).draw(
-                text,
-                x + CALLOUT_PADDING + 4,
-                y + CALLOUT_PADDING,
-                w - 3 * CALLOUT_PADDING,
-            );
-        }
-        PageItem::Code(code) => draw_code(code, rect),
-        PageItem::Choice(_) => {}
+    /// Draws a track at the foot of the frame, and a mark that goes to and fro on it.
+    fn draw_track(&self, rect: Rect) {
+        let colours = theme::palette();
+        let h = self.metrics.track();
+        let y = rect.y + rect.h - h;
+        let mark = rect.w / 5;
+        let half = BUSY_PICTURES / 2;
+        let step = (self.picture - half).abs();
+        let x = rect.x + (rect.w - mark) * (half - step) / half;
+        fltk::draw::draw_rect_fill(rect.x, y, rect.w, h, colours.border);
+        fltk::draw::draw_rect_fill(x, y, mark, h, colours.accent);
     }
-}
-
-fn draw_code(code: &CodeField, rect: Rect) {
-    theme::rounded_box(rect, theme::SURFACE, theme::BORDER, 1, theme::BACKGROUND);
-    let Rect { x, y, w, .. } = rect;
-    let label = TextStyle {
-        font: theme::REGULAR,
-        size: theme::TEXT_SIZE,
-        colour: theme::SECONDARY,
-    };
-    label.draw(&code.label, x + CARD_PADDING, y + 16, w - COPY_BUTTON_WIDTH);
-    let digits = digits_style();
-    digits.draw_centred(
-        &code.digits,
-        x,
-        y + theme::BUTTON_HEIGHT,
-        w,
-        digits.line_height(),
-    );
-}
-
-/// The colours of a callout.
-pub(super) struct ToneColours {
-    pub(super) fill: Color,
-    pub(super) border: Color,
-    pub(super) text: Color,
 }
 
 impl Tone {
     pub(super) fn colours(self) -> ToneColours {
-        let (fill, border, text) = match self {
-            Tone::Info => (0xe9f1fc, 0xb4d0f4, 0x1a4a86),
-            Tone::Alert => (0xfbe3e4, 0xe59a9e, 0x9c1420),
-            Tone::Success => (0xe4f5e9, 0xa5d9b6, 0x1b6636),
-            Tone::Development => (0xfdf2c8, 0xe8d27a, 0x6b5200),
-        };
-        let [fill, border, text] = [fill, border, text].map(Color::from_hex);
-        ToneColours { fill, border, text }
+        let colours = theme::palette();
+        match self {
+            Tone::Info => colours.info,
+            Tone::Alert => colours.alert,
+            Tone::Success => colours.success,
+            Tone::Development => colours.development,
+        }
     }
 }

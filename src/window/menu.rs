@@ -1,14 +1,16 @@
 //! The small window with the entries: a menu bar with **Ohje**, as in the accounting program, and
 //! the same entries as large buttons.
 
-use fltk::enums::{FrameType, Shortcut};
+use fltk::enums::{FrameType, Key, Shortcut};
 use fltk::menu::{MenuBar, MenuFlag};
 use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
 use super::button::ActionHandler;
+use super::layout::MAX_WIDTH;
 use super::page::{Button, ButtonAction, Choice, Page, PageItem, mnemonic};
 use super::page_window::{Focus, PageWindow, on_close};
+use super::session_context::Vendor;
 use super::theme;
 use crate::texts::{Texts, fill};
 
@@ -56,6 +58,23 @@ pub fn page(texts: &Texts, phone: &str, entries: &[MenuEntry]) -> Page {
     }
 }
 
+/// Returns the page with the version and the language of this program.
+pub fn about(texts: &Texts, support: &str) -> Page {
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    Page {
+        items: vec![
+            PageItem::Heading(texts.window.title.clone()),
+            PageItem::Support(support.to_owned()),
+            PageItem::Text(fill(&texts.menu.version, &version)),
+        ],
+        buttons: vec![
+            Button::plain(&texts.code.copy, ButtonAction::Copy),
+            Button::primary(&texts.window.close, ButtonAction::About),
+        ],
+        wide_buttons: false,
+    }
+}
+
 fn entry_note(texts: &Texts, entry: &MenuEntry) -> Option<String> {
     match (&entry.unusable, &entry.fits) {
         (Some(name), _) => Some(texts.failure(name).happened.clone()),
@@ -69,14 +88,17 @@ pub struct MenuWindow {
     window: PageWindow,
     bar: MenuBar,
     texts: Texts,
-    phone: String,
+    vendor: Vendor,
+    entries: Vec<MenuEntry>,
+    /// Whether the page about this program is shown.
+    about: bool,
 }
 
 impl MenuWindow {
     /// Creates the hidden window.
     pub fn new(
         texts: &Texts,
-        phone: &str,
+        vendor: &Vendor,
         entries: &[MenuEntry],
         banner: Option<&str>,
         on_action: &ActionHandler,
@@ -91,17 +113,24 @@ impl MenuWindow {
                 MENU_BAR_HEIGHT
             },
         );
-        let close = {
+        let sender = |action: ButtonAction| {
             let on_action = on_action.clone();
-            move || on_action(ButtonAction::CloseWindow)
+            move || on_action(action.clone())
         };
-        on_close(window.fltk_window(), close.clone(), close);
+        // Esc alone doesn't end the program.
+        on_close(
+            window.fltk_window(),
+            sender(ButtonAction::CloseWindow),
+            sender(ButtonAction::Escape),
+        );
         let bar = bar.expect("the window builds what is above its pages");
         let mut made = Self {
             window,
             bar,
             texts: texts.clone(),
-            phone: phone.to_owned(),
+            vendor: vendor.clone(),
+            entries: Vec::new(),
+            about: false,
         };
         made.set(entries);
         made.window.centre();
@@ -110,8 +139,8 @@ impl MenuWindow {
 
     /// Updates the entries.
     pub fn set(&mut self, entries: &[MenuEntry]) {
-        self.window
-            .set(page(&self.texts, &self.phone, entries), Focus::Take);
+        self.entries = entries.to_vec();
+        self.set_page();
         for (index, entry) in (0..).zip(entries) {
             // Item 0 is the menu itself. (`set_mode` does nothing in this version of fltk-rs.)
             match (self.bar.at(index + 1), &entry.unusable) {
@@ -122,6 +151,34 @@ impl MenuWindow {
         }
     }
 
+    /// Shows the version and the language, or the entries again.
+    pub fn toggle_about(&mut self) {
+        self.about = !self.about;
+        self.set_page();
+    }
+
+    /// Shows the entries again, if the page about this program is shown.
+    pub fn on_escape(&mut self) {
+        if self.about {
+            self.toggle_about();
+        }
+    }
+
+    /// Returns what the page says.
+    pub fn page(&self) -> &Page {
+        self.window.page()
+    }
+
+    fn set_page(&mut self) {
+        let page = if self.about {
+            about(&self.texts, &self.vendor.support(&self.texts))
+        } else {
+            page(&self.texts, &self.vendor.phone, &self.entries)
+        };
+        let width = self.window.set(page, Focus::Take);
+        self.bar.set_size(width, MENU_BAR_HEIGHT);
+    }
+
     /// Returns the FLTK window.
     pub fn fltk_window(&mut self) -> &mut DoubleWindow {
         self.window.fltk_window()
@@ -129,7 +186,7 @@ impl MenuWindow {
 }
 
 fn menu_bar(texts: &Texts, entries: &[MenuEntry], on_action: &ActionHandler) -> MenuBar {
-    let mut bar = MenuBar::new(0, 0, theme::WINDOW_WIDTH, MENU_BAR_HEIGHT, None);
+    let mut bar = MenuBar::new(0, 0, MAX_WIDTH, MENU_BAR_HEIGHT, None);
     bar.set_frame(FrameType::GtkThinUpBox);
     bar.set_text_size(theme::TEXT_SIZE);
     let mut add = |label: &str, action: ButtonAction| {
@@ -142,7 +199,11 @@ fn menu_bar(texts: &Texts, entries: &[MenuEntry], on_action: &ActionHandler) -> 
     for (label, entry) in menu_labels(entries).iter().zip(entries) {
         add(label, ButtonAction::ChooseEntry(entry.id.clone()));
     }
+    add(&texts.menu.about, ButtonAction::About);
     add(&texts.menu.quit, ButtonAction::CloseWindow);
+    if let Some(mut help) = bar.at(0) {
+        help.set_shortcut(Shortcut::from_key(Key::F10));
+    }
     bar.end();
     bar
 }
@@ -207,7 +268,7 @@ mod tests {
                 _ => None,
             })
             .collect();
-        let fits = "Sopii ohjelmaasi (versio 2008).";
+        let fits = "Sopii ohjelmasi versioon 2008.";
         let missing = "Tätä etätukea ei ole asennettu tälle koneelle.";
         let expected = [
             (true, false, None),

@@ -2,17 +2,20 @@
 //! commands; they know nothing of the network, the plugins or the codes' secrets.
 //!
 //! [`page`] is a window's content as data; [`page_window`], `item_widget`, [`button`],
-//! [`text_layout`] and [`theme`] draw it.
+//! [`text_layout`] and [`theme`] draw it, where [`layout`] has put it.
 
 pub mod app;
 pub mod bar;
+pub mod bar_layout;
 pub mod button;
 pub mod connected;
 pub(crate) mod events;
 pub mod failure;
 mod icon;
 mod item_widget;
+pub mod layout;
 pub mod menu;
+pub mod metrics;
 pub mod no_code;
 pub mod page;
 pub mod page_window;

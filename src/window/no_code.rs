@@ -7,9 +7,11 @@ use super::session_context::SessionContext;
 pub fn not_opened(context: &SessionContext) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
-    page.items.push(PageItem::Text(context.promise()));
-    page.items
-        .push(PageItem::Secondary(texts.state.closed.clone()));
+    page.items.push(PageItem::Text(texts.before.hint.clone()));
+    page.items.push(match context.external_transport {
+        true => PageItem::Text(context.promise()),
+        false => PageItem::Secondary(context.promise()),
+    });
     page.buttons = vec![
         Button::plain(&texts.window.close, ButtonAction::CloseWindow),
         Button::primary(&texts.before.open, ButtonAction::Open),
@@ -21,9 +23,11 @@ pub fn not_opened(context: &SessionContext) -> Page {
 pub fn opening(context: &SessionContext) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
-    page.items.push(PageItem::Text(texts.state.opening.clone()));
+    page.items.push(PageItem::Busy(texts.state.opening.clone()));
     page.items.push(PageItem::Secondary(context.promise()));
-    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close)];
+    // Nothing is connected yet: closing the window is what this button does.
+    let cancel = Button::plain(&texts.state.cancel, ButtonAction::CloseWindow);
+    page.buttons = vec![cancel];
     page
 }
 
@@ -31,6 +35,6 @@ pub fn opening(context: &SessionContext) -> Page {
 pub fn closing(context: &SessionContext) -> Page {
     let mut page = context.page();
     page.items
-        .push(PageItem::Text(context.texts.state.closing.clone()));
+        .push(PageItem::Busy(context.texts.state.closing.clone()));
     page
 }

@@ -25,9 +25,13 @@ pub enum PageItem {
     Text(String),
     /// Secondary text: small and grey.
     Secondary(String),
+    /// The line that names support and its number; left out where the screen is too small for it.
+    Support(String),
+    /// Something that is being done; a mark moves below it.
+    Busy(String),
     /// A coloured box that is read first.
     Callout(Tone, String),
-    /// A row of digits to read aloud, with its copy button.
+    /// A row of digits to read aloud.
     Code(CodeField),
     /// A large button with a line below its label.
     Choice(Choice),
@@ -53,8 +57,8 @@ pub struct CodeField {
     pub label: String,
     /// The digits in groups of three.
     pub digits: Zeroizing<String>,
-    /// The copy button.
-    pub copy: Button,
+    /// Whether they can't be used at the moment: they are grey then.
+    pub paused: bool,
 }
 
 impl fmt::Debug for CodeField {
@@ -85,6 +89,17 @@ pub struct Button {
     pub enabled: bool,
     /// Whether it gets the keyboard focus when the page appears.
     pub focus: bool,
+    /// The mark before the label of an answer.
+    pub mark: Option<Mark>,
+}
+
+/// The mark on an answer, which tells allowing from denying by more than colour and words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A tick.
+    Allow,
+    /// A cross.
+    Deny,
 }
 
 impl Button {
@@ -96,6 +111,7 @@ impl Button {
             primary: false,
             enabled: true,
             focus: false,
+            mark: None,
         }
     }
 
@@ -105,6 +121,15 @@ impl Button {
             primary: true,
             focus: true,
             ..Self::plain(label, action)
+        }
+    }
+
+    /// Puts a mark before its label.
+    #[must_use]
+    pub fn marked(self, mark: Mark) -> Self {
+        Self {
+            mark: Some(mark),
+            ..self
         }
     }
 
@@ -136,10 +161,14 @@ pub enum ButtonAction {
     AllowAppOnly(u32),
     /// Take control back.
     TakeBack,
-    /// Copy the code's field of this index.
-    CopyField(usize),
+    /// Copy the code; on a page without one, its text.
+    Copy,
     /// Open the entry with this id.
     ChooseEntry(String),
+    /// Show the other entries.
+    ChooseOther,
+    /// Show the version and the language of this program.
+    About,
     /// Close the window.
     CloseWindow,
     /// The Esc key: denies a question, and closes a window without one.
@@ -154,12 +183,38 @@ impl Page {
             && all_match(&self.items, &other.items, PageItem::has_layout_of)
             && all_match(&self.buttons, &other.buttons, |a, b| a.action == b.action)
     }
+
+    /// Returns what the page says, a line for each item, for the clipboard. Without the code.
+    pub fn text(&self) -> String {
+        let lines = self.items.iter().filter_map(|item| match item {
+            PageItem::Heading(text)
+            | PageItem::Text(text)
+            | PageItem::Secondary(text)
+            | PageItem::Support(text)
+            | PageItem::Busy(text)
+            | PageItem::Callout(_, text) => Some(text.as_str()),
+            PageItem::Code(_) | PageItem::Choice(_) => None,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the code on the page as one row of digits in groups, for the clipboard.
+    pub fn code(&self) -> Option<Zeroizing<String>> {
+        let mut row = Zeroizing::new(String::new());
+        for item in &self.items {
+            if let PageItem::Code(code) = item {
+                let space = if row.is_empty() { "" } else { " " };
+                row.push_str(space);
+                row.push_str(&code.digits);
+            }
+        }
+        (!row.is_empty()).then_some(row)
+    }
 }
 
 impl PageItem {
     fn has_layout_of(&self, other: &Self) -> bool {
         match (self, other) {
-            (PageItem::Code(a), PageItem::Code(b)) => a.copy.action == b.copy.action,
             (PageItem::Choice(a), PageItem::Choice(b)) => a.button.action == b.button.action,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -222,7 +277,7 @@ mod tests {
         let code = CodeField {
             label: "Istuntokoodi".into(),
             digits: Zeroizing::new("123 456".into()),
-            copy: Button::plain("x", ButtonAction::CopyField(0)),
+            paused: false,
         };
         let debug = format!("{:?}", PageItem::Code(code));
         assert!(!debug.contains("123"), "{debug}");

@@ -1,22 +1,32 @@
 //! A window that shows pages: makes widgets from a [`Page`], puts them below one another, and
 //! changes texts in place, so that the keyboard focus stays where it was.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use fltk::app;
 use fltk::draw;
 use fltk::enums::{Event, Key, Shortcut};
 use fltk::frame::Frame;
 use fltk::group::Group;
 use fltk::prelude::*;
+use fltk::valuator::{Scrollbar, ScrollbarType};
+use fltk::widget::Widget;
 use fltk::window::DoubleWindow;
 
 use super::button::{ActionHandler, PushButton};
 use super::icon;
-use super::item_widget::{self, ItemWidget};
-use super::page::{self, Page, PageItem, Tone};
-use super::text_layout::TextStyle;
+use super::item_widget::ItemWidget;
+use super::layout::{self, Layout, Room};
+use super::page::{self, ButtonAction, Page, PageItem, Tone};
+use super::text_layout::{self, TextStyle};
 use super::theme::{self, Rect};
 
 const BANNER_HEIGHT: i32 = 30;
+/// Height of a title bar that isn't known yet.
+const TITLE_HEIGHT: i32 = 30;
+/// Units that an arrow on the scroll bar moves the page by.
+const LINE: i32 = 24;
 
 /// Whether a window takes the keyboard focus when it shows a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +42,21 @@ pub enum Focus {
 pub struct PageWindow {
     window: DoubleWindow,
     body: Group,
+    /// The items, of which a screen that is too small shows a part.
+    items: Group,
+    scrollbar: Scrollbar,
+    /// The distance that the items are scrolled by, in units.
+    scrolled: Rc<Cell<i32>>,
+    /// The row of buttons.
+    row: Group,
+    banner: Option<Frame>,
     widgets: Vec<ItemWidget>,
     buttons: Vec<PushButton>,
     page: Page,
     /// The y coordinate below the banner and whatever else is above every page.
     top: i32,
+    /// Height at the top of the screen that belongs to the bar.
+    reserved: i32,
     on_action: ActionHandler,
 }
 
@@ -50,32 +70,51 @@ impl PageWindow {
         on_action: ActionHandler,
         above: impl FnOnce(&mut DoubleWindow) -> i32,
     ) -> Self {
-        let mut window = DoubleWindow::new(0, 0, theme::WINDOW_WIDTH, 300, None);
+        let mut window = DoubleWindow::new(0, 0, layout::MAX_WIDTH, 300, None);
         window.set_label(title);
         window.set_xclass("etatuki");
-        window.set_color(theme::BACKGROUND);
+        window.set_color(theme::palette().background);
         window.set_icon(icon::icon());
         let mut top = above(&mut window);
-        if let Some(text) = banner {
-            add_banner(top, text);
+        let banner = banner.map(|text| add_banner(top, text));
+        if banner.is_some() {
             top += BANNER_HEIGHT;
         }
-        let mut body = Group::new(0, top, theme::WINDOW_WIDTH, 300 - top, None);
-        // FLTK must not move the focus once more after `cycle_focus`.
+        let mut body = Group::new(0, top, layout::MAX_WIDTH, 300 - top, None);
+        // FLTK must not move the focus once more after `on_body_key`.
         body.super_handle_first(false);
-        body.handle(cycle_focus);
+        let mut items = Group::new(0, top, layout::MAX_WIDTH, 100, None);
+        items.set_clip_children(true);
+        items.make_resizable(false);
+        items.end();
+        let scrolled = Rc::new(Cell::new(0));
+        let scrollbar = scrollbar(&items, &scrolled);
+        let mut row = Group::new(0, top + 100, layout::MAX_WIDTH, 10, None);
+        row.make_resizable(false);
+        row.end();
+        body.handle({
+            let groups = [items.clone(), row.clone()];
+            let (scrollbar, on_action) = (scrollbar.clone(), on_action.clone());
+            move |_, event| on_body_event(&groups, &scrollbar, &on_action, event)
+        });
         body.end();
         window.end();
         // Otherwise FLTK would stretch the widgets whenever the height changes.
+        body.make_resizable(false);
         window.make_resizable(false);
-        let widgets = Vec::new();
         Self {
             window,
             body,
-            widgets,
+            items,
+            scrollbar,
+            scrolled,
+            row,
+            banner,
+            widgets: Vec::new(),
             buttons: Vec::new(),
             page: Page::default(),
             top,
+            reserved: 0,
             on_action,
         }
     }
@@ -90,32 +129,42 @@ impl PageWindow {
         &self.page
     }
 
-    /// Shows a page.
-    pub fn set(&mut self, page: Page, focus: Focus) {
+    /// Keeps that much free at the top of the screen, for the bar.
+    pub fn reserve_top(&mut self, height: i32) {
+        self.reserved = height;
+    }
+
+    /// Shows a page, and returns the window's width.
+    pub fn set(&mut self, page: Page, focus: Focus) -> i32 {
         if page == self.page && !self.widgets.is_empty() {
-            return;
+            return self.window.w();
         }
         if page.has_layout_of(&self.page) && !self.widgets.is_empty() {
             self.update(&page, focus);
+            self.page = page;
+            self.lay_out();
         } else {
             self.rebuild(&page);
+            self.page = page;
+            self.lay_out();
             if focus == Focus::Take {
-                self.focus(&page);
+                self.focus();
             }
         }
-        self.page = page;
-        self.lay_out();
         self.window.redraw();
+        self.window.w()
     }
 
-    /// Puts the window in the middle of the screen with the pointer, a little above the centre.
+    /// Puts the window in the middle of the screen with the pointer, a little above the centre, and
+    /// below the bar.
     pub fn centre(&mut self) {
         let (x, y) = app::get_mouse();
-        let (left, top, width, height) = app::screen_work_area(app::screen_num(x, y));
+        let area = self.work_area(app::screen_num(x, y));
         let (w, h) = (self.window.w(), self.window.h());
+        let title = self.title_height();
         self.window.resize(
-            left + (width - w) / 2,
-            top + (height - h).max(0) * 2 / 5,
+            area.x + (area.w - w).max(0) / 2,
+            area.y + title + (area.h - title - h).max(0) * 2 / 5,
             w,
             h,
         );
@@ -138,135 +187,229 @@ impl PageWindow {
     fn rebuild(&mut self, page: &Page) {
         self.widgets.clear();
         self.buttons.clear();
-        self.body.clear();
-        self.body.make_resizable(false);
-        self.body.begin();
+        self.items.clear();
+        self.row.clear();
+        self.items.begin();
         self.widgets = page
             .items
             .iter()
             .map(|item| ItemWidget::new(item, &self.on_action))
             .collect();
-        let push =
-            |button| PushButton::new(button, None, theme::BACKGROUND, self.on_action.clone());
+        self.items.end();
+        self.row.begin();
+        let background = theme::palette().background;
+        let push = |button| PushButton::new(button, None, background, self.on_action.clone());
         self.buttons = page.buttons.iter().map(push).collect();
-        self.body.end();
+        self.row.end();
         // Otherwise FLTK would put the next window into this one.
         Group::set_current(None::<&Group>);
+        self.scrollbar.set_value(0.0);
     }
 
-    fn focus(&mut self, page: &Page) {
+    /// Gives the keyboard focus to the button that asks for it, else to the code: so that Enter
+    /// presses nothing by chance.
+    fn focus(&mut self) {
         let wanted = |button: &page::Button| button.focus && button.enabled;
-        if let Some(at) = page.buttons.iter().position(wanted) {
+        if let Some(at) = self.page.buttons.iter().position(wanted) {
             return self.buttons[at].focus();
         }
         let has_focus = |item: &PageItem| match item {
-            PageItem::Code(code) => wanted(&code.copy),
+            PageItem::Code(_) => true,
             PageItem::Choice(choice) => wanted(&choice.button),
             _ => false,
         };
-        if let Some(at) = page.items.iter().position(has_focus) {
-            match &mut self.widgets[at] {
-                ItemWidget::Code { copy: button, .. } | ItemWidget::Choice(button) => {
-                    button.focus()
-                }
-                ItemWidget::Painted { .. } => {}
-            }
+        if let Some(at) = self.page.items.iter().position(has_focus) {
+            self.widgets[at].focus();
         }
     }
 
-    /// Sets the window's height first, and then the positions in it.
+    /// Sets the window's size first, and then the positions in it.
     fn lay_out(&mut self) {
-        let mut y = self.top + theme::MARGIN;
-        let mut tops = Vec::with_capacity(self.widgets.len());
-        let mut above: Option<&PageItem> = None;
-        for item in &self.page.items {
-            y += above.map_or(0, |above| item_widget::gap(above, item));
-            tops.push((y, item_widget::height(item)));
-            y += item_widget::height(item);
-            above = Some(item);
-        }
-        let buttons = y + theme::MARGIN;
-        if !self.buttons.is_empty() {
-            y = buttons + self.button_height();
-        }
-        self.set_height(y + theme::MARGIN - 4);
-        for (widget, (y, h)) in self.widgets.iter_mut().zip(tops) {
-            widget.set_rect(Rect {
-                x: theme::MARGIN,
-                y,
-                w: theme::CONTENT_WIDTH,
-                h,
+        let (x, y) = match self.window.shown() {
+            true => (self.window.x(), self.window.y()),
+            false => app::get_mouse(),
+        };
+        let screen = app::screen_num(x, y);
+        let area = self.work_area(screen);
+        let room = Room::new(
+            area.w,
+            area.h - self.title_height(),
+            app::screen_scale(screen),
+        );
+        let layout = layout::fit(&self.page, self.top, room, &text_layout::measure);
+        self.set_size(&layout, area);
+        let Rect { x, y, w, h } = layout.viewport;
+        self.items.resize(x, y, w, h);
+        let foot = y + h;
+        self.row.resize(0, foot, w, layout.height - foot);
+        let offset = self.set_scrollbar(&layout);
+        for (widget, place) in self.widgets.iter_mut().zip(&layout.items) {
+            let place = place.map(|rect| Rect {
+                y: rect.y - offset,
+                ..rect
             });
+            widget.place(place, layout.metrics);
         }
-        self.lay_out_buttons(buttons);
-    }
-
-    fn button_height(&self) -> i32 {
-        if self.page.wide_buttons {
-            theme::BUTTON_HEIGHT + 14
-        } else {
-            theme::BUTTON_HEIGHT
+        for (button, rect) in self.buttons.iter_mut().zip(&layout.buttons) {
+            button.set_metrics(layout.metrics);
+            button.set_rect(*rect);
         }
     }
 
-    fn lay_out_buttons(&mut self, y: i32) {
-        let h = self.button_height();
-        let count = i32::try_from(self.buttons.len()).unwrap_or(1).max(1);
-        let share = (theme::CONTENT_WIDTH - (count - 1) * theme::GAP) / count;
-        let wide = self.page.wide_buttons;
-        let width = |button: &PushButton| if wide { share } else { button.width() };
-        let total: i32 = self.buttons.iter().map(width).sum::<i32>() + (count - 1) * theme::GAP;
-        let mut x = theme::WINDOW_WIDTH - theme::MARGIN - total;
-        for button in &mut self.buttons {
-            let w = width(button);
-            button.set_rect(Rect { x, y, w, h });
-            x += w + theme::GAP;
+    /// Shows the scroll bar if the items need one, and returns how far they are scrolled.
+    fn set_scrollbar(&mut self, layout: &Layout) -> i32 {
+        if !layout.scrolls {
+            self.scrollbar.hide();
+            self.scrolled.set(0);
+            return 0;
         }
+        let Rect { y, w, h, .. } = layout.viewport;
+        let bottoms = layout.items.iter().flatten().map(|item| item.y + item.h);
+        let hidden = (bottoms.max().unwrap_or(y) - y - h).max(0);
+        let width = layout::SCROLLBAR - 4;
+        self.scrollbar.resize(w - width, y, width, h);
+        let size = f64::from(h) / f64::from(h + hidden);
+        self.scrollbar.set_slider_size(size as f32);
+        self.scrollbar.set_bounds(0.0, f64::from(hidden));
+        let offset = self.scrollbar.clamp(self.scrollbar.value());
+        self.scrollbar.set_value(offset);
+        self.scrollbar.show();
+        self.scrolled.set(offset as i32);
+        offset as i32
     }
 
-    fn set_height(&mut self, height: i32) {
-        self.body
-            .resize(0, self.top, theme::WINDOW_WIDTH, height - self.top);
-        if self.window.h() != height {
-            self.window
-                .size_range(theme::WINDOW_WIDTH, height, theme::WINDOW_WIDTH, height);
-            let (x, y) = (self.window.x(), self.window.y());
-            let (_, top, _, screen) = app::screen_work_area(app::screen_num(x, y));
+    fn set_size(&mut self, layout: &Layout, area: Rect) {
+        let (w, h) = (layout.width, layout.height);
+        self.body.resize(0, self.top, w, h - self.top);
+        if (self.window.w(), self.window.h()) != (w, h) {
+            self.window.size_range(w, h, w, h);
             // A window that grows must stay on the screen, with its title.
-            let title = self.window.decorated_h() - self.window.h();
-            let lowest = (top + screen - height).max(top + title);
-            self.window
-                .resize(x, y.min(lowest), theme::WINDOW_WIDTH, height);
+            let title = self.title_height();
+            let furthest = |from: i32, room: i32, size: i32| (from + room - size).max(from);
+            let x = self.window.x().min(furthest(area.x, area.w, w));
+            let y = self.window.y();
+            let y = y.min(furthest(area.y + title, area.h - title, h));
+            self.window.resize(x, y, w, h);
+        }
+        if let Some(banner) = &mut self.banner {
+            banner.resize(0, self.top - BANNER_HEIGHT, w, BANNER_HEIGHT);
+        }
+    }
+
+    /// Returns the part of a screen that is free for windows.
+    fn work_area(&self, screen: i32) -> Rect {
+        let (x, y, w, h) = app::screen_work_area(screen);
+        let (_, top, ..) = app::screen_xywh(screen);
+        let covered = (top + self.reserved - y).clamp(0, h / 2);
+        Rect {
+            x,
+            y: y + covered,
+            w,
+            h: h - covered,
+        }
+    }
+
+    /// Returns the height of the window's title bar: a guess until the window manager has made one.
+    fn title_height(&self) -> i32 {
+        match self.window.decorated_h() - self.window.h() {
+            known if known > 0 => known,
+            _ => TITLE_HEIGHT,
         }
     }
 }
 
-/// Moves the focus on Tab and Shift+Tab round all buttons; FLTK's own Tab stops at the end of a
-/// group.
-fn cycle_focus(body: &mut Group, event: Event) -> bool {
-    if event != Event::KeyDown || app::event_key() != Key::Tab {
+/// Adds the scroll bar, which moves what is in `items`.
+fn scrollbar(items: &Group, scrolled: &Rc<Cell<i32>>) -> Scrollbar {
+    let mut scrollbar = Scrollbar::new(0, 0, layout::SCROLLBAR - 4, 10, None);
+    scrollbar.set_type(ScrollbarType::Vertical);
+    scrollbar.set_linesize(LINE);
+    scrollbar.clear_visible_focus();
+    scrollbar.hide();
+    let (mut items, scrolled) = (items.clone(), scrolled.clone());
+    scrollbar.set_callback(move |scrollbar| {
+        let offset = scrollbar.value() as i32;
+        let moved = scrolled.replace(offset) - offset;
+        for mut child in children(&items) {
+            child.set_pos(child.x(), child.y() + moved);
+        }
+        items.redraw();
+    });
+    scrollbar
+}
+
+fn children(group: &Group) -> Vec<Widget> {
+    (0..group.children())
+        .filter_map(|at| group.child(at))
+        .collect()
+}
+
+/// Handles what concerns the whole page: Tab goes round all that takes the focus, Ctrl+C copies,
+/// arrows and the mouse wheel scroll. FLTK's own Tab stops at the end of a group.
+fn on_body_event(
+    groups: &[Group; 2],
+    scrollbar: &Scrollbar,
+    on_action: &ActionHandler,
+    event: Event,
+) -> bool {
+    if event == Event::MouseWheel && scrollbar.visible() {
+        let lines = match app::event_dy() {
+            app::MouseWheel::Up => -3,
+            app::MouseWheel::Down => 3,
+            _ => 0,
+        };
+        scroll(scrollbar, lines);
+        return true;
+    }
+    if event != Event::KeyDown {
         return false;
     }
     let held = app::event_state();
+    let key = app::event_key();
+    if held.contains(Shortcut::Ctrl) && key == Key::from_char('c') {
+        on_action(ButtonAction::Copy);
+        return true;
+    }
     if held.intersects(Shortcut::Ctrl | Shortcut::Alt | Shortcut::Meta) {
         return false;
     }
-    let count = body.children();
-    let step = if held.contains(Shortcut::Shift) {
-        -1
-    } else {
-        1
-    };
-    let has_focus = |at: &i32| body.child(*at).is_some_and(|child| child.has_focus());
-    let from = (0..count).find(has_focus).unwrap_or(0);
+    match key {
+        Key::Tab => cycle_focus(groups, held.contains(Shortcut::Shift)),
+        Key::PageUp | Key::PageDown | Key::Up | Key::Down if scrollbar.visible() => {
+            let lines = match key {
+                Key::PageUp => -6,
+                Key::PageDown => 6,
+                Key::Up => -2,
+                _ => 2,
+            };
+            scroll(scrollbar, lines);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn scroll(scrollbar: &Scrollbar, lines: i32) {
+    let mut scrollbar = scrollbar.clone();
+    let to = scrollbar.clamp(scrollbar.value() + f64::from(lines * LINE));
+    scrollbar.set_value(to);
+    scrollbar.do_callback();
+}
+
+/// Moves the focus round the items and the buttons.
+fn cycle_focus(groups: &[Group; 2], backwards: bool) -> bool {
+    let mut all: Vec<_> = groups.iter().flat_map(children).collect();
+    let has_focus = |child: &Widget| child.has_focus();
+    let from = all.iter().position(has_focus).unwrap_or(0);
+    let count = all.len();
     (1..=count).any(|nth| {
-        let child = body.child((from + nth * step).rem_euclid(count));
-        child.is_some_and(|mut child| child.take_focus().is_ok())
+        let step = if backwards { count - nth } else { nth };
+        let child = &mut all[(from + step) % count];
+        child.visible() && child.take_focus().is_ok()
     })
 }
 
-fn add_banner(y: i32, text: &str) {
-    let mut frame = Frame::new(0, y, theme::WINDOW_WIDTH, BANNER_HEIGHT, None);
+fn add_banner(y: i32, text: &str) -> Frame {
+    let mut frame = Frame::new(0, y, layout::MAX_WIDTH, BANNER_HEIGHT, None);
     let text = text.to_owned();
     frame.draw(move |frame| {
         let colours = Tone::Development.colours();
@@ -275,11 +418,12 @@ fn add_banner(y: i32, text: &str) {
         draw::draw_rect_fill(x, y + h - 1, w, 1, colours.border);
         let style = TextStyle {
             font: theme::REGULAR,
-            size: theme::SMALL_SIZE,
+            size: 15,
             colour: colours.text,
         };
-        style.draw_centred(&text, x, y, w, h);
+        style.draw_centred(&text, Rect { x, y, w, h });
     });
+    frame
 }
 
 /// Sets the handlers for closing a window: `close` for the window manager's button and Alt+F4,

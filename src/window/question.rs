@@ -3,9 +3,9 @@
 
 use etatuki_session_core::{AgentIdentity, AppSharing, Ask, Question};
 
-use super::page::{Button, ButtonAction, Page, PageItem};
+use super::page::{Button, ButtonAction, Mark, Page, PageItem};
 use super::session_context::{SessionContext, agent_values};
-use crate::texts::{clock, fill};
+use crate::texts::fill;
 
 /// Returns the page of a question. The button that denies has the keyboard focus. If the accounting
 /// program's windows can be shared alone, the first question offers that too.
@@ -39,10 +39,13 @@ pub fn question(
         &[("label", label), ("program", program)],
     ]
     .concat();
-    let time = clock(question.seconds_left);
-    let button = |label: &str, action| Button {
-        enabled: question.answerable,
-        ..Button::plain(label, action)
+    let seconds = question.seconds_left.to_string();
+    let button = |label: &str, action, mark| {
+        let button = Button {
+            enabled: question.answerable,
+            ..Button::plain(label, action)
+        };
+        button.marked(mark)
     };
     let answer = |allow| ButtonAction::Answer {
         question: question.id,
@@ -51,15 +54,16 @@ pub fn question(
     let mut buttons = Vec::new();
     if offers_app_only {
         let label = fill(&texts.view_program, &values);
-        buttons.push(button(&label, ButtonAction::AllowAppOnly(question.id)));
+        let action = ButtonAction::AllowAppOnly(question.id);
+        buttons.push(button(&label, action, Mark::Allow));
     }
-    buttons.push(button(allow, answer(true)));
-    buttons.push(button(&texts.deny, answer(false)).focused());
+    buttons.push(button(allow, answer(true), Mark::Allow));
+    buttons.push(button(&texts.deny, answer(false), Mark::Deny).focused());
     Page {
         items: vec![
             PageItem::Heading(fill(asked, &values)),
             PageItem::Text(fill(more, &values)),
-            PageItem::Secondary(fill(&texts.countdown, &[("time", &time)])),
+            PageItem::Secondary(fill(&texts.countdown, &[("seconds", &seconds)])),
         ],
         buttons,
         wide_buttons: true,

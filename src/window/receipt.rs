@@ -37,25 +37,35 @@ pub fn summary(texts: &Texts, receipt: Option<&Receipt>) -> Vec<PageItem> {
         )];
     };
     let seconds = (receipt.viewed_seconds, receipt.controlled_seconds);
+    let program = receipt.program.as_deref();
+    let agent = agent_values(&receipt.agent);
     vec![
-        PageItem::Text(sentence(texts, &agent_values(&receipt.agent), seconds)),
+        PageItem::Text(sentence(texts, &agent, program, seconds)),
         PageItem::Callout(Tone::Success, texts.receipt.nobody.clone()),
     ]
 }
 
-/// Returns "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min." for `seconds` of viewing and
-/// of control.
-pub fn sentence(texts: &Texts, agent: &[(&str, &str)], seconds: (u64, u64)) -> String {
-    let text = match seconds {
-        (0, 0) => &texts.receipt.not_viewed,
-        (_, 0) => &texts.receipt.viewed,
-        _ => &texts.receipt.controlled,
+/// Returns "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi konettasi 4 min." for `seconds` of
+/// viewing and of control; with the `program`, if that was shared alone.
+pub fn sentence(
+    texts: &Texts,
+    agent: &[(&str, &str)],
+    program: Option<&str>,
+    seconds: (u64, u64),
+) -> String {
+    let text = match (seconds, program) {
+        ((0, 0), _) => &texts.receipt.not_viewed,
+        ((_, 0), None) => &texts.receipt.viewed,
+        ((_, 0), Some(_)) => &texts.receipt.viewed_program,
+        (_, None) => &texts.receipt.controlled,
+        (_, Some(_)) => &texts.receipt.controlled_program,
     };
     let viewed = texts.duration(seconds.0);
     let controlled = texts.duration(seconds.1);
-    let times = [
+    let values = [
+        ("program", program.unwrap_or_default()),
         ("viewed", viewed.as_str()),
         ("controlled", controlled.as_str()),
     ];
-    fill(text, &[agent, &times].concat())
+    fill(text, &[agent, &values].concat())
 }

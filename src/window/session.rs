@@ -25,8 +25,8 @@ pub struct SessionWindow {
     bar: Bar,
     /// The newest view; `None` before the connection is opened for the first time.
     view: Option<View>,
-    /// The field of the code that was just copied.
-    copied: Option<usize>,
+    /// Whether the code was just copied.
+    copied: bool,
     placement: Placement,
 }
 
@@ -73,7 +73,7 @@ impl SessionWindow {
             window,
             bar,
             view: None,
-            copied: None,
+            copied: false,
             placement: Placement::Hidden,
         }
     }
@@ -121,25 +121,20 @@ impl SessionWindow {
             return;
         }
         self.bar.set(bar::status(&self.context.texts, &view));
+        self.window.reserve_top(self.bar.height());
         let visibility = visibility(&view);
         if view.code.is_none() {
-            self.copied = None;
+            self.copied = false;
         }
         self.view = Some(view);
         self.redraw();
         self.apply(visibility);
     }
 
-    /// Sets the field whose copy button says that it has copied.
-    pub fn set_copied(&mut self, field: Option<usize>) {
-        self.copied = field;
+    /// Sets whether the copy button says that it has copied.
+    pub fn set_copied(&mut self, copied: bool) {
+        self.copied = copied;
         self.redraw();
-    }
-
-    /// Returns the digits of a field of the code that is shown.
-    pub fn digits(&self, field: usize) -> Option<&str> {
-        let code = self.view.as_ref()?.code.as_ref()?;
-        code.fields.get(field).map(|field| field.digits.as_str())
     }
 
     /// Keeps the bar on top, and hides the window if no window manager has iconified it. To be
@@ -218,7 +213,7 @@ fn visibility(view: &View) -> Visibility {
     }
 }
 
-fn page(context: &SessionContext, view: &View, copied: Option<usize>) -> Page {
+pub(super) fn page(context: &SessionContext, view: &View, copied: bool) -> Page {
     match (view.state, &view.agent, &view.question) {
         (State::Connected, Some(agent), Some(asked)) => {
             question::question(context, agent, asked, view.app_sharing.as_ref())

@@ -10,6 +10,27 @@ use crate::local_time;
 use crate::registry::Backend;
 use crate::texts::{Texts, fill};
 
+/// The vendor's support, whom the customer calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// The vendor's name.
+    pub name: String,
+    /// The number to call.
+    pub phone: String,
+}
+
+impl Vendor {
+    /// Returns the name and the number, for a text's placeholders.
+    pub fn values(&self) -> [(&'static str, &str); 2] {
+        [("vendor", &self.name), ("phone", &self.phone)]
+    }
+
+    /// Returns the line that names support and its number.
+    pub fn support(&self, texts: &Texts) -> String {
+        fill(&texts.window.support, &self.values())
+    }
+}
+
 /// The context of a session, unchanged from its start to its end.
 #[derive(Clone, Debug)]
 pub struct SessionContext {
@@ -19,10 +40,8 @@ pub struct SessionContext {
     pub label: String,
     /// Whether its tool brings its own transport.
     pub external_transport: bool,
-    /// The vendor's name.
-    pub vendor: String,
-    /// The number to call.
-    pub phone: String,
+    /// Who to call.
+    pub vendor: Vendor,
     /// The names of all entries, by id.
     pub labels: BTreeMap<String, String>,
 }
@@ -42,18 +61,17 @@ impl SessionContext {
             external_transport: launcher
                 .backend(id)
                 .is_some_and(|backend| backend.form.is_none()),
-            vendor: registry.vendor.name.clone(),
-            phone: registry.vendor.phone.clone(),
+            vendor: launcher.vendor(),
             labels: labels.collect(),
         }
     }
 
     /// Returns a page that begins with the entry's name and the number to call.
     pub fn page(&self) -> Page {
-        let support = fill(&self.texts.window.support, &self.support());
+        let support = self.vendor.support(&self.texts);
         let items = vec![
             PageItem::Heading(self.label.clone()),
-            PageItem::Secondary(support),
+            PageItem::Support(support),
         ];
         Page {
             items,
@@ -79,8 +97,8 @@ impl SessionContext {
     pub fn notice(&self, notice: &Notice) -> String {
         let texts = &self.texts.notice;
         match notice {
-            Notice::UnauthorizedAttempt => fill(&texts.stranger_tried, &self.support()),
-            Notice::UnauthorizedPersists => fill(&texts.stranger_persists, &self.support()),
+            Notice::UnauthorizedAttempt => fill(&texts.stranger_tried, &self.vendor.values()),
+            Notice::UnauthorizedPersists => fill(&texts.stranger_persists, &self.vendor.values()),
             Notice::ClockWrong { agent, now } => {
                 let date = local_time::format(&texts.date_format, *now);
                 let date = [("date", date.as_str())];
@@ -91,12 +109,7 @@ impl SessionContext {
             }
             Notice::CardOutOfTime { agent } => fill(&texts.card_out_of_time, &agent_values(agent)),
             Notice::WrongCodeTried { agent, left } => {
-                let left = [("left", left.to_string())];
-                let left = left.each_ref().map(|(key, value)| (*key, value.as_str()));
-                fill(
-                    &texts.wrong_code_tried,
-                    &[&agent_values(agent)[..], &left].concat(),
-                )
+                fill(wrong_code_text(&self.texts, *left), &agent_values(agent))
             }
             Notice::CodeBurnt { agent } => fill(&texts.code_burnt, &agent_values(agent)),
             Notice::CodeRenewed => texts.code_renewed.clone(),
@@ -106,38 +119,50 @@ impl SessionContext {
         }
     }
 
-    /// Returns the vendor's name and phone number, for a text's placeholders.
-    pub fn support(&self) -> [(&'static str, &str); 2] {
-        [("vendor", &self.vendor), ("phone", &self.phone)]
-    }
-
-    /// Returns the notices to show: the latest on strangers, until the session ends, and the latest
-    /// of the others, unless it asks to read a code aloud to whom the first one warns of.
-    pub fn notices(&self, view: &View) -> Vec<PageItem> {
-        let mut newest_first = view.notices.iter().rev();
-        let stranger = newest_first.clone().find(|notice| is_alert(notice));
-        let latest = newest_first
-            .find(|notice| !is_alert(notice))
-            .filter(|notice| stranger.is_none() || !asks_for_code(notice));
-        let callout = |notice| {
-            let tone = if is_alert(notice) {
-                Tone::Alert
-            } else {
-                Tone::Info
-            };
-            PageItem::Callout(tone, self.notice(notice))
+    /// Returns the notice to show, if any: the latest on strangers, until the session ends; else the
+    /// latest. Two at once could contradict each other, as 'end the call' and 'read the code' do.
+    /// That the service is away is a state, which the page itself says.
+    pub fn notices(&self, view: &View) -> Option<PageItem> {
+        let stranger = view.notices.iter().rev().find(|notice| is_alert(notice));
+        let notice = stranger.or(view.notices.last())?;
+        let tone = match notice {
+            _ if is_alert(notice) => Tone::Alert,
+            Notice::ServiceLost => return None,
+            _ => Tone::Info,
         };
-        stranger.into_iter().chain(latest).map(callout).collect()
+        Some(PageItem::Callout(tone, self.notice(notice)))
     }
 
     /// Returns the notices that a session's end repeats: that strangers were refused.
     pub fn past_notices(&self, view: &View) -> Vec<PageItem> {
         let stranger = view.notices.iter().find(|notice| is_alert(notice));
-        let text = fill(&self.texts.notice.stranger_was_refused, &self.support());
+        let text = fill(
+            &self.texts.notice.stranger_was_refused,
+            &self.vendor.values(),
+        );
         stranger
             .map(|_| PageItem::Callout(Tone::Alert, text))
             .into_iter()
             .collect()
+    }
+}
+
+/// Returns whether the service is out of reach, so that the code leads nobody here.
+pub fn service_is_away(view: &View) -> bool {
+    let mut of_service = view.notices.iter().rev().filter(|notice| {
+        matches!(
+            notice,
+            Notice::ServiceLost | Notice::ServiceBack | Notice::CodeForgotten
+        )
+    });
+    of_service.next() == Some(&Notice::ServiceLost)
+}
+
+/// Returns the text for a wrong guess, which says on the last one what comes next.
+pub fn wrong_code_text(texts: &Texts, left: u8) -> &str {
+    match left {
+        1 => &texts.notice.wrong_code_tried_last,
+        _ => &texts.notice.wrong_code_tried,
     }
 }
 
@@ -153,12 +178,5 @@ fn is_alert(notice: &Notice) -> bool {
     matches!(
         notice,
         Notice::UnauthorizedAttempt | Notice::UnauthorizedPersists
-    )
-}
-
-fn asks_for_code(notice: &Notice) -> bool {
-    matches!(
-        notice,
-        Notice::WrongCodeTried { .. } | Notice::CodeBurnt { .. } | Notice::CodeForgotten
     )
 }

@@ -4,6 +4,8 @@
 use fltk::draw;
 use fltk::enums::{Color, Font};
 
+use super::theme::Rect;
+
 /// The font, size and colour of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -13,6 +15,16 @@ pub struct TextStyle {
     pub colour: Color,
 }
 
+/// Measures the width of a text on one line. Layouts are computed with it and drawn without, so
+/// that a test can lay out every page without a display.
+pub type Measure<'a> = &'a dyn Fn(TextStyle, &str) -> f64;
+
+/// Measures with the fonts of the open display.
+pub fn measure(style: TextStyle, text: &str) -> f64 {
+    draw::set_font(style.font, style.size);
+    draw::width(text)
+}
+
 impl TextStyle {
     /// Returns the distance between two baselines.
     pub fn line_height(self) -> i32 {
@@ -20,32 +32,32 @@ impl TextStyle {
     }
 
     /// Returns the height of `text` in a column `width` wide.
-    pub fn height(self, text: &str, width: i32) -> i32 {
-        let lines = i32::try_from(self.wrapped(text, width).len()).unwrap_or(1);
-        lines * self.line_height()
+    pub fn height(self, text: &str, width: i32, measure: Measure<'_>) -> i32 {
+        let lines = self.wrapped(text, width, measure).len();
+        i32::try_from(lines).unwrap_or(1) * self.line_height()
     }
 
     /// Returns the width of `text` on one line.
-    pub fn width(self, text: &str) -> i32 {
-        draw::set_font(self.font, self.size);
-        draw::width(text).ceil() as i32
+    pub fn width(self, text: &str, measure: Measure<'_>) -> i32 {
+        measure(self, text).ceil() as i32
+    }
+
+    /// Returns `text`, or as much of its beginning as `width` takes, with an ellipsis.
+    pub fn shortened(self, text: &str, width: i32, measure: Measure<'_>) -> String {
+        shorten(text, &|shorter| self.width(shorter, measure) <= width)
     }
 
     /// Draws `text` from the top left corner (`x`, `y`) in a column `width` wide.
     pub fn draw(self, text: &str, x: i32, y: i32, width: i32) {
-        for (index, line) in (0..).zip(self.wrapped(text, width)) {
+        for (index, line) in (0..).zip(self.wrapped(text, width, &measure)) {
             self.draw_line(&line, x, y + index * self.line_height());
         }
     }
 
     /// Draws `text` on one line in the middle of a rectangle.
-    pub fn draw_centred(self, text: &str, x: i32, y: i32, w: i32, h: i32) {
-        let text_width = self.width(text);
-        self.draw_line(
-            text,
-            x + (w - text_width) / 2,
-            y + (h - self.line_height()) / 2,
-        );
+    pub fn draw_centred(self, text: &str, rect: Rect) {
+        let x = rect.x + (rect.w - self.width(text, &measure)) / 2;
+        self.draw_line(text, x, rect.y + (rect.h - self.line_height()) / 2);
     }
 
     fn draw_line(self, line: &str, x: i32, y: i32) {
@@ -56,10 +68,22 @@ impl TextStyle {
         draw::draw_text_n(line, x, y + (self.line_height() + cap_height) / 2);
     }
 
-    fn wrapped(self, text: &str, width: i32) -> Vec<String> {
-        draw::set_font(self.font, self.size);
-        wrap(text, f64::from(width), draw::width)
+    fn wrapped(self, text: &str, width: i32, measure: Measure<'_>) -> Vec<String> {
+        wrap(text, f64::from(width), |line| measure(self, line))
     }
+}
+
+/// Returns the longest beginning of `text` that `fits`, with an ellipsis unless it is whole; a lone
+/// ellipsis if nothing fits.
+pub fn shorten(text: &str, fits: &dyn Fn(&str) -> bool) -> String {
+    if text.is_empty() || fits(text) {
+        return text.to_owned();
+    }
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    let cut = |end: usize| format!("{}…", text[..end].trim_end());
+    // Widths only grow with the text, so that the last beginning that fits can be searched for.
+    let fitting = ends.partition_point(|end| fits(&cut(*end)));
+    cut(ends[fitting.saturating_sub(1)])
 }
 
 /// Wraps `text` into lines that `measure` no more than `width`; a wider word is broken between
@@ -124,5 +148,20 @@ mod tests {
             &["a", "Hyväntekev", "äisyysjärj", "estö b"],
         );
         check("abc", 0, &["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_ends_in_an_ellipsis() {
+        let check = |text: &str, letters: usize, expected: &str| {
+            let fits = |shorter: &str| shorter.chars().count() <= letters;
+            assert_eq!(shorten(text, &fits), expected);
+        };
+        check("Maija Virtanen", 14, "Maija Virtanen");
+        check("Maija Virtanen", 9, "Maija Vi…");
+        check("Maija Virtanen", 7, "Maija…");
+        check("ÄÄÄÄ", 3, "ÄÄ…");
+        check("Maija", 0, "…");
+        let nothing_fits = |_: &str| false;
+        assert_eq!(shorten("", &nothing_fits), "");
     }
 }

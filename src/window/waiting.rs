@@ -5,38 +5,57 @@ use etatuki_trust::{FieldKind, ShownField};
 use zeroize::Zeroizing;
 
 use super::no_code;
-use super::page::{Button, ButtonAction, CodeField, Page, PageItem};
-use super::session_context::SessionContext;
+use super::page::{Button, ButtonAction, CodeField, Page, PageItem, Tone};
+use super::session_context::{SessionContext, service_is_away};
 use crate::texts::{clock, fill};
 
-/// Returns the page with the code, what to do with it, and its remaining time. `copied` is the
-/// index of the field that was just copied.
-pub fn waiting(context: &SessionContext, view: &View, copied: Option<usize>) -> Page {
+/// Seconds before the code's end from which on they are shown: before that they are stress without
+/// use.
+const COUNTDOWN_SECONDS: u32 = 120;
+
+/// Returns the page with the code, what to do with it, and at last its remaining time. `copied` says
+/// whether the code was just copied.
+pub fn waiting(context: &SessionContext, view: &View, copied: bool) -> Page {
     let Some(code) = &view.code else {
         return between_codes(context, view);
     };
     let texts = &context.texts;
+    let paused = service_is_away(view);
     let mut page = context.page();
     page.items.extend(context.notices(view));
-    let phone = [("phone", context.phone.as_str())];
+    let phone = [("phone", context.vendor.phone.as_str())];
     // The code of a tool that shows it itself has no fields.
-    let call = if code.fields.is_empty() {
-        &texts.external.window
-    } else {
-        &texts.code.call
+    let call = match code.fields.len() {
+        0 => &texts.external.window,
+        1 => &texts.code.call,
+        _ => &texts.code.call_two,
     };
-    page.items.push(PageItem::Text(fill(call, &phone)));
-    let fields = code.fields.iter().enumerate();
+    page.items.push(match paused {
+        true => PageItem::Callout(Tone::Info, texts.notice.service_lost.clone()),
+        false => PageItem::Text(fill(call, &phone)),
+    });
+    let fields = code.fields.iter();
     page.items
-        .extend(fields.map(|(index, field)| field_block(context, index, field, copied)));
-    let state = if context.external_transport {
-        &texts.external.maybe
-    } else {
-        &texts.state.waiting
-    };
-    page.items.push(PageItem::Text(state.clone()));
+        .extend(fields.map(|field| field_block(context, field, paused)));
+    if context.external_transport {
+        page.items
+            .push(PageItem::Text(texts.external.maybe.clone()));
+    } else if !paused {
+        page.items.push(PageItem::Text(texts.state.waiting.clone()));
+    }
     page.items.push(PageItem::Secondary(promise(context, view)));
-    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close)];
+    if !code.fields.is_empty() {
+        let label = match copied {
+            true => &texts.code.copied,
+            false => &texts.code.copy,
+        };
+        page.buttons.push(Button {
+            enabled: !paused,
+            ..Button::plain(label, ButtonAction::Copy)
+        });
+    }
+    page.buttons
+        .push(Button::plain(&texts.bar.close, ButtonAction::Close));
     page
 }
 
@@ -47,12 +66,7 @@ fn between_codes(context: &SessionContext, view: &View) -> Page {
     page
 }
 
-fn field_block(
-    context: &SessionContext,
-    index: usize,
-    field: &ShownField,
-    copied: Option<usize>,
-) -> PageItem {
+fn field_block(context: &SessionContext, field: &ShownField, paused: bool) -> PageItem {
     let texts = &context.texts.code;
     let label = match field.kind {
         FieldKind::ToolCode => &context.texts.external.code,
@@ -60,25 +74,18 @@ fn field_block(
         FieldKind::Id => &texts.id,
         FieldKind::Password => &texts.password,
     };
-    // Alt with a letter presses one button only: the first field's.
-    let copy_label = match (copied == Some(index), index) {
-        (true, _) => texts.copied.clone(),
-        (false, 0) => texts.copy.clone(),
-        (false, _) => texts.copy.replace('&', ""),
-    };
     PageItem::Code(CodeField {
         label: label.clone(),
         digits: Zeroizing::new(field.digits.clone()),
-        copy: Button {
-            focus: index == 0,
-            ..Button::plain(&copy_label, ButtonAction::CopyField(index))
-        },
+        paused,
     })
 }
 
 fn promise(context: &SessionContext, view: &View) -> String {
     let texts = &context.texts;
-    let renews = view.waiting_seconds_left.map(|seconds| {
+    let left = view.waiting_seconds_left;
+    let renews = left.filter(|seconds| *seconds <= COUNTDOWN_SECONDS);
+    let renews = renews.map(|seconds| {
         let time = clock(seconds);
         fill(&texts.code.renews, &[("time", &time)])
     });

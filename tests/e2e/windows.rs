@@ -103,7 +103,7 @@ impl Xdotool {
     /// Waits until this answer has the focus: a question's buttons have a width of their own, and
     /// the focus ring a colour of its own.
     fn expect_focused_answer(&self, answer: Answer) {
-        const RING: [u8; 3] = [0xe4, 0x84, 0x35];
+        const RING: [u8; 3] = [0xb4, 0x5f, 0x1a];
         wait_until(&format!("{answer:?} to have the keyboard"), || {
             let (pixels, width) = self.pixels();
             let ring = pixels.chunks_exact(4).enumerate();
@@ -340,7 +340,7 @@ fn closing_the_window_ends_the_session() {
     let testbed = Testbed::with_window_manager();
     let (launcher, xdotool) = Launcher::start(&testbed, &["open", "ecom"]);
     xdotool.expect_focus("Ecom Etätuki");
-    assert_eq!(xdotool.copied_code().replace(' ', "").len(), 9);
+    assert_eq!(xdotool.copied_code().replace(' ', "").len(), 15);
     xdotool.screenshot("window-10-ecom.png");
     let processes = launcher.process_tree();
     xdotool.key("alt+F4");

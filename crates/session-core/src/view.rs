@@ -145,6 +145,8 @@ pub struct Receipt {
     pub viewed_seconds: u64,
     /// Seconds for which the agent could use mouse and keyboard, rounded up.
     pub controlled_seconds: u64,
+    /// Name of the program that was shared alone, if the customer chose that.
+    pub program: Option<String>,
     /// Id of the backend that the customer allowed to switch to, and that is to be opened next.
     pub switch_to: Option<String>,
 }

@@ -28,17 +28,18 @@ sections! {
     /// The texts of every window.
     WindowTexts { title, support, development, close }
     /// The small window with the entries.
-    MenuTexts { help, heading, hint, fitting, quit }
+    MenuTexts { help, heading, hint, fitting, about, version, quit }
     /// The session window before anything is opened.
-    BeforeTexts { promise, open }
+    BeforeTexts { promise, hint, open }
     /// The code that is read aloud.
-    CodeTexts { call, id, password, session_code, copy, copied, renews }
+    CodeTexts { call, call_two, id, password, session_code, copy, copied, renews }
     /// The session's states.
-    StateTexts { closed, opening, waiting, interrupted, closing }
+    StateTexts { opening, cancel, waiting, interrupted, closing }
     /// The notices during a session.
     NoticeTexts {
         stranger_tried, stranger_persists, stranger_was_refused, wrong_clock, date_format,
-        card_out_of_time, wrong_code_tried, code_burnt, code_renewed, service_lost, service_back,
+        card_out_of_time, wrong_code_tried, wrong_code_tried_last, code_burnt, code_renewed, service_lost,
+        service_back,
         code_forgotten,
     }
     /// The questions to the customer, and their answers.
@@ -52,12 +53,13 @@ sections! {
     }
     /// The receipt.
     ReceiptTexts {
-        closed, viewed, controlled, not_viewed, nobody, never, minutes, seconds, again,
+        closed, viewed, controlled, viewed_program, controlled_program, not_viewed, nobody, never,
+        minutes, second, seconds, again,
     }
     /// A tool with its own transport.
     ExternalTexts { promise, code, window, connected, maybe, over }
     /// The texts around a failure.
-    FailedTexts { retry, for_support }
+    FailedTexts { retry, other, for_support }
     /// One failure.
     FailureText { happened, todo }
 }
@@ -101,14 +103,13 @@ impl Texts {
 
     /// Returns a duration as a person says it: in seconds if under a minute, else in whole minutes.
     pub fn duration(&self, seconds: u64) -> String {
-        if seconds < 60 {
-            fill(&self.receipt.seconds, &[("n", &seconds.to_string())])
-        } else {
-            fill(
-                &self.receipt.minutes,
-                &[("n", &((seconds + 30) / 60).to_string())],
-            )
-        }
+        let texts = &self.receipt;
+        let (count, text) = match seconds {
+            1 => return texts.second.clone(),
+            ..60 => (seconds, &texts.seconds),
+            _ => ((seconds + 30) / 60, &texts.minutes),
+        };
+        fill(text, &[("n", &count.to_string())])
     }
 }
 
@@ -249,7 +250,7 @@ mod tests {
         let receipt = fill(&fi.receipt.controlled, &[&agent[..], &viewed[..]].concat());
         assert_eq!(
             receipt,
-            "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min."
+            "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi konettasi 4 min."
         );
     }
 
@@ -269,8 +270,9 @@ mod tests {
     fn durations_as_a_person_says_them() {
         let fi = Texts::load(Language::Fi);
         let check = |seconds, expected: &str| assert_eq!(fi.duration(seconds), expected);
-        check(0, "0 s");
-        check(59, "59 s");
+        check(0, "0 sekuntia");
+        check(1, "1 sekunnin");
+        check(59, "59 sekuntia");
         check(60, "1 min");
         check(89, "1 min");
         check(90, "2 min");

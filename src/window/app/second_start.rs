@@ -15,7 +15,8 @@ impl LauncherApp {
                 Started::Elsewhere => {}
                 Started::Refused(detail) => {
                     tracing::warn!("no start: {detail}");
-                    show_failure(&self.launcher.texts, SESSION_RUNNING, None);
+                    let support = self.launcher.vendor().support(&self.launcher.texts);
+                    show_failure(&self.launcher.texts, SESSION_RUNNING, Some(&support), None);
                 }
             }
         }

@@ -8,8 +8,10 @@ use etatuki_session_core::{
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
+use super::super::failure::Remedy;
 use super::super::page::{Button, PageItem, Tone};
 use super::super::quote;
+use super::super::session_context::Vendor;
 use super::*;
 use crate::language::Language;
 use crate::texts::Texts;
@@ -19,8 +21,10 @@ fn context() -> SessionContext {
         texts: Texts::load(Language::Fi),
         label: "Remoteus etätuki (2008)".into(),
         external_transport: false,
-        vendor: "Ecom".into(),
-        phone: "02-2767 171".into(),
+        vendor: Vendor {
+            name: "Ecom".into(),
+            phone: "02-2767 171".into(),
+        },
         labels: BTreeMap::from([("ecom".into(), "Ecom Etätuki".into())]),
     }
 }
@@ -39,11 +43,15 @@ fn outline(page: &Page) -> Vec<String> {
     let item = |item: &PageItem| match item {
         PageItem::Heading(text) => format!("# {text}"),
         PageItem::Text(text) => text.clone(),
-        PageItem::Secondary(text) => format!("- {text}"),
+        PageItem::Secondary(text) | PageItem::Support(text) => format!("- {text}"),
+        PageItem::Busy(text) => format!("~ {text}"),
         PageItem::Callout(Tone::Alert, text) => format!("! {text}"),
         PageItem::Callout(Tone::Success, text) => format!("+ {text}"),
         PageItem::Callout(_, text) => format!("i {text}"),
-        PageItem::Code(code) => format!("{}: {} {}", code.label, *code.digits, button(&code.copy)),
+        PageItem::Code(code) => {
+            let paused = if code.paused { " (grey)" } else { "" };
+            format!("{}: {}{paused}", code.label, *code.digits)
+        }
         PageItem::Choice(choice) => button(&choice.button),
     };
     let buttons: Vec<_> = page.buttons.iter().map(button).collect();
@@ -72,7 +80,7 @@ const HEAD: [&str; 2] = [
 
 #[track_caller]
 fn check(view: &View, expected_visibility: Visibility, expected: &[&str]) {
-    assert_eq!(outline(&page(&context(), view, None)), expected);
+    assert_eq!(outline(&page(&context(), view, false)), expected);
     assert_eq!(visibility(view), expected_visibility);
 }
 
@@ -131,6 +139,7 @@ fn receipt(viewed_seconds: u64, controlled_seconds: u64) -> Option<Receipt> {
         agent: agent(),
         viewed_seconds,
         controlled_seconds,
+        program: None,
         switch_to: None,
     })
 }
@@ -142,15 +151,15 @@ fn before_and_while_opening() {
         [
             HEAD[0],
             HEAD[1],
-            "Tuki näkee näyttösi vasta, kun annat luvan.",
-            "- Yhteys ei ole auki.",
+            "Paina Avaa yhteys, niin saat koodin.",
+            "- Tuki näkee näyttösi vasta, kun annat luvan.",
             "[Sulje] [Avaa yhteys]*",
         ]
     );
     let opening = [
-        "Avataan yhteyttä…",
+        "~ Avataan yhteyttä…",
         "- Tuki näkee näyttösi vasta, kun annat luvan.",
-        "[Sulje yhteys]",
+        "[Peruuta]",
     ];
     check_with_head(&in_state(State::Opening), Visibility::Shown, &opening);
 }
@@ -158,7 +167,7 @@ fn before_and_while_opening() {
 /// Returns the line of the code that [`waiting`] shows.
 fn code_line() -> String {
     let code = waiting(vec![]).code.unwrap();
-    format!("Istuntokoodi: {} [Kopioi]*", code.fields[0].digits)
+    format!("Istuntokoodi: {}", code.fields[0].digits)
 }
 
 #[test]
@@ -166,46 +175,78 @@ fn the_code_waits_on_top_of_everything() {
     let code = code_line();
     let call =
         "Soita 02-2767 171 ja lue tämä koodi. Kerro koodi vain, jos soitit itse asiakastukeen.";
-    let rest = [
-        call,
-        &code,
+    let foot = [
         "Odotetaan tukihenkilöä.",
-        "- Tuki näkee näyttösi vasta, kun annat luvan. Koodi on voimassa vielä 9:41.",
-        "[Sulje yhteys]",
+        "- Tuki näkee näyttösi vasta, kun annat luvan.",
+        "[Kopioi] [Sulje yhteys]",
     ];
+    let rest = [&[call, code.as_str()], &foot[..]].concat();
     check_with_head(&waiting(vec![]), Visibility::OnTop, &rest);
-    // A stranger stays on the page, whatever happens afterwards.
-    let notices = vec![
-        Notice::UnauthorizedAttempt,
-        Notice::CodeRenewed,
-        Notice::ServiceLost,
-    ];
-    let told = [
-        "! Joku muu kuin Ecom yritti ottaa yhteyden koodillasi, joten sait uuden koodin. Jos et itse \
-         soittanut numeroon 02-2767 171, lopeta puhelu.",
-        "i Etätukipalveluun ei juuri nyt saada yhteyttä. Yritetään uudelleen…",
-    ];
+    let late = View {
+        waiting_seconds_left: Some(101),
+        ..waiting(vec![])
+    };
+    let lines = outline(&page(&context(), &late, false));
+    assert!(lines.contains(
+        &"- Tuki näkee näyttösi vasta, kun annat luvan. Jos koodi jää käyttämättä, saat uuden 1:41 kuluttua."
+            .to_owned()
+    ));
+    let renewed = ["i Koodi vanheni. Tässä on uusi koodi."];
     check_with_head(
-        &waiting(notices),
+        &waiting(vec![Notice::CodeRenewed]),
         Visibility::OnTop,
-        &[&told[..], &rest].concat(),
+        &[&renewed[..], &rest].concat(),
     );
 }
 
 #[test]
-fn nobody_is_warned_of_a_stranger_and_asked_to_read_a_code_at_once() {
-    let wrong = Notice::WrongCodeTried {
+fn no_notice_contradicts_another() {
+    let wrong = |left| Notice::WrongCodeTried {
         agent: agent(),
-        left: 2,
+        left,
     };
-    let told = |notices: Vec<Notice>| context().notices(&waiting(notices)).len();
-    assert_eq!(told(vec![wrong.clone()]), 1);
-    for later in [wrong, Notice::CodeForgotten] {
-        assert_eq!(told(vec![Notice::UnauthorizedAttempt, later]), 1);
+    let told = |notices| {
+        let lines = outline(&page(&context(), &waiting(notices), false));
+        let boxes = lines
+            .into_iter()
+            .filter(|line| line.starts_with(['!', 'i']));
+        boxes.collect::<Vec<_>>()
+    };
+    let rest = "Maija Virtanen (Ecom Oy) kirjoitti koodin väärin. Lue se rauhassa uudelleen.";
+    assert_eq!(told(vec![wrong(2)]), [format!("i {rest}")]);
+    let last = told(vec![wrong(2), wrong(1)]);
+    assert!(last[0].ends_with("Jos se menee vielä kerran väärin, saat uuden koodin."));
+    // A stranger stays on the page, alone, whatever happens afterwards.
+    for later in [wrong(2), Notice::CodeRenewed, Notice::ServiceBack] {
+        let boxes = told(vec![Notice::UnauthorizedAttempt, later]);
+        assert_eq!(boxes.len(), 1, "{boxes:?}");
+        assert!(boxes[0].starts_with('!'), "{boxes:?}");
     }
-    assert_eq!(
-        told(vec![Notice::UnauthorizedAttempt, Notice::ServiceLost]),
-        2
+}
+
+#[test]
+fn while_the_service_is_away_the_code_is_grey_and_not_to_be_read() {
+    let code = format!("{} (grey)", code_line());
+    let expected = [
+        "i Etätukipalveluun ei juuri nyt saada yhteyttä. Odota hetki, älä lue koodia vielä.",
+        &code,
+        "- Tuki näkee näyttösi vasta, kun annat luvan.",
+        "[Kopioi]x [Sulje yhteys]",
+    ];
+    for earlier in [
+        vec![],
+        vec![Notice::CodeRenewed],
+        vec![Notice::ServiceLost, Notice::ServiceBack],
+    ] {
+        let notices = [earlier, vec![Notice::ServiceLost]].concat();
+        check_with_head(&waiting(notices), Visibility::OnTop, &expected);
+    }
+    let back = waiting(vec![Notice::ServiceLost, Notice::ServiceBack]);
+    let lines = outline(&page(&context(), &back, false));
+    assert!(lines.contains(&code_line()), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("Voit lukea koodin.")),
+        "{lines:?}"
     );
 }
 
@@ -222,6 +263,26 @@ fn a_receipt_says_that_a_stranger_was_refused() {
 }
 
 #[test]
+fn id_and_password_are_read_in_their_order_and_copied_together() {
+    let nameplate = Nameplate::new(CodeForm::IdAndPassword, "48291573").unwrap();
+    let view = View {
+        code: Some(SessionCode::mint(nameplate, [7; 8]).shown()),
+        ..waiting(vec![])
+    };
+    let page = page(&context(), &view, true);
+    let lines = outline(&page);
+    assert!(lines[2].starts_with("Soita 02-2767 171 ja lue ensin tunnus, sitten kertasalasana."));
+    assert_eq!(
+        lines.last().unwrap(),
+        "[Kopioitu] [Sulje yhteys]",
+        "no button has the focus"
+    );
+    let fields = &view.code.as_ref().unwrap().fields;
+    let both = format!("{} {}", fields[0].digits, fields[1].digits);
+    assert_eq!(page.code().as_deref(), Some(&both));
+}
+
+#[test]
 fn between_two_codes_none_is_shown() {
     let view = View {
         code: None,
@@ -229,9 +290,9 @@ fn between_two_codes_none_is_shown() {
     };
     let expected = [
         "i Vanha koodi ei enää kelpaa. Lue uusi koodi.",
-        "Avataan yhteyttä…",
+        "~ Avataan yhteyttä…",
         "- Tuki näkee näyttösi vasta, kun annat luvan.",
-        "[Sulje yhteys]",
+        "[Peruuta]",
     ];
     check_with_head(&view, Visibility::OnTop, &expected);
 }
@@ -242,7 +303,7 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
         [
             "# Saako Maija Virtanen (Ecom Oy) katsoa näyttöäsi?",
             "Maija Virtanen näkee silloin kaiken, mitä näytölläsi on.",
-            "- Jos et vastaa, lupaa ei anneta. 0:59",
+            "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
             answers,
         ]
     };
@@ -253,14 +314,14 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
     let control = [
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?",
         "Saat ohjauksen takaisin milloin tahansa: pidä Esc-näppäintä pohjassa sekunnin ajan.",
-        "- Jos et vastaa, lupaa ei anneta. 0:59",
+        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
         "[Salli ohjaus] [Älä salli]*",
     ];
     check(&asked(Ask::Control, true), Visibility::OnTop, &control);
     let switch = [
         "# Saako Maija Virtanen vaihtaa toiseen etätukeen?",
         "Uusi etätuki on Ecom Etätuki. Tämä yhteys suljetaan, ja saat uuden koodin.",
-        "- Jos et vastaa, lupaa ei anneta. 0:59",
+        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
         "[Salli vaihto] [Älä salli]*",
     ];
     let backend = "ecom".into();
@@ -303,21 +364,21 @@ fn the_first_question_offers_the_program_alone_where_that_can_be_done() {
         app_sharing: app_sharing(false),
         ..asked(Ask::View, true)
     };
-    let lines = outline(&page(&context(), &view, None));
+    let lines = outline(&page(&context(), &view, false));
     assert_eq!(
         lines[1],
-        "Voit näyttää koko näytön tai vain ohjelman Tilitin. Kaikki muu näkyy silloin harmaana."
+        "Jos valitset Vain Tilitin, tuki näkee muun näytön harmaana."
     );
     assert_eq!(
         lines.last().unwrap(),
-        "[Vain ohjelma] [Koko näyttö] [Älä salli]*"
+        "[Vain Tilitin] [Koko näyttö] [Älä salli]*"
     );
 }
 
 #[test]
 fn the_agent_is_told_the_question_and_its_buttons_word_for_word() {
     let check = |view: &View, wanted: &[(&str, Answer)]| {
-        let page = page(&context(), view, None);
+        let page = page(&context(), view, false);
         let quoted = quote::question_text(&page);
         let lines = outline(&page);
         assert_eq!(format!("# {}", quoted.question), lines[0]);
@@ -335,8 +396,8 @@ fn the_agent_is_told_the_question_and_its_buttons_word_for_word() {
         app_sharing: app_sharing(false),
         ..asked(Ask::View, true)
     };
-    let last = outline(&page(&context(), &offering, None)).pop().unwrap();
-    let quoted = quote::question_text(&page(&context(), &offering, None));
+    let last = outline(&page(&context(), &offering, false)).pop().unwrap();
+    let quoted = quote::question_text(&page(&context(), &offering, false));
     let labels: Vec<_> = quoted
         .buttons
         .iter()
@@ -358,7 +419,8 @@ fn what_is_shared_alone_is_named() {
         "[Sulje yhteys]*",
     ];
     check_with_head(&app_only(VIEW), Visibility::Iconified, &viewing);
-    let shown = bar::status(&context().texts, &app_only(CONTROL)).map(|status| status.text);
+    let shown =
+        bar::status(&context().texts, &app_only(CONTROL)).map(|status| status.sentence.whole());
     assert_eq!(
         shown.as_deref(),
         Some("Maija Virtanen ohjaa vain ohjelmaa Tilitin")
@@ -368,7 +430,7 @@ fn what_is_shared_alone_is_named() {
         ..asked(Ask::Control, true)
     };
     assert_eq!(
-        outline(&page(&context(), &control, None))[0],
+        outline(&page(&context(), &control, false))[0],
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi ohjelmassa Tilitin?"
     );
 }
@@ -404,12 +466,21 @@ fn the_receipt_says_who_saw_what_and_that_it_is_over() {
     };
     let nobody = "+ Kukaan ei enää näe näyttöäsi.";
     let both = page(
-        "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi 4 min.",
+        "Maija Virtanen katsoi näyttöäsi 12 min ja ohjasi konettasi 4 min.",
         nobody,
     );
     check(&view(receipt(720, 250)), Visibility::OnTop, &both);
-    let looked = page("Maija Virtanen katsoi näyttöäsi 45 s.", nobody);
+    let looked = page("Maija Virtanen katsoi näyttöäsi 45 sekuntia.", nobody);
     check(&view(receipt(45, 0)), Visibility::OnTop, &looked);
+    let alone = |times: (u64, u64)| {
+        let mut receipt = receipt(times.0, times.1).unwrap();
+        receipt.program = Some("GnuCash".into());
+        view(Some(receipt))
+    };
+    let both = "Maija Virtanen katsoi vain ohjelmaa GnuCash 11 sekuntia ja ohjasi sitä 6 sekuntia.";
+    check(&alone((11, 6)), Visibility::OnTop, &page(both, nobody));
+    let looked = "Maija Virtanen katsoi vain ohjelmaa GnuCash 1 sekunnin.";
+    check(&alone((1, 0)), Visibility::OnTop, &page(looked, nobody));
     let refused = page("Maija Virtanen ei nähnyt näyttöäsi.", nobody);
     check(&view(receipt(0, 0)), Visibility::OnTop, &refused);
     let mut never = page("", "+ Kukaan ei nähnyt näyttöäsi.").to_vec();
@@ -418,7 +489,8 @@ fn the_receipt_says_who_saw_what_and_that_it_is_over() {
 }
 
 #[test]
-fn every_failure_says_what_happened_and_can_be_tried_again() {
+fn every_failure_says_what_happened_and_offers_what_its_sentence_names() {
+    let texts = Texts::load(Language::Fi);
     for name in FailureName::ALL {
         let failure = Failure {
             name,
@@ -429,15 +501,41 @@ fn every_failure_says_what_happened_and_can_be_tried_again() {
             receipt: receipt(45, 0),
             ..in_state(State::Failed)
         };
-        let lines = outline(&page(&context(), &view, None));
-        let texts = Texts::load(Language::Fi);
+        let mut context = context();
+        context
+            .labels
+            .insert("remoteus-2008".into(), "Remoteus".into());
+        let lines = outline(&page(&context, &view, false));
         assert_eq!(
             lines[0],
             format!("# {}", texts.failure(name.as_str()).happened)
         );
         assert!(lines.contains(&"+ Kukaan ei enää näe näyttöäsi.".to_owned()));
-        assert!(lines.contains(&format!("- Tuelle: {}", name.as_str())));
-        assert_eq!(lines.last().unwrap(), "[Sulje] [Yritä uudelleen]*");
+        assert!(lines.contains(&format!("- Kerro tuelle: {}", name.as_str())));
+        let buttons = lines.last().unwrap();
+        let todo = &texts.failure(name.as_str()).todo;
+        // The first thing that the sentence names has Enter on it.
+        let first = [
+            ("Valitse toinen", "[Valitse toinen etätuki]*"),
+            ("ritä uudelleen", "[Yritä uudelleen]*"),
+        ]
+        .into_iter()
+        .filter_map(|(words, button)| Some((todo.find(words)?, button)))
+        .min();
+        if let Some((_, button)) = first {
+            assert!(buttons.contains(button), "{name:?}: {todo} {buttons}");
+        }
+        let offers_other = buttons.contains("Valitse toinen etätuki");
+        assert_eq!(
+            offers_other,
+            Remedy::of(name) != Remedy::Retry && Remedy::of(name) != Remedy::None
+        );
+        context.labels.retain(|id, _| id == "ecom");
+        let alone = outline(&page(&context, &view, false));
+        assert!(
+            !alone.last().unwrap().contains("Valitse"),
+            "there is no other entry"
+        );
         assert!(!lines.join(" ").contains("in English"));
         assert_eq!(visibility(&view), Visibility::OnTop);
     }
@@ -456,13 +554,9 @@ fn no_letter_presses_two_buttons_in_a_row_of_pages() {
             button.label[at + 1..].chars().next()
         };
         let letters = |view: &View| -> Vec<_> {
-            let page = page(&context, view, None);
-            let copies = page.items.iter().filter_map(|item| match item {
-                PageItem::Code(code) => Some(&code.copy),
-                _ => None,
-            });
-            let buttons = page.buttons.iter().chain(copies);
-            buttons
+            let page = page(&context, view, false);
+            page.buttons
+                .iter()
                 .filter_map(letter)
                 .flat_map(char::to_lowercase)
                 .collect()
@@ -492,7 +586,7 @@ fn a_tool_with_its_own_transport() {
         external_transport: true,
         ..context()
     };
-    let see = |view: &View| outline(&page(&context, view, None))[2..].to_vec();
+    let see = |view: &View| outline(&page(&context, view, false))[2..].to_vec();
     let promise = "Tämän yhteyden hoitaa toinen ohjelma: Remoteus etätuki (2008). Luvat ja salaus ovat sen omat.";
     let before = outline(&no_code::not_opened(&context));
     assert!(before.contains(&promise.to_owned()), "{before:?}");
@@ -527,9 +621,12 @@ fn a_tool_with_its_own_transport() {
     let connected = see(&in_state(State::Connected));
     assert!(connected.contains(&warning), "{connected:?}");
     let status = bar::status(&context.texts, &in_state(State::Connected)).unwrap();
-    assert_eq!(status.text, "Joku on yhteydessä tietokoneeseesi");
+    assert_eq!(
+        status.sentence.whole(),
+        "Joku on yhteydessä tietokoneeseesi"
+    );
     assert_eq!(bar::status(&context.texts, &in_state(State::Waiting)), None);
-    let over = outline(&page(&context, &in_state(State::Closed), None));
+    let over = outline(&page(&context, &in_state(State::Closed), false));
     assert!(
         over.iter().any(|line| line.contains("sen kautta")),
         "{over:?}"
@@ -542,7 +639,8 @@ fn a_tool_with_its_own_transport() {
 
 #[test]
 fn the_bar_says_the_same_in_one_line() {
-    let text = |view: &View| bar::status(&context().texts, view).map(|status| status.text);
+    let text =
+        |view: &View| bar::status(&context().texts, view).map(|status| status.sentence.whole());
     let check = |view: &View, expected: Option<&str>| assert_eq!(text(view).as_deref(), expected);
     check(&waiting(vec![]), None);
     check(&connected(VIEW), Some("Maija Virtanen katsoo näyttöäsi"));

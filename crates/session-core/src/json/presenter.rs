@@ -226,12 +226,14 @@ impl JsonPresenter {
                     receipt.viewed_seconds.to_string(),
                     receipt.controlled_seconds.to_string(),
                 );
-                let times = [
+                let mut values = vec![
                     ("viewed_seconds", &*viewed),
                     ("controlled_seconds", &*controlled),
                 ];
+                let program = receipt.program.as_deref();
+                values.extend(program.map(|program| ("program", program)));
                 self.texts
-                    .text("closed-receipt", &agent_args(&receipt.agent, &times))
+                    .text("closed-receipt", &agent_args(&receipt.agent, &values))
             }
         };
         json!({ "type": "closed", "receipt": receipt.map(receipt_json), "text": text })
@@ -288,6 +290,9 @@ fn receipt_json(receipt: &Receipt) -> Value {
         "viewed_seconds": receipt.viewed_seconds,
         "controlled_seconds": receipt.controlled_seconds,
     });
+    if let Some(program) = &receipt.program {
+        json["program"] = program.as_str().into();
+    }
     if let Some(backend) = &receipt.switch_to {
         json["switch_to"] = backend.as_str().into();
     }

@@ -279,6 +279,7 @@ fn the_receipt_comes_with_the_end() {
         agent: agent(),
         viewed_seconds: 720,
         controlled_seconds: 240,
+        program: None,
         switch_to: Some("ecom".into()),
     };
     let closing = View {

@@ -104,11 +104,13 @@ impl Consent {
         Some(Action::SendToAgent(ToAgent::Shown(Box::new(shown))))
     }
 
-    pub(super) fn receipt(&self, now: Duration) -> Receipt {
+    pub(super) fn receipt(&self, app_name: Option<&str>, now: Duration) -> Receipt {
+        let program = app_name.filter(|_| self.app_only).map(str::to_owned);
         Receipt {
             agent: self.agent.clone(),
             viewed_seconds: self.view.seconds(now),
             controlled_seconds: self.control.seconds(now),
+            program,
             switch_to: self.switch_to.clone(),
         }
     }

@@ -1204,6 +1204,7 @@ mod ending {
             agent: agent(),
             viewed_seconds: 100,
             controlled_seconds: 30,
+            program: None,
             switch_to: None,
         };
         assert_eq!(session.view().receipt, Some(expected));

@@ -29,7 +29,7 @@ impl Machine {
             failure: self.failure.clone(),
             receipt: consent
                 .filter(|_| is_over)
-                .map(|consent| consent.receipt(now)),
+                .map(|consent| consent.receipt(self.settings.app_name.as_deref(), now)),
             waiting_seconds_left: self
                 .code_expires_at()
                 .map(|due| deadline::seconds_left(due, now)),
