@@ -11,6 +11,7 @@ use crate::launcher::{Environment, Launcher};
 use crate::probe::{self, ProbeResult};
 use crate::startup::display;
 
+mod service;
 mod surroundings;
 
 /// The verdict of a check.
@@ -86,7 +87,9 @@ pub(crate) fn run(environment: Environment, json: bool) -> Exit {
 fn check_registry(launcher: &Launcher, checks: &mut Vec<Check>) {
     checks.push(surroundings::registry(&launcher.installed));
     checks.extend(check_entries(launcher));
-    checks.push(surroundings::proxy(&launcher.installed.registry.service));
+    let service = &launcher.installed.registry.service;
+    checks.push(surroundings::proxy(service));
+    checks.extend(service::check(service));
 }
 
 /// Probes every entry, as the menu does. One usable entry is enough for help.

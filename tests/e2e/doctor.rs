@@ -27,7 +27,7 @@ fn verdict<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str) {
 
 #[test]
 fn a_sound_machine_is_called_so_and_each_gap_by_its_name() {
-    let testbed = Testbed::new();
+    let mut testbed = Testbed::new();
     let launcher = || testbed.deployment.launcher(testbed.display.name());
 
     let (code, report) = examine(launcher());
@@ -63,8 +63,20 @@ fn a_sound_machine_is_called_so_and_each_gap_by_its_name() {
     assert_eq!(verdict(&report, "registry").0, "blocked");
     assert_eq!(verdict(&report, "display").0, "ok");
 
+    testbed.deployment.kill_service().unwrap();
+    let (code, report) = examine(testbed.deployment.launcher(testbed.display.name()));
+    assert_eq!(code, Some(1));
+    let (service, text) = verdict(&report, "service");
+    assert_eq!(service, "blocked");
+    assert!(text.starts_with("service-unreachable: "), "{text}");
+
     // In words, a line for each check.
-    let words = launcher().arg("doctor").output().unwrap();
+    let words = testbed
+        .deployment
+        .launcher(testbed.display.name())
+        .arg("doctor")
+        .output()
+        .unwrap();
     let words = String::from_utf8(words.stdout).unwrap();
     assert!(words.contains("ok       display"), "{words}");
 }

@@ -20,9 +20,11 @@ mod plugin_stream;
 mod rendezvous;
 mod revocations;
 mod send_queue;
+mod service_check;
 mod service_client;
 mod tool_password;
 
 pub use config::{App, Backend, SessionConfig, Vendor};
 pub use handle::{SessionHandle, SessionSender, start};
 pub use input_release::InputRelease;
+pub use service_check::{ServiceReport, check_service};

@@ -1,0 +1,31 @@
+//! A look at the service without a session, for `etatuki doctor`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use etatuki_session_core::Failure;
+
+use crate::service_client::ServiceClient;
+
+/// The state of the service as this machine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceReport {
+    /// Seconds by which this machine's clock is ahead of the service's; negative if it is behind,
+    /// `None` if the service doesn't tell its time.
+    pub clock_ahead: Option<i64>,
+}
+
+/// Asks the service at `url` for something that needs no session. Takes at most five seconds.
+///
+/// # Errors
+/// The failure that a session would have.
+pub async fn check_service(url: &str) -> Result<ServiceReport, Failure> {
+    let client = ServiceClient::new(url)?;
+    client.revocations().await?;
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ours = ours.map_or(0, |since| since.as_secs());
+    Ok(ServiceReport {
+        clock_ahead: client
+            .time()
+            .and_then(|theirs| i64::try_from(ours).ok()?.checked_sub_unsigned(theirs.0)),
+    })
+}
