@@ -57,6 +57,8 @@ pub struct PageWindow {
     top: i32,
     /// Height at the top of the screen that belongs to the bar.
     reserved: i32,
+    /// The work area and its scale that the page was laid out for.
+    fitted: (Rect, f32),
     on_action: ActionHandler,
 }
 
@@ -115,6 +117,7 @@ impl PageWindow {
             page: Page::default(),
             top,
             reserved: 0,
+            fitted: (Rect::default(), 1.0),
             on_action,
         }
     }
@@ -225,17 +228,9 @@ impl PageWindow {
 
     /// Sets the window's size first, and then the positions in it.
     fn lay_out(&mut self) {
-        let (x, y) = match self.window.shown() {
-            true => (self.window.x(), self.window.y()),
-            false => app::get_mouse(),
-        };
-        let screen = app::screen_num(x, y);
-        let area = self.work_area(screen);
-        let room = Room::new(
-            area.w,
-            area.h - self.title_height(),
-            app::screen_scale(screen),
-        );
+        let (area, scale) = self.screen();
+        let room = Room::new(area.w, area.h - self.title_height(), scale);
+        self.fitted = (area, scale);
         let layout = layout::fit(&self.page, self.top, room, &text_layout::measure);
         self.set_size(&layout, area);
         let Rect { x, y, w, h } = layout.viewport;
@@ -294,6 +289,25 @@ impl PageWindow {
         if let Some(banner) = &mut self.banner {
             banner.resize(0, self.top - BANNER_HEIGHT, w, BANNER_HEIGHT);
         }
+    }
+
+    /// Lays the page out anew if the screen or its scale has changed: FLTK's Ctrl with plus changes
+    /// the scale.
+    pub fn refit(&mut self) {
+        if self.window.shown() && self.fitted != self.screen() {
+            self.lay_out();
+            self.window.redraw();
+        }
+    }
+
+    /// Returns the work area and the scale of the window's screen.
+    fn screen(&self) -> (Rect, f32) {
+        let (x, y) = match self.window.shown() {
+            true => (self.window.x(), self.window.y()),
+            false => app::get_mouse(),
+        };
+        let screen = app::screen_num(x, y);
+        (self.work_area(screen), app::screen_scale(screen))
     }
 
     /// Returns the part of a screen that is free for windows.

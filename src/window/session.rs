@@ -108,6 +108,7 @@ impl SessionWindow {
         }
         self.window.fltk_window().show();
         self.bar.raise();
+        self.window.refit();
     }
 
     /// Returns the current page.

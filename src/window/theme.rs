@@ -137,8 +137,33 @@ pub const REGULAR: Font = Font::Helvetica;
 /// The bold cut of that font.
 pub const BOLD: Font = Font::HelveticaBold;
 
+/// Returns the colours for a desktop theme of this name: GNOME's, MATE's and Xfce's high contrast are
+/// known by theirs.
+fn of_theme(name: &str) -> &'static Palette {
+    let name = name.to_lowercase();
+    let is_high = name.contains("highcontrast") || name.contains("contrasthigh");
+    if !is_high && !name.contains("-hc") && !name.contains(":hc") {
+        return &Palette::ORDINARY;
+    }
+    match name.contains("inverse") || name.contains("dark") {
+        true => &Palette::HIGH_CONTRAST_INVERSE,
+        false => &Palette::HIGH_CONTRAST,
+    }
+}
+
+/// Returns the name of the user's theme: `GTK_THEME`, or the one that the desktop publishes.
+fn theme_name() -> Option<String> {
+    let set = std::env::var("GTK_THEME").ok();
+    if let Some(name) = set.filter(|name| !name.is_empty()) {
+        return Some(name);
+    }
+    let cancel = etatuki_screen::CancelToken::new().ok()?;
+    etatuki_screen::desktop_theme(None, &cancel).ok()?
+}
+
 /// Opens the display and sets the colours of what FLTK draws itself.
 pub fn init() -> app::App {
+    let _ = PALETTE.set(*of_theme(&theme_name().unwrap_or_default()));
     let fltk = app::App::default().with_scheme(app::Scheme::Gtk);
     let colours = palette();
     let (r, g, b) = colours.background.to_rgb();
@@ -236,3 +261,6 @@ pub fn blend(under: Color, over: Color, alpha: f32) -> Color {
         |u: u8, o: u8| (f32::from(u) * (1.0 - alpha) + f32::from(o) * alpha).round() as u8;
     Color::from_rgb(channel(ur, or), channel(ug, og), channel(ub, ob))
 }
+
+#[cfg(test)]
+mod tests;

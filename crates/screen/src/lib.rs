@@ -32,6 +32,8 @@ mod shared_app;
 mod signed_rect;
 #[cfg(unix)]
 mod x11;
+#[cfg(unix)]
+mod xsettings;
 
 pub use cancel::CancelToken;
 pub use coalesced_region::CoalescedRegion;
@@ -48,5 +50,5 @@ pub use shared_app::SharedApp;
 pub use x11::{
     Acquired, Capture, ClaimHolder, ClaimRequest, Click, Clipboard, ControlTrace, DisplayClaim,
     EscapeKey, Frame, Input, InputSource, InputWatch, KeyPress, MonitorQuery, PixelRect,
-    release_stale_input,
+    desktop_theme, release_stale_input,
 };
