@@ -48,7 +48,7 @@ pub use pixel_layout::PixelLayout;
 pub use shared_app::SharedApp;
 #[cfg(unix)]
 pub use x11::{
-    Acquired, Capture, ClaimHolder, ClaimRequest, Click, Clipboard, ControlTrace, DisplayClaim,
-    EscapeKey, Frame, Input, InputSource, InputWatch, KeyPress, MonitorQuery, PixelRect,
-    desktop_theme, release_stale_input,
+    Acquired, Capture, ClaimHolder, ClaimRequest, Click, Clipboard, ControlTrace, Copied,
+    DisplayClaim, EscapeKey, Frame, Input, InputSource, InputWatch, KeyPress, MonitorQuery,
+    PixelRect, desktop_theme, release_stale_input,
 };

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use etatuki_screen::{CancelToken, Capture, Clipboard, Input, SharedApp};
+use etatuki_screen::{CancelToken, Capture, Clipboard, Copied, Input, SharedApp};
 use etatuki_testkit::{Random, Xvfb};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::connection::Connection as _;
@@ -417,7 +417,7 @@ fn the_other_program_copies() {
     let mut clipboard = Clipboard::open(Some(&display), &cancel).expect("it opens");
     println!("\nbegun");
     for _line in std::io::stdin().lines() {
-        clipboard.offer("a secret".into()).expect("offered");
+        clipboard.offer("a secret").expect("offered");
         println!("\ncopied");
         let limit = Timespec {
             tv_sec: 0,
@@ -923,7 +923,7 @@ fn what_the_program_copies_is_taken_and_no_more() {
     assert_eq!(watched.pump().expect("the server lives"), None);
     other.wait_for("answered");
     assert_eq!(watched.pump().expect("the server lives"), None);
-    own.offer("ours".into()).expect("offered");
+    own.offer("ours").expect("offered");
     let limit = Timespec {
         tv_sec: 10,
         tv_nsec: 0,
@@ -942,5 +942,5 @@ fn what_the_program_copies_is_taken_and_no_more() {
             break copied;
         }
     };
-    assert_eq!(copied, "ours");
+    assert_eq!(copied, Copied::Text("ours".into()));
 }

@@ -51,7 +51,7 @@ pub enum PluginRfbEvent {
         /// Whether it changed anything.
         changed: bool,
     },
-    /// The plugin's clipboard holds this text.
+    /// The plugin's clipboard holds this text; empty when it holds something that can't be taken.
     CutText(String),
     /// The server's reply to SetDesktopSize: 0 for done, else ExtendedDesktopSize's status.
     DesktopSizeReply(u16),
@@ -297,14 +297,14 @@ impl Running {
                 }
                 ServerMessage::UpdateEnd => return Ok(Some(self.end_update())),
                 ServerMessage::CutText(text) => {
-                    if let Some(text) = to_text(text, server) {
-                        return Ok(Some(PluginRfbEvent::CutText(text)));
-                    }
+                    let text = to_text(text, server).unwrap_or_default();
+                    return Ok(Some(PluginRfbEvent::CutText(text)));
                 }
-                // A clipboard above the bound is dropped. The others were never announced; a server
-                // that sends them all the same gets no answer.
-                ServerMessage::CutTextSkipped { .. }
-                | ServerMessage::Bell
+                ServerMessage::CutTextSkipped { .. } => {
+                    return Ok(Some(PluginRfbEvent::CutText(String::new())));
+                }
+                // These were never announced; a server that sends them all the same gets no answer.
+                ServerMessage::Bell
                 | ServerMessage::Fence { .. }
                 | ServerMessage::EndOfContinuousUpdates => {}
             }

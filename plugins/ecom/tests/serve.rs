@@ -12,7 +12,7 @@ use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, Rectangle,
     ServerMessage, encoding,
 };
-use etatuki_screen::{CancelToken, Clipboard};
+use etatuki_screen::{CancelToken, Clipboard, Copied};
 use etatuki_testkit::{Random, RfbClient, Xvfb};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::randr::{ConnectionExt as _, Rotation};
@@ -631,7 +631,7 @@ fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
     fixture
         .viewer
         .send(&ClientMessage::CutText(b"not allowed".to_vec()));
-    desk.offer("private".into()).expect("offered");
+    desk.offer("private").expect("offered");
     fixture.check();
     fixture.share.set_permissions(Permissions::CONTROL);
     // Text that was copied before stays private; text copied from now on is sent.
@@ -642,8 +642,8 @@ fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
         }
         std::thread::yield_now();
     };
-    assert_eq!(pasted, expected);
-    desk.offer("där €".into()).expect("offered");
+    assert_eq!(pasted, Copied::Text(expected.into()));
+    desk.offer("där €").expect("offered");
     let copied = std::thread::spawn(move || {
         loop {
             if let ServerMessage::CutText(text) = fixture.viewer.receive() {
@@ -655,7 +655,28 @@ fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
         desk.pump().expect("the server lives");
         std::thread::yield_now();
     }
-    assert_eq!(copied.join().expect("no panic").0, heard);
+    let (told, mut fixture) = copied.join().expect("no panic");
+    assert_eq!(told, heard);
+    outlives_control(&mut fixture, encodings, sent, expected);
+}
+
+/// The client's last text can be pasted after control has ended, and what the customer copies then
+/// stays private.
+fn outlives_control(fixture: &mut Fixture, encodings: &[i32], sent: &[u8], expected: &str) {
+    fixture.viewer.send(&ClientMessage::CutText(sent.to_vec()));
+    fixture.check();
+    fixture.share.set_permissions(Permissions::VIEW);
+    fixture.check();
+    let paste = Command::new("xclip")
+        .args(["-display", &fixture.x.display, "-selection", "clipboard"])
+        .args(["-out", "-target", "UTF8_STRING"])
+        .output()
+        .expect("xclip is installed");
+    assert_eq!(
+        String::from_utf8(paste.stdout).expect("text"),
+        expected,
+        "{encodings:?}"
+    );
 }
 
 #[test]

@@ -139,6 +139,8 @@ async fn carry_clipboard_in(
 ) -> Result<(), PictureReadError> {
     while let Ok(Some(text)) = link.recv().await {
         match receiver {
+            // A viewer can't be told that the customer copied something else.
+            ClipboardTo::Viewer if text.is_empty() => {}
             ClipboardTo::Viewer => hub.show_clipboard(&text).await,
             ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -127,6 +127,26 @@ impl Connection {
         let result = requests(&self.server).and_then(|()| Ok(self.server.sync()?));
         in_cleanup.store(false, Ordering::Relaxed);
         result
+    }
+
+    /// Makes every later wait on this connection one of its cleanup: short, and not cancelled.
+    pub(super) fn begin_cleanup(&self) {
+        let in_cleanup = &self.server.stream().in_cleanup;
+        in_cleanup.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the server to send something, at most until `end`. Returns whether it did.
+    pub(super) fn wait_until(&self, end: Instant) -> Result<bool, ScreenError> {
+        let left = end.saturating_duration_since(Instant::now());
+        let limit = Timespec {
+            tv_sec: left.as_secs().cast_signed(),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&limit)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(true),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
     }
 
     /// Returns the server's description of itself.

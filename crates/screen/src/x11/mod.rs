@@ -29,7 +29,7 @@ mod window_query;
 mod window_tree;
 
 pub use capture::Capture;
-pub use clipboard::Clipboard;
+pub use clipboard::{Clipboard, Copied};
 pub use control_trace::ControlTrace;
 pub use desktop_theme::desktop_theme;
 pub use display_claim::{Acquired, ClaimHolder, ClaimRequest, DisplayClaim};

@@ -7,6 +7,7 @@
 //! ends the session.
 
 mod capabilities;
+mod line_ends;
 mod plugin_input;
 mod pressed_input;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use etatuki_protocol::{MAX_CLIPBOARD, Permissions};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PointerFormat, Rect, encoding};
 
 pub use capabilities::{BackendCapabilities, ServerCapabilities};
+use line_ends::with_lf;
 pub use plugin_input::PluginInput;
 pub(crate) use plugin_input::from_latin1;
 use pressed_input::PressedInput;
@@ -158,14 +160,18 @@ impl Gate {
         output
     }
 
-    /// Returns clipboard text of the agent's as it may reach the plugin.
+    /// Returns clipboard text of the agent's as it may reach the plugin, with LF at the ends of
+    /// lines.
     pub fn clipboard_in(&self, text: String) -> Option<PluginInput> {
-        self.passes_clipboard(&text)
-            .then_some(PluginInput::CutText(text))
+        let passes = self.passes_clipboard(&text) && !text.is_empty();
+        passes.then(|| PluginInput::CutText(with_lf(text)))
     }
 
-    /// Returns clipboard text of the plugin's as it may reach the agent.
+    /// Returns clipboard text of the plugin's as it may reach the agent, with LF at the ends of
+    /// lines. It is empty when the clipboard holds something that can't be taken, such as a picture.
     pub fn clipboard_out(&self, text: String) -> Option<String> {
+        let fits = text.len() <= MAX_CLIPBOARD;
+        let text = if fits { with_lf(text) } else { String::new() };
         self.passes_clipboard(&text).then_some(text)
     }
 

@@ -337,12 +337,26 @@ fn clipboard_is_latin_1_unless_the_tool_agreed_on_more() {
 }
 
 #[test]
+fn clipboard_lines_end_with_lf_both_ways() {
+    let open = gate(FULL, BOTH);
+    for (text, expected) in [("a\r\nb\rc\nd", "a\nb\nc\nd"), ("\r\n\r\r\n", "\n\n\n")] {
+        let input = PluginInput::CutText(expected.into());
+        assert_eq!(open.clipboard_in(text.into()), Some(input));
+        assert_eq!(open.clipboard_out(text.into()).as_deref(), Some(expected));
+    }
+    // Nothing to paste; and nothing that can be taken.
+    assert_eq!(open.clipboard_in(String::new()), None);
+    assert_eq!(open.clipboard_out(String::new()), Some(String::new()));
+}
+
+#[test]
 fn clipboard_is_bounded() {
     let open = gate(FULL, BOTH);
     let (most, more) = (MAX_CLIPBOARD, MAX_CLIPBOARD + 1);
     assert!(open.clipboard_in("x".repeat(most)).is_some());
     assert_eq!(open.clipboard_in("x".repeat(more)), None);
-    assert_eq!(open.clipboard_out("x".repeat(more)), None);
+    let untakable = Some(String::new());
+    assert_eq!(open.clipboard_out("x".repeat(more)), untakable);
     // As UTF-8, the text would be too long for the tool.
     check(FULL, BOTH, ClientMessage::CutText(vec![0xe4; most]), &[]);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use etatuki_protocol::Ask;
 use etatuki_rfb::{ClientMessage, Rect};
-use etatuki_screen::{CancelToken, Clipboard};
+use etatuki_screen::{CancelToken, Clipboard, Copied};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
@@ -164,18 +164,19 @@ async fn the_clipboard_is_of_any_script() {
     let (customer, mut agent) = viewing(&world, "ecom").await;
     let cancel = CancelToken::new().expect("a pipe");
     let mut desk = Clipboard::open(Some(&display.name), &cancel).expect("a clipboard");
-    desk.offer("salaisuus".into()).expect("offered");
+    desk.offer("salaisuus").expect("offered");
     agent.copies("ei vielä").await;
     display.paint(0x0012_3456, 450, 100, 100, 100);
     agent.sees(|| display.picture()).await;
     agent.ask(Ask::Control).await;
     customer.answers(&Ask::Control, true);
     while !agent.told_of_control().await {}
-    for text in ["Määrä 5 € – Ж 漢 😀", "toinen"] {
+    for text in ["Määrä 5 € – Ж 漢 😀", "toinen\r\nrivi"] {
         agent.copies(text).await;
+        let text = text.replace('\r', "");
         assert_eq!(pasted(&mut desk), text);
         let text = format!("{text}, takaisin");
-        desk.offer(text.clone()).expect("offered");
+        desk.offer(&text).expect("offered");
         let heard = tokio::spawn(async move {
             let heard = agent.hears_copied().await;
             (heard, agent)
@@ -194,8 +195,10 @@ async fn the_clipboard_is_of_any_script() {
 fn pasted(desk: &mut Clipboard) -> String {
     let deadline = Instant::now() + TEST_TIMEOUT;
     loop {
-        if let Some(text) = desk.pump().expect("the display lives") {
-            return text;
+        match desk.pump().expect("the display lives") {
+            Some(Copied::Text(text)) => return text,
+            Some(Copied::Untakable) => panic!("it is text"),
+            None => {}
         }
         assert!(Instant::now() < deadline, "nothing was copied");
         std::thread::sleep(Duration::from_millis(2));

@@ -1,23 +1,25 @@
 //! The client's input: keys, pointer and clipboard. A second lock behind the launcher's gate.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use etatuki_rfb::ClientMessage;
 use etatuki_rfb::encode::server;
-use etatuki_screen::{Clipboard, Input};
+use etatuki_screen::{Clipboard, Copied, Input};
 
 use super::ServeError;
 use super::pointer_throttle::Position;
 use crate::share::Share;
 
 /// Gives input and exchanges the clipboard while control is permitted. When it no longer is,
-/// everything pressed is released.
+/// everything pressed is released; text that the client sent can still be pasted.
 #[derive(Debug)]
 pub(super) struct InputInjector<'a> {
     share: &'a Share,
     /// Open while control is permitted.
     devices: Option<Devices>,
+    /// The clipboard that control has left behind, with the client's text.
+    left_clipboard: Option<Clipboard>,
     /// The position to which the client moved the pointer last.
     client_position: Option<Position>,
 }
@@ -41,6 +43,7 @@ impl<'a> InputInjector<'a> {
         Self {
             share,
             devices: None,
+            left_clipboard: None,
             client_position: None,
         }
     }
@@ -53,7 +56,8 @@ impl<'a> InputInjector<'a> {
     /// Returns the descriptors of the open devices.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let devices = self.devices.iter();
-        devices.flat_map(|devices| [devices.input.as_fd(), devices.clipboard.as_fd()])
+        let fds = devices.flat_map(|devices| [devices.input.as_fd(), devices.clipboard.as_fd()]);
+        fds.chain(self.left_clipboard.iter().map(Clipboard::as_fd))
     }
 
     /// Returns the time until [`pump`](Self::pump) has input to carry out that had to wait; `None` if
@@ -69,19 +73,32 @@ impl<'a> InputInjector<'a> {
     }
 
     /// Follows the permissions, and processes the devices' events. Appends a cut text message when
-    /// the customer has copied a text.
+    /// the customer has copied a text, an empty one for anything else.
     pub(super) fn pump(
         &mut self,
         encoding: CutTextEncoding,
         out: &mut Vec<u8>,
     ) -> Result<(), ServeError> {
+        self.pump_left_clipboard()?;
         let Some(devices) = self.permitted_devices()? else {
             return Ok(());
         };
         devices.input.pump()?;
-        if let Some(text) = devices.clipboard.pump()? {
-            server::cut_text(out, &encoding.encode(text));
+        match devices.clipboard.pump()? {
+            Some(Copied::Text(text)) => server::cut_text(out, &encoding.encode(text)),
+            Some(Copied::Untakable) => server::cut_text(out, &[]),
+            None => {}
         }
+        Ok(())
+    }
+
+    /// Hands out the text that was left, until another program copies one.
+    fn pump_left_clipboard(&mut self) -> Result<(), ServeError> {
+        if let Some(clipboard) = &mut self.left_clipboard {
+            clipboard.pump()?;
+        }
+        self.left_clipboard
+            .take_if(|clipboard| !clipboard.is_offering());
         Ok(())
     }
 
@@ -105,7 +122,7 @@ impl<'a> InputInjector<'a> {
                 input.send_pointer(*x, *y, *buttons)?;
                 self.client_position = Some((*x, *y));
             }
-            ClientMessage::CutText(text) => clipboard.offer(encoding.decode(text))?,
+            ClientMessage::CutText(text) => clipboard.offer(&encoding.decode(text))?,
             _ => {}
         }
         Ok(())
@@ -120,19 +137,37 @@ impl<'a> InputInjector<'a> {
     }
 
     /// Opens the devices when control is permitted. Closes them, which releases everything, when it
-    /// is not.
+    /// is not. A clipboard with a text of the client's stays, for pasting alone.
     fn permitted_devices(&mut self) -> Result<Option<&mut Devices>, ServeError> {
         if !self.share.may_control() {
-            self.devices = None;
+            if let Some(Devices { input, clipboard }) = self.devices.take() {
+                drop(input);
+                self.leave(clipboard)?;
+            }
         } else if self.devices.is_none() {
             let (display, app) = (self.share.display(), self.share.app());
             let cancel = self.share.cancel_token();
+            let clipboard = match self.left_clipboard.take() {
+                Some(mut clipboard) => {
+                    clipboard.watch()?;
+                    clipboard
+                }
+                None => Clipboard::open_filtered(display, app, cancel)?,
+            };
             self.devices = Some(Devices {
                 input: Input::open_filtered(display, app, cancel)?,
-                clipboard: Clipboard::open_filtered(display, app, cancel)?,
+                clipboard,
             });
         }
         Ok(self.devices.as_mut())
+    }
+
+    fn leave(&mut self, mut clipboard: Clipboard) -> Result<(), ServeError> {
+        if clipboard.is_offering() {
+            clipboard.unwatch()?;
+            self.left_clipboard = Some(clipboard);
+        }
+        Ok(())
     }
 }
 
