@@ -10,7 +10,7 @@ use super::{Atoms, MAX_TEXT_BYTES};
 use crate::error::ScreenError;
 use crate::x11::connection::XConnection;
 
-/// What the customer's clipboard holds since somebody copied.
+/// The customer's clipboard, since somebody copied.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Copied {
     /// A text of at most 1 MiB, with LF at the ends of lines.
