@@ -30,8 +30,15 @@ export class Clipboard {
     }
   }
 
-  /** Keeps the text that the customer copied, until the agent takes it. */
+  /** Keeps the text that the customer copied, until the agent takes it. An empty one says that the
+   * clipboard now holds something that can't be taken: an older text is not what the customer means. */
   offer(text: string): void {
+    if (text === "") {
+      this.#received = null;
+      this.#takeButton.disabled = true;
+      setText(this.#note, "The customer copied something that can't be taken: no text, or more than 1 MB.");
+      return;
+    }
     this.#received = text;
     this.#takeButton.disabled = false;
     setText(this.#note, `The customer copied ${characters(text)}.`);
