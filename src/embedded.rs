@@ -288,6 +288,7 @@ fn sentence(
         }
         "code-burnt" => fill(&texts.notice.code_burnt, values),
         "code-renewed" => texts.notice.code_renewed.clone(),
+        "revocations-warning" => texts.notice.revocations_warning.clone(),
         "service-lost" => texts.notice.service_lost.clone(),
         "service-back" => texts.notice.service_back.clone(),
         "code-forgotten" => texts.notice.code_forgotten.clone(),

@@ -51,7 +51,9 @@ impl Exit {
     fn of_failure(failure: FailureName) -> Self {
         use FailureName as F;
         match failure {
-            F::ServiceUnreachable | F::ServiceError | F::NoNameplate => Exit::Network,
+            F::ServiceUnreachable | F::ServiceError | F::RevocationsStale | F::NoNameplate => {
+                Exit::Network
+            }
             F::LinkFailed | F::LinkLost | F::AgentMisbehaved => Exit::Link,
             F::RegistryBroken => Exit::Registry,
             F::DisplayMissing

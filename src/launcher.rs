@@ -8,6 +8,7 @@ use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_session::SessionConfig;
 use etatuki_session_core::{Transport, UsableBackend, Wording};
+use etatuki_trust::StaleRevocations;
 
 use crate::cli::Options;
 use crate::held_input::HeldInput;
@@ -226,6 +227,18 @@ impl Launcher {
         }
     }
 
+    /// Returns what a missing or outdated revocation list means. Where the registry doesn't say it,
+    /// nobody is let in; but nobody vouches for a development registry anyway, as its banner says.
+    fn stale_revocations(&self) -> StaleRevocations {
+        let default = if self.installed.development {
+            StaleRevocations::Warn
+        } else {
+            StaleRevocations::Refuse
+        };
+        let said = self.installed.registry.vendor.stale_revocations;
+        said.unwrap_or(default)
+    }
+
     /// Returns the words of this launcher's windows that the agent is told.
     fn wording(&self) -> Wording {
         let code = &self.texts.code;
@@ -262,6 +275,7 @@ impl Launcher {
             host_exe: self.exe().to_owned(),
             revocations: self.environment.folders.revocations(),
             input_release: Some(Arc::new(HeldInput::start())),
+            stale_revocations: self.stale_revocations(),
         }
     }
 }

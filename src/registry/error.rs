@@ -1,5 +1,7 @@
 //! The errors of a registry's content, with line, key and remedy: for the integrator who wrote it.
 
+use etatuki_trust::MAX_VENDOR_KEYS;
+
 /// The reason why a registry can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, line {line}, {}: {problem}; {}", describe_key(key), problem.remedy(key))]
@@ -32,6 +34,9 @@ pub enum Problem {
     /// There is no vendor key, so no agent could ever be let in.
     #[error("there is no vendor key, so that no support person could be recognised")]
     NoVendorKey,
+    /// There are more vendor keys than lists of revoked cards are fetched for.
+    #[error("there are more than {MAX_VENDOR_KEYS} vendor keys")]
+    TooManyVendorKeys,
     /// A text for the customer is empty.
     #[error("the text is empty")]
     Empty,
@@ -98,6 +103,7 @@ impl Problem {
             Problem::NoBackends => "add one table per entry, as docs/registry.md shows",
             Problem::TooManyBackends => "remove some",
             Problem::NoVendorKey => "add the public key that `etatuki-vendor key new` printed",
+            Problem::TooManyVendorKeys => "leave out those that no card in use has",
             Problem::Empty => "write what the customer is to read",
             Problem::TooLong => "shorten it",
             Problem::ControlCharacter => "write it on one line, without escapes",
@@ -116,6 +122,7 @@ fn remedy_of_key(key: &str) -> &'static str {
     match key.rsplit('.').next().unwrap_or_default() {
         "version" | "for_app" => "write a semver requirement such as \">=1.2, <2\"",
         "keys" => "copy the whole public key that `etatuki-vendor key new` printed",
+        "stale_revocations" => "write \"refuse\" or \"warn\", or leave the key out",
         "connect" => "write \"at-once\" or \"on-click\", or leave the key out",
         "form" => "write \"ecom\", \"remoteus\" or \"own\"",
         "language" => "write \"fi\", \"sv\" or \"en\", or leave the key out",

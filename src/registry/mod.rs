@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use etatuki_trust::{CodeForm, VendorPublicKey};
+use etatuki_trust::{CodeForm, MAX_VENDOR_KEYS, StaleRevocations, VendorPublicKey};
 use semver::{Version, VersionReq};
 use serde::Deserialize;
 use toml::Spanned;
@@ -52,6 +52,8 @@ pub struct Vendor {
     pub phone: String,
     /// The keys that sign agents' cards; at least one.
     pub keys: Vec<VendorPublicKey>,
+    /// The meaning of a revocation list that is missing or outdated, if the registry says it.
+    pub stale_revocations: Option<StaleRevocations>,
 }
 
 /// An entry: one kind of support that the customer can open.
@@ -185,6 +187,7 @@ struct RawVendor {
     name: Spanned<String>,
     phone: Spanned<String>,
     keys: Spanned<Vec<VendorPublicKey>>,
+    stale_revocations: Option<StaleRevocations>,
 }
 
 #[derive(Deserialize)]
@@ -293,10 +296,14 @@ impl Validator<'_> {
         if raw.keys.get_ref().is_empty() {
             return Err(self.error(raw.keys.span(), Problem::NoVendorKey));
         }
+        if raw.keys.get_ref().len() > MAX_VENDOR_KEYS {
+            return Err(self.error(raw.keys.span(), Problem::TooManyVendorKeys));
+        }
         Ok(Vendor {
             name: self.customer_text(raw.name)?,
             phone: self.customer_text(raw.phone)?,
             keys: raw.keys.into_inner(),
+            stale_revocations: raw.stale_revocations,
         })
     }
 

@@ -27,6 +27,7 @@ impl Remedy {
         match name {
             F::ServiceUnreachable
             | F::ServiceError
+            | F::RevocationsStale
             | F::NoNameplate
             | F::ToolDied
             | F::PluginDied

@@ -113,6 +113,7 @@ impl SessionContext {
             }
             Notice::CodeBurnt { agent } => fill(&texts.code_burnt, &agent_values(agent)),
             Notice::CodeRenewed => texts.code_renewed.clone(),
+            Notice::RevocationsStale => texts.revocations_warning.clone(),
             Notice::ServiceLost => texts.service_lost.clone(),
             Notice::ServiceBack => texts.service_back.clone(),
             Notice::CodeForgotten => texts.code_forgotten.clone(),
@@ -121,12 +122,18 @@ impl SessionContext {
 
     /// Returns the notice to show, if any: the latest on strangers, until the session ends; else the
     /// latest. Two at once could contradict each other, as 'end the call' and 'read the code' do.
+    /// That agents can't be checked outweighs what only explains a new code.
     /// That the service is away is a state, which the page itself says.
     pub fn notices(&self, view: &View) -> Option<PageItem> {
         let stranger = view.notices.iter().rev().find(|notice| is_alert(notice));
-        let notice = stranger.or(view.notices.last())?;
+        let last = view.notices.last();
+        let unchecked = view.notices.iter().find(|notice| {
+            matches!(notice, Notice::RevocationsStale) && last.is_some_and(Notice::is_about_code)
+        });
+        let notice = stranger.or(unchecked).or(last)?;
         let tone = match notice {
             _ if is_alert(notice) => Tone::Alert,
+            Notice::RevocationsStale => Tone::Alert,
             Notice::ServiceLost => return None,
             _ => Tone::Info,
         };

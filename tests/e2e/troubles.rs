@@ -76,6 +76,40 @@ fn a_service_that_talks_nonsense() {
     expect_open_fails(&testbed, "remoteus-2008", "service-error", 5);
 }
 
+/// A service that withholds the list of revoked cards lets nobody in that the vendor doesn't want.
+#[test]
+fn a_service_that_withholds_the_revocation_list() {
+    let mut testbed = Testbed::new();
+    let keys = format!("keys = [\"{}\"]", testbed.deployment.vendor_key());
+    let when_stale = |rule: &str| format!("{keys}\nstale_revocations = \"{rule}\"");
+    edit_registry(&testbed, &keys, &when_stale("refuse"));
+    let mut customer = Customer::start(&testbed, "ecom", &[]);
+    customer.expect_state("waiting");
+    customer.send(&json!({"type": "close"}));
+    customer.expect_type("closed");
+    customer.wait_exit();
+
+    testbed.deployment.kill_service().unwrap();
+    testbed.deployment.start_service_without_list().unwrap();
+    // The list that was seen before counts on; a customer who never saw one lets nobody in.
+    let mut customer = Customer::start(&testbed, "ecom", &[]);
+    customer.expect_state("waiting");
+    customer.send(&json!({"type": "close"}));
+    customer.expect_type("closed");
+    customer.wait_exit();
+    let state = testbed
+        .deployment
+        .folder()
+        .join("home/.local/state/etatuki");
+    std::fs::remove_file(state.join("revocations.txt")).unwrap();
+    expect_open_fails(&testbed, "ecom", "revocations-stale", 5);
+
+    edit_registry(&testbed, &keys, &when_stale("warn"));
+    let mut customer = Customer::start(&testbed, "ecom", &[]);
+    expect_notice(&mut customer, "revocations-warning");
+    customer.expect_state("waiting");
+}
+
 #[test]
 fn a_service_that_dies_while_somebody_waits() {
     let mut testbed = Testbed::new();

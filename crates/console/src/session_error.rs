@@ -168,6 +168,11 @@ fn dial_sentence(error: &DialError) -> String {
                 .into()
         }
         DialError::Refused(reason) if reason.starts_with("card-") => card_sentence(reason),
+        DialError::Refused(reason) if reason == "revocations-stale" => {
+            "The customer's computer can't check agent cards of your key: the vendor's revocation list is missing or \
+             outdated, or the clock there is wrong. Ask whoever runs the service to renew the list."
+                .into()
+        }
         DialError::Refused(reason) => {
             format!("The customer's computer refused this session ({reason}). Ask the customer for a new code.")
         }

@@ -11,8 +11,8 @@ use etatuki_link::{
 };
 use etatuki_service::{Config, ServiceHandle, start};
 use etatuki_trust::{
-    AgentCard, AgentFile, AgentKey, CardData, Nameplate, Revocations, SessionCode, UnixTime,
-    VendorKey, service_origin,
+    AgentCard, AgentFile, AgentKey, CardData, Nameplate, Revocations, SessionCode,
+    StaleRevocations, UnixTime, VendorKey, service_origin,
 };
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -141,7 +141,7 @@ async fn a_link_through_the_services_relay() {
     let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
-        revoked: Revocations::default(),
+        revoked: Revocations::new(StaleRevocations::Warn),
     };
     let start = Instant::now();
     let (attempt, link) = dial(&params, &customer, &address, &relay).await;
@@ -165,7 +165,7 @@ async fn with_a_forged_relay_token_the_customer_is_unreachable() {
     let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
-        revoked: Revocations::default(),
+        revoked: Revocations::new(StaleRevocations::Warn),
     };
     let forged = RelayAccess::new(relay.url.clone(), "forged");
     let address = relay_only(customer.address());

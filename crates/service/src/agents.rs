@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use etatuki_trust::Revocations;
+use etatuki_trust::CardId;
 
 use crate::{
     rate_limit::{Gcra, Quota, RateLimited},
+    revocations::TrustSnapshot,
     tokens::TokenHash,
 };
 
@@ -25,11 +26,11 @@ pub(crate) struct AgentQuotas {
     pub(crate) lookups: Quota,
 }
 
-/// Every agent with a good token, by the card's serial.
+/// Every agent with a good token, by the card.
 #[derive(Debug)]
 pub(crate) struct Agents {
-    agents: HashMap<u64, Agent>,
-    serials: HashMap<TokenHash, u64>,
+    agents: HashMap<CardId, Agent>,
+    cards: HashMap<TokenHash, CardId>,
     quotas: AgentQuotas,
 }
 
@@ -54,42 +55,39 @@ impl Agents {
     pub(crate) fn new(quotas: AgentQuotas) -> Self {
         Self {
             agents: HashMap::new(),
-            serials: HashMap::new(),
+            cards: HashMap::new(),
             quotas,
         }
     }
 
-    /// Makes `token` good for the card of `serial` until `expires`.
+    /// Makes `token` good for `card` until `expires`.
     pub(crate) fn issue_token(
         &mut self,
-        serial: u64,
+        card: CardId,
         token: TokenHash,
         expires: Duration,
         now: Duration,
     ) -> Result<(), RateLimited> {
-        let agent = self.agents.entry(serial).or_default();
+        let agent = self.agents.entry(card).or_default();
         agent.issued_tokens.try_acquire(self.quotas.tokens, now)?;
         if agent.tokens.len() >= MAX_TOKENS_PER_CARD
             && let Some((_, oldest)) = agent.tokens.pop_front()
         {
-            self.serials.remove(&oldest);
+            self.cards.remove(&oldest);
         }
         agent.tokens.push_back((expires, token));
-        self.serials.insert(token, serial);
+        self.cards.insert(token, card);
         Ok(())
     }
 
-    /// Counts one look-up and returns the serial of the card that `token` was issued for.
+    /// Counts one look-up and returns the card that `token` was issued for.
     pub(crate) fn authorize_lookup(
         &mut self,
         token: TokenHash,
         now: Duration,
-    ) -> Result<u64, AuthError> {
-        let serial = *self.serials.get(&token).ok_or(AuthError::Unauthorized)?;
-        let agent = self
-            .agents
-            .get_mut(&serial)
-            .ok_or(AuthError::Unauthorized)?;
+    ) -> Result<CardId, AuthError> {
+        let card = *self.cards.get(&token).ok_or(AuthError::Unauthorized)?;
+        let agent = self.agents.get_mut(&card).ok_or(AuthError::Unauthorized)?;
         if !agent
             .tokens
             .iter()
@@ -101,23 +99,22 @@ impl Agents {
             .lookups
             .try_acquire(self.quotas.lookups, now)
             .map_err(AuthError::RateLimited)?;
-        Ok(serial)
+        Ok(card)
     }
 
-    /// Forgets tokens that have expired by `now`, and those of revoked cards.
-    pub(crate) fn sweep(&mut self, revoked: &Revocations, now: Duration) {
-        let Self {
-            agents, serials, ..
-        } = self;
-        agents.retain(|serial, agent| {
-            if revoked.serials.contains(serial) {
+    /// Forgets tokens that have expired by `now`, and those of cards that are revoked or of a
+    /// vendor key that isn't known any more.
+    pub(crate) fn sweep(&mut self, trust: &TrustSnapshot, now: Duration) {
+        let Self { agents, cards, .. } = self;
+        agents.retain(|card, agent| {
+            if trust.revoked.is_revoked(card) || !trust.vendors.contains(&card.vendor) {
                 agent.tokens.clear();
             }
             agent.tokens.retain(|(expires, _)| now < *expires);
             !agent.tokens.is_empty()
         });
-        serials.retain(|token, serial| {
-            let agent = agents.get(serial);
+        cards.retain(|token, card| {
+            let agent = agents.get(card);
             agent.is_some_and(|agent| agent.tokens.iter().any(|(_, hash)| hash == token))
         });
     }
@@ -125,6 +122,12 @@ impl Agents {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use etatuki_trust::{
+        RevocationList, Revocations, SignedRevocations, StaleRevocations, UnixTime, VendorKey,
+    };
+
     use super::*;
 
     fn at(seconds: u64) -> Duration {
@@ -139,11 +142,43 @@ mod tests {
         TokenHash::of(&number.to_string())
     }
 
+    fn vendor() -> VendorKey {
+        VendorKey::from_seed([1; 32])
+    }
+
+    fn card(serial: u64) -> CardId {
+        CardId {
+            vendor: vendor().public(),
+            serial,
+        }
+    }
+
+    /// Returns the vendor's key, and its list of these serials.
+    fn revoked(serials: &[u64]) -> TrustSnapshot {
+        let list = RevocationList {
+            number: 1,
+            until: UnixTime(u64::MAX),
+            serials: serials.iter().copied().collect(),
+        };
+        let vendors = [vendor().public()];
+        let signed = SignedRevocations::sign(&vendor(), list).unwrap();
+        let mut revoked = Revocations::new(StaleRevocations::Refuse);
+        revoked.advance(signed.verify(&vendors).unwrap()).unwrap();
+        TrustSnapshot {
+            vendors: vendors.into(),
+            revoked: Arc::new(revoked),
+            text: None,
+            generation: 1,
+        }
+    }
+
     #[test]
     fn a_token_is_good_until_it_expires() {
         let mut agents = agents(Quota::UNLIMITED, Quota::UNLIMITED);
-        agents.issue_token(7, token(1), at(10), at(0)).unwrap();
-        assert_eq!(agents.authorize_lookup(token(1), at(9)), Ok(7));
+        agents
+            .issue_token(card(7), token(1), at(10), at(0))
+            .unwrap();
+        assert_eq!(agents.authorize_lookup(token(1), at(9)), Ok(card(7)));
         assert_eq!(
             agents.authorize_lookup(token(1), at(10)),
             Err(AuthError::Unauthorized)
@@ -158,8 +193,12 @@ mod tests {
     fn a_second_token_is_no_second_allowance() {
         let quota = Quota::new(2, at(30));
         let mut agents = agents(Quota::UNLIMITED, quota);
-        agents.issue_token(7, token(1), at(1000), at(0)).unwrap();
-        agents.issue_token(7, token(2), at(1000), at(0)).unwrap();
+        agents
+            .issue_token(card(7), token(1), at(1000), at(0))
+            .unwrap();
+        agents
+            .issue_token(card(7), token(2), at(1000), at(0))
+            .unwrap();
         assert!(agents.authorize_lookup(token(1), at(0)).is_ok());
         assert!(agents.authorize_lookup(token(2), at(0)).is_ok());
         let refused = Err(AuthError::RateLimited(RateLimited(at(30))));
@@ -173,7 +212,7 @@ mod tests {
         let mut agents = agents(Quota::UNLIMITED, Quota::UNLIMITED);
         for number in 0..=MAX_TOKENS_PER_CARD {
             agents
-                .issue_token(7, token(number), at(100), at(0))
+                .issue_token(card(7), token(number), at(100), at(0))
                 .unwrap();
         }
         assert_eq!(
@@ -181,38 +220,74 @@ mod tests {
             Err(AuthError::Unauthorized)
         );
         assert!(agents.authorize_lookup(token(1), at(1)).is_ok());
-        assert_eq!(agents.serials.len(), MAX_TOKENS_PER_CARD);
+        assert_eq!(agents.cards.len(), MAX_TOKENS_PER_CARD);
     }
 
     #[test]
     fn tokens_are_given_out_only_so_often() {
         let mut agents = agents(Quota::new(1, at(6)), Quota::UNLIMITED);
-        assert!(agents.issue_token(7, token(1), at(100), at(0)).is_ok());
+        assert!(
+            agents
+                .issue_token(card(7), token(1), at(100), at(0))
+                .is_ok()
+        );
         assert_eq!(
-            agents.issue_token(7, token(2), at(100), at(1)),
+            agents.issue_token(card(7), token(2), at(100), at(1)),
             Err(RateLimited(at(5)))
         );
-        assert!(agents.issue_token(8, token(3), at(100), at(1)).is_ok());
+        assert!(
+            agents
+                .issue_token(card(8), token(3), at(100), at(1))
+                .is_ok()
+        );
     }
 
     #[test]
     fn sweeping_forgets_the_revoked_and_the_expired() {
         let mut agents = agents(Quota::UNLIMITED, Quota::UNLIMITED);
-        agents.issue_token(7, token(1), at(10), at(0)).unwrap();
-        agents.issue_token(7, token(2), at(20), at(0)).unwrap();
-        agents.issue_token(8, token(3), at(20), at(0)).unwrap();
-        agents.sweep(
-            &Revocations {
-                number: 1,
-                serials: [8].into(),
-            },
-            at(10),
-        );
-        assert_eq!(agents.authorize_lookup(token(2), at(10)), Ok(7));
+        agents
+            .issue_token(card(7), token(1), at(10), at(0))
+            .unwrap();
+        agents
+            .issue_token(card(7), token(2), at(20), at(0))
+            .unwrap();
+        agents
+            .issue_token(card(8), token(3), at(20), at(0))
+            .unwrap();
+        agents.sweep(&revoked(&[8]), at(10));
+        assert_eq!(agents.authorize_lookup(token(2), at(10)), Ok(card(7)));
         assert_eq!(
             agents.authorize_lookup(token(3), at(10)),
             Err(AuthError::Unauthorized)
         );
-        assert_eq!((agents.agents.len(), agents.serials.len()), (1, 1));
+        assert_eq!((agents.agents.len(), agents.cards.len()), (1, 1));
+    }
+
+    #[test]
+    fn cards_of_two_keys_with_one_serial_are_two_cards() {
+        let mut agents = agents(Quota::new(1, at(60)), Quota::UNLIMITED);
+        let other = CardId {
+            vendor: VendorKey::from_seed([9; 32]).public(),
+            serial: 7,
+        };
+        agents
+            .issue_token(card(7), token(1), at(100), at(0))
+            .unwrap();
+        agents.issue_token(other, token(2), at(100), at(0)).unwrap();
+        let mut trust = revoked(&[7]);
+        trust.vendors = [vendor().public(), other.vendor].into();
+        agents.sweep(&trust, at(1));
+        assert_eq!(
+            agents.authorize_lookup(token(1), at(1)),
+            Err(AuthError::Unauthorized)
+        );
+        assert_eq!(agents.authorize_lookup(token(2), at(1)), Ok(other));
+        // A key that the service doesn't know any more takes its agents with it.
+        trust.vendors = [vendor().public()].into();
+        agents.sweep(&trust, at(2));
+        assert_eq!(
+            agents.authorize_lookup(token(2), at(2)),
+            Err(AuthError::Unauthorized)
+        );
     }
 }

@@ -23,12 +23,12 @@ pub struct Cli {
 /// The program's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the service until Ctrl-C or SIGTERM
+    /// Run the service until Ctrl-C or SIGTERM; SIGHUP reloads keys, lists and certificate
     Serve(ServeArgs),
 }
 
 /// The arguments of `serve`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen; port 0 picks a free one, which is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8477")]
@@ -36,9 +36,10 @@ pub struct ServeArgs {
     /// The vendor's public key, or a file that holds it; may be given more than once
     #[arg(long = "vendor-key", required = true, num_args = 1.., value_name = "KEY|FILE")]
     vendor_keys: Vec<String>,
-    /// The vendor's signed revocation list; read again whenever it changes
-    #[arg(long, value_name = "FILE")]
-    revocations: Option<PathBuf>,
+    /// The vendor's signed revocation list, one for each key; read again whenever it changes. May be
+    /// given more than once. Without a list that counts, launchers refuse the key's agents
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    revocations: Vec<PathBuf>,
     /// The URL by which launchers and consoles reach the service [default: what it listens on]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,

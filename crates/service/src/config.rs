@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use etatuki_trust::{OriginError, RevocationError, VendorPublicKey};
+use etatuki_trust::{MAX_VENDOR_KEYS, OriginError, RevocationError, VendorPublicKey};
 
 use crate::{clock::Clock, rate_limit::Quota};
 
@@ -13,8 +13,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The vendor's public keys; at least one.
     pub vendors: Vec<VendorPublicKey>,
-    /// The vendor's signed revocation list; read again when it changes.
-    pub revocations: Option<PathBuf>,
+    /// The files of the vendor keys' signed revocation lists; read again when they change.
+    pub revocations: Vec<PathBuf>,
     /// The URL by which clients reach the service; `None` if it is the address listened on.
     pub public_url: Option<String>,
     /// The certificate, if the service ends TLS itself.
@@ -32,7 +32,7 @@ impl Config {
         Self {
             listen,
             vendors,
-            revocations: None,
+            revocations: Vec::new(),
             public_url: None,
             tls: None,
             limits: Limits::default(),
@@ -136,6 +136,11 @@ pub enum StartError {
     /// The service listens on all addresses, which tells clients no URL.
     #[error("listening on {0} says nothing about where clients find the service: use --public-url")]
     NoPublicUrl(SocketAddr),
+    /// More vendor keys than launchers take.
+    #[error(
+        "more than {MAX_VENDOR_KEYS} vendor keys were given: leave out those that no card in use has"
+    )]
+    TooManyVendors,
     /// The revocation list can't be read.
     #[error("can't read the revocation list {path}: {error}")]
     ReadRevocations {

@@ -1,19 +1,22 @@
-//! `etatuki-service`: reads the command line, starts the service, prints where it listens, and
-//! stops it on Ctrl-C or SIGTERM.
+//! `etatuki-service`: reads the command line, starts the service, prints where it listens, reloads it
+//! on SIGHUP, and stops it on Ctrl-C or SIGTERM.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use etatuki_service::{Cli, Command, Config, start};
+use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, start};
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     init_logging(cli.verbose);
     let Command::Serve(args) = cli.command;
-    let result = match args.into_config() {
-        Ok(config) => serve(config).map_err(|error| (1, error)),
+    let result = match args.clone().into_config() {
+        Ok(config) => serve(config, &args).map_err(|error| (1, error)),
         Err(error) => Err((2, error.into())),
     };
     match result {
@@ -25,23 +28,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs to stderr, below errors only from this crate: libraries' details may quote headers, and so
-/// tokens. There is no RUST_LOG for the same reason.
+/// Logs to stderr, in colour on a terminal alone. Below errors only from this crate: libraries'
+/// details may quote headers, and so tokens. There is no RUST_LOG for the same reason.
 fn init_logging(verbose: bool) {
     let level = if verbose { "debug" } else { "info" };
     let filter = EnvFilter::new(format!("error,etatuki_service={level}"));
     fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 
 #[tokio::main]
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let running = start(config).await?;
     print_listening(&running.listening).context("can't say where the service listens")?;
-    wait_for_signal().await.context("can't wait for signals")?;
+    run_until_signalled(&running, args)
+        .await
+        .context("can't wait for signals")?;
     running.shutdown().await;
     Ok(())
 }
@@ -53,19 +59,44 @@ fn print_listening(listening: &str) -> std::io::Result<()> {
     stdout.flush()
 }
 
+/// Waits for the signal that ends the service, and reloads it at each SIGHUP.
 #[cfg(unix)]
-async fn wait_for_signal() -> std::io::Result<()> {
+async fn run_until_signalled(running: &ServiceHandle, args: &ServeArgs) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+    let mut quit = signal(SignalKind::quit())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = quit.recv() => return Ok(()),
+            _ = hang_up.recv() => reload(running, args),
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn wait_for_signal() -> std::io::Result<()> {
+async fn run_until_signalled(_: &ServiceHandle, _: &ServeArgs) -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+/// Reads the files on the command line again: keys, lists, certificate.
+#[cfg(unix)]
+fn reload(running: &ServiceHandle, args: &ServeArgs) {
+    let reloaded = args
+        .clone()
+        .into_config()
+        .map_err(anyhow::Error::from)
+        .and_then(|config| Ok(running.reload(&config)?));
+    match reloaded {
+        Ok(()) => tracing::info!("vendor keys, revocation lists and certificate were reloaded"),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "nothing was reloaded, and all stays as it was"
+        ),
+    }
 }
 
 /// Raises the limit of open files: every waiting session holds a connection, and most systems allow

@@ -30,7 +30,7 @@ use crate::{
     rate_limit::ClientNetwork,
     relay::{self, RelayServer},
     state::{ServiceState, SharedState},
-    tls,
+    tls::{self, CurrentAcceptor},
 };
 
 /// Time-out for a request's head, and for an idle connection.
@@ -60,11 +60,25 @@ pub struct ServiceHandle {
     pub listening: String,
     /// The URL that clients are to be given: the public one, or `listening`.
     pub url: String,
+    state: SharedState,
+    acceptor: Arc<CurrentAcceptor>,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl ServiceHandle {
+    /// Takes the vendor keys, the revocation lists and the certificate of `config`. Sessions and
+    /// connections go on; nothing else of `config` is looked at.
+    ///
+    /// # Errors
+    /// One of them can't be used; all of them stay as they were.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        self.state.reload_trust(config.vendors.clone())?;
+        self.acceptor.replace(acceptor);
+        Ok(())
+    }
+
     /// Stops cleanly, within five seconds: accepts no more connections, lets requests finish,
     /// ends relayed connections.
     pub async fn shutdown(self) {
@@ -101,12 +115,13 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let relay = RelayServer::new(state.clone());
     let router = router(state.clone(), relay.clone());
     let (stop, stopped) = watch::channel(());
+    let acceptor = Arc::new(CurrentAcceptor::new(acceptor));
     let connections = Connections::new(&state.limits);
     let server = Server {
-        state,
+        state: state.clone(),
         relay,
         router,
-        acceptor,
+        acceptor: acceptor.clone(),
         connections,
         stopped,
     };
@@ -116,6 +131,8 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         addr,
         listening,
         url,
+        state,
+        acceptor,
         stop,
         task,
     })
@@ -166,7 +183,7 @@ struct Server {
     state: SharedState,
     relay: Arc<RelayServer>,
     router: Router,
-    acceptor: Option<TlsAcceptor>,
+    acceptor: Arc<CurrentAcceptor>,
     connections: Arc<Connections>,
     stopped: watch::Receiver<()>,
 }
@@ -208,7 +225,7 @@ impl Server {
             peer,
             stopped: self.stopped.clone(),
         };
-        tasks.spawn(connection.serve(stream, self.acceptor.clone()));
+        tasks.spawn(connection.serve(stream, self.acceptor.get()));
     }
 
     async fn finish(self, mut tasks: JoinSet<()>) {

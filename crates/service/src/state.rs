@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use etatuki_trust::VendorPublicKey;
+use etatuki_trust::{MAX_VENDOR_KEYS, VendorPublicKey};
 use iroh_base::RelayUrl;
 use iroh_relay::server::ConnectionId;
 use tracing::debug;
@@ -18,7 +18,7 @@ use crate::{
     directory::{Directory, LIFETIME_SECONDS, SessionQuotas},
     rate_limit::{ClientNetwork, KeyedRateLimiter},
     relay_tokens::RelayTokens,
-    revocations::{RevocationFile, RevocationSnapshot},
+    revocations::{RevocationFiles, TrustSnapshot},
     tokens::{TokenHash, TokenKey, opaque_token},
     used_challenges::UsedChallenges,
 };
@@ -41,13 +41,12 @@ pub(crate) struct ServiceState {
     pub(crate) origin: String,
     /// The relay's URL: the origin, as iroh writes it.
     pub(crate) relay_url: RelayUrl,
-    pub(crate) vendors: Vec<VendorPublicKey>,
     pub(crate) key: TokenKey,
     directory: Mutex<Directory>,
     agents: Mutex<Agents>,
     used_challenges: Mutex<UsedChallenges>,
     relay_tokens: Mutex<RelayTokens<ConnectionId>>,
-    revocations: Mutex<RevocationFile>,
+    trust: Mutex<RevocationFiles>,
     client_limiters: Mutex<ClientLimiters>,
 }
 
@@ -69,9 +68,9 @@ impl ServiceState {
             clock,
             ..
         } = config;
-        if vendors.is_empty() {
-            return Err(StartError::NoVendor);
-        }
+        check_vendors(&vendors)?;
+        let mut trust = RevocationFiles::open(revocations, vendors)?;
+        trust.log_freshness(clock.unix_time());
         let relay_url = origin.parse().expect("an origin is a URL");
         let key = TokenKey::new(random().map_err(StartError::Randomness)?);
         let session_quotas = SessionQuotas {
@@ -89,13 +88,12 @@ impl ServiceState {
             relay_tokens: Mutex::new(RelayTokens::new(
                 limits.sessions.saturating_mul(RELAY_TOKENS_PER_SESSION),
             )),
-            revocations: Mutex::new(RevocationFile::open(revocations, vendors.clone())?),
+            trust: Mutex::new(trust),
             client_limiters: Mutex::new(ClientLimiters::new(&limits)),
             clock,
             limits,
             origin,
             relay_url,
-            vendors,
             key,
         })
     }
@@ -120,21 +118,38 @@ impl ServiceState {
         lock(&self.client_limiters)
     }
 
-    /// Returns the newest revocation list. When a new one is there, agents whom it revokes lose
-    /// their tokens.
-    pub(crate) fn revocations(&self) -> RevocationSnapshot {
+    /// Returns the vendor keys and their newest revocation lists. When a new list is there, agents
+    /// whom it revokes lose their tokens.
+    pub(crate) fn trust(&self) -> TrustSnapshot {
         let now = self.clock.now();
         let (current, is_new) = {
-            let mut file = lock(&self.revocations);
-            let before = file.number();
-            let current = file.current(now);
-            let is_new = current.list.number != before;
+            let mut files = lock(&self.trust);
+            let before = files.generation();
+            let current = files.current(now);
+            let is_new = current.generation != before;
             (current, is_new)
         };
         if is_new {
-            self.agents().sweep(&current.list, now);
+            self.agents().sweep(&current, now);
         }
         current
+    }
+
+    /// Takes other vendor keys, and reads the revocation lists again. Agents of keys that are gone
+    /// lose their tokens.
+    ///
+    /// # Errors
+    /// There is no key, or a list is bad; everything stays as it was.
+    pub(crate) fn reload_trust(&self, vendors: Vec<VendorPublicKey>) -> Result<(), StartError> {
+        check_vendors(&vendors)?;
+        let now = self.clock.now();
+        let current = {
+            let mut files = lock(&self.trust);
+            files.reload(vendors)?;
+            files.current(now)
+        };
+        self.agents().sweep(&current, now);
+        Ok(())
     }
 
     /// Issues a relay token for a customer, good as long as the session may wait. `None` if there
@@ -169,8 +184,9 @@ impl ServiceState {
             tokens.sweep(now);
             tokens.connection_count()
         };
-        let revoked = self.revocations().list;
-        self.agents().sweep(&revoked, now);
+        let trust = self.trust();
+        self.agents().sweep(&trust, now);
+        lock(&self.trust).log_freshness(self.clock.unix_time());
         debug!(waiting, relayed, "swept");
     }
 }
@@ -183,6 +199,14 @@ impl ClientLimiters {
             agent_auth: KeyedRateLimiter::new(limits.agent_auth, MAX_TRACKED_NETWORKS),
             lookups: KeyedRateLimiter::new(limits.lookups_per_address, MAX_TRACKED_NETWORKS),
         }
+    }
+}
+
+fn check_vendors(vendors: &[VendorPublicKey]) -> Result<(), StartError> {
+    match vendors.len() {
+        0 => Err(StartError::NoVendor),
+        1..=MAX_VENDOR_KEYS => Ok(()),
+        _ => Err(StartError::TooManyVendors),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The certificate that the service ends TLS with.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rustls::{
     ServerConfig,
@@ -9,6 +13,30 @@ use rustls::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{StartError, TlsFiles};
+
+/// The acceptor of new connections; `None` for plain HTTP. Connections that are up keep theirs.
+pub(crate) struct CurrentAcceptor(RwLock<Option<TlsAcceptor>>);
+
+impl CurrentAcceptor {
+    pub(crate) const fn new(acceptor: Option<TlsAcceptor>) -> Self {
+        Self(RwLock::new(acceptor))
+    }
+
+    pub(crate) fn get(&self) -> Option<TlsAcceptor> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    pub(crate) fn replace(&self, acceptor: Option<TlsAcceptor>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    }
+}
+
+impl fmt::Debug for CurrentAcceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CurrentAcceptor(..)")
+    }
+}
 
 /// Returns an acceptor for `files`, after checking that key and chain belong together.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {

@@ -51,8 +51,11 @@ macro_rules! failure_names {
 failure_names! {
     /// The service can't be connected to, or didn't answer in time.
     ServiceUnreachable "service-unreachable" Network;
-    /// The service answered with an error, nonsense, or a revocation list of another vendor.
+    /// The service answered with an error or nonsense.
     ServiceError "service-error" Network;
+    /// The revocation lists are missing or outdated, or this computer's clock is wrong, and the
+    /// registry lets nobody in then.
+    RevocationsStale "revocations-stale" Network;
     /// The service has no nameplate free.
     NoNameplate "no-nameplate" Network;
     /// The service's certificate is out of its time by this machine's clock.

@@ -110,6 +110,8 @@ pub enum Notice {
     },
     /// The code had waited for ten minutes and was replaced.
     CodeRenewed,
+    /// A revocation list is missing or outdated, and the registry lets agents in all the same.
+    RevocationsStale,
     /// The service is out of reach: the code leads nobody here until it is back.
     ServiceLost,
     /// The service is back and still knows the code.
@@ -119,6 +121,15 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// Returns whether the notice only tells that the code was replaced, or that the service went
+    /// or came back.
+    pub fn is_about_code(&self) -> bool {
+        matches!(
+            self,
+            Notice::CodeRenewed | Notice::CodeForgotten | Notice::ServiceLost | Notice::ServiceBack
+        )
+    }
+
     /// Returns the stable name, as the JSON lines and the launcher's texts use it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -129,6 +140,7 @@ impl Notice {
             Notice::WrongCodeTried { .. } => "wrong-code-tried",
             Notice::CodeBurnt { .. } => "code-burnt",
             Notice::CodeRenewed => "code-renewed",
+            Notice::RevocationsStale => "revocations-warning",
             Notice::ServiceLost => "service-lost",
             Notice::ServiceBack => "service-back",
             Notice::CodeForgotten => "code-forgotten",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::{UsableBackend, Wording};
 use etatuki_session_core::{Installation, Transport};
-use etatuki_trust::VendorPublicKey;
+use etatuki_trust::{StaleRevocations, VendorPublicKey};
 
 use crate::input_release::InputRelease;
 
@@ -36,11 +36,13 @@ pub struct SessionConfig {
     pub wording: Option<Wording>,
     /// Executable that is started as `plugin-host`: the launcher itself.
     pub host_exe: PathBuf,
-    /// File of the newest revocation list ever seen; `None` keeps none (tests).
+    /// File of the newest revocation lists ever seen; `None` keeps none (tests).
     pub revocations: Option<PathBuf>,
     /// Releases held input over a connection of the launcher's own; `None` where there is no display
     /// (tests).
     pub input_release: Option<Arc<dyn InputRelease>>,
+    /// Meaning of a revocation list that is missing or outdated.
+    pub stale_revocations: StaleRevocations,
 }
 
 /// The accounting program that called the launcher.

@@ -203,6 +203,9 @@ impl<'a> SessionLoop<'a> {
     fn on_rendezvous_event(&mut self, event: RendezvousEvent) {
         match event {
             RendezvousEvent::Opened(Ok(code)) => {
+                if self.rendezvous.has_stale_revocations() {
+                    self.push_event(Event::RevocationsStale);
+                }
                 let step = self.opening.code_minted(code);
                 self.perform_steps(step);
             }
@@ -223,6 +226,15 @@ impl<'a> SessionLoop<'a> {
                 let (identity, agent) = AgentConnection::new(*link, server);
                 self.agent = Some(agent);
                 Event::Authenticated(identity)
+            }
+            // Whoever it is, nobody can say whether they are support, and they weren't let in.
+            Attempt::Unauthorized {
+                reason: "revocations-stale",
+            } => {
+                tracing::warn!(
+                    "an agent's card couldn't be checked: its key's revocation list is outdated"
+                );
+                Event::AttemptAborted
             }
             Attempt::Unauthorized { reason } => {
                 tracing::warn!(reason, "somebody who isn't the vendor's tried the code");

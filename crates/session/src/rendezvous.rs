@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, RelayAccess};
 use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
 use etatuki_session_core::{Failure, FailureName};
-use etatuki_trust::{CodeForm, SessionCode, ShownCode, UnixTime, VendorPublicKey};
+use etatuki_trust::{
+    CodeForm, Revocations, SessionCode, ShownCode, StaleRevocations, UnixTime, VendorPublicKey,
+};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -30,8 +32,10 @@ pub(crate) struct RendezvousConfig {
     pub(crate) form: CodeForm,
     /// Keys that may have signed an agent's card.
     pub(crate) vendors: Vec<VendorPublicKey>,
-    /// File of the newest revocation list; `None` keeps none.
+    /// File of the newest revocation lists; `None` keeps none.
     pub(crate) revocations: Option<PathBuf>,
+    /// Meaning of a revocation list that is missing or outdated.
+    pub(crate) stale_revocations: StaleRevocations,
 }
 
 /// An event at the rendezvous.
@@ -90,6 +94,21 @@ impl RendezvousSlot {
             Self::Open { rendezvous, .. } => rendezvous.service.time(),
             Self::Empty | Self::Pending(_) => None,
         }
+    }
+
+    /// Returns whether the revocation list of one of the vendor's keys is missing or outdated, so
+    /// that a revoked agent could be let in.
+    pub(crate) fn has_stale_revocations(&self) -> bool {
+        let Self::Open { rendezvous, .. } = self else {
+            return false;
+        };
+        let AcceptParams {
+            vendors, revoked, ..
+        } = &rendezvous.accept_params;
+        let now = unix_time();
+        vendors
+            .iter()
+            .any(|vendor| !revoked.is_current(vendor, now) && !revoked.refuses_all(vendor, now))
     }
 
     /// Waits for the next event. Events of an open rendezvous come only while an attempt is
@@ -193,8 +212,14 @@ impl Rendezvous {
         list: Result<Option<String>, ServiceError>,
     ) -> Result<Self, Failure> {
         let kept = config.revocations.as_deref();
-        let revoked = revocations::newest(kept, list?.as_deref(), &config.vendors)
-            .map_err(|error| Failure::new(FailureName::ServiceError, error.to_string()))?;
+        let given = list?;
+        let revoked = revocations::newest(
+            kept,
+            given.as_deref(),
+            &config.vendors,
+            config.stale_revocations,
+        );
+        check_freshness(&config.vendors, &revoked, service.time())?;
         let mut random = Zeroizing::new([0; 8]);
         getrandom::fill(random.as_mut_slice()).map_err(|error| {
             let detail = format!("this machine gives no random numbers: {error}");
@@ -303,4 +328,41 @@ impl Rendezvous {
         };
         Some(status)
     }
+}
+
+/// Checks that agents of at least one vendor key can be let in. If a list would count by the
+/// service's clock, this computer's clock is named; the service's word lets nobody in.
+fn check_freshness(
+    vendors: &[VendorPublicKey],
+    revoked: &Revocations,
+    service_time: Option<UnixTime>,
+) -> Result<(), Failure> {
+    let now = unix_time();
+    if !vendors
+        .iter()
+        .all(|vendor| revoked.refuses_all(vendor, now))
+    {
+        return Ok(());
+    }
+    let newest = vendors.iter().filter_map(|vendor| revoked.list(vendor));
+    let detail = match newest.max_by_key(|list| list.until) {
+        None => "the service has no revocation list of the vendor's".to_owned(),
+        Some(list) => format!(
+            "the vendor's revocation list {} counted until {}, and this computer's clock says {now} (seconds since 1970)",
+            list.number, list.until
+        ),
+    };
+    let counts_there = |time| vendors.iter().any(|key| revoked.is_current(key, time));
+    let name = if service_time.is_some_and(counts_there) {
+        FailureName::ClockWrong
+    } else {
+        FailureName::RevocationsStale
+    };
+    Err(Failure::new(name, detail))
+}
+
+/// Returns the system's time. A clock before 1970 says 1970.
+fn unix_time() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime(since.map_or(0, |since| since.as_secs()))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use etatuki_link::RelayAccess;
 use etatuki_session_core::{Failure, FailureName};
-use etatuki_trust::{CodeForm, Nameplate, UnixTime};
+use etatuki_trust::{CodeForm, MAX_LISTS_TEXT, Nameplate, UnixTime};
 use reqwest::header::DATE;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use rustls::CertificateError;
@@ -24,8 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest response in JSON, in bytes.
 const MAX_JSON_BYTES: usize = 16 << 10;
-/// Largest revocation list in bytes; one of ten thousand serials fits.
-const MAX_LIST_BYTES: usize = 300_000;
+/// Largest revocation lists in bytes; one of ten thousand serials fits for each vendor key.
+const MAX_LIST_BYTES: usize = MAX_LISTS_TEXT;
 
 /// A failed call to the service.
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +216,8 @@ impl ServiceClient {
         Ok(())
     }
 
-    /// Fetches the vendor's signed revocation list as text; `None` if there is none.
+    /// Fetches the signed revocation lists, one a line for each vendor key; `None` if there are
+    /// none.
     pub(crate) async fn revocations(&self) -> Result<Option<String>, ServiceError> {
         const CALL: &str = "the revocation list";
         let request = self.request(Method::GET, &["revocations"]);

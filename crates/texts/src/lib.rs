@@ -39,8 +39,7 @@ sections! {
     NoticeTexts {
         stranger_tried, stranger_persists, stranger_was_refused, wrong_clock, date_format,
         card_out_of_time, wrong_code_tried, wrong_code_tried_last, code_burnt, code_renewed, service_lost,
-        service_back,
-        code_forgotten,
+        service_back, code_forgotten, revocations_warning,
     }
     /// The questions to the customer, and their answers.
     QuestionTexts {

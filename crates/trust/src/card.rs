@@ -23,11 +23,20 @@ const MAX_TEXT: usize = 4096;
 /// Seconds before `issued` from which a card is valid already: a customer's clock may be this slow.
 const CLOCK_SKEW: u64 = 300;
 
+/// The name of a card among all cards of all vendor keys: serials of two keys may be equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CardId {
+    /// The key that signed the card.
+    pub vendor: VendorPublicKey,
+    /// The card's serial.
+    pub serial: u64,
+}
+
 /// The vendor's statement about an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardData {
-    /// The card's number, unique among all cards of this vendor.
+    /// The card's number, unique among all cards of this vendor key.
     pub serial: u64,
     /// The agent's name, as the customer sees it; obeys [`check_name`].
     pub name: String,
@@ -98,6 +107,11 @@ pub enum CardError {
     /// Revoked by the vendor.
     #[error("the agent's card has been revoked")]
     Revoked,
+    /// The list that would say whether the card was revoked is missing or outdated.
+    #[error(
+        "the vendor's revocation list is missing or outdated, so the agent's card can't be checked"
+    )]
+    RevocationsStale,
     /// The peer doesn't hold the card's key, or replays an old proof.
     #[error("the agent's proof doesn't fit this connection")]
     BadProof,
@@ -114,6 +128,7 @@ impl CardError {
             Self::Expired => "card-expired",
             Self::NotYetValid => "card-not-yet-valid",
             Self::Revoked => "card-revoked",
+            Self::RevocationsStale => "revocations-stale",
             Self::BadProof => "card-bad-proof",
         }
     }
@@ -189,11 +204,12 @@ impl AgentCard {
     }
 
     /// Returns the card's data, if one of the `vendors` signed the card, and it is valid at `now`
-    /// and not revoked.
+    /// and not revoked by the list of the key that signed it.
     ///
     /// # Errors
-    /// The first fault, in the order signature, revocation, time. So a card that is refused for its
-    /// [time](CardError::is_of_time) alone is the vendor's own and not revoked.
+    /// The first fault, in the order signature, revocation, time, age of the list. So a card that is
+    /// refused for its [time](CardError::is_of_time) alone is the vendor's own, and no list known
+    /// revokes it.
     pub fn verify(
         &self,
         vendors: &[VendorPublicKey],
@@ -209,11 +225,23 @@ impl AgentCard {
         ) {
             return Err(CardError::BadSignature);
         }
-        if revoked.serials.contains(&self.data.serial) {
+        if revoked.is_revoked(&self.id()) {
             return Err(CardError::Revoked);
         }
         self.data.validity().check(now)?;
+        if revoked.refuses_all(&self.vendor, now) {
+            return Err(CardError::RevocationsStale);
+        }
         Ok(&self.data)
+    }
+
+    /// Returns the key that the card claims to be signed by, and its serial.
+    #[must_use]
+    pub const fn id(&self) -> CardId {
+        CardId {
+            vendor: self.vendor,
+            serial: self.data.serial,
+        }
     }
 
     /// Returns the card's data, unverified. For the agent's own side, which shows its own card, and
@@ -243,242 +271,4 @@ fn check_data(data: &CardData) -> Result<(), CardError> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::keys::AgentKey;
-    use crate::name::NameError;
-
-    const NOW: UnixTime = UnixTime(1_700_000_000);
-
-    pub(crate) fn vendor() -> VendorKey {
-        VendorKey::from_seed([1; 32])
-    }
-
-    pub(crate) fn agent() -> AgentKey {
-        AgentKey::from_seed([2; 32])
-    }
-
-    pub(crate) fn data() -> CardData {
-        CardData {
-            serial: 7,
-            name: "Maija Mäkelä".into(),
-            organisation: "Tilitieto Oy".into(),
-            issued: NOW,
-            expires: NOW.saturating_add(1000),
-            key: agent().public(),
-        }
-    }
-
-    pub(crate) fn card() -> AgentCard {
-        AgentCard::issue(&vendor(), data()).unwrap()
-    }
-
-    #[track_caller]
-    fn check(card: &AgentCard, now: UnixTime, expected: Result<(), CardError>) {
-        let verified = card.verify(&[vendor().public()], &Revocations::default(), now);
-        assert_eq!(verified.map(|_| ()), expected);
-    }
-
-    /// Returns the card with one part of its payload replaced and the old signature kept.
-    fn forged(from: &str, to: &str) -> AgentCard {
-        let mut card = card();
-        let payload = str::from_utf8(&card.envelope.payload).unwrap();
-        assert!(payload.contains(from));
-        card.envelope.payload = payload.replace(from, to).into_bytes();
-        AgentCard::from_text(&card.to_text()).unwrap()
-    }
-
-    #[test]
-    fn a_good_card_says_who_it_is() {
-        let card = AgentCard::from_text(&card().to_text()).unwrap();
-        let vendors = [VendorKey::from_seed([9; 32]).public(), vendor().public()];
-        assert_eq!(
-            card.verify(&vendors, &Revocations::default(), NOW),
-            Ok(&data())
-        );
-        assert!(!card.to_text().contains('\n'));
-    }
-
-    #[test]
-    fn a_forged_card_is_refused() {
-        check(&forged("Maija", "Saija"), NOW, Err(CardError::BadSignature));
-        check(
-            &forged("1700001000", "1900001000"),
-            NOW,
-            Err(CardError::BadSignature),
-        );
-    }
-
-    #[test]
-    fn another_vendor_is_refused() {
-        let other = AgentCard::issue(&VendorKey::from_seed([9; 32]), data()).unwrap();
-        check(&other, NOW, Err(CardError::UnknownVendor));
-        assert_eq!(
-            card().verify(&[], &Revocations::default(), NOW),
-            Err(CardError::UnknownVendor)
-        );
-    }
-
-    #[test]
-    fn a_card_has_its_time() {
-        check(&card(), UnixTime(NOW.0 - CLOCK_SKEW), Ok(()));
-        check(
-            &card(),
-            UnixTime(NOW.0 - CLOCK_SKEW - 1),
-            Err(CardError::NotYetValid),
-        );
-        check(&card(), NOW.saturating_add(999), Ok(()));
-        check(&card(), NOW.saturating_add(1000), Err(CardError::Expired));
-        check(&card(), UnixTime(u64::MAX), Err(CardError::Expired));
-    }
-
-    #[test]
-    fn a_revoked_card_is_refused() {
-        let revoked = Revocations {
-            number: 1,
-            serials: [3, 7].into(),
-        };
-        let card = card();
-        // Whatever the clocks say.
-        for now in [NOW, UnixTime(0), UnixTime(u64::MAX)] {
-            let verified = card.verify(&[vendor().public()], &revoked, now);
-            assert_eq!(verified, Err(CardError::Revoked));
-        }
-    }
-
-    #[test]
-    fn a_card_signed_for_another_purpose_is_refused() {
-        let mut card = card();
-        card.envelope.signature = vendor().sign(&card.envelope.payload);
-        check(&card, NOW, Err(CardError::BadSignature));
-    }
-
-    #[test]
-    fn hostile_names_are_refused() {
-        let cases = [
-            ("", NameError::Empty),
-            (" Maija", NameError::Untrimmed),
-            ("Maija\n", NameError::Untrimmed),
-            ("Mai\nja", NameError::Invisible),
-            ("Mai\u{202e}aj", NameError::Invisible),
-            ("Mai\u{200b}ja", NameError::Invisible),
-            ("Mai\0ja", NameError::Invisible),
-            (&"ä".repeat(81), NameError::TooLong),
-        ];
-        for (name, expected) in cases {
-            assert_eq!(check_name(name), Err(expected), "{name:?}");
-            for bad in [
-                CardData {
-                    name: name.into(),
-                    ..data()
-                },
-                CardData {
-                    organisation: name.into(),
-                    ..data()
-                },
-            ] {
-                assert_eq!(AgentCard::issue(&vendor(), bad), Err(CardError::Malformed));
-            }
-        }
-        assert_eq!(check_name(&"ä".repeat(80)), Ok(()));
-        assert_eq!(check_name("Søren O’Neill-Ødegård, 山田"), Ok(()));
-    }
-
-    #[test]
-    fn hostile_names_are_refused_even_when_signed() {
-        let payload = Payload {
-            vendor: vendor().public(),
-            card: CardData {
-                name: "a\u{202e}b".into(),
-                ..data()
-            },
-        };
-        let bytes = serde_json::to_vec(&payload).unwrap();
-        let signature = vendor().sign(&signing_input(CONTEXT, &bytes));
-        let text = Envelope {
-            payload: bytes,
-            signature,
-        }
-        .to_text(PREFIX);
-        assert_eq!(AgentCard::from_text(&text), Err(CardError::Malformed));
-    }
-
-    #[test]
-    fn the_longest_names_fit_in() {
-        let name: String = "\u{10FFFD}".repeat(80);
-        let long = CardData {
-            name: name.clone(),
-            organisation: name,
-            serial: u64::MAX,
-            ..data()
-        };
-        let card = AgentCard::issue(&vendor(), long).unwrap();
-        assert_eq!(AgentCard::from_text(&card.to_text()), Ok(card));
-    }
-
-    #[test]
-    fn texts_that_are_no_card_are_refused() {
-        let good = card().to_text();
-        let texts = [
-            String::new(),
-            "etcard1-".into(),
-            "etcard1-.".into(),
-            good.replace("etcard1", "etcard2"),
-            good[..good.len() - 1].into(),
-            format!("{good}A"),
-            format!("{good}="),
-            "x".repeat(1_000_000),
-            format!("etcard1-{}", "A".repeat(1_000_000)),
-        ];
-        for text in texts {
-            assert_eq!(AgentCard::from_text(&text), Err(CardError::Malformed));
-        }
-    }
-
-    #[test]
-    fn the_hash_names_one_card() {
-        let other = AgentCard::issue(
-            &vendor(),
-            CardData {
-                serial: 8,
-                ..data()
-            },
-        )
-        .unwrap();
-        assert_eq!(card().hash(), card().hash());
-        assert_ne!(card().hash(), other.hash());
-    }
-
-    proptest! {
-        #[test]
-        fn round_trip(serial: u64, name in "[^\\p{C}\\p{Z}]{1,80}", issued in 0..u64::MAX) {
-            let data = CardData { serial, name, issued: UnixTime(issued), expires: UnixTime(u64::MAX), ..data() };
-            if let Ok(card) = AgentCard::issue(&vendor(), data.clone()) {
-                let read = AgentCard::from_text(&card.to_text()).unwrap();
-                prop_assert_eq!(read.claims(), &data);
-                prop_assert_eq!(read, card);
-            } else {
-                prop_assert!(check_name(&data.name).is_err());
-            }
-        }
-
-        #[test]
-        fn no_changed_character_is_accepted(position: proptest::sample::Index, with in "[A-Za-z0-9_-]") {
-            let good = card();
-            let mut text = good.to_text();
-            let position = position.index(text.len());
-            text.replace_range(position..=position, &with);
-            if let Ok(read) = AgentCard::from_text(&text) {
-                let verified = read.verify(&[vendor().public()], &Revocations::default(), NOW);
-                prop_assert_eq!(verified.is_ok(), read == good);
-            }
-        }
-
-        #[test]
-        fn no_text_panics(text: String) {
-            let _ = AgentCard::from_text(&format!("etcard1-{text}"));
-        }
-    }
-}
+pub(crate) mod tests;

@@ -22,13 +22,16 @@ mod time;
 mod typed;
 
 pub use agent_file::{AgentFile, AgentFileError};
-pub use card::{AgentCard, CardData, CardError, CardValidity};
+pub use card::{AgentCard, CardData, CardError, CardId, CardValidity};
 pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, UnknownForm};
 pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
 pub use name::{MAX_NAME_CHARS, NameError, check_name};
 pub use origin::{OriginError, service_origin};
 pub use proof::LinkBinding;
-pub use revocation::{MAX_REVOKED, RevocationError, Revocations, SignedRevocations};
+pub use revocation::{
+    MAX_LISTS_TEXT, MAX_REVOKED, MAX_VENDOR_KEYS, RevocationError, RevocationList, Revocations,
+    SignedRevocations, StaleRevocations, VerifiedList,
+};
 pub use shown::{FieldKind, ShownCode, ShownField};
 pub use time::UnixTime;
 pub use typed::{TypedCode, parse_password, parse_typed_code};

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// Days for which a list counts, if the command line doesn't say: so long can a service that withholds
+/// the newest list keep a revoked agent in. Renewed each week, it survives three weeks of a broken
+/// timer.
+pub const DEFAULT_LIST_DAYS: u16 = 30;
+
 /// Makes the vendor's key, the agents' cards and the revocation list. Needs no network: run it
 /// offline.
 #[derive(Debug, Parser)]
@@ -24,12 +29,9 @@ pub enum Command {
     /// The agents' cards
     #[command(subcommand)]
     Agent(AgentCommand),
-    /// Sign the list of revoked cards again, with a higher number
-    Revocations {
-        /// The key and the list's file.
-        #[command(flatten)]
-        list: ListArgs,
-    },
+    /// The list of revoked cards
+    #[command(subcommand)]
+    Revocations(RevocationsCommand),
 }
 
 /// A command about the vendor's key.
@@ -46,6 +48,23 @@ pub enum KeyCommand {
         /// The key.
         #[command(flatten)]
         key: KeyArg,
+    },
+}
+
+/// A command about the list of revoked cards.
+#[derive(Debug, Subcommand)]
+pub enum RevocationsCommand {
+    /// Sign the list again, with a higher number and a later date; to be run by a timer
+    Renew {
+        /// The key and the list's file.
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Print what signed lists say: key, number, days left, revoked cards
+    Show {
+        /// The lists' files; each may hold the lists of several keys, one a line
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 
@@ -103,4 +122,7 @@ pub struct ListArgs {
     /// Where to write the signed list; an older one there is replaced
     #[arg(long, value_name = "FILE", default_value = "revocations.txt")]
     pub out: PathBuf,
+    /// For how many days the list counts; the service needs a newer one before they are over
+    #[arg(long, default_value_t = DEFAULT_LIST_DAYS, value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub days: u16,
 }

@@ -41,6 +41,15 @@ pub enum VendorError {
     /// The ledger of another key.
     #[error("the ledger {path} belongs to another key: put each key in a folder of its own")]
     LedgerOfOtherKey { path: PathBuf },
+    /// A revocation list where a new key's first one should be written.
+    #[error("{0} is the list of another key: put each key in a folder of its own")]
+    ListOfOtherKey(PathBuf),
+    /// A file that isn't a list, or has another one in it that isn't.
+    #[error("{path}: {error}")]
+    ListFile {
+        path: PathBuf,
+        error: RevocationError,
+    },
     /// A name that can't stand on a card.
     #[error("the {field} can't stand on a card: {error}")]
     Name {

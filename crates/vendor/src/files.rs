@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use etatuki_trust::MAX_LISTS_TEXT;
 use zeroize::Zeroizing;
 
 use crate::error::VendorError;
@@ -86,6 +87,18 @@ pub(crate) fn read_key_file(path: &Path) -> Result<Zeroizing<String>, VendorErro
     file.take(MAX_KEY_FILE)
         .read_to_string(&mut text)
         .map_err(read_error)?;
+    Ok(text)
+}
+
+/// Reads a file of signed lists.
+pub(crate) fn read_list_file(path: &Path) -> Result<String, VendorError> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LISTS_TEXT as u64).read_to_string(&mut text))
+        .map_err(|error| VendorError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
     Ok(text)
 }
 

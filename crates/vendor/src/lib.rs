@@ -9,6 +9,6 @@ mod files;
 mod ledger;
 mod run;
 
-pub use cli::{AgentCommand, Cli, Command, KeyCommand};
+pub use cli::{AgentCommand, Cli, Command, DEFAULT_LIST_DAYS, KeyCommand, RevocationsCommand};
 pub use error::VendorError;
 pub use run::{Environment, Report, run};

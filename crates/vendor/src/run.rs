@@ -6,19 +6,25 @@ use std::{
 };
 
 use etatuki_trust::{
-    AgentCard, AgentFile, AgentKey, CardData, CardError, Revocations, SignedRevocations, UnixTime,
-    VendorKey, check_name,
+    AgentCard, AgentFile, AgentKey, CardData, CardError, RevocationList, SignedRevocations,
+    UnixTime, VendorKey, check_name,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    cli::{AgentCommand, Cli, Command, KeyCommand, ListArgs},
+    cli::{
+        AgentCommand, Cli, Command, DEFAULT_LIST_DAYS, KeyArg, KeyCommand, ListArgs,
+        RevocationsCommand,
+    },
     error::VendorError,
     files::{self, NewPrivateFile},
     ledger::{Entry, Ledger},
 };
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+
+/// File of a new key's first list, beside the key.
+const LIST_FILE: &str = "revocations.txt";
 
 /// The inputs of a run besides command line and files.
 pub struct Environment<'a> {
@@ -64,23 +70,43 @@ pub fn run(cli: &Cli, environment: &mut Environment<'_>) -> Result<Report, Vendo
             revoke(cards, list, environment.now)
         }
         Command::Agent(AgentCommand::List { key }) => list_agents(&key.key, environment.now),
-        Command::Revocations { list } => sign_list(list, &[], environment.now),
+        Command::Revocations(RevocationsCommand::Renew { list }) => {
+            sign_list(list, &[], environment.now)
+        }
+        Command::Revocations(RevocationsCommand::Show { files }) => {
+            show_lists(files, environment.now)
+        }
     }
 }
 
+/// Makes a key, and its first list: until there is one, launchers let nobody in.
 fn new_key(out: &Path, environment: &mut Environment<'_>) -> Result<Report, VendorError> {
+    let list = ListArgs {
+        key: KeyArg {
+            key: out.to_owned(),
+        },
+        out: out.with_file_name(LIST_FILE),
+        days: DEFAULT_LIST_DAYS,
+    };
     let file = NewPrivateFile::create(out)?;
+    if list.out.exists() {
+        return Err(VendorError::ListOfOtherKey(list.out));
+    }
     let key = VendorKey::from_seed(random_seed(environment)?);
     let text = Zeroizing::new(format!(
         "# The vendor's private key. Whoever has it can make agents' cards: keep it offline, and a copy in a safe.\n{}\n",
         *key.to_text()
     ));
+    // Before the key is written: with another key's ledger beside it, it couldn't sign anything.
+    drop(Ledger::open(out, key.public())?);
     file.write(&text)?;
+    let signed = sign_list(&list, &[], environment.now)?;
     Ok(Report {
         output: format!("{}\n", key.public()),
         notes: format!(
-            "The private key is in {}; keep it offline. The public key goes into backends.toml and to the service.\n",
-            out.display()
+            "The private key is in {}; keep it offline. The public key goes into backends.toml and to the service.\n{}",
+            out.display(),
+            signed.notes
         ),
     })
 }
@@ -198,7 +224,12 @@ fn sign_list(list: &ListArgs, revoked: &[u64], now: UnixTime) -> Result<Report, 
         .filter(|serial| serials.insert(*serial))
         .collect();
     let (number, count) = (ledger.next_list_number(now), serials.len());
-    let signed = SignedRevocations::sign(&vendor, Revocations { number, serials })?;
+    let revoked = RevocationList {
+        number,
+        until: now.saturating_add(u64::from(list.days) * SECONDS_PER_DAY),
+        serials,
+    };
+    let signed = SignedRevocations::sign(&vendor, revoked)?;
     let mut entries: Vec<Entry> = added
         .iter()
         .map(|serial| Entry::Revoked {
@@ -212,10 +243,43 @@ fn sign_list(list: &ListArgs, revoked: &[u64], now: UnixTime) -> Result<Report, 
     Ok(Report {
         output: format!("{}\n", list.out.display()),
         notes: format!(
-            "List {number} revokes {count} card{}. It counts once the service has it: etatuki-service serve --revocations {}\n",
+            "List {number} revokes {count} card{}, and counts for {} days once the service has it: etatuki-service serve --revocations {}\nRenew it before they are over, or no agent gets in: etatuki-vendor revocations renew\n",
             if count == 1 { "" } else { "s" },
+            list.days,
             list.out.display()
         ),
+    })
+}
+
+/// Describes signed lists. Their signatures aren't checked: the keys are what is asked for.
+fn show_lists(files: &[PathBuf], now: UnixTime) -> Result<Report, VendorError> {
+    let mut output = String::new();
+    for path in files {
+        for list in SignedRevocations::lines(&files::read_list_file(path)?) {
+            let signed = list.map_err(|error| VendorError::ListFile {
+                path: path.clone(),
+                error,
+            })?;
+            let (vendor, list) = signed.claims();
+            let RevocationList {
+                number,
+                until,
+                serials,
+            } = list;
+            let days = until.seconds_since(now) / SECONDS_PER_DAY;
+            let state = if list.is_current(now) {
+                "good"
+            } else {
+                "outdated"
+            };
+            let count = serials.len();
+            writeln!(output, "{vendor}\t{number}\t{state}\t{days}\t{count}")
+                .expect("writing to a String never fails");
+        }
+    }
+    Ok(Report {
+        output,
+        notes: String::new(),
     })
 }
 

@@ -4,7 +4,8 @@ use std::{fs, path::PathBuf, process::Command};
 
 use clap::Parser as _;
 use etatuki_trust::{
-    AgentFile, CardError, Revocations, SignedRevocations, UnixTime, VendorPublicKey,
+    AgentFile, CardError, RevocationList, Revocations, SignedRevocations, StaleRevocations,
+    UnixTime, VendorPublicKey, VerifiedList,
 };
 use etatuki_vendor::{Cli, Environment, Report, VendorError, run};
 use tempfile::TempDir;
@@ -105,10 +106,23 @@ impl VendorFolder {
         self.run(&words.concat())
     }
 
-    fn list(&mut self) -> Revocations {
+    fn verified_list(&mut self) -> VerifiedList {
         let text = fs::read_to_string(self.path("revocations.txt")).expect("the list");
         let signed = SignedRevocations::from_text(&text).expect("a list");
         signed.verify(&[self.public()]).expect("our list")
+    }
+
+    fn list(&mut self) -> RevocationList {
+        self.verified_list().list().clone()
+    }
+
+    /// Returns what a launcher knows that has seen the newest list.
+    fn revocations(&mut self) -> Revocations {
+        let mut revocations = Revocations::new(StaleRevocations::Refuse);
+        revocations
+            .advance(self.verified_list())
+            .expect("the first list");
+        revocations
     }
 }
 
@@ -117,12 +131,8 @@ fn a_card_that_was_made_is_good_for_its_days() {
     let mut vendor_folder = VendorFolder::with_key();
     let agent = vendor_folder.add("Maija Mäkelä", "maija.toml");
     let vendors = [vendor_folder.public()];
-    let check = |now| {
-        agent
-            .card
-            .verify(&vendors, &Revocations::default(), now)
-            .cloned()
-    };
+    let no_lists = Revocations::new(StaleRevocations::Warn);
+    let check = |now| agent.card.verify(&vendors, &no_lists, now).cloned();
     let card = check(NOW).expect("a good card");
     assert_eq!(
         (card.name.as_str(), card.organisation.as_str()),
@@ -150,15 +160,17 @@ fn a_revoked_card_is_on_the_list_and_numbers_rise() {
     let after_second = vendor_folder.list();
     assert_eq!(after_second.serials.len(), 2);
     assert!(after_second.number > after_first.number);
+    let newest = vendor_folder.revocations();
     let refused = second
         .card
-        .verify(&[vendor_folder.public()], &after_second, NOW)
+        .verify(&[vendor_folder.public()], &newest, NOW)
         .cloned();
     assert_eq!(refused, Err(CardError::Revoked));
 
     vendor_folder
         .run(&[
             "revocations",
+            "renew",
             "--key",
             "vendor.key",
             "--out",
@@ -167,6 +179,50 @@ fn a_revoked_card_is_on_the_list_and_numbers_rise() {
         .expect("signed again");
     assert!(vendor_folder.list().number > after_second.number);
     assert_eq!(vendor_folder.list().serials, after_second.serials);
+}
+
+#[test]
+fn a_new_key_has_its_first_list_and_renewing_it_moves_its_date() {
+    let mut vendor_folder = VendorFolder::with_key();
+    let first = vendor_folder.list();
+    assert_eq!(first.serials.len(), 0);
+    assert_eq!(first.until, NOW.saturating_add(30 * 86_400));
+
+    vendor_folder.now = NOW.saturating_add(7 * 86_400);
+    let renew = [
+        "revocations",
+        "renew",
+        "--days",
+        "14",
+        "--key",
+        "vendor.key",
+        "--out",
+        "revocations.txt",
+    ];
+    vendor_folder.run(&renew).expect("renewed");
+    let second = vendor_folder.list();
+    assert_eq!(second.until, vendor_folder.now.saturating_add(14 * 86_400));
+    assert!(second.number > first.number);
+
+    vendor_folder.now = vendor_folder.now.saturating_add(11 * 86_400);
+    let file = vendor_folder.path("revocations.txt").display().to_string();
+    let shown = vendor_folder.run(&["revocations", "show", &file]);
+    let (key, number) = (vendor_folder.public(), second.number);
+    assert_eq!(
+        shown.expect("shown").output,
+        format!("{key}\t{number}\tgood\t3\t0\n")
+    );
+}
+
+#[test]
+fn a_new_key_overwrites_no_other_keys_list() {
+    let mut vendor_folder = VendorFolder::with_key();
+    let before = vendor_folder.list();
+    let second = vendor_folder.run(&["key", "new", "--out", "second.key"]);
+    let refused = second.expect_err("another key's list is there").to_string();
+    assert!(refused.contains("folder of its own"), "{refused}");
+    assert!(!vendor_folder.path("second.key").exists());
+    assert_eq!(vendor_folder.list(), before);
 }
 
 #[test]
@@ -314,11 +370,10 @@ fn another_keys_ledger_is_refused() {
     let mut vendor_folder = VendorFolder::with_key();
     vendor_folder.add("Maija", "maija.toml");
     fs::remove_file(vendor_folder.path("vendor.key")).expect("the key removed");
-    vendor_folder
-        .run(&["key", "new", "--out", "vendor.key"])
-        .expect("a second key");
-    let listed = vendor_folder.run(&["agent", "list", "--key", "vendor.key"]);
-    assert!(matches!(listed, Err(VendorError::LedgerOfOtherKey { .. })));
+    fs::remove_file(vendor_folder.path("revocations.txt")).expect("the list removed");
+    let second = vendor_folder.run(&["key", "new", "--out", "vendor.key"]);
+    assert!(matches!(second, Err(VendorError::LedgerOfOtherKey { .. })));
+    assert!(!vendor_folder.path("vendor.key").exists());
 }
 
 #[test]

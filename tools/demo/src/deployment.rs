@@ -43,7 +43,10 @@ impl Deployment {
             ],
             &card,
         )?;
-        let (service, service_url) = spawn_service(bin, &vendor_key, folder.path(), "127.0.0.1:0")?;
+        let list = folder.path().join("revocations.txt");
+        let listen = "127.0.0.1:0";
+        let (service, service_url) =
+            spawn_service(bin, &vendor_key, folder.path(), listen, Some(&list))?;
         let deployment = Self {
             bin: bin.to_owned(),
             service,
@@ -86,8 +89,22 @@ impl Deployment {
     /// # Errors
     /// It doesn't start, or the port was taken meanwhile.
     pub fn start_service(&mut self) -> Result<()> {
+        self.restart_service(Some(&self.folder.path().join("revocations.txt")))
+    }
+
+    /// Does what [`start_service`](Self::start_service) does, with a service that has no revocation
+    /// list.
+    ///
+    /// # Errors
+    /// It doesn't start, or the port was taken meanwhile.
+    pub fn start_service_without_list(&mut self) -> Result<()> {
+        self.restart_service(None)
+    }
+
+    fn restart_service(&mut self, list: Option<&Path>) -> Result<()> {
         let listen = self.service_url.trim_start_matches("http://");
-        let (process, _) = spawn_service(&self.bin, &self.vendor_key, self.folder.path(), listen)?;
+        let folder = self.folder.path();
+        let (process, _) = spawn_service(&self.bin, &self.vendor_key, folder, listen, list)?;
         self.service = process;
         Ok(())
     }
@@ -206,11 +223,14 @@ fn spawn_service(
     vendor_key: &str,
     folder: &Path,
     listen: &str,
+    list: Option<&Path>,
 ) -> Result<(Process, String)> {
     let log = std::fs::File::create(folder.join("service.log"))?;
     let (process, ready, _) = Process::start_until_ready(
         Command::new(bin.join("etatuki-service"))
             .args(["serve", "--listen", listen, "--vendor-key", vendor_key])
+            .args(list.map(|_| "--revocations"))
+            .args(list)
             .stderr(log),
     )?;
     let ready: serde_json::Value = serde_json::from_str(&ready)?;

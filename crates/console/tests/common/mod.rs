@@ -16,7 +16,7 @@ use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, Server
 use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, Revocations, SessionCode,
-    UnixTime, VendorKey,
+    StaleRevocations, UnixTime, VendorKey,
 };
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ impl TestEnvironment {
         let accept_params = AcceptParams {
             code,
             vendors: vec![self.vendor.public()],
-            revoked: Revocations::default(),
+            revoked: Revocations::new(StaleRevocations::Warn),
         };
         WaitingCustomer {
             endpoint,

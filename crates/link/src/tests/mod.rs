@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use etatuki_protocol::{HandshakeMessage, Hello, StreamKind, Violation};
 use etatuki_trust::{
-    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, Revocations, Secret,
-    SessionCode, UnixTime, VendorKey,
+    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Nameplate, RevocationList, Revocations,
+    Secret, SessionCode, SignedRevocations, StaleRevocations, UnixTime, VendorKey,
 };
 use iroh::{
     Endpoint, EndpointAddr,
@@ -79,7 +79,7 @@ fn params_for(form: CodeForm) -> AcceptParams {
     AcceptParams {
         code: code(form),
         vendors: vec![vendor().public()],
-        revoked: Revocations::default(),
+        revoked: Revocations::new(StaleRevocations::Warn),
     }
 }
 

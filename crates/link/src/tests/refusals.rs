@@ -77,32 +77,41 @@ async fn an_expired_card_that_is_stolen_forged_or_revoked_is_a_strangers() {
         "card-unknown-vendor",
     )
     .await;
-    let revoked = Revocations {
-        number: 1,
-        serials: [7].into(),
-    };
-    let params = AcceptParams {
-        revoked,
-        ..params()
-    };
+    let params = with_list(FAR, &[7]);
     check_stranger(params, agent_with(&vendor(), expired()), "card-revoked").await;
 }
 
 #[tokio::test]
 async fn a_revoked_card_is_a_strangers() {
-    let revoked = Revocations {
+    check_stranger(with_list(FAR, &[7]), agent(), "card-revoked").await;
+    check_stranger(with_list(UnixTime(1), &[7]), agent(), "card-revoked").await;
+}
+
+#[tokio::test]
+async fn a_card_whose_keys_list_is_outdated_is_let_in_by_nobody() {
+    check_stranger(with_list(UnixTime(1), &[]), agent(), "revocations-stale").await;
+    let customer = customer().await;
+    let params = with_list(FAR, &[]);
+    let (attempt, dialled) = connect(&customer, &params, &params.code.secret, &agent()).await;
+    assert!(matches!(attempt, Attempt::Authenticated(_)), "{attempt:?}");
+    assert!(dialled.is_ok());
+}
+
+/// Returns terms under which this list of the vendor's is the newest, and has to count.
+fn with_list(until: UnixTime, serials: &[u64]) -> AcceptParams {
+    let list = RevocationList {
         number: 1,
-        serials: [7].into(),
+        until,
+        serials: serials.iter().copied().collect(),
     };
-    check_stranger(
-        AcceptParams {
-            revoked,
-            ..params()
-        },
-        agent(),
-        "card-revoked",
-    )
-    .await;
+    let signed = SignedRevocations::sign(&vendor(), list).unwrap();
+    let mut revoked = Revocations::new(StaleRevocations::Refuse);
+    let verified = signed.verify(&[vendor().public()]).unwrap();
+    revoked.advance(verified).unwrap();
+    AcceptParams {
+        revoked,
+        ..params()
+    }
 }
 
 #[tokio::test]
@@ -185,7 +194,7 @@ async fn a_forged_signature_is_a_strangers() {
         (card
             .verify(
                 &[vendor().public()],
-                &Revocations::default(),
+                &Revocations::new(StaleRevocations::Warn),
                 UnixTime(1_700_000_000),
             )
             .is_err())

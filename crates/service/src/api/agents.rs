@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use etatuki_trust::{AgentCard, CardError, UnixTime};
+use etatuki_trust::{AgentCard, CardError, CardId, UnixTime};
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -66,13 +66,13 @@ pub(super) async fn token(
         .client_limiters()
         .agent_auth
         .try_acquire(peer.network(), now)?;
-    let (serial, expires_in) = verify(&state, &request, now)?;
+    let (card, expires_in) = verify(&state, &request, now)?;
     let token = opaque_token(random().map_err(|_| ApiError::Internal)?);
     let expires = now + Duration::from_secs(expires_in);
     state
         .agents()
-        .issue_token(serial, TokenHash::of(&token), expires, now)?;
-    info!(serial, "agent's token given out");
+        .issue_token(card, TokenHash::of(&token), expires, now)?;
+    info!(serial = card.serial, "agent's token given out");
     Ok(Json(TokenResponse { token, expires_in }).into_response())
 }
 
@@ -82,17 +82,18 @@ struct TokenResponse {
     expires_in: u64,
 }
 
-/// Verifies card, challenge and proof. Returns the card's serial, and the token's lifetime in
+/// Verifies card, challenge and proof. Returns the card's id, and the token's lifetime in
 /// seconds.
 ///
 /// Only a good proof uses a challenge up, so that a stranger who saw a card can't spend others'
 /// challenges.
-fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiResult<(u64, u64)> {
+fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiResult<(CardId, u64)> {
     let refused = |error| ApiError::Card(error, state.origin.clone());
     let today: UnixTime = state.clock.unix_time();
     let card = AgentCard::from_text(&request.card).map_err(refused)?;
+    let trust = state.trust();
     let data = card
-        .verify(&state.vendors, &state.revocations().list, today)
+        .verify(&trust.vendors, &trust.revoked, today)
         .map_err(refused)?;
     let challenge = decode_base64url(&request.challenge).ok_or(ApiError::BadChallenge)?;
     let expires = state
@@ -106,14 +107,14 @@ fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiRes
         return Err(ApiError::BadChallenge);
     }
     Ok((
-        data.serial,
+        card.id(),
         TOKEN_SECONDS.min(data.expires.seconds_since(today)),
     ))
 }
 
 /// Handles `GET /v1/revocations`.
 pub(super) async fn revocations(State(state): State<SharedState>) -> Response {
-    match state.revocations().text {
+    match state.trust().text {
         Some(text) => text.to_string().into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     }

@@ -122,8 +122,8 @@ pub(super) async fn look_up(
         .lookups
         .try_acquire(peer.network(), now)?;
     // Reloads the list first, so that a card that was just revoked is refused here.
-    state.revocations();
-    let serial = state
+    state.trust();
+    let card = state
         .agents()
         .authorize_lookup(TokenHash::of(bearer(&headers)?), now)?;
     let nameplate = parse_nameplate(path)?;
@@ -132,7 +132,7 @@ pub(super) async fn look_up(
     let token = state
         .issue_agent_relay_token()
         .ok_or(ApiError::NoNameplate)?;
-    info!(%nameplate, serial, "looked up");
+    info!(%nameplate, serial = card.serial, "looked up");
     let relay = RelayAccess {
         url: &state.origin,
         token,

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use etatuki_service::{Config, StartError, start};
 use etatuki_trust::{
-    AgentCard, AgentKey, CardData, Revocations, SignedRevocations, UnixTime, VendorKey,
+    AgentCard, AgentKey, CardData, RevocationList, SignedRevocations, UnixTime, VendorKey,
 };
 use serde_json::json;
 
@@ -176,7 +176,7 @@ async fn a_revoked_agent_is_out_as_soon_as_the_list_is_there() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("revocations.txt");
     write_list(&file, 1, &[99]);
-    let service = Service::start_with(|config| config.revocations = Some(file.clone())).await;
+    let service = Service::start_with(|config| config.revocations = vec![file.clone()]).await;
     let (session, token) = (service.reachable().await, service.token().await);
     service.look_up(&session, &token).await.expect_status(200);
 
@@ -208,35 +208,92 @@ async fn a_revoked_agent_is_out_as_soon_as_the_list_is_there() {
 }
 
 #[tokio::test]
+async fn each_vendor_key_has_a_list_of_its_own() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let files = ["old.txt", "new.txt"].map(|name| folder.path().join(name));
+    let successor = VendorKey::from_seed([9; 32]);
+    let old = write_lines(&files[0], 1, &[signed_list(&vendor(), u64::MAX, &[7])]);
+    let new = write_lines(&files[1], 1, &[signed_list(&successor, 1, &[9])]);
+    let service = Service::start_with(|config| {
+        config.vendors.push(successor.public());
+        config.revocations = files.to_vec();
+    })
+    .await;
+    let handed_out = service.get("/v1/revocations", None).await.text;
+    let mut lines: Vec<_> = handed_out.lines().collect();
+    lines.sort_unstable();
+    let mut expected = [old.as_str(), new.as_str()];
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+
+    // The new key's next list is taken, whatever number the old one has used, and takes nobody of
+    // the old key's in again.
+    let newer = write_lines(&files[1], 2, &[signed_list(&successor, 2, &[9, 10])]);
+    service.advance(1);
+    let handed_out = service.get("/v1/revocations", None).await.text;
+    assert!(handed_out.lines().any(|line| line == newer), "{handed_out}");
+    service
+        .authenticate(&card())
+        .await
+        .expect_error(403, "card-revoked");
+    let same_serial = AgentCard::issue(&successor, card_data()).unwrap();
+    service.authenticate(&same_serial).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn an_outdated_list_is_handed_out_and_revokes_on() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("revocations.txt");
+    let listed = write_list(&file, 1, &[8]);
+    let service = Service::start_with(|config| config.revocations = vec![file.clone()]).await;
+    service.advance(86_400);
+    assert_eq!(service.get("/v1/revocations", None).await.text, listed);
+    service.authenticate(&card()).await.expect_status(200);
+    let revoked = CardData {
+        serial: 8,
+        ..card_data()
+    };
+    service
+        .authenticate(&AgentCard::issue(&vendor(), revoked).unwrap())
+        .await
+        .expect_error(403, "card-revoked");
+}
+
+#[tokio::test]
 async fn a_list_that_is_not_the_vendors_stops_the_start() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("revocations.txt");
     let mut config = Config::new(loopback(), vec![vendor().public()]);
-    config.revocations = Some(file.clone());
+    config.revocations = vec![file.clone()];
     let missing = start(config.clone()).await;
     assert!(matches!(missing, Err(StartError::ReadRevocations { .. })));
 
-    let foreign = SignedRevocations::sign(&VendorKey::from_seed([9; 32]), Revocations::default());
-    fs::write(&file, foreign.unwrap().to_text()).unwrap();
+    let foreign = signed_list(&VendorKey::from_seed([9; 32]), 1, &[]);
+    fs::write(&file, foreign).unwrap();
     assert!(matches!(
         start(config).await,
         Err(StartError::Revocations { .. })
     ));
 }
 
-fn write_list(file: &Path, number: u64, serials: &[u64]) -> String {
-    let revoked = Revocations {
+/// Signs a list that counts for a day more.
+pub(crate) fn signed_list(key: &VendorKey, number: u64, serials: &[u64]) -> String {
+    let revoked = RevocationList {
         number,
+        until: TODAY.saturating_add(86_400),
         serials: serials.iter().copied().collect(),
     };
-    let text = SignedRevocations::sign(&vendor(), revoked)
-        .unwrap()
-        .to_text();
+    let signed = SignedRevocations::sign(key, revoked).unwrap();
+    signed.to_text()
+}
+
+/// Replaces the file by one of these lines, and returns them.
+fn write_lines(file: &Path, change: u64, lines: &[String]) -> String {
+    let text = lines.join("\n");
     // A new file each time, with a time of change of its own however coarse the clock is.
-    let fresh = file.with_extension(format!("{number}.{}", serials.len()));
-    fs::write(&fresh, &text).unwrap();
-    let time =
-        std::time::SystemTime::now() + std::time::Duration::from_secs(number * 10 + serials[0]);
+    let fresh = file.with_extension(change.to_string());
+    fs::write(&fresh, format!("{text}\n")).unwrap();
+    let time = std::time::SystemTime::now() + std::time::Duration::from_secs(change * 10);
     fs::File::options()
         .write(true)
         .open(&fresh)
@@ -245,4 +302,9 @@ fn write_list(file: &Path, number: u64, serials: &[u64]) -> String {
         .unwrap();
     fs::rename(&fresh, file).unwrap();
     text
+}
+
+fn write_list(file: &Path, number: u64, serials: &[u64]) -> String {
+    let list = signed_list(&vendor(), number, serials);
+    write_lines(file, number * 100 + serials[0], &[list])
 }

@@ -100,6 +100,141 @@ async fn it_says_where_it_listens_and_ends_when_told() {
     }
 }
 
+/// The files of a service that ends TLS, and the running program.
+#[cfg(unix)]
+struct ReloadableProgram {
+    folder: tempfile::TempDir,
+    program: Program,
+    port: String,
+}
+
+#[cfg(unix)]
+impl ReloadableProgram {
+    fn start() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("vendor.txt"), vendor().public().to_string()).unwrap();
+        let list = crate::agents::signed_list(&vendor(), 1, &[99]);
+        std::fs::write(path("revocations.txt"), list).unwrap();
+        write_certificate(&folder);
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["--vendor-key", &path("vendor.txt")])
+            .args(["--revocations", &path("revocations.txt")])
+            .args([
+                "--tls-cert",
+                &path("cert.pem"),
+                "--tls-key",
+                &path("key.pem"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(path("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let port = text(&said["listening"]).rsplit(':').next().unwrap().into();
+        Self {
+            folder,
+            program: Program(child),
+            port,
+        }
+    }
+
+    /// Returns a client that trusts the present certificate file and no other.
+    fn client(&self) -> reqwest::Client {
+        drop(client());
+        let pem = std::fs::read(self.folder.path().join("cert.pem")).unwrap();
+        reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+            .timeout(std::time::Duration::from_secs(20))
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
+    /// Sends SIGHUP and waits for what the log says of it.
+    async fn hang_up(&self, said: &str) {
+        let count = || {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+            assert!(!log.contains('\u{1b}'), "colours in a file: {log}");
+            log.matches(said).count()
+        };
+        let before = count();
+        let pid = rustix::process::Pid::from_child(&self.program.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        for _ in 0..1000 {
+            if count() > before {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("the log doesn't say: {said}");
+    }
+}
+
+#[cfg(unix)]
+fn write_certificate(folder: &tempfile::TempDir) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_pem();
+    std::fs::write(folder.path().join("key.pem"), key).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_hang_up_reloads_certificate_keys_and_lists_and_loses_no_session() {
+    let service = ReloadableProgram::start();
+    let first = service.client();
+    let opened = first
+        .post(service.url("/v1/sessions"))
+        .json(&json!({ "form": "ecom" }));
+    let session: Value = opened.send().await.unwrap().json().await.unwrap();
+
+    let successor = etatuki_trust::VendorKey::from_seed([9; 32]);
+    let file = |name: &str| service.folder.path().join(name);
+    let list = crate::agents::signed_list(&successor, 1, &[5]);
+    std::fs::write(file("vendor.txt"), successor.public().to_string()).unwrap();
+    std::fs::write(file("revocations.txt"), &list).unwrap();
+    write_certificate(&service.folder);
+    service.hang_up("were reloaded").await;
+
+    let second = service.client();
+    let lists = second.get(service.url("/v1/revocations")).send().await;
+    assert_eq!(lists.unwrap().text().await.unwrap(), list);
+    let path = format!("/v1/sessions/{}/address", text(&session["nameplate"]));
+    let known = second
+        .put(service.url(&path))
+        .bearer_auth(text(&session["owner"]))
+        .json(&json!({ "address": { "id": crate::harness::ENDPOINT, "addrs": [] } }));
+    assert_eq!(known.send().await.unwrap().status(), 204);
+    let connected_before = first.get(service.url("/health")).send().await;
+    assert_eq!(connected_before.unwrap().status(), 200);
+
+    // One bad file, and all stays as it was.
+    for (name, bad) in [
+        ("cert.pem", "rubbish"),
+        ("vendor.txt", "rubbish"),
+        ("revocations.txt", "rubbish"),
+    ] {
+        let good = std::fs::read(file(name)).unwrap();
+        std::fs::write(file(name), bad).unwrap();
+        service.hang_up("nothing was reloaded").await;
+        std::fs::write(file(name), good).unwrap();
+        let lists = service.client().get(service.url("/v1/revocations"));
+        let lists = lists.send().await.unwrap().text().await.unwrap();
+        assert_eq!(lists, list, "after a bad {name}");
+    }
+}
+
 #[test]
 fn mistakes_on_the_command_line_are_explained() {
     let public = vendor().public().to_string();

@@ -138,6 +138,7 @@ impl JsonPresenter {
             Notice::UnauthorizedAttempt
             | Notice::UnauthorizedPersists
             | Notice::CodeRenewed
+            | Notice::RevocationsStale
             | Notice::ServiceLost
             | Notice::ServiceBack
             | Notice::CodeForgotten => {

@@ -242,13 +242,14 @@ fn every_notice_is_said_once() {
             now: UnixTime(1_700_000_000),
         },
         Notice::CardOutOfTime { agent: agent() },
+        Notice::RevocationsStale,
     ];
     let with = |count: usize| View {
         state: State::Waiting,
         notices: notices[..count].to_vec(),
         ..View::default()
     };
-    let events = lines(&[with(1), with(1), with(3), with(4), with(7), with(10)]);
+    let events = lines(&[with(1), with(1), with(3), with(4), with(7), with(11)]);
     let names: Vec<_> = events
         .iter()
         .filter_map(|event| event["name"].as_str())
@@ -266,6 +267,7 @@ fn every_notice_is_said_once() {
             "stranger-persists",
             "wrong-clock",
             "card-out-of-time",
+            "revocations-warning"
         ]
     );
     assert_eq!(events[2]["left"], 2);

@@ -93,6 +93,14 @@ impl Machine {
         self.renew_code(now)
     }
 
+    /// Tells the customer, once a session, that a revoked agent might not be recognised.
+    pub(super) fn revocations_stale(&mut self) -> Actions {
+        if !self.notices.contains(&Notice::RevocationsStale) {
+            self.add_notice(Notice::RevocationsStale);
+        }
+        vec![]
+    }
+
     /// Tells the customer that the service went or came back. The code goes on waiting.
     pub(super) fn service_changed(&mut self, notice: Notice) -> Actions {
         if self.accepts_attempts() {

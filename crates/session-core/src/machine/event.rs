@@ -39,6 +39,8 @@ pub enum Event {
     },
     /// An agent tried a wrong code.
     WrongGuess(AgentIdentity),
+    /// The code is there, but a revocation list for it is missing or outdated.
+    RevocationsStale,
     /// The service is out of reach while the code waits.
     ServiceLost,
     /// The service is back and knows the code.

@@ -164,6 +164,7 @@ impl Machine {
             Event::UnauthorizedAttempt => self.unauthorized_attempt(now),
             Event::CardOutOfTime { agent, clock } => self.card_out_of_time(agent, clock),
             Event::WrongGuess(agent) => self.wrong_guess(agent, now),
+            Event::RevocationsStale => self.revocations_stale(),
             Event::ServiceLost => self.service_changed(Notice::ServiceLost),
             Event::ServiceBack => self.service_changed(Notice::ServiceBack),
             Event::CodeForgotten => self.code_forgotten(now),

@@ -79,6 +79,7 @@ impl SessionLoop<'_> {
                 form,
                 vendors: self.config.vendor.keys.clone(),
                 revocations: self.config.revocations.clone(),
+                stale_revocations: self.config.stale_revocations,
             }),
             Transport::External => {
                 let step = self.opening.code_minted(random_password());

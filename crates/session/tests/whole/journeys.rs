@@ -6,6 +6,7 @@ use etatuki_link::{DialError, LinkError};
 use etatuki_protocol::{Ask, Feature, Permissions, ToAgent};
 use etatuki_rfb::{ClientMessage, encoding};
 use etatuki_session_core::{Command, FailureName, Notice, State, Transport};
+use etatuki_trust::{StaleRevocations, UnixTime};
 
 use crate::agent::{Agent, typed};
 use crate::display::Display;
@@ -376,6 +377,30 @@ async fn a_revoked_card_is_a_stranger() {
         world.state.path().join("seen").exists(),
         "the newest list is kept"
     );
+    customer.leaves();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_an_outdated_list_nobody_is_let_in_unless_the_registry_says_so() {
+    let world = World::with_list_until(UnixTime(1_700_000_000)).await;
+    let customer = world.customer(BACKEND);
+    customer.give(Command::Open);
+    let failed = customer.reaches(State::Failed);
+    let failure = failed.failure.expect("a reason");
+    assert_eq!(failure.name, FailureName::RevocationsStale);
+    assert_eq!(failed.code, None);
+    customer.leaves();
+
+    let mut warns = world.config(BACKEND);
+    warns.stale_revocations = StaleRevocations::Warn;
+    let customer = Customer::new(warns);
+    let view = customer.opens();
+    assert_eq!(view.notices, [Notice::RevocationsStale]);
+    let code = typed(&view.code.expect("it is shown"));
+    let agent = Agent::dial(&world.service.url, &world.agent(1), code).await;
+    let agent = agent.expect("let in");
+    customer.reaches(State::Connected);
+    agent.close().await;
     customer.leaves();
 }
 

@@ -10,8 +10,8 @@ use etatuki_service::{Config, ServiceHandle};
 use etatuki_session::{Backend, SessionConfig, SessionHandle, Vendor, start};
 use etatuki_session_core::{Command, State, Transport, View};
 use etatuki_trust::{
-    AgentCard, AgentFile, AgentKey, CardData, CodeForm, Revocations, SignedRevocations, UnixTime,
-    VendorKey,
+    AgentCard, AgentFile, AgentKey, CardData, CodeForm, RevocationList, SignedRevocations,
+    StaleRevocations, UnixTime, VendorKey,
 };
 use serde_json::Value;
 
@@ -31,19 +31,25 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_list_until(UnixTime(u64::MAX)).await
+    }
+
+    /// Makes a world whose vendor's list counts until then, and revokes card 66.
+    pub(crate) async fn with_list_until(until: UnixTime) -> Self {
         let one = ONE.lock().await;
         let vendor = VendorKey::from_seed([1; 32]);
         let state = tempfile::tempdir().expect("a folder");
         let list = state.path().join("given");
-        let revoked = Revocations {
+        let revoked = RevocationList {
             number: 7,
+            until,
             serials: [66].into(),
         };
         let signed = SignedRevocations::sign(&vendor, revoked).expect("a short list");
         std::fs::write(&list, signed.to_text()).expect("written");
         let listen = "127.0.0.1:0".parse().expect("an address");
         let mut config = Config::new(listen, vec![vendor.public()]);
-        config.revocations = Some(list);
+        config.revocations = vec![list];
         config.limits = etatuki_service::Limits::without_rate_limits();
         let service = etatuki_service::start(config)
             .await
@@ -134,6 +140,7 @@ impl World {
             host_exe: folder.join("etatuki-plugin-host"),
             input_release: None,
             revocations: Some(self.state.path().join("seen")),
+            stale_revocations: StaleRevocations::Refuse,
         }
     }
 }
