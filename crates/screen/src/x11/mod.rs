@@ -2,6 +2,7 @@
 
 mod app_filter;
 mod borrowed_keycodes;
+mod button_map;
 mod capture;
 mod clipboard;
 mod connection;

@@ -4,6 +4,7 @@
 mod borrowed;
 mod desk;
 mod keypad;
+mod pointer;
 mod settings;
 mod shortcuts;
 
@@ -416,62 +417,6 @@ fn let_go_under_another_name() {
     fixture.input.send_keysym(SHIFT, false).expect("let go of");
     fixture.wait_until_done();
     assert_eq!(fixture.pressed(), calm);
-}
-
-#[test]
-fn the_pointer_stays_on_the_screen() {
-    let mut fixture = Fixture::new("us");
-    let at = |fixture: &Fixture| {
-        let reply = fixture
-            .watcher
-            .query_pointer(fixture.root)
-            .expect("sent")
-            .reply()
-            .expect("a place");
-        (reply.root_x, reply.root_y)
-    };
-    for (given, expected) in [
-        ((12, 34), (12, 34)),
-        ((700, 9), (639, 9)),
-        ((u16::MAX, u16::MAX), (639, 479)),
-    ] {
-        fixture
-            .input
-            .send_pointer(given.0, given.1, 0)
-            .expect("moved");
-        fixture.wait_until_done();
-        assert_eq!(at(&fixture), expected);
-    }
-}
-
-#[test]
-fn nine_buttons_and_the_wheel() {
-    let mut fixture = Fixture::new("us");
-    let mask = ChangeWindowAttributesAux::new()
-        .event_mask(EventMask::BUTTON_PRESS | EventMask::BUTTON_RELEASE);
-    fixture
-        .watcher
-        .change_window_attributes(fixture.root, &mask)
-        .expect("sent")
-        .check()
-        .expect("listening");
-    for button in 0..9 {
-        fixture
-            .input
-            .send_pointer(5, 5, 1 << button)
-            .expect("pressed");
-        fixture.input.send_pointer(5, 5, 0).expect("let go of");
-    }
-    fixture.input.send_pointer(5, 5, 0xfe00).expect("ignored");
-    fixture.wait_until_done();
-    fixture.watcher.sync().expect("sync");
-    let mut presses = Vec::new();
-    while let Some(event) = fixture.watcher.poll_for_event().expect("events") {
-        if let x11rb::protocol::Event::ButtonPress(e) = event {
-            presses.push(e.detail);
-        }
-    }
-    assert_eq!(presses, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 #[test]

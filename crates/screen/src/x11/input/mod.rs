@@ -15,11 +15,12 @@ use x11rb::protocol::Event;
 use x11rb::protocol::xkb::{ConnectionExt as _, EventType, ID, MapPart, SelectEventsAux};
 use x11rb::protocol::xproto::{
     BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ChangeWindowAttributesAux, ConnectionExt as _,
-    EventMask, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT,
+    EventMask, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, Mapping,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::borrowed_keycodes::{BorrowedKeycodes, MIN_LENDING_TIME};
+use super::button_map::ButtonMap;
 use super::connection::Connection;
 use super::faked_keyboard::FakedKeyboard;
 use super::input_lease::{self, InputLease, LeaseContents};
@@ -52,6 +53,7 @@ pub struct Input {
     pressed: PressedKeycodes,
     borrowed: BorrowedKeycodes,
     pending: PendingInput,
+    button_map: ButtonMap,
     faked_keyboard: FakedKeyboard,
     lease: InputLease,
     /// The only program that input may reach; `None` for no restriction.
@@ -88,6 +90,7 @@ impl Input {
             None => None,
         };
         let faked_keyboard = FakedKeyboard::prepare(&connection)?;
+        let button_map = ButtonMap::read(&connection)?;
         let (lease, adopted) = InputLease::acquire(&connection, connection.screen().root)?;
         let screen = connection.screen();
         let (root, size) = (
@@ -106,6 +109,7 @@ impl Input {
             pressed: PressedKeycodes::default(),
             borrowed: BorrowedKeycodes::adopt(adopted),
             pending: PendingInput::default(),
+            button_map,
             faked_keyboard,
             lease,
             app,
@@ -141,6 +145,9 @@ impl Input {
                 app.apply(&event);
             }
             match event {
+                Event::MappingNotify(e) if e.request == Mapping::POINTER => {
+                    self.button_map.update(&self.connection)?;
+                }
                 Event::XkbMapNotify(_)
                 | Event::XkbNewKeyboardNotify(_)
                 | Event::MappingNotify(_) => self.keymap = None,
@@ -209,10 +216,12 @@ impl Input {
             connection,
             root,
             pressed,
+            button_map,
             ..
         } = self;
         connection.run_cleanup(|server| {
-            for (button, _) in pressed.set_buttons(0) {
+            let released = pressed.set_buttons(0);
+            for button in released.filter_map(|(button, _)| button_map.physical(button, false)) {
                 server.xtest_fake_input(BUTTON_RELEASE_EVENT, button, 0, *root, 0, 0, 0)?;
             }
             for keycode in pressed.take_keycodes() {
@@ -250,6 +259,9 @@ impl Input {
 
     fn set_buttons(&mut self, buttons: u16) -> Result<(), ScreenError> {
         for (button, down) in self.pressed.set_buttons(buttons) {
+            let Some(button) = self.button_map.physical(button, down) else {
+                continue;
+            };
             let kind = if down {
                 BUTTON_PRESS_EVENT
             } else {
