@@ -24,7 +24,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("legacy-tool", &["backend-api"]),
     ("ecom", &["backend-api", "rfb", "screen"]),
     ("own-tool", &["backend-api", "legacy-tool"]),
-    ("tool", &["backend-api", "legacy-tool"]),
+    ("tool", &["backend-api", "legacy-tool", "rfb", "screen"]),
     ("plugin-host", &["backend-api", "rfb"]),
     ("link", &["protocol", "trust"]),
     ("session-core", &["picture", "protocol", "rfb", "trust"]),

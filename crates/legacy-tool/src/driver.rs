@@ -7,7 +7,7 @@ use etatuki_backend_api::{Failure, Host, LogLevel, Probe, Unusable};
 use serde_json::Value;
 
 use crate::installed_tool::{InstalledTool, find_tool};
-use crate::profile::{Profile, ProfileError, RfbTransport, ToolKind, fill_placeholders};
+use crate::profile::{InputPath, Profile, ProfileError, RfbTransport, ToolKind, fill_placeholders};
 use crate::running_tool::{RunningTool, ToolCommand, ToolExit};
 
 /// A profile and its tool, for one session.
@@ -51,6 +51,15 @@ impl Driver {
         match self.profile.kind {
             ToolKind::Rfb(transport) => Some(transport),
             ToolKind::External(_) => None,
+        }
+    }
+
+    /// Returns the display on which the plugin gives the agent's input itself; `None` where the tool
+    /// does.
+    pub fn input_display(&self) -> Option<String> {
+        match self.profile.input {
+            InputPath::Plugin => self.profile.display(),
+            InputPath::Tool => None,
         }
     }
 

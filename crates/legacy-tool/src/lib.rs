@@ -16,6 +16,7 @@ pub use external_session::ExternalSession;
 pub use installed_tool::{InstalledTool, find_tool};
 pub use pattern::{Pattern, PatternError};
 pub use profile::{
-    CodeSource, ExternalTool, Profile, ProfileError, RfbTransport, ToolKind, VersionCheck,
+    CodeSource, ExternalTool, InputPath, Profile, ProfileError, RfbTransport, ToolKind,
+    VersionCheck,
 };
 pub use running_tool::{RunningTool, ToolCommand, ToolExit};

@@ -27,8 +27,22 @@ pub struct Profile {
     pub display: Option<String>,
     /// Stable names of failures, with the pattern of output lines that report them.
     pub failures: Vec<(&'static str, Pattern)>,
+    /// Whoever gives the agent's keys and pointer to the display.
+    pub input: InputPath,
     /// The tool's way to share the screen.
     pub kind: ToolKind,
+}
+
+/// The path of the agent's keys and pointer to the display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputPath {
+    /// The tool gets them, as RFB messages, and gives them in its own way.
+    #[default]
+    Tool,
+    /// The plugin gives them to the display itself, as the built-in backend does. The tool shows
+    /// the picture only.
+    Plugin,
 }
 
 /// The check of a tool's version.
@@ -153,6 +167,7 @@ struct Options {
     #[serde(default)]
     failures: BTreeMap<String, Pattern>,
     serves: Option<RfbTransport>,
+    input: Option<InputPath>,
     code: Option<CodeOptions>,
     ready: Option<Pattern>,
     connected: Option<Pattern>,
@@ -196,9 +211,13 @@ impl Profile {
     /// [`ProfileError`], which names the key.
     pub fn external(options: &Value) -> Result<Self, ProfileError> {
         let mut options = Options::deserialize(options)?;
-        if options.serves.is_some() {
-            let rfb_only = "only a tool that serves RFB has it (the plugin `tool`)";
-            return Err(ProfileError::KeyNotAllowed("serves", rfb_only));
+        let rfb_only = "only a tool that serves RFB has it (the plugin `tool`)";
+        let misplaced = [
+            ("serves", options.serves.is_some()),
+            ("input", options.input.is_some()),
+        ];
+        if let Some((key, _)) = misplaced.into_iter().find(|(_, there)| *there) {
+            return Err(ProfileError::KeyNotAllowed(key, rfb_only));
         }
         let Some(code) = options.code.take() else {
             return Err(ProfileError::KeyNotAllowed(
@@ -265,6 +284,7 @@ impl Options {
             stop: self.stop,
             display: self.display,
             failures,
+            input: self.input.unwrap_or_default(),
             kind,
         })
     }

@@ -1,11 +1,15 @@
 //! Any installed tool that serves RFB, by its profile in the registry: another tool needs no code.
 //! Both Remoteus entries are profiles of this plugin.
 //!
-//! A tool of the plain generation serves on the launcher's socket itself, as its stdin and stdout:
-//! no port, and no copy in between. For a tool of the TLS generation the plugin ends the TLS; a
-//! tool with a reverse connection connects to the plugin. Tool and plugin are on one machine, so
-//! that TLS adds no security and claims none: such tools speak nothing else.
+//! A tool of the plain generation serves on a socket, as its stdin and stdout: no port. For a tool
+//! of the TLS generation the plugin ends the TLS; a tool with a reverse connection connects to the
+//! plugin. Tool and plugin are on one machine, so that TLS adds no security and claims none: such
+//! tools speak nothing else. Where the profile says so, the plugin gives the agent's keys and
+//! pointer to the display itself.
 
+mod client_stream;
+mod control;
+mod input_bridge;
 mod pending_identity;
 mod reverse_connection;
 mod tls_bridge;
@@ -20,6 +24,8 @@ use etatuki_backend_api::{
 };
 use etatuki_legacy_tool::{Driver, Profile, RfbTransport};
 
+use crate::control::Control;
+use crate::input_bridge::BridgeError;
 use crate::pending_identity::PendingIdentity;
 use crate::tls_identity::TlsIdentity;
 
@@ -33,6 +39,7 @@ struct ToolSession {
     driver: Arc<Driver>,
     /// The key of a tool of the TLS generation.
     identity: Option<PendingIdentity>,
+    control: Arc<Control>,
 }
 
 impl Backend for Tool {
@@ -62,9 +69,11 @@ impl Backend for Tool {
         driver.warn_if_running(&self.host);
         let identity =
             (driver.rfb_transport() == Some(RfbTransport::StdioTls)).then(PendingIdentity::start);
+        let control = Control::new().map_err(internal_failure)?;
         *self.session.lock().expect("no holder panics") = Some(ToolSession {
             driver: Arc::new(driver),
             identity,
+            control: Arc::new(control),
         });
         self.host.waiting(code);
         Ok(())
@@ -72,36 +81,39 @@ impl Backend for Tool {
 
     fn close(&self) {
         let session = self.session.lock().expect("no holder panics").take();
-        if let Some(identity) = session.and_then(|session| session.identity) {
+        let Some(session) = session else { return };
+        session.control.end();
+        if let Some(identity) = session.identity {
             identity.discard();
         }
     }
 
     fn attach(&self, stream: UnixStream) -> Result<(), Failure> {
-        let (driver, identity) = self.session_parts()?;
-        match (driver.rfb_transport(), identity) {
-            (Some(RfbTransport::StdioTls), Some(identity)) => {
-                tls_tool::serve(&driver, &self.host, stream, &identity)
-            }
-            (Some(RfbTransport::ReverseConnection), _) => {
-                reverse_connection::serve(&driver, &self.host, stream)
-            }
-            _ => {
-                let socket = stream.try_clone().map_err(internal_failure)?;
-                driver.serve(&self.host, Some(socket.into()), &stream, &[])
-            }
+        let (driver, identity, control) = self.session_parts()?;
+        let serve = |stream| self.serve_tool(&driver, stream, identity.as_deref());
+        match driver.input_display() {
+            Some(display) => serve_with_own_input(stream, display, control, serve),
+            None => serve(stream),
         }
     }
 
-    fn permissions(&self, _permissions: Permissions) {
+    fn permissions(&self, permissions: Permissions) {
         // Old tools can't be changed while they run: x11vnc on its stdio keeps the options that it
-        // was started with (`-viewonly`). The launcher's gate is the lock.
+        // was started with (`-viewonly`). The launcher's gate is the lock; the plugin's own input
+        // has a second one.
+        let session = self.session.lock().expect("no holder panics");
+        if let Some(session) = session.as_ref() {
+            session.control.set(permissions.control);
+        }
     }
 }
 
 impl Tool {
-    /// Returns the open session's driver, and its identity where it has one.
-    fn session_parts(&self) -> Result<(Arc<Driver>, Option<Arc<TlsIdentity>>), Failure> {
+    /// Returns the open session's driver, its identity where it has one, and its control.
+    #[allow(clippy::type_complexity, reason = "three parts of one session")]
+    fn session_parts(
+        &self,
+    ) -> Result<(Arc<Driver>, Option<Arc<TlsIdentity>>, Arc<Control>), Failure> {
         let mut session = self.session.lock().expect("no holder panics");
         let session = session
             .as_mut()
@@ -111,7 +123,49 @@ impl Tool {
             .as_mut()
             .map(PendingIdentity::wait)
             .transpose()?;
-        Ok((session.driver.clone(), identity))
+        Ok((session.driver.clone(), identity, session.control.clone()))
+    }
+
+    /// Runs the tool on `stream` until either ends.
+    fn serve_tool(
+        &self,
+        driver: &Driver,
+        stream: UnixStream,
+        identity: Option<&TlsIdentity>,
+    ) -> Result<(), Failure> {
+        match (driver.rfb_transport(), identity) {
+            (Some(RfbTransport::StdioTls), Some(identity)) => {
+                tls_tool::serve(driver, &self.host, stream, identity)
+            }
+            (Some(RfbTransport::ReverseConnection), _) => {
+                reverse_connection::serve(driver, &self.host, stream)
+            }
+            _ => {
+                let socket = stream.try_clone().map_err(internal_failure)?;
+                driver.serve(&self.host, Some(socket.into()), &stream, &[])
+            }
+        }
+    }
+}
+
+/// Runs a tool by `serve`, with keys and pointer taken out of its stream.
+fn serve_with_own_input(
+    stream: UnixStream,
+    display: String,
+    control: Arc<Control>,
+    serve: impl FnOnce(UnixStream) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (ours, theirs) = UnixStream::pair().map_err(internal_failure)?;
+    let bridge = std::thread::spawn(move || input_bridge::run(stream, ours, &display, control));
+    // The bridge sees the tool's end when the last handle of that side is closed.
+    let served = serve(theirs);
+    match bridge.join() {
+        Ok(Ok(())) => served,
+        Ok(Err(BridgeError::Screen(error))) => {
+            served.and(Err(Failure::tool(error.name(), error.to_string())))
+        }
+        Ok(Err(error)) => served.and(Err(Failure::tool("tool-died", error.to_string()))),
+        Err(_) => Err(Failure::ours("plugin-failed", "the bridge panicked")),
     }
 }
 

@@ -18,6 +18,7 @@ fn check(read: fn(&Value) -> Result<Profile, ProfileError>, more: Value, error: 
 fn the_least_that_a_profile_says_is_enough() {
     let profile = Profile::rfb(&options(json!({}))).unwrap();
     assert_eq!(profile.kind, ToolKind::Rfb(RfbTransport::Stdio));
+    assert_eq!(profile.input, InputPath::Tool);
     assert_eq!((profile.version, profile.paths.len()), (None, 0));
     let args = fill_placeholders(&profile.start, &[("display", ":7")]);
     assert_eq!(args, ["-inetd", "-display", ":7"]);
@@ -26,12 +27,13 @@ fn the_least_that_a_profile_says_is_enough() {
 #[test]
 fn a_profile_says_all_of_it() {
     let profile = Profile::rfb(&options(json!({
-        "serves": "stdio-tls", "start": ["{display}", "{pem}"], "display": ":7",
+        "serves": "stdio-tls", "input": "plugin", "start": ["{display}", "{pem}"], "display": ":7",
         "version": ">=0.9.13", "version_args": ["-version"], "version_pattern": "x11vnc: ([0-9.]+)",
         "failures": { "display-lost": "caught XIO error" },
     })));
     let profile = profile.unwrap();
     assert_eq!(profile.kind, ToolKind::Rfb(RfbTransport::StdioTls));
+    assert_eq!(profile.input, InputPath::Plugin);
     assert_eq!(profile.display().as_deref(), Some(":7"));
     assert_eq!(
         profile.failure_in("x: caught XIO error:"),
@@ -82,6 +84,7 @@ fn what_is_wrong_is_named() {
         "unexpected character",
     );
     check(Profile::rfb, json!({ "serves": "smoke" }), "`smoke`");
+    check(Profile::rfb, json!({ "input": "magic" }), "`magic`");
     check(
         Profile::rfb,
         json!({ "failures": { "broken": "x" } }),
