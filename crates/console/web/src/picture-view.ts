@@ -5,6 +5,7 @@ import { socketUrl } from "./event-socket.ts";
 import { HeldInput } from "./held-input.ts";
 import { PictureFrame } from "./picture-frame.ts";
 import type { Desktop } from "./protocol.ts";
+import { Wheel } from "./wheel.ts";
 
 const RETRY_DELAY_MS = 500;
 /** WebSocket close code: another tab has taken the viewer's place (src/web/picture.rs). */
@@ -26,6 +27,7 @@ export class PictureView {
   constructor(container: HTMLElement, onState: (state: PictureState) => void) {
     this.#frame = new PictureFrame(container);
     this.#held = new HeldInput(container);
+    new Wheel(container, () => this.#control);
     // With control, the customer's pointer follows the agent's own: a second arrow would only
     // confuse.
     container.addEventListener("mousemove", () => this.#control && this.#frame.showPointer(null));
