@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::language::Language;
 use crate::registry::is_id;
@@ -20,6 +22,7 @@ use crate::registry::is_id;
 )]
 pub struct Cli {
     /// The entry to open: the id of a backend of the registry, such as `ecom`
+    #[arg(value_parser = any_text())]
     pub backend: Option<String>,
     /// The options of all commands.
     #[command(flatten)]
@@ -36,14 +39,20 @@ pub struct Options {
     #[arg(long, value_name = "FILE", global = true)]
     pub registry: Option<PathBuf>,
     /// The accounting program's version: marks the entry that fits it
-    #[arg(long, value_name = "VERSION", global = true)]
+    #[arg(long, value_name = "VERSION", global = true, value_parser = any_text())]
     pub app_version: Option<String>,
     /// A process of the accounting program; may be given several times. With it the customer may
     /// choose to show the program's windows alone
     #[arg(long, value_name = "PID", global = true)]
     pub program_pid: Vec<u32>,
     /// The accounting program's name, as customers know it
-    #[arg(long, value_name = "NAME", global = true, requires = "program_pid")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        global = true,
+        requires = "program_pid",
+        value_parser = any_text()
+    )]
     pub program_name: Option<String>,
     /// The language of the windows, unless the registry fixes it
     #[arg(long, value_name = "LANGUAGE", global = true)]
@@ -84,7 +93,7 @@ pub enum Command {
     /// Open what a link such as etatuki://open/ecom names; the window with all entries without one
     Link {
         /// The link
-        #[arg(value_name = "URL")]
+        #[arg(value_name = "URL", value_parser = any_text())]
         url: Option<String>,
     },
     /// For those who write plugins
@@ -153,6 +162,69 @@ impl Cli {
     }
 }
 
+/// Returns a parser that takes every text: an old accounting program may run in a Latin-1 locale, and
+/// a name that isn't UTF-8 must not keep its customer from help.
+fn any_text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|text| from_any_encoding(&text))
+}
+
+/// Returns an argument as text: UTF-8, or else Latin-1, whose bytes are Unicode's first 256 letters.
+fn from_any_encoding(text: &OsStr) -> String {
+    match text.to_str() {
+        Some(text) => text.to_owned(),
+        None => text
+            .as_encoded_bytes()
+            .iter()
+            .copied()
+            .map(char::from)
+            .collect(),
+    }
+}
+
+/// Returns the command that `word` was probably meant to be: one that differs in two letters at most,
+/// or in two that are exchanged.
+pub fn similar_command(word: &str) -> Option<String> {
+    let command = Cli::command();
+    let names = command
+        .get_subcommands()
+        .filter(|known| !known.is_hide_set());
+    let names = names.map(|known| (distance(word, known.get_name()), known.get_name()));
+    let (_, name) = names
+        .filter(|(distance, _)| (1..=2).contains(distance))
+        .min()?;
+    (word.chars().count() > 2).then(|| name.to_owned())
+}
+
+/// Returns a hint for a command line that wasn't understood because its command is mistyped.
+pub fn hint(arguments: &[OsString]) -> Option<String> {
+    let words = arguments.iter().filter_map(|argument| argument.to_str());
+    let mistyped = words.take_while(|word| *word != "--").find_map(|word| {
+        let meant = similar_command(word).filter(|_| !word.starts_with('-'))?;
+        Some((word, meant))
+    });
+    mistyped.map(|(word, meant)| format!("there is no command `{word}`; did you mean `{meant}`?"))
+}
+
+/// Returns how many letters must be added, dropped, replaced or exchanged with their neighbour
+/// (optimal string alignment).
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<_>, Vec<_>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
+    for (y, a) in one.iter().enumerate() {
+        let mut row = vec![y + 1];
+        for (x, b) in other.iter().enumerate() {
+            let replaced = rows[y][x] + usize::from(a != b);
+            let mut least = replaced.min(rows[y][x + 1] + 1).min(row[x] + 1);
+            if x > 0 && y > 0 && *a == other[x - 1] && one[y - 1] == *b {
+                least = least.min(rows[y - 1][x - 1] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
 /// Returns the backend that a link names. Links come from anywhere: one that holds anything else is
 /// refused.
 fn backend_in_link(url: &str) -> Option<&str> {
@@ -192,6 +264,41 @@ mod tests {
         check(&["list", "--json"], Some(Command::List { json: true }));
         check(&["doctor", "--json"], Some(Command::Doctor { json: true }));
         check(&[PLUGIN_HOST], Some(Command::PluginHost));
+    }
+
+    #[test]
+    fn a_name_in_any_encoding_doesnt_stop_help() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let latin1 = OsString::from_vec(b"Kirjanpit\xe4j\xe4".to_vec());
+        let arguments: Vec<OsString> = vec![
+            "etatuki".into(),
+            "ecom".into(),
+            "--program-pid".into(),
+            "1".into(),
+            "--program-name".into(),
+            latin1.clone(),
+            "--app-version".into(),
+            latin1,
+        ];
+        let options = Cli::try_parse_from(arguments).unwrap().into_command().0;
+        assert_eq!(options.program_name.as_deref(), Some("Kirjanpitäjä"));
+        assert_eq!(options.app_version.as_deref(), Some("Kirjanpitäjä"));
+    }
+
+    #[test]
+    fn a_mistyped_command_is_recognised() {
+        let check = |words: &[&str], expected: Option<&str>| {
+            let words: Vec<OsString> = words.iter().map(Into::into).collect();
+            let expected = expected.map(|name| name.to_owned());
+            let meant = hint(&words).and_then(|hint| Some(hint.split('`').nth(3)?.to_owned()));
+            assert_eq!(meant, expected, "{words:?}");
+        };
+        check(&["opne", "ecom"], Some("open"));
+        check(&["-v", "sesion", "ecom"], Some("session"));
+        check(&["lst", "--json"], Some("list"));
+        check(&["open"], None);
+        check(&["ecom", "again"], None);
+        check(&["remoteus-2008"], None);
     }
 
     #[test]

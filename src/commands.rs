@@ -1,14 +1,16 @@
 //! The launcher's commands, and the reports when one can't be carried out.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::cli::{Cli, Command, PluginSubcommand};
+use crate::cli::{self, Cli, Command, PluginSubcommand};
 use crate::doctor;
 use crate::embedded;
 use crate::exit::Exit;
+use crate::fonts::{self, FONTS_MISSING, NO_FONTS};
 use crate::launcher::{Environment, Launcher};
 use crate::plugin_check;
 use crate::probe::{self, ProbeResult};
@@ -17,6 +19,7 @@ use crate::registry::installed::LoadError;
 use crate::startup::{begin_log, display};
 use crate::texts::Texts;
 use crate::window::app;
+use crate::window::session_context::Vendor;
 /// Runs the launcher to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
@@ -65,11 +68,28 @@ fn run_with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
 
 fn on_display(launcher: Launcher, run: impl FnOnce(Launcher) -> Exit) -> Exit {
     if let Some(_connection) = display() {
-        return run(launcher);
+        return match fonts::are_there() {
+            true => run(launcher),
+            false => report_no_fonts(&launcher),
+        };
     }
     begin_log(launcher.environment());
     tracing::error!("there is no display");
-    print_failure(&launcher.texts, "display-missing", None);
+    print_failure(&launcher.texts, "display-missing", None, None);
+    Exit::Backend
+}
+
+/// Says that no window can be shown, because the display has no fonts.
+fn report_no_fonts(launcher: &Launcher) -> Exit {
+    begin_log(launcher.environment());
+    tracing::error!("{NO_FONTS}");
+    let support = launcher.vendor().support(&launcher.texts);
+    print_failure(
+        &launcher.texts,
+        FONTS_MISSING,
+        Some(&support),
+        Some(NO_FONTS),
+    );
     Exit::Backend
 }
 
@@ -81,8 +101,34 @@ fn report_no_registry(
     begin_log(environment);
     tracing::error!("{error}");
     let texts = Texts::load(environment.language());
-    report_failure(&texts, "registry-broken", &error.to_string(), command);
+    let support = error.vendor().map(|vendor| {
+        let vendor = Vendor {
+            name: vendor.name.clone(),
+            phone: vendor.phone.clone(),
+        };
+        vendor.support(&texts)
+    });
+    let name = match error {
+        LoadError::NotTrusted { writable, .. } if owner_is_unknown(writable) => {
+            "plugin-unverifiable"
+        }
+        _ => "registry-broken",
+    };
+    report_failure(
+        &texts,
+        name,
+        support.as_deref(),
+        &error.to_string(),
+        command,
+    );
     Exit::Registry
+}
+
+/// Returns whether this user namespace doesn't know who owns the file.
+fn owner_is_unknown(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    path.metadata()
+        .is_ok_and(|metadata| etatuki_plugin_host::is_unmapped_owner(metadata.uid()))
 }
 
 /// Reports a link that names no entry, in a window for the person who clicked on it.
@@ -91,7 +137,14 @@ fn report_unknown_link(launcher: &Launcher, url: &str) -> Exit {
     let shown: String = url.chars().filter(|c| !c.is_control()).take(80).collect();
     let detail = format!("`{shown}` is not a link such as etatuki://open/ecom");
     tracing::error!("{detail}");
-    report_failure(&launcher.texts, "unknown-backend", &detail, None);
+    let support = launcher.vendor().support(&launcher.texts);
+    report_failure(
+        &launcher.texts,
+        "unknown-backend",
+        Some(&support),
+        &detail,
+        None,
+    );
     Exit::Usage
 }
 
@@ -102,41 +155,53 @@ fn report_unknown_backend(launcher: &Launcher, id: &str, command: &Option<Comman
         .iter()
         .map(|backend| backend.id.clone())
         .collect();
-    let detail = format!(
+    let mut detail = format!(
         "there is no backend `{id}` in the registry; it has {}",
         known.join(", ")
     );
+    if let Some(meant) = cli::similar_command(id) {
+        detail.push_str(&format!("; did you mean the command `{meant}`?"));
+    }
     tracing::error!("{detail}");
+    let support = launcher.vendor().support(&launcher.texts);
+    let command = command.as_ref();
     report_failure(
         &launcher.texts,
         "unknown-backend",
+        Some(&support),
         &detail,
-        command.as_ref(),
+        command,
     );
     Exit::Usage
 }
 
 /// Reports a failure on stderr; also in a window if the command opens one, because a Help menu shows
 /// nobody our stderr; and as a JSON line on stdout if the command is `session`.
-fn report_failure(texts: &Texts, name: &str, detail: &str, command: Option<&Command>) {
-    print_failure(texts, name, Some(detail));
+fn report_failure(
+    texts: &Texts,
+    name: &str,
+    support: Option<&str>,
+    detail: &str,
+    command: Option<&Command>,
+) {
+    print_failure(texts, name, support, Some(detail));
     match command {
         Some(Command::Session { .. }) => embedded::print_refusal(texts, name, detail),
         None | Some(Command::Open { .. }) => {
-            if let Some(_connection) = display() {
-                app::show_fatal(texts, name, None, Some(detail));
+            if let Some(_connection) = display().filter(|_| fonts::are_there()) {
+                app::show_fatal(texts, name, support, Some(detail));
             }
         }
         _ => {}
     }
 }
 
-fn print_failure(texts: &Texts, name: &str, detail: Option<&str>) {
+fn print_failure(texts: &Texts, name: &str, support: Option<&str>, detail: Option<&str>) {
     let mut stderr = std::io::stderr().lock();
     // A closed stderr is ignored, because there is nowhere else to report it.
     let _ = writeln!(stderr, "{}", texts.failure(name).sentence());
-    if let Some(detail) = detail {
-        let _ = writeln!(stderr, "{detail}");
+    for line in [support, detail].into_iter().flatten() {
+        let _ = writeln!(stderr, "{line}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::fonts;
 use crate::launcher::{Environment, Launcher};
 use crate::probe::{self, ProbeResult};
 use crate::startup::display;
@@ -62,7 +63,11 @@ impl Check {
 /// all the same.
 pub(crate) fn run(environment: Environment, json: bool) -> Exit {
     let mut checks = vec![surroundings::system()];
-    checks.push(surroundings::display(display().is_some()));
+    let connection = display();
+    checks.push(surroundings::display(connection.is_some()));
+    if connection.is_some() {
+        checks.push(surroundings::fonts(fonts::are_there()));
+    }
     checks.push(surroundings::log_folder(environment.folders()));
     if let Some(error) = &environment.settings_error {
         checks.push(Check::warning("settings", format!("ignored: {error}")));

@@ -15,6 +15,7 @@ use crate::claim::{self, Answer, Claim, Standing, Start, Started};
 use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
+use crate::fonts::{self, FONTS_MISSING, NO_FONTS};
 use crate::launcher::Launcher;
 use crate::local_time;
 use crate::probe;
@@ -39,6 +40,11 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
         );
         return Exit::Backend;
     };
+    if !fonts::are_there() {
+        tracing::error!("{NO_FONTS}");
+        print_refusal(&launcher.texts, FONTS_MISSING, NO_FONTS);
+        return Exit::Backend;
+    }
     let claim = match claim::claim_session(&Start::Embedded) {
         Started::Claimed(claim) => claim,
         Started::Elsewhere => {

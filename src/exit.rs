@@ -66,6 +66,7 @@ impl Exit {
             | F::ToolFailed
             | F::PluginMissing
             | F::PluginRefused
+            | F::PluginUnverifiable
             | F::PluginWrongVersion
             | F::PluginDied
             | F::PluginHung

@@ -100,6 +100,12 @@ impl Environment {
         self.options.verbose
     }
 
+    /// Returns the version of `--app-version`, if it is none.
+    pub fn unknown_version(&self) -> Option<&str> {
+        let given = self.options.app_version.as_deref()?;
+        registry::app_version(given).is_none().then_some(given)
+    }
+
     /// Returns the language as far as it is known without the registry.
     pub fn language(&self) -> Language {
         let variable = |name: &str| std::env::var(name).ok();

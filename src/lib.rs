@@ -30,6 +30,8 @@ mod escape;
 #[cfg(feature = "window")]
 pub mod exit;
 #[cfg(feature = "window")]
+mod fonts;
+#[cfg(feature = "window")]
 mod held_input;
 #[cfg(feature = "window")]
 mod launcher;

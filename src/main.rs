@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use etatuki::cli::{Cli, PLUGIN_HOST};
+use etatuki::cli::{self, Cli, PLUGIN_HOST};
 use etatuki::commands;
 use etatuki::exit::Exit;
 
@@ -18,7 +18,15 @@ fn main() -> ExitCode {
         _ => {}
     }
     etatuki_plugin_host::forbid_core_dumps();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+        if error.use_stderr()
+            && let Some(hint) = cli::hint(&arguments)
+        {
+            eprintln!("error: {hint}\n");
+        }
+        error.exit()
+    });
     // Rust has printed the panic on stderr.
     std::panic::catch_unwind(|| commands::run(cli)).unwrap_or(Exit::Internal.into())
 }

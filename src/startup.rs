@@ -16,6 +16,16 @@ pub(crate) fn begin_log(environment: &Environment) {
     if let Some(error) = &environment.settings_error {
         tracing::warn!("{error}");
     }
+    if let Some(version) = environment.unknown_version() {
+        // Also to the integrator, who sees no log while trying the command out.
+        let text = format!(
+            "{version:?} of --app-version is no version, so that no entry is marked as fitting"
+        );
+        tracing::warn!("{text}");
+        if !environment.verbose() {
+            eprintln!("warning: {text}");
+        }
+    }
 }
 
 /// Connects to the display, and has released what an earlier session left held there; `None` if there is none, in which case FLTK would end the program.

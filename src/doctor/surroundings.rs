@@ -1,6 +1,7 @@
 //! The checks of what surrounds the launcher: the system, the display, the folders, the proxy.
 
 use super::Check;
+use crate::fonts::NO_FONTS;
 use crate::launcher::{UserFolders, system_description};
 use crate::registry::installed::Installed;
 
@@ -36,6 +37,14 @@ pub(super) fn display(answers: bool) -> Check {
                 "{name} doesn't answer: is the X server running, and may this user use it (XAUTHORITY)?"
             ),
         ),
+    }
+}
+
+/// Reports whether there is a font to show a window with.
+pub(super) fn fonts(there: bool) -> Check {
+    match there {
+        true => Check::ok("fonts", "there are some"),
+        false => Check::blocked("fonts", NO_FONTS),
     }
 }
 

@@ -12,7 +12,7 @@ use super::signature::BuildTrust;
 use super::{Backend, MAX_BYTES, Registry};
 use super::{locate, trust};
 
-pub use super::load_error::LoadError;
+pub use super::load_error::{LoadError, VendorContact};
 pub use super::locate::FILE_NAME;
 
 /// A registry together with the place that it came from.
@@ -63,7 +63,10 @@ impl Installed {
         if let (Some(writable), false) = (writable, signed || development) {
             return Err(LoadError::NotTrusted { file, writable });
         }
-        let registry = Registry::parse(&text, &file.to_string_lossy())?;
+        let registry = Registry::parse(&text, &file.to_string_lossy()).map_err(|error| {
+            let vendor = VendorContact::find(&text).map(Box::new);
+            LoadError::Broken { error, vendor }
+        })?;
         // A plugin under development changes all day: its hash isn't asked for.
         if !development {
             check_pinned(&registry, &file)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::RegistryError;
 use super::signature::BadBuildKey;
+pub use super::vendor_contact::VendorContact;
 
 /// The reason why there is no registry to work with.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +77,23 @@ pub enum LoadError {
     #[error(transparent)]
     Build(#[from] BadBuildKey),
     /// The registry's content is wrong.
-    #[error(transparent)]
-    Broken(#[from] RegistryError),
+    #[error("{error}")]
+    Broken {
+        /// The mistake.
+        error: RegistryError,
+        /// The vendor, as far as it could be read all the same.
+        vendor: Option<Box<VendorContact>>,
+    },
+}
+
+impl LoadError {
+    /// Returns the vendor, if the registry comes from a trusted place and names one.
+    pub fn vendor(&self) -> Option<&VendorContact> {
+        match self {
+            LoadError::Broken { vendor, .. } => vendor.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -20,6 +20,7 @@ mod load_error;
 mod locate;
 pub mod signature;
 mod trust;
+mod vendor_contact;
 
 pub use error::{Problem, RegistryError};
 

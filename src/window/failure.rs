@@ -45,7 +45,9 @@ impl Remedy {
             | F::PluginMissing
             | F::PluginRefused
             | F::PluginWrongVersion => Remedy::Other,
-            F::DisplayMissing | F::DisplayLost | F::AgentMisbehaved => Remedy::None,
+            F::DisplayMissing | F::DisplayLost | F::PluginUnverifiable | F::AgentMisbehaved => {
+                Remedy::None
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod doctor;
 mod endings;
 mod integration;
 mod journeys;
+mod launches;
 mod outcomes;
 mod page;
 mod second_start;

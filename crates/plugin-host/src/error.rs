@@ -37,6 +37,9 @@ pub enum HostError {
     /// The file may not be loaded: where it lies, who can write it, or what it hashes to.
     #[error("the plugin was refused: {0}")]
     Refused(String),
+    /// The owner of the file, or of a folder above it, isn't known in this user namespace.
+    #[error("the plugin's owner can't be checked: {0}")]
+    Unverifiable(String),
     /// The library isn't a plugin of this major version of the interface.
     #[error("the library is not a plugin for interface version {wanted}{}", built_for(.found))]
     WrongMajor {
@@ -122,6 +125,7 @@ impl HostError {
     pub fn name(&self) -> &str {
         match self {
             HostError::Missing(_) => "plugin-missing",
+            HostError::Unverifiable(_) => "plugin-unverifiable",
             HostError::Refused(_) | HostError::WrongId { .. } => "plugin-refused",
             HostError::WrongMajor { .. } | HostError::WrongVersion { .. } => "plugin-wrong-version",
             HostError::Died(_) => "plugin-died",
@@ -141,6 +145,9 @@ pub(crate) enum CallError {
         path: PathBuf,
     },
     Refused {
+        text: String,
+    },
+    Unverifiable {
         text: String,
     },
     WrongMajor {
@@ -190,6 +197,7 @@ impl From<CallError> for HostError {
         match error {
             CallError::Missing { path } => HostError::Missing(path),
             CallError::Refused { text } => HostError::Refused(text),
+            CallError::Unverifiable { text } => HostError::Unverifiable(text),
             CallError::WrongMajor { found, wanted } => HostError::WrongMajor { found, wanted },
             CallError::WrongVersion { found, wanted } => HostError::WrongVersion { found, wanted },
             CallError::WrongId { found, wanted } => HostError::WrongId { found, wanted },

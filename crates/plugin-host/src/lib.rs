@@ -19,6 +19,7 @@ mod parent;
 mod plugin_spec;
 mod process_group;
 mod redactor;
+mod user_namespace;
 mod wire;
 
 pub use check::{CHECK, CheckSpec, TRIAL_TIMEOUT, Trial, Verdict, check, run_check_child, trials};
@@ -28,3 +29,4 @@ pub use etatuki_backend_api::{LogLevel, Permissions, State};
 pub use events::{HostEvent, HostEvents};
 pub use parent::PluginHost;
 pub use plugin_spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
+pub use user_namespace::is_unmapped_owner;

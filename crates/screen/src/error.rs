@@ -5,6 +5,9 @@ use std::io;
 /// Why the screen can't be captured, or input can't be given.
 #[derive(Debug, thiserror::Error)]
 pub enum ScreenError {
+    /// No display was named, and `DISPLAY` isn't set.
+    #[error("DISPLAY is not set")]
+    DisplayNotSet,
     /// No window system answers at this address, or it refuses the connection.
     #[error("the display {display} can't be opened: {reason}")]
     NoDisplay {
@@ -32,7 +35,7 @@ impl ScreenError {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::NoDisplay { .. } => "display-missing",
+            Self::DisplayNotSet | Self::NoDisplay { .. } => "display-missing",
             Self::Unsupported(_) => "display-unsupported",
             Self::Lost(_) => "display-lost",
             Self::Cancelled => "stopped",

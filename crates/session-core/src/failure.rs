@@ -82,6 +82,8 @@ failure_names! {
     PluginMissing "plugin-missing" Setup;
     /// The plugin's file isn't trusted.
     PluginRefused "plugin-refused" Setup;
+    /// The owner of the plugin's file isn't known in this user namespace.
+    PluginUnverifiable "plugin-unverifiable" Setup;
     /// The plugin is of a version that the registry or the launcher doesn't take.
     PluginWrongVersion "plugin-wrong-version" Setup;
     /// The plugin's process ended by itself.

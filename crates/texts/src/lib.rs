@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_failure_has_a_text() {
-        let launchers = ["registry-broken", "unknown-backend"];
+        let launchers = ["registry-broken", "unknown-backend", "fonts-missing"];
         let sessions = etatuki_session_core::FailureName::ALL.map(|name| name.as_str());
         let names: BTreeSet<_> = sessions.iter().chain(&launchers).copied().collect();
         for language in Language::ALL {

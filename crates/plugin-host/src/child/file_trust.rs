@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::CallError;
 use crate::plugin_spec::PluginSpec;
+use crate::user_namespace::is_unmapped_owner;
 
 /// Largest accepted library, in bytes.
 const MAX_LIBRARY_BYTES: u64 = 256 * 1024 * 1024;
@@ -200,6 +201,14 @@ fn check_handle(
     };
     match check_owner_and_mode(stat.st_uid, stat.st_mode, user, sticky) {
         Ok(()) => Ok(()),
+        Err(_) if is_unmapped_owner(stat.st_uid) => Err(CallError::Unverifiable {
+            text: format!(
+                "{}: the owner of {} isn't known in this user namespace; start the launcher outside of \
+                 the container",
+                path.display(),
+                current.display()
+            ),
+        }),
         Err(reason) => refuse(path, &format!("{} {reason}", current.display())),
     }
 }

@@ -55,12 +55,15 @@ impl Connection {
     /// Connects to `display`, or to `$DISPLAY`.
     ///
     /// # Errors
-    /// [`ScreenError::NoDisplay`] or [`ScreenError::Cancelled`].
+    /// [`ScreenError::DisplayNotSet`], [`ScreenError::NoDisplay`] or [`ScreenError::Cancelled`].
     pub(super) fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
         let missing = |reason: String| ScreenError::NoDisplay {
             display: display_name(display),
             reason,
         };
+        if display.is_none() && std::env::var_os("DISPLAY").is_none_or(|name| name.is_empty()) {
+            return Err(ScreenError::DisplayNotSet);
+        }
         let parsed = parse_display(display).map_err(|e| missing(e.to_string()))?;
         let screen = usize::from(parsed.screen);
         let server = connect(&parsed, cancel).map_err(|error| match error {
@@ -186,7 +189,7 @@ impl AsFd for Connection {
 
 fn display_name(display: Option<&str>) -> String {
     display.map_or_else(
-        || std::env::var("DISPLAY").unwrap_or_else(|_| "(DISPLAY is not set)".into()),
+        || std::env::var("DISPLAY").unwrap_or_default(),
         str::to_owned,
     )
 }
