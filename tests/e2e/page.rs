@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
+use etatuki::language::Language;
+use etatuki::texts::{Texts, fill};
 use etatuki_demo::process::Process;
 use serde_json::{Value, json};
 use x11rb::protocol::xproto::KeyButMask;
@@ -12,8 +14,10 @@ use x11rb::protocol::xproto::KeyButMask;
 use crate::customer::Customer;
 use crate::desktop::Desktop;
 use crate::testbed::{
-    AGENT_NAME, TIMEOUT, Testbed, expect_all_gone, process_tree, screenshot_path, wait_until,
+    AGENT_NAME, ORGANISATION, TIMEOUT, Testbed, expect_all_gone, process_tree, screenshot_path,
+    wait_until,
 };
+use crate::windows::Launcher;
 
 /// Keysym of the Delete key.
 const DELETE: u32 = 0xffff;
@@ -30,9 +34,12 @@ struct ConsolePage {
 impl ConsolePage {
     /// Starts the console and a browser with its page.
     fn open(testbed: &Testbed) -> Self {
-        let (console, ready, _) =
-            Process::start_until_ready(&mut testbed.deployment.console(&["--no-open"])).unwrap();
-        let ready: Value = serde_json::from_str(&ready).unwrap();
+        Self::open_with(testbed, &[])
+    }
+
+    /// Starts the console with more arguments, and a browser with its page.
+    fn open_with(testbed: &Testbed, more: &[&str]) -> Self {
+        let (console, address) = start_console(testbed, more);
         let mut browser = Process::start(
             Command::new("node")
                 .arg(web().join("e2e/page.mjs"))
@@ -52,8 +59,8 @@ impl ConsolePage {
             pixels,
         };
         assert_eq!(page.read_answer(), Ok(json!("ready")));
-        page.run(&json!({"do": "open", "page": ready["page"]}));
-        page.expect_attribute("state", "data-state", "ready");
+        page.run(&json!({"do": "open", "page": address}));
+        page.expect_attribute("code", "aria-invalid", "false");
         page
     }
 
@@ -106,6 +113,32 @@ impl ConsolePage {
     fn expect_text(&mut self, part: &str, text: &str) -> String {
         let said = self.run(&json!({"do": "says", "part": part, "text": text}));
         said.as_str().unwrap().to_owned()
+    }
+
+    fn paste(&mut self, into: &str, text: &str) {
+        self.run(&json!({"do": "paste", "into": into, "text": text}));
+    }
+
+    fn value(&mut self, of: &str) -> String {
+        let value = self.run(&json!({"do": "value", "of": of}));
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until this part of the page has the keyboard.
+    fn expect_focus(&mut self, part: &str) {
+        wait_until(&format!("{part} to have the keyboard"), || {
+            (self.run(&json!({"do": "focus"})) == part).then_some(())
+        });
+    }
+
+    /// Ends the session as the agent does, who is asked first.
+    fn end(&mut self) {
+        self.press("end");
+        self.press("end-no");
+        self.expect_attribute("state", "data-state", "connected");
+        self.key("key", "Control+Alt+Shift+KeyE");
+        self.expect_focus("end-yes");
+        self.key("key", "Enter");
     }
 
     fn is_enabled(&mut self, button: &str) -> bool {
@@ -165,6 +198,15 @@ fn web() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/console/web")
 }
 
+/// Starts the console. Returns it with the address of its page.
+fn start_console(testbed: &Testbed, more: &[&str]) -> (Process, String) {
+    let arguments = [&["--no-open"], more].concat();
+    let (console, ready, _) =
+        Process::start_until_ready(&mut testbed.deployment.console(&arguments)).unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    (console, ready["page"].as_str().unwrap().to_owned())
+}
+
 /// Returns whether the RGBA of the canvas shows the BGRX of the screen.
 fn is_same_picture(canvas: &[u8], screen: &[u8]) -> bool {
     canvas.len() == screen.len()
@@ -205,6 +247,7 @@ fn page() {
     let mut page = ConsolePage::open(&testbed);
     page.screenshot("page-0-ready.png");
 
+    check_dead_code(&mut page);
     type_code(&mut page, &code);
     page.key("key", "Enter");
     let question = customer.expect_question("view");
@@ -216,6 +259,8 @@ fn page() {
     desktop.draw(2);
     page.expect_picture(&desktop);
     page.screenshot("page-4-viewing.png");
+    page.run(&json!({"do": "another-tab"}));
+    page.expect_picture(&desktop);
 
     check_control(&mut page, &mut customer, &desktop);
     check_held_input(&mut page, &desktop);
@@ -223,6 +268,72 @@ fn page() {
     check_switch(&mut page, &mut customer, &testbed);
 
     page.close();
+}
+
+/// The launcher's own window in Finnish, the page in Swedish: the agent reads the question and each
+/// button as the customer does, and what they mean.
+#[test]
+fn the_customers_words_are_quoted() {
+    let testbed = Testbed::with_window_manager();
+    let program = std::process::id().to_string();
+    let arguments = ["--program-pid", &program, "--program-name", "GnuCash"];
+    let arguments = [&arguments[..], &["open", "ecom"]].concat();
+    let (launcher, xdotool) = Launcher::start(&testbed, &arguments);
+    xdotool.expect_focus("Ecom Etätuki");
+    let code = xdotool.copied_code();
+    let mut page = ConsolePage::open_with(&testbed, &["--language", "sv"]);
+    page.expect_text("labels", "Tunnus (ID)");
+    page.paste("code", &format!("Koodi: {code}"));
+    page.expect_text("hint", "Tryck på Enter");
+    page.key("key", "Enter");
+    let texts = Texts::load(Language::Fi);
+    let agent = [
+        ("name", AGENT_NAME),
+        ("organisation", ORGANISATION),
+        ("program", "GnuCash"),
+    ];
+    let asked = fill(&texts.question.view, &agent);
+    page.expect_text("quote", &asked);
+    let card = page.expect_text("wait-question", "s på sig att svara");
+    let label = |text: &str| fill(text, &agent).replace('&', "");
+    for expected in [
+        label(&texts.question.view_program),
+        label(&texts.question.view_all),
+        label(&texts.question.deny),
+        "visar hela skärmen".to_owned(),
+        "visar bara bokföringsprogrammet".to_owned(),
+        "nekar".to_owned(),
+    ] {
+        assert!(card.contains(&expected), "{expected} isn't in {card}");
+    }
+    page.screenshot("page-quoted.png");
+    page.end();
+    page.expect_text("outcome", "Du avslutade den");
+    page.close();
+    drop(launcher);
+}
+
+/// Every state of the page, in each language and in windows of several sizes: nothing that axe-core
+/// finds, nothing outside of the window, the focus always somewhere.
+#[test]
+fn every_state_can_be_read_and_reached() {
+    let testbed = Testbed::new();
+    for (language, setting) in [("sv", "narrow"), ("en", "zoomed"), ("fi", "dark")] {
+        let (_console, address) = start_console(&testbed, &["--language", language]);
+        let looked = Command::new("node")
+            .arg(web().join("e2e/states.mjs"))
+            .args([&address, setting])
+            .env_remove("DISPLAY")
+            .output()
+            .unwrap();
+        let faults: Vec<String> = serde_json::from_slice(&looked.stdout).unwrap_or_else(|_| {
+            panic!(
+                "the script failed: {}",
+                String::from_utf8_lossy(&looked.stderr)
+            )
+        });
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
 }
 
 /// Two monitors: the agent looks at either alone, points at the right place, and sees where the
@@ -288,7 +399,7 @@ fn screens() {
     page.expect_attribute("screens", "hidden", "");
     page.expect_attribute("picture", "data-screen", "all");
     page.expect_picture(&desktop);
-    page.press("end");
+    page.end();
     customer.expect_type("closed");
     assert!(customer.wait_exit().success());
     page.close();
@@ -302,14 +413,51 @@ fn set_monitors(testbed: &Testbed, arguments: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// Checks that nothing of a code that nobody waits with is left: the customer's new one is typed, or
+/// pasted, from its first digit on.
+fn check_dead_code(page: &mut ConsolePage) {
+    let dead = etatuki_trust::SessionCode::mint("99999999".parse().unwrap(), [3; 8]);
+    let shown = dead.shown();
+    let [id, password] = [0, 1].map(|at| shown.fields[at].digits.as_str());
+    page.paste("code", &format!("ID: {id}, salasana: {password}"));
+    page.expect_text("hint", "ID and password. Press Enter.");
+    assert_eq!([page.value("code"), page.value("password")], [id, password]);
+    page.key("key", "Enter");
+    page.expect_attribute("outcome", "data-name", "unknown-nameplate");
+    page.expect_focus("code");
+    assert_eq!([page.value("code"), page.value("password")], ["", ""]);
+    page.expect_attribute("hint", "data-tone", "quiet");
+    page.paste("code", &format!("{id}\n{password}7"));
+    page.expect_attribute("hint", "data-tone", "bad");
+    // A whole new code in the password field of another one.
+    page.paste(
+        "password",
+        &format!("Tunnus (ID)\n{id}\nKertasalasana\n{password}"),
+    );
+    page.expect_text("hint", "Press Enter");
+    page.run(&json!({"do": "clear"}));
+}
+
 /// Checks that a key reaches the real window once the customer has allowed control, and not before.
 fn check_control(page: &mut ConsolePage, customer: &mut Customer, desktop: &Desktop) {
     desktop.focus();
     desktop.keys();
+    page.expect_focus("ask-control");
+    page.run(&json!({"do": "focus-picture"}));
     page.key("key", "a");
-    page.press("ask-control");
+    page.expect_text("toast", "Nothing was sent");
+    page.key("key", "Control+Alt+Shift+KeyC");
+    customer.deny("control");
+    page.expect_text(
+        "toast",
+        "didn't give you control. You can ask 2 more times.",
+    );
+    page.key("key", "Control+Alt+Shift+KeyT");
+    page.expect_focus("ask-control");
+    page.expect_text("ask-control", "2 left");
+    page.key("key", "Enter");
     let question = customer.expect_question("control");
-    page.expect_text("question", "may use the mouse and keyboard");
+    page.expect_text("question", "May you use the mouse and keyboard?");
     page.key("key", "a");
     page.screenshot("page-5-control-asked.png");
     desktop.draw(3);
@@ -383,7 +531,7 @@ fn check_switch(page: &mut ConsolePage, customer: &mut Customer, testbed: &Testb
     let first = process_tree(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
     page.press("ask-switch-remoteus-2008");
     let question = customer.expect_question("switch");
-    page.expect_text("question", "switch to Remoteus");
+    page.expect_text("question", "May you switch to Remoteus");
     page.screenshot("page-7-switch-asked.png");
     customer.answer(question, true);
     let closed = customer.expect_type("closed");
@@ -412,7 +560,7 @@ fn check_switch(page: &mut ConsolePage, customer: &mut Customer, testbed: &Testb
     page.screenshot("page-9-switched.png");
 
     let second = process_tree(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
-    page.press("end");
+    page.end();
     customer.expect_type("closed");
     assert!(customer.wait_exit().success());
     expect_all_gone(&second);

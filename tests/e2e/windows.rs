@@ -154,7 +154,7 @@ impl Xdotool {
     }
 
     /// Presses the code's copy button and returns the code.
-    fn copied_code(&self) -> String {
+    pub(crate) fn copied_code(&self) -> String {
         wait_until("the code to be copied", || {
             self.key("alt+k");
             self.clipboard()

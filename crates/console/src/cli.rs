@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use etatuki_texts::{Language, catalogue::Catalogue};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -19,7 +20,7 @@ use crate::{
     AgentContext, agent_file, join,
     service::Service,
     signal::stop_signal,
-    web::{FrameAncestor, PageServer, open_browser},
+    web::{FrameAncestor, PageOptions, PageServer, open_browser},
 };
 
 /// Exit code for wrong use, or an agent's file or port that can't be used.
@@ -68,6 +69,9 @@ struct PageArgs {
     /// again
     #[arg(long, value_name = "ORIGIN")]
     frame_ancestor: Vec<FrameAncestor>,
+    /// Language of the page and of the terminal [default: the browser's, and the system's]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<Language>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +100,9 @@ struct JoinArgs {
     /// Write the bytes on the link, both ways, into this file as JSON: every second and at the end
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
+    /// Language of the sentences [default: the system's]
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<Language>,
 }
 
 /// Disables core dumps: a dump would hold the agent's key and a customer's screen.
@@ -163,6 +170,7 @@ async fn join(args: JoinArgs) -> anyhow::Result<u8> {
     let options = join::Options {
         vnc: args.vnc,
         stats: args.stats,
+        texts: Catalogue::load(terminal_language(args.language)),
     };
     join::run(context, options)
         .await
@@ -172,15 +180,23 @@ async fn join(args: JoinArgs) -> anyhow::Result<u8> {
 async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
     let agent = args.agent.context("--agent is missing")?;
     let context = load_context(&agent, &args.service.context("--service is missing")?)?;
-    let server = PageServer::open(context, args.port, args.frame_ancestor)
+    let options = PageOptions {
+        port: args.port,
+        ancestors: args.frame_ancestor,
+        language: args.language,
+    };
+    let texts = Catalogue::load(terminal_language(args.language));
+    let server = PageServer::open(context, options)
         .await
         .with_context(|| format!("can't listen on 127.0.0.1:{}", args.port))?;
     let address = server.address();
-    print_address(&address)?;
+    print_address(&address, &texts)?;
     if !args.no_open {
         tokio::spawn(async move {
             if let Err(error) = open_browser(&address).await {
-                tracing::warn!(%error, "no browser could be opened; open the printed address yourself");
+                tracing::warn!(%error, "no browser could be opened");
+                let sentence = texts.text("console.terminal.no-browser");
+                let _ = writeln!(io::stderr(), "{sentence}");
             }
         });
     }
@@ -197,17 +213,22 @@ fn load_context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentC
     })
 }
 
+/// Returns the language of sentences in a terminal: the given one, or the system's; English for
+/// systems that speak none of ours.
+pub(crate) fn terminal_language(given: Option<Language>) -> Language {
+    given
+        .or_else(|| Language::from_environment(|name| std::env::var(name).ok()))
+        .unwrap_or(Language::En)
+}
+
 /// Prints the page's address as one JSON line, and a sentence on standard error for people at a
 /// terminal.
-fn print_address(address: &str) -> io::Result<()> {
+fn print_address(address: &str, texts: &Catalogue) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", json!({"page": address}))?;
     out.flush()?;
     if io::stderr().is_terminal() {
-        writeln!(
-            io::stderr(),
-            "The console is open at the address above; it opens once. Ctrl-C ends the program."
-        )?;
+        writeln!(io::stderr(), "{}", texts.text("console.terminal.open"))?;
     }
     Ok(())
 }
@@ -245,6 +266,8 @@ mod tests {
             "--agent a --service https://s --port 8080 --no-open --frame-ancestor http://127.0.0.1:1",
             true,
         );
+        check("--agent a --service s --language sv", true);
+        check("--agent a --service s --language de", false);
         check("--agent a", false);
         check("--agent a --service s --frame-ancestor *", false);
         check("join --agent a --service s --vnc 127.0.0.1:0", true);

@@ -13,6 +13,7 @@ use std::{
 use etatuki_link::{LinkStats, PathKind};
 use etatuki_protocol::Ask;
 use etatuki_rfb::Security;
+use etatuki_texts::catalogue::Catalogue;
 use etatuki_trust::CodeError;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
@@ -24,7 +25,7 @@ use crate::{
         self, AgentContext, COMMAND_QUEUE, ClipboardTo, EVENT_QUEUE, EndReason, Finished,
         SessionCommand, SessionEvent,
     },
-    session_error::{SessionError, ended_sentence},
+    session_error::{SessionError, ended_message},
     signal::stop_signal,
     viewer::{TcpSource, ViewerError, ViewerHub, serve},
 };
@@ -46,6 +47,8 @@ pub struct Options {
     pub vnc: SocketAddr,
     /// The file for the link's counters.
     pub stats: Option<PathBuf>,
+    /// The language of the sentences.
+    pub texts: Catalogue,
 }
 
 /// Runs one session to its end. Returns the program's exit code.
@@ -54,10 +57,10 @@ pub struct Options {
 /// The port or the counters' file can't be used.
 pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
     let listener = TcpListener::bind(options.vnc).await?;
-    let stats = StatsFile(options.stats);
+    let (stats, texts) = (StatsFile(options.stats), options.texts);
     stats.write(LinkStats::default(), PathKind::Unknown)?;
     let mut lines = StdinLines::spawn_reader();
-    let outcome = match lines.read_code().await {
+    let outcome = match lines.read_code(&texts).await {
         Ok(code) => {
             let finished = run_session(&context, code, listener, &mut lines, &stats).await;
             stats.write(finished.stats, PathKind::Unknown)?;
@@ -68,12 +71,14 @@ pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
     Ok(match outcome {
         Ok(reason) => {
             print_event(
-                &json!({"type": "ended", "reason": reason, "text": ended_sentence(&reason)}),
+                &json!({"type": "ended", "reason": reason, "text": ended_message(&reason).text(&texts)}),
             );
             0
         }
         Err(error) => {
-            print_event(&json!({"type": "failed", "name": error.name(), "text": error.sentence()}));
+            print_event(
+                &json!({"type": "failed", "name": error.name(), "text": error.message().text(&texts)}),
+            );
             error.exit_code()
         }
     })
@@ -286,11 +291,12 @@ impl StdinLines {
     }
 
     /// Reads a code; at a terminal until one is well-formed.
-    async fn read_code(&mut self) -> Result<Code, SessionError> {
+    async fn read_code(&mut self, texts: &Catalogue) -> Result<Code, SessionError> {
         loop {
-            match self.try_read_code().await {
+            match self.try_read_code(texts).await {
                 Err(error) if self.interactive && error != CodeError::Empty => {
-                    self.prompt(&format!("{}\n", SessionError::Code(error).sentence()));
+                    let sentence = SessionError::Code(error).message().text(texts);
+                    self.prompt(&format!("{sentence}\n"));
                 }
                 result => return result.map_err(SessionError::Code),
             }
@@ -298,13 +304,13 @@ impl StdinLines {
     }
 
     /// Reads a code, and after an ID its password.
-    async fn try_read_code(&mut self) -> Result<Code, CodeError> {
-        self.prompt("Session code or ID: ");
+    async fn try_read_code(&mut self, texts: &Catalogue) -> Result<Code, CodeError> {
+        self.prompt(texts.text("console.terminal.ask-code"));
         let line = self.next_digits().await?;
         match Code::parse(&line)? {
             ParsedCode::Complete(code) => Ok(code),
             ParsedCode::NeedsPassword(_) => {
-                self.prompt("Password: ");
+                self.prompt(texts.text("console.terminal.ask-password"));
                 let password = self.next_digits().await?;
                 Code::with_password(&line, &password)
             }

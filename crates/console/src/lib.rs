@@ -20,6 +20,7 @@ pub mod cli;
 pub mod code;
 mod controller;
 pub mod join;
+pub mod message;
 mod sanitize;
 pub mod service;
 mod session;

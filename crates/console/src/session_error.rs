@@ -1,8 +1,12 @@
 //! Failures of a session: each has a stable name for programs, an exit code, and a sentence for the
 //! agent that says what happened and what to do.
 
+use std::fmt::Display;
+
 use etatuki_link::{DialError, LinkError};
 use etatuki_trust::CodeError;
+
+use crate::message::Message;
 
 /// A failure between the typed code and the session's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,137 +83,80 @@ impl SessionError {
 
     /// Returns one or two sentences for the agent.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn message(&self) -> Message {
         match self {
-            Self::Code(error) => code_sentence(*error).into(),
-            Self::UnknownCode => {
-                "No customer is waiting with this code. It may have been replaced by a new \
-                one or already used: ask the customer to read what stands in the window now."
-                    .into()
-            }
-            Self::NotReady => {
-                "The customer's computer is still getting ready. Wait a moment and connect again."
-                    .into()
-            }
-            Self::RateLimited => {
-                "Too many codes were tried in a short time. Wait a minute and connect again.".into()
-            }
-            Self::ServiceUnreachable(detail) => format!(
-                "The service can't be reached ({detail}). Check this computer's network and the address given with --service."
-            ),
-            Self::ServiceError(detail) => format!(
-                "The service answered with an error ({detail}). Try again; if it stays, tell whoever runs it."
-            ),
-            Self::CardRefused(name) => card_sentence(name),
-            Self::CustomerClock => {
-                "The clock of the customer's computer is wrong, so it took your card for one that isn't valid now. \
-                 Ask the customer to set its date and time right, and connect again: the code stays the same."
-                    .into()
-            }
-            Self::Dial(error) => dial_sentence(error),
-            Self::Link(error) => link_sentence(error),
-            Self::Customer(name) => customer_sentence(name),
-            Self::Picture(detail) => format!(
-                "The customer's side sent a picture that can't be read ({detail}), so the session was ended. \
-                 Ask the customer to open the connection again."
-            ),
-            Self::Viewer(detail) => format!("The viewer was sent away: {detail}."),
+            Self::Code(error) => code_message(*error),
+            Self::UnknownCode => Message::new("failure.unknown-nameplate"),
+            Self::NotReady => Message::new("failure.not-ready"),
+            Self::RateLimited => Message::new("failure.too-many"),
+            Self::ServiceUnreachable(detail) => detailed("failure.service-unreachable", detail),
+            Self::ServiceError(detail) => detailed("failure.service-error", detail),
+            Self::CardRefused(name) => card_message(name),
+            Self::CustomerClock => Message::new("failure.customer-clock"),
+            Self::Dial(error) => dial_message(error),
+            Self::Link(error) => link_message(error),
+            Self::Customer(name) => customer_message(name),
+            Self::Picture(detail) => detailed("failure.picture", detail),
+            Self::Viewer(detail) => detailed("failure.viewer", detail),
         }
     }
 }
 
-const fn code_sentence(error: CodeError) -> &'static str {
-    match error {
-        CodeError::Empty => "No code was given.",
-        CodeError::NotDigits => "Codes have digits only.",
-        CodeError::Length { .. } => {
-            "A session code has 12 digits; an ID has 9, and its password 6."
-        }
-        CodeError::CheckDigit => {
-            "A digit is wrong, or two are swapped. Nothing was sent; ask the customer to read the code again."
-        }
-    }
+fn detailed(key: &'static str, detail: impl Display) -> Message {
+    Message::new(key).with("detail", detail.to_string())
 }
 
-fn card_sentence(name: &str) -> String {
-    let what = match name {
-        "card-expired" => {
-            "Your agent card has expired. Ask whoever issues the cards for a new one."
-        }
-        "card-not-yet-valid" => {
-            "Your agent card isn't valid yet. Ask whoever issues the cards, and whoever runs the service, to check their clocks."
-        }
-        "card-revoked" => "Your agent card has been revoked. Ask whoever issues the cards.",
-        "card-unknown-vendor" => {
-            "Your agent card is from another vendor than this service or customer accepts. Check --agent and --service."
-        }
-        "card-bad-proof" => {
-            "Your proof wasn't accepted. Give --service exactly as the service's operator writes it, and check --agent."
-        }
-        _ => {
-            return format!(
-                "Your agent card was refused ({name}). Ask whoever issues the cards for a new one."
-            );
-        }
-    };
-    what.into()
+const fn code_message(error: CodeError) -> Message {
+    Message::new(match error {
+        CodeError::Empty => "failure.code-empty",
+        CodeError::NotDigits => "failure.code-not-digits",
+        CodeError::Length { .. } => "failure.code-length",
+        CodeError::CheckDigit => "failure.code-check-digit",
+    })
 }
 
-fn dial_sentence(error: &DialError) -> String {
+fn card_message(name: &str) -> Message {
+    Message::new(match name {
+        "card-expired" => "failure.card-expired",
+        "card-not-yet-valid" => "failure.card-not-yet-valid",
+        "card-revoked" => "failure.card-revoked",
+        "card-unknown-vendor" => "failure.card-unknown-vendor",
+        "card-bad-proof" => "failure.card-bad-proof",
+        _ => return Message::new("failure.card-refused").with("name", name),
+    })
+}
+
+fn dial_message(error: &DialError) -> Message {
     match error {
-        DialError::Unreachable => {
-            "The customer's computer can't be reached. Its window may have been closed, or its network stopped \
-             working; ask the customer, then connect again."
-                .into()
-        }
-        DialError::Timeout => "The customer's computer took too long to answer. Connect again.".into(),
-        DialError::WrongCode => {
-            "The code was wrong. Ask the customer to read it again; after three wrong tries a new one is shown there."
-                .into()
-        }
-        DialError::Refused(reason) if reason.starts_with("card-") => card_sentence(reason),
+        DialError::Unreachable => Message::new("failure.unreachable"),
+        DialError::Timeout => Message::new("failure.timeout"),
+        DialError::WrongCode => Message::new("failure.wrong-code"),
+        DialError::Refused(reason) if reason.starts_with("card-") => card_message(reason),
         DialError::Refused(reason) if reason == "revocations-stale" => {
-            "The customer's computer can't check agent cards of your key: the vendor's revocation list is missing or \
-             outdated, or the clock there is wrong. Ask whoever runs the service to renew the list."
-                .into()
+            Message::new("failure.revocations-stale")
         }
-        DialError::Refused(reason) => {
-            format!("The customer's computer refused this session ({reason}). Ask the customer for a new code.")
-        }
-        other => format!("The connection failed ({other}). Ask the customer for a new code and try again."),
+        DialError::Refused(reason) => Message::new("failure.refused").with("reason", reason),
+        other => detailed("failure.dial-failed", other),
     }
 }
 
-fn link_sentence(error: &LinkError) -> String {
+fn link_message(error: &LinkError) -> Message {
     match error {
-        LinkError::Lost => {
-            "The connection to the customer was lost. Ask them to open it again and read you the new code.".into()
-        }
-        LinkError::Violation(detail) => format!(
-            "The customer's side broke the protocol ({detail}), so the session was ended. Ask the customer to open it again."
-        ),
-        other => format!("The connection ended ({other}). Ask the customer to open it again."),
+        LinkError::Lost => Message::new("failure.link-lost"),
+        LinkError::Violation(detail) => detailed("failure.link-violation", detail),
+        other => detailed("failure.link-ended", other),
     }
 }
 
-fn customer_sentence(name: &str) -> String {
-    let what = match name {
-        "agent-misbehaved" => "the customer's side didn't accept what your viewer sent",
-        "tool-died" => "the tool on the customer's computer stopped",
-        "tool-failed" => "the tool on the customer's computer failed",
-        "plugin-died" | "plugin-hung" | "plugin-failed" => {
-            "the backend on the customer's computer failed"
-        }
-        "link-lost" => "the connection was lost",
-        other => {
-            return format!(
-                "The customer's side gave up ({other}). Ask the customer to open the connection again."
-            );
-        }
-    };
-    format!(
-        "It was ended: {what}. Ask the customer to open the connection again, or to choose another backend."
-    )
+fn customer_message(name: &str) -> Message {
+    Message::new(match name {
+        "agent-misbehaved" => "failure.agent-misbehaved",
+        "tool-died" => "failure.tool-died",
+        "tool-failed" => "failure.tool-failed",
+        "plugin-died" | "plugin-hung" | "plugin-failed" => "failure.plugin-failed",
+        "link-lost" => "failure.link-lost",
+        other => return Message::new("failure.customer").with("name", other),
+    })
 }
 
 /// Stable names of the reasons for an orderly end.
@@ -234,26 +181,29 @@ pub(crate) fn classify_end(reason: String) -> Result<String, SessionError> {
 
 /// Returns the agent's sentence for an orderly end.
 #[must_use]
-pub fn ended_sentence(reason: &str) -> &'static str {
-    match reason {
-        "agent-ended" => "You ended it. Nobody sees the customer's screen any more.",
-        "switch" => {
-            "The customer agreed to switch. A new code appears on their screen: ask them to read it to you."
-        }
-        "nobody-watching" => "No page of the console was open for two minutes, so it was ended.",
-        _ => "The customer closed the connection.",
-    }
+pub fn ended_message(reason: &str) -> Message {
+    Message::new(match reason {
+        "agent-ended" => "outcome.agent-ended",
+        "switch" => "outcome.switch",
+        "nobody-watching" => "outcome.nobody-watching",
+        _ => "outcome.customer-closed",
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use etatuki_texts::{Language, catalogue::Catalogue};
+
     use super::*;
 
     #[track_caller]
     fn check(error: SessionError, name: &str, exit_code: u8) {
         assert_eq!((error.name(), error.exit_code()), (name, exit_code));
-        let sentence = error.sentence();
-        assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
+        error.message().check();
+        for language in Language::ALL {
+            let sentence = error.message().text(&Catalogue::load(language));
+            assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
+        }
     }
 
     #[test]
@@ -302,6 +252,29 @@ mod tests {
             "viewer-failed",
             6,
         );
+    }
+
+    #[test]
+    fn every_end_has_its_sentence() {
+        for reason in ORDERLY_END_REASONS {
+            ended_message(reason).check();
+        }
+        for name in ["agent-misbehaved", "tool-failed", "plugin-hung", "other"] {
+            customer_message(name).check();
+        }
+        for name in [
+            "card-not-yet-valid",
+            "card-unknown-vendor",
+            "card-bad-proof",
+            "card-odd",
+        ] {
+            card_message(name).check();
+        }
+        let codes = [CodeError::Empty, CodeError::NotDigits];
+        for error in codes {
+            code_message(error).check();
+        }
+        code_message(CodeError::Length { digits: 1 }).check();
     }
 
     #[test]

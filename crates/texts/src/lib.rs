@@ -6,11 +6,13 @@
 //!
 //! Pure: the files are part of the program. Not in here: the windows and the page that show them.
 
+pub mod catalogue;
 pub mod language;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub use language::Language;
 
@@ -82,6 +84,9 @@ pub struct Texts {
     pub external: ExternalTexts,
     pub failed: FailedTexts,
     failures: BTreeMap<String, FailureText>,
+    /// The agent's texts, which the console looks up in a [`catalogue::Catalogue`].
+    #[serde(rename = "console")]
+    _console: IgnoredAny,
 }
 
 /// The failure whose text stands in for those of unknown names.

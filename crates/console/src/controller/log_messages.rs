@@ -3,68 +3,75 @@
 use etatuki_protocol::{Ask, CustomerInfo, Permissions};
 use etatuki_trust::CodeForm;
 
+use crate::message::Message;
+
 /// Names the code that was typed, by its part that is not secret.
-pub(super) fn code_typed(form: CodeForm, caption: &str) -> String {
-    match form {
-        CodeForm::SingleCode => format!("Session code {caption}"),
-        CodeForm::IdAndPassword => format!("ID {caption}"),
-    }
+pub(super) fn code_typed(form: CodeForm, caption: &str) -> Message {
+    let key = match form {
+        CodeForm::SingleCode => "log.code-typed",
+        CodeForm::IdAndPassword => "log.id-typed",
+    };
+    Message::new(key).with("digits", caption)
 }
 
+/// The link is established.
+pub(super) const CONNECTED: Message = Message::new("log.connected");
+
 /// Describes the customer's computer.
-pub(super) fn customer(info: &CustomerInfo) -> String {
+pub(super) fn customer(info: &CustomerInfo) -> Message {
     let mut parts = vec![info.label.clone()];
     if let Some(tool) = &info.tool {
         let version = info.tool_version.as_deref().unwrap_or_default();
         parts.push(format!("{tool} {version}").trim_end().to_owned());
     }
     parts.push(info.system.clone());
-    if let Some(version) = &info.app_version {
-        parts.push(format!("program version {version}"));
+    let parts = parts.join(", ");
+    match &info.app_version {
+        Some(version) => Message::new("log.customer-program")
+            .with("parts", parts)
+            .with("version", version),
+        None => Message::new("log.customer").with("parts", parts),
     }
-    format!("The customer has {}", parts.join(", "))
 }
 
 /// Describes the agent's question.
-pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> String {
+pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> Message {
     match ask {
-        Ask::View => "You asked to see the screen".into(),
-        Ask::Control => "You asked for control".into(),
-        Ask::Switch { backend } => format!("You asked to switch to {}", label(backend, customer)),
+        Ask::View => Message::new("log.asked-view"),
+        Ask::Control => Message::new("log.asked-control"),
+        Ask::Switch { backend } => {
+            Message::new("log.asked-switch").with("label", label(backend, customer))
+        }
     }
 }
 
 /// The first question, which the customer's side asks by itself.
-pub(super) const VIEW_ASKED: &str = "The customer is asked whether you may see the screen";
+pub(super) const VIEW_ASKED: Message = Message::new("log.view-asked");
 
 /// Describes the customer's answer.
-pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) -> String {
+pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) -> Message {
     match (ask, allowed) {
-        (Ask::View, true) => "The customer allowed you to see the screen".into(),
-        (Ask::View, false) => "The customer didn't allow you to see the screen".into(),
-        (Ask::Control, true) => "The customer gave you control".into(),
-        (Ask::Control, false) => "The customer didn't give you control".into(),
-        (Ask::Switch { backend }, true) => {
-            format!(
-                "The customer agreed to switch to {}",
-                label(backend, customer)
-            )
-        }
-        (Ask::Switch { backend }, false) => {
-            format!(
-                "The customer didn't want to switch to {}",
-                label(backend, customer)
-            )
+        (Ask::View, true) => Message::new("log.view-given"),
+        (Ask::View, false) => Message::new("log.view-refused"),
+        (Ask::Control, true) => Message::new("log.control-given"),
+        (Ask::Control, false) => Message::new("log.control-refused"),
+        (Ask::Switch { backend }, allowed) => {
+            let key = if allowed {
+                "log.switch-given"
+            } else {
+                "log.switch-refused"
+            };
+            Message::new(key).with("label", label(backend, customer))
         }
     }
 }
 
 /// Describes a permission that the customer has revoked; granted ones are described by the answer.
-pub(super) const fn taken_back(before: Permissions, now: Permissions) -> Option<&'static str> {
+pub(super) const fn taken_back(before: Permissions, now: Permissions) -> Option<Message> {
     if before.view && !now.view {
-        Some("You may no longer see the screen")
+        Some(Message::new("log.view-withdrawn"))
     } else if before.control && !now.control {
-        Some("The customer took control back")
+        Some(Message::new("log.control-withdrawn"))
     } else {
         None
     }

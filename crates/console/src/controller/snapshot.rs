@@ -6,7 +6,7 @@ use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
 
-use crate::session::AgentContext;
+use crate::{message::Message, session::AgentContext};
 
 /// Times that each permission may be asked for (docs/link-protocol.md).
 const MAX_ASKS: u8 = 3;
@@ -131,7 +131,7 @@ pub(super) struct AsksLeft {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct OutcomeView {
     pub(super) name: String,
-    pub(super) text: String,
+    pub(super) text: Message,
 }
 
 /// An entry of the log.
@@ -140,7 +140,7 @@ pub(super) struct LogEntry {
     /// Unix time in milliseconds.
     pub(super) at: u64,
     pub(super) kind: LogKind,
-    pub(super) text: String,
+    pub(super) text: Message,
 }
 
 /// The kind of a log entry; it decides the entry's colour.

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     code::Code,
+    message::Message,
     session::{AgentContext, SessionEvent},
-    session_error::{SessionError, ended_sentence},
+    session_error::{SessionError, ended_message},
 };
 
 /// Entries of the log; further ones displace the oldest.
@@ -64,7 +65,7 @@ impl ViewModel {
         if let Some(session) = &mut self.snapshot.session {
             session.connected_at = Some(now);
         }
-        self.append_log(now, LogKind::Info, "Connected, encrypted from end to end");
+        self.append_log(now, LogKind::Info, log_messages::CONNECTED);
     }
 
     /// Records the agent's question and returns true. Returns false while another question waits
@@ -92,7 +93,7 @@ impl ViewModel {
     }
 
     /// Updates the state. Returns the event's log entry, if it has one.
-    fn apply(&mut self, event: SessionEvent, now: u64) -> Option<(LogKind, String)> {
+    fn apply(&mut self, event: SessionEvent, now: u64) -> Option<(LogKind, Message)> {
         let session = self.snapshot.session.as_mut()?;
         match event {
             SessionEvent::Located => {
@@ -107,7 +108,7 @@ impl ViewModel {
             SessionEvent::Permissions(permissions) => {
                 let before = std::mem::replace(&mut session.permissions, permissions);
                 let text = log_messages::taken_back(before, permissions)?;
-                Some((LogKind::Refused, text.to_owned()))
+                Some((LogKind::Refused, text))
             }
             SessionEvent::Asked(ask) => {
                 let text = log_messages::asked(&ask, session.customer.as_ref());
@@ -117,7 +118,7 @@ impl ViewModel {
                 // The agent's own question is in the log already.
                 let by_customers_side = ask == Ask::View && self.unanswered != Some(Ask::View);
                 session.asking = Some(ask.into());
-                by_customers_side.then(|| (LogKind::Asked, log_messages::VIEW_ASKED.to_owned()))
+                by_customers_side.then_some((LogKind::Asked, log_messages::VIEW_ASKED))
             }
             SessionEvent::Shown(shown) => {
                 if let Some(asking) = &mut session.asking {
@@ -154,7 +155,7 @@ impl ViewModel {
     pub(crate) fn on_ended(&mut self, reason: &str, now: u64) {
         let outcome = OutcomeView {
             name: reason.to_owned(),
-            text: ended_sentence(reason).to_owned(),
+            text: ended_message(reason),
         };
         self.finish(Phase::Ended, outcome, LogKind::Info, now);
     }
@@ -163,7 +164,7 @@ impl ViewModel {
     pub(crate) fn on_failed(&mut self, error: &SessionError, now: u64) {
         let outcome = OutcomeView {
             name: error.name().to_owned(),
-            text: error.sentence(),
+            text: error.message(),
         };
         self.finish(Phase::Failed, outcome, LogKind::Trouble, now);
     }
@@ -181,15 +182,11 @@ impl ViewModel {
         self.snapshot.outcome = Some(outcome);
     }
 
-    fn append_log(&mut self, at: u64, kind: LogKind, text: impl Into<String>) {
+    fn append_log(&mut self, at: u64, kind: LogKind, text: Message) {
         if self.snapshot.log.len() == MAX_LOG_ENTRIES {
             self.snapshot.log.remove(0);
         }
-        self.snapshot.log.push(LogEntry {
-            at,
-            kind,
-            text: text.into(),
-        });
+        self.snapshot.log.push(LogEntry { at, kind, text });
     }
 }
 
@@ -197,6 +194,7 @@ impl ViewModel {
 mod tests {
     use etatuki_protocol::{CustomerInfo, UsableBackend};
     use etatuki_rfb::Rect;
+    use etatuki_texts::{Language, catalogue::Catalogue};
     use etatuki_trust::{
         AgentCard, AgentFile, AgentKey, CardData, SessionCode, UnixTime, VendorKey,
     };
@@ -270,9 +268,13 @@ mod tests {
             }
             view.on_event(event, 3);
         }
+        let texts = Catalogue::load(Language::En);
         view.snapshot.log[before..]
             .iter()
-            .map(|entry| entry.text.clone())
+            .map(|entry| {
+                entry.text.check();
+                entry.text.text(&texts)
+            })
             .collect()
     }
 

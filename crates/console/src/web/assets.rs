@@ -4,12 +4,11 @@ use axum::{
     http::header,
     response::{Html, IntoResponse},
 };
+use etatuki_texts::{Language, catalogue::Catalogue};
+use serde_json::{Value, json};
 
-/// The page that is served with the cookie; it leads to the page itself.
-pub(super) const REDEEMED_PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><p class="notice"><a href="/">Open the console</a></p></html>"#;
-
-/// The page for requests without a cookie or a valid token.
-pub(super) const DENIED_PAGE: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>Etätuki console</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><div class="notice" role="alert"><h1>This address has been used</h1><p>Each address of the console opens once, in one browser. Close the console program and start it again; it prints a new one.</p></div></html>"#;
+/// The place in `index.html` where the page's texts are put.
+const TEXTS_PLACE: &str = "<!-- texts -->";
 
 macro_rules! file {
     ($name:literal) => {
@@ -17,8 +16,65 @@ macro_rules! file {
     };
 }
 
-pub(super) fn page() -> impl IntoResponse {
-    Html(file!("index.html"))
+/// Returns the page in a language. Its texts are in it as a block of data, which no browser runs.
+pub(super) fn page(language: Language) -> Html<String> {
+    let texts = texts(language).to_string().replace('<', "\\u003c");
+    let block = format!("<script type=\"application/json\" id=\"texts\">{texts}</script>");
+    let page = file!("index.html").replacen(TEXTS_PLACE, &block, 1);
+    Html(in_language(&page, language))
+}
+
+/// Returns the page that is served with the cookie; it leads to the page itself.
+pub(super) fn redeemed_page(language: Language) -> Html<String> {
+    let texts = Catalogue::load(language);
+    let open = texts.text("console.start.open");
+    let head = r#"<meta http-equiv="refresh" content="0;url=/">"#;
+    short_page(
+        language,
+        head,
+        open,
+        &format!(r#"<h1><a href="/">{open}</a></h1>"#),
+    )
+}
+
+/// Returns the page for requests without a cookie or a valid token.
+pub(super) fn denied_page(language: Language) -> Html<String> {
+    let texts = Catalogue::load(language);
+    let title = texts.text("console.start.used");
+    let more = texts.text("console.start.used-more");
+    short_page(
+        language,
+        "",
+        title,
+        &format!("<h1>{title}</h1><p>{more}</p>"),
+    )
+}
+
+fn short_page(language: Language, head: &str, title: &str, body: &str) -> Html<String> {
+    let page = format!(
+        r#"<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{head}<title>{title} · Etätuki</title><link rel="icon" href="/icon.svg"><link rel="stylesheet" href="/console.css"><main class="notice">{body}</main></html>"#
+    );
+    Html(in_language(&page, language))
+}
+
+fn in_language(page: &str, language: Language) -> String {
+    page.replacen("lang=\"en\"", &format!("lang=\"{}\"", language.code()), 1)
+}
+
+/// Returns the page's own texts, and how the customer's windows label a code in each language.
+fn texts(language: Language) -> Value {
+    let own = Catalogue::load(language);
+    let texts: serde_json::Map<_, _> = own
+        .below("console.")
+        .map(|(key, text)| (key.to_owned(), text.into()))
+        .collect();
+    let labels = Language::ALL.map(|language| {
+        let theirs = Catalogue::load(language);
+        let [id, password, code] = ["code.id", "code.password", "code.session-code"]
+            .map(|key| theirs.text(key).to_owned());
+        json!({"language": language.code(), "id": id, "password": password, "session_code": code})
+    });
+    json!({"language": language.code(), "texts": texts, "labels": labels})
 }
 
 pub(super) async fn script() -> impl IntoResponse {

@@ -5,10 +5,11 @@ mod assets;
 mod browser;
 mod events;
 mod guard;
+mod language;
 mod picture;
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -19,10 +20,11 @@ use axum::{
     extract::{Query, State},
     http::{HeaderMap, StatusCode, header},
     middleware,
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
     serve::ListenerExt as _,
 };
+use etatuki_texts::{Language, catalogue::Catalogue};
 use serde::Deserialize;
 use tokio::{net::TcpListener, sync::watch};
 
@@ -56,6 +58,19 @@ struct ServerState {
     guard: RequestGuard,
     /// Number of open pages: connections of the events WebSocket.
     pages: watch::Sender<usize>,
+    /// The language of `--language`; without it, each browser's own.
+    language: Option<Language>,
+}
+
+/// The options of the page's server.
+#[derive(Debug, Default)]
+pub struct PageOptions {
+    /// Port on 127.0.0.1; 0 picks a free one.
+    pub port: u16,
+    /// Origins that may show the page in a frame.
+    pub ancestors: Vec<FrameAncestor>,
+    /// Language of the page; `None` leaves it to the browser.
+    pub language: Option<Language>,
 }
 
 /// The query of the page's address.
@@ -65,23 +80,19 @@ struct PageQuery {
 }
 
 impl PageServer {
-    /// Opens the port on 127.0.0.1; 0 picks a free one. The origins `ancestors` may show the page
-    /// in a frame.
+    /// Opens the port.
     ///
     /// # Errors
     /// The port can't be opened, or the system gives no random numbers.
-    pub async fn open(
-        context: AgentContext,
-        port: u16,
-        ancestors: Vec<FrameAncestor>,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    pub async fn open(context: AgentContext, options: PageOptions) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = listener.local_addr()?;
-        let guard = RequestGuard::new(address.port(), ancestors)?;
+        let guard = RequestGuard::new(address.port(), options.ancestors)?;
         let shared = ServerState {
             controller: SessionController::spawn(context),
             guard,
             pages: watch::Sender::new(0),
+            language: options.language,
         };
         Ok(Self {
             listener,
@@ -113,7 +124,7 @@ impl PageServer {
         let served = axum::serve(listener, router(Arc::clone(&self.shared)));
         let served = tokio::select! {
             served = async { served.await } => served,
-            () = end_unwatched(&self.shared) => Ok(()),
+            () = end_unwatched(&self.shared, self.address) => Ok(()),
             () = shutdown => Ok(()),
         };
         controller.end_session().await;
@@ -147,24 +158,33 @@ async fn page(
     Query(query): Query<PageQuery>,
 ) -> Response {
     let has_cookie = shared.guard.has_cookie(&headers);
+    let language = language::of_request(shared.language, &headers);
+    let denied = || {
+        let page = assets::denied_page(language);
+        (StatusCode::UNAUTHORIZED, page).into_response()
+    };
     match query.token {
         Some(_) if has_cookie => Redirect::to("/").into_response(),
         Some(token) => match shared.guard.redeem_token(&token) {
             Some(cookie) => {
-                ([(header::SET_COOKIE, cookie)], Html(assets::REDEEMED_PAGE)).into_response()
+                let page = assets::redeemed_page(language);
+                ([(header::SET_COOKIE, cookie)], page).into_response()
             }
-            None => (StatusCode::UNAUTHORIZED, Html(assets::DENIED_PAGE)).into_response(),
+            None => denied(),
         },
-        None if has_cookie => assets::page().into_response(),
-        None => (StatusCode::UNAUTHORIZED, Html(assets::DENIED_PAGE)).into_response(),
+        None if has_cookie => assets::page(language).into_response(),
+        None => denied(),
     }
 }
 
 /// Ends every session that has had no open page for [`UNWATCHED_TIMEOUT`]. Never returns.
-async fn end_unwatched(shared: &ServerState) {
+async fn end_unwatched(shared: &ServerState, address: SocketAddr) {
     let mut pages = shared.pages.subscribe();
     loop {
         let _ = pages.wait_for(|open| *open == 0).await;
+        if shared.controller.snapshots().borrow().is_busy() {
+            report_closed_page(shared.language, address);
+        }
         let reopened = pages.wait_for(|open| *open > 0);
         if tokio::time::timeout(UNWATCHED_TIMEOUT, reopened)
             .await
@@ -182,6 +202,14 @@ async fn end_unwatched(shared: &ServerState) {
             }
         }
     }
+}
+
+/// Says in the terminal how to get back to the session's page.
+fn report_closed_page(language: Option<Language>, address: SocketAddr) {
+    let texts = Catalogue::load(crate::cli::terminal_language(language));
+    let address = format!("http://{address}/");
+    let sentence = texts.fill("console.terminal.page-closed", &[("address", &address)]);
+    let _ = writeln!(io::stderr(), "{sentence}");
 }
 
 #[cfg(test)]

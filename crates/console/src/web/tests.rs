@@ -56,8 +56,11 @@ fn context() -> AgentContext {
 }
 
 async fn serve(ancestors: &[&str]) -> Served {
-    let ancestors = ancestors.iter().map(|text| text.parse().unwrap()).collect();
-    let server = PageServer::open(context(), 0, ancestors).await.unwrap();
+    let options = PageOptions {
+        ancestors: ancestors.iter().map(|text| text.parse().unwrap()).collect(),
+        ..PageOptions::default()
+    };
+    let server = PageServer::open(context(), options).await.unwrap();
     let (_, token) = server
         .address()
         .split_once("?token=")

@@ -40,6 +40,27 @@ const actions = {
   key: ({ key }) => page.keyboard.press(key),
   down: ({ key }) => page.keyboard.down(key),
   up: ({ key }) => page.keyboard.up(key),
+  // Pastes a text into a part.
+  paste: async ({ into, text }) => {
+    await part(into).focus();
+    await page.evaluate(pasteText, text);
+  },
+  // Empties the form for the code.
+  clear: async () => {
+    await part("password").fill("");
+    await part("code").fill("");
+  },
+  // Returns the test id of the element with the focus, or its tag.
+  focus: () => page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.tagName),
+  title: () => page.title(),
+  // Opens the page in another tab, which takes the picture, and closes that tab.
+  "another-tab": async () => {
+    const other = await browser.newPage();
+    await other.goto(page.url());
+    await other.locator("#picture canvas").waitFor();
+    await part("take-picture").waitFor();
+    await other.close();
+  },
   // Gives the keyboard to the picture, without a click.
   "focus-picture": () => page.locator("#picture canvas").focus(),
   // Presses and releases the left mouse button where the mouse is.
@@ -80,6 +101,13 @@ const actions = {
   screenshot: ({ into }) => page.screenshot({ path: into }).then(() => null),
   complaints: () => complaints,
 };
+
+/** Runs in the page. */
+function pasteText(text) {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text", text);
+  document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}
 
 /** Runs in the page. */
 function readPointer() {

@@ -2,6 +2,7 @@
 // agent's clipboard holds other customers' data, so nothing is sent by itself.
 
 import { byId, setText, show } from "./dom.ts";
+import { plural, t } from "./texts.ts";
 
 /** Bytes of UTF-8; MAX_CLIPBOARD of the link's protocol. */
 const MAX_BYTES = 1 << 20;
@@ -30,32 +31,34 @@ export class Clipboard {
     }
   }
 
-  /** Keeps the text that the customer copied, until the agent takes it. An empty one says that the
-   * clipboard now holds something that can't be taken: an older text is not what the customer means. */
+  /**
+   * Keeps the text that the customer copied, until the agent takes it. An empty one says that the
+   * clipboard now holds something that can't be taken: an older text is not what the customer means.
+   */
   offer(text: string): void {
     if (text === "") {
       this.#received = null;
       this.#takeButton.disabled = true;
-      setText(this.#note, "The customer copied something that can't be taken: no text, or more than 1 MB.");
+      setText(this.#note, t("clipboard.cannot-take"));
       return;
     }
     this.#received = text;
     this.#takeButton.disabled = false;
-    setText(this.#note, `The customer copied ${characters(text)}.`);
+    setText(this.#note, plural("clipboard.offered", characters(text)));
   }
 
   async #sendAgentsText(): Promise<void> {
     try {
       const text = await navigator.clipboard.readText();
       if (new TextEncoder().encode(text).length > MAX_BYTES) {
-        setText(this.#note, "Your clipboard holds more than 1 MB; that isn't sent.");
+        setText(this.#note, t("clipboard.too-long"));
       } else if (text === "") {
-        setText(this.#note, "Your clipboard holds no text.");
+        setText(this.#note, t("clipboard.empty"));
       } else if (this.#send(text)) {
-        setText(this.#note, `Sent ${characters(text)}. Paste it there with Ctrl-V.`);
+        setText(this.#note, plural("clipboard.sent", characters(text)));
       }
     } catch {
-      setText(this.#note, "The browser didn't let this page read your clipboard.");
+      setText(this.#note, t("clipboard.not-read"));
     }
   }
 
@@ -65,14 +68,13 @@ export class Clipboard {
     }
     try {
       await navigator.clipboard.writeText(this.#received);
-      setText(this.#note, `Copied ${characters(this.#received)}.`);
+      setText(this.#note, plural("clipboard.copied", characters(this.#received)));
     } catch {
-      setText(this.#note, "The browser didn't let this page write your clipboard.");
+      setText(this.#note, t("clipboard.not-written"));
     }
   }
 }
 
-function characters(text: string): string {
-  const count = [...text].length;
-  return count === 1 ? "1 character" : `${count} characters`;
+function characters(text: string): number {
+  return [...text].length;
 }

@@ -1,9 +1,18 @@
-// The form for the session code: groups the digits, moves on from an ID to its password, and
-// reports a wrong digit while the agent types.
+// The form for the session code: groups the digits, moves on from an ID to its password, takes apart
+// whatever is pasted, and reports a wrong digit while the agent types.
 
 import { byId, setText, show } from "./dom.ts";
-import { ID_DIGITS, PASSWORD_DIGITS, digitsOf, hasOtherThanDigits, inThrees, parseCode, splitPasted } from "./code.ts";
-import type { ParsedCode } from "./code.ts";
+import {
+  ID_DIGITS, PASSWORD_DIGITS, codeDigits, digitsOf, hasLettersAmongDigits, inThrees, parseCode, splitDigits,
+} from "./code.ts";
+import type { Fields, ParsedCode } from "./code.ts";
+import { t } from "./texts.ts";
+
+/** Wrong tries after which the customer's code is burnt and a new one is shown there. */
+const MAX_TRIES = 3;
+
+/** How the last try ended, as far as the same digits are concerned. */
+type LastTry = "none" | "refused" | "may-repeat";
 
 export class CodeEntry {
   readonly #code = byId("code", HTMLInputElement);
@@ -13,8 +22,13 @@ export class CodeEntry {
   readonly #hint = byId("hint", HTMLElement);
   readonly #send: (code: string, password: string | null) => boolean;
   #busy = false;
-  /** The digits that were refused. They aren't sent again: the customer's side counts every try. */
-  #refused = "";
+  /** The digits that were tried last. Refused ones aren't sent again: the customer's side counts. */
+  #tried = "";
+  #lastTry: LastTry = "none";
+  /** The ID or session code that was refused last, and how often in a row. */
+  #wrong = { code: "", times: 0 };
+  /** A sentence in place of the hint, until something is typed. */
+  #notice: string | null = null;
 
   constructor(send: (code: string, password: string | null) => boolean) {
     this.#send = send;
@@ -24,6 +38,10 @@ export class CodeEntry {
     });
     this.#code.addEventListener("input", () => this.#codeTyped());
     this.#password.addEventListener("input", () => this.#passwordTyped());
+    for (const field of [this.#code, this.#password]) {
+      // A pasted text is more than digits; the field would lose its line breaks.
+      field.addEventListener("paste", (event) => this.#pasted(event));
+    }
     this.#password.addEventListener("keydown", (event) => {
       if (event.key === "Backspace" && this.#password.value === "") {
         event.preventDefault();
@@ -45,37 +63,79 @@ export class CodeEntry {
     target.select();
   }
 
+  /** Forgets the code; the cursor goes to the first field. */
   clear(): void {
-    this.#code.value = "";
-    this.#password.value = "";
-    this.#refused = "";
+    this.#set({ code: "", password: "" });
+    this.#lastTry = "none";
+    this.#notice = null;
     this.#update();
   }
 
   /**
    * Handles a wrong code. Keeps an ID and clears its password; selects a session code, to be typed
-   * over.
+   * over. After the third wrong try the customer has a new code, and nothing is kept.
    */
   onRefused(): void {
-    const digits = this.#digits();
-    this.#refused = digits.code + digits.password;
-    this.#password.value = "";
+    const { code } = this.#digits();
+    this.#wrong = { code, times: this.#wrong.code === code ? this.#wrong.times + 1 : 1 };
+    if (this.#wrong.times >= MAX_TRIES) {
+      this.clear();
+      this.#notice = t("code.replaced");
+    } else {
+      this.#lastTry = "refused";
+      this.#password.value = "";
+    }
     this.#update();
     this.focus();
   }
 
-  #digits(): { code: string; password: string } {
+  /** Handles a failure that has nothing to do with the code: the same digits may be tried again. */
+  onMayRepeat(): void {
+    this.#lastTry = "may-repeat";
+    this.#update();
+    this.focus();
+  }
+
+  /** Handles a failure after which the code is worth nothing. */
+  onWorthless(): void {
+    this.clear();
+    this.focus();
+  }
+
+  #digits(): Fields {
     return { code: digitsOf(this.#code.value), password: digitsOf(this.#password.value) };
+  }
+
+  #set(fields: Fields): void {
+    this.#code.value = inThrees(fields.code);
+    this.#password.value = inThrees(fields.password);
+  }
+
+  #pasted(event: ClipboardEvent): void {
+    const text = event.clipboardData?.getData("text") ?? "";
+    const digits = codeDigits(text);
+    const intoPassword = event.target === this.#password;
+    // A few digits complete what stands there; a password of its own goes into its field.
+    if (digits === "" || digits.length < ID_DIGITS && !(intoPassword && digits.length === PASSWORD_DIGITS)) {
+      return;
+    }
+    event.preventDefault();
+    this.#notice = null;
+    this.#set(intoPassword && digits.length === PASSWORD_DIGITS
+      ? { code: this.#digits().code, password: digits } : splitDigits(digits));
+    const parsed = this.#update();
+    (parsed.passwordWanted ? this.#password : this.#code).focus();
   }
 
   #codeTyped(): void {
     const typed = this.#code.value;
-    const parts = splitPasted(digitsOf(typed));
+    const parts = splitDigits(codeDigits(typed));
     regroup(this.#code, parts.code);
     if (parts.password !== "") {
       this.#password.value = inThrees(parts.password);
     }
-    const parsed = this.#update(hasOtherThanDigits(typed));
+    this.#notice = null;
+    const parsed = this.#update(typed);
     const atEnd = this.#code.selectionStart === this.#code.value.length;
     if (parsed.passwordWanted && atEnd && parts.code.length === ID_DIGITS) {
       this.#password.focus();
@@ -84,35 +144,54 @@ export class CodeEntry {
 
   #passwordTyped(): void {
     const typed = this.#password.value;
-    regroup(this.#password, digitsOf(typed).slice(0, PASSWORD_DIGITS));
-    this.#update(hasOtherThanDigits(typed));
+    regroup(this.#password, digitsOf(typed));
+    this.#notice = null;
+    const digits = digitsOf(typed);
+    // A new customer's code that was typed into the old one's password field.
+    const parsed = digits.length > PASSWORD_DIGITS ? parseCode(splitDigits(digits)) : null;
+    if (parsed?.ready === true) {
+      this.#set(splitDigits(digits));
+      this.#code.focus();
+    }
+    this.#update(typed);
   }
 
-  #update(hasOtherCharacters = false): ParsedCode {
-    const { code, password } = this.#digits();
-    const parsed = parseCode(code, password);
-    const refusedBefore = code + password === this.#refused && this.#refused !== "";
-    if (!parsed.passwordWanted && password !== "") {
+  /** Redraws everything but the digits. `typed` is the text of a field before it was regrouped. */
+  #update(typed = ""): ParsedCode {
+    const fields = this.#digits();
+    const parsed = parseCode(fields);
+    const digits = fields.code + fields.password;
+    if (!parsed.passwordWanted && fields.password !== "") {
       this.#password.value = "";
     }
+    const again = digits === this.#tried && digits !== "" ? this.#lastTry : "none";
+    const mistyped = !parsed.ready && hasLettersAmongDigits(typed);
     show(this.#passwordField, parsed.passwordWanted);
-    this.#connect.disabled = this.#busy || !parsed.ready || refusedBefore;
-    setText(this.#hint, refusedBefore ? "This code was refused. Ask the customer to read it again."
-      : hasOtherCharacters ? "Codes have digits only." : parsed.hint);
-    this.#hint.dataset["tone"] = refusedBefore || hasOtherCharacters ? "bad" : parsed.tone;
-    this.#code.setAttribute("aria-invalid", String(parsed.tone === "bad" || refusedBefore));
+    this.#connect.disabled = this.#busy || !parsed.ready || again === "refused";
+    const [hint, tone] = this.#notice !== null ? [this.#notice, "bad"]
+      : again === "refused" ? [t("code.refused"), "bad"]
+      : again === "may-repeat" ? [t("code.again"), "quiet"]
+      : mistyped ? [t("code.not-digits"), "bad"]
+      : [parsed.hint, parsed.tone];
+    setText(this.#hint, hint);
+    this.#hint.dataset["tone"] = tone;
+    this.#code.setAttribute("aria-invalid", String(tone === "bad" && fields.password === ""));
+    this.#password.setAttribute("aria-invalid", String(tone === "bad" && fields.password !== ""));
     return parsed;
   }
 
   #submit(): void {
-    const { code, password } = this.#digits();
-    const parsed = parseCode(code, password);
+    const fields = this.#digits();
+    const parsed = parseCode(fields);
     if (this.#connect.disabled || !parsed.ready) {
       if (parsed.passwordWanted) {
         this.#password.focus();
       }
       return;
     }
+    const { code, password } = fields;
+    this.#tried = code + password;
+    this.#lastTry = "none";
     if (parsed.form === "ecom") {
       this.#send(code, password);
     } else {

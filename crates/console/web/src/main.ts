@@ -1,25 +1,39 @@
 // The whole page: draws each snapshot that the console program sends, and sends each command of the
 // agent.
 
-import { byId, setText, show } from "./dom.ts";
+import { Alerts } from "./alerts.ts";
+import { CaseNote } from "./case-note.ts";
 import { Clipboard } from "./clipboard.ts";
 import { CodeEntry } from "./code-entry.ts";
+import { byId, setText, show } from "./dom.ts";
 import { EventSocket } from "./event-socket.ts";
 import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts";
-import { Log, Panel } from "./panel.ts";
+import { Log, Panel, lineText } from "./panel.ts";
 import { PictureView } from "./picture-view.ts";
-import { type About, type FromConsole, type Snapshot, supports, type ToConsole } from "./protocol.ts";
+import {
+  type About, type FromConsole, type LogEntry, type Session, type Snapshot, supports, type ToConsole, type Traffic,
+} from "./protocol.ts";
+import { QuestionCard } from "./question-card.ts";
 import { ScreenChoice } from "./screen-choice.ts";
-import { askControlButton, duration, questionText, stateText, waitNotice } from "./status-text.ts";
+import { askControlButton, asksLeftText, duration, readinessNotice, stateText, waitNotice } from "./status-text.ts";
+import { type CodeLabels, codeLabels, fillPage, language, plural, say, setTexts, t } from "./texts.ts";
+
+setTexts(JSON.parse(byId("texts", HTMLElement).textContent ?? "{}"));
+fillPage();
 
 /** Days before the card expires from which a notice is shown. */
 const CARD_NOTICE_DAYS = 14;
 const DAY_MS = 86_400_000;
+/** Height of the window, in CSS pixels, below which the picture needs the panel's place. */
+const LOW_WINDOW = "(max-height: 500px)";
+/** Failures that have nothing to do with the code: the same digits may be sent again. */
+const CODE_STAYS = ["not-ready", "too-many", "service-unreachable", "service-error", "unreachable", "timeout"];
 
 const elements = {
   state: byId("state", HTMLElement),
   caption: byId("caption", HTMLElement),
   clock: byId("clock", HTMLElement),
+  line: byId("line", HTMLElement),
   tools: byId("tools", HTMLElement),
   askControl: byId("ask-control", HTMLButtonElement),
   ctrlAltDel: byId("ctrl-alt-del", HTMLButtonElement),
@@ -28,13 +42,13 @@ const elements = {
   fullScreen: byId("full-screen", HTMLButtonElement),
   togglePanel: byId("toggle-panel", HTMLButtonElement),
   end: byId("end", HTMLButtonElement),
+  endDialog: byId("end-dialog", HTMLDialogElement),
   codeSection: byId("code-section", HTMLElement),
   outcome: byId("outcome", HTMLElement),
   wait: byId("wait", HTMLElement),
   askView: byId("ask-view", HTMLButtonElement),
   takePicture: byId("take-picture", HTMLButtonElement),
   picture: byId("picture", HTMLElement),
-  question: byId("question", HTMLElement),
   panel: byId("panel", HTMLElement),
   about: byId("about", HTMLDialogElement),
 };
@@ -43,18 +57,30 @@ let latest: Snapshot | null = null;
 
 const eventSocket = new EventSocket(receive, (connected) => show(byId("offline", HTMLElement), !connected));
 const send = (message: ToConsole): boolean => eventSocket.send(message);
+const alerts = new Alerts();
 const codeEntry = new CodeEntry((code, password) =>
   send(password === null ? { type: "connect", code } : { type: "connect", code, password }));
-const picture = new PictureView(elements.picture, () => latest !== null && drawStage(latest));
+const picture = new PictureView(elements.picture, () => {
+  if (latest !== null) {
+    drawStage(latest);
+    keepFocus(latest);
+  }
+});
 const screenChoice = new ScreenChoice((desktop, number) => picture.showScreen(desktop, number));
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
-const log = new Log();
+const caseNote = new CaseNote();
+const log = new Log(caseNote);
+/** The open question: in the picture's place, and over the picture. */
+const questions = {
+  alone: new QuestionCard(byId("wait-question", HTMLElement)),
+  over: new QuestionCard(byId("question", HTMLElement)),
+};
 
 function receive(message: FromConsole): void {
   switch (message.type) {
     case "snapshot": return draw(message);
-    case "traffic": return panel.showTraffic(message);
+    case "traffic": return drawTraffic(message);
     case "pointer": return picture.showPointer(message.x, message.y);
     case "clipboard": return clipboard.offer(message.text);
   }
@@ -67,8 +93,10 @@ function draw(snapshot: Snapshot): void {
   const live = phase === "connected";
   document.body.dataset["phase"] = phase;
   drawAbout(snapshot.about);
+  drawNotice(snapshot);
   drawBar(snapshot);
-  log.update(snapshot.log);
+  caseNote.update(session === null ? "" : `${session.number} ${snapshot.log[0]?.at ?? 0}`);
+  const news = log.update(snapshot.log);
   panel.update(session, live);
   const control = live && session?.permissions.control === true;
   clipboard.update(control && supports(session.customer, "clipboard"));
@@ -76,29 +104,30 @@ function draw(snapshot: Snapshot): void {
     control);
   screenChoice.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
   drawStage(snapshot);
+  drawLabels(session);
   codeEntry.busy = phase === "looking-up" || phase === "connecting";
   if (previous === null || previous.phase !== phase || previous.session?.number !== session?.number) {
-    onPhaseEntered(snapshot);
+    onPhaseEntered(snapshot, previous?.phase === "connected");
   }
+  if (previous !== null) {
+    report(news, snapshot);
+  }
+  keepFocus(snapshot);
 }
 
-function onPhaseEntered(snapshot: Snapshot): void {
+function onPhaseEntered(snapshot: Snapshot, wasConnected: boolean): void {
   switch (snapshot.phase) {
     case "connected":
       codeEntry.clear();
+      showPanel(!window.matchMedia(LOW_WINDOW).matches);
       return;
     case "ended":
-      codeEntry.clear();
-      void leaveFullScreen();
-      codeEntry.focus();
-      return;
     case "failed":
+      elements.endDialog.close();
+      alerts.hide();
+      showPanel(true);
       void leaveFullScreen();
-      if (snapshot.outcome?.name === "wrong-code") {
-        codeEntry.onRefused();
-      } else {
-        codeEntry.focus();
-      }
+      afterwards(snapshot.phase === "ended" || wasConnected ? "" : snapshot.outcome?.name ?? "");
       return;
     case "ready":
       codeEntry.focus();
@@ -108,48 +137,115 @@ function onPhaseEntered(snapshot: Snapshot): void {
   }
 }
 
+/** Prepares the form for the next try, after a failure with this name or a session. */
+function afterwards(failure: string): void {
+  if (failure === "wrong-code") {
+    codeEntry.onRefused();
+  } else if (CODE_STAYS.includes(failure)) {
+    codeEntry.onMayRepeat();
+  } else {
+    codeEntry.onWorthless();
+  }
+}
+
+/** Reports what the customer did. */
+function report(news: LogEntry[], snapshot: Snapshot): void {
+  const { session, phase } = snapshot;
+  // A code that was refused is told beside the form.
+  const kinds = session?.connected_at == null ? [] : ["given", "refused", "trouble"];
+  const told = news.filter((entry) => kinds.includes(entry.kind)).at(-1);
+  if (told === undefined || session === null) {
+    if (phase === "ended" && news.length > 0 && snapshot.outcome?.name === "customer-closed") {
+      alerts.report(say(snapshot.outcome.text), "without-notice");
+    }
+    return;
+  }
+  const text = say(told.text);
+  const refused = (["view", "control"] as const).find((kind) => told.text.key === `log.${kind}-refused`);
+  alerts.report(refused === undefined ? text : `${text}. ${asksLeftText(session, refused)}`,
+    phase === "connected" ? "with-notice" : "without-notice");
+}
+
+/**
+ * Gives the focus a place when the element that had it is gone: the picture with control, else the
+ * button that is wanted next. Enter never ends anything by it.
+ */
+function keepFocus(snapshot: Snapshot): void {
+  const { activeElement } = document;
+  // A hidden element loses the focus a moment later; then it is with the body.
+  const lost = activeElement === null || activeElement === document.body || activeElement === elements.wait ||
+    activeElement.getClientRects().length === 0;
+  if (!lost || snapshot.phase !== "connected" || document.querySelector("dialog[open]") !== null) {
+    return;
+  }
+  if (snapshot.session?.permissions.control === true && picture.state === "shown") {
+    picture.focus();
+  } else if (!elements.askView.hidden) {
+    elements.askView.focus();
+  } else if (!elements.wait.hidden) {
+    elements.wait.focus();
+  } else {
+    elements.askControl.focus();
+  }
+}
+
 function drawBar(snapshot: Snapshot): void {
   const { phase, session } = snapshot;
   const live = phase === "connected" && session !== null;
   const permissions = session?.permissions;
-  elements.state.dataset["state"] = phase;
+  elements.state.dataset["state"] = phase === "ready" && readinessNotice(snapshot.readiness) !== null ? "failed" : phase;
   elements.state.dataset["permission"] = live && permissions?.control ? "control" : live && permissions?.view ? "view" : "none";
   const state = stateText(snapshot);
   setText(elements.state, state);
-  document.title = phase === "ready" ? "Etätuki console" : `${state} · Etätuki console`;
-  show(elements.caption, session !== null && phase !== "ready");
-  setText(elements.caption, session === null ? "" : `${session.form === "ecom" ? "ID" : "Code"} ${session.caption}`);
+  const caption = session === null || phase === "ready" ? null : session.caption;
+  alerts.title = [state, ...(caption === null ? [] : [caption]), "Etätuki"].join(" · ");
+  show(elements.caption, caption !== null);
+  setText(elements.caption, caption === null ? ""
+    : session?.form === "ecom" ? t("bar.id", { digits: caption }) : t("bar.code", { digits: caption }));
   show(elements.clock, session?.connected_at != null);
+  elements.clock.title = t("bar.time");
   show(elements.tools, live);
   tick();
   if (!live) {
+    show(elements.line, false);
     return;
   }
   const button = askControlButton(session);
   setText(elements.askControl, button.label);
   elements.askControl.title = button.title;
-  elements.askControl.disabled = !button.enabled;
+  // Not `disabled`, which would take the focus away.
+  elements.askControl.setAttribute("aria-disabled", String(!button.enabled));
   elements.askControl.dataset["given"] = String(session.permissions.control);
   elements.ctrlAltDel.disabled = !session.permissions.control;
 }
 
+function drawTraffic(traffic: Traffic): void {
+  panel.showTraffic(traffic);
+  const { text, title } = lineText(traffic);
+  show(elements.line, latest?.phase === "connected");
+  setText(elements.line, text);
+  elements.line.title = title;
+}
+
 function drawStage(snapshot: Snapshot): void {
   const notice = waitNotice(snapshot);
-  const viewing = snapshot.phase === "connected" && snapshot.session?.permissions.view === true;
+  const live = snapshot.phase === "connected";
+  const viewing = live && snapshot.session?.permissions.view === true;
   show(elements.codeSection, ["ready", "ended", "failed"].includes(snapshot.phase));
   drawOutcome(snapshot);
   show(elements.wait, notice !== null || (viewing && picture.state !== "shown"));
   show(elements.picture, viewing && picture.state !== "elsewhere");
   const elsewhere = notice === null && picture.state === "elsewhere";
   setText(byId("wait-title", HTMLElement),
-    notice?.title ?? (elsewhere ? "The picture is shown in another tab" : "Fetching the picture…"));
-  setText(byId("wait-text", HTMLElement), notice?.text ?? "");
+    notice?.title ?? (elsewhere ? t("wait.elsewhere") : t("wait.fetching")));
+  const text = byId("wait-text", HTMLElement);
+  setText(text, notice?.text ?? "");
+  show(text, text.textContent !== "");
   elements.wait.dataset["spinner"] = String(notice?.spinner ?? !elsewhere);
   show(elements.askView, notice?.mayAskView ?? false);
   show(elements.takePicture, elsewhere);
-  const question = questionText(snapshot);
-  show(elements.question, question !== null);
-  setText(elements.question, question ?? "");
+  questions.alone.update(live && !viewing ? snapshot.session : null);
+  questions.over.update(viewing ? snapshot.session : null);
 }
 
 function drawOutcome(snapshot: Snapshot): void {
@@ -161,12 +257,22 @@ function drawOutcome(snapshot: Snapshot): void {
   }
   elements.outcome.dataset["name"] = outcome.name;
   elements.outcome.dataset["tone"] = phase === "failed" ? "bad" : "quiet";
-  const lasted = session?.connected_at != null && session.ended_at != null
-    ? ` after ${duration(session.ended_at - session.connected_at)}` : "";
-  setText(byId("outcome-title", HTMLElement), phase === "failed"
-    ? (session?.connected_at != null ? `The session broke off${lasted}.` : "Not connected.")
-    : `The session ended${lasted}.`);
-  setText(byId("outcome-text", HTMLElement), outcome.text);
+  const time = session?.connected_at != null && session.ended_at != null
+    ? duration(session.ended_at - session.connected_at) : null;
+  const [alone, after] = phase === "failed"
+    ? ["outcome.not-connected", "outcome.broke-off"] : ["outcome.ended", "outcome.ended-after"];
+  setText(byId("outcome-title", HTMLElement), time === null ? t(alone) : t(after, { time }));
+  setText(byId("outcome-text", HTMLElement), say(outcome.text));
+}
+
+/** Shows how the customer's window labels a code: in the last customer's language, or in all. */
+function drawLabels(session: Session | null): void {
+  const theirs = session?.customer?.wording;
+  const all = theirs === undefined ? codeLabels() : [theirs];
+  const quoted = (labels: CodeLabels): string => `${labels.id} + ${labels.password} / ${labels.session_code}`;
+  const line = byId("labels", HTMLElement);
+  const differing = all.filter((labels) => labels.language !== language() || all.length === 1);
+  setText(line, t("code.labels", { labels: differing.map((labels) => `${quoted(labels)} (${labels.language})`).join(" · ") }));
 }
 
 function drawAbout(about: About): void {
@@ -175,22 +281,32 @@ function drawAbout(about: About): void {
   setText(byId("about-agent", HTMLElement), `${name}, ${organisation}`);
   setText(byId("about-version", HTMLElement), about.version);
   setText(byId("about-service", HTMLElement), about.service);
-  const expires = new Date(about.card_expires * 1000);
-  setText(byId("about-card", HTMLElement), expires.toLocaleDateString(undefined, { dateStyle: "long" }));
-  const days = Math.floor((expires.getTime() - Date.now()) / DAY_MS);
-  const notice = byId("card-notice", HTMLElement);
-  show(notice, days < CARD_NOTICE_DAYS);
-  setText(notice, days < 0
-    ? "Your agent card has expired. Ask whoever issues the cards for a new one."
-    : `Your agent card expires in ${days === 1 ? "1 day" : `${days} days`}. Ask for a new one in good time.`);
+  setText(byId("about-reopen", HTMLElement), t("about.reopen", { address: `${window.location.origin}/` }));
+  setText(byId("about-card", HTMLElement), cardExpiry(about).toLocaleDateString(language(), { dateStyle: "long" }));
 }
 
-/** Redraws the session time. */
+function cardExpiry(about: About): Date {
+  return new Date(about.card_expires * 1000);
+}
+
+/** Shows why no code can be tried, or that the card expires soon. */
+function drawNotice(snapshot: Snapshot): void {
+  const notice = byId("notice", HTMLElement);
+  const days = Math.floor((cardExpiry(snapshot.about).getTime() - Date.now()) / DAY_MS);
+  const text = readinessNotice(snapshot.readiness)
+    ?? (days >= CARD_NOTICE_DAYS ? null : days < 0 ? t("banner.card-expired") : plural("banner.card-expires", days));
+  show(notice, text !== null);
+  setText(notice, text ?? "");
+}
+
+/** Redraws everything that counts seconds. */
 function tick(): void {
   const session = latest?.session;
   if (session?.connected_at != null) {
     setText(elements.clock, duration((session.ended_at ?? Date.now()) - session.connected_at));
   }
+  questions.alone.tick();
+  questions.over.tick();
 }
 
 function setFit(fit: boolean): void {
@@ -199,15 +315,14 @@ function setFit(fit: boolean): void {
   elements.exact.setAttribute("aria-pressed", String(!fit));
 }
 
-function togglePanel(): void {
-  const shown = elements.panel.hidden;
+function showPanel(shown: boolean): void {
   show(elements.panel, shown);
-  elements.togglePanel.setAttribute("aria-pressed", String(shown));
+  elements.togglePanel.setAttribute("aria-expanded", String(shown));
 }
 
 /** Presses a button of the toolbar, unless the toolbar is hidden. */
 function press(button: HTMLButtonElement): void {
-  if (!elements.tools.hidden) {
+  if (!elements.tools.hidden && !elements.endDialog.open) {
     button.click();
   }
 }
@@ -226,7 +341,7 @@ const SHORTCUTS: Record<string, () => void> = {
     [`Digit${number}`, () => screenChoice.choose(number)])),
   KeyT: () => {
     picture.blur();
-    [...elements.tools.querySelectorAll("button")].find((button) => !button.disabled)?.focus();
+    elements.askControl.focus();
   },
 };
 
@@ -244,6 +359,15 @@ window.addEventListener("keydown", (event) => {
   }
 }, { capture: true });
 
+/** Says that input goes nowhere, when the agent types or clicks in a picture that is only shown. */
+function onPictureInput(event: KeyboardEvent | MouseEvent): void {
+  const moves = event instanceof KeyboardEvent && ["Tab", "Shift", "Control", "Alt", "Meta", "AltGraph"].includes(event.key);
+  const session = latest?.phase === "connected" ? latest.session : null;
+  if (session?.permissions.view === true && !session.permissions.control && !moves) {
+    alerts.show(supports(session.customer, "control") ? t("event.no-control") : t("bar.view-only-more"));
+  }
+}
+
 // Leaving the page leaves the session: the browser asks first.
 window.addEventListener("beforeunload", (event) => {
   if (latest?.phase === "connected") {
@@ -253,18 +377,36 @@ window.addEventListener("beforeunload", (event) => {
   }
 });
 
-elements.askControl.addEventListener("click", () => send({ type: "ask-control" }));
+elements.askControl.addEventListener("click", () => {
+  if (elements.askControl.getAttribute("aria-disabled") !== "true") {
+    send({ type: "ask-control" });
+  }
+});
 elements.askView.addEventListener("click", () => send({ type: "ask-view" }));
 elements.takePicture.addEventListener("click", () => picture.takeBack());
-elements.end.addEventListener("click", () => send({ type: "end" }));
+elements.end.addEventListener("click", () => elements.endDialog.showModal());
+elements.endDialog.addEventListener("close", () => {
+  if (elements.endDialog.returnValue === "yes") {
+    send({ type: "end" });
+  } else if (latest !== null) {
+    keepFocus(latest);
+  }
+  elements.endDialog.returnValue = "";
+});
+elements.picture.addEventListener("keydown", onPictureInput);
+elements.picture.addEventListener("mousedown", onPictureInput, { capture: true });
 elements.ctrlAltDel.addEventListener("click", () => picture.sendCtrlAltDel());
 elements.fit.addEventListener("click", () => setFit(true));
 elements.exact.addEventListener("click", () => setFit(false));
-elements.togglePanel.addEventListener("click", togglePanel);
+elements.togglePanel.addEventListener("click", () => showPanel(elements.panel.hidden));
 elements.fullScreen.addEventListener("click", () => void toggleFullScreen().then(() => picture.focus(), () => undefined));
 document.addEventListener("fullscreenchange", () => {
   elements.fullScreen.setAttribute("aria-pressed", String(isFullScreen()));
-  setText(elements.fullScreen, isFullScreen() ? "Leave full screen" : "Full screen");
+  setText(elements.fullScreen, isFullScreen() ? t("bar.leave-full-screen") : t("bar.full-screen"));
 });
-byId("about-open", HTMLButtonElement).addEventListener("click", () => elements.about.showModal());
+byId("about-open", HTMLButtonElement).addEventListener("click", () => {
+  elements.about.showModal();
+  // The focus is on the button at its end.
+  elements.about.scrollTop = 0;
+});
 window.setInterval(tick, 250);

@@ -2,7 +2,9 @@
 
 import { byId, element, setText, show } from "./dom.ts";
 import { type Customer, type LogEntry, type Session, supports, type Traffic, type UsableBackend } from "./protocol.ts";
+import type { CaseNote } from "./case-note.ts";
 import { unusableText } from "./status-text.ts";
+import { language, say, t } from "./texts.ts";
 
 export class Panel {
   readonly #customer = byId("customer", HTMLElement);
@@ -41,27 +43,32 @@ export class Panel {
     this.#traffic = traffic;
     const fact = document.getElementById("fact-line");
     if (fact !== null) {
-      setText(fact, lineText(traffic));
+      setText(fact, trafficText(traffic));
     }
   }
 
   #drawFacts(customer: Customer, live: boolean): void {
     const facts: [string, string, string][] = [
-      ["Connected by", customer.label, "backend"],
-      ["Tool", toolText(customer), "tool"],
-      ["System", customer.system, "system"],
-      ["Program", customer.app_version === null ? "version not told" : `version ${customer.app_version}`, "app"],
-      ["Etätuki", `${customer.launcher_version}, plugin ${customer.plugin_version}`, "launcher"],
+      [t("panel.backend"), customer.label, "backend"],
+      [t("panel.tool"), toolText(customer), "tool"],
+      [t("panel.system"), customer.system, "system"],
+      [t("panel.program"), programText(customer), "app"],
+      [t("panel.launcher"),
+        t("panel.launcher-more", { launcher: customer.launcher_version, plugin: customer.plugin_version }), "launcher"],
     ];
-    if (customer.only_program !== undefined) {
-      facts.push(["Shared", `only ${customer.only_program}`, "shared"]);
+    const language = LANGUAGES[customer.wording?.language ?? ""];
+    if (language !== undefined) {
+      facts.push([t("panel.language"), t(language), "language"]);
     }
-    const lacks = (["control", "clipboard"] as const).filter((feature) => !supports(customer, feature));
+    if (customer.only_program !== undefined) {
+      facts.push([t("panel.shared"), t("panel.only", { program: customer.only_program }), "shared"]);
+    }
+    const lacks = FEATURES.filter(([feature]) => !supports(customer, feature)).map(([, key]) => t(key));
     if (lacks.length > 0) {
-      facts.push(["Without", lacks.join(", "), "without"]);
+      facts.push([t("panel.lacks"), lacks.join(", "), "without"]);
     }
     if (live) {
-      facts.push(["Line", this.#traffic === null ? "encrypted" : lineText(this.#traffic), "line"]);
+      facts.push([t("panel.line"), this.#traffic === null ? t("panel.encrypted") : trafficText(this.#traffic), "line"]);
     }
     this.#facts.replaceChildren(
       ...facts.flatMap(([name, text, id]) => [
@@ -81,9 +88,9 @@ export class Panel {
     const asked = session.asking?.kind === "switch" && session.asking.backend === backend.id;
     const button = element("button", {
       "data-testid": `ask-switch-${backend.id}`,
-      "aria-label": `Ask to switch to ${backend.label}`,
-      title: "The customer is asked. This session ends and a new code appears there.",
-    }, asked ? "Asking…" : "Ask to switch");
+      "aria-label": asked ? t("bar.asking") : t("panel.ask-switch-to", { label: backend.label }),
+      title: t("panel.ask-switch-more"),
+    }, asked ? t("bar.asking") : t("panel.ask-switch"));
     button.disabled = session.asking !== null;
     button.addEventListener("click", () => this.#askSwitch(backend.id));
     item.append(button);
@@ -95,41 +102,61 @@ function otherBackends(customer: Customer): UsableBackend[] {
   return customer.usable.filter((backend) => backend.id !== customer.backend);
 }
 
+/** Names of the languages of the customer's windows. */
+const LANGUAGES: Readonly<Record<string, string>> = { fi: "panel.fi", sv: "panel.sv", en: "panel.en" };
+
+/** Names of the features that a backend may lack. */
+const FEATURES = [["control", "panel.control"], ["clipboard", "panel.clipboard"]] as const;
+
 function toolText(customer: Customer): string {
   if (customer.tool === null) {
-    return "built in";
+    return t("panel.built-in");
   }
   return customer.tool_version === null ? customer.tool : `${customer.tool} ${customer.tool_version}`;
 }
 
-function lineText(traffic: Traffic): string {
-  const path = { direct: "direct", relayed: "through the relay", unknown: "open" }[traffic.path];
-  return `encrypted, ${path}; ${bytes(traffic.received)} in, ${bytes(traffic.sent)} out`;
+function programText(customer: Customer): string {
+  return customer.app_version === null ? t("panel.not-told") : t("panel.version", { version: customer.app_version });
+}
+
+function trafficText(traffic: Traffic): string {
+  return t("panel.traffic", { received: bytes(traffic.received), sent: bytes(traffic.sent) });
+}
+
+/** Returns the line's path and round trip for the bar, and what the path means. */
+export function lineText(traffic: Traffic): { text: string; title: string } {
+  const [path, title] = { direct: ["bar.direct", "bar.direct-more"], relayed: ["bar.relayed", "bar.relayed-more"],
+    unknown: ["bar.open", ""] }[traffic.path] as [string, string];
+  const ms = traffic.round_trip_ms;
+  return { text: ms === null ? t(path) : t("bar.round-trip", { path: t(path), ms }), title: title === "" ? "" : t(title) };
 }
 
 function bytes(count: number): string {
-  if (count < 1e6) {
-    return `${Math.round(count / 1e3)} kB`;
-  }
-  return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
+  const [unit, divisor, digits] = count < 1e6 ? ["kilobyte", 1e3, 0] : count < 1e9 ? ["megabyte", 1e6, 1] : ["gigabyte", 1e9, 2];
+  return new Intl.NumberFormat(language(), { style: "unit", unit: String(unit), maximumFractionDigits: Number(digits) })
+    .format(count / Number(divisor));
 }
 
 export class Log {
-  readonly #list = byId("log", HTMLElement);
+  readonly #log = byId("log", HTMLElement);
+  readonly #list = byId("log-entries", HTMLElement);
   readonly #copy = byId("copy-log", HTMLButtonElement);
+  readonly #note: CaseNote;
   #entries: LogEntry[] = [];
 
-  constructor() {
+  /** `note` is copied with the log. */
+  constructor(note: CaseNote) {
+    this.#note = note;
     // Keeps the newest entry in sight when the sections above grow or shrink.
-    new ResizeObserver(() => this.#scrollToEnd()).observe(this.#list);
+    new ResizeObserver(() => this.#scrollToEnd()).observe(this.#log);
     this.#copy.addEventListener("click", () => void this.#copyAll());
   }
 
   /**
-   * Appends new entries. A list that begins differently belongs to another session and replaces the
-   * log.
+   * Appends new entries and returns them. A list that begins differently belongs to another session
+   * and replaces the log.
    */
-  update(entries: LogEntry[]): void {
+  update(entries: LogEntry[]): LogEntry[] {
     const drawn = this.#entries;
     const continues = drawn.every((entry, index) => isSame(entry, entries[index]));
     if (!continues) {
@@ -138,35 +165,38 @@ export class Log {
     const added = continues ? entries.slice(drawn.length) : entries;
     this.#list.append(...added.map(entryElement));
     this.#entries = entries;
-    show(this.#list, entries.length > 0);
+    show(this.#log, entries.length > 0);
     show(this.#copy, entries.length > 0);
     if (added.length > 0) {
       this.#scrollToEnd();
     }
+    return added;
   }
 
   #scrollToEnd(): void {
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#log.scrollTop = this.#log.scrollHeight;
   }
 
   async #copyAll(): Promise<void> {
-    const text = this.#entries.map((entry) => `${timestamp(entry.at)}  ${entry.text}`).join("\n");
+    const { above, below } = this.#note.lines();
+    const log = this.#entries.map((entry) => `${timestamp(entry.at)}  ${say(entry.text)}`);
+    const text = [...above, ...log, ...below].join("\n");
     let done = true;
     await navigator.clipboard.writeText(`${text}\n`).catch(() => { done = false; });
-    setText(this.#copy, done ? "Copied" : "Not allowed");
-    window.setTimeout(() => setText(this.#copy, "Copy"), 1500);
+    setText(this.#copy, done ? t("log.copied") : t("log.not-copied"));
+    window.setTimeout(() => setText(this.#copy, t("log.copy")), 1500);
   }
 }
 
 function isSame(one: LogEntry, other: LogEntry | undefined): boolean {
-  return other !== undefined && one.at === other.at && one.text === other.text;
+  return other !== undefined && one.at === other.at && say(one.text) === say(other.text);
 }
 
 function entryElement(entry: LogEntry): HTMLElement {
   const time = new Date(entry.at);
   return element("li", { "data-kind": entry.kind },
     element("time", { datetime: time.toISOString() }, clockTime(time)),
-    element("span", {}, entry.text));
+    element("span", {}, say(entry.text)));
 }
 
 function clockTime(time: Date): string {

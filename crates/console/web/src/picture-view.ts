@@ -4,6 +4,7 @@ import RFB from "@novnc/novnc";
 import { socketUrl } from "./event-socket.ts";
 import { HeldInput } from "./held-input.ts";
 import { PictureFrame } from "./picture-frame.ts";
+import { PictureTurn } from "./picture-turn.ts";
 import type { Desktop } from "./protocol.ts";
 import { Wheel } from "./wheel.ts";
 
@@ -21,6 +22,7 @@ export class PictureView {
   #retry = 0;
   readonly #frame: PictureFrame;
   readonly #held: HeldInput;
+  readonly #turn = new PictureTurn(() => this.takeBack());
   readonly #onState: (state: PictureState) => void;
   #state: PictureState = "none";
 
@@ -56,6 +58,11 @@ export class PictureView {
         this.#viewer.blur();
       }
     }
+  }
+
+  /** Whether the picture has the keyboard. */
+  get hasFocus(): boolean {
+    return this.#frame.surface.contains(document.activeElement);
   }
 
   /** Takes the picture back from the tab that replaced this one. */
@@ -119,6 +126,7 @@ export class PictureView {
     viewer.background = "transparent";
     viewer.showDotCursor = true;
     viewer.addEventListener("connect", () => {
+      this.#turn.take();
       this.#setState("shown");
       if (this.#control) {
         this.focus();
@@ -148,6 +156,9 @@ export class PictureView {
     this.#viewer = null;
     this.#detach(replaced ? "elsewhere" : "none");
     if (replaced) {
+      this.#turn.give();
+      // Behind the tab that has the picture now: it comes back when that tab is gone.
+      this.#turn.take();
       return;
     }
     this.#retry = window.setTimeout(() => {

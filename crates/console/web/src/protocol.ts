@@ -1,6 +1,8 @@
 // The messages on /events between the page and the console program. Their Rust side is
 // src/controller/snapshot.rs and src/web/events.rs.
 
+import type { CodeLabels, Message } from "./texts.ts";
+
 export type Phase = "ready" | "looking-up" | "connecting" | "connected" | "ended" | "failed";
 export type CodeForm = "remoteus" | "ecom";
 
@@ -38,6 +40,8 @@ export interface Customer {
   only_program?: string;
   /** Features that the backend lacks; absent when it has all. */
   unsupported?: Feature[];
+  /** The words of the customer's windows; absent when an accounting program's windows show code and questions. */
+  wording?: CodeLabels;
 }
 
 export type Feature = "control" | "clipboard" | "resize";
@@ -52,6 +56,22 @@ export type AskKind = "view" | "control" | "switch";
 export interface Asking {
   kind: AskKind;
   backend: string | null;
+  /** The question as the customer reads it; null until it has come, or when it isn't known here. */
+  shown: QuestionText | null;
+  /** Unix time in milliseconds at which the question counts as refused; known with `shown`. */
+  until: number | null;
+}
+
+/** A question in the customer's language. */
+export interface QuestionText {
+  question: string;
+  explanation: string;
+  buttons: AnswerButton[];
+}
+
+export interface AnswerButton {
+  label: string;
+  answer: "allow" | "allow-program" | "deny";
 }
 
 export interface Screen {
@@ -91,17 +111,23 @@ export interface LogEntry {
   /** Unix time in milliseconds. */
   at: number;
   kind: "info" | "asked" | "given" | "refused" | "trouble";
-  text: string;
+  text: Message;
 }
 
 export interface Outcome {
   name: string;
-  text: string;
+  text: Message;
 }
+
+/** Whether the next code can be tried: the last check of service and card. */
+export type Readiness =
+  | { state: "checking" | "ready" }
+  | { state: "no-service" | "card-refused"; name: string };
 
 export interface Snapshot {
   type: "snapshot";
   about: About;
+  readiness: Readiness;
   phase: Phase;
   session: Session | null;
   /** Why the session ended or failed. */
@@ -115,6 +141,7 @@ export interface Traffic {
   sent: number;
   received: number;
   path: "direct" | "relayed" | "unknown";
+  round_trip_ms: number | null;
 }
 
 /** The customer's pointer after the customer moved it, in pixels of the desktop. */

@@ -3,6 +3,7 @@
 
 import { byId, element, show } from "./dom.ts";
 import type { Desktop } from "./protocol.ts";
+import { t } from "./texts.ts";
 
 /** Screens whose buttons carry a name; with more of them the bar has room for numbers only. */
 const MAX_NAMED_BUTTONS = 3;
@@ -33,7 +34,9 @@ export class ScreenChoice {
     this.#drawn = current;
     this.#desktop = desktop;
     const count = desktop?.screens.length ?? 0;
-    const names = count > 1 ? ["All", ...Array.from({ length: count }, (_, index) => `Screen ${index + 1}`)] : [];
+    const names = count > 1 ? [
+      t("bar.all-screens"), ...Array.from({ length: count }, (_, index) => t("bar.screen", { number: index + 1 })),
+    ] : [];
     const short = count > MAX_NAMED_BUTTONS;
     const focused = this.#choice.contains(document.activeElement);
     this.#choice.replaceChildren(...names.map((name, number) => this.#button(name, number, short)));

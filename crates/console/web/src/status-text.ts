@@ -1,36 +1,64 @@
 // The page's sentences about a session's state: pure functions of a snapshot.
 
-import { type Session, type Snapshot, supports } from "./protocol.ts";
+import { type AskKind, type Readiness, type Session, type Snapshot, supports } from "./protocol.ts";
+import { plural, t } from "./texts.ts";
 
 /** Returns the state in one or two words, for the bar. */
 export function stateText(snapshot: Snapshot): string {
   switch (snapshot.phase) {
-    case "ready": return "Ready";
-    case "looking-up": return "Looking up";
-    case "connecting": return "Connecting";
-    case "ended": return "Ended";
-    case "failed": return "Not connected";
+    case "ready": return readinessText(snapshot.readiness);
+    case "looking-up": return t("state.looking-up");
+    case "connecting": return t("state.connecting");
+    case "ended": return t("state.ended");
+    case "failed": return t("state.failed");
     case "connected": return connectedText(snapshot.session);
+  }
+}
+
+function readinessText(readiness: Readiness): string {
+  switch (readiness.state) {
+    case "checking": return t("state.checking");
+    case "ready": return t("state.ready");
+    case "no-service": return t("state.no-service");
+    case "card-refused": return t("state.card-refused");
+  }
+}
+
+/** Sentences about the card's faults, by their stable names. */
+const CARD_FAULTS: Readonly<Record<string, string>> = {
+  "card-expired": "failure.card-expired",
+  "card-not-yet-valid": "failure.card-not-yet-valid",
+  "card-revoked": "failure.card-revoked",
+  "card-unknown-vendor": "failure.card-unknown-vendor",
+  "card-bad-proof": "failure.card-bad-proof",
+};
+
+/** Returns why no code can be tried now, or null. */
+export function readinessNotice(readiness: Readiness): string | null {
+  switch (readiness.state) {
+    case "no-service": return t("readiness.no-service", { name: readiness.name });
+    case "card-refused": return t(CARD_FAULTS[readiness.name] ?? "failure.card-refused", { name: readiness.name });
+    default: return null;
   }
 }
 
 function connectedText(session: Session | null): string {
   if (session?.permissions.control) {
-    return "In control";
+    return t("state.controlling");
   }
-  return session?.permissions.view ? "Viewing" : "Connected";
+  return session?.permissions.view ? t("state.viewing") : t("state.connected");
 }
 
 const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
-  "tool-missing": "not installed on the customer's computer",
-  "tool-too-old": "installed there in a version that doesn't fit",
-  "tool-failed": "installed there, but it doesn't start",
-  "display-missing": "there is no display that it can share",
-  "display-unsupported": "the customer's display can't be shared",
-  "plugin-missing": "its installation there is not complete",
-  "plugin-refused": "refused there: it may have been tampered with",
-  "plugin-wrong-version": "its version there doesn't fit the launcher",
-  "registry-broken": "there is a mistake in its settings there",
+  "tool-missing": "panel.tool-missing",
+  "tool-too-old": "panel.tool-too-old",
+  "tool-failed": "panel.tool-failed",
+  "display-missing": "panel.display-missing",
+  "display-unsupported": "panel.display-unsupported",
+  "plugin-missing": "panel.plugin-missing",
+  "plugin-refused": "panel.plugin-refused",
+  "plugin-wrong-version": "panel.plugin-wrong-version",
+  "registry-broken": "panel.registry-broken",
 };
 
 /**
@@ -38,9 +66,10 @@ const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
  */
 export function unusableText(reason: string | null): string {
   if (reason === null) {
-    return "can't be used there";
+    return t("panel.unusable");
   }
-  return UNUSABLE_TEXTS[reason] ?? `can't be used there (${reason})`;
+  const key = UNUSABLE_TEXTS[reason];
+  return key === undefined ? t("panel.unusable-other", { reason }) : t(key);
 }
 
 export interface WaitNotice {
@@ -55,28 +84,23 @@ export interface WaitNotice {
  * shown.
  */
 export function waitNotice(snapshot: Snapshot): WaitNotice | null {
-  const { phase, session, about } = snapshot;
+  const { phase, session } = snapshot;
   if (phase === "looking-up") {
-    return progress("Looking up the code…", "");
+    return progress(t("wait.looking-up"), "");
   }
   if (phase === "connecting") {
-    return progress("Connecting to the customer…", "Both sides prove that they know the code.");
+    return progress(t("wait.connecting"), t("wait.connecting-more"));
   }
   if (phase !== "connected" || session === null || session.permissions.view) {
     return null;
   }
-  if (session.asking?.kind === "switch") {
-    return progress("Asking to switch", switchText(session));
-  }
   if (session.asking !== null) {
-    return progress("Waiting for the customer's permission",
-      `The customer now reads: “May ${about.agent.name} (${about.agent.organisation}) see your screen?” ` +
-      "Ask them to press the button that allows it.");
+    return progress(session.asking.kind === "switch" ? t("wait.switch") : t("wait.view"), "");
   }
   const left = session.asks_left.view;
   return {
-    title: "The customer hasn't allowed you to see the screen",
-    text: left > 0 ? `Talk it over, then ask again (${times(left)} left).` : "You can't ask again in this session.",
+    title: t("wait.denied"),
+    text: left > 0 ? plural("wait.denied", left) : t("wait.denied-none"),
     spinner: false,
     mayAskView: left > 0,
   };
@@ -86,24 +110,7 @@ function progress(title: string, text: string): WaitNotice {
   return { title, text, spinner: true, mayAskView: false };
 }
 
-/** Returns the question on the customer's screen while the picture is shown, or null. */
-export function questionText(snapshot: Snapshot): string | null {
-  const session = snapshot.phase === "connected" ? snapshot.session : null;
-  if (session === null || !session.permissions.view) {
-    return null;
-  }
-  switch (session.asking?.kind) {
-    case "control": return "The customer is being asked whether you may use the mouse and keyboard.";
-    case "switch": return switchText(session);
-    default: return null;
-  }
-}
-
-function switchText(session: Session): string {
-  const target = session.customer?.usable.find((backend) => backend.id === session.asking?.backend);
-  const name = target?.label ?? "another backend";
-  return `The customer is being asked to switch to ${name}. If they agree, this session ends and they read you a new code.`;
-}
+const ASKS_LEFT_TOTAL = 3;
 
 export interface AskControlButton {
   label: string;
@@ -114,23 +121,30 @@ export interface AskControlButton {
 /** Returns the state of the button that asks for control. */
 export function askControlButton(session: Session): AskControlButton {
   if (session.permissions.control) {
-    return { label: "You have control", enabled: false, title: "The customer can take it back at any time" };
+    return { label: t("bar.in-control"), enabled: false, title: t("bar.in-control-more") };
   }
   if (!supports(session.customer, "control")) {
-    return { label: "View only", enabled: false, title: "The customer's tool takes neither keys nor mouse" };
+    return { label: t("bar.view-only"), enabled: false, title: t("bar.view-only-more") };
   }
   if (session.asking?.kind === "control") {
-    return { label: "Asking…", enabled: false, title: "The question is on the customer's screen" };
+    return { label: t("bar.asking"), enabled: false, title: t("bar.asking-more") };
   }
-  if (session.asks_left.control === 0) {
-    return { label: "Control refused", enabled: false, title: "You can't ask again in this session" };
+  const left = session.asks_left.control;
+  if (left === 0) {
+    return { label: t("bar.refused"), enabled: false, title: t("bar.refused-more") };
   }
   const enabled = session.permissions.view && session.asking === null;
-  return { label: "Ask for control", enabled, title: "Ctrl+Alt+Shift+C" };
+  const label = left < ASKS_LEFT_TOTAL ? t("bar.ask-control-left", { left }) : t("bar.ask-control");
+  return { label, enabled, title: "Ctrl+Alt+Shift+C" };
 }
 
-function times(count: number): string {
-  return count === 1 ? "once more" : `${count} times`;
+/** Returns how often a refused question may be asked again. */
+export function asksLeftText(session: Session, kind: AskKind): string {
+  if (kind === "switch") {
+    return "";
+  }
+  const left = session.asks_left[kind];
+  return left > 0 ? plural("event.asks-left", left) : t("event.asks-left-none");
 }
 
 /** Formats a duration as m:ss, or h:mm:ss from one hour on. */

@@ -14,9 +14,10 @@ interface Rule {
 }
 
 const rules = parse(readFileSync("src/style.css", "utf8"));
-const names = new Map(
-  rules.filter((rule) => rule.selector === ":root").flatMap((rule) => [...rule.values]),
-);
+/** The colours by their names: of the light page, then those that the dark page has instead. */
+const palettes = rules.filter((rule) => rule.selector === ":root").map((rule) => rule.values);
+const light = new Map(palettes[0]);
+const dark = new Map([...light, ...(palettes[1] ?? [])]);
 
 function parse(css: string): Rule[] {
   const plain = css.replace(/\/\*[^]*?\*\//g, "");
@@ -32,7 +33,7 @@ function parse(css: string): Rule[] {
 }
 
 /** Returns the first colour in a value, as red, green and blue; nothing if it names none. */
-function colour(value: string | undefined): number[] | undefined {
+function colour(value: string | undefined, names: Map<string, string>): number[] | undefined {
   const resolved = (value ?? "").replace(/var\((--[a-z-]+)\)/g, (_, name: string) => names.get(name) ?? "");
   const hex = /#([0-9a-f]{6}|[0-9a-f]{3})\b/i.exec(resolved)?.[1];
   if (hex === undefined) return undefined;
@@ -53,30 +54,31 @@ function contrast(one: number[], other: number[]): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-const surfaces = ["var(--paper)", "var(--ground)"].map((name) => colour(name) ?? []);
+const surfaces = (names: Map<string, string>): number[][] =>
+  ["var(--paper)", "var(--ground)"].map((name) => colour(name, names) ?? []);
 const active = rules.filter((rule) => !/:disabled(?!\))/.test(rule.selector));
 
-test("text has a contrast of 4.5", () => {
+for (const [scheme, names] of [["light", light], ["dark", dark]] as const) test(`${scheme} text has a contrast of 4.5`, () => {
   const faults = active.flatMap(({ selector, values }) => {
-    const ink = colour(values.get("color"));
+    const ink = colour(values.get("color"), names);
     if (ink === undefined) return [];
-    const own = colour(values.get("background") ?? values.get("background-color"));
-    const on = own ? [own] : surfaces;
+    const own = colour(values.get("background") ?? values.get("background-color"), names);
+    const on = own ? [own] : surfaces(names);
     const least = Math.min(...on.map((ground) => contrast(ink, ground)));
     return least < TEXT ? [`${selector}: ${least.toFixed(2)}`] : [];
   });
   assert.deepEqual(faults, []);
 });
 
-test("edges of buttons and fields have a contrast of 3", () => {
+for (const [scheme, names] of [["light", light], ["dark", dark]] as const) test(`${scheme} edges of buttons and fields have a contrast of 3`, () => {
   const controls = /(^|[\s,])(button|\.field input|select|textarea)/;
   const faults = active.flatMap(({ selector, values }) => {
-    const edge = colour(values.get("border-color") ?? values.get("border"));
+    const edge = colour(values.get("border-color") ?? values.get("border"), names);
     if (edge === undefined || !controls.test(selector)) return [];
     // A face that stands out by itself needs no edge.
-    const face = colour(values.get("background"));
+    const face = colour(values.get("background"), names);
     const least = Math.min(
-      ...surfaces.map((ground) => Math.max(contrast(edge, ground), face ? contrast(face, ground) : 0)),
+      ...surfaces(names).map((ground) => Math.max(contrast(edge, ground), face ? contrast(face, ground) : 0)),
     );
     return least < EDGE ? [`${selector}: ${least.toFixed(2)}`] : [];
   });

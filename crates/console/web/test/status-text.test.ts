@@ -1,24 +1,36 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Customer, Session } from "../src/protocol.ts";
-import { askControlButton, unusableText } from "../src/status-text.ts";
+import { askControlButton, asksLeftText, unusableText } from "../src/status-text.ts";
+
+// Without a catalogue every text is its key.
 
 test("an agent reads why a backend can't be used, and a name that is new to the page stays readable", () => {
-  assert.equal(unusableText("tool-missing"), "not installed on the customer's computer");
-  assert.equal(unusableText("something-new"), "can't be used there (something-new)");
-  assert.equal(unusableText(null), "can't be used there");
+  assert.equal(unusableText("tool-missing"), "panel.tool-missing");
+  assert.equal(unusableText("something-new"), "panel.unusable-other");
+  assert.equal(unusableText(null), "panel.unusable");
 });
 
+const customer: Customer = {
+  backend: "viewer", label: "Viewer", tool: "viewer", tool_version: null, plugin_version: "1.0.0", system: "Debian 12",
+  app_version: null, usable: [], launcher_version: "0.1.0",
+};
+const session: Session = {
+  number: 1, form: "remoteus", caption: "123 456", customer, permissions: { view: true, control: false }, asking: null,
+  asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0, ended_at: null,
+};
+
 test("control isn't offered where the customer's tool takes no input", () => {
-  const customer: Customer = {
-    backend: "viewer", label: "Viewer", tool: "viewer", tool_version: null, plugin_version: "1.0.0", system: "Debian 12",
-    app_version: null, usable: [], launcher_version: "0.1.0",
-  };
-  const session: Session = {
-    number: 1, form: "remoteus", caption: "123 456", customer, permissions: { view: true, control: false }, asking: null,
-    asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0, ended_at: null,
-  };
   assert.equal(askControlButton(session).enabled, true);
   const lacking = { ...session, customer: { ...customer, unsupported: ["control" as const] } };
-  assert.deepEqual([askControlButton(lacking).label, askControlButton(lacking).enabled], ["View only", false]);
+  assert.deepEqual([askControlButton(lacking).label, askControlButton(lacking).enabled], ["bar.view-only", false]);
+});
+
+test("an agent knows how often control may still be asked for", () => {
+  const left = (control: number): Session => ({ ...session, asks_left: { view: 3, control } });
+  assert.equal(askControlButton(left(3)).label, "bar.ask-control");
+  assert.equal(askControlButton(left(2)).label, "bar.ask-control-left");
+  assert.equal(askControlButton(left(0)).enabled, false);
+  assert.equal(asksLeftText(left(1), "control"), "event.asks-left-one");
+  assert.equal(asksLeftText(left(0), "control"), "event.asks-left-none");
 });
