@@ -23,6 +23,7 @@ use crate::startup::{begin_log, display};
 use crate::texts::{Texts, fill};
 use crate::window::bar::{self, Bar};
 use crate::window::events::{AppEvent, EventSender};
+use crate::window::hands::Hands;
 use crate::window::page::ButtonAction;
 use crate::window::receipt;
 use crate::window::session_context::{SessionContext, wrong_code_text};
@@ -54,12 +55,20 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
     };
     let _fltk = theme::init();
     let (events, inbox) = EventSender::new();
-    let bar = Bar::new(&launcher.texts, launcher.banner(), &events.on_action());
+    let hands = Hands::default();
+    let on_action = events.on_action();
+    let bar = Bar::new(
+        &launcher.texts,
+        launcher.banner(),
+        &on_action,
+        hands.clone(),
+    );
     let texts = launcher.texts.clone();
     let session_events = spawn_session(launcher, id, &events);
     events.start_ticking();
     let last_view = EmbeddedApp {
         bar,
+        hands,
         texts,
         inbox,
         session_events,
@@ -167,6 +176,7 @@ enum JsonEvent {
 /// The main thread of an embedded session: the bar, and Esc.
 struct EmbeddedApp {
     bar: Bar,
+    hands: Hands,
     texts: Texts,
     inbox: Receiver<AppEvent>,
     session_events: Receiver<JsonEvent>,
@@ -198,9 +208,10 @@ impl EmbeddedApp {
     fn on_event(&mut self, event: AppEvent) {
         match event {
             AppEvent::View(_, view) => self.on_view(&view),
-            AppEvent::ButtonAction(ButtonAction::TakeBack) => self.send(Command::TakeBack),
-            AppEvent::ButtonAction(ButtonAction::Close) => self.send(Command::Close),
+            AppEvent::ButtonAction(ButtonAction::TakeBack, _) => self.send(Command::TakeBack),
+            AppEvent::ButtonAction(ButtonAction::Close, _) => self.send(Command::Close),
             AppEvent::Tick => {
+                self.hands.tick();
                 self.bar.raise();
                 self.answer_starts();
             }
@@ -232,6 +243,7 @@ impl EmbeddedApp {
 
     fn on_view(&mut self, view: &View) {
         self.standing = Standing::of(view);
+        self.hands.follow(view);
         self.bar.set(bar::status(&self.texts, view));
         let is_controlled = view.state == State::Connected && view.permissions.control;
         if !is_controlled {

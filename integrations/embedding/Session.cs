@@ -18,11 +18,11 @@ while ((line = session.StandardOutput.ReadLine()) != null)
     var type = @event.GetProperty("type").GetString();
     // A question accepts no answer in its first second, and stays open.
     var early = type == "error" && @event.GetProperty("name").GetString() == "too-early";
-    if (early)
-    {
-        Thread.Sleep(1000);
-        Console.WriteLine("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
-    }
+    if (early) Thread.Sleep(1000);
+    // What was typed before a question is no answer to it.
+    if ((early || type == "ask") && !Console.IsInputRedirected)
+        while (Console.KeyAvailable) Console.ReadKey(true);
+    if (early) Console.WriteLine("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
     else if (@event.TryGetProperty("text", out var text)) Console.WriteLine(text);
     if (type == "code")
         foreach (var field in @event.GetProperty("fields").EnumerateArray())

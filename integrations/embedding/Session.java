@@ -25,6 +25,8 @@ public class Session {
             while (digits.find()) System.out.println(digits.group(1));
             boolean early = event.contains("\"name\":\"too-early\""); // no answer is accepted in its first second
             if (early) Thread.sleep(1000);
+            // What was typed before a question is no answer to it.
+            if (early || event.contains("\"type\":\"ask\"")) while (customer.ready()) customer.read();
             Matcher text = TEXT.matcher(event);
             if (early) System.out.println("Vastasit liian pian. Lue kysymys ja vastaa uudelleen");
             else if (text.find()) System.out.println(text.group(1));

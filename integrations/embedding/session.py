@@ -4,18 +4,38 @@
     session.py [COMMAND...]     the command is `etatuki session ecom` unless another is given
 """
 import json
+import os
+import select
 import subprocess
 import sys
+import termios
 import time
 
 command = sys.argv[1:] or ["etatuki", "session", "ecom"]
 session = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
 
+def forget_typed():
+    """Drops what was typed before a question: it is no answer to it."""
+    if os.isatty(0):
+        termios.tcflush(0, termios.TCIFLUSH)
+    while select.select([0], [], [], 0)[0] and os.read(0, 4096):
+        pass
+
+
+def read_line():
+    """Reads one line byte by byte, so that nothing typed later is kept for the next question."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line.strip()
+
+
 def answer(question, text):
     # A real window makes "no" the default, and removes the question at `ask-over`.
+    forget_typed()
     print(text, "(k = kyllä)", flush=True)
-    line = {"type": "answer", "id": question, "allow": sys.stdin.readline().strip() == "k"}
+    line = {"type": "answer", "id": question, "allow": read_line() == b"k"}
     session.stdin.write(json.dumps(line) + "\n")
     session.stdin.flush()
 

@@ -1,6 +1,7 @@
 //! The window thread's loop: the menu, one session after the other, and what happens in between.
 //! Views of the session, probe results and pressed buttons come in as events; commands go out.
 
+mod answers;
 mod fatal;
 mod second_start;
 
@@ -16,6 +17,7 @@ use fltk::app;
 use fltk::prelude::*;
 
 use super::events::{AppEvent, EventSender};
+use super::hands::Trigger;
 use super::menu::{MenuEntry, MenuWindow};
 use super::page::{ButtonAction, Page};
 use super::quote::question_text;
@@ -262,14 +264,19 @@ impl LauncherApp {
 
     fn on_event(&mut self, event: AppEvent) {
         match event {
-            AppEvent::ButtonAction(action) => self.on_action(action),
+            AppEvent::ButtonAction(action, trigger) => self.on_action(action, trigger),
             AppEvent::View(number, view) => self.on_view(number, *view),
             AppEvent::Probed(result) => self.on_probe_result(&result),
             AppEvent::Tick => self.on_tick(),
         }
     }
 
-    fn on_action(&mut self, action: ButtonAction) {
+    fn on_action(&mut self, action: ButtonAction, trigger: Trigger) {
+        if let Some(reply) = action.reply()
+            && !self.counts(trigger, reply)
+        {
+            return;
+        }
         match action {
             ButtonAction::Open => self.open_connection(),
             ButtonAction::Close => self.send(Command::Close),
@@ -282,7 +289,7 @@ impl LauncherApp {
             ButtonAction::ChooseEntry(id) => self.open_entry(&id),
             ButtonAction::ChooseOther => self.choose_other(),
             ButtonAction::About => self.show_about(),
-            ButtonAction::Escape => self.on_escape(),
+            ButtonAction::Escape => self.on_escape(trigger),
             ButtonAction::CloseWindow => self.close_window(),
         }
     }
@@ -336,25 +343,6 @@ impl LauncherApp {
     fn show_about(&mut self) {
         if let Some(menu) = &mut self.menu {
             menu.toggle_about();
-        }
-    }
-
-    /// Denies a question, or closes a window that asks nothing.
-    fn on_escape(&mut self) {
-        let Some(session) = &self.session else {
-            return self.menu.iter_mut().for_each(MenuWindow::on_escape);
-        };
-        let view = session.window.view();
-        match view.map(|view| (&view.question, view.state)) {
-            Some((Some(question), _)) => {
-                let answer = Command::Answer {
-                    question: question.id,
-                    allow: false,
-                };
-                session.handle.send(answer);
-            }
-            None | Some((None, State::Closed | State::Failed)) => self.close_window(),
-            Some(_) => {}
         }
     }
 

@@ -18,8 +18,10 @@ use fltk::prelude::*;
 use fltk::window::DoubleWindow;
 
 use super::bar_layout::{self, BarLayout, Sentence};
+use super::bar_place::BarPlace;
 use super::button::{ActionHandler, PushButton};
 use super::connected::activity;
+use super::hands::Hands;
 use super::layout::Room;
 use super::page::{Button, ButtonAction};
 use super::session_context::agent_values;
@@ -103,8 +105,7 @@ pub struct Bar {
     close: (Button, PushButton),
     has_banner: bool,
     shown: Rc<RefCell<Shown>>,
-    /// Whether the customer has dragged it; it is in the middle of the top edge until then.
-    moved: Rc<Cell<bool>>,
+    place: BarPlace,
 }
 
 /// The bar's status, and its layout.
@@ -115,7 +116,12 @@ struct Shown {
 
 impl Bar {
     /// Creates a hidden bar.
-    pub fn new(texts: &Texts, banner: Option<&str>, on_action: &ActionHandler) -> Self {
+    pub(crate) fn new(
+        texts: &Texts,
+        banner: Option<&str>,
+        on_action: &ActionHandler,
+        hands: Hands,
+    ) -> Self {
         let status = BarStatus {
             sentence: Sentence::default(),
             access: Access::None,
@@ -123,7 +129,7 @@ impl Bar {
         let nowhere = Room::new(0, 0, 1.0);
         let layout = bar_layout::fit(&status.sentence, &[], false, nowhere, &|_, _| 0.0);
         let shown = Rc::new(RefCell::new(Shown { status, layout }));
-        let moved = Rc::new(Cell::new(false));
+        let place = BarPlace::new(hands);
         let mut window = DoubleWindow::new(0, 0, 600, 48, None);
         window.set_label(&texts.window.title);
         window.set_override();
@@ -137,7 +143,7 @@ impl Bar {
         let take_back = push(&texts.bar.take_back, ButtonAction::TakeBack);
         let close = push(&texts.bar.close, ButtonAction::Close);
         window.end();
-        make_draggable(&mut window, &moved);
+        make_draggable(&mut window, &place);
         Self {
             window,
             frame,
@@ -145,16 +151,20 @@ impl Bar {
             close,
             has_banner: banner.is_some(),
             shown,
-            moved,
+            place,
         }
     }
 
     /// Shows a status, or hides the bar.
     pub fn set(&mut self, status: Option<BarStatus>) {
         let Some(status) = status else {
-            self.moved.set(false);
+            self.place.forget_drag();
             return self.window.hide();
         };
+        let before = self.shown.borrow().status.access;
+        if before == Access::Control && status.access != Access::Control {
+            self.place.forget_drag();
+        }
         let changed = self.shown.borrow().status != status;
         if changed || !self.window.shown() {
             for (_, button) in [&mut self.take_back, &mut self.close] {
@@ -169,17 +179,25 @@ impl Bar {
 
     /// Returns the height at the top of the screen that the bar takes.
     pub fn height(&self) -> i32 {
-        match self.window.shown() && !self.moved.get() {
+        match self.window.shown() && !self.place.is_dragged() {
             true => self.window.h(),
             false => 0,
         }
     }
 
-    /// Raises the bar, in case another window has covered it.
+    /// Raises the bar, in case another window has covered it, and holds it in its place. To be
+    /// called a few times a second.
     pub fn raise(&mut self) {
         if self.window.shown() {
+            self.place.hold(&mut self.window);
             self.window.show();
         }
+    }
+
+    /// Puts the bar back to the middle of the upper edge, where windows leave room for it.
+    pub(crate) fn go_home(&mut self) {
+        self.place.forget_drag();
+        self.raise();
     }
 
     fn lay_out(&mut self) {
@@ -203,20 +221,8 @@ impl Bar {
         }
         let (width, height) = (layout.width, layout.height);
         self.frame.resize(0, 0, width, height);
-        let (x, y) = self.position(width);
-        self.window.resize(x, y, width, height);
+        self.place.resize(&mut self.window, width, height);
         self.shown.borrow_mut().layout = layout;
-    }
-
-    fn position(&self, width: i32) -> (i32, i32) {
-        let screen = app::screen_num(self.window.x(), self.window.y());
-        let (left, top, screen_width, _) = app::screen_xywh(screen);
-        if self.moved.get() {
-            let furthest = (left + screen_width - width).max(left);
-            (self.window.x().clamp(left, furthest), self.window.y())
-        } else {
-            (left + (screen_width - width).max(0) / 2, top)
-        }
     }
 }
 
@@ -252,21 +258,22 @@ fn colour(access: Access) -> Color {
 }
 
 /// Lets the customer drag the bar away from whatever it covers.
-fn make_draggable(window: &mut DoubleWindow, moved: &Rc<Cell<bool>>) {
-    let grip = Cell::new((0, 0));
-    let moved = moved.clone();
+fn make_draggable(window: &mut DoubleWindow, place: &BarPlace) {
+    let grip = Cell::new(None);
+    let place = place.clone();
     window.handle(move |window, event| match event {
         Event::Push => {
-            grip.set((app::event_x(), app::event_y()));
+            let at = (app::event_x(), app::event_y());
+            grip.set(place.may_drag().then_some(at));
             true
         }
         Event::Drag => {
-            let (x, y) = grip.get();
-            let (x, y) = (app::event_x_root() - x, app::event_y_root() - y);
-            let near = (x - window.x()).abs() < 6 && (y - window.y()).abs() < 6;
-            if moved.get() || !near {
-                moved.set(true);
-                window.set_pos(x, y.max(0));
+            if let Some((x, y)) = grip.get() {
+                let (x, y) = (app::event_x_root() - x, app::event_y_root() - y);
+                // A click that trembles doesn't move it.
+                if (x - window.x()).abs() > 5 || (y - window.y()).abs() > 5 {
+                    place.drag(window, x, y);
+                }
             }
             true
         }

@@ -1,4 +1,5 @@
-//! The windows' buttons: large, calm, and pressed by Space, Enter and Alt with their letter alike.
+//! The windows' buttons: large, calm, and pressed by Space, Enter and Alt with their letter alike;
+//! those that allow something by Alt with their letter alone.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use fltk::draw;
 use fltk::enums::{Color, Event, Key, Shortcut};
 use fltk::prelude::*;
 
+use super::hands::Reply;
 use super::metrics::Metrics;
 use super::page::{self, ButtonAction, Mark};
 use super::text_layout::{TextStyle, measure};
@@ -24,6 +26,8 @@ const FOCUS_RING: i32 = 3;
 pub struct PushButton {
     widget: FltkButton,
     face: Rc<RefCell<Face>>,
+    /// Whether the keyboard focus ever reaches it.
+    takes_focus: bool,
 }
 
 /// The appearance of a button.
@@ -57,8 +61,16 @@ impl PushButton {
         });
         widget.handle(move |widget, event| handle(widget, event, &hover));
         let action = button.action.clone();
+        // Alt and its letter press a button that allows something, and nothing that somebody types
+        // by habit: Tab doesn't reach it, so neither do Enter and Space.
+        let takes_focus = action.reply() != Some(Reply::Allow);
+        widget.visible_focus(takes_focus);
         widget.set_callback(move |_| on_action(action.clone()));
-        let mut made = Self { widget, face };
+        let mut made = Self {
+            widget,
+            face,
+            takes_focus,
+        };
         let _ = made.set(button, note);
         made
     }
@@ -98,6 +110,11 @@ impl PushButton {
         } else {
             self.widget.hide()
         }
+    }
+
+    /// Sets whether it can have the keyboard focus now; one that never takes it can't.
+    pub(crate) fn set_focusable(&mut self, focusable: bool) {
+        self.widget.visible_focus(focusable && self.takes_focus);
     }
 
     /// Gives it the keyboard focus.

@@ -7,6 +7,7 @@ use etatuki_session_core::View;
 use fltk::app;
 
 use super::button::ActionHandler;
+use super::hands::Trigger;
 use super::page::ButtonAction;
 use crate::probe::ProbeResult;
 
@@ -15,8 +16,8 @@ const TICK_SECONDS: f64 = 0.5;
 
 /// An event of the window thread's loop.
 pub(crate) enum AppEvent {
-    /// A button was pressed, or a window's own close button.
-    ButtonAction(ButtonAction),
+    /// A button was pressed, or a window's own close button, by this input.
+    ButtonAction(ButtonAction, Trigger),
     /// The session with this number has a new view.
     View(u32, Box<View>),
     /// An entry was probed.
@@ -44,7 +45,7 @@ impl EventSender {
     /// Returns a handler for buttons that sends [`AppEvent::ButtonAction`].
     pub(crate) fn on_action(&self) -> ActionHandler {
         let events = self.clone();
-        Rc::new(move |action| events.send(AppEvent::ButtonAction(action)))
+        Rc::new(move |action| events.send(AppEvent::ButtonAction(action, Trigger::current())))
     }
 
     /// Sends [`AppEvent::Tick`] twice a second from now on.

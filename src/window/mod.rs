@@ -7,10 +7,12 @@
 pub mod app;
 pub mod bar;
 pub mod bar_layout;
+mod bar_place;
 pub mod button;
 pub mod connected;
 pub(crate) mod events;
 pub mod failure;
+pub(crate) mod hands;
 mod icon;
 mod item_widget;
 pub mod layout;

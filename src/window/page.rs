@@ -1,6 +1,7 @@
 //! A window's content as plain data: made from a view of the session, drawn by
 //! [`super::page_window`], and tested without a display.
 
+use super::hands::Reply;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -173,6 +174,17 @@ pub enum ButtonAction {
     CloseWindow,
     /// The Esc key: denies a question, and closes a window without one.
     Escape,
+}
+
+impl ButtonAction {
+    /// Returns the answer that this gives to a question, if it is one.
+    pub(crate) fn reply(&self) -> Option<Reply> {
+        match self {
+            Self::Answer { allow: false, .. } => Some(Reply::Deny),
+            Self::Answer { allow: true, .. } | Self::AllowAppOnly(_) => Some(Reply::Allow),
+            _ => None,
+        }
+    }
 }
 
 impl Page {

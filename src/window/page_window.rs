@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use etatuki_screen::{CancelToken, ScreenError, set_wants_keyboard};
 use fltk::app;
 use fltk::draw;
 use fltk::enums::{Event, Key, Shortcut};
@@ -36,6 +37,9 @@ pub enum Focus {
     Take,
     /// The focus stays wherever it is.
     Keep,
+    /// As `Keep`, and no button can have the focus before [`PageWindow::take_focus`]: the toolkit
+    /// gives it to one whenever the window gets the keyboard.
+    Withhold,
 }
 
 /// A window that shows one page after another.
@@ -150,8 +154,10 @@ impl PageWindow {
             self.rebuild(&page);
             self.page = page;
             self.lay_out();
-            if focus == Focus::Take {
-                self.focus();
+            match focus {
+                Focus::Take => self.focus(),
+                Focus::Withhold => self.set_focusable(false),
+                Focus::Keep => {}
             }
         }
         self.window.redraw();
@@ -173,6 +179,33 @@ impl PageWindow {
         );
         // To the window manager a window that was hidden is a new one, which it would put anywhere.
         self.window.force_position(true);
+    }
+
+    /// Tells the window manager whether the window wants the keyboard when it is shown.
+    pub(crate) fn set_wants_keyboard(&self, wanted: bool) {
+        if !self.window.shown() {
+            return;
+        }
+        let Ok(id) = u32::try_from(self.window.raw_handle()) else {
+            return;
+        };
+        let told = CancelToken::new().map_err(ScreenError::from);
+        let told = told.and_then(|cancel| set_wants_keyboard(None, id, wanted, &cancel));
+        if let Err(error) = told {
+            tracing::warn!("the window manager isn't told of the keyboard: {error}");
+        }
+    }
+
+    /// Gives the keyboard to the button that asks for it, and to the window with it.
+    pub(crate) fn take_focus(&mut self) {
+        self.set_focusable(true);
+        self.focus();
+    }
+
+    fn set_focusable(&mut self, focusable: bool) {
+        for button in &mut self.buttons {
+            button.set_focusable(focusable);
+        }
     }
 
     fn update(&mut self, page: &Page, focus: Focus) {

@@ -5,7 +5,7 @@ use etatuki_session_core::{AgentIdentity, AppSharing, Ask, Question};
 
 use super::page::{Button, ButtonAction, Mark, Page, PageItem};
 use super::session_context::{SessionContext, agent_values};
-use crate::texts::fill;
+use crate::texts::{QuestionTexts, fill};
 
 /// Returns the page of a question. The button that denies has the keyboard focus. If the accounting
 /// program's windows can be shared alone, the first question offers that too.
@@ -39,7 +39,7 @@ pub fn question(
         &[("label", label), ("program", program)],
     ]
     .concat();
-    let seconds = question.seconds_left.to_string();
+    let countdown = countdown(texts, question);
     let button = |label: &str, action, mark| {
         let button = Button {
             enabled: question.answerable,
@@ -63,9 +63,16 @@ pub fn question(
         items: vec![
             PageItem::Heading(fill(asked, &values)),
             PageItem::Text(fill(more, &values)),
-            PageItem::Secondary(fill(&texts.countdown, &[("seconds", &seconds)])),
+            PageItem::Secondary(countdown),
         ],
         buttons,
         wide_buttons: true,
     }
+}
+
+/// Returns the time left, and how the keyboard answers.
+fn countdown(texts: &QuestionTexts, question: &Question) -> String {
+    let seconds = question.seconds_left.to_string();
+    let left = fill(&texts.countdown, &[("seconds", &seconds)]);
+    format!("{left} {}", texts.keys)
 }

@@ -8,6 +8,7 @@ use fltk::prelude::*;
 
 use super::bar::{self, Bar};
 use super::button::ActionHandler;
+use super::hands::{Hands, Reply, Trigger};
 use super::page::{ButtonAction, Page};
 use super::page_window::{Focus, PageWindow, on_close};
 use super::session_context::SessionContext;
@@ -28,6 +29,9 @@ pub struct SessionWindow {
     /// Whether the code was just copied.
     copied: bool,
     placement: Placement,
+    hands: Hands,
+    /// Id of the question that has the keyboard.
+    answerable_by_key: Option<u32>,
 }
 
 /// The current place of the window.
@@ -61,7 +65,8 @@ impl SessionWindow {
             sender(ButtonAction::CloseWindow),
             sender(ButtonAction::Escape),
         );
-        let bar = Bar::new(&context.texts, banner, on_action);
+        let hands = Hands::default();
+        let bar = Bar::new(&context.texts, banner, on_action, hands.clone());
         let first = match connect {
             Connect::AtOnce => no_code::opening(&context),
             Connect::OnClick => no_code::not_opened(&context),
@@ -75,6 +80,8 @@ impl SessionWindow {
             view: None,
             copied: false,
             placement: Placement::Hidden,
+            hands,
+            answerable_by_key: None,
         }
     }
 
@@ -121,7 +128,13 @@ impl SessionWindow {
         if self.view.is_none() && view.state == State::Closed {
             return;
         }
+        self.hands.follow(&view);
         self.bar.set(bar::status(&self.context.texts, &view));
+        let asked = question_id(&view);
+        let is_new = asked != self.view.as_ref().and_then(question_id);
+        if is_new && asked.is_some() {
+            self.bar.go_home();
+        }
         self.window.reserve_top(self.bar.height());
         let visibility = visibility(&view);
         if view.code.is_none() {
@@ -129,7 +142,14 @@ impl SessionWindow {
         }
         self.view = Some(view);
         self.redraw();
+        if is_new {
+            // Until a second has passed without a key, the keyboard stays with whoever types.
+            self.window.set_wants_keyboard(asked.is_none());
+        }
         self.apply(visibility);
+        if is_new && asked.is_some() {
+            self.window.centre();
+        }
     }
 
     /// Sets whether the copy button says that it has copied.
@@ -141,6 +161,8 @@ impl SessionWindow {
     /// Keeps the bar on top, and hides the window if no window manager has iconified it. To be
     /// called a few times a second.
     pub fn tick(&mut self) {
+        self.hands.tick();
+        self.take_keyboard();
         self.bar.raise();
         if let Placement::Iconified(Some(since)) = self.placement
             && since.elapsed() > ICONIFY_TIMEOUT
@@ -152,9 +174,29 @@ impl SessionWindow {
         }
     }
 
+    /// Returns whether this input counts as an answer to the open question.
+    pub(crate) fn counts(&self, trigger: Trigger, reply: Reply) -> bool {
+        self.hands.counts(trigger, reply)
+    }
+
+    /// Gives a question the keyboard, once it can be answered and nobody types.
+    fn take_keyboard(&mut self) {
+        let question = self.view.as_ref().and_then(|view| view.question.as_ref());
+        let question = question.filter(|question| question.answerable);
+        let id = question.map(|question| question.id);
+        if id.is_some() && self.answerable_by_key != id && self.hands.keyboard_rests() {
+            self.answerable_by_key = id;
+            self.window.set_wants_keyboard(true);
+            self.window.take_focus();
+        }
+    }
+
     fn redraw(&mut self) {
         if let Some(view) = &self.view {
             let focus = match visibility(view) {
+                _ if view.question.is_some() && question_id(view) != self.answerable_by_key => {
+                    Focus::Withhold
+                }
                 Visibility::Iconified => Focus::Keep,
                 Visibility::Shown | Visibility::OnTop => Focus::Take,
             };
@@ -183,6 +225,10 @@ impl SessionWindow {
             }
         }
     }
+}
+
+fn question_id(view: &View) -> Option<u32> {
+    view.question.as_ref().map(|question| question.id)
 }
 
 /// The place that a view wants for the window.

@@ -77,6 +77,14 @@ impl Agent {
         }
     }
 
+    /// Takes the lines that have come; returns whether one is of this type.
+    pub(crate) fn poll(&mut self, kind: &str) -> Option<()> {
+        let before = self.received.len();
+        self.received.extend(self.lines.try_iter());
+        let new = &self.received[before..];
+        new.iter().any(|line| line["type"] == kind).then_some(())
+    }
+
     /// Returns the next line of a type.
     pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
         self.expect(kind, |line| line["type"] == kind)

@@ -216,7 +216,7 @@ impl MenuPath {
 }
 
 /// The line that marks in the example's output that the agent may view.
-const ALLOWED: &str = "(allowed)";
+const ANSWERED: &str = "(answered)";
 
 /// Plays a session through with one of the embedding examples: reads the code, allows the first
 /// question, ends it from the agent's side, and expects the example to exit as the launcher does.
@@ -254,29 +254,36 @@ fn check_embedding(mut example: Command) {
     let digits = |line: &str| -> String { line.chars().filter(char::is_ascii_digit).collect() };
     let id = see("the ID", &|line| digits(line).len() == 9);
     let password = see("the password", &|line| digits(line).len() == 6);
+    // What is typed before the question is no answer to it.
+    write!(keyboard, "k\nk\nk\n").unwrap();
     let mut agent = Agent::join(&testbed, &[digits(&id), digits(&password)], &[]);
-    see("the question", &|line| {
-        line.starts_with("Saako Maija Virtanen")
-    });
+    let is_question = |line: &str| line.starts_with("Saako Maija Virtanen");
     // At once is too early: the example says so and accepts another answer. On a machine that slept
     // over the question's first second the first answer counts; on a busy one the second may be too
     // early too.
-    writeln!(keyboard, "k").unwrap();
-    let allowed = std::thread::spawn(move || {
-        agent.expect("view", |line| {
-            line["type"] == "permissions" && line["view"] == true
-        });
-        let _ = sender.send(ALLOWED.to_owned());
-        agent
-    });
     let early = |line: &str| line.starts_with("Vastasit liian pian.");
-    while see("the outcome of the answer", &|line| {
-        early(line) || line == ALLOWED
-    }) != ALLOWED
-    {
-        writeln!(keyboard, "k").unwrap();
+    for (typed, allowed) in [("e", false), ("k", true)] {
+        see("the question", &is_question);
+        writeln!(keyboard, "{typed}").unwrap();
+        let answered = sender.clone();
+        let waiting = std::thread::spawn(move || {
+            let answer = agent.expect_type("answer");
+            let _ = answered.send(ANSWERED.to_owned());
+            (agent, answer)
+        });
+        while see("the outcome of the answer", &|line| {
+            early(line) || line == ANSWERED
+        }) != ANSWERED
+        {
+            writeln!(keyboard, "{typed}").unwrap();
+        }
+        let answer;
+        (agent, answer) = waiting.join().unwrap();
+        assert_eq!(answer["allowed"], allowed, "{answer}");
+        if !allowed {
+            agent.send("ask-view");
+        }
     }
-    let mut agent = allowed.join().unwrap();
     agent.send("end");
     see("the receipt", &|line| {
         line.starts_with("Yhteys on suljettu.")

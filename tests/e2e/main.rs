@@ -12,6 +12,7 @@ mod customer;
 mod desktop;
 mod doctor;
 mod endings;
+mod hands;
 mod integration;
 mod journeys;
 mod launches;

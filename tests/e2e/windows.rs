@@ -100,23 +100,28 @@ impl Xdotool {
         widths.max()
     }
 
-    /// Waits until this answer has the focus: a question's buttons have a width of their own, and
-    /// the focus ring a colour of its own.
-    fn expect_focused_answer(&self, answer: Answer) {
+    /// Waits until a question has the keyboard, on 'Älä salli': a question's buttons have a width
+    /// of their own, and the focus ring a colour of its own.
+    pub(crate) fn expect_question(&self) {
         const RING: [u8; 3] = [0xb4, 0x5f, 0x1a];
-        wait_until(&format!("{answer:?} to have the keyboard"), || {
+        wait_until("'Älä salli' to have the keyboard", || {
             let (pixels, width) = self.pixels();
             let ring = pixels.chunks_exact(4).enumerate();
             let ring = ring.filter(|(_, pixel)| pixel[..3] == RING);
             let columns: Vec<_> = ring.map(|(at, _)| at % width).collect();
             let (left, right) = (columns.iter().min()?, columns.iter().max()?);
-            let found = if *left < width / 2 {
-                Answer::Allow
-            } else {
-                Answer::Deny
-            };
-            ((240..320).contains(&(right - left)) && found == answer).then_some(())
+            (*left >= width / 2 && (240..320).contains(&(right - left))).then_some(())
         });
+    }
+
+    /// Returns the place and the size of the window with the keyboard focus: x, y, width, height.
+    pub(crate) fn active_window(&self) -> (i32, i32, i32, i32) {
+        let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
+        let value = |name: &str| -> i32 {
+            let line = geometry.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim_start_matches('=').parse().unwrap()
+        };
+        (value("X"), value("Y"), value("WIDTH"), value("HEIGHT"))
     }
 
     /// Returns the whole screen in BGRX, and its width.
@@ -187,13 +192,6 @@ impl Launcher {
     pub(crate) fn process_tree(&self) -> std::collections::BTreeSet<u32> {
         process_tree(self.0.pid().as_raw_nonzero().get().unsigned_abs())
     }
-}
-
-/// The buttons of a question, from the left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Allow,
-    Deny,
 }
 
 /// The keysym of Esc.
@@ -350,18 +348,16 @@ fn closing_the_window_ends_the_session() {
 /// Waits until a question can be answered, which is when 'Älä salli' has the focus; then denies
 /// with Enter.
 fn deny(xdotool: &Xdotool, agent: &mut Agent) {
-    xdotool.expect_focused_answer(Answer::Deny);
+    xdotool.expect_question();
     xdotool.key("Return");
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer}");
 }
 
-/// Moves the focus from 'Älä salli' to the button beside it, and presses that.
+/// Presses Alt with the letter of 'Salli', which is the only way by keyboard.
 fn allow(xdotool: &Xdotool, agent: &mut Agent, what: &str) {
-    xdotool.expect_focused_answer(Answer::Deny);
-    xdotool.key("Tab");
-    xdotool.expect_focused_answer(Answer::Allow);
-    xdotool.key("space");
+    xdotool.expect_question();
+    xdotool.key("alt+a");
     agent.expect(what, |line| {
         line["type"] == "permissions" && line[what] == true
     });

@@ -10,6 +10,9 @@ use std::time::Duration;
 use etatuki_rfb::encode::client::message;
 use etatuki_rfb::{ClientHandshake, ClientMessage, Limits, PointerFormat};
 
+/// The pseudo-encoding DesktopSize (RFC 6143, section 7.8.2).
+const DESKTOP_SIZE: i32 = -223;
+
 /// An Xvnc on a free display number; it ends with its handle.
 #[derive(Debug)]
 pub struct Xvnc {
@@ -80,7 +83,10 @@ impl Hand {
             assert_ne!(read, 0, "Xvnc hung up");
             handshake.push(&bytes[..read]);
         }
-        Self { stream }
+        let mut hand = Self { stream };
+        // Xvnc hangs up on a client that can't follow the screen's size.
+        hand.send(&ClientMessage::SetEncodings(vec![DESKTOP_SIZE]));
+        hand
     }
 
     /// Presses or releases a key, by its keysym.

@@ -47,6 +47,7 @@ sections! {
     QuestionTexts {
         view, view_more, view_allow, view_program_more, view_program, view_all, control_program,
         control, control_more, control_allow, switch, switch_more, switch_allow, deny, countdown,
+        keys,
     }
     /// The bar that says who is looking.
     BarTexts {

@@ -30,7 +30,7 @@ pub(super) fn show_failure(texts: &Texts, name: &str, support: Option<&str>, det
     window.fltk_window().show();
     while window.fltk_window().shown() && app::wait() {
         match inbox.try_recv() {
-            Ok(AppEvent::ButtonAction(ButtonAction::Copy)) => super::copy_page(window.page()),
+            Ok(AppEvent::ButtonAction(ButtonAction::Copy, _)) => super::copy_page(window.page()),
             Ok(_) => window.fltk_window().hide(),
             Err(_) => {}
         }

@@ -303,7 +303,7 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
         [
             "# Saako Maija Virtanen (Ecom Oy) katsoa näyttöäsi?",
             "Maija Virtanen näkee silloin kaiken, mitä näytölläsi on.",
-            "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
+            "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s. Näppäimistöllä: Alt ja alleviivattu kirjain.",
             answers,
         ]
     };
@@ -314,14 +314,14 @@ fn a_question_can_be_answered_after_a_second_and_no_is_marked() {
     let control = [
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi?",
         "Saat ohjauksen takaisin milloin tahansa: pidä Esc-näppäintä pohjassa sekunnin ajan.",
-        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
+        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s. Näppäimistöllä: Alt ja alleviivattu kirjain.",
         "[Salli ohjaus] [Älä salli]*",
     ];
     check(&asked(Ask::Control, true), Visibility::OnTop, &control);
     let switch = [
         "# Saako Maija Virtanen vaihtaa toiseen etätukeen?",
         "Uusi etätuki on Ecom Etätuki. Tämä yhteys suljetaan, ja saat uuden koodin.",
-        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s.",
+        "- Jos et vastaa, lupaa ei anneta. Aikaa 59 s. Näppäimistöllä: Alt ja alleviivattu kirjain.",
         "[Salli vaihto] [Älä salli]*",
     ];
     let backend = "ecom".into();

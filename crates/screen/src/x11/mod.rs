@@ -28,6 +28,7 @@ mod shm_segment;
 mod visible_app_region;
 mod window_query;
 mod window_tree;
+mod wm_hints;
 
 pub use capture::Capture;
 pub use clipboard::{Clipboard, Copied};
@@ -41,3 +42,4 @@ pub use input_lease::release_stale_input;
 pub use input_watch::{Click, InputWatch, KeyPress};
 pub use monitors::MonitorQuery;
 pub use raw_input::InputSource;
+pub use wm_hints::set_wants_keyboard;
