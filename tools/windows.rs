@@ -20,9 +20,10 @@ use etatuki_session_core::{
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
 use fltk::prelude::*;
 
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 28] = [
     "menu",
     "menu-grey",
+    "about",
     "before",
     "opening",
     "code-ecom",
@@ -30,6 +31,7 @@ const NAMES: [&str; 24] = [
     "code-renewed",
     "code-wrong",
     "code-stranger",
+    "code-away",
     "view-early",
     "view-program",
     "view",
@@ -43,7 +45,9 @@ const NAMES: [&str; 24] = [
     "closing",
     "receipt",
     "receipt-nobody",
+    "receipt-program",
     "failed",
+    "failed-other",
     "broken",
 ];
 
@@ -72,7 +76,7 @@ fn main() {
     let banner = std::env::var_os("BANNER").map(|_| texts.window.development.clone());
     let fltk = theme::init();
     match name.as_str() {
-        "menu" | "menu-grey" => show_menu(&texts, banner.as_deref(), name == "menu-grey"),
+        "menu" | "menu-grey" | "about" => show_menu(&texts, banner.as_deref(), name),
         "broken" => {
             let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
                           `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
@@ -84,7 +88,7 @@ fn main() {
     while fltk.wait() {}
 }
 
-fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
+fn show_menu(texts: &Texts, banner: Option<&str>, name: &str) {
     let entry = |id: &str, label: &str| MenuEntry {
         id: id.into(),
         label: label.into(),
@@ -96,18 +100,24 @@ fn show_menu(texts: &Texts, banner: Option<&str>, grey: bool) {
         entry("remoteus-2008", "Remoteus etätuki (2008)"),
         entry("remoteus-2010", "Remoteus etätuki (2010)"),
     ];
-    if grey {
+    if name == "menu-grey" {
         entries[1].fits = Some("2008.4".into());
         entries[2].unusable = Some("tool-missing".into());
     }
     let mut menu = MenuWindow::new(texts, &vendor(), &entries, banner, &no_action());
+    if name == "about" {
+        menu.toggle_about();
+    }
     menu.fltk_window().show();
     // It lives as long as the program.
     std::mem::forget(menu);
 }
 
 fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
-    let labels = BTreeMap::from([("remoteus-2008".into(), "Remoteus etätuki (2008)".into())]);
+    let labels = BTreeMap::from([
+        ("ecom".into(), "Ecom Etätuki".into()),
+        ("remoteus-2008".into(), "Remoteus etätuki (2008)".into()),
+    ]);
     let remoteus = matches!(name, "before" | "code-remoteus" | "code-renewed");
     let label = if remoteus {
         "Remoteus etätuki (2010)"
@@ -227,6 +237,7 @@ fn view(name: &str) -> Option<View> {
             CodeForm::IdAndPassword,
             vec![wrong, Notice::UnauthorizedAttempt],
         ),
+        "code-away" => waiting(CodeForm::IdAndPassword, vec![Notice::ServiceLost]),
         "view-early" => asking(Ask::View, false),
         "view-program" => View {
             app_sharing: Some(AppSharing {
@@ -266,12 +277,27 @@ fn view(name: &str) -> Option<View> {
             receipt: Some(receipt(720, 250)),
             ..empty(State::Closed)
         },
+        "receipt-program" => View {
+            agent: Some(agent()),
+            receipt: Some(Receipt {
+                program: Some("Tilitin".into()),
+                ..receipt(11, 6)
+            }),
+            ..empty(State::Closed)
+        },
         "receipt-nobody" => empty(State::Closed),
         "failed" => View {
             agent: Some(agent()),
             receipt: Some(receipt(45, 0)),
             failure: Some(Failure {
                 name: FailureName::ToolDied,
+                detail: String::new(),
+            }),
+            ..empty(State::Failed)
+        },
+        "failed-other" => View {
+            failure: Some(Failure {
+                name: FailureName::ToolMissing,
                 detail: String::new(),
             }),
             ..empty(State::Failed)

@@ -21,7 +21,8 @@ const BUSY_PICTURES: i32 = 48;
 
 /// The widgets of an item.
 pub(super) enum ItemWidget {
-    /// Text and callouts. A code takes the keyboard focus, so that Enter presses no button.
+    /// Text and callouts. A code, and what is being done, take the keyboard focus, so that Enter
+    /// presses no button.
     Painted {
         frame: Frame,
         content: Rc<RefCell<Content>>,
@@ -116,16 +117,17 @@ fn painted_frame(content: &Rc<RefCell<Content>>) -> Frame {
         };
         drawn.borrow().draw(rect, frame.has_focus());
     });
-    match content.borrow().item {
-        PageItem::Code(_) => frame.handle(|frame, event| {
+    if matches!(content.borrow().item, PageItem::Code(_) | PageItem::Busy(_)) {
+        frame.handle(|frame, event| {
             let is_focus = matches!(event, Event::Focus | Event::Unfocus);
             if is_focus {
                 frame.redraw();
             }
             is_focus
-        }),
-        PageItem::Busy(_) => keep_moving(&frame, content),
-        _ => {}
+        });
+    }
+    if matches!(content.borrow().item, PageItem::Busy(_)) {
+        keep_moving(&frame, content);
     }
     frame
 }
@@ -154,6 +156,9 @@ impl Content {
             | PageItem::Secondary(text)
             | PageItem::Support(text) => style.draw(text, x, y, w),
             PageItem::Busy(text) => {
+                // Drawn again and again: text over text would get bolder.
+                let background = theme::palette().background;
+                fltk::draw::draw_rect_fill(x, y, w, rect.h, background);
                 style.draw(text, x, y, w);
                 self.draw_track(rect);
             }

@@ -250,7 +250,7 @@ impl PageWindow {
             return self.buttons[at].focus();
         }
         let has_focus = |item: &PageItem| match item {
-            PageItem::Code(_) => true,
+            PageItem::Code(_) | PageItem::Busy(_) => true,
             PageItem::Choice(choice) => wanted(&choice.button),
             _ => false,
         };
