@@ -128,7 +128,7 @@ export function lineText(traffic: Traffic): { text: string; title: string } {
   const [path, title] = { direct: ["bar.direct", "bar.direct-more"], relayed: ["bar.relayed", "bar.relayed-more"],
     unknown: ["bar.open", ""] }[traffic.path] as [string, string];
   const ms = traffic.round_trip_ms;
-  return { text: ms === null ? t(path) : t("bar.round-trip", { path: t(path), ms }), title: title === "" ? "" : t(title) };
+  return { text: ms === null ? t(path) : t("bar.round-trip", { path: t(path), ms: ms === 0 ? "< 1" : ms }), title: title === "" ? "" : t(title) };
 }
 
 function bytes(count: number): string {
