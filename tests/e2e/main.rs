@@ -20,6 +20,7 @@ mod outcomes;
 mod page;
 mod second_start;
 mod secrets;
+mod sizes;
 mod testbed;
 mod troubles;
 mod windows;
