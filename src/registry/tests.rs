@@ -118,7 +118,7 @@ fn unknown_and_missing_keys() {
         "phone =",
         "fone =",
         "b.toml, line 3, key `vendor.fone`: unknown field `fone`, expected one of `name`, `phone`, \
-         `keys`; remove the key or correct its name",
+         `keys`, `stale_revocations`; remove the key or correct its name",
     );
     check(
         "plugin = \"libone.so\"\n",
