@@ -11,6 +11,7 @@ use etatuki_session_core::{Transport, UsableBackend, Wording};
 use etatuki_trust::StaleRevocations;
 
 use crate::cli::Options;
+use crate::display_check;
 use crate::held_input::HeldInput;
 use crate::language::Language;
 use crate::registry::installed::{Installed, LoadError};
@@ -281,6 +282,7 @@ impl Launcher {
             host_exe: self.exe().to_owned(),
             revocations: self.environment.folders.revocations(),
             input_release: Some(Arc::new(HeldInput::start())),
+            display_check: Some(display_check::check),
             stale_revocations: self.stale_revocations(),
         }
     }

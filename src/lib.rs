@@ -20,6 +20,8 @@ pub mod cli;
 #[cfg(feature = "window")]
 pub mod commands;
 #[cfg(feature = "window")]
+mod display_check;
+#[cfg(feature = "window")]
 mod display_loss;
 #[cfg(feature = "window")]
 mod doctor;

@@ -8,10 +8,14 @@ use etatuki_plugin_host::{HostError, PluginHost, PluginSpec, ProbeReport};
 use etatuki_session_core::UsableBackend;
 use tokio::task::JoinSet;
 
+use crate::display_check;
 use crate::launcher::Launcher;
 
-/// Time-out for one entry's probe; an entry that takes longer is greyed out.
+/// Time-out for one attempt at an entry's probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Attempts at an entry's probe. On a busy machine the first takes too long, which says nothing
+/// about the entry: until the last it stays as it is.
+const MAX_ATTEMPTS: u32 = 4;
 
 /// The result of an entry's probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,12 +51,42 @@ impl ProbeResult {
 }
 
 /// Probes the entries with these ids and calls `on_result` for each as it comes. Returns after the
-/// last one, within about two seconds.
-pub(crate) fn probe_all(launcher: &Launcher, ids: &[String], on_result: impl FnMut(ProbeResult)) {
+/// last one, within two seconds unless the machine is busy or a plugin hangs.
+///
+/// A display that can't be shared at all is found out once, for all entries but those with their own
+/// transport, whose tools judge for themselves.
+pub(crate) fn probe_all(
+    launcher: &Launcher,
+    ids: &[String],
+    mut on_result: impl FnMut(ProbeResult),
+) {
     let exe = launcher.exe().to_owned();
-    let backends = ids.iter().filter_map(|id| launcher.backend(id));
-    let entries = backends.map(|backend| (backend.id.clone(), launcher.plugin_spec(backend)));
-    probe_entries(&exe, entries.collect(), on_result);
+    let display = display_check::check().err();
+    let mut entries = Vec::new();
+    for backend in ids.iter().filter_map(|id| launcher.backend(id)) {
+        let (id, spec) = (backend.id.clone(), launcher.plugin_spec(backend));
+        match &display {
+            Some(failure) if !spec.external_transport => {
+                let name = failure.name.as_str().to_owned();
+                let detail = failure.detail.clone();
+                report(id, Some(Unusable { name, detail }), &mut on_result);
+            }
+            _ => entries.push((id, spec)),
+        }
+    }
+    probe_entries(&exe, entries, on_result);
+}
+
+fn report(id: String, unusable: Option<Unusable>, on_result: &mut impl FnMut(ProbeResult)) {
+    if let Some(unusable) = &unusable {
+        tracing::info!(
+            backend = id,
+            "can't be used: {}: {}",
+            unusable.name,
+            unusable.detail
+        );
+    }
+    on_result(ProbeResult { id, unusable });
 }
 
 /// Probes `entries`, each with its own id: two entries may have the same plugin.
@@ -79,16 +113,7 @@ fn probe_entries(
         }
         while let Some(done) = probes.join_next().await {
             let Ok((id, outcome)) = done else { continue };
-            let unusable = outcome.err().map(unusable);
-            if let Some(unusable) = &unusable {
-                tracing::info!(
-                    backend = id,
-                    "can't be used: {}: {}",
-                    unusable.name,
-                    unusable.detail
-                );
-            }
-            on_result(ProbeResult { id, unusable });
+            report(id, outcome.err().map(unusable), &mut on_result);
         }
     });
 }
@@ -100,7 +125,30 @@ enum ProbeError {
     TimedOut,
 }
 
+impl ProbeError {
+    /// Returns whether there was no answer in time.
+    fn is_slow(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Host(error) => error.name() == "plugin-hung",
+            Self::Unusable { .. } => false,
+        }
+    }
+}
+
 async fn probe(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
+    for _ in 1..MAX_ATTEMPTS {
+        match attempt(exe, spec).await {
+            Err(error) if error.is_slow() => {
+                tracing::info!(backend = spec.id, "the probe is slow; it is made once more");
+            }
+            outcome => return outcome,
+        }
+    }
+    attempt(exe, spec).await
+}
+
+async fn attempt(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
     tokio::time::timeout(PROBE_TIMEOUT, probe_in_host(exe, spec))
         .await
         .unwrap_or(Err(ProbeError::TimedOut))
@@ -122,7 +170,7 @@ fn unusable(error: ProbeError) -> Unusable {
     match error {
         ProbeError::Unusable { name, text } => Unusable { name, detail: text },
         ProbeError::TimedOut => {
-            let detail = "the probe took longer than two seconds".to_owned();
+            let detail = "each of several probes took longer than two seconds".to_owned();
             Unusable {
                 name: "plugin-hung".to_owned(),
                 detail,
@@ -132,5 +180,49 @@ fn unusable(error: ProbeError) -> Unusable {
             name: error.name().to_owned(),
             detail: error.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use etatuki_plugin_host::Origin;
+
+    use super::*;
+
+    /// A plugin host that hangs once, and ends at once from then on.
+    const SLOW_ONCE: &str = "#!/bin/sh
+test -e \"$0.seen\" && exit 3
+: > \"$0.seen\"
+exec sleep 100
+";
+
+    #[test]
+    fn a_slow_probe_is_made_again_before_its_entry_is_unusable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let exe = folder.path().join("host");
+        std::fs::write(&exe, SLOW_ONCE).expect("written");
+        std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+        let spec = PluginSpec {
+            id: "slow".into(),
+            path: folder.path().join("libslow.so"),
+            version: semver::VersionReq::STAR,
+            sha256: None,
+            minisign: None,
+            folder: folder.path().to_owned(),
+            options: serde_json::Value::Null,
+            external_transport: false,
+            network: false,
+            language: "fi".into(),
+            origin: Origin::default(),
+        };
+        let mut results = Vec::new();
+        probe_entries(&exe, vec![("slow".into(), spec)], |result| {
+            results.push(result)
+        });
+        let names = results.into_iter().map(|r| r.unusable.map(|u| u.name));
+        // Not plugin-hung: the second attempt's answer counts.
+        assert_eq!(names.collect::<Vec<_>>(), [Some("plugin-died".to_owned())]);
     }
 }

@@ -1,9 +1,11 @@
 //! The framebuffer, its damage, its layout and the pointer's shape.
 
+use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout};
+
 use crate::changed_blocks::ChangedBlocks;
+use crate::cursor_scaling::scaled_to_fit;
 use crate::damage::{Damage, TILE, rows, word_spans};
 use crate::grid::copy_pixels;
-use etatuki_rfb::{CursorImage, Rect, Rectangle, ScreenLayout};
 
 /// A rectangle that can't be applied: the plugin or tool is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -300,8 +302,9 @@ impl Framebuffer {
     }
 
     /// Replaces the pointer's shape, which has as many bytes as its size demands, and returns
-    /// whether it is different.
-    pub fn set_cursor(&mut self, mut cursor: CursorImage) -> bool {
+    /// whether it is different. A large one is made smaller.
+    pub fn set_cursor(&mut self, cursor: CursorImage) -> bool {
+        let mut cursor = scaled_to_fit(cursor);
         for pixel in cursor.pixels.as_chunks_mut::<4>().0 {
             pixel[3] = 0;
         }

@@ -11,6 +11,7 @@ mod chunked_update;
 mod client_framebuffer;
 mod congestion;
 mod copy_detector;
+mod cursor_scaling;
 mod damage;
 mod encoded_chunk;
 mod framebuffer;

@@ -9,6 +9,7 @@ use etatuki_protocol::{UsableBackend, Wording};
 use etatuki_session_core::{Installation, Transport};
 use etatuki_trust::{StaleRevocations, VendorPublicKey};
 
+use crate::display_check::DisplayCheck;
 use crate::input_release::InputRelease;
 
 /// Configuration of one session. Plain data: nothing is opened or read before
@@ -41,6 +42,9 @@ pub struct SessionConfig {
     /// Releases held input over a connection of the launcher's own; `None` where there is no display
     /// (tests).
     pub input_release: Option<Arc<dyn InputRelease>>,
+    /// Check of the display before the plugin is started; `None` where there is none (tests). Entries
+    /// with their own transport aren't checked: their tools judge for themselves.
+    pub display_check: Option<DisplayCheck>,
     /// Meaning of a revocation list that is missing or outdated.
     pub stale_revocations: StaleRevocations,
 }

@@ -10,6 +10,7 @@
 
 mod agent_connection;
 mod config;
+mod display_check;
 mod event_loop;
 mod handle;
 mod input_release;
@@ -25,6 +26,7 @@ mod service_client;
 mod tool_password;
 
 pub use config::{App, Backend, SessionConfig, Vendor};
+pub use display_check::DisplayCheck;
 pub use handle::{SessionHandle, SessionSender, start};
 pub use input_release::InputRelease;
 pub use service_check::{ServiceReport, check_service};

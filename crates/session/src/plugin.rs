@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::display_check::{self, DisplayCheck};
 use crate::maybe::maybe_until;
 
 /// Time in which a plugin must have opened or closed after it was told to. Then it counts as hung.
@@ -60,8 +61,10 @@ pub(crate) struct PluginHandle {
 }
 
 impl PluginHandle {
-    /// Starts the host `exe`, loads the plugin and probes it; [`PluginEvent::Started`] follows.
-    pub(crate) fn start(exe: PathBuf, spec: PluginSpec) -> Self {
+    /// Checks the display, starts the host `exe`, loads the plugin and probes it;
+    /// [`PluginEvent::Started`] follows.
+    pub(crate) fn start(exe: PathBuf, spec: PluginSpec, check: Option<DisplayCheck>) -> Self {
+        let check = check.filter(|_| !spec.external_transport);
         let (commands, inbox) = unbounded_channel();
         let (sender, events) = unbounded_channel();
         let open_timeout = if spec.external_transport {
@@ -75,7 +78,15 @@ impl PluginHandle {
             deadline: None,
         };
         let task = tokio::spawn(async move {
-            if let Err(failure) = task.run(exe, spec, inbox).await {
+            let checked = match check {
+                Some(check) => display_check::run(check).await,
+                None => Ok(()),
+            };
+            let ended = match checked {
+                Ok(()) => task.run(exe, spec, inbox).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = ended {
                 task.send(PluginEvent::Failed(failure));
             }
         });

@@ -26,7 +26,8 @@ impl SessionLoop<'_> {
             Action::Start => {
                 let exe = self.config.host_exe.clone();
                 let spec = self.config.backend.plugin.clone();
-                self.plugin = Some(PluginHandle::start(exe, spec));
+                let check = self.config.display_check;
+                self.plugin = Some(PluginHandle::start(exe, spec, check));
                 self.plugin_info = PluginInfo::default();
                 self.opening.reset();
                 self.mint_code();

@@ -535,8 +535,16 @@ async fn no_service() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_tool_and_no_plugin() {
+async fn no_display_no_tool_and_no_plugin() {
     let world = World::new().await;
+    let unsupported = |backend: &str| {
+        let mut config = world.config(backend);
+        config.display_check = Some(|| {
+            let name = FailureName::DisplayUnsupported;
+            Err(etatuki_session_core::Failure::new(name, "Wayland"))
+        });
+        (config, FailureName::DisplayUnsupported)
+    };
     let mut config = world.config("remoteus-2008");
     config.backend.plugin.options["tool"] = "not-there".into();
     config.backend.plugin.options["paths"] = serde_json::json!([]);
@@ -545,13 +553,15 @@ async fn no_tool_and_no_plugin() {
     for (config, name) in [
         (config, FailureName::ToolMissing),
         (missing, FailureName::PluginMissing),
+        unsupported("ecom"),
+        unsupported("remoteus-2008"),
+        unsupported("remoteus-2010"),
     ] {
         let customer = Customer::new(config);
         customer.give(Command::Open);
-        let failure = customer
-            .reaches(State::Failed)
-            .failure
-            .expect("it says why");
+        let failed = customer.reaches(State::Failed);
+        assert!(failed.code.is_none());
+        let failure = failed.failure.expect("it says why");
         assert_eq!(failure.name, name, "{}", failure.detail);
         customer.leaves();
     }

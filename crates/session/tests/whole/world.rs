@@ -139,6 +139,7 @@ impl World {
             wording: None,
             host_exe: folder.join("etatuki-plugin-host"),
             input_release: None,
+            display_check: None,
             revocations: Some(self.state.path().join("seen")),
             stale_revocations: StaleRevocations::Refuse,
         }
