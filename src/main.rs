@@ -12,12 +12,18 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(first) if first == PLUGIN_HOST => return etatuki_plugin_host::run_child(),
+        Some(first) if first == etatuki_plugin_host::SUPERVISOR => {
+            return etatuki_plugin_host::run_supervisor(arguments);
+        }
         Some(first) if first == etatuki_plugin_host::CHECK => {
             return etatuki_plugin_host::run_check_child(arguments);
         }
         _ => {}
     }
-    etatuki_plugin_host::forbid_core_dumps();
+    // Before anything is opened: the keys are ours alone, and what the accounting program had open
+    // goes no further.
+    etatuki_plugin_host::forbid_inspection();
+    etatuki_plugin_host::keep_inherited_descriptors();
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let arguments: Vec<_> = std::env::args_os().skip(1).collect();
         if error.use_stderr()

@@ -2,14 +2,16 @@
 
 use std::io::BufRead as _;
 use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use etatuki_demo::process::Process;
 
 use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::testbed::Testbed;
+use crate::outcomes::processes;
+use crate::testbed::{Testbed, wait_until};
 
 /// Returns whether `digits` occur without another digit beside them.
 fn contains_digits(haystack: &[u8], digits: &str) -> bool {
@@ -157,4 +159,109 @@ fn the_service_never_holds_a_password() {
 #[test]
 fn the_service_never_holds_a_session_codes_secret() {
     check_secrets_kept("remoteus-2008");
+}
+
+/// Returns whether another program of the same user can read a process's environment and memory
+/// map. Root tries without its right to look into everybody.
+fn others_can_look_into(pid: u32) -> bool {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = Command::new(if is_root { "setpriv" } else { "cat" });
+    if is_root {
+        command.args(["--bounding-set=-sys_ptrace", "cat"]);
+    }
+    let files = ["environ", "maps"].map(|file| format!("/proc/{pid}/{file}"));
+    let output = command.args(files).stderr(Stdio::null()).output().unwrap();
+    !output.stdout.is_empty()
+}
+
+/// `O_NONBLOCK`.
+const NONBLOCK: i32 = 0o4000;
+
+#[test]
+fn no_program_of_the_user_looks_into_ours() {
+    let programs = Path::new(env!("CARGO_BIN_EXE_etatuki")).parent().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever reads it waits.
+    let never = folder.path().join("never");
+    let made = Command::new("mkfifo")
+        .args(["-m", "600"])
+        .arg(&never)
+        .status();
+    assert!(made.unwrap().success());
+    let never = never.to_str().unwrap();
+    let waits = |mut command: Command| {
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        // Fails until somebody reads; from then on the reader waits for what is written.
+        let writer = wait_until("it reads its key", || {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).custom_flags(NONBLOCK).open(never).ok()
+        });
+        let open = others_can_look_into(child.id());
+        drop(writer);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        open
+    };
+    let program = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(programs.join(name));
+        command.args(arguments);
+        command
+    };
+    // What is looked for can be found.
+    assert!(waits(program("/bin/cat", &[never])));
+    let service = [
+        "--service",
+        "https://127.0.0.1:1",
+        "--no-open",
+        "--agent",
+        never,
+    ];
+    assert!(!waits(program("etatuki-console", &service)), "the console");
+    let key = ["key", "show", "--key", never];
+    assert!(!waits(program("etatuki-vendor", &key)), "the vendor tool");
+    let testbed = Testbed::new();
+    let customer = Customer::start(&testbed, "ecom", &[]);
+    let launcher = customer.process.pid().as_raw_nonzero().get().unsigned_abs();
+    assert!(!others_can_look_into(launcher), "the launcher");
+}
+
+/// An accounting program may leave its data files open when it starts the launcher.
+#[test]
+fn what_the_accounting_program_has_open_goes_no_further() {
+    let testbed = Testbed::new();
+    let folder = testbed.deployment.folder();
+    let ledger = folder.join("ledger.txt");
+    let launcher = testbed.deployment.launcher(testbed.display.name());
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec 7>>\"$0\"; exec \"$@\""])
+        .arg(&ledger);
+    command
+        .arg(launcher.get_program())
+        .args(launcher.get_args());
+    command.envs(
+        launcher
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command.args(["session", "remoteus-2008"]);
+    let mut customer = Customer::spawn(command);
+    let code = customer.code();
+    let mut agent = Agent::join(&testbed, &code, &[]);
+    customer.allow("view");
+    agent.expect_type("picture");
+    let launcher = customer.process.pid().as_raw_nonzero().get().unsigned_abs();
+    let has_it_open = |pid: u32| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter();
+        let mut open = open.flatten().flatten();
+        open.any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == ledger))
+    };
+    let mut others = processes(&testbed);
+    others.remove(&launcher);
+    assert!(others.values().any(|name| name == "x11vnc"), "{others:?}");
+    for (pid, name) in others {
+        assert!(!has_it_open(pid), "{name} has the ledger open");
+    }
+    agent.send("end");
+    customer.expect_type("closed");
 }

@@ -105,8 +105,9 @@ struct JoinArgs {
     language: Option<Language>,
 }
 
-/// Disables core dumps: a dump would hold the agent's key and a customer's screen.
-fn forbid_core_dumps() {
+/// Keeps this process's memory to itself, because it holds the agent's key and customers' screens:
+/// no core dump, and no look into it by the agent's other programs.
+fn forbid_inspection() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};
@@ -116,6 +117,12 @@ fn forbid_core_dumps() {
         };
         // Lowering a limit is always allowed.
         let _ = setrlimit(Resource::Core, none);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // Also against programs that collect dumps (core(5)). Can't fail: it is a plain flag.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 
@@ -128,8 +135,8 @@ pub fn command() -> clap::Command {
 /// Runs the program. Returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    forbid_inspection();
     let cli = Cli::parse();
-    forbid_core_dumps();
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
     tracing_subscriber::fmt()

@@ -17,8 +17,6 @@ use crate::pattern::Pattern;
 use crate::profile::{CodeSource, ExternalTool, ToolKind};
 use crate::running_tool::ToolExit;
 
-/// The folder of the session's own folders: in memory, the only place where a tool may write.
-const SHARED_MEMORY: &str = "/dev/shm";
 /// Interval at which the code's file is read until it has the code.
 const FILE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Bytes of a file that are searched for the code.
@@ -46,9 +44,8 @@ impl ExternalSession {
             ));
         };
         let (peer, ours) = UnixStream::pair().map_err(|error| internal_failure(&error))?;
-        let folder = tempfile::Builder::new()
-            .prefix("etatuki-")
-            .tempdir_in(SHARED_MEMORY);
+        // In the plugin host's private folder (TMPDIR), the only place where a tool may write.
+        let folder = tempfile::Builder::new().prefix("tool-").tempdir();
         let folder = Arc::new(folder.map_err(|error| internal_failure(&error))?);
         let mut threads = Vec::new();
         if let CodeSource::File(file, pattern) = &tool.code {

@@ -1,5 +1,5 @@
-//! Processes that a plugin started and that left its process group, as daemons do. They carry a
-//! marker in the environment that they inherited from the child. A process can drop it on purpose,
+//! Processes that outlived their supervisor, which ends all that it can: somebody killed it. They
+//! carry a marker in the environment that they inherited from it. A process can drop it on purpose,
 //! but old tools don't.
 
 use std::path::Path;
@@ -29,14 +29,6 @@ impl EnvMarker {
         Self(format!("{}-{count}-{now}", getpid().as_raw_nonzero()))
     }
 
-    /// Returns the marker that this process was started with.
-    pub(crate) fn inherited() -> Option<Self> {
-        std::env::var(MARKER_VARIABLE)
-            .ok()
-            .filter(|marker| !marker.is_empty())
-            .map(Self)
-    }
-
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -57,7 +49,7 @@ impl EnvMarker {
 }
 
 /// Returns every process of the machine except this one.
-pub(crate) fn other_processes() -> impl Iterator<Item = Pid> {
+fn other_processes() -> impl Iterator<Item = Pid> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
     pids.filter(|pid| *pid != getpid())

@@ -45,16 +45,16 @@ async fn nothing_grows_over_fifty_sessions() {
 
 async fn within_one_child(spec: &etatuki_plugin_host::PluginSpec) {
     let (host, mut events) = start_well(spec).await;
-    let threads = || count("task", host.pid());
+    let threads = || count("task", child_pid(&host));
     let idle = threads();
     session(&host, &mut events).await;
     wait_for_threads(idle, threads);
-    let before = count("fd", host.pid());
+    let before = count("fd", child_pid(&host));
     for _ in 0..50 {
         session(&host, &mut events).await;
     }
     wait_for_threads(idle, threads);
-    let after = count("fd", host.pid());
+    let after = count("fd", child_pid(&host));
     assert_eq!(after, before, "{}: descriptors of the child", spec.id);
     host.shutdown().await;
 }
@@ -74,7 +74,7 @@ async fn over_many_children(spec: &etatuki_plugin_host::PluginSpec) {
     let mut before = None;
     for _ in 0..50 {
         let (host, mut events) = start_well(spec).await;
-        let pid = host.pid();
+        let pid = child_pid(&host);
         session(&host, &mut events).await;
         host.shutdown().await;
         assert_gone(pid);

@@ -11,6 +11,7 @@ use etatuki_trust::UnixTime;
 use etatuki_vendor::{Cli, Environment, Report, VendorError, run};
 
 fn main() -> ExitCode {
+    forbid_inspection();
     let cli = Cli::parse();
     match execute(&cli) {
         Ok(report) => print(&report),
@@ -18,6 +19,24 @@ fn main() -> ExitCode {
             eprintln!("etatuki-vendor: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps this process's memory to itself, because it holds the vendor's key: no core dump, and no
+/// look into it by the user's other programs.
+fn forbid_inspection() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{
+            DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit,
+        };
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        // Neither can fail: less is always allowed, and the other is a plain flag.
+        let _ = setrlimit(Resource::Core, none);
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

@@ -1,12 +1,14 @@
 //! The child by itself, for tests; what ships is `etatuki plugin-host`, which does the same.
 
-fn main() -> std::process::ExitCode {
+use std::process::ExitCode;
+
+use etatuki_plugin_host::{CHECK, SUPERVISOR, run_check_child, run_child, run_supervisor};
+
+fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments
-        .next()
-        .is_some_and(|first| first == etatuki_plugin_host::CHECK)
-    {
-        return etatuki_plugin_host::run_check_child(arguments);
+    match arguments.next() {
+        Some(first) if first == SUPERVISOR => run_supervisor(arguments),
+        Some(first) if first == CHECK => run_check_child(arguments),
+        _ => run_child(),
     }
-    etatuki_plugin_host::run_child()
 }

@@ -27,11 +27,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::child::{ParentPipes, forbid_core_dumps, sandbox};
+use crate::child::{ParentPipes, prepare, sandbox};
 use crate::escaped_processes::EnvMarker;
 use crate::log_lines::truncate;
 use crate::parent::isolate;
-use crate::process_group::ProcessGroup;
+use crate::supervised_process::SupervisedProcess;
+use crate::supervisor::SUPERVISOR;
 
 /// First argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
@@ -200,24 +201,25 @@ fn run_in_child(spec: &CheckSpec, sandbox: bool, name: &str) -> std::io::Result<
     let marker = EnvMarker::new();
     let mut command = Command::new(&spec.exe);
     command
-        .args([CHECK, &serde_json::to_string(&task)?])
+        .args([SUPERVISOR, CHECK, &serde_json::to_string(&task)?])
         // An absolute path, because the child has another working directory.
         .arg(spec.library.canonicalize()?)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     isolate(&mut command, &marker);
     let mut child = command.spawn()?;
-    let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let leader = leader.ok_or_else(|| std::io::Error::other("the child has no process id"))?;
-    // Dropping the group kills and reaps, on every way out.
-    let group = ProcessGroup::new(leader, marker);
+    // Dropping the process ends everything and reaps, on every way out. The end of the pipe, with
+    // this process, does the same.
+    let process = SupervisedProcess::new(Pid::from_child(&child), marker);
+    let lifeline = child.stdin.take();
     let result = read_in_background(child.stdout.take());
     let output = read_in_background(child.stderr.take());
-    let ending = wait_for_exit(&group, spec.timeout);
-    // Processes that the plugin started hold the pipes: they end first.
-    group.terminate();
-    drop(group);
+    let ending = wait_for_exit(&process, spec.timeout);
+    process.end();
+    process.wait(PIPE_CLOSE_TIMEOUT);
+    drop(process);
+    drop(lifeline);
     let (result, output) = (collect(&result), collect(&output));
     let (unenforced, report) = result.split_once('\n').unwrap_or_default();
     let report = match ending {
@@ -257,8 +259,8 @@ fn collect(reader: &Receiver<String>) -> String {
 }
 
 /// Returns how the child ended; `None` after the time-out.
-fn wait_for_exit(group: &ProcessGroup, timeout: Duration) -> Option<String> {
-    clock::poll_until(timeout, || group.exit_description())
+fn wait_for_exit(process: &SupervisedProcess, timeout: Duration) -> Option<String> {
+    clock::poll_until(timeout, || process.exit_description())
 }
 
 /// One trial, as a child gets it in its arguments.
@@ -272,7 +274,7 @@ struct TrialTask {
 
 /// Runs one trial, by the arguments after [`CHECK`].
 pub fn run_check_child(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    forbid_core_dumps();
+    prepare();
     let Ok(ParentPipes { mut output, .. }) = ParentPipes::claim() else {
         return ExitCode::FAILURE;
     };

@@ -29,12 +29,11 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use etatuki_backend_api::raw;
-use rustix::process::{
-    Resource, Rlimit, Signal, getpgrp, getpid, kill_current_process_group, setrlimit,
-};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-use crate::escaped_processes::EnvMarker;
+use crate::descriptors;
 use crate::line_decoder::LineDecoder;
+use crate::supervisor::GUARD_FD;
 use crate::wire::{self, Call, ChildMessage, PROTOCOL_VERSION, Request};
 use call_thread::Job;
 pub(crate) use load::{describe, open_library};
@@ -42,10 +41,19 @@ use message_writer::MessageWriter;
 pub(crate) use parent_pipes::ParentPipes;
 
 /// Longest time in which the plugin may release its resources once the parent is gone.
-const CLEANUP_TIMEOUT: Duration = Duration::from_millis(800);
+pub(crate) const CLEANUP_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Forbids core dumps of this process from now on, because they would hold codes and keys.
-pub fn forbid_core_dumps() {
+/// Keeps this process's memory to itself, because it holds codes and keys: no core dump from now
+/// on, also to a program that collects them (core(5)), and no look into it by the user's other
+/// programs. Call it first of all.
+pub fn forbid_inspection() {
+    forbid_core_dumps();
+    // Can't fail: it is a plain flag.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Forbids core dumps. The plugin host goes no further: its supervisor has to look into it.
+fn forbid_core_dumps() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -54,14 +62,20 @@ pub fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
 }
 
+/// Makes this process a child that loads foreign code: no core dump, and no descriptor but stdio,
+/// the parent's socket and the supervisor's, whoever started it.
+pub(crate) fn prepare() {
+    forbid_core_dumps();
+    descriptors::close_from(GUARD_FD + 1);
+}
+
 /// Runs `etatuki plugin-host`: loads one plugin, and serves its parent over stdio until the parent
 /// is gone.
 ///
-/// Call it before anything else opens files or starts threads: it takes over stdin, stdout and
-/// descriptor 3. As the leader of its process group, which it is under [`crate::PluginHost`], it
-/// ends by killing that group, itself included.
+/// Call it before anything else opens files or starts threads: it takes over stdin, stdout and the
+/// descriptors 3 and 4. What it leaves behind is ended by its supervisor.
 pub fn run_child() -> ExitCode {
-    forbid_core_dumps();
+    prepare();
     let pipes = match ParentPipes::claim() {
         Ok(pipes) => pipes,
         Err(error) => {
@@ -76,13 +90,16 @@ pub fn run_child() -> ExitCode {
     } = pipes;
     let mut requests = RequestReader::new(input);
     let Some((load, unenforced)) = greet_and_enter_sandbox(&mut output, &mut requests) else {
-        exit_with_group();
+        exit_now(0);
     };
     let writer = MessageWriter::start(output);
-    for restriction in unenforced {
+    if !unenforced.is_empty() {
         writer.send(&ChildMessage::Log {
             level: raw::LOG_WARN,
-            text: format!("the plugin host isn't closed off: {restriction}"),
+            text: format!(
+                "the plugin host isn't closed off: {}",
+                unenforced.join("; ")
+            ),
         });
     }
     let (queue, jobs) = channel();
@@ -97,7 +114,8 @@ pub fn run_child() -> ExitCode {
     }
     let _ = queue.send(Job::Quit);
     let _ = done.recv_timeout(CLEANUP_TIMEOUT);
-    exit_with_group()
+    // Without the plugin's exit handlers, which may hang.
+    exit_now(0)
 }
 
 /// Sends hello, waits for the first request, which must be a load, and enters the sandbox as that
@@ -151,18 +169,6 @@ impl RequestReader {
             }
         }
     }
-}
-
-/// Kills everything that the plugin started, and ends this process without the plugin's exit
-/// handlers, which may hang.
-fn exit_with_group() -> ! {
-    if let Some(marker) = EnvMarker::inherited() {
-        marker.kill_marked();
-    }
-    if getpgrp() == getpid() {
-        let _ = kill_current_process_group(Signal::KILL);
-    }
-    exit_now(0)
 }
 
 /// Ends the process without exit handlers.

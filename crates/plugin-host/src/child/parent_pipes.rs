@@ -6,14 +6,11 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
+use crate::descriptors::{MIN_FD, claim_socket};
 use crate::wire::SOCKET_FD;
-
-/// Lowest number of a moved descriptor, well above numbers that a program may use by habit.
-const MIN_FD: i32 = 10;
 
 /// The parent's pipes, and the socket on which it hands over sockets.
 pub(crate) struct ParentPipes {
@@ -28,7 +25,7 @@ impl ParentPipes {
     pub(crate) fn claim() -> io::Result<Self> {
         let input = File::from(fcntl_dupfd_cloexec(io::stdin(), MIN_FD)?);
         let output = File::from(fcntl_dupfd_cloexec(io::stdout(), MIN_FD)?);
-        let socket = claim_socket();
+        let socket = claim_socket(SOCKET_FD);
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(io::stderr())?;
         Ok(Self {
@@ -37,20 +34,6 @@ impl ParentPipes {
             socket,
         })
     }
-}
-
-/// Takes descriptor 3, if it is a socket that the parent handed down.
-fn claim_socket() -> Option<OwnedFd> {
-    // SAFETY: it is only examined and duplicated; if it isn't open, the first call fails.
-    let inherited = unsafe { BorrowedFd::borrow_raw(SOCKET_FD) };
-    let kind = FileType::from_raw_mode(fstat(inherited).ok()?.st_mode);
-    if kind != FileType::Socket {
-        return None;
-    }
-    let socket = fcntl_dupfd_cloexec(inherited, MIN_FD).ok()?;
-    // SAFETY: handed down for us alone, and nobody else in this process knows of it.
-    unsafe { rustix::io::close(SOCKET_FD) };
-    Some(socket)
 }
 
 /// Receives the handle of request `id`. It was sent before the request, so it is there or never

@@ -21,7 +21,7 @@ use crate::error::{FailureReport, HostError};
 use crate::events::EventQueue;
 use crate::line_decoder::LineDecoder;
 use crate::log_lines::LogLines;
-use crate::process_group::ProcessGroup;
+use crate::supervised_process::SupervisedProcess;
 use crate::wire::{self, CALL_TIMEOUT, Call, ChildMessage, PROTOCOL_VERSION, Request};
 
 /// Channel for the result of a call.
@@ -43,8 +43,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 const EXIT_TIME: Duration = Duration::from_millis(200);
 
 pub(super) struct HostTask {
-    group: Arc<ProcessGroup>,
-    /// Readable when the child has died.
+    process: Arc<SupervisedProcess>,
+    /// Readable when the child has died, and its supervisor after it.
     pidfd: AsyncFd<OwnedFd>,
     stdin: Option<pipe::Sender>,
     stdout: pipe::Receiver,
@@ -85,8 +85,8 @@ enum StopReason {
 impl HostTask {
     pub(super) fn new(child: SpawnedChild, queue: Arc<EventQueue>) -> io::Result<Self> {
         Ok(Self {
-            pidfd: register_pidfd(child.group.leader_pidfd()?)?,
-            group: child.group,
+            pidfd: register_pidfd(child.process.pidfd()?)?,
+            process: child.process,
             stdin: Some(pipe::Sender::from_owned_fd(child.stdin)?),
             stdout: pipe::Receiver::from_owned_fd(child.stdout)?,
             stderr: Some(pipe::Receiver::from_owned_fd(child.stderr)?),
@@ -110,21 +110,17 @@ impl HostTask {
             }
             reason => reason,
         };
-        let group = Arc::clone(&self.group);
-        let _ = timeout(
-            CALL_TIMEOUT,
-            tokio::task::spawn_blocking(move || group.terminate()),
-        )
-        .await;
-        self.group.kill();
+        self.process.end();
+        if timeout(CALL_TIMEOUT, self.pidfd.readable()).await.is_err() {
+            self.process.kill_supervisor();
+            let _ = timeout(CALL_TIMEOUT, self.pidfd.readable()).await;
+        }
         let _ = timeout(DRAIN_TIMEOUT, self.drain_pipes()).await;
-        let _ = timeout(CALL_TIMEOUT, self.pidfd.readable()).await;
-        let ending = self.group.exit_description();
-        self.group.reap();
-        let group = Arc::clone(&self.group);
+        let ending = self.process.exit_description();
+        let process = Arc::clone(&self.process);
         let _ = timeout(
             CALL_TIMEOUT,
-            tokio::task::spawn_blocking(move || group.kill_escaped()),
+            tokio::task::spawn_blocking(move || process.reap()),
         )
         .await;
         commands.close();

@@ -1,8 +1,8 @@
 //! The parent's handle on a plugin host, and the task behind it.
 //!
 //! Only the task (`host_task`) talks to the child, so a call's time-out holds also when its caller
-//! stops waiting. The handle can kill: dropping it kills the child's process group at once, with or
-//! without a runtime.
+//! stops waiting. The handle can kill: dropping it has the supervisor kill everything at once, with
+//! or without a runtime.
 
 mod host_task;
 mod spawned_child;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::HostError;
 use crate::events::{EventQueue, HostEvents};
 use crate::plugin_spec::{LoadedPlugin, Origin, PluginSpec, ProbeReport};
-use crate::process_group::ProcessGroup;
+use crate::supervised_process::SupervisedProcess;
 use crate::wire::{CALL_TIMEOUT, Call};
 use host_task::{HostCommand, HostTask, Reply};
 use spawned_child::SpawnedChild;
@@ -40,7 +40,7 @@ const MAX_QUEUED_COMMANDS: usize = 16;
 #[derive(Debug)]
 pub struct PluginHost {
     commands: mpsc::Sender<HostCommand>,
-    group: Arc<ProcessGroup>,
+    process: Arc<SupervisedProcess>,
     plugin: LoadedPlugin,
     origin: Origin,
 }
@@ -56,7 +56,7 @@ impl PluginHost {
     pub async fn start(exe: &Path, spec: &PluginSpec) -> Result<(Self, HostEvents), HostError> {
         let (queue, events) = EventQueue::new();
         let child = SpawnedChild::spawn(exe).map_err(HostError::Spawn)?;
-        let group = Arc::clone(&child.group);
+        let process = Arc::clone(&child.process);
         let (commands, inbox) = mpsc::channel(MAX_QUEUED_COMMANDS);
         let task = HostTask::new(child, Arc::clone(&queue)).map_err(HostError::Spawn)?;
         tokio::spawn(task.run(inbox));
@@ -69,18 +69,18 @@ impl PluginHost {
             Ok(Ok(plugin)) => Ok((
                 Self {
                     commands,
-                    group,
+                    process,
                     plugin,
                     origin: spec.origin.clone(),
                 },
                 events,
             )),
             Ok(Err(error)) => {
-                group.kill();
+                process.end_now();
                 Err(error.with_registry_place(&spec.origin))
             }
             Err(_) => {
-                group.kill();
+                process.end_now();
                 Err(HostError::Hung {
                     call: "load".to_owned(),
                 })
@@ -93,9 +93,9 @@ impl PluginHost {
         &self.plugin
     }
 
-    /// Returns the child's process id, which is also its process group's.
+    /// Returns the supervisor's process id. The child is its first child.
     pub fn pid(&self) -> u32 {
-        self.group.leader().as_raw_nonzero().get().unsigned_abs()
+        self.process.pid().as_raw_nonzero().get().unsigned_abs()
     }
 
     /// Asks whether the backend can be used on this machine. Only while nothing is open.
@@ -141,8 +141,7 @@ impl PluginHost {
         call(&self.commands, Call::Attach, Some(stream)).await
     }
 
-    /// Lets the plugin release its resources and the child end, then kills what is left of its
-    /// group; takes two seconds at most. The events end without [`crate::HostEvent::Died`].
+    /// Lets the plugin release its resources and the child end, then kills what is left of its tools; takes two seconds at most. The events end without [`crate::HostEvent::Died`].
     pub async fn shutdown(self) {
         let (done, when_done) = oneshot::channel();
         if self
@@ -158,7 +157,7 @@ impl PluginHost {
 
 impl Drop for PluginHost {
     fn drop(&mut self) {
-        self.group.kill();
+        self.process.end_now();
     }
 }
 

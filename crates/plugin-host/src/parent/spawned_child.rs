@@ -1,9 +1,9 @@
-//! The child process at its start: a process group of its own, three pipes, a socket for handles,
-//! and an environment by which nobody can inject a library.
+//! The child process at its start: its supervisor, three pipes, a socket for handles, and an
+//! environment that has only what is listed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
+use crate::descriptors;
 use crate::escaped_processes::{EnvMarker, MARKER_VARIABLE};
-use crate::process_group::ProcessGroup;
+use crate::supervised_process::SupervisedProcess;
+use crate::supervisor::SUPERVISOR;
 use crate::wire::SOCKET_FD;
 
 /// A child that was just started, and our ends of its pipes.
 pub(super) struct SpawnedChild {
-    pub(super) group: Arc<ProcessGroup>,
+    pub(super) process: Arc<SupervisedProcess>,
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
@@ -29,7 +31,7 @@ pub(super) struct SpawnedChild {
 }
 
 impl SpawnedChild {
-    /// Starts `exe plugin-host`.
+    /// Starts `exe plugin-supervisor`, which starts `exe plugin-host`.
     pub(super) fn spawn(exe: &Path) -> io::Result<Self> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
@@ -39,7 +41,7 @@ impl SpawnedChild {
         )?;
         let mut command = Command::new(exe);
         command
-            .arg("plugin-host")
+            .arg(SUPERVISOR)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -51,13 +53,11 @@ impl SpawnedChild {
         let marker = EnvMarker::new();
         isolate(&mut command, &marker);
         let mut child = command.spawn()?;
-        // From here on every error drops the group, which kills and reaps.
-        let leader = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let leader = leader.ok_or_else(|| io::Error::other("the child has no process id"))?;
-        let group = Arc::new(ProcessGroup::new(leader, marker));
+        // From here on every error drops the process, which ends and reaps.
+        let process = Arc::new(SupervisedProcess::new(Pid::from_child(&child), marker));
         let missing = || io::Error::other("the child has no pipe");
         Ok(SpawnedChild {
-            group,
+            process,
             stdin: child.stdin.take().ok_or_else(missing)?.into(),
             stdout: child.stdout.take().ok_or_else(missing)?.into(),
             stderr: child.stderr.take().ok_or_else(missing)?.into(),
@@ -66,16 +66,44 @@ impl SpawnedChild {
     }
 }
 
-/// Gives the child a process group of its own, the marker, the root as working directory, and no
-/// `LD_` variables, by which the dynamic linker would load other libraries.
+/// Variables that the child gets: what finds the display, names the language, and finds a tool and
+/// its user's folder. Others may name the user's session bus, keys and agents, or a library that
+/// the dynamic linker would load.
+const ENVIRONMENT: [&str; 16] = [
+    "DISPLAY",
+    "HOME",
+    "HOSTNAME",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "PATH",
+    "RUST_BACKTRACE",
+    "TZ",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHLOCALHOSTNAME",
+    "XAUTHORITY",
+    "XDG_CURRENT_DESKTOP",
+    "XDG_SESSION_TYPE",
+    "XLOCALEDIR",
+];
+/// Beginning of the other variables that name the language.
+const LOCALE_PREFIX: &str = "LC_";
+
+/// Gives the supervisor a process group of its own, the marker, the root as working directory, the
+/// listed variables of the environment, and no descriptor that it isn't given on purpose.
 pub(crate) fn isolate(command: &mut Command, marker: &EnvMarker) {
-    command.current_dir("/").process_group(0);
+    command.current_dir("/").process_group(0).env_clear();
     command.env(MARKER_VARIABLE, marker.as_str());
-    for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"LD_") {
-            command.env_remove(name);
-        }
-    }
+    let is_listed = |name: &str| ENVIRONMENT.contains(&name) || name.starts_with(LOCALE_PREFIX);
+    let listed = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_listed));
+    command.envs(listed);
+    let close_others = || {
+        descriptors::close_on_exec_from(SOCKET_FD + 1);
+        Ok(())
+    };
+    // SAFETY: one system call between fork and exec.
+    unsafe { command.pre_exec(close_others) };
 }
 
 /// Our end of the socket for handles.

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use etatuki_plugin_host::{HostError, HostEvent, Permissions};
+use etatuki_plugin_host::{HostError, HostEvent, Permissions, PluginSpec};
+use serde_json::json;
 
 use crate::support::*;
 
@@ -99,6 +100,7 @@ async fn a_plugin_that_hangs_while_it_is_loaded_is_killed() {
 async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("hang-in-open")).await;
+    let pid = child_pid(&host);
     let start_time = Instant::now();
     let error = host.open("123456789012").await.unwrap_err();
     assert!(
@@ -111,7 +113,7 @@ async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
         wait_for_death(&mut events).await.0,
         "the plugin hung in open"
     );
-    assert_gone(host.pid());
+    assert_gone(pid);
     assert_eq!(host.close().await.unwrap_err().name(), "plugin-died");
 }
 
@@ -119,6 +121,7 @@ async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
 async fn a_hang_is_noticed_also_when_nobody_waits() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("hang-in-state")).await;
+    let pid = child_pid(&host);
     host.open("123456789012").await.unwrap();
     assert_eq!(
         wait_for(&mut events, "failed").await.1.as_deref(),
@@ -128,15 +131,16 @@ async fn a_hang_is_noticed_also_when_nobody_waits() {
         wait_for_death(&mut events).await.0,
         "the plugin hung in state"
     );
-    assert_gone(host.pid());
+    assert_gone(pid);
 }
 
 #[tokio::test]
 async fn a_host_that_stands_still_is_killed() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("well-behaved")).await;
-    let pid = rustix::process::Pid::from_raw(host.pid().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let pid = child_pid(&host);
+    let process = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
     let error = host.probe().await.unwrap_err();
     assert!(
         matches!(&error, HostError::Hung { call } if call == "probe"),
@@ -146,14 +150,14 @@ async fn a_host_that_stands_still_is_killed() {
         wait_for_death(&mut events).await.0,
         "the plugin hung in probe"
     );
-    assert_gone(host.pid());
+    assert_gone(pid);
 }
 
 #[tokio::test]
 async fn a_plugin_that_does_not_want_to_leave_is_killed() {
     let folder = Folder::new();
     let (host, _events) = start_well(&folder.misbehaving("hang-in-destroy")).await;
-    let pid = host.pid();
+    let pid = child_pid(&host);
     let start_time = Instant::now();
     host.shutdown().await;
     assert!(start_time.elapsed() < MAX_DURATION);
@@ -169,9 +173,9 @@ async fn a_tool_that_left_the_group_is_found_too() {
         let marker = marker_of(&host);
         host.open("123456789012").await.unwrap();
         wait_for(&mut events, "waiting").await;
-        let pid = host.pid();
+        let pid = child_pid(&host);
         eventually("the tool has left the group", || {
-            marked_processes(&marker) == 2 && group_members(pid).len() == 1
+            marked_processes(&marker) == 3 && group_members(pid).len() == 1
         });
         if by_shutdown {
             host.shutdown().await;
@@ -184,10 +188,58 @@ async fn a_tool_that_left_the_group_is_found_too() {
     }
 }
 
+/// No marker, group, session or parent leads to these: only that every process has an ancestor.
+#[tokio::test]
+async fn no_process_outlives_its_host_whatever_it_does() {
+    let folder = Folder::new();
+    let library = folder.misbehaving("breaks-out");
+    for how in ["leave", "stop", "hop"] {
+        for by_shutdown in [true, false] {
+            let tag = format!("{how}-{}-{by_shutdown}", std::process::id());
+            let name = format!("etatuki-left-{tag}");
+            let spec = PluginSpec {
+                options: json!({ "try": format!("daemon {tag}") }),
+                ..library.clone()
+            };
+            let (host, mut events) = start_well(&spec).await;
+            let (marker, pid) = (marker_of(&host), child_pid(&host));
+            // From probe(): building the menu is enough.
+            host.probe().await.unwrap();
+            if how == "leave" {
+                eventually("the daemon runs", || runs(&name));
+            }
+            if by_shutdown {
+                host.shutdown().await;
+            } else {
+                let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+                wait_for_death(&mut events).await;
+            }
+            // At once: the supervisor ends as the last.
+            assert!(!runs(&name), "{how}, {by_shutdown}");
+            assert_eq!(marked_processes(&marker), 0, "{how}, {by_shutdown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_killed_takes_its_host_and_tool_along() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("runaway-tool")).await;
+    let marker = marker_of(&host);
+    host.open("123456789012").await.unwrap();
+    wait_for(&mut events, "waiting").await;
+    let supervisor = rustix::process::Pid::from_raw(host.pid().cast_signed()).unwrap();
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).unwrap();
+    assert_eq!(wait_for_death(&mut events).await.0, "signal SIGKILL");
+    eventually("host and tool are gone", || marked_processes(&marker) == 0);
+}
+
 #[tokio::test]
 async fn a_crash_is_reported_with_its_last_output_and_ends_the_tool() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("abort-in-open")).await;
+    let pid = child_pid(&host);
     let error = host.open("123456789012").await.unwrap_err();
     assert!(
         matches!(&error, HostError::Died(how) if how == "signal SIGABRT"),
@@ -197,24 +249,26 @@ async fn a_crash_is_reported_with_its_last_output_and_ends_the_tool() {
     let (how, log) = wait_for_death(&mut events).await;
     assert_eq!(how, "signal SIGABRT");
     assert_eq!(log, ["assertion failed: everything is fine"]);
-    assert_gone(host.pid());
+    assert_gone(pid);
 }
 
 #[tokio::test]
 async fn a_tool_may_put_its_things_away_and_needs_not_be_willing() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("crash-with-tool")).await;
+    let pid = child_pid(&host);
     let _ = host.open("123456789012").await.unwrap_err();
     let (how, log) = wait_for_death(&mut events).await;
     assert_eq!(how, "signal SIGABRT");
     assert_eq!(log, ["put away"]);
-    assert_gone(host.pid());
+    assert_gone(pid);
 }
 
 #[tokio::test]
 async fn a_crash_is_noticed_also_when_nobody_waits() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("segfault-later")).await;
+    let pid = child_pid(&host);
     host.open("123456789012").await.unwrap();
     // The reply and the crash race; any other outcome, or a hang, is an error.
     match host.permissions(Permissions::CONTROL).await {
@@ -222,7 +276,7 @@ async fn a_crash_is_noticed_also_when_nobody_waits() {
         Err(error) => assert_eq!(error.name(), "plugin-died"),
     }
     assert_eq!(wait_for_death(&mut events).await.0, "signal SIGSEGV");
-    assert_gone(host.pid());
+    assert_gone(pid);
 }
 
 #[tokio::test]
@@ -240,7 +294,7 @@ async fn a_plugin_that_ends_the_process_is_a_death_too() {
 async fn a_child_that_is_killed_from_outside_is_noticed_at_once() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("well-behaved")).await;
-    let pid = rustix::process::Pid::from_raw(host.pid().cast_signed()).unwrap();
+    let pid = rustix::process::Pid::from_raw(child_pid(&host).cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert_eq!(wait_for_death(&mut events).await.0, "signal SIGKILL");
 }

@@ -20,7 +20,7 @@ struct RawChild {
 impl RawChild {
     fn start() -> Self {
         let mut child = Command::new(exe())
-            .arg("plugin-host")
+            .arg(etatuki_plugin_host::SUPERVISOR)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
@@ -60,7 +60,13 @@ impl RawChild {
         );
     }
 
+    /// Returns the plugin host's process id. Only after its first message.
+    fn pid(&self) -> u32 {
+        children_of(self.child.id())[0]
+    }
+
     fn end(mut self) {
+        let pid = self.pid();
         drop(self.child.stdin.take());
         let start = Instant::now();
         self.child.wait().unwrap();
@@ -69,7 +75,7 @@ impl RawChild {
             "it took {:?}",
             start.elapsed()
         );
-        assert_gone(self.child.id());
+        assert_gone(pid);
     }
 }
 
@@ -115,7 +121,7 @@ fn the_end_of_the_pipe_ends_child_and_tool_also_when_the_plugin_hangs() {
     let mut child = RawChild::start();
     child.load(&folder.misbehaving("hang-in-open"));
     child.send(&json!({"id": 2, "call": "open", "code": "1"}));
-    let pid = child.child.id();
+    let pid = child.pid();
     eventually("the tool runs", || group_members(pid).len() == 2);
     child.end();
 }
@@ -159,7 +165,7 @@ fn parent_to_be_killed() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (host, _events) = start_well(&spec).await;
-        println!("pid {}", host.pid());
+        println!("pid {}", child_pid(&host));
         let _ = host.open("1").await;
     });
 }

@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
 use etatuki_plugin_host::{PluginSpec, ProbeReport};
 use serde_json::json;
@@ -10,6 +12,9 @@ use serde_json::json;
 use crate::support::*;
 
 const EACCES: &str = "error 13";
+const EPERM: &str = "error 1";
+const ENOSYS: &str = "error 38";
+const DONE: &str = "done";
 
 /// Has a plugin without the network try an action, and returns its result.
 async fn try_action(folder: &Folder, what: &str) -> String {
@@ -36,16 +41,98 @@ async fn run_action(folder: &Folder, what: &str, network: bool) -> String {
     }
 }
 
+/// Has one plugin try several actions; each must have its result.
+async fn expect_all(folder: &Folder, network: bool, actions: &[(&str, &str)]) {
+    let what: Vec<_> = actions.iter().map(|(action, _)| *action).collect();
+    let results = run_action(folder, &what.join("; "), network).await;
+    let results: Vec<_> = results.split("; ").collect();
+    assert_eq!(results.len(), actions.len(), "{results:?}");
+    for ((action, expected), result) in actions.iter().zip(results) {
+        assert_eq!(result, *expected, "{action}, network {network}");
+    }
+}
+
 #[tokio::test]
 async fn there_is_no_network_unless_the_registry_says_so() {
     let folder = Folder::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let connect = format!("connect {}", listener.local_addr().unwrap().port());
-    assert_eq!(try_action(&folder, &connect).await, EACCES);
-    assert_eq!(try_with_network(&folder, &connect).await, "done");
-    assert_eq!(try_action(&folder, "udp").await, EACCES);
-    assert_eq!(try_action(&folder, "x32").await, EACCES);
-    assert_eq!(try_with_network(&folder, "ring").await, EACCES);
+    let port = listener.local_addr().unwrap().port();
+    let (connect, fast) = (format!("connect {port}"), format!("fast-open {port}"));
+    let without = [
+        (connect.as_str(), EACCES),
+        (&fast, EACCES),
+        ("udp", EACCES),
+        ("sctp", EACCES),
+        ("packet", EACCES),
+        ("listen", EACCES),
+        ("x32", ENOSYS),
+        ("ring", EACCES),
+    ];
+    expect_all(&folder, false, &without).await;
+    let with = [
+        (connect.as_str(), DONE),
+        ("udp", DONE),
+        ("packet", EACCES),
+        ("ring", EACCES),
+    ];
+    expect_all(&folder, true, &with).await;
+}
+
+/// With ssh, and on terminals, the display is reached by TCP: that needs no network.
+#[tokio::test]
+async fn a_display_on_another_machine_is_the_only_address() {
+    let folder = Folder::new();
+    let bound = (6100..6200).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let listeners: Vec<_> = bound.take(2).collect();
+    let ports: Vec<_> = listeners
+        .iter()
+        .map(|it| it.local_addr().unwrap().port())
+        .collect();
+    let [display, other] = [0, 1].map(|number: usize| format!("connect {}", ports[number]));
+    let fast = format!("fast-open {}", ports[0]);
+    let (all, expected) = (
+        format!("{display}; {other}; {fast}; udp"),
+        "done; error 13; error 13; error 13",
+    );
+    let spec = PluginSpec {
+        options: json!({ "try": all, "display": format!("127.0.0.1:{}.0", ports[0] - 6000) }),
+        ..folder.misbehaving("breaks-out")
+    };
+    let (host, _events) = start_well(&spec).await;
+    let report = host.probe().await.unwrap();
+    let ProbeReport::Usable {
+        tool: Some(results),
+        ..
+    } = report
+    else {
+        panic!("{report:?}");
+    };
+    assert_eq!(results, expected);
+}
+
+/// The session bus, key agents and sound servers listen on Unix sockets, and each would do things
+/// for a plugin outside of the sandbox.
+#[tokio::test]
+async fn no_unix_socket_is_reached_but_the_displays() {
+    let folder = Folder::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("bus");
+    let name = format!("etatuki-test-{}", std::process::id());
+    let _listeners = [
+        UnixListener::bind(&path).unwrap(),
+        UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap(),
+    ];
+    let (path, name) = (format!("unix {}", path.display()), format!("unix @{name}"));
+    let swapped = path.replacen("unix", "unix-swapped", 1);
+    let all = [
+        (path.as_str(), EACCES),
+        (&name, EACCES),
+        (&swapped, EACCES),
+        ("datagram 0", EACCES),
+        ("datagram 1", EACCES),
+    ];
+    expect_all(&folder, false, &all).await;
+    expect_all(&folder, true, &all).await;
 }
 
 #[tokio::test]
@@ -55,20 +142,24 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
     private.write_all(b"a diary").unwrap();
     let read = format!("read {}", private.path().display());
     assert_eq!(try_action(&folder, &read).await, EACCES);
-    assert_eq!(try_action(&folder, "read /etc/passwd").await, "done");
+    assert_eq!(try_action(&folder, "read /etc/passwd").await, DONE);
     // Folders in which drives and shares are mounted, and the user's other folders.
     let mine = std::env::var("XDG_RUNTIME_DIR").unwrap_or_else(|_| "/run".to_owned());
     if let Ok(private) = tempfile::NamedTempFile::new_in(mine) {
         let read = format!("read {}", private.path().display());
         assert_eq!(try_action(&folder, &read).await, EACCES);
     }
-    for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty"] {
+    for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty", "/dev/shm"] {
         if std::path::Path::new(elsewhere).exists() {
             let read = format!("read {elsewhere}");
             assert_eq!(try_action(&folder, &read).await, EACCES, "{elsewhere}");
         }
     }
-    for path in ["/tmp/etatuki-was-here", "/etc/etatuki-was-here"] {
+    for path in [
+        "/tmp/etatuki-was-here",
+        "/etc/etatuki-was-here",
+        "/dev/shm/etatuki-was-here",
+    ] {
         let result = try_action(&folder, &format!("write {path}")).await;
         assert_eq!(result, EACCES, "{path}");
         assert!(!std::path::Path::new(path).exists());
@@ -85,35 +176,202 @@ async fn no_file_is_changed_without_opening_it() {
     let mut private = tempfile::NamedTempFile::new().unwrap();
     private.write_all(b"a diary").unwrap();
     let before = private.as_file().metadata().unwrap().mode();
-    for how in ["empty", "mode", "mode2", "label"] {
+    for how in ["empty", "empty-neither", "mode", "mode2", "label", "watch"] {
         let change = format!("{how} {}", private.path().display());
         assert_eq!(try_action(&folder, &change).await, EACCES, "{how}");
     }
+    // A library, which can be read: an older Landlock would let it be emptied.
+    let readable = folder.path().join("breaks-out.so");
+    let length = readable.metadata().unwrap().len();
+    let empty = format!("empty-read {}", readable.display());
+    assert_eq!(try_action(&folder, &empty).await, EACCES);
+    assert_eq!(readable.metadata().unwrap().len(), length);
     let after = private.as_file().metadata().unwrap();
     assert_eq!((after.mode(), after.len()), (before, 7));
 }
 
-/// The launcher holds the keys, and is the parent of the plugin host: here, this test.
+/// The launcher holds the keys: here, it is this test.
 #[tokio::test]
 async fn the_launcher_cant_be_looked_into_nor_signalled() {
     let folder = Folder::new();
     let launcher = std::process::id();
-    // Landlock restricts signals since Linux 6.12.
-    if kernel() >= (6, 12) {
-        let signal = format!("signal {launcher}");
-        assert_eq!(try_with_network(&folder, &signal).await, "error 1");
+    for action in ["signal", "signal-thread", "signal-old", "signal-handle"] {
+        let what = format!("{action} {launcher}");
+        assert_eq!(try_with_network(&folder, &what).await, EPERM, "{action}");
     }
-    let memory = format!("memory {launcher}");
-    assert_eq!(try_with_network(&folder, &memory).await, EACCES);
+    let (owner, memory) = (
+        format!("signal-owner {launcher}"),
+        format!("memory {launcher}"),
+    );
+    let folder_of = format!("signal-folder {launcher}");
+    let everybody = [
+        (folder_of.as_str(), EACCES),
+        (&owner, EACCES),
+        (&memory, EACCES),
+        ("signal -1", EPERM),
+        ("signal-own", DONE),
+    ];
+    expect_all(&folder, true, &everybody).await;
 }
 
-fn kernel() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release
-        .trim()
-        .split(['.', '-'])
-        .map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap(), numbers.next().unwrap())
+/// A limit on processor time or files ends a process as a signal does.
+#[tokio::test]
+async fn no_call_changes_another_process() {
+    let folder = Folder::new();
+    let mut other = std::process::Command::new("sleep")
+        .arg("100")
+        .spawn()
+        .unwrap();
+    let pid = other.id();
+    let before = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let [limit, x32, schedule, pages] =
+        ["limit", "x32-limit", "schedule", "pages"].map(|action| format!("{action} {pid}"));
+    let actions = [
+        (limit.as_str(), EACCES),
+        (&x32, ENOSYS),
+        (&schedule, EACCES),
+        (&pages, EPERM),
+    ];
+    expect_all(&folder, true, &actions).await;
+    let after = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn there_are_no_new_namespaces_and_no_ways_into_the_kernel() {
+    let folder = Folder::new();
+    let actions = [
+        // clone3, the last that is tried, doesn't exist.
+        ("user-namespace", ENOSYS),
+        ("net-namespace", ENOSYS),
+        ("pid-namespace", ENOSYS),
+        ("mount", EACCES),
+        ("kernel", EACCES),
+        ("unknown", ENOSYS),
+    ];
+    expect_all(&folder, true, &actions).await;
+}
+
+/// An accounting program may start the launcher with its data files open.
+#[tokio::test]
+async fn nothing_that_the_launcher_inherited_goes_on() {
+    let folder = Folder::new();
+    let mut file = tempfile::Builder::new()
+        .prefix("inherited-")
+        .tempfile()
+        .unwrap();
+    // Of this test's own process, as if it had been started with it.
+    let inherited = rustix::io::dup(file.as_file()).unwrap();
+    rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
+    assert_eq!(try_action(&folder, "inherited").await, "error 9");
+    let mut written = String::new();
+    std::io::Read::read_to_string(&mut file, &mut written).unwrap();
+    assert_eq!(written, "");
+}
+
+#[tokio::test]
+async fn only_listed_variables_of_the_environment_are_handed_on() {
+    let folder = Folder::new();
+    // Set for every test by cargo.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let actions = [
+        ("environment CARGO_MANIFEST_DIR", "error 2"),
+        ("environment PATH", DONE),
+    ];
+    expect_all(&folder, false, &actions).await;
+}
+
+#[tokio::test]
+async fn other_programs_shared_memory_is_closed_and_own_is_removed() {
+    let folder = Folder::new();
+    let ipcs = |words: &[&str]| {
+        let output = std::process::Command::new(words[0])
+            .args(&words[1..])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let made = ipcs(&["ipcmk", "-M", "4096"]);
+    let id = made.trim().rsplit(' ').next().unwrap().to_owned();
+    let segments = || std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let line = segments();
+    let key = line.lines().find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let key = fields.next()?;
+        (fields.next() == Some(&id)).then(|| key.to_owned())
+    });
+    let (other, by_key) = (
+        format!("segment {id}"),
+        format!("segment-by-key {}", key.unwrap()),
+    );
+    let actions = [
+        (other.as_str(), EACCES),
+        (&by_key, EACCES),
+        ("own-segment", DONE),
+        ("leave-segment", DONE),
+        ("large-segment", "error 28"),
+        ("messages", EACCES),
+        ("memory-files", "error 23"),
+        ("write-private left-over", DONE),
+    ];
+    let spec = PluginSpec {
+        options: json!({ "try": actions.map(|(action, _)| action).join("; ") }),
+        ..folder.misbehaving("breaks-out")
+    };
+    let (host, _events) = start_well(&spec).await;
+    let supervisor = host.pid().to_string();
+    let report = host.probe().await.unwrap();
+    let ProbeReport::Usable {
+        tool: Some(results),
+        ..
+    } = report
+    else {
+        panic!("{report:?}");
+    };
+    // The fifth field is the process that made it.
+    let left = || {
+        segments()
+            .lines()
+            .any(|line| line.split_whitespace().nth(4) == Some(&supervisor))
+    };
+    assert!(left(), "the plugin has left none");
+    let environment = std::fs::read(format!("/proc/{}/environ", child_pid(&host))).unwrap();
+    let mut lines = environment.split(|byte| *byte == 0);
+    let private = lines
+        .find_map(|line| line.strip_prefix(b"TMPDIR="))
+        .unwrap();
+    let private = std::path::Path::new(std::str::from_utf8(private).unwrap());
+    assert!(private.join("left-over").exists());
+    host.shutdown().await;
+    assert!(!left(), "{}", segments());
+    assert!(!private.exists());
+    let still_there = segments().split_whitespace().any(|field| field == id);
+    ipcs(&["ipcrm", "-m", &id]);
+    assert!(still_there, "the other program's segment was removed");
+    assert_eq!(results, actions.map(|(_, expected)| expected).join("; "));
+}
+
+/// By their sum: no single process has too much.
+#[tokio::test]
+async fn memory_and_threads_are_bounded_as_a_whole() {
+    let folder = Folder::new();
+    assert_eq!(try_action(&folder, "threads").await, "error 11");
+    let spec = PluginSpec {
+        options: json!({ "try": "much-memory" }),
+        ..folder.misbehaving("breaks-out")
+    };
+    let (host, mut events) = start_well(&spec).await;
+    let error = host.probe().await.unwrap_err();
+    // On a busy machine the call's own time-out may come first.
+    if error.name() == "plugin-died" {
+        let (_, log) = wait_for_death(&mut events).await;
+        assert!(
+            log.iter().any(|line| line.contains("MiB of memory")),
+            "{log:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -140,10 +398,10 @@ async fn a_plugin_that_wants_the_network_is_refused_without_leave() {
 async fn ten_children_are_gone_with_their_host() {
     let folder = Folder::new();
     let (host, _events) = start_well(&folder.misbehaving("fork-bomb")).await;
-    let (marker, pid) = (marker_of(&host), host.pid());
+    let (marker, pid) = (marker_of(&host), child_pid(&host));
     host.open("123456789012").await.unwrap();
-    eventually("ten children and their host", || {
-        marked_processes(&marker) == 11
+    eventually("ten children, their host and its supervisor", || {
+        marked_processes(&marker) == 12
     });
     host.shutdown().await;
     assert_gone(pid);

@@ -12,7 +12,7 @@ use crate::support::*;
 
 async fn whole_session(spec: PluginSpec) {
     let (host, mut events) = start_well(&spec).await;
-    let pid = host.pid();
+    let pid = child_pid(&host);
     assert_eq!(host.descriptor().id, spec.id);
     wait_for(&mut events, "closed").await;
 
@@ -191,7 +191,7 @@ async fn a_call_in_the_wrong_state_is_the_callers_fault_and_harms_nothing() {
 async fn a_host_that_is_dropped_leaves_nothing() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.echo(json!(null))).await;
-    let pid = host.pid();
+    let pid = child_pid(&host);
     drop(host);
     assert_gone(pid);
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_runtime_that_is_dropped_leaves_nothing() {
         .build()
         .unwrap();
     let (host, _events) = runtime.block_on(start_well(&folder.echo(json!(null))));
-    let pid = host.pid();
+    let pid = child_pid(&host);
     drop(runtime);
     assert_gone(pid);
     drop(host);

@@ -207,6 +207,27 @@ pub(crate) async fn wait_for_death(events: &mut HostEvents) -> (String, Vec<Stri
     (died, log)
 }
 
+/// Returns the plugin host's process id: the supervisor's first child.
+pub(crate) fn child_pid(host: &PluginHost) -> u32 {
+    children_of(host.pid())[0]
+}
+
+/// Returns the children of a process, of all of its threads.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter();
+    let lists = tasks
+        .flatten()
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
 /// Returns the living processes of a group.
 pub(crate) fn group_members(group: u32) -> Vec<u32> {
     let numbers = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
@@ -234,9 +255,16 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Returns whether a process lives whose command line begins with this name.
+pub(crate) fn runs(name: &str) -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.any(|line| line.starts_with(name.as_bytes()))
+}
+
 /// Returns the marker in the environment of everything that a host started.
 pub(crate) fn marker_of(host: &PluginHost) -> Vec<u8> {
-    let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
+    let environment = std::fs::read(format!("/proc/{}/environ", child_pid(host))).unwrap();
     let mut lines = environment.split(|byte| *byte == 0);
     let marker = lines.find(|line| line.starts_with(b"ETATUKI_PLUGIN_HOST="));
     marker.unwrap().to_vec()

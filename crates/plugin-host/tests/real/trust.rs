@@ -111,7 +111,7 @@ async fn the_environment_slips_no_library_in() {
     let (host, _events) = start_well(&folder.misbehaving("well-behaved")).await;
     // Cargo sets LD_LIBRARY_PATH for tests, so there is a variable to remove.
     assert!(std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with("LD_")));
-    let environment = std::fs::read(format!("/proc/{}/environ", host.pid())).unwrap();
+    let environment = std::fs::read(format!("/proc/{}/environ", child_pid(&host))).unwrap();
     let names: Vec<&[u8]> = environment
         .split(|byte| *byte == 0)
         .filter(|line| line.starts_with(b"LD_"))

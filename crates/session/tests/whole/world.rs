@@ -299,13 +299,18 @@ pub(crate) fn holdings() -> (Vec<String>, usize) {
     )
 }
 
-/// Returns the plugin hosts of this process.
+/// Returns the plugin hosts of this process, each under its supervisor.
 pub(crate) fn hosts() -> Vec<u32> {
     let me = std::process::id();
+    let all = processes();
+    let supervisors: Vec<u32> = all
+        .iter()
+        .filter(|process| process.parent == me)
+        .map(|process| process.id)
+        .collect();
     let is_host = |process: &Process| process.command.iter().any(|word| word == "plugin-host");
-    processes()
-        .into_iter()
-        .filter(|process| process.parent == me && is_host(process))
+    all.into_iter()
+        .filter(|process| supervisors.contains(&process.parent) && is_host(process))
         .map(|it| it.id)
         .collect()
 }

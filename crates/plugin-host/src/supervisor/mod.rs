@@ -1,0 +1,437 @@
+//! The supervisor: a small process between the launcher and one plugin host. It stays outside of
+//! the sandbox, loads nothing, and knows no keys.
+//!
+//! - It is the subreaper (PR_SET_CHILD_SUBREAPER) of the plugin host and of everything that starts
+//!   there. So no process gets away, whatever it does with its group, session and environment.
+//! - It answers the system calls that the sandbox can't judge by their numbers alone
+//!   (seccomp_unotify(2)): see `broker`.
+//! - It removes the shared memory that was made, and bounds memory and processes as a whole.
+//!
+//! ```text
+//!  launcher ──▶ supervisor ──▶ plugin host ──▶ tools
+//!   pipes ─────────────────────▲   │ connect(), kill(), fork(), shmget() …
+//!                  ◀───────────────┘ by the listener of its seccomp filter
+//! ```
+//!
+//! It ends in the way in which the plugin host ended, so that the launcher sees the cause.
+
+mod broker;
+mod display_address;
+mod listener;
+mod process_tree;
+mod shared_memory;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
+use tempfile::TempDir;
+
+use crate::child::{CLEANUP_TIMEOUT, forbid_inspection};
+use crate::descriptors;
+use crate::wire::SOCKET_FD;
+use broker::Broker;
+pub(crate) use display_address::DisplayAddress;
+use listener::Listener;
+use process_tree::ProcessTree;
+
+/// First argument with which the launcher starts itself as the supervisor.
+pub const SUPERVISOR: &str = "plugin-supervisor";
+/// Descriptor on which the plugin host gets its socket to the supervisor.
+pub(crate) const GUARD_FD: i32 = 4;
+/// Signal by which the launcher asks for an orderly end: SIGTERM for everybody, SIGKILL later.
+pub(crate) const END: Signal = Signal::TERM;
+/// Signal by which the launcher asks for an end at once.
+pub(crate) const END_NOW: Signal = Signal::QUIT;
+
+/// Difference of the nice value: foreign code gets a third of the launcher's share of a busy
+/// processor, so that buttons answer while a plugin computes.
+const NICE_DIFFERENCE: i32 = 5;
+/// Time between SIGTERM and SIGKILL: a tool that is just killed can't save anything.
+const TERM_GRACE: Duration = Duration::from_millis(200);
+/// Time between two looks at the memory of the whole tree.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Deepest folder in the private folder.
+const MAX_FOLDER_DEPTH: usize = 20;
+/// Variable that names the private folder, and the one by which programs know it.
+pub(crate) const PRIVATE_FOLDER: &str = "ETATUKI_PRIVATE_FOLDER";
+const TEMPORARY_FOLDER: &str = "TMPDIR";
+/// Where private folders lie: in memory.
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Longest message of the plugin host: one byte and a display's name.
+const MAX_GUARD_MESSAGE: usize = 512;
+/// The supervisor's word to the plugin host: whether it can do its work.
+const CAN_SUPERVISE: u8 = 1;
+const CANNOT_SUPERVISE: u8 = 0;
+
+/// Runs `etatuki plugin-supervisor`: starts this program once more with these arguments, as the
+/// plugin host when there are none, and supervises it to its end.
+///
+/// Call it before anything else opens files or starts threads.
+pub fn run_supervisor(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    forbid_inspection();
+    // Two processes with one command line would be hard to tell apart.
+    let _ = rustix::thread::set_name(c"etatuki-superv");
+    let mut arguments: Vec<_> = arguments.collect();
+    if arguments.is_empty() {
+        arguments.push("plugin-host".into());
+    }
+    match Supervisor::start(&arguments) {
+        Ok(supervisor) => supervisor.run(),
+        Err(error) => {
+            tracing::error!("the plugin host can't be supervised: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the tree is ended.
+enum End {
+    /// The plugin host ended, or everybody was asked to.
+    Orderly,
+    /// At once, without SIGTERM.
+    Now,
+}
+
+struct Supervisor {
+    /// The child's exit status, once it has ended.
+    status: Option<ExitStatus>,
+    signals: OwnedFd,
+    /// Our end of the socket on which the plugin host hands over its listener.
+    guard: Option<OwnedFd>,
+    broker: Option<Broker>,
+    tree: ProcessTree,
+    /// The only place where plugin and tools may write files; removed at the end.
+    folder: Option<TempDir>,
+    /// Time at which everything is ended although the child still runs: the launcher is gone.
+    deadline: Option<Instant>,
+    memory_checked: Instant,
+}
+
+impl Supervisor {
+    fn start(arguments: &[OsString]) -> io::Result<Self> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        // Before the child, so that no signal is lost.
+        let signals = block_signals()?;
+        let (guard, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let folder = tempfile::Builder::new()
+            .prefix("etatuki-")
+            .tempdir_in(SHARED_MEMORY);
+        let folder = folder.ok();
+        let child = spawn(arguments, theirs, folder.as_ref())?;
+        let pid = Pid::from_child(&child);
+        let can_supervise = match can_supervise(pid) {
+            true => CAN_SUPERVISE,
+            false => CANNOT_SUPERVISE,
+        };
+        rustix::net::send(&guard, &[can_supervise], SendFlags::NOSIGNAL)?;
+        // Only the child writes there: their ends are its ends.
+        let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdout(null)?;
+        Ok(Self {
+            status: None,
+            signals,
+            guard: Some(guard),
+            broker: None,
+            tree: ProcessTree::new(pid),
+            folder,
+            deadline: None,
+            memory_checked: Instant::now(),
+        })
+    }
+
+    /// Supervises until the child has ended or is to be ended, ends what is left, and ends as the
+    /// child did.
+    fn run(mut self) -> ! {
+        let end = loop {
+            if let Some(end) = self.step() {
+                break end;
+            }
+        };
+        if matches!(end, End::Orderly) {
+            self.terminate();
+        }
+        // A call that nobody answers any more never starts a process.
+        let shared_memory = self.broker.take().map(Broker::into_shared_memory);
+        let status = self.tree.kill().or(self.status);
+        drop(shared_memory);
+        drop(self.folder);
+        end_like(status)
+    }
+
+    /// Waits for the next thing that happens, and handles it.
+    fn step(&mut self) -> Option<End> {
+        let stdin = io::stdin();
+        let mut fds = vec![
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty()),
+        ];
+        let (guard, listener) = (self.guard.as_ref(), self.broker.as_ref());
+        fds.extend(guard.map(|guard| PollFd::new(guard, PollFlags::IN)));
+        fds.extend(listener.map(|broker| PollFd::from_borrowed_fd(broker.as_fd(), PollFlags::IN)));
+        let timeout = Timespec::try_from(MEMORY_INTERVAL).ok();
+        let _ = poll(&mut fds, timeout.as_ref());
+        let ready: Vec<_> = fds.iter().map(PollFd::revents).collect();
+        let has = |index: usize, flag| ready.get(index).is_some_and(|flags| flags.contains(flag));
+        if has(0, PollFlags::IN)
+            && let Some(end) = self.on_signal()
+        {
+            return Some(end);
+        }
+        if has(1, PollFlags::HUP) {
+            // The child sees the same, and has a moment to end by itself.
+            self.deadline
+                .get_or_insert_with(|| Instant::now() + 2 * CLEANUP_TIMEOUT);
+        }
+        if has(2, PollFlags::IN) || has(2, PollFlags::HUP) {
+            self.on_third();
+        }
+        if self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return Some(End::Orderly);
+        }
+        self.check_memory()
+    }
+
+    /// Asks every process to end, and goes on answering for at most [`TERM_GRACE`] until all have.
+    fn terminate(&mut self) {
+        self.tree.terminate();
+        let end = Instant::now() + TERM_GRACE;
+        while Instant::now() < end && self.tree.is_alive() {
+            let mut fds: Vec<_> = self
+                .broker
+                .iter()
+                .map(|broker| PollFd::from_borrowed_fd(broker.as_fd(), PollFlags::IN))
+                .collect();
+            let timeout = Timespec::try_from(Duration::from_millis(2)).ok();
+            if poll(&mut fds, timeout.as_ref()).is_ok_and(|ready| ready > 0) {
+                self.on_third();
+            }
+        }
+    }
+
+    /// Handles the third descriptor: the guard's socket, and later the listener.
+    fn on_third(&mut self) {
+        match (self.guard.take(), &mut self.broker) {
+            (Some(guard), _) => self.broker = receive_listener(guard.as_fd()),
+            (None, Some(broker)) => {
+                if !broker.answer_next(&self.tree) {
+                    self.broker = None;
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Handles one signal.
+    fn on_signal(&mut self) -> Option<End> {
+        let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+        rustix::io::read(&self.signals, &mut info).ok()?;
+        // The number is the first field (signalfd(2)).
+        let number = u32::from_ne_bytes([info[0], info[1], info[2], info[3]]).cast_signed();
+        match number {
+            libc::SIGCHLD => {
+                self.status = self.status.or(self.tree.reap());
+                self.status.map(|_| End::Orderly)
+            }
+            number if number == END_NOW.as_raw() => Some(End::Now),
+            number if number == END.as_raw() => Some(End::Orderly),
+            // The terminal's signals are for the launcher to act on.
+            _ => None,
+        }
+    }
+
+    /// Ends everything when the tree has more memory than it may have.
+    fn check_memory(&mut self) -> Option<End> {
+        if self.memory_checked.elapsed() < MEMORY_INTERVAL {
+            return None;
+        }
+        self.memory_checked = Instant::now();
+        let files = self
+            .folder
+            .as_ref()
+            .map_or(0, |folder| bytes_in(folder.path(), 0));
+        let bytes = self.tree.memory().saturating_add(files);
+        (bytes > process_tree::MAX_MEMORY).then(|| {
+            eprintln!("ended: plugin and tools used {} MiB of memory", bytes >> 20);
+            End::Now
+        })
+    }
+}
+
+/// Blocks the signals that the supervisor reads, and returns the descriptor to read them from.
+fn block_signals() -> io::Result<OwnedFd> {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: the set is initialised by the first call; the result is a descriptor of our own.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        let signals = [
+            libc::SIGCHLD,
+            libc::SIGHUP,
+            libc::SIGINT,
+            END.as_raw(),
+            END_NOW.as_raw(),
+        ];
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Starts this program with these arguments, as the leader of a process group. It gets our stdio,
+/// the launcher's socket if there is one, the guard's socket, and nothing else.
+fn spawn(arguments: &[OsString], guard: OwnedFd, folder: Option<&TempDir>) -> io::Result<Child> {
+    let mut mappings = vec![FdMapping {
+        parent_fd: guard,
+        child_fd: GUARD_FD,
+    }];
+    mappings.extend(
+        descriptors::claim_socket(SOCKET_FD).map(|socket| FdMapping {
+            parent_fd: socket,
+            child_fd: SOCKET_FD,
+        }),
+    );
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).process_group(0);
+    if let Some(display) = display_address::numeric_display() {
+        command.env("DISPLAY", display);
+    }
+    if let Some(folder) = folder {
+        command.envs([PRIVATE_FOLDER, TEMPORARY_FOLDER].map(|name| (name, folder.path())));
+    }
+    command.fd_mappings(mappings).map_err(io::Error::other)?;
+    let in_child = || {
+        // Inherited from us, who block some.
+        // SAFETY: plain calls on an own, initialised set.
+        unsafe {
+            let mut none = std::mem::MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        }
+        // A supervisor that is killed ends the plugin host with it.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        let _ = rustix::process::nice(NICE_DIFFERENCE);
+        descriptors::close_on_exec_from(GUARD_FD + 1);
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
+    unsafe { command.pre_exec(in_child) };
+    command.spawn()
+}
+
+/// Returns the bytes of the files in a folder, and [`u64::MAX`] when it is too deep.
+fn bytes_in(folder: &Path, depth: usize) -> u64 {
+    if depth > MAX_FOLDER_DEPTH {
+        return u64::MAX;
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(about) if about.is_dir() => bytes_in(&entry.path(), depth + 1),
+            // Each file takes a page, however small.
+            Ok(about) => about.len().max(4096),
+            Err(_) => 0,
+        })
+        .fold(0, u64::saturating_add)
+}
+
+/// Returns whether we may read the child's arguments and descriptors: a container or a hardened
+/// kernel (Yama's ptrace_scope 2 and 3) may forbid it.
+fn can_supervise(child: Pid) -> bool {
+    let Ok(child) = pidfd_open(child, PidfdFlags::empty()) else {
+        return false;
+    };
+    pidfd_getfd(child, io::stdin().as_raw_fd(), PidfdGetfdFlags::empty()).is_ok()
+}
+
+/// Receives the listener of the plugin host's filter, with one byte that says whether it may use
+/// the network, and the display's name; `None` when it ended before, or has no filter.
+fn receive_listener(guard: BorrowedFd<'_>) -> Option<Broker> {
+    let mut message = [0; MAX_GUARD_MESSAGE];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let mut buffer = [io::IoSliceMut::new(&mut message)];
+    let received = recvmsg(guard, &mut buffer, &mut control, flags).ok()?.bytes;
+    let listener = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+        _ => None,
+    })?;
+    let (network, display) = message[..received].split_first()?;
+    let display = DisplayAddress::parse(std::str::from_utf8(display).ok()?);
+    Some(Broker::new(Listener::new(listener), display, *network == 1))
+}
+
+/// The plugin host's end of the socket to its supervisor.
+pub(crate) struct Guard(OwnedFd);
+
+impl Guard {
+    /// Takes the socket, and waits for the supervisor's word. `None` when there is no supervisor,
+    /// or when the system doesn't let it supervise.
+    pub(crate) fn claim() -> Option<Self> {
+        let socket = descriptors::claim_socket(GUARD_FD)?;
+        let mut word = [CANNOT_SUPERVISE];
+        let (received, _) = rustix::net::recv(&socket, &mut word[..], RecvFlags::empty()).ok()?;
+        (received == 1 && word[0] == CAN_SUPERVISE).then_some(Self(socket))
+    }
+
+    /// Hands the listener over, with what may be connected to.
+    pub(crate) fn send_listener(
+        self,
+        listener: OwnedFd,
+        network: bool,
+        display: &str,
+    ) -> io::Result<()> {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let handles = [listener.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&handles));
+        let network = [u8::from(network)];
+        let bytes = [&network[..], display.as_bytes()].map(io::IoSlice::new);
+        sendmsg(&self.0, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+/// Ends this process with the exit code or by the signal that ended the child.
+fn end_like(status: Option<ExitStatus>) -> ! {
+    let signal = status.and_then(|status| status.signal());
+    if let Some(signal) = signal {
+        // SAFETY: the signal has its default action again, and ends this process.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            let mut only = std::mem::MaybeUninit::uninit();
+            libc::sigemptyset(only.as_mut_ptr());
+            libc::sigaddset(only.as_mut_ptr(), signal);
+            // The launcher's own signals stay blocked: one may be waiting.
+            libc::sigprocmask(libc::SIG_UNBLOCK, only.as_ptr(), std::ptr::null_mut());
+            libc::raise(signal);
+        }
+    }
+    crate::child::exit_now(status.and_then(|status| status.code()).unwrap_or(1))
+}
