@@ -132,6 +132,9 @@ pub struct CheckArgs {
     /// Without the plugin host's jail: the plugin can do all that you can
     #[arg(long)]
     pub no_jail: bool,
+    /// End with the first trial that fails, crashes or hangs
+    #[arg(long)]
+    pub fail_fast: bool,
     /// One JSON object a line for each trial, and one with the sums
     #[arg(long)]
     pub json: bool,

@@ -79,6 +79,7 @@ fn check_spec(arguments: &CheckArgs) -> Option<CheckSpec> {
         network: arguments.network,
         sandbox: !arguments.no_jail,
         timeout: TRIAL_TIMEOUT,
+        fail_fast: arguments.fail_fast,
     })
 }
 

@@ -78,8 +78,17 @@ static bool use_format(const unsigned char *wire) {
     return true;
 }
 
+/* Sends what a server may send besides, and too much of it. */
+static bool send_extras(void) {
+    static unsigned char bells[1000], text[8 + (2 << 20)] = {3, 0, 0, 0, 0, 0x20, 0, 0};
+    memset(bells, 2, sizeof bells);
+    if (fault("bells")) return put(bells, sizeof bells);
+    return !fault("long-text") || put(text, sizeof text);
+}
+
 static bool send_update(const int area[4]) {
     unsigned char row[2 * WIDTH * 4] = {0};
+    if (!send_extras()) return false;
     int bottom = fault("half-picture") && area[3] - area[1] > 1 ? area[1] + (area[3] - area[1]) / 2 : area[3];
     put16(row + 2, fault("announces-nine") ? 9 : 1);
     put16(row + 4, area[0]), put16(row + 6, area[1]);

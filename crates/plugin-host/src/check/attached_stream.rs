@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::clock::poll_until;
 use super::instance::{Instance, STATE_TIMEOUT};
-use super::outcome::{Outcome, Stop, failed, status_name};
+use super::outcome::{Outcome, failed, status_name, unavailable};
 
 /// Bytes of one read.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -98,7 +98,7 @@ impl AttachedStream {
 
 /// Returns a connected pair of sockets.
 pub(super) fn socket_pair() -> Outcome<(UnixStream, UnixStream)> {
-    UnixStream::pair().map_err(|error| Stop::Skipped(format!("no socket pair: {error}")))
+    UnixStream::pair().map_err(|error| unavailable("no socket pair", &error))
 }
 
 /// Returns the system's name of what a handle of this process is open on; `None` when it is closed.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::poll_until;
-use super::outcome::{Outcome, Stop};
+use super::outcome::{Outcome, unavailable};
 
 /// Bytes that are kept; the rest is drained, so that no writer blocks.
 const MAX_KEPT_BYTES: usize = 1 << 20;
@@ -14,7 +14,7 @@ const PIPE_CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs `work`, and returns its result with what was printed meanwhile, C's own buffers included.
 pub(super) fn capture<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<(T, String)> {
-    let skip = |error: std::io::Error| Stop::Skipped(format!("nothing can be captured: {error}"));
+    let skip = |error: std::io::Error| unavailable("nothing can be captured", &error);
     let (read, write) = std::io::pipe().map_err(skip)?;
     let original = rustix::io::dup(std::io::stderr()).map_err(|error| skip(error.into()))?;
     flush_c_streams();

@@ -45,6 +45,8 @@ const PIPE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_OUTPUT_BYTES: u64 = 16 * 1024;
 /// Last lines of the plugin's output that are reported.
 const REPORTED_LINES: usize = 5;
+/// Longest text of a verdict, in bytes.
+const MAX_REPORTED_TEXT: usize = 1000;
 /// Longest reported line, in bytes.
 const MAX_REPORTED_LINE: usize = 200;
 
@@ -67,6 +69,8 @@ pub struct CheckSpec {
     pub sandbox: bool,
     /// Time-out of one trial, after which it counts as hung.
     pub timeout: Duration,
+    /// Whether the first trial that isn't passed or skipped is the last.
+    pub fail_fast: bool,
 }
 
 /// Verdict of one trial.
@@ -83,6 +87,13 @@ pub enum Verdict {
     Hung,
     /// The rule couldn't be tried; the text says why.
     Skipped,
+}
+
+impl Verdict {
+    /// Returns whether nothing was found.
+    fn is_good(self) -> bool {
+        matches!(self, Self::Passed | Self::Skipped)
+    }
 }
 
 /// Result of one trial.
@@ -118,11 +129,15 @@ pub fn check(spec: &CheckSpec, mut each: impl FnMut(Trial)) -> Vec<String> {
     for trial in trials::ALL {
         if spec.only.is_empty() || spec.only.iter().any(|name| name == trial.name) {
             let (trial, found) = check_trial(spec, trial);
+            let ends_here = spec.fail_fast && !trial.verdict.is_good();
             each(trial);
             for restriction in found {
                 if !unenforced.contains(&restriction) {
                     unenforced.push(restriction);
                 }
+            }
+            if ends_here {
+                break;
             }
         }
     }
@@ -152,7 +167,7 @@ fn check_trial(spec: &CheckSpec, trial: &'static trials::TrialDefinition) -> (Tr
         unenforced,
         output,
     } = run_trial(spec, spec.sandbox, trial);
-    let is_good = matches!(report.verdict, Verdict::Passed | Verdict::Skipped);
+    let is_good = report.verdict.is_good();
     let lines: Vec<_> = output.lines().filter(|_| !is_good).collect();
     let first = lines.len().saturating_sub(REPORTED_LINES);
     let trial = Trial {
@@ -162,7 +177,7 @@ fn check_trial(spec: &CheckSpec, trial: &'static trials::TrialDefinition) -> (Tr
         text: report.text,
         output: lines[first..]
             .iter()
-            .map(|line| truncate(line, MAX_REPORTED_LINE).to_owned())
+            .map(|line| printable(truncate(line, MAX_REPORTED_LINE)))
             .collect(),
         sandbox_suspected: suspect_sandbox(spec, report.verdict, trial),
         ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -318,6 +333,24 @@ impl TrialTask {
             Err(outcome::Stop::Failed(text)) => (Verdict::Failed, text),
             Err(outcome::Stop::Skipped(text)) => (Verdict::Skipped, text),
         };
-        Report { verdict, text }
+        Report {
+            verdict,
+            text: printable(&text),
+        }
     }
+}
+
+/// Returns a text that may hold the plugin's own words as one that can be shown: bounded, and
+/// without control characters.
+fn printable(text: &str) -> String {
+    let shown = truncate(text, MAX_REPORTED_TEXT);
+    let cut = text.len() - shown.len();
+    let shown = shown
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut shown: String = shown.collect();
+    if cut > 0 {
+        shown += &format!("… and {cut} bytes more");
+    }
+    shown
 }

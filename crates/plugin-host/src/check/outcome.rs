@@ -21,6 +21,17 @@ pub(super) fn skipped<T>(text: impl Into<String>) -> Outcome<T> {
     Err(Stop::Skipped(text.into()))
 }
 
+/// Returns the reason for a trial that the system didn't let begin: the plugin's fault when it has
+/// taken every descriptor of the process, else nobody's.
+pub(super) fn unavailable(what: &str, error: &std::io::Error) -> Stop {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => Stop::Failed(format!(
+            "{what}: the plugin has as many files open as a process may, and leaves none to the host"
+        )),
+        _ => Stop::Skipped(format!("{what}: {error}")),
+    }
+}
+
 /// Fails with the text unless the condition holds.
 pub(super) fn ensure(condition: bool, text: impl FnOnce() -> String) -> Outcome<()> {
     if condition { Ok(()) } else { failed(text()) }

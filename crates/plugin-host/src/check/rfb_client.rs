@@ -13,6 +13,12 @@ use super::clock::poll_until;
 use super::instance::{Instance, STATE_TIMEOUT};
 use super::outcome::{Outcome, Stop, ensure, failed};
 
+/// Most bells and texts between two updates. The launcher drops bells and takes one text at a time;
+/// each costs it time.
+const MAX_EXTRAS: usize = 100;
+/// Most bytes of texts between two updates.
+const MAX_TEXT_BYTES: usize = 4 << 20;
+
 /// Bytes of updates that no socket's buffer holds.
 const FLOOD_BYTES: usize = 8 << 20;
 
@@ -26,6 +32,8 @@ pub(super) struct RfbClient {
     screen: Vec<u8>,
     /// Pixels that have come since the last full request.
     received: Vec<bool>,
+    /// Bells and texts since the last update, and the texts' bytes.
+    extras: (usize, usize),
 }
 
 /// The pixels that answered a full request.
@@ -52,6 +60,7 @@ impl RfbClient {
             format: PixelFormat::BGRX,
             screen: Vec::new(),
             received: Vec::new(),
+            extras: (0, 0),
             init,
         };
         client.expect_format(client.init.format);
@@ -221,6 +230,7 @@ impl RfbClient {
                 if let ServerMessage::Rectangle(Rectangle::Raw { rect, pixels }) = &message {
                     self.draw(*rect, pixels);
                 }
+                self.count_extras(&message)?;
                 if is_last(self, &message) {
                     return Ok(Some(()));
                 }
@@ -232,6 +242,29 @@ impl RfbClient {
                 Ok(None) | Err(_) => return failed("the plugin ended the stream"),
             }
         }
+    }
+
+    /// Fails when what comes beside the picture has no end.
+    fn count_extras(&mut self, message: &ServerMessage) -> Outcome<()> {
+        let (count, bytes) = &mut self.extras;
+        match message {
+            ServerMessage::UpdateEnd => self.extras = (0, 0),
+            ServerMessage::CutTextSkipped { length } => {
+                let max = Limits::default().max_cut_text;
+                return failed(format!(
+                    "a cut text has {length} bytes; the launcher takes {max} at most"
+                ));
+            }
+            ServerMessage::CutText(text) => (*count, *bytes) = (*count + 1, *bytes + text.len()),
+            ServerMessage::Bell => *count += 1,
+            _ => {}
+        }
+        let (count, bytes) = self.extras;
+        ensure(count <= MAX_EXTRAS && bytes <= MAX_TEXT_BYTES, || {
+            format!(
+                "{count} bells and texts with {bytes} bytes came before an update; at most {MAX_EXTRAS} with {MAX_TEXT_BYTES} bytes are a server's business"
+            )
+        })
     }
 
     /// Copies a Raw rectangle into the screen; the parser has checked that it lies inside.

@@ -94,7 +94,7 @@ impl CallThread {
             }
             Call::RestrictToApp { pids } => self.plugin()?.restrict_to_app(&pids),
             Call::Attach => {
-                let handle = handle.ok_or_else(|| misuse("no socket came with the call"))?;
+                let handle = handle.ok_or_else(no_socket)?;
                 self.plugin()?.attach(handle)
             }
             Call::Shutdown => {
@@ -158,6 +158,19 @@ impl CallThread {
 
 fn to_json(value: impl Serialize) -> CallResult {
     serde_json::to_value(value).map_err(|error| CallError::load(error.to_string()))
+}
+
+/// Returns the error of an attach without its socket: the plugin has taken every descriptor, or the
+/// parent has sent none.
+fn no_socket() -> CallError {
+    match std::fs::File::open("/dev/null").map_err(|error| error.raw_os_error()) {
+        Err(Some(libc::EMFILE)) => CallError::from(FailureReport {
+            fault: Fault::Plugin,
+            name: "plugin-failed".to_owned(),
+            text: "it has as many files open as it may: none is left for its socket".to_owned(),
+        }),
+        _ => misuse("no socket came with the call"),
+    }
 }
 
 /// Returns the error of a request that the protocol doesn't allow.

@@ -120,7 +120,7 @@ impl PluginInstance {
     }
 
     pub(super) fn probe(&self) -> Result<ProbeReport, FailureReport> {
-        let texts = text::read_several(|[tool, version]| {
+        let texts = read_texts(|[tool, version]| {
             // SAFETY: a live instance and two valid buffers.
             unsafe { (self.functions.probe)(self.instance, tool, version) }
         });
@@ -134,14 +134,19 @@ impl PluginInstance {
                     version: non_empty(&version),
                 })
             }
-            Err(raw::E_UNUSABLE) => {
+            Err(TextError::Status(raw::E_UNUSABLE)) => {
                 let report = self.last_error("tool-missing");
                 Ok(ProbeReport::Unusable {
                     name: report.name,
                     text: report.text,
                 })
             }
-            Err(status) => Err(self.explain("probe", status)),
+            Err(TextError::Status(status)) => Err(self.explain("probe", status)),
+            Err(TextError::Unreadable) => Err(FailureReport {
+                fault: Fault::Plugin,
+                name: "plugin-failed".to_owned(),
+                text: format!("probe gave {UNREADABLE}"),
+            }),
         }
     }
 
@@ -208,7 +213,8 @@ impl PluginInstance {
 
     fn code(&self) -> Result<Zeroizing<String>, String> {
         // SAFETY: a live instance and a valid buffer.
-        let code = text::read(|out| unsafe { (self.functions.session_code)(self.instance, out) });
+        let code = read_texts(|[out]| unsafe { (self.functions.session_code)(self.instance, out) })
+            .map(|[code]| code);
         match code {
             // A tool with its own transport may show it in its own window alone.
             Ok(code) if code.is_empty() && self.external_transport => Ok(code),
@@ -220,9 +226,10 @@ impl PluginInstance {
                 Err("the plugin's session code is empty, too long or not printable".to_owned())
             }
             Ok(code) => Ok(code),
-            Err(status) => Err(format!(
+            Err(TextError::Status(status)) => Err(format!(
                 "session_code returned {status} in a state that has a code"
             )),
+            Err(TextError::Unreadable) => Err(format!("session_code gave {UNREADABLE}")),
         }
     }
 
@@ -301,6 +308,32 @@ impl Status {
             failure: Some(failure),
         }
     }
+}
+
+/// Why a plugin's texts couldn't be read.
+enum TextError {
+    /// The function returned this status.
+    Status(i32),
+    /// The function returned texts that are none.
+    Unreadable,
+}
+
+/// What a plugin gave with [`TextError::Unreadable`].
+const UNREADABLE: &str = "a text that isn't UTF-8, or whose length can't be true";
+
+/// Reads texts by a function of the plugin, and tells its own errors from ours.
+fn read_texts<const N: usize>(
+    mut call: impl FnMut([*mut raw::Text; N]) -> i32,
+) -> Result<[Zeroizing<String>; N], TextError> {
+    let mut returned = raw::OK;
+    let texts = text::read_several(|out| {
+        returned = call(out);
+        returned
+    });
+    texts.map_err(|status| match returned {
+        raw::OK | raw::E_BUFFER => TextError::Unreadable,
+        _ => TextError::Status(status),
+    })
 }
 
 /// Returns whether this can be a stable name: short, lower case, digits and hyphens.

@@ -358,6 +358,22 @@ async fn the_plugins_own_words_come_with_a_refused_call() {
 }
 
 #[tokio::test]
+async fn a_failure_says_what_the_plugin_did() {
+    let folder = Folder::new();
+    let (host, _events) = start_well(&folder.misbehaving("odd-lengths")).await;
+    assert_eq!(
+        host.probe().await.unwrap_err().to_string(),
+        "the plugin failed: plugin-failed (plugin): probe gave a text that isn't UTF-8, or whose length can't be true"
+    );
+    let (host, mut events) = start_well(&folder.misbehaving("takes-descriptors")).await;
+    host.open("123456789012").await.unwrap();
+    wait_for(&mut events, "waiting").await;
+    let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let error = host.attach(theirs).await.unwrap_err().to_string();
+    assert!(error.contains("as many files open as it may"), "{error}");
+}
+
+#[tokio::test]
 async fn another_program_in_the_hosts_place_is_an_error() {
     let folder = Folder::new();
     let spec = folder.misbehaving("well-behaved");

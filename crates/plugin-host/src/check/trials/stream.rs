@@ -12,7 +12,7 @@ use crate::check::attached_stream::{AttachedStream, CLOSED_REFUSED, handle_targe
 use crate::check::clock::{CallTimer, with_own_timeout};
 use crate::check::harness::{Harness, Library};
 use crate::check::instance::{Instance, state_exists};
-use crate::check::outcome::{Outcome, Stop, ensure, expect_status, skipped, status_name};
+use crate::check::outcome::{Outcome, ensure, expect_status, skipped, status_name, unavailable};
 use crate::check::rfb_client::RfbClient;
 
 /// Time-out, in own time, of any call, by the header's `[call]`.
@@ -115,7 +115,7 @@ pub(super) fn attach_rubbish(library: &Library) -> Outcome {
 /// handle.
 pub(super) fn refused_handle(library: &Library) -> Outcome {
     let (_harness, instance) = attachable(library)?;
-    let skip = |error: std::io::Error| Stop::Skipped(format!("there is no handle to try: {error}"));
+    let skip = |error: std::io::Error| unavailable("there is no handle to try", &error);
     let device = std::fs::File::open("/dev/null").map_err(skip)?;
     let (pipe, _) = std::io::pipe().map_err(skip)?;
     let mut texts = Vec::new();
