@@ -175,7 +175,7 @@ async fn a_tool_that_left_the_group_is_found_too() {
         wait_for(&mut events, "waiting").await;
         let pid = child_pid(&host);
         eventually("the tool has left the group", || {
-            marked_processes(&marker) == 3 && group_members(pid).len() == 1
+            marked_processes(&marker) == 2 && group_members(pid).len() == 1
         });
         if by_shutdown {
             host.shutdown().await;

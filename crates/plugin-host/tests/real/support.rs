@@ -270,10 +270,18 @@ pub(crate) fn marker_of(host: &PluginHost) -> Vec<u8> {
     marker.unwrap().to_vec()
 }
 
-/// Returns the number of living processes that carry this marker.
+/// Returns the number of living processes that carry this marker, but for the supervisor, whose
+/// environment only root can read.
 pub(crate) fn marked_processes(marker: &[u8]) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let environments = entries.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok());
+    let is_supervisor = |folder: &Path| {
+        let name = std::fs::read_to_string(folder.join("comm")).unwrap_or_default();
+        name.trim() == "etatuki-superv"
+    };
+    let others = entries
+        .map(|entry| entry.path())
+        .filter(|folder| !is_supervisor(folder));
+    let environments = others.filter_map(|folder| std::fs::read(folder.join("environ")).ok());
     environments
         .filter(|found| found.split(|byte| *byte == 0).any(|line| line == marker))
         .count()
