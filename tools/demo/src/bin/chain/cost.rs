@@ -34,14 +34,24 @@ impl Programs {
         Ok([figure(self.launcher)?, hosts, figure(self.console)?])
     }
 
+    /// Returns the supervisors and their plugin hosts; not the tools, which have figures of their own.
     fn plugin_hosts(self) -> Result<BTreeSet<i32>> {
-        let mut hosts = BTreeSet::new();
-        for thread in read_dir(format!("/proc/{}/task", self.launcher))? {
-            let children = read_to_string(thread?.path().join("children")).unwrap_or_default();
-            hosts.extend(children.split_whitespace().flat_map(str::parse::<i32>));
-        }
-        Ok(hosts)
+        let supervisors = children(self.launcher)?;
+        // One that has just ended has none.
+        let hosts = supervisors.iter().flat_map(|pid| children(*pid).unwrap_or_default());
+        let hosts: BTreeSet<_> = hosts.collect();
+        Ok(hosts.into_iter().chain(supervisors).collect())
     }
+}
+
+/// Returns the children of a process, of all of its threads.
+fn children(pid: i32) -> Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for thread in read_dir(format!("/proc/{pid}/task"))? {
+        let children = read_to_string(thread?.path().join("children")).unwrap_or_default();
+        found.extend(children.split_whitespace().flat_map(str::parse::<i32>));
+    }
+    Ok(found)
 }
 
 /// Samples of CPU seconds over time.
