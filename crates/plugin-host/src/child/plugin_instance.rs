@@ -318,7 +318,7 @@ enum TextError {
     Unreadable,
 }
 
-/// What a plugin gave with [`TextError::Unreadable`].
+/// Words for what the plugin gave with [`TextError::Unreadable`].
 const UNREADABLE: &str = "a text that isn't UTF-8, or whose length can't be true";
 
 /// Reads texts by a function of the plugin, and tells its own errors from ours.

@@ -38,7 +38,9 @@ impl Programs {
     fn plugin_hosts(self) -> Result<BTreeSet<i32>> {
         let supervisors = children(self.launcher)?;
         // One that has just ended has none.
-        let hosts = supervisors.iter().flat_map(|pid| children(*pid).unwrap_or_default());
+        let hosts = supervisors
+            .iter()
+            .flat_map(|pid| children(*pid).unwrap_or_default());
         let hosts: BTreeSet<_> = hosts.collect();
         Ok(hosts.into_iter().chain(supervisors).collect())
     }
