@@ -39,7 +39,7 @@ let socket = null;
 await page.routeWebSocket(/\/events$/, (route) => { socket = route; });
 await page.addInitScript(serveRfb);
 await page.goto(address);
-await page.waitForURL(/\/$/);
+await page.locator("#bar").waitFor();
 await waitFor(() => socket !== null);
 let number = 0;
 
