@@ -19,6 +19,8 @@ const XK_ISO_LEVEL3_SHIFT: u32 = 0xfe03;
 const XK_ISO_LEVEL5_SHIFT: u32 = 0xfe11;
 /// The core protocol's ControlMask.
 const CONTROL: Modifiers = 1 << 2;
+/// The core protocol's LockMask.
+const LOCK: Modifiers = 1 << 1;
 /// The core protocol's ShiftMask and LockMask.
 const SHIFT_AND_LOCK: Modifiers = 0b11;
 /// Meta, Alt, Super and Hyper, left and right.
@@ -149,6 +151,7 @@ impl Keymap {
             level_shifts: Vec::new(),
             command_modifiers: 0,
         };
+        map.complete_modifiers();
         map.level_shifts = map.find_level_shifts();
         map.command_modifiers = map.find_command_modifiers();
         map
@@ -365,7 +368,14 @@ impl Keymap {
         } else {
             None
         };
-        keysym.copied().filter(|s| *s != 0)
+        let keysym = keysym.copied().filter(|s| *s != 0)?;
+        // Programs capitalise a letter whose key's type leaves Caps Lock to them (Xlib, 'Interpreting
+        // the Lock modifier').
+        let is_left_to_programs = mods & LOCK != 0 && key_type.is_none_or(|t| t.mask & LOCK == 0);
+        Some(match is_left_to_programs {
+            true => keysym::cases_of(keysym)[1],
+            false => keysym,
+        })
     }
 
     fn find_command_modifiers(&self) -> Modifiers {
@@ -380,6 +390,27 @@ impl Keymap {
             .iter()
             .fold(0, |all, (mods, _)| all | mods);
         mods & !level_shifts & !SHIFT_AND_LOCK
+    }
+
+    /// Gives keys like AltGr the modifiers of another key with the same keysym: layouts often map
+    /// one of them only, and leave the other to its action.
+    fn complete_modifiers(&mut self) {
+        let first_keysym = |key: &XkbKey| key.keysyms.first().copied().unwrap_or(0);
+        let mapped: Vec<(u32, Modifiers)> = self
+            .keys
+            .iter()
+            .zip(&self.modifier_map)
+            .map(|(key, mods)| (first_keysym(key), *mods))
+            .filter(|(keysym, mods)| *mods != 0 && keysym::is_modifier(*keysym))
+            .collect();
+        for (key, mods) in self.keys.iter().zip(&mut self.modifier_map) {
+            let same = mapped
+                .iter()
+                .find(|(keysym, _)| *keysym == first_keysym(key));
+            if let (0, Some((_, known))) = (*mods, same) {
+                *mods = *known;
+            }
+        }
     }
 
     /// Returns the modifier and the key of Shift and of the level 3 and level 5 shifts.

@@ -48,11 +48,17 @@ impl Input {
     }
 
     pub(super) fn press_keysym(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
-        if let Some(keycode) = self.pressed.keycode_of(name) {
-            return self.press_stroke(name, KeyStroke::plain(keycode));
-        }
         let state = self.keyboard_state()?;
-        match self.find_stroke(keysym, state)? {
+        let stroke = self.find_stroke(keysym, state)?;
+        let stroke = match self.pressed.keycode_of(name) {
+            // A repeat needs the modifiers of the first press.
+            Some(held) => Some(match stroke {
+                Some(stroke) if stroke.keycode == held => stroke,
+                _ => KeyStroke::plain(held),
+            }),
+            None => stroke,
+        };
+        match stroke {
             Some(stroke) => self.press_stroke(name, stroke),
             None => Ok(()),
         }
