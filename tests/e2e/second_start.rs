@@ -62,6 +62,24 @@ fn a_launcher_that_died_leaves_the_display_free() {
 }
 
 #[test]
+fn a_launcher_that_hangs_is_told_of() {
+    let testbed = Testbed::with_window_manager();
+    let (first, xdotool) = Launcher::start(&testbed, &["open", "ecom"]);
+    xdotool.expect_focus(ECOM);
+    let signal = |name: &str| {
+        let pid = first.0.pid().as_raw_nonzero().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let (mut second, _) = Launcher::start(&testbed, &["open", "ecom"]);
+    xdotool.expect_focus(MENU);
+    xdotool.key("Return");
+    assert_eq!(second.exit_code(), Some(4));
+    signal("-CONT");
+}
+
+#[test]
 fn a_connected_session_without_a_window_is_told_of() {
     let testbed = Testbed::with_window_manager();
     let mut customer = Customer::start(&testbed, "ecom", &[]);
