@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use etatuki::language::Language;
 use etatuki::registry::Connect;
@@ -140,6 +141,14 @@ fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
     window.show();
     if let Some(view) = view(name) {
         window.set(empty(State::Opening));
+        if view.question.is_some() {
+            // A question follows a code, in the same window.
+            window.set(waiting(CodeForm::IdAndPassword, vec![]));
+            let shown = Instant::now();
+            while shown.elapsed() < Duration::from_millis(500) {
+                let _ = fltk::app::wait_for(0.05);
+            }
+        }
         window.set(view);
     }
     std::mem::forget(window);

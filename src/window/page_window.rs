@@ -309,14 +309,19 @@ impl PageWindow {
     fn set_size(&mut self, layout: &Layout, area: Rect) {
         let (w, h) = (layout.width, layout.height);
         self.body.resize(0, self.top, w, h - self.top);
-        if (self.window.w(), self.window.h()) != (w, h) {
+        // A window that grows must stay on the screen, with its title, and one that is below the
+        // bar stays below it.
+        let title = self.title_height();
+        let furthest = |from: i32, room: i32, size: i32| (from + room - size).max(from);
+        let now = (self.window.x(), self.window.y());
+        let x = now.0.min(furthest(area.x, area.w, w));
+        let y = now.1.min(furthest(area.y + title, area.h - title, h));
+        let y = match self.reserved {
+            0 => y,
+            _ => y.max(area.y + title),
+        };
+        if (now, (self.window.w(), self.window.h())) != ((x, y), (w, h)) {
             self.window.size_range(w, h, w, h);
-            // A window that grows must stay on the screen, with its title.
-            let title = self.title_height();
-            let furthest = |from: i32, room: i32, size: i32| (from + room - size).max(from);
-            let x = self.window.x().min(furthest(area.x, area.w, w));
-            let y = self.window.y();
-            let y = y.min(furthest(area.y + title, area.h - title, h));
             self.window.resize(x, y, w, h);
         }
         if let Some(banner) = &mut self.banner {

@@ -81,6 +81,15 @@ impl Xdotool {
         });
     }
 
+    /// Waits until the window with the focus is below the bar and its banner, with its title.
+    fn expect_below_the_bar(&self) {
+        wait_until("the question to be below the bar", || {
+            let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
+            let top = geometry.lines().find_map(|line| line.strip_prefix("Y="))?;
+            (top.parse::<i32>().ok()? > 68).then_some(())
+        });
+    }
+
     /// Returns the bar's width, if it is shown. It has no name, for no window manager knows it: it
     /// is the window without a frame at the top of the screen, as high as the bar, with or without
     /// the development registry's banner.
@@ -239,6 +248,7 @@ fn a_session_by_keyboard() {
     let mut agent = Agent::join(&testbed, &[code], &[]);
     agent.expect_type("asking");
     xdotool.expect_focus(REMOTEUS_TITLE);
+    xdotool.expect_below_the_bar();
     xdotool.screenshot("window-5-view-asked.png");
     deny(&xdotool, &mut agent);
     wait_until("the bar", || xdotool.bar_width());
