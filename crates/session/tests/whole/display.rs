@@ -19,7 +19,7 @@ pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Display {
     /// Name of the display, such as `:7`.
     pub(crate) name: String,
-    connection: RustConnection,
+    pub(crate) connection: RustConnection,
     window: Window,
     _server: Xvfb,
 }
@@ -184,7 +184,7 @@ fn open_window(connection: &RustConnection, screen: usize) -> Window {
     window
 }
 
-trait Sync {
+pub(crate) trait Sync {
     fn sync(&self);
 }
 

@@ -9,6 +9,8 @@ mod agent;
 mod display;
 mod external_transport;
 mod journeys;
+mod keyboard;
 mod program;
 mod screens;
+mod text_field;
 mod world;
