@@ -17,7 +17,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    AgentContext, agent_file, join,
+    AgentContext, agent_file, doctor, join,
     service::Service,
     signal::stop_signal,
     web::{FrameAncestor, PageOptions, PageServer, open_browser},
@@ -25,6 +25,8 @@ use crate::{
 
 /// Exit code for wrong use, or an agent's file or port that can't be used.
 const EXIT_USAGE: u8 = 2;
+/// Exit code of `doctor` if something blocks.
+const EXIT_BLOCKED: u8 = 1;
 /// Log filter without RUST_LOG. The QUIC library is silent: it reports the ends of connections as
 /// errors.
 const DEFAULT_LOG_FILTER: &str = "warn,iroh=off,iroh_relay=off,noq=off";
@@ -34,7 +36,7 @@ const DEFAULT_LOG_FILTER: &str = "warn,iroh=off,iroh_relay=off,noq=off";
 /// Without a command it serves its page on this computer and prints the page's address, which opens
 /// once.
 ///
-/// Exit codes: 0 ended normally; 2 wrong use, or the agent's file can't be used; and from `join`
+/// Exit codes: 0 ended normally; 1 `doctor` found something that blocks; 2 wrong use, or the agent's file can't be used; and from `join`
 /// also 4 the code is wrong, 5 the service or the network, 6 refused, or the link or the viewer
 /// failed.
 #[derive(Debug, Parser)]
@@ -84,6 +86,23 @@ enum CliCommand {
     /// and with which one-time password. Only the first connection is taken, and the session ends
     /// with it.
     Join(JoinArgs),
+    /// Say what this machine can and can't do: service, card, clock, browser
+    ///
+    /// Exit codes: 0 customers can be helped from here; 1 something blocks it.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// Your agent's file: card and private key (readable by you alone)
+    #[arg(long, value_name = "FILE")]
+    agent: PathBuf,
+    /// The service, https://support.example.com say
+    #[arg(long, value_name = "URL")]
+    service: String,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +174,10 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Some(CliCommand::Join(args)) => join(args).await,
+            Some(CliCommand::Doctor(args)) => doctor::run(&args.agent, &args.service, args.json)
+                .await
+                .map(|helps| if helps { 0 } else { EXIT_BLOCKED })
+                .context("can't print"),
             None => serve_page(cli.page).await.map(|()| 0),
         }
     });
@@ -199,8 +222,9 @@ async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
     let address = server.address();
     print_address(&address, &texts)?;
     if !args.no_open {
+        let was_opened = server.was_opened();
         tokio::spawn(async move {
-            if let Err(error) = open_browser(&address).await {
+            if let Err(error) = open_browser(&address, was_opened).await {
                 tracing::warn!(%error, "no browser could be opened");
                 let sentence = texts.text("console.terminal.no-browser");
                 let _ = writeln!(io::stderr(), "{sentence}");

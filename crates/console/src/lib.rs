@@ -19,6 +19,7 @@ pub mod agent_file;
 pub mod cli;
 pub mod code;
 mod controller;
+mod doctor;
 pub mod join;
 pub mod message;
 mod sanitize;

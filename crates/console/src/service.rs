@@ -173,7 +173,9 @@ impl Service {
                 .map_err(unreachable)?;
             self.observe_clock(&response);
             match response.status() {
-                StatusCode::OK => return location(read_json(response).await?, nameplate),
+                StatusCode::OK => {
+                    return location(read_json(response).await?, nameplate, &self.origin);
+                }
                 // A restarted service knows none of its earlier tokens.
                 StatusCode::UNAUTHORIZED if !token_renewed => {
                     token_renewed = true;
@@ -185,6 +187,16 @@ impl Service {
                 _ => return Err(service_error(response).await),
             }
         }
+    }
+
+    /// Checks that the service answers and takes the agent's card now, by asking for a fresh token.
+    ///
+    /// # Errors
+    /// The service refuses the card, or can't be reached.
+    pub async fn check(&self, agent: &AgentFile) -> Result<(), SessionError> {
+        let token = self.request_token(agent).await?;
+        self.store_token(Some(token));
+        Ok(())
     }
 
     async fn access_token(&self, agent: &AgentFile) -> Result<AccessToken, SessionError> {
@@ -208,6 +220,7 @@ impl Service {
     async fn request_token(&self, agent: &AgentFile) -> Result<AccessToken, SessionError> {
         let url = format!("{}/v1/challenge", self.origin);
         let response = self.http.get(url).send().await.map_err(unreachable)?;
+        self.observe_clock(&response);
         if response.status() != StatusCode::OK {
             return Err(service_error(response).await);
         }
@@ -255,7 +268,12 @@ impl Service {
 fn location(
     response: LookupResponse,
     nameplate: &Nameplate,
+    origin: &str,
 ) -> Result<CustomerLocation, SessionError> {
+    // The relay is the service itself; a service that was broken into sends nobody elsewhere.
+    if service_origin(&response.relay.url).as_deref() != Ok(origin) {
+        return Err(SessionError::ServiceError("its relay is another's".into()));
+    }
     if response.form != nameplate.form() {
         return Err(SessionError::ServiceError(
             "it answered for another kind of code".into(),

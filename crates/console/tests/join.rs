@@ -209,6 +209,10 @@ async fn a_session_from_the_code_to_the_end() {
         customer.input().await,
         ClientMessage::UpdateRequest { .. }
     ));
+    // Without control the customer's clipboard is nobody's; a withdrawn text never comes.
+    for text in ["without control", ""] {
+        customer.streams.clipboard_out.send(text).await.unwrap();
+    }
     join.send_lines("ask-control\n").await;
     let asked = customer.streams.control_in.recv().await.unwrap().unwrap();
     assert_eq!(asked, ToCustomer::Ask(Ask::Control));
@@ -228,6 +232,14 @@ async fn a_session_from_the_code_to_the_end() {
             keysym: 0x61
         }
     );
+    let copied = customer.streams.clipboard_out.send("with control");
+    copied.await.unwrap();
+    let seen = loop {
+        if let VncEvent::Text(text) = viewer.recv_event().await.unwrap() {
+            break text;
+        }
+    };
+    assert_eq!(seen, "with control");
     join.send_lines("end\n").await;
     assert_eq!(
         customer.streams.control_in.recv().await.unwrap(),

@@ -4,7 +4,7 @@
 //! mapping, no captive portal probe, and no relay but the session's.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -185,12 +185,14 @@ impl AgentEndpoint {
         close(&self.endpoint).await;
     }
 
-    /// Parses an address and drops what we don't follow: any relay but the session's own.
+    /// Parses an address and drops what we don't follow: any relay but the session's own, and every
+    /// IP address that can't be another machine's, since a stranger may have chosen it.
     fn filter_address(&self, address: &Value) -> Result<EndpointAddr, LinkError> {
         let EndpointAddr { id, addrs } =
             serde::Deserialize::deserialize(address).map_err(|_| LinkError::Address)?;
+        let one_machine = self.relay.as_ref().is_none_or(is_loopback);
         let is_followed = |address: &TransportAddr| match address {
-            TransportAddr::Ip(_) => true,
+            TransportAddr::Ip(address) => is_dialled(address.ip(), one_machine),
             TransportAddr::Relay(url) => Some(url) == self.relay.as_ref(),
             _ => false,
         };
@@ -204,6 +206,19 @@ impl AgentEndpoint {
         }
         Ok(EndpointAddr::from_parts(id, addrs))
     }
+}
+
+/// Returns whether a customer's IP address is dialled. Addresses of this machine itself are dialled
+/// only where the whole deployment is `one_machine`'s, which the relay's address shows. Private
+/// networks are needed: support and customer may share one.
+fn is_dialled(address: IpAddr, one_machine: bool) -> bool {
+    let address = address.to_canonical();
+    let is_link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let is_elsewhere = !address.is_unspecified() && !address.is_multicast() && !is_link_local;
+    is_elsewhere && (one_machine || !address.is_loopback())
 }
 
 /// Opens an endpoint that accepts connections for `alpns` and lets each open `bidi_streams`
@@ -293,4 +308,43 @@ fn is_loopback(url: &RelayUrl) -> bool {
 
 async fn close(endpoint: &Endpoint) {
     let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_names_no_address_of_the_agents_own_machine_or_wire() {
+        let check = |address: &str, one_machine, expected| {
+            let parsed = address.parse().unwrap();
+            assert_eq!(is_dialled(parsed, one_machine), expected, "{address}");
+        };
+        for other in [
+            "192.0.2.1",
+            "10.1.2.3",
+            "192.168.1.5",
+            "2001:db8::1",
+            "fd00::1",
+        ] {
+            check(other, false, true);
+        }
+        for own in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            check(own, false, false);
+            check(own, true, true);
+        }
+        for nobodys in [
+            "0.0.0.0",
+            "::",
+            "169.254.1.1",
+            "fe80::1",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "::ffff:169.254.1.1",
+        ] {
+            check(nobodys, false, false);
+            check(nobodys, true, false);
+        }
+    }
 }

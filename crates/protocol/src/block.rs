@@ -20,8 +20,9 @@ use crate::{
     frame::FrameDecoder,
 };
 
-/// The most plain bytes in one block: 64 MiB.
-pub const MAX_PICTURE: usize = 64 << 20;
+/// The most plain bytes in one block: 2 MiB, twice what the launcher puts into one. A peer's block
+/// costs that much memory, and work in proportion to it, before anybody looks at the clock again.
+pub const MAX_PICTURE: usize = 2 << 20;
 
 /// Blocks are padded to multiples of this many bytes.
 const PADDING_UNIT: usize = 512;

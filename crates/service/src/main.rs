@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, start};
+use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, StartError, start};
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     init_logging(cli.verbose);
     let Command::Serve(args) = cli.command;
     let result = match args.clone().into_config() {
-        Ok(config) => serve(config, &args).map_err(|error| (1, error)),
+        Ok(config) => serve(config, &args).map_err(|error| (exit_code(&error), error)),
         Err(error) => Err((2, error.into())),
     };
     match result {
@@ -25,6 +25,17 @@ fn main() -> ExitCode {
             eprintln!("etatuki-service: {error:#}");
             ExitCode::from(code)
         }
+    }
+}
+
+/// Returns the exit code of a service that didn't start: 2 if the command line is wrong, 1 for
+/// everything else.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(
+            StartError::PublicUrl { .. } | StartError::NoPublicUrl(_) | StartError::TooManyVendors,
+        ) => 2,
+        _ => 1,
     }
 }
 

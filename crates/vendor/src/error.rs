@@ -74,3 +74,15 @@ pub enum VendorError {
     #[error("this machine's clock is wrong: set the date first")]
     Clock,
 }
+
+impl VendorError {
+    /// Returns the program's exit code: 2 if the command line asks for something that can't be, 1 for
+    /// everything else.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Name { .. } | Self::UnknownCard(_) | Self::AmbiguousName { .. } => 2,
+            _ => 1,
+        }
+    }
+}

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(report) => print(&report),
         Err(error) => {
             eprintln!("etatuki-vendor: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -24,9 +24,7 @@ pub(crate) fn decode(
     (width, height): (u16, u16),
     pixels: &mut Vec<u8>,
 ) -> Result<(), ErrorKind> {
-    if checked_size(file)? != (width, height) {
-        return Err(ErrorKind::BadValue("JPEG size"));
-    }
+    check(file, (width, height))?;
     // RGBA, because the decoder has no SIMD for BGRA.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -40,11 +38,24 @@ pub(crate) fn decode(
     decoded.map_err(|_| ErrorKind::BadValue("JPEG data"))
 }
 
-/// Returns columns and rows of a file in our own shape (ITU-T T.81, annex B): a JFIF header,
-/// tables, a baseline frame of three components, one scan without restarts, and nothing behind it.
+/// Checks that a file has our own shape and this size.
+///
+/// # Errors
+/// It hasn't.
+pub(crate) fn check(file: &[u8], size: (u16, u16)) -> Result<(), ErrorKind> {
+    if checked_size(file)? == size {
+        Ok(())
+    } else {
+        Err(ErrorKind::BadValue("JPEG size"))
+    }
+}
+
+/// Returns columns and rows of a file in our own shape (ITU-T T.81, annex B): a JFIF header, tables
+/// of 8 bits, a baseline frame of three components with one of our two samplings, one scan without
+/// restarts, and nothing behind it. Decoders have failed at odd samplings and table numbers, so each
+/// byte that names one must be the byte that our encoder writes.
 fn checked_size(file: &[u8]) -> Result<(u16, u16), ErrorKind> {
     const KIND: ErrorKind = ErrorKind::BadValue("kind of JPEG");
-    const COMPONENTS: u8 = 3;
     let mut size = None;
     let mut rest = file.strip_prefix(&[0xff, 0xd8]).ok_or(KIND)?;
     loop {
@@ -52,21 +63,44 @@ fn checked_size(file: &[u8]) -> Result<(u16, u16), ErrorKind> {
         let length = usize::from(u16::from_be_bytes([high, low]));
         let (segment, behind) = rest[2..].split_at_checked(length).ok_or(KIND)?;
         match (prefix, code) {
-            (0xff, marker::JFIF | marker::QUANTISATION | marker::HUFFMAN_TABLES) if length >= 2 => {
+            (0xff, marker::JFIF) if length == 16 => {}
+            (0xff, marker::QUANTISATION) if matches!(segment, &[0, 67, 0 | 1, ..]) => {}
+            (0xff, marker::HUFFMAN_TABLES) if is_huffman_table(segment) => {}
+            (0xff, marker::BASELINE_FRAME) if size.is_none() => {
+                size = Some(frame_size(segment).ok_or(KIND)?);
             }
-            (0xff, marker::BASELINE_FRAME) if size.is_none() => match segment {
-                &[_, _, 8, y0, y1, x0, x1, COMPONENTS, ..] => {
-                    size = Some((u16::from_be_bytes([x0, x1]), u16::from_be_bytes([y0, y1])));
-                }
-                _ => return Err(KIND),
-            },
-            (0xff, marker::SCAN) if segment.get(2) == Some(&COMPONENTS) => {
+            (0xff, marker::SCAN) if *segment == SCAN_HEADER => {
                 return size.filter(|_| is_one_scan(behind)).ok_or(KIND);
             }
             _ => return Err(KIND),
         }
         rest = behind;
     }
+}
+
+/// The header of our one scan: three components, luminance by the tables 0, colour by the tables 1,
+/// all coefficients at once.
+const SCAN_HEADER: [u8; 12] = [0, 12, 3, 1, 0x00, 2, 0x11, 3, 0x11, 0, 63, 0];
+
+/// Returns whether a segment is one of the four standard tables (annex K.3), by its length and the
+/// number under which it is used.
+fn is_huffman_table(segment: &[u8]) -> bool {
+    const DC_LENGTH: u8 = 31;
+    const AC_LENGTH: u8 = 181;
+    matches!(
+        segment,
+        &[0, DC_LENGTH, 0x00 | 0x01, ..] | &[0, AC_LENGTH, 0x10 | 0x11, ..]
+    )
+}
+
+/// Returns columns and rows of a frame header: 8 bits a sample, luminance with the sampling 2×2 or
+/// 1×1, both colours with 1×1.
+fn frame_size(segment: &[u8]) -> Option<(u16, u16)> {
+    let &[0, 17, 8, y0, y1, x0, x1, 3, ref components @ ..] = segment else {
+        return None;
+    };
+    matches!(components, &[1, 0x22 | 0x11, 0, 2, 0x11, 1, 3, 0x11, 1])
+        .then_some((u16::from_be_bytes([x0, x1]), u16::from_be_bytes([y0, y1])))
 }
 
 /// Returns whether the entropy-coded bytes have no marker except the end of image, at their end.

@@ -128,6 +128,12 @@ impl ViewerSession {
         self.state == State::Waiting && full
     }
 
+    /// Returns whether the viewer has requested a picture, so that rectangles mean anything to it.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.state != State::Greeting
+    }
+
     /// Returns the number of bytes that wait to be sent to the viewer.
     #[must_use]
     pub fn output_len(&self) -> usize {

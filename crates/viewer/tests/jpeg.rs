@@ -60,6 +60,36 @@ fn parse(bytes: &[u8]) -> Result<Vec<ServerMessage>, ProtocolError> {
 }
 
 #[test]
+fn a_jpeg_that_nobody_looks_at_is_checked_and_not_decoded() {
+    let rect = Rect::new(0, 0, 40, 24);
+    let good = file(rect, 75);
+    let parse_unseen = |file: &[u8]| {
+        let mut parser = parser();
+        parser.set_decoding(false);
+        parser.push(&update(rect, file));
+        std::iter::from_fn(|| parser.next().transpose()).collect::<Result<Vec<_>, _>>()
+    };
+    let messages = parse_unseen(&good).unwrap();
+    assert_eq!(
+        messages,
+        [ServerMessage::UpdateStart, ServerMessage::UpdateEnd]
+    );
+    let refused = parse_unseen(b"GIF89a").unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::BadValue("kind of JPEG"));
+}
+
+#[test]
+fn both_samplings_of_our_encoder_are_taken() {
+    let rect = Rect::new(0, 0, 40, 24);
+    for quality in [1, 50, 75, 90, 100] {
+        assert!(
+            parse(&update(rect, &file(rect, quality))).is_ok(),
+            "{quality}"
+        );
+    }
+}
+
+#[test]
 fn a_large_jpeg_comes_in_bands_and_the_next_message_after_it() {
     let rect = Rect::new(0, 0, SIZE.0, SIZE.1);
     let mut bytes = update(rect, &file(rect, 75));
@@ -132,6 +162,21 @@ fn a_file_of_another_kind_is_refused() {
     // samples of 12 bits; one component
     changed(at + 4, 12);
     changed(at + 9, 1);
+    // Another sampling, another quantisation table, a table of 16 bits, another Huffman table, a
+    // scan of other components, a progressive scan's coefficients.
+    changed(at + 11, 0x41);
+    changed(at + 14, 0x21);
+    changed(at + 12, 1);
+    changed(at + 15, 2);
+    let offset = |code: u8| {
+        let mut pairs = good.windows(2);
+        pairs.position(|two| two == [0xff, code]).unwrap()
+    };
+    changed(offset(0xdb) + 4, 0x10);
+    changed(offset(0xc4) + 4, 0x02);
+    changed(offset(0xda) + 6, 0x22);
+    changed(offset(0xda) + 5, 3);
+    changed(offset(0xda) + 12, 5);
     let with = |place: usize, more: &[u8]| {
         let file = [&good[..place], more, &good[place..]].concat();
         check(rect, &file, "kind of JPEG");

@@ -2,6 +2,7 @@
 //! that the page shows.
 
 mod log_messages;
+mod readiness;
 mod snapshot;
 mod view_model;
 
@@ -22,6 +23,7 @@ use crate::{
     },
     viewer::ViewerHub,
 };
+use readiness::Schedule;
 use view_model::ViewModel;
 
 /// Ephemeral events that a page may lag behind; it misses older ones.
@@ -120,9 +122,23 @@ struct ControllerTask {
 
 impl ControllerTask {
     async fn run(mut self, mut ui_commands: mpsc::Receiver<UiCommand>) {
-        while let Some(command) = ui_commands.recv().await {
-            if let UiCommand::Connect(code) = command {
-                self.run_session(*code, &mut ui_commands).await;
+        let mut schedule = Schedule::default();
+        loop {
+            tokio::select! {
+                command = ui_commands.recv() => match command {
+                    Some(UiCommand::Connect(code)) => {
+                        self.run_session(*code, &mut ui_commands).await;
+                        schedule.check_now();
+                    }
+                    Some(UiCommand::Session(_)) => {}
+                    None => return,
+                },
+                readiness = schedule.next_check(&self.context) => {
+                    schedule.on_checked(&readiness);
+                    self.view_model.on_readiness(readiness);
+                    self.snapshots
+                        .send_replace(Arc::new(self.view_model.snapshot()));
+                }
             }
         }
     }

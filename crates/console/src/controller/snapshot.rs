@@ -44,7 +44,6 @@ pub(crate) struct Snapshot {
 /// Whether the next code can be tried: the last check of service and card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
-#[expect(dead_code, reason = "the check itself comes next")]
 pub(crate) enum Readiness {
     /// Not checked yet.
     Checking,

@@ -40,7 +40,6 @@ impl ViewModel {
     }
 
     /// Records the outcome of a check of service and card.
-    #[expect(dead_code, reason = "the check itself comes next")]
     pub(crate) fn on_readiness(&mut self, readiness: Readiness) {
         self.snapshot.readiness = readiness;
     }

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use etatuki_link::{AgentStreams, ControlOut, LinkConnection, LinkError};
 use etatuki_protocol::{ToAgent, ToCustomer};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinError, time::timeout};
 
 use super::{
     ClipboardTo, EndReason, Outcome, SessionCommand, SessionEvent,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     sanitize,
     session_error::{SessionError, classify_end},
-    viewer::ViewerHub,
+    viewer::{PictureReadError, ViewerHub},
 };
 
 /// Time for the customer's side to close the link after this side has ended the session.
@@ -53,10 +53,7 @@ pub(super) async fn run_linked(
         let step = tokio::select! {
             message = control_in.recv() => session.on_control(message).await,
             command = commands.recv() => session.on_command(command).await,
-            Some(carried) = carriers.join_next() => match carried {
-                Ok(Err(error)) => ControlFlow::Break(Err(SessionError::Picture(error.to_string()))),
-                _ => ControlFlow::Continue(()),
-            },
+            Some(carried) = carriers.join_next() => after_carrier(carried),
         };
         if let ControlFlow::Break(outcome) = step {
             return outcome;
@@ -143,6 +140,17 @@ impl AgentLoop<'_> {
     }
 }
 
+/// Returns whether the session goes on without a carrier. It doesn't without one that found rubbish,
+/// nor without one that died of what it got: the picture would stand still while control goes on.
+fn after_carrier(carried: Result<Result<(), PictureReadError>, JoinError>) -> ControlFlow<Outcome> {
+    let detail = match carried {
+        Ok(Ok(())) => return ControlFlow::Continue(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "what it sent couldn't be worked off".to_owned(),
+    };
+    ControlFlow::Break(Err(SessionError::Picture(detail)))
+}
+
 /// Returns the session's end for the link's end: a link that was closed with a reason ended in good
 /// order, or with a named failure.
 fn link_end(error: LinkError) -> Outcome {
@@ -158,5 +166,31 @@ struct CloseOnDrop(Arc<ViewerHub>);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_carrier_that_dies_ends_the_session_as_the_customers_fault() {
+        let check = async |carrier: fn() -> Result<(), PictureReadError>, expected| {
+            let mut carriers = JoinSet::new();
+            carriers.spawn(async move { carrier() });
+            let ended = after_carrier(carriers.join_next().await.expect("one carrier"));
+            let name = match ended {
+                ControlFlow::Break(Err(error)) => Some(error.name().to_owned()),
+                ControlFlow::Break(Ok(_)) => panic!("it isn't a good end"),
+                ControlFlow::Continue(()) => None,
+            };
+            assert_eq!(name.as_deref(), expected);
+        };
+        check(|| panic!("as a decoder may"), Some("customer-misbehaved")).await;
+        let rubbish = || Err(PictureReadError::Init);
+        check(rubbish, Some("customer-misbehaved")).await;
+        check(|| Ok(()), None).await;
     }
 }

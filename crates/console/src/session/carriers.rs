@@ -131,21 +131,33 @@ async fn carry_clipboard_out(
     Ok(())
 }
 
+/// Hands the customer's clipboard on while the agent has control, and at no other time: a viewer
+/// makes it the agent's own clipboard at once, and nobody else's machine may write that.
 async fn carry_clipboard_in(
     hub: Arc<ViewerHub>,
     mut link: ClipboardIn,
     receiver: ClipboardTo,
     events: mpsc::Sender<SessionEvent>,
 ) -> Result<(), PictureReadError> {
-    while let Ok(Some(text)) = link.recv().await {
+    // A text that came without control waits for it: the permission travels in another stream.
+    let mut held: Option<String> = None;
+    loop {
+        let text = tokio::select! {
+            received = link.recv() => match received {
+                Ok(Some(text)) => text,
+                _ => return Ok(()),
+            },
+            () = hub.control_granted(), if held.is_some() => held.take().unwrap_or_default(),
+        };
+        held = None;
         match receiver {
             // A viewer can't be told that the customer copied something else.
             ClipboardTo::Viewer if text.is_empty() => {}
+            _ if !text.is_empty() && !hub.is_controlled() => held = Some(text),
             ClipboardTo::Viewer => hub.show_clipboard(&text).await,
             ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
         }
     }
-    Ok(())
 }
 
 async fn report_traffic(

@@ -73,7 +73,7 @@ pub(crate) struct ViewerHub {
     state: Mutex<HubState>,
     readiness: watch::Sender<Readiness>,
     /// Whether the customer allows control.
-    control: AtomicBool,
+    control: watch::Sender<Control>,
     /// Whether viewers that attach get [`PointerReports::Always`].
     report_pointer_always: AtomicBool,
     pub(super) input: mpsc::Sender<Vec<u8>>,
@@ -125,7 +125,7 @@ impl ViewerHub {
         let hub = Self {
             state: Mutex::default(),
             readiness: watch::Sender::new(Readiness::Waiting),
-            control: AtomicBool::new(false),
+            control: watch::Sender::new(Control::Denied),
             report_pointer_always: AtomicBool::new(false),
             input,
             clipboard,
@@ -152,7 +152,11 @@ impl ViewerHub {
 
     /// Sets whether the customer allows control.
     pub(crate) fn set_control(&self, control: bool) {
-        self.control.store(control, Ordering::Relaxed);
+        self.control.send_replace(if control {
+            Control::Granted
+        } else {
+            Control::Denied
+        });
         if !control && let Some(attached) = &mut self.lock().attached {
             attached.session.on_control_revoked();
         }
@@ -177,6 +181,20 @@ impl ViewerHub {
     /// full.
     pub(crate) fn send_clipboard(&self, text: String) -> bool {
         self.control() == Control::Granted && self.clipboard.try_send(text).is_ok()
+    }
+
+    /// Waits until the customer allows control. Cancel safe.
+    pub(crate) async fn control_granted(&self) {
+        let mut control = self.control.subscribe();
+        // An error would mean that the hub is gone, and so is whoever waits.
+        let _ = control.wait_for(|now| *now == Control::Granted).await;
+    }
+
+    /// Returns whether a viewer is attached that has requested a picture.
+    pub(super) fn is_listened_to(&self) -> bool {
+        let state = self.lock();
+        let attached = state.attached.as_ref();
+        attached.is_some_and(|attached| attached.session.is_listening())
     }
 
     /// Sends a text of the customer's clipboard to the viewer, once the viewer has taken earlier
@@ -232,12 +250,13 @@ impl ViewerHub {
         self.readiness.send_replace(Readiness::Ready);
     }
 
+    /// Returns whether the customer allows control.
+    pub(crate) fn is_controlled(&self) -> bool {
+        self.control() == Control::Granted
+    }
+
     pub(super) fn control(&self) -> Control {
-        if self.control.load(Ordering::Relaxed) {
-            Control::Granted
-        } else {
-            Control::Denied
-        }
+        *self.control.borrow()
     }
 
     /// Locks the state. It stays usable after a panic elsewhere, which can't leave it half changed

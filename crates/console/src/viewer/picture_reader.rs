@@ -1,9 +1,15 @@
 //! The reader of the link's picture stream: a ServerInit, then RFB messages for the hub.
 
-use etatuki_rfb::{Limits, PixelFormat, ProtocolError, ServerInit, ServerMessage, ServerParser};
+use etatuki_rfb::{
+    Limits, PixelFormat, ProtocolError, Rectangle, ServerInit, ServerMessage, ServerParser,
+};
 use etatuki_viewer::{PictureParser, RemoteDesktop};
 
 use super::hub::ViewerHub;
+
+/// Bytes of pixels after which other tasks get a turn, and the end of the session a chance: a small
+/// block can hold many JPEGs of a large rectangle each.
+const YIELD_BYTES: usize = 1 << 20;
 
 /// The reason for which the picture stream can't be read any longer.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +52,15 @@ impl PictureReader {
         let Some(parser) = &mut self.parser else {
             return Ok(());
         };
+        parser.set_decoding(hub.is_listened_to());
+        let mut decoded = 0;
         while let Some(message) = parser.next()? {
+            decoded += pixel_bytes(&message);
+            if decoded > YIELD_BYTES {
+                decoded = 0;
+                tokio::task::yield_now().await;
+                parser.set_decoding(hub.is_listened_to());
+            }
             if message == ServerMessage::UpdateStart {
                 hub.wait_until(|session| !session.must_pause_link()).await;
             }
@@ -77,5 +91,12 @@ impl PictureReader {
         self.parser = Some(parser);
         hub.set_desktop(RemoteDesktop::new(init));
         Ok(())
+    }
+}
+
+fn pixel_bytes(message: &ServerMessage) -> usize {
+    match message {
+        ServerMessage::Rectangle(Rectangle::Raw { pixels, .. }) => pixels.len(),
+        _ => 0,
     }
 }

@@ -25,15 +25,17 @@ pub(super) fn page(language: Language) -> Html<String> {
 }
 
 /// Returns the page that is served with the cookie; it leads to the page itself.
-pub(super) fn redeemed_page(language: Language) -> Html<String> {
+/// It hands the page the secret of its sockets where no server is sent it; the secret has no
+/// character that needs escaping.
+pub(super) fn redeemed_page(language: Language, secret: &str) -> Html<String> {
     let texts = Catalogue::load(language);
     let open = texts.text("console.start.open");
-    let head = r#"<meta http-equiv="refresh" content="0;url=/">"#;
+    let page = format!("/#secret={secret}");
     short_page(
         language,
-        head,
+        &format!(r#"<meta http-equiv="refresh" content="0;url={page}">"#),
         open,
-        &format!(r#"<h1><a href="/">{open}</a></h1>"#),
+        &format!(r#"<h1><a href="{page}">{open}</a></h1>"#),
     )
 }
 

@@ -11,13 +11,37 @@ use std::{
 /// Lifetime of the file: enough for a browser to start on a slow machine.
 const FILE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Opens `address` in the system's browser. Returns after a minute, when the file is
-/// removed.
+/// Time after which a page that isn't open is taken for one that the browser couldn't read.
+const FIRST_TRY: Duration = Duration::from_secs(15);
+
+/// Opens `address` in the system's browser. Returns after a minute, when the file is removed.
+///
+/// A browser in a sandbox of its own (snap, flatpak) can't read the runtime folder, and shows an
+/// error page. If the page hasn't been opened after a while, the file is tried in the home folder,
+/// where such browsers may read what isn't hidden.
 ///
 /// # Errors
 /// The file can't be written, or the system's opener doesn't start.
-pub async fn open(address: &str) -> io::Result<()> {
-    let file = RedirectFile::create(address)?;
+pub async fn open(address: &str, was_opened: impl Fn() -> bool) -> io::Result<()> {
+    let runtime =
+        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let _first = start_opener(&runtime, address)?;
+    tokio::time::sleep(FIRST_TRY).await;
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let _second = home
+        .filter(|_| !was_opened())
+        .map(|home| start_opener(&home, address))
+        .transpose()?;
+    tokio::time::sleep(FILE_LIFETIME).await;
+    if !was_opened() {
+        tracing::warn!("no browser has opened the page: open the printed address yourself");
+    }
+    Ok(())
+}
+
+/// Writes the file into `folder` and starts the system's opener with it.
+fn start_opener(folder: &Path, address: &str) -> io::Result<RedirectFile> {
+    let file = RedirectFile::create(folder, address)?;
     let mut opener = opener(&file.0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -25,8 +49,7 @@ pub async fn open(address: &str) -> io::Result<()> {
         .spawn()?;
     // The opener may run for as long as the browser; this thread reaps it.
     std::thread::spawn(move || opener.wait());
-    tokio::time::sleep(FILE_LIFETIME).await;
-    Ok(())
+    Ok(file)
 }
 
 /// A file that redirects to the page; removed when dropped.
@@ -34,9 +57,7 @@ struct RedirectFile(PathBuf);
 
 impl RedirectFile {
     /// Creates a file with a random name that this user alone can read.
-    fn create(address: &str) -> io::Result<Self> {
-        let folder =
-            std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    fn create(folder: &Path, address: &str) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = format!("etatuki-console-{:016x}.html", u64::from_le_bytes(random));

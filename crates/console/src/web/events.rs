@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
-use super::ServerState;
+use super::{ServerState, guard::SOCKET_PROTOCOL};
 use crate::{
     code::{Code, ParsedCode},
     controller::{SessionController, UiCommand},
@@ -57,6 +57,7 @@ pub(super) async fn socket(
         return (StatusCode::TOO_MANY_REQUESTS, "too many pages are open\n").into_response();
     }
     upgrade
+        .protocols([SOCKET_PROTOCOL])
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(|socket| async move {
             shared.pages.send_modify(|open| *open += 1);

@@ -1,6 +1,8 @@
 //! Access to the page: only the one browser that redeemed the token. Every request must name this
 //! server in its Host header (against DNS rebinding), must not come from another origin, and must
-//! carry the cookie that was given for the token.
+//! carry the cookie that was given for the token. Cookies don't know ports, so another web server of
+//! this machine gets it too, if the browser visits that: the two sockets, which carry everything,
+//! want a secret besides that the page keeps in its own origin's storage.
 
 use std::{
     fmt, io,
@@ -20,12 +22,14 @@ use zeroize::Zeroizing;
 
 use super::ServerState;
 
-/// Random bytes in the token, and in the cookie.
+/// Random bytes in the token, in the cookie, and in the sockets' secret.
 const SECRET_BYTES: usize = 32;
 /// Paths that are served without the cookie; they contain nothing about anybody.
 const PUBLIC_PATHS: [&str; 3] = ["/", "/console.css", "/icon.svg"];
 /// WebSocket paths: their requests must name the page's own origin.
 const SOCKET_PATHS: [&str; 2] = ["/events", "/rfb"];
+/// The WebSocket protocol that both sockets speak; a browser wants one of its offers taken.
+pub(super) const SOCKET_PROTOCOL: &str = "etatuki";
 
 /// An origin that may show the page in a frame, such as `http://127.0.0.1:8080`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,7 @@ pub(super) struct RequestGuard {
     hosts: [String; 2],
     cookie_name: String,
     cookie: Zeroizing<String>,
+    socket_secret: Zeroizing<String>,
     /// `None` once it was redeemed.
     token: Mutex<Option<Zeroizing<String>>>,
     content_security_policy: HeaderValue,
@@ -83,6 +88,7 @@ impl RequestGuard {
             // Cookies ignore ports: the name keeps two consoles' cookies apart.
             cookie_name: format!("etatuki_console_{port}"),
             cookie: random_secret()?,
+            socket_secret: random_secret()?,
             token: Mutex::new(Some(random_secret()?)),
             content_security_policy: HeaderValue::from_str(&policy).map_err(io::Error::other)?,
             may_be_framed,
@@ -116,6 +122,21 @@ impl RequestGuard {
             "{cookie_name}={}; HttpOnly; SameSite=Strict; Path=/",
             cookie.as_str()
         ))
+    }
+
+    /// Returns the secret that the page's sockets have to carry.
+    pub(super) fn socket_secret(&self) -> &str {
+        &self.socket_secret
+    }
+
+    /// Returns whether the request offers the page's secret as one of its WebSocket protocols: the
+    /// one header of a socket that a page can set.
+    fn has_socket_secret(&self, headers: &HeaderMap) -> bool {
+        single_header(headers, header::SEC_WEBSOCKET_PROTOCOL)
+            .into_iter()
+            .flat_map(|protocols| protocols.split(','))
+            .filter_map(|protocol| protocol.trim().strip_prefix("secret."))
+            .any(|offered| is_same_secret(&self.socket_secret, offered))
     }
 
     /// Returns whether the request carries the cookie.
@@ -164,7 +185,10 @@ impl RequestGuard {
                 "requests of other pages are refused\n",
             ));
         }
-        if !PUBLIC_PATHS.contains(&path) && !self.has_cookie(headers) {
+        let is_admitted = PUBLIC_PATHS.contains(&path)
+            || self.has_cookie(headers)
+                && (!SOCKET_PATHS.contains(&path) || self.has_socket_secret(headers));
+        if !is_admitted {
             return Err((
                 StatusCode::UNAUTHORIZED,
                 "open the console by the address that it prints\n",

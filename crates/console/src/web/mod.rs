@@ -111,6 +111,12 @@ impl PageServer {
         )
     }
 
+    /// Returns a function that says whether the address was opened.
+    pub fn was_opened(&self) -> impl Fn() -> bool + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.guard.token().is_empty()
+    }
+
     /// Serves until `shutdown` completes, then ends a running session.
     ///
     /// # Errors
@@ -167,7 +173,7 @@ async fn page(
         Some(_) if has_cookie => Redirect::to("/").into_response(),
         Some(token) => match shared.guard.redeem_token(&token) {
             Some(cookie) => {
-                let page = assets::redeemed_page(language);
+                let page = assets::redeemed_page(language, shared.guard.socket_secret());
                 ([(header::SET_COOKIE, cookie)], page).into_response()
             }
             None => denied(),

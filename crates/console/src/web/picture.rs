@@ -13,7 +13,7 @@ use axum::{
 use etatuki_rfb::Security;
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use super::ServerState;
+use super::{ServerState, guard::SOCKET_PROTOCOL};
 use crate::viewer::{ViewerExit, WebSink, WebSource, serve};
 
 /// Bytes of a message from noVNC, which sends fewer; rfb's limit for clipboard texts is lower too.
@@ -34,6 +34,7 @@ pub(super) async fn socket(
         return (StatusCode::CONFLICT, "there is no session\n").into_response();
     };
     upgrade
+        .protocols([SOCKET_PROTOCOL])
         .max_message_size(MAX_MESSAGE)
         .on_upgrade(|socket| async move {
             let (sink, source) = socket.split();

@@ -118,9 +118,17 @@ impl Served {
 
     /// Redeems the token. Returns the cookie as a browser sends it back.
     async fn cookie(&self) -> String {
+        self.cookie_and_protocols().await.0
+    }
+
+    /// Redeems the token. Returns the cookie, and the protocols that the page's sockets offer.
+    async fn cookie_and_protocols(&self) -> (String, String) {
         let answer = self.redeem_token().await;
         let cookie = answer.header("Set-Cookie").unwrap();
-        cookie.split(';').next().unwrap().to_owned()
+        let (_, secret) = answer.body.split_once("/#secret=").unwrap();
+        let secret = secret.split('"').next().unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        (cookie, format!("etatuki, secret.{secret}"))
     }
 }
 
@@ -290,15 +298,21 @@ async fn other_hosts_and_origins_are_refused() {
 async fn sockets_need_the_pages_own_origin() {
     let served = serve(&[]).await;
     let host = served.host();
-    let cookie = served.cookie().await;
+    let (cookie, protocols) = served.cookie_and_protocols().await;
     let ours = format!("http://{host}");
     let base = [
-        &[("Host", host.as_str()), ("Cookie", cookie.as_str())][..],
+        &[
+            ("Host", host.as_str()),
+            ("Cookie", cookie.as_str()),
+            ("Sec-WebSocket-Protocol", protocols.as_str()),
+        ][..],
         &UPGRADE,
     ]
     .concat();
     let with = |origin| [&base[..], &[("Origin", origin)]].concat();
-    assert_eq!(served.ask("/events", &with(&ours)).await.status, 101);
+    let taken = served.ask("/events", &with(&ours)).await;
+    assert_eq!(taken.status, 101);
+    assert_eq!(taken.header("Sec-WebSocket-Protocol"), Some("etatuki"));
     assert_eq!(served.ask("/events", &base).await.status, 403);
     assert_eq!(
         served
@@ -310,6 +324,28 @@ async fn sockets_need_the_pages_own_origin() {
     assert_eq!(served.ask("/rfb", &base).await.status, 403);
     // No session runs, so there is no picture.
     assert_eq!(served.ask("/rfb", &with(&ours)).await.status, 409);
+}
+
+/// Another web server on 127.0.0.1 that the browser visits is sent the cookie, whatever its port.
+#[tokio::test]
+async fn the_cookie_alone_opens_no_socket() {
+    let served = serve(&[]).await;
+    let host = served.host();
+    let cookie = served.cookie().await;
+    let ours = format!("http://{host}");
+    for protocols in [None, Some("etatuki"), Some("etatuki, secret.AAAA")] {
+        let mut headers = vec![("Host", host.as_str()), ("Cookie", &cookie)];
+        headers.push(("Origin", &ours));
+        headers.extend(protocols.map(|offered| ("Sec-WebSocket-Protocol", offered)));
+        headers.extend(UPGRADE);
+        for path in ["/events", "/rfb"] {
+            let answer = served.ask(path, &headers).await;
+            assert_eq!(answer.status, 401, "{path} {protocols:?}");
+        }
+        // And no page with the secret in it.
+        let page = served.ask("/", &headers[..2]).await;
+        assert!(!page.body.contains("secret="));
+    }
 }
 
 #[tokio::test]

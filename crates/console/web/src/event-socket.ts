@@ -29,7 +29,7 @@ export class EventSocket {
   }
 
   #connect(): void {
-    const socket = new WebSocket(socketUrl("/events"));
+    const socket = openSocket("/events");
     this.#socket = socket;
     socket.onopen = () => {
       this.#retryDelay = INITIAL_RETRY_MS;
@@ -44,7 +44,21 @@ export class EventSocket {
   }
 }
 
-/** Returns the WebSocket address of a path on the page's own host. */
-export function socketUrl(path: string): string {
-  return `ws://${window.location.host}${path}`;
+/** Opens a WebSocket to a path on the page's own host, with the page's secret. */
+export function openSocket(path: string): WebSocket {
+  const secret = pageSecret();
+  return new WebSocket(`ws://${window.location.host}${path}`, ["etatuki", `secret.${secret}`]);
+}
+
+/**
+ * Returns the secret that came behind the first address's `#`, which no server is sent. The page's
+ * storage is its own port's alone, as cookies aren't.
+ */
+function pageSecret(): string {
+  const [, secret] = window.location.hash.split("#secret=");
+  if (secret) {
+    window.localStorage.setItem("secret", secret);
+    window.history.replaceState(null, "", window.location.pathname);
+  }
+  return window.localStorage.getItem("secret") ?? "none";
 }

@@ -1,7 +1,7 @@
 // The customer's screen: noVNC on its own socket, attached and detached as the permissions change.
 
 import RFB from "@novnc/novnc";
-import { socketUrl } from "./event-socket.ts";
+import { openSocket } from "./event-socket.ts";
 import { HeldInput } from "./held-input.ts";
 import { PictureFrame } from "./picture-frame.ts";
 import { PictureTurn } from "./picture-turn.ts";
@@ -113,7 +113,7 @@ export class PictureView {
   }
 
   #attach(): void {
-    const socket = new WebSocket(socketUrl("/rfb"));
+    const socket = openSocket("/rfb");
     let replaced = false;
     // Registered before noVNC's own listener, so that the close code is known at noVNC's
     // "disconnect".

@@ -68,13 +68,22 @@ fn a_small_message_is_stored_in_one_unit() {
 
 #[test]
 fn a_repetition_megabytes_back_costs_next_to_nothing() {
-    let screen = noise(3 << 20);
-    let once = blocks(std::slice::from_ref(&screen)).len();
-    let thrice = blocks(&[screen.clone(), noise(9 << 20), screen.clone()]);
-    let alone = blocks(&[screen.clone(), noise(9 << 20)]).len();
+    let pieces = |bytes: Vec<u8>| {
+        bytes
+            .chunks(1 << 20)
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
+    };
+    let (screen, other) = (
+        pieces(noise(3 << 20)),
+        pieces(noise(12 << 20)[3 << 20..].to_vec()),
+    );
+    let once = blocks(&screen).len();
+    let thrice = blocks(&[&screen[..], &other, &screen].concat());
+    let alone = blocks(&[&screen[..], &other].concat()).len();
     assert!(once > 3 << 20);
     assert!(thrice.len() - alone < 64 << 10, "{}", thrice.len() - alone);
-    assert_eq!(decode(&thrice).unwrap()[2], screen);
+    assert_eq!(decode(&thrice).unwrap()[12..], screen);
 }
 
 #[test]

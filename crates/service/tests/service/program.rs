@@ -256,6 +256,12 @@ fn mistakes_on_the_command_line_are_explained() {
         "--tls-key",
     );
     check_failure(
+        &["serve", "--vendor-key", &public, "--listen", "0.0.0.0:0"],
+        2,
+        "--public-url",
+    );
+    check_failure(&["sreve"], 2, "'serve'");
+    check_failure(
         &["serve", "--vendor-key", &public, "--listen", "192.0.2.1:1"],
         1,
         "can't listen on",

@@ -129,3 +129,54 @@ async fn raw_and_jpeg_in_one_update_are_the_right_picture_for_a_viewer_that_know
     let farthest = seen.iter().zip(&picture).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(farthest < Some(40), "{farthest:?}");
 }
+
+/// Returns a block of this many whole pictures, a few kilobytes each.
+fn many_jpegs(count: u16) -> Vec<u8> {
+    let whole = Rect::new(0, 0, SIZE.0, SIZE.1);
+    let file = file(whole, 1);
+    let mut block = Vec::new();
+    encode::server::update_start(&mut block, Some(count));
+    for _ in 0..count {
+        assert!(encode::server::jpeg(&mut block, whole, &file));
+    }
+    block
+}
+
+#[tokio::test]
+async fn a_block_of_many_jpegs_lets_others_have_their_turn() {
+    let (hub, _ends) = ViewerHub::new();
+    let (mut reader, _attached) = watched(&hub).await;
+    let block = many_jpegs(40);
+    let reading = async { reader.read_block(&hub, &block).await.unwrap() };
+    let mut turns = 0;
+    let others = async {
+        loop {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = reading => {}
+        () = others => {}
+    }
+    assert!(turns > 5, "{turns}");
+}
+
+#[tokio::test]
+async fn what_nobody_looks_at_is_not_decoded() {
+    let (hub, _ends) = ViewerHub::new();
+    let (mut reader, attached) = watched(&hub).await;
+    assert!(hub.is_listened_to());
+    drop(attached);
+    assert!(!hub.is_listened_to());
+    // A file of our own shape whose data no decoder would take.
+    let mut block = many_jpegs(1);
+    let scan = block
+        .windows(2)
+        .position(|two| two == [0xff, 0xda])
+        .unwrap();
+    let end = block.len() - 2;
+    block[scan + 14..end].fill(0);
+    assert!(reader.read_block(&hub, &block).await.is_ok());
+}
