@@ -8,7 +8,7 @@ use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
 use etatuki_session::SessionConfig;
 use etatuki_session_core::{Transport, UsableBackend, Wording};
-use etatuki_trust::StaleRevocations;
+use etatuki_trust::{CodeForm, StaleRevocations};
 
 use crate::cli::Options;
 use crate::display_check;
@@ -210,6 +210,7 @@ impl Launcher {
         PluginSpec {
             id: backend.plugin_id.clone(),
             external_transport: backend.form.is_none(),
+            code_form: Some(code_form_name(backend.form).to_owned()),
             path: self.installed.plugins.join(&backend.plugin),
             version: backend.version.clone(),
             sha256: backend.sha256,
@@ -231,6 +232,7 @@ impl Launcher {
             plugin: position(backend.lines.plugin, "plugin"),
             version: position(backend.lines.version, "version"),
             options: position(backend.lines.options, "options"),
+            form: position(backend.lines.form, "form"),
         }
     }
 
@@ -286,6 +288,11 @@ impl Launcher {
             stale_revocations: self.stale_revocations(),
         }
     }
+}
+
+/// Returns the name of an entry's form in the registry, which is also the plugins'.
+fn code_form_name(form: Option<CodeForm>) -> &'static str {
+    form.map_or("own", CodeForm::name)
 }
 
 /// Longest name of an accounting program, in characters.

@@ -1,7 +1,9 @@
 //! The log: a file per day in the user's state folder, seven kept. Other crates' messages below a
 //! warning are left out, because some of them contain requests with their tokens.
 
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -13,6 +15,44 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Log files kept, one a day.
 const MAX_LOG_FILES: usize = 7;
+
+/// Bytes that one run of the launcher may log. A plugin that prints for days fills no disk.
+const MAX_LOG_BYTES: u64 = 16 << 20;
+
+/// A log that ends at a bound, and says so.
+struct BoundedLog<W> {
+    log: W,
+    bytes_left: u64,
+}
+
+impl<W: Write> BoundedLog<W> {
+    fn new(log: W, bytes_left: u64) -> Self {
+        Self { log, bytes_left }
+    }
+}
+
+impl<W: Write> Write for BoundedLog<W> {
+    /// Takes a whole line, and drops it beyond the bound.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        match self.bytes_left.checked_sub(length) {
+            Some(left) => {
+                self.log.write_all(line)?;
+                self.bytes_left = left;
+            }
+            None if self.bytes_left > 0 => {
+                self.bytes_left = 0;
+                self.log.write_all(b"the log of this run is full\n")?;
+            }
+            None => {}
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.log.flush()
+    }
+}
 
 /// Starts the log in `folder`, and on stderr if `verbose`. Without a folder, or with one that can't
 /// be written, the customer is helped all the same: then there is no file.
@@ -40,9 +80,10 @@ pub(crate) fn init(folder: Option<&Path>, verbose: bool) {
             .with_target("plugin", level)
     };
     let to_file = file.map(|file| {
+        let file = BoundedLog::new(file, MAX_LOG_BYTES);
         layer()
             .with_ansi(false)
-            .with_writer(file)
+            .with_writer(Mutex::new(file))
             .with_filter(filter())
     });
     let to_stderr = verbose.then(|| {
@@ -65,4 +106,20 @@ fn create_private_folder(folder: &Path) -> Option<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_a_bound_and_says_that_it_is_reached() {
+        let mut log = BoundedLog::new(Vec::new(), 100);
+        for _ in 0..1000 {
+            log.write_all(b"a line of 20 bytes.\n").unwrap();
+        }
+        let text = String::from_utf8(log.log).unwrap();
+        assert_eq!(text.lines().count(), 6, "{text}");
+        assert!(text.ends_with("the log of this run is full\n"), "{text}");
+    }
 }

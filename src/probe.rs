@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use etatuki_plugin_host::{HostError, PluginHost, PluginSpec, ProbeReport};
+use etatuki_plugin_host::{HostError, HostEvent, PluginHost, PluginSpec, ProbeReport};
 use etatuki_session_core::UsableBackend;
 use tokio::task::JoinSet;
 
@@ -155,11 +155,23 @@ async fn attempt(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
 }
 
 async fn probe_in_host(exe: &Path, spec: &PluginSpec) -> Result<(), ProbeError> {
-    let (host, _events) = PluginHost::start(exe, spec)
-        .await
-        .map_err(ProbeError::Host)?;
-    let report = host.probe().await;
-    host.shutdown().await;
+    let (host, mut events) = PluginHost::start_with_events(exe, spec).await;
+    let report = match host {
+        Ok(host) => {
+            let report = host.probe().await;
+            host.shutdown().await;
+            report
+        }
+        Err(error) => Err(error),
+    };
+    if report.is_err() {
+        // What the plugin said before is why.
+        while let Some(event) = events.recv().await {
+            if let HostEvent::Log { text, .. } = event {
+                tracing::info!(target: "plugin", backend = spec.id, "{text}");
+            }
+        }
+    }
     match report.map_err(ProbeError::Host)? {
         ProbeReport::Usable { .. } => Ok(()),
         ProbeReport::Unusable { name, text } => Err(ProbeError::Unusable { name, text }),
@@ -213,6 +225,7 @@ exec sleep 100
             folder: folder.path().to_owned(),
             options: serde_json::Value::Null,
             external_transport: false,
+            code_form: None,
             network: false,
             language: "fi".into(),
             origin: Origin::default(),

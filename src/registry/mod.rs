@@ -99,14 +99,15 @@ pub enum Connect {
     OnClick,
 }
 
-/// The lines of an entry's plugin, its version, and its options (or of the plugin, if it has none);
-/// counted from 1.
+/// The lines of an entry's plugin, its version, its options (or of the plugin, if it has none), and
+/// its form; counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the keys of their lines")]
 pub struct PluginLines {
     pub plugin: usize,
     pub version: usize,
     pub options: usize,
+    pub form: usize,
 }
 
 /// An entry's name in the three languages.
@@ -207,7 +208,7 @@ struct RawBackend {
     sha256: Option<Spanned<String>>,
     minisign: Option<Spanned<String>>,
     plugin_id: Option<Spanned<String>>,
-    form: Form,
+    form: Spanned<Form>,
     #[serde(default)]
     connect: Connect,
     #[serde(default = "default_enabled")]
@@ -364,6 +365,7 @@ impl Validator<'_> {
             plugin: line(raw.plugin.span().start),
             version: line(raw.version.span().start),
             options: line(options.start),
+            form: line(raw.form.span().start),
         };
         let sha256 = raw.sha256.map(|hash| self.sha256(&hash)).transpose()?;
         let minisign = raw.minisign.map(|key| self.signing_key(key)).transpose()?;
@@ -382,7 +384,7 @@ impl Validator<'_> {
             version: raw.version.into_inner(),
             sha256,
             minisign,
-            form: raw.form.code_form(),
+            form: raw.form.into_inner().code_form(),
             connect: raw.connect,
             for_app: raw.for_app,
             network: raw.network,

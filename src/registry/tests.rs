@@ -77,6 +77,7 @@ fn everything_is_read() {
             plugin: 17,
             version: 18,
             options: 24,
+            form: 20,
         }
     );
     assert!(two.fits(&app_version("2008").unwrap()));

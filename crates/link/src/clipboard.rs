@@ -1,7 +1,9 @@
 //! The clipboard streams, one each way: copied text for the other end. A later text replaces an
 //! earlier one. The customer's gate decides which texts may pass at all.
 
-use etatuki_protocol::{CodecError, LengthPrefixedDecoder, MAX_CLIPBOARD, Violation, append_frame};
+use etatuki_protocol::{
+    ClipboardText, CodecError, LengthPrefixedDecoder, MAX_CLIPBOARD, MAX_CLIPBOARD_FRAME,
+};
 use iroh::endpoint::RecvStream;
 
 use crate::{
@@ -18,13 +20,21 @@ impl ClipboardOut {
         Self(writer)
     }
 
-    /// Sends a text. If this is dropped early, the text is either not sent, or sent whole before
-    /// the next.
+    /// Sends a text that has no mark in an input stream. If this is dropped early, the text is
+    /// either not sent, or sent whole before the next.
     ///
     /// # Errors
     /// [`CodecError::TooLarge`] above [`MAX_CLIPBOARD`]: the stream stays usable. Else the link is
     /// down.
     pub async fn send(&mut self, text: &str) -> Result<(), LinkError> {
+        self.send_numbered(0, text).await
+    }
+
+    /// Sends the text whose mark in the input stream has this number.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn send_numbered(&mut self, number: u32, text: &str) -> Result<(), LinkError> {
         if text.len() > MAX_CLIPBOARD {
             return Err(CodecError::TooLarge {
                 length: text.len(),
@@ -34,7 +44,7 @@ impl ClipboardOut {
         }
         self.0
             .send(|out| {
-                append_frame(out, text.as_bytes());
+                ClipboardText::append_to(out, number, text);
                 Ok(())
             })
             .await
@@ -49,7 +59,7 @@ impl ClipboardIn {
     pub(crate) fn new(stream: RecvStream) -> Self {
         Self(FrameReader::new(
             stream,
-            LengthPrefixedDecoder::new(MAX_CLIPBOARD),
+            LengthPrefixedDecoder::new(MAX_CLIPBOARD_FRAME),
         ))
     }
 
@@ -57,12 +67,16 @@ impl ClipboardIn {
     ///
     /// # Errors
     /// The link is down, or the other end broke the protocol.
-    pub async fn recv(&mut self) -> Result<Option<String>, LinkError> {
-        let Some(bytes) = self.0.recv().await? else {
-            return Ok(None);
-        };
-        String::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| Violation::NotText.into())
+    pub async fn recv(&mut self) -> Result<Option<ClipboardText>, LinkError> {
+        match self.0.recv().await? {
+            Some(body) => Ok(Some(ClipboardText::parse(body)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns the bytes of an incomplete text that have arrived.
+    #[must_use]
+    pub const fn received(&self) -> usize {
+        self.0.decoder().received()
     }
 }

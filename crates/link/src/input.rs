@@ -1,12 +1,14 @@
 //! The input stream: requests, keys and pointer of the agent's viewer, as plain RFB client
-//! messages. This crate doesn't know the messages' boundaries; the customer's gate parses them.
+//! messages, and the places of clipboard texts among them. This crate doesn't know the RFB messages'
+//! boundaries; the customer's gate parses them.
 
+use etatuki_protocol::{InputMessage, LengthPrefixedDecoder, MAX_INPUT_FRAME};
 use iroh::endpoint::RecvStream;
 
-use crate::{error::LinkError, stream::FrameWriter};
-
-/// The most bytes that [`InputIn::recv`] returns at once.
-const READ_CHUNK: usize = 16 << 10;
+use crate::{
+    error::LinkError,
+    stream::{FrameReader, FrameWriter},
+};
 
 /// The agent's end of the input stream.
 #[derive(Debug)]
@@ -25,7 +27,20 @@ impl InputOut {
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.0
             .send(|out| {
-                out.extend_from_slice(bytes);
+                InputMessage::append_rfb(out, bytes);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Marks the place of the clipboard text with this number: what follows waits for the text.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub async fn mark_clipboard(&mut self, number: u32) -> Result<(), LinkError> {
+        self.0
+            .send(|out| {
+                InputMessage::append_clipboard_mark(out, number);
                 Ok(())
             })
             .await
@@ -42,19 +57,24 @@ impl InputOut {
 
 /// The customer's end of the input stream.
 #[derive(Debug)]
-pub struct InputIn(RecvStream);
+pub struct InputIn(FrameReader<LengthPrefixedDecoder>);
 
 impl InputIn {
-    pub(crate) const fn new(stream: RecvStream) -> Self {
-        Self(stream)
+    pub(crate) fn new(stream: RecvStream) -> Self {
+        Self(FrameReader::new(
+            stream,
+            LengthPrefixedDecoder::new(MAX_INPUT_FRAME),
+        ))
     }
 
-    /// Returns the next bytes, at least one and at most 16 KiB, or `None` once the agent has
-    /// finished. Cancel safe.
+    /// Returns the next message, or `None` once the agent has finished. Cancel safe.
     ///
     /// # Errors
-    /// The link is down.
-    pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, LinkError> {
-        Ok(self.0.read_chunk(READ_CHUNK).await?.map(Vec::from))
+    /// The link is down, or the agent broke the protocol.
+    pub async fn recv(&mut self) -> Result<Option<InputMessage>, LinkError> {
+        match self.0.recv().await? {
+            Some(body) => Ok(Some(InputMessage::parse(body)?)),
+            None => Ok(None),
+        }
     }
 }

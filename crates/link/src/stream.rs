@@ -107,6 +107,10 @@ impl<D: FrameDecoder> FrameReader<D> {
         }
     }
 
+    pub(crate) const fn decoder(&self) -> &D {
+        &self.decoder
+    }
+
     /// Continues the stream with another decoder. No byte is lost, since a decoder never takes
     /// bytes beyond its own message.
     pub(crate) fn with_decoder<E>(self, decoder: E) -> FrameReader<E> {

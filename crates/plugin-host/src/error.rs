@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use etatuki_backend_api::Fault;
+use etatuki_rfb::plain_text;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,14 @@ pub enum HostError {
         /// The registry's id.
         wanted: String,
     },
+    /// The plugin's code has another form than the registry says.
+    #[error("the plugin's code has the form {found:?}, not {wanted:?}")]
+    WrongForm {
+        /// The descriptor's form.
+        found: String,
+        /// The registry's form.
+        wanted: String,
+    },
     /// The library can't be loaded, or breaks the contract right away.
     #[error("the plugin could not be loaded: {0}")]
     Load(String),
@@ -71,10 +80,12 @@ pub enum HostError {
     #[error("the plugin host died: {0}")]
     Died(String),
     /// A call took longer than two seconds; the child and everything it started were killed.
-    #[error("the plugin hung in {call}")]
+    #[error("the plugin hung in {call}{last_words}")]
     Hung {
         /// The call.
         call: String,
+        /// Last line that the plugin printed, as the end of a sentence; empty if there was none.
+        last_words: String,
     },
     /// The plugin refused a call.
     #[error("the plugin failed: {0}")]
@@ -109,6 +120,10 @@ impl HostError {
                 &origin.version,
                 "install a plugin that fits, or correct the requirement",
             ),
+            HostError::WrongForm { .. } => (
+                &origin.form,
+                "write the plugin's own form, or install another plugin",
+            ),
             _ => return self,
         };
         if place.is_empty() {
@@ -128,6 +143,7 @@ impl HostError {
             HostError::Unverifiable(_) => "plugin-unverifiable",
             HostError::Refused(_) | HostError::WrongId { .. } => "plugin-refused",
             HostError::WrongMajor { .. } | HostError::WrongVersion { .. } => "plugin-wrong-version",
+            HostError::WrongForm { .. } => "registry-broken",
             HostError::Died(_) => "plugin-died",
             HostError::Hung { .. } => "plugin-hung",
             HostError::Plugin(report) => &report.name,
@@ -159,6 +175,10 @@ pub(crate) enum CallError {
         wanted: VersionReq,
     },
     WrongId {
+        found: String,
+        wanted: String,
+    },
+    WrongForm {
         found: String,
         wanted: String,
     },
@@ -196,20 +216,27 @@ impl From<CallError> for HostError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Missing { path } => HostError::Missing(path),
-            CallError::Refused { text } => HostError::Refused(text),
-            CallError::Unverifiable { text } => HostError::Unverifiable(text),
+            CallError::Refused { text } => HostError::Refused(plain_text(&text)),
+            CallError::Unverifiable { text } => HostError::Unverifiable(plain_text(&text)),
             CallError::WrongMajor { found, wanted } => HostError::WrongMajor { found, wanted },
             CallError::WrongVersion { found, wanted } => HostError::WrongVersion { found, wanted },
-            CallError::WrongId { found, wanted } => HostError::WrongId { found, wanted },
-            CallError::Load { text } => HostError::Load(text),
+            CallError::WrongId { found, wanted } => HostError::WrongId {
+                found: plain_text(&found),
+                wanted,
+            },
+            CallError::WrongForm { found, wanted } => HostError::WrongForm {
+                found: plain_text(&found),
+                wanted,
+            },
+            CallError::Load { text } => HostError::Load(plain_text(&text)),
             CallError::Plugin {
                 fault,
                 failure,
                 text,
             } => HostError::Plugin(FailureReport {
                 fault: Fault::from_name(&fault).unwrap_or(Fault::Plugin),
-                name: failure,
-                text,
+                name: plain_text(&failure),
+                text: plain_text(&text),
             }),
         }
     }

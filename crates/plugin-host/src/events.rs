@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use etatuki_backend_api::{LogLevel, State};
+use etatuki_rfb::plain_text;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::error::FailureReport;
-use crate::log_lines::{LogThrottle, MAX_LOG_LINE, truncate};
+use crate::log_lines::{LogThrottle, MAX_LOG_LINE, MAX_UNREDACTED_LINE, truncate};
 use crate::redactor::Redactor;
 
 /// An event of a plugin host.
@@ -96,6 +97,8 @@ pub(crate) struct EventQueue {
     pushed: Notify,
 }
 
+/// Bytes of the last line that a failure quotes.
+const MAX_LAST_WORDS: usize = 200;
 /// Log lines that wait at most; older ones are dropped.
 const MAX_QUEUED_LOGS: usize = 256;
 
@@ -106,6 +109,8 @@ struct Inner {
     ended: bool,
     throttle: LogThrottle,
     redactor: Redactor,
+    /// Last line of the plugin's as it came, also one that was dropped.
+    last_line: String,
 }
 
 enum Popped {
@@ -123,6 +128,7 @@ impl EventQueue {
             ended: false,
             throttle: LogThrottle::new(Instant::now()),
             redactor: Redactor::default(),
+            last_line: String::new(),
         };
         let queue = Arc::new(Self {
             inner: Mutex::new(inner),
@@ -154,8 +160,10 @@ impl EventQueue {
         self.lock().redactor.add_code(code);
     }
 
+    /// Adds a line of the plugin's, as long as it is: it is cleaned, redacted and cut here.
     pub(crate) fn push_log(&self, level: LogLevel, text: &str) {
         let mut inner = self.lock();
+        truncate(text, MAX_UNREDACTED_LINE).clone_into(&mut inner.last_line);
         let Some(dropped) = inner.throttle.admit(Instant::now()) else {
             return;
         };
@@ -166,10 +174,19 @@ impl EventQueue {
                 text,
             });
         }
-        let redacted = inner.redactor.redact(truncate(text, MAX_LOG_LINE));
-        let text = truncate(&redacted, MAX_LOG_LINE).to_owned();
+        let text = inner.redactor.redact_line(&plain_text(text), MAX_LOG_LINE);
         inner.push_log(HostEvent::Log { level, text });
         self.pushed.notify_one();
+    }
+
+    /// Returns what the plugin said last, as the end of a sentence; empty if it said nothing.
+    pub(crate) fn last_words(&self) -> String {
+        let inner = self.lock();
+        let line = plain_text(&inner.last_line);
+        match inner.redactor.redact_line(&line, MAX_LAST_WORDS).as_str() {
+            "" => String::new(),
+            words => format!("; its last words: {words}"),
+        }
     }
 
     /// Ends the queue with [`HostEvent::Died`].

@@ -7,14 +7,15 @@ use etatuki_backend_api::raw;
 use crate::child::describe;
 use crate::error::FailureReport;
 use crate::line_decoder::LineDecoder;
-use crate::log_lines::{LogLines, MAX_LOG_LINE};
+use crate::log_lines::{LogLines, MAX_UNREDACTED_LINE};
 use crate::wire::{ChildMessage, MAX_LINE_BYTES, Request};
 
 /// Parses lines of both directions, split anywhere, and printed text.
 pub fn lines(pieces: &[&[u8]]) {
     let mut decoder = LineDecoder::default();
     let mut log_lines = LogLines::default();
-    let check = |line: String| assert!(line.chars().count() <= MAX_LOG_LINE && !line.is_empty());
+    let check =
+        |line: String| assert!(line.chars().count() <= MAX_UNREDACTED_LINE && !line.is_empty());
     for piece in pieces {
         log_lines.push(piece, check);
         decoder.push(piece);

@@ -3,10 +3,15 @@
 
 use std::time::{Duration, Instant};
 
+use crate::redactor::MAX_SECRET_BYTES;
+
 /// Longest line of a log, in bytes.
 pub(crate) const MAX_LOG_LINE: usize = 1000;
+/// Bytes of a line that are kept until the session codes in it are redacted: a code that begins in
+/// the line must be there whole, or its beginning would stay.
+pub(crate) const MAX_UNREDACTED_LINE: usize = MAX_LOG_LINE + MAX_SECRET_BYTES;
 
-/// Splits printed text into lines; drops what a line has beyond [`MAX_LOG_LINE`].
+/// Splits printed text into lines; drops what a line has beyond [`MAX_UNREDACTED_LINE`].
 #[derive(Default)]
 pub(crate) struct LogLines {
     line: Vec<u8>,
@@ -19,7 +24,7 @@ impl LogLines {
             let (text, ended) = part
                 .strip_suffix(b"\n")
                 .map_or((part, false), |text| (text, true));
-            let room = MAX_LOG_LINE.saturating_sub(self.line.len());
+            let room = MAX_UNREDACTED_LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if ended {
                 self.flush(&mut each);
@@ -97,7 +102,11 @@ mod tests {
         splitter.flush(|line| lines.push(line));
         assert_eq!(
             lines,
-            ["x".repeat(MAX_LOG_LINE).as_str(), "abc\u{fffd}", "last"]
+            [
+                "x".repeat(MAX_UNREDACTED_LINE).as_str(),
+                "abc\u{fffd}",
+                "last"
+            ]
         );
     }
 

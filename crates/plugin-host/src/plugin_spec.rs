@@ -27,6 +27,10 @@ pub struct PluginSpec {
     /// Whether the tool brings its own transport; the plugin's descriptor must agree.
     #[serde(rename = "own_transport")]
     pub external_transport: bool,
+    /// Form that the plugin's code must have, by its name in the registry: `remoteus`, `ecom` or
+    /// `own`. `None` takes any (tests).
+    #[serde(default)]
+    pub code_form: Option<String>,
     /// Whether the plugin may use the network; else it has Unix sockets alone.
     pub network: bool,
     /// The customer's language: `fi`, `sv` or `en`.
@@ -46,6 +50,8 @@ pub struct Origin {
     pub version: String,
     /// Place of the options.
     pub options: String,
+    /// Place of the code's form.
+    pub form: String,
 }
 
 /// A loaded plugin's description of itself.

@@ -6,6 +6,8 @@ use zeroize::Zeroizing;
 
 /// Spellings that are remembered: up to five of one code, for eight codes.
 const MAX_SPELLINGS: usize = 5 * 8;
+/// Longest spelling of a code that is remembered, in bytes; ours have a third of that.
+pub(crate) const MAX_SECRET_BYTES: usize = 64;
 /// Shortest text that counts as a secret, in bytes; a shorter one stands in many words by chance.
 const MIN_SECRET_BYTES: usize = 5;
 
@@ -23,7 +25,8 @@ impl Redactor {
         let in_threes = [" ", "-"].map(|separator| digits_in_threes(code, separator));
         for text in words.chain(in_threes).chain([code.to_owned()]) {
             let text = Zeroizing::new(text);
-            if text.len() >= MIN_SECRET_BYTES && !self.0.contains(&text) {
+            let length = MIN_SECRET_BYTES..=MAX_SECRET_BYTES;
+            if length.contains(&text.len()) && !self.0.contains(&text) {
                 self.0.push_back(text);
             }
         }
@@ -32,8 +35,23 @@ impl Redactor {
         }
     }
 
+    /// Replaces every code in a line by `<code>`, and cuts it at `max` bytes. The line is given with
+    /// what stands behind the cut: no beginning of a code across the cut stays.
+    pub(crate) fn redact_line(&self, text: &str, max: usize) -> String {
+        let cut = text.floor_char_boundary(max);
+        let ends = self.0.iter().flat_map(|secret| {
+            let found = text.match_indices(secret.as_str());
+            found
+                .filter(|(start, _)| *start < cut)
+                .map(|(start, secret)| start + secret.len())
+        });
+        let end = ends.max().unwrap_or(0).max(cut);
+        let redacted = self.redact(&text[..end]);
+        redacted[..redacted.floor_char_boundary(max)].to_owned()
+    }
+
     /// Replaces every code in the text by `<code>`.
-    pub(crate) fn redact(&self, text: &str) -> String {
+    fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| {
             text.replace(secret.as_str(), "<code>")
         })
@@ -67,5 +85,19 @@ mod tests {
         check("123456789012", "open 123-456-789-012!", "open <code>!");
         check("123456789 654321", "password=654321", "password=<code>");
         check("12", "12 of 12", "12 of 12");
+    }
+
+    #[test]
+    fn a_code_across_the_cut_leaves_nothing() {
+        let mut redactor = Redactor::default();
+        redactor.add_code("123456789012");
+        for before in 0..30 {
+            let line = format!("{} 123 456 789 012 and more", "x".repeat(before));
+            let shown = redactor.redact_line(&line, 20);
+            assert!(!shown.contains("123") && shown.len() <= 20, "{shown}");
+        }
+        // Codes that shrink make room for what stood behind the cut.
+        let line = "123456789012 123456789012 123456789012";
+        assert_eq!(redactor.redact_line(line, 30), "<code> <code> <code>");
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use etatuki_backend_api::{Fault, State};
+use etatuki_rfb::plain_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -137,8 +138,8 @@ impl From<WireFailure> for FailureReport {
     fn from(wire: WireFailure) -> Self {
         Self {
             fault: Fault::from_name(&wire.fault).unwrap_or(Fault::Plugin),
-            name: wire.name,
-            text: wire.text,
+            name: plain_text(&wire.name),
+            text: plain_text(&wire.text),
         }
     }
 }

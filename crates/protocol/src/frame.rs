@@ -53,6 +53,12 @@ impl LengthPrefixedDecoder {
         }
     }
 
+    /// Returns the bytes of the current message that have been pushed.
+    #[must_use]
+    pub const fn received(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Returns the body's length, once the header is complete.
     fn body_length(&self) -> Result<Option<usize>, Violation> {
         let Some(header) = self.buffer.first_chunk::<HEADER_LENGTH>() else {

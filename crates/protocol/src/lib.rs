@@ -13,6 +13,7 @@ mod error;
 mod frame;
 mod handshake;
 mod identity;
+mod input;
 mod stream;
 mod wording;
 
@@ -25,5 +26,6 @@ pub use error::{CodecError, Violation};
 pub use frame::{FrameDecoder, LengthPrefixedDecoder, append_frame};
 pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
 pub use identity::AgentIdentity;
+pub use input::{ClipboardText, InputMessage, MAX_CLIPBOARD_FRAME, MAX_INPUT_FRAME};
 pub use stream::{MAX_CLIPBOARD, StreamKind};
 pub use wording::{Answer, AnswerButton, QuestionText, ShownQuestion, Wording};

@@ -72,6 +72,12 @@ impl ServerParser {
         (self.width, self.height)
     }
 
+    /// Returns whether a message, or an update, has begun and isn't complete.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        !matches!(self.state, ParserState::Message) || !self.buffer.bytes().is_empty()
+    }
+
     /// Appends bytes, split anywhere. Call [`next`](Self::next) until it returns `None` before the
     /// next push: then little more than one band of a picture, JPEG file, pointer image or
     /// clipboard text is held.

@@ -5,7 +5,10 @@
 //! - [`opening`]: hands a code to the plugin; [`control_barrier`] holds messages to the agent
 //!   until the plugin knows the permissions.
 //! - [`gate`]: the messages of an agent's program that may pass.
+//! - [`clipboard_order`]: keeps input and clipboard texts in order.
+//! - [`flood_brake`]: slows a plugin down that floods.
 //! - [`plugin_rfb_client`]: the RFB client towards a plugin.
+//! - [`message_progress`]: watches that a plugin's message comes to its end.
 //! - [`service_health`]: whether the service behind a waiting code is in reach.
 //! - [`json`]: the JSON lines of `etatuki session`, in and out.
 //! - [`View`], [`Command`], [`Failure`]: what windows show, give and explain.
@@ -14,15 +17,18 @@
 //! here. Times are `Duration`s since the session began. `docs/session.md` has the drawing of the
 //! states.
 
+pub mod clipboard_order;
 mod clock_verdict;
 mod command;
 pub mod control_barrier;
 mod external_transport;
 mod failure;
+pub mod flood_brake;
 pub mod gate;
 mod installation;
 pub mod json;
 pub mod machine;
+pub mod message_progress;
 pub mod opening;
 mod plugin_info;
 pub mod plugin_rfb_client;

@@ -17,6 +17,7 @@ use etatuki_rfb::{
     Rectangle, ServerInit, ServerMessage, ServerParser, encode, encoding,
 };
 
+use crate::flood_brake::IdleWork;
 use crate::gate::{BackendCapabilities, PluginInput, ServerCapabilities, from_latin1};
 
 /// Encodings and extensions that are announced to the server, best first.
@@ -74,6 +75,9 @@ pub enum PluginRfbError {
     /// The server reads nothing.
     #[error("the tool has not taken in what it was sent")]
     Stalled,
+    /// A message, or an update, doesn't come to its end.
+    #[error("the tool's picture stands still in the middle of an update")]
+    StandsStill,
     /// The handshake's time is over.
     #[error("the tool didn't finish the handshake in time")]
     Silent,
@@ -110,6 +114,9 @@ struct Running {
     update: Option<Update>,
     /// Pixels taken in since others had their turn.
     work: u64,
+    idle_work: IdleWork,
+    /// Whether a message, or an update, was completed since somebody looked.
+    completed: bool,
 }
 
 /// Content of the framebuffer.
@@ -168,6 +175,27 @@ impl PluginRfbClient {
     /// Returns whether the framebuffer shows a state that the server's screen really had.
     pub fn is_between_updates(&self) -> bool {
         matches!(&self.state, ClientState::Running(running) if running.update.is_none())
+    }
+
+    /// Returns whether a message, or an update, was completed since the last call.
+    pub fn take_completed(&mut self) -> bool {
+        match &mut self.state {
+            ClientState::Running(running) => std::mem::take(&mut running.completed),
+            ClientState::Handshaking(_) => false,
+        }
+    }
+
+    /// Returns whether a message, or an update, has begun and isn't complete.
+    pub fn is_mid_message(&self) -> bool {
+        matches!(&self.state, ClientState::Running(running) if running.parser.is_mid_message())
+    }
+
+    /// Takes the idle work since the last call.
+    pub fn take_idle_work(&mut self) -> IdleWork {
+        match &mut self.state {
+            ClientState::Running(running) => std::mem::take(&mut running.idle_work),
+            ClientState::Handshaking(_) => IdleWork::default(),
+        }
     }
 
     /// Returns whether the server has painted the framebuffer. Before, there is nothing to show.
@@ -271,6 +299,8 @@ impl PluginRfbClient {
             request: RequestState::NextFull,
             update: None,
             work: 0,
+            idle_work: IdleWork::default(),
+            completed: false,
         }));
         self.request_update();
     }
@@ -282,6 +312,10 @@ impl Running {
         server: &mut ServerCapabilities,
     ) -> Result<Option<PluginRfbEvent>, PluginRfbError> {
         while let Some(message) = self.parser.next()? {
+            self.completed |= !matches!(
+                message,
+                ServerMessage::UpdateStart | ServerMessage::Rectangle(_)
+            );
             match message {
                 ServerMessage::UpdateStart => self.update = Some(Update::default()),
                 ServerMessage::Rectangle(rectangle) => {
@@ -297,16 +331,18 @@ impl Running {
                 }
                 ServerMessage::UpdateEnd => return Ok(Some(self.end_update())),
                 ServerMessage::CutText(text) => {
+                    self.idle_work.add_text(text.len());
                     let text = to_text(text, server).unwrap_or_default();
                     return Ok(Some(PluginRfbEvent::CutText(text)));
                 }
-                ServerMessage::CutTextSkipped { .. } => {
+                ServerMessage::CutTextSkipped { length } => {
+                    self.idle_work.add_text(length as usize);
                     return Ok(Some(PluginRfbEvent::CutText(String::new())));
                 }
                 // These were never announced; a server that sends them all the same gets no answer.
                 ServerMessage::Bell
                 | ServerMessage::Fence { .. }
-                | ServerMessage::EndOfContinuousUpdates => {}
+                | ServerMessage::EndOfContinuousUpdates => self.idle_work.add(1),
             }
         }
         Ok(None)
@@ -316,6 +352,9 @@ impl Running {
         let update = self.update.take().unwrap_or_default();
         if update.has_pixels {
             self.content = Content::Painted;
+        }
+        if !update.changed {
+            self.idle_work.add(1);
         }
         self.request = match self.request {
             RequestState::NextIncremental | RequestState::Outstanding => {

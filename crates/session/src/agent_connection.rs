@@ -8,12 +8,13 @@ use etatuki_link::{
     LinkError, PictureOut,
 };
 use etatuki_picture::{Source, SourceState, Streamer};
-use etatuki_protocol::{AgentIdentity, Ask, ToAgent, ToCustomer};
+use etatuki_protocol::{AgentIdentity, Ask, InputMessage, ToAgent, ToCustomer};
+use etatuki_session_core::clipboard_order::ClipboardOrder;
 use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
 use etatuki_session_core::{Failure, FailureName};
 use tokio::time::Instant;
 
-use crate::maybe::maybe;
+use crate::maybe::{maybe, maybe_until};
 use crate::plugin_stream::PluginStream;
 use crate::send_queue::SendQueue;
 
@@ -31,7 +32,7 @@ pub(crate) enum AgentEvent {
     PermissionAsked(Ask),
     /// Bytes went to the gate; [`AgentConnection::next_input`] returns what passes.
     InputReceived,
-    /// Text was copied at the agent's end.
+    /// Text that was copied at the agent's end is due: input that follows it comes afterwards.
     Clipboard(String),
     /// A message has left, so that the link has credit again.
     Progress,
@@ -54,6 +55,7 @@ pub(crate) struct AgentConnection {
     /// `None` once the agent has ended this stream; the session goes on.
     input_in: Option<InputIn>,
     clipboard_in: Option<ClipboardIn>,
+    pub(crate) clipboard_order: ClipboardOrder,
     streamer: Streamer,
     ended: bool,
     began: Instant,
@@ -72,6 +74,7 @@ impl AgentConnection {
             control_in: streams.control_in,
             input_in: Some(streams.input_in),
             clipboard_in: Some(streams.clipboard_in),
+            clipboard_order: ClipboardOrder::default(),
             streamer: Streamer::new(DESKTOP_NAME),
             ended: false,
             began: Instant::now(),
@@ -97,16 +100,23 @@ impl AgentConnection {
     }
 
     async fn next_open(&mut self, takes_input: bool) -> AgentEvent {
+        let order = &self.clipboard_order;
+        let (holds_input, holds_texts) = (order.holds_input(), order.holds_texts());
+        let deadline = order.deadline().map(|due| self.began + due);
         tokio::select! {
             control = self.control_in.recv() => match control {
                 Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::PermissionAsked(ask),
                 Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
                 Err(error) => link_ended(error),
             },
-            input = maybe(self.input_in.as_mut().map(InputIn::recv)), if takes_input => match input {
-                Ok(Some(bytes)) => {
+            input = maybe(self.input_in.as_mut().map(InputIn::recv)), if takes_input && !holds_input => match input {
+                Ok(Some(InputMessage::Rfb(bytes))) => {
                     self.gate.push(&bytes);
                     AgentEvent::InputReceived
+                }
+                Ok(Some(InputMessage::ClipboardMark(number))) => {
+                    let takes_text = self.gate.exchanges_clipboard();
+                    due_text(self.clipboard_order.on_mark(number, takes_text, self.began.elapsed()))
                 }
                 Ok(None) => {
                     self.input_in = None;
@@ -114,14 +124,19 @@ impl AgentConnection {
                 }
                 Err(error) => link_ended(error),
             },
-            text = maybe(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input => match text {
-                Ok(Some(text)) => AgentEvent::Clipboard(text),
+            text = maybe(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input && !holds_texts => match text {
+                Ok(Some(text)) => due_text(self.clipboard_order.on_text(text, self.began.elapsed())),
                 Ok(None) => {
                     self.clipboard_in = None;
                     AgentEvent::Progress
                 }
                 Err(error) => link_ended(error),
             },
+            () = maybe_until(deadline) => {
+                let received = self.clipboard_in.as_ref().map_or(0, ClipboardIn::received);
+                let now = self.began.elapsed();
+                due_text(self.clipboard_order.on_deadline(received, now))
+            }
             sent = self.control.next_sent() => progress_or_end(sent),
             sent = self.picture.next_sent() => {
                 if let Ok(bytes) = &sent {
@@ -304,6 +319,10 @@ fn source_state(plugin: &PluginStream) -> SourceState {
     } else {
         SourceState::MidUpdate
     }
+}
+
+fn due_text(text: Option<String>) -> AgentEvent {
+    text.map_or(AgentEvent::Progress, AgentEvent::Clipboard)
 }
 
 fn progress_or_end(sent: Result<(), LinkError>) -> AgentEvent {

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::agent_connection::{AgentConnection, AgentEvent, MAX_QUEUED_CONTROL};
+use crate::attempt_log::AttemptLog;
 use crate::config::SessionConfig;
 use crate::maybe::{maybe, maybe_until};
 use crate::plugin::{PluginEvent, PluginHandle};
@@ -68,6 +69,7 @@ pub(crate) struct SessionLoop<'a> {
     plugin_stream: Option<PluginStream>,
     agent: Option<AgentConnection>,
     control_barrier: ControlBarrier,
+    attempt_log: AttemptLog,
     /// Small tasks that end by themselves; only the shutdown waits for them.
     background_tasks: JoinSet<()>,
     teardown: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -103,6 +105,7 @@ impl<'a> SessionLoop<'a> {
             plugin_stream: None,
             agent: None,
             control_barrier: ControlBarrier::new(MAX_QUEUED_CONTROL),
+            attempt_log: AttemptLog::default(),
             background_tasks: JoinSet::new(),
             teardown: None,
         }
@@ -237,19 +240,23 @@ impl<'a> SessionLoop<'a> {
                 Event::AttemptAborted
             }
             Attempt::Unauthorized { reason } => {
-                tracing::warn!(reason, "somebody who isn't the vendor's tried the code");
+                if self.attempt_log.admit() {
+                    tracing::warn!(reason, "somebody who isn't the vendor's tried the code");
+                }
                 Event::UnauthorizedAttempt
             }
             Attempt::CardOutOfTime { agent, validity } => {
                 let (ours, service) = (now(), self.rendezvous.service_time());
                 let clock = ClockVerdict::judge(validity, ours, service);
-                tracing::warn!(
-                    name = agent.name,
-                    ?validity,
-                    %ours,
-                    ?service,
-                    "an agent's card is out of its time"
-                );
+                if self.attempt_log.admit() {
+                    tracing::warn!(
+                        name = agent.name,
+                        ?validity,
+                        %ours,
+                        ?service,
+                        "an agent's card is out of its time"
+                    );
+                }
                 Event::CardOutOfTime { agent, clock }
             }
             Attempt::WrongGuess { agent } => {

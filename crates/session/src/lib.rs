@@ -9,6 +9,7 @@
 //! `docs/session.md` has the drawing of the states.
 
 mod agent_connection;
+mod attempt_log;
 mod config;
 mod display_check;
 mod event_loop;

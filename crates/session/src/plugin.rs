@@ -26,6 +26,9 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// its own.
 const EXTERNAL_OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 
+/// Time in which the last lines of a plugin that has ended must be there.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// A command to the plugin.
 enum PluginCommand {
     Open(Zeroizing<String>),
@@ -162,9 +165,16 @@ impl PluginTask {
         spec: PluginSpec,
         mut commands: UnboundedReceiver<PluginCommand>,
     ) -> Result<(), Failure> {
-        let (host, mut events) = PluginHost::start(&exe, &spec).await.map_err(host_failure)?;
-        let ended = self.serve(&host, &mut events, &mut commands).await;
-        host.shutdown().await;
+        let (host, mut events) = PluginHost::start_with_events(&exe, &spec).await;
+        let ended = match host {
+            Ok(host) => {
+                let ended = self.serve(&host, &mut events, &mut commands).await;
+                host.shutdown().await;
+                ended
+            }
+            Err(error) => Err(host_failure(error)),
+        };
+        log_last_lines(&mut events).await;
         ended
     }
 
@@ -295,6 +305,18 @@ fn host_failure(error: HostError) -> Failure {
 /// Keeps the plugin's own name for the failure in the detail.
 fn reported_failure(report: FailureReport) -> Failure {
     Failure::new(FailureName::from_plugin(&report.name), report.to_string())
+}
+
+/// Logs what a plugin said before its end; a failed call comes before the lines that led to it.
+async fn log_last_lines(events: &mut HostEvents) {
+    let lines = async {
+        while let Some(event) = events.recv().await {
+            if let HostEvent::Log { level, text } = event {
+                log(level, &text);
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LAST_LINES_TIMEOUT, lines).await;
 }
 
 fn log(level: LogLevel, text: &str) {

@@ -9,7 +9,9 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use etatuki_picture::Framebuffer;
+use etatuki_session_core::flood_brake::FloodBrake;
 use etatuki_session_core::gate::{BackendCapabilities, PluginInput, ServerCapabilities};
+use etatuki_session_core::message_progress::MessageProgress;
 use etatuki_session_core::plugin_rfb_client::{PluginRfbClient, PluginRfbError, PluginRfbEvent};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::io::AsyncWriteExt;
@@ -23,6 +25,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages of input that may wait for a server that doesn't read. Above, no more are taken from
 /// the agent.
 const MAX_QUEUED_INPUT: usize = 32;
+/// Clipboard texts among them; each may have a megabyte.
+const MAX_QUEUED_TEXTS: usize = 2;
 /// Size of the socket's send buffer in bytes, the system's bookkeeping included: a few messages for
 /// a server that doesn't read.
 const SEND_BUFFER_BYTES: usize = 4096;
@@ -44,6 +48,11 @@ pub(crate) struct PluginStream {
     handshake_deadline: Option<Instant>,
     /// Since when something waits and the server has read nothing.
     unread_since: Option<Instant>,
+    began: Instant,
+    progress: MessageProgress,
+    flood_brake: FloodBrake,
+    /// Until when nothing is read, because the server floods us.
+    paused_until: Option<Instant>,
     state: StreamState,
 }
 
@@ -79,6 +88,10 @@ impl PluginStream {
             buffer: vec![0; READ_CHUNK_BYTES],
             handshake_deadline: Some(Instant::now() + HANDSHAKE_TIMEOUT),
             unread_since: None,
+            began: Instant::now(),
+            progress: MessageProgress::default(),
+            flood_brake: FloodBrake::default(),
+            paused_until: None,
             state: StreamState::Open,
         })
     }
@@ -109,12 +122,11 @@ impl PluginStream {
         self.write();
     }
 
-    /// Sends input that has passed the gate. A new clipboard text replaces one that waits, because
-    /// only the newest counts and texts are long.
+    /// Sends input that has passed the gate. A new clipboard text replaces one that waits, unless
+    /// other input lies between: that may paste the earlier one.
     pub(crate) fn send_input(&mut self, input: PluginInput) {
-        if matches!(input, PluginInput::CutText(_)) {
-            self.queued
-                .retain(|queued| !matches!(queued, PluginInput::CutText(_)));
+        if is_text(&input) && self.queued.back().is_some_and(is_text) {
+            self.queued.pop_back();
         }
         self.queued.push_back(input);
         self.write();
@@ -122,7 +134,8 @@ impl PluginStream {
 
     /// Returns whether so much input waits that nothing more should be taken from the agent.
     pub(crate) fn is_full(&self) -> bool {
-        self.queued.len() > MAX_QUEUED_INPUT
+        let texts = self.queued.iter().filter(|input| is_text(input));
+        self.queued.len() > MAX_QUEUED_INPUT || texts.count() > MAX_QUEUED_TEXTS
     }
 
     /// Drops the input that waits, because control ends or pauses. The `releases` of the keys that
@@ -169,6 +182,7 @@ impl PluginStream {
             if was_full && !self.is_full() {
                 return Ok(Some(PluginRfbEvent::InputDrained));
             }
+            self.note_progress()?;
             if !self.read_or_write().await? {
                 return Ok(None);
             }
@@ -201,8 +215,12 @@ impl PluginStream {
     async fn read_or_write(&mut self) -> Result<bool, PluginRfbError> {
         let writes = self.has_pending_output();
         let stalled = self.unread_since.map(|since| since + STALL_TIMEOUT);
+        let stands_still = self.progress.deadline().map(|due| self.began + due);
+        let paused_until = self.paused_until;
+        // First what is there: while others had their turn, a time may have passed.
         tokio::select! {
-            ready = self.stream.readable() => {
+            biased;
+            ready = self.stream.readable(), if paused_until.is_none() => {
                 ready.map_err(socket_error)?;
                 self.read()
             }
@@ -211,9 +229,33 @@ impl PluginStream {
                 self.write();
                 Ok(true)
             }
+            () = maybe_until(paused_until) => {
+                self.paused_until = None;
+                Ok(true)
+            }
+            () = maybe_until(stands_still), if paused_until.is_none() => {
+                Err(PluginRfbError::StandsStill)
+            }
             () = maybe_until(self.handshake_deadline) => Err(PluginRfbError::Silent),
             () = maybe_until(stalled) => Err(PluginRfbError::Stalled),
         }
+    }
+
+    /// Notes, with everything parsed, how far the server is, and whether it is to be left alone for
+    /// a while.
+    fn note_progress(&mut self) -> Result<(), PluginRfbError> {
+        let now = self.began.elapsed();
+        // A drip is read at once whenever it comes, so that its time is checked here.
+        if self.progress.deadline().is_some_and(|due| now >= due) {
+            return Err(PluginRfbError::StandsStill);
+        }
+        let (completed, mid_message) = (self.client.take_completed(), self.client.is_mid_message());
+        self.progress.on_parsed(completed, mid_message, now);
+        let idle_work = self.client.take_idle_work();
+        if let Some(pause) = self.flood_brake.on_work(idle_work, now) {
+            self.paused_until = Some(Instant::now() + pause);
+        }
+        Ok(())
     }
 
     fn read(&mut self) -> Result<bool, PluginRfbError> {
@@ -221,6 +263,7 @@ impl PluginStream {
             Ok(0) => Ok(false),
             Ok(count) => {
                 self.client.push(&self.buffer[..count]);
+                self.progress.on_read(self.began.elapsed());
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
@@ -269,6 +312,10 @@ impl PluginStream {
         }
         true
     }
+}
+
+fn is_text(input: &PluginInput) -> bool {
+    matches!(input, PluginInput::CutText(_))
 }
 
 fn is_key_release(input: &PluginInput) -> bool {

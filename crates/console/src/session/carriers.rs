@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, PictureIn};
-use etatuki_protocol::CodecError;
+use etatuki_protocol::{ClipboardText, CodecError, InputMessage};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -104,26 +104,44 @@ async fn report_metadata(
 
 /// Carries input; chunks that have queued up are sent as one.
 async fn carry_input(
-    mut input: mpsc::Receiver<Vec<u8>>,
+    mut input: mpsc::Receiver<InputMessage>,
     mut link: InputOut,
 ) -> Result<(), PictureReadError> {
-    while let Some(mut bytes) = input.recv().await {
-        while let Ok(more) = input.try_recv() {
-            bytes.extend_from_slice(&more);
-        }
-        if link.send(&bytes).await.is_err() {
+    while let Some(message) = input.recv().await {
+        if send_input(message, &mut input, &mut link).await.is_err() {
             break;
         }
     }
     Ok(())
 }
 
+/// Sends a message, and with it those that have queued up.
+async fn send_input(
+    first: InputMessage,
+    input: &mut mpsc::Receiver<InputMessage>,
+    link: &mut InputOut,
+) -> Result<(), LinkError> {
+    let mut next = Some(first);
+    let mut bytes = Vec::new();
+    while let Some(message) = next {
+        match message {
+            InputMessage::Rfb(more) => bytes.extend_from_slice(&more),
+            InputMessage::ClipboardMark(number) => {
+                link.send(&std::mem::take(&mut bytes)).await?;
+                link.mark_clipboard(number).await?;
+            }
+        }
+        next = input.try_recv().ok();
+    }
+    link.send(&bytes).await
+}
+
 async fn carry_clipboard_out(
-    mut texts: mpsc::Receiver<String>,
+    mut texts: mpsc::Receiver<ClipboardText>,
     mut link: ClipboardOut,
 ) -> Result<(), PictureReadError> {
-    while let Some(text) = texts.recv().await {
-        match link.send(&text).await {
+    while let Some(ClipboardText { number, text }) = texts.recv().await {
+        match link.send_numbered(number, &text).await {
             Ok(()) | Err(LinkError::Codec(CodecError::TooLarge { .. })) => {}
             Err(_) => break,
         }
@@ -144,7 +162,7 @@ async fn carry_clipboard_in(
     loop {
         let text = tokio::select! {
             received = link.recv() => match received {
-                Ok(Some(text)) => text,
+                Ok(Some(ClipboardText { text, .. })) => text,
                 _ => return Ok(()),
             },
             () = hub.control_granted(), if held.is_some() => held.take().unwrap_or_default(),

@@ -55,10 +55,10 @@ impl ViewerGuard<'_> {
         let (actions, has_output) = self.apply(message)?;
         self.hub.changed.notify_waiters();
         if !actions.to_link.is_empty() {
-            let _ = self.hub.input.send(actions.to_link).await;
+            self.hub.forward_input(actions.to_link).await;
         }
         if let Some(text) = actions.clipboard {
-            let _ = self.hub.clipboard.send(text).await;
+            self.hub.forward_clipboard(text).await;
         }
         if has_output {
             self.hub.wait_for_drain().await;

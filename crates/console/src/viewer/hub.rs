@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use etatuki_protocol::{ClipboardText, InputMessage, MAX_CLIPBOARD};
 use etatuki_rfb::{
     PixelFormat, PointerFormat, Rect, ServerInit, ServerMessage,
     encode::{self, fence_flags},
@@ -61,10 +62,10 @@ pub(crate) enum DisconnectReason {
 /// The receiving ends of the queues to the link.
 #[derive(Debug)]
 pub(crate) struct ToLink {
-    /// Whole client messages for the input stream.
-    pub(crate) input: mpsc::Receiver<Vec<u8>>,
+    /// Whole client messages for the input stream, and the marks of the texts among them.
+    pub(crate) input: mpsc::Receiver<InputMessage>,
     /// Texts for the clipboard stream.
-    pub(crate) clipboard: mpsc::Receiver<String>,
+    pub(crate) clipboard: mpsc::Receiver<ClipboardText>,
 }
 
 /// The hub of one session; at most one viewer is attached at a time.
@@ -76,8 +77,8 @@ pub(crate) struct ViewerHub {
     control: watch::Sender<Control>,
     /// Whether viewers that attach get [`PointerReports::Always`].
     report_pointer_always: AtomicBool,
-    pub(super) input: mpsc::Sender<Vec<u8>>,
-    pub(super) clipboard: mpsc::Sender<String>,
+    input: mpsc::Sender<InputMessage>,
+    clipboard: mpsc::Sender<ClipboardText>,
     /// Notified when there is output for the viewer, and when the viewer has taken output, sent a
     /// message or detached.
     pub(super) changed: Notify,
@@ -88,6 +89,8 @@ pub(super) struct HubState {
     pub(super) desktop: Option<RemoteDesktop>,
     pub(super) attached: Option<Attached>,
     last_id: u64,
+    /// Number of the last text for the customer's clipboard.
+    last_text: u32,
 }
 
 /// The attached viewer.
@@ -177,10 +180,48 @@ impl ViewerHub {
         }
     }
 
-    /// Sends a text to the customer's clipboard. Returns false without control, or if the queue is
-    /// full.
+    /// Sends a text to the customer's clipboard; input that is sent later arrives after it. Returns
+    /// false without control, if the text is too long, or if a queue is full.
     pub(crate) fn send_clipboard(&self, text: String) -> bool {
-        self.control() == Control::Granted && self.clipboard.try_send(text).is_ok()
+        let fits = self.control() == Control::Granted && text.len() <= MAX_CLIPBOARD;
+        match (self.input.try_reserve(), self.clipboard.try_reserve()) {
+            (Ok(mark), Ok(place)) if fits => {
+                self.number_text(text, mark, place);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// As [`send_clipboard`](Self::send_clipboard), for a viewer that has control. Waits for a place
+    /// in the queues.
+    pub(super) async fn forward_clipboard(&self, text: String) {
+        if text.len() > MAX_CLIPBOARD {
+            return;
+        }
+        if let (Ok(mark), Ok(place)) = (self.input.reserve().await, self.clipboard.reserve().await)
+        {
+            self.number_text(text, mark, place);
+        }
+    }
+
+    /// Forwards a viewer's input. Waits for a place in the queue.
+    pub(super) async fn forward_input(&self, bytes: Vec<u8>) {
+        let _ = self.input.send(InputMessage::Rfb(bytes)).await;
+    }
+
+    /// Puts a text and its mark into their queues, under the next number.
+    fn number_text(
+        &self,
+        text: String,
+        mark: mpsc::Permit<'_, InputMessage>,
+        place: mpsc::Permit<'_, ClipboardText>,
+    ) {
+        let mut state = self.lock();
+        state.last_text += 1;
+        let number = state.last_text;
+        place.send(ClipboardText { number, text });
+        mark.send(InputMessage::ClipboardMark(number));
     }
 
     /// Waits until the customer allows control. Cancel safe.
@@ -283,7 +324,7 @@ impl ViewerHub {
         let last_messages = attached.session.detach(self.control());
         if !last_messages.is_empty() {
             // A full queue means that the link is broken.
-            let _ = self.input.try_send(last_messages);
+            let _ = self.input.try_send(InputMessage::Rfb(last_messages));
         }
     }
 
@@ -308,7 +349,7 @@ impl ViewerHub {
         };
         if !actions.to_link.is_empty() {
             self.input
-                .try_send(actions.to_link)
+                .try_send(InputMessage::Rfb(actions.to_link))
                 .map_err(|_| PictureReadError::InputBlocked)?;
         }
         Ok(attached.session.output_len() > WAKE_BYTES)
@@ -324,7 +365,7 @@ impl ViewerHub {
         let reply = fence_reply(flags, payload.to_vec());
         encode::client::message(&mut bytes, &reply, PointerFormat::Standard);
         self.input
-            .try_send(bytes)
+            .try_send(InputMessage::Rfb(bytes))
             .map_err(|_| PictureReadError::InputBlocked)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use etatuki_protocol::{ClipboardText, InputMessage, MAX_CLIPBOARD};
 use etatuki_rfb::{
     ClientMessage, ClientParser, Limits, PixelFormat, Rect, Security, ServerInit,
     encode::{self, fence_flags},
@@ -36,7 +37,7 @@ fn init() -> ServerInit {
 struct Customer {
     hub: Arc<ViewerHub>,
     reader: PictureReader,
-    input: tokio::sync::mpsc::Receiver<Vec<u8>>,
+    input: tokio::sync::mpsc::Receiver<InputMessage>,
     parser: ClientParser,
     screen: Vec<u8>,
 }
@@ -76,8 +77,9 @@ impl Customer {
             if let Some(message) = self.parser.next().unwrap() {
                 return message;
             }
-            let bytes = self.input.recv().await.unwrap();
-            self.parser.push(&bytes);
+            if let InputMessage::Rfb(bytes) = self.input.recv().await.unwrap() {
+                self.parser.push(&bytes);
+            }
         }
     }
 
@@ -155,6 +157,37 @@ fn vnc_auth(password: &str) -> Security {
     Security::VncAuth {
         password: Zeroizing::new(password.into()),
         challenge: [5; 16],
+    }
+}
+
+#[tokio::test]
+async fn a_text_has_its_mark_before_the_input_that_follows_it() {
+    let (hub, mut to_link) = ViewerHub::new();
+    assert!(!hub.send_clipboard("without control".into()));
+    hub.set_control(true);
+    assert!(!hub.send_clipboard("x".repeat(MAX_CLIPBOARD + 1)));
+    hub.forward_input(b"before".to_vec()).await;
+    assert!(hub.send_clipboard("12,50".into()));
+    hub.forward_clipboard("euroa".into()).await;
+    hub.forward_input(b"after".to_vec()).await;
+    drop(hub);
+    let mut input = vec![];
+    while let Some(message) = to_link.input.recv().await {
+        input.push(message);
+    }
+    let expected = [
+        InputMessage::Rfb(b"before".to_vec()),
+        InputMessage::ClipboardMark(1),
+        InputMessage::ClipboardMark(2),
+        InputMessage::Rfb(b"after".to_vec()),
+    ];
+    assert_eq!(input, expected);
+    for (number, text) in [(1, "12,50"), (2, "euroa")] {
+        let text = text.to_owned();
+        assert_eq!(
+            to_link.clipboard.recv().await,
+            Some(ClipboardText { number, text })
+        );
     }
 }
 

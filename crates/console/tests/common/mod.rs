@@ -11,7 +11,7 @@ use std::{
 };
 
 use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, RelayAccess};
-use etatuki_protocol::{CustomerInfo, ToAgent, UsableBackend};
+use etatuki_protocol::{CustomerInfo, InputMessage, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::{
@@ -190,8 +190,10 @@ impl Customer {
             if let Some(message) = self.parser.next().unwrap() {
                 return message;
             }
-            let bytes = self.streams.input_in.recv().await.unwrap().unwrap();
-            self.parser.push(&bytes);
+            let received = self.streams.input_in.recv().await.unwrap().unwrap();
+            if let InputMessage::Rfb(bytes) = received {
+                self.parser.push(&bytes);
+            }
         }
     }
 }

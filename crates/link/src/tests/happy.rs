@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::{LinkError, LinkStats, PathKind};
-use etatuki_protocol::{Ask, ToAgent, ToCustomer};
+use etatuki_protocol::{Ask, ClipboardText, InputMessage, ToAgent, ToCustomer};
 
 async fn check_form(form: CodeForm) {
     let customer = customer().await;
@@ -48,7 +48,12 @@ async fn every_stream_carries_what_it_is_for() {
     agent.input_out.send(b"\x04\x01key").await.unwrap();
     assert_eq!(
         soon(customer.input_in.recv()).await.unwrap().unwrap(),
-        b"\x04\x01key"
+        InputMessage::Rfb(b"\x04\x01key".to_vec())
+    );
+    agent.input_out.mark_clipboard(7).await.unwrap();
+    assert_eq!(
+        soon(customer.input_in.recv()).await.unwrap().unwrap(),
+        InputMessage::ClipboardMark(7)
     );
 
     let screen = vec![0x5a; 4 << 20];
@@ -60,13 +65,21 @@ async fn every_stream_carries_what_it_is_for() {
         assert!(received.unwrap().unwrap() == piece);
     }
 
-    agent.clipboard_out.send("euroa: 1 €").await.unwrap();
+    let text = |number, text: &str| ClipboardText {
+        number,
+        text: text.to_owned(),
+    };
+    let sent = agent.clipboard_out.send_numbered(7, "euroa: 1 €");
+    sent.await.unwrap();
     assert_eq!(
         soon(customer.clipboard_in.recv()).await.unwrap().unwrap(),
-        "euroa: 1 €"
+        text(7, "euroa: 1 €")
     );
     customer.clipboard_out.send("").await.unwrap();
-    assert_eq!(soon(agent.clipboard_in.recv()).await.unwrap().unwrap(), "");
+    assert_eq!(
+        soon(agent.clipboard_in.recv()).await.unwrap().unwrap(),
+        text(0, "")
+    );
 
     let LinkStats { sent, received } = customer.connection.stats();
     assert!(sent > 1000 && received > 1000);
@@ -112,7 +125,7 @@ async fn a_link_outlives_its_endpoints_handles() {
     agent.input_out.send(b"still here").await.unwrap();
     assert_eq!(
         soon(customer.input_in.recv()).await.unwrap().unwrap(),
-        b"still here"
+        InputMessage::Rfb(b"still here".to_vec())
     );
 }
 

@@ -41,14 +41,32 @@ async fn a_control_message_that_doesnt_exist_is_an_error() {
 #[tokio::test]
 async fn a_clipboard_is_bounded_text() {
     for (bytes, violation) in [
-        (&b"\0\x10\0\x01"[..], Violation::TooLong),
-        (b"\0\0\0\x02\xc3\x28", Violation::NotText),
+        (&b"\0\x10\0\x05"[..], Violation::TooLong),
+        (b"\0\0\0\x06\0\0\0\0\xc3\x28", Violation::NotText),
+        (b"\0\0\0\x02\0\0", Violation::UnknownMessage),
         (b"\0\0\0\x02x", Violation::Truncated),
     ] {
         let (mut customer, _peer, _input, mut clipboard) = against_raw_agent().await;
         clipboard.write_all(bytes).await.unwrap();
         clipboard.finish().unwrap();
         let received = soon(customer.clipboard_in.recv()).await;
+        assert_eq!(received, Err(LinkError::Violation(violation)));
+    }
+}
+
+#[tokio::test]
+async fn input_has_two_kinds_of_messages() {
+    for (bytes, violation) in [
+        (&b"\0\0\0\x02\x03x"[..], Violation::UnknownMessage),
+        (b"\0\0\0\0", Violation::UnknownMessage),
+        (b"\0\0\0\x03\x02\0\0", Violation::UnknownMessage),
+        (b"\0\0\x40\x01", Violation::TooLong),
+        (b"\0\0\0\x03\x01x", Violation::Truncated),
+    ] {
+        let (mut customer, _peer, mut input, _clipboard) = against_raw_agent().await;
+        input.write_all(bytes).await.unwrap();
+        input.finish().unwrap();
+        let received = soon(customer.input_in.recv()).await;
         assert_eq!(received, Err(LinkError::Violation(violation)));
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::LinkError;
 use etatuki_protocol::{
-    Ask, CodecError, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer,
+    Ask, CodecError, InputMessage, MAX_CLIPBOARD, MAX_CONTROL, MAX_PICTURE, ToAgent, ToCustomer,
 };
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn what_is_too_large_is_refused_here_and_the_streams_go_on() {
     })
     .await;
     sent.unwrap();
-    assert!(received.unwrap().unwrap() == text);
+    assert!(received.unwrap().unwrap().text == text);
     customer.picture_out.send(b"picture").await.unwrap();
     assert_eq!(
         soon(agent.picture_in.recv()).await.unwrap().unwrap(),
@@ -88,7 +88,7 @@ async fn receiving_is_cancel_safe() {
                     controls += 1;
                 }
                 message = agent.clipboard_in.recv() => {
-                    assert!(message.unwrap().unwrap() == text);
+                    assert!(message.unwrap().unwrap().text == text);
                     texts += 1;
                 }
                 message = agent.picture_in.recv() => {
@@ -158,7 +158,10 @@ async fn both_ends_may_send_before_either_reads() {
         customer.picture_out.send(&[1; 100_000]).await.unwrap();
         let mut input = 0;
         while input < 100_000 {
-            input += customer.input_in.recv().await.unwrap().unwrap().len();
+            match customer.input_in.recv().await.unwrap().unwrap() {
+                InputMessage::Rfb(bytes) => input += bytes.len(),
+                other => panic!("{other:?}"),
+            }
         }
         assert_eq!(
             agent.picture_in.recv().await.unwrap().unwrap().len(),

@@ -33,6 +33,7 @@ use crate::log_lines::truncate;
 use crate::parent::isolate;
 use crate::supervised_process::SupervisedProcess;
 use crate::supervisor::SUPERVISOR;
+use etatuki_rfb::plain_text;
 
 /// First argument with which the checker starts itself for one trial.
 pub const CHECK: &str = "plugin-check";
@@ -174,7 +175,7 @@ fn check_trial(spec: &CheckSpec, trial: &'static trials::TrialDefinition) -> (Tr
         name: trial.name,
         rule: trial.rule,
         verdict: report.verdict,
-        text: report.text,
+        text: plain_text(&report.text),
         output: lines[first..]
             .iter()
             .map(|line| printable(truncate(line, MAX_REPORTED_LINE)))

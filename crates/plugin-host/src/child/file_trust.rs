@@ -295,6 +295,7 @@ mod tests {
             folder,
             options: serde_json::Value::Null,
             external_transport: false,
+            code_form: None,
             network: false,
             language: "en".into(),
             origin: crate::plugin_spec::Origin::default(),

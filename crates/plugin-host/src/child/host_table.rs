@@ -9,7 +9,7 @@ use etatuki_backend_api::{raw, text};
 
 use super::call_thread::Job;
 use super::message_writer::MessageWriter;
-use crate::log_lines::{MAX_LOG_LINE, truncate};
+use crate::log_lines::{MAX_UNREDACTED_LINE, truncate};
 use crate::wire::ChildMessage;
 
 /// The table of functions, and their data. It is never freed: a thread that a plugin forgot to join
@@ -91,7 +91,8 @@ unsafe extern "C" fn log(host: *const raw::Host, level: u32, message: *const c_c
     }
     // SAFETY: a C string of the plugin's, by the header's terms.
     let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-    let text = truncate(&message, MAX_LOG_LINE).replace(['\n', '\r'], " ");
+    // The parent cuts it, once the session codes in it are redacted.
+    let text = truncate(&message, MAX_UNREDACTED_LINE).to_owned();
     table.writer.try_send(&ChildMessage::Log { level, text });
 }
 

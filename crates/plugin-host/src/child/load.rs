@@ -131,6 +131,16 @@ fn check_descriptor(spec: &PluginSpec, plugin: &LoadedPlugin) -> Result<(), Call
             plugin.code_form
         )));
     }
+    if let Some(wanted) = spec
+        .code_form
+        .as_ref()
+        .filter(|form| **form != plugin.code_form)
+    {
+        return Err(CallError::WrongForm {
+            found: plugin.code_form.clone(),
+            wanted: wanted.clone(),
+        });
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etatuki_backend_api::{Fault, LogLevel, State};
+use etatuki_rfb::plain_text;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
@@ -37,6 +38,10 @@ pub(super) enum HostCommand {
     Shutdown(oneshot::Sender<()>),
 }
 
+/// Time in which a child whose pipe has ended must be dead, or else it has closed the pipe itself.
+const DEATH_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Reads from each pipe of a child that is being ended; a pipe holds no more by default.
+const MAX_LAST_READS: usize = 16;
 /// Longest time to read what a dead child left in its pipes.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Part of [`CALL_TIMEOUT`] that a shutdown leaves for the child's own exit.
@@ -70,8 +75,10 @@ struct PendingCall {
 
 /// Reason why the task stops.
 enum StopReason {
-    /// The child died, or closed its pipe.
+    /// The child died.
     Died,
+    /// The child closed its pipe, and lives on.
+    ClosedPipe,
     /// The plugin hung in this call.
     Hung(String),
     /// The child sent something that isn't in the protocol.
@@ -110,6 +117,8 @@ impl HostTask {
             }
             reason => reason,
         };
+        self.drain_now();
+        let last_words = self.queue.last_words();
         self.process.end();
         if timeout(CALL_TIMEOUT, self.pidfd.readable()).await.is_err() {
             self.process.kill_supervisor();
@@ -124,7 +133,7 @@ impl HostTask {
         )
         .await;
         commands.close();
-        self.report(reason, ending);
+        self.report(reason, ending, last_words);
     }
 
     /// Serves commands and the child, until there is a reason to stop.
@@ -156,7 +165,7 @@ impl HostTask {
         tokio::select! {
             biased; // lines and output from before its death come first
             read = self.stdout.read(&mut line) => match read {
-                Ok(0) | Err(_) => Err(StopReason::Died),
+                Ok(0) | Err(_) => Err(self.on_pipe_end().await),
                 Ok(length) => self.on_bytes(&line[..length]),
             },
             read = async { match stderr { Some(stderr) => stderr.read(&mut output).await, None => pending().await } } => {
@@ -170,6 +179,14 @@ impl HostTask {
             () = async { match deadline { Some(deadline) => sleep_until(deadline).await, None => pending().await } } => {
                 Err(self.hung())
             }
+        }
+    }
+
+    /// Returns why the child's pipe has ended: mostly because it died, which shows a moment later.
+    async fn on_pipe_end(&self) -> StopReason {
+        match timeout(DEATH_NOTICE_TIMEOUT, self.pidfd.readable()).await {
+            Ok(_) => StopReason::Died,
+            Err(_) => StopReason::ClosedPipe,
         }
     }
 
@@ -247,7 +264,10 @@ impl HostTask {
                     "the first line is not hello".to_owned(),
                 ));
             }
-            ChildMessage::Done { id, value } => self.on_reply(id, Ok(value))?,
+            ChildMessage::Done { id, mut value } => {
+                clean(&mut value);
+                self.on_reply(id, Ok(value))?;
+            }
             ChildMessage::Failed { id, error } => self.on_reply(id, Err(error.into()))?,
             ChildMessage::Changed {
                 state,
@@ -260,7 +280,7 @@ impl HostTask {
             ChildMessage::Log { level, text } => {
                 self.queue.push_log(LogLevel::from_raw(level), &text)
             }
-            ChildMessage::Hung { call } => return Err(StopReason::Hung(call)),
+            ChildMessage::Hung { call } => return Err(StopReason::Hung(plain_text(&call))),
         }
         Ok(())
     }
@@ -301,6 +321,28 @@ impl HostTask {
         while self.serve_child().await.is_ok() {}
     }
 
+    /// Reads what the child has sent and printed by now, before its end makes its tool talk.
+    fn drain_now(&mut self) {
+        let mut buffer = [0; 8192];
+        for _ in 0..MAX_LAST_READS {
+            match self.stdout.try_read(&mut buffer) {
+                Ok(length @ 1..) if self.on_bytes(&buffer[..length]).is_ok() => {}
+                _ => break,
+            }
+        }
+        let stderr = self.stderr.take();
+        for _ in 0..MAX_LAST_READS {
+            match stderr.as_ref().map(|stderr| stderr.try_read(&mut buffer)) {
+                Some(Ok(length @ 1..)) => self.on_output(&buffer[..length]),
+                _ => break,
+            }
+        }
+        self.stderr = stderr;
+        let queue = Arc::clone(&self.queue);
+        self.log_lines
+            .flush(|line| queue.push_log(LogLevel::Info, &line));
+    }
+
     /// Reads what the child sent and printed before it died.
     async fn drain_pipes(&mut self) {
         let mut buffer = [0; 8192];
@@ -318,18 +360,25 @@ impl HostTask {
     }
 
     /// Fails the pending calls, and pushes the last events.
-    fn report(mut self, reason: StopReason, ending: Option<String>) {
+    fn report(mut self, reason: StopReason, ending: Option<String>, last_words: String) {
         let queue = Arc::clone(&self.queue);
         self.log_lines
             .flush(|line| queue.push_log(LogLevel::Info, &line));
         let ending = ending.unwrap_or_else(|| "it could not be waited for".to_owned());
         let first = self.pending.pop_front();
         let (description, error) = match reason {
-            StopReason::Died => (ending.clone(), HostError::Died(ending)),
-            StopReason::Hung(call) => (
-                format!("the plugin hung in {call}"),
-                HostError::Hung { call },
-            ),
+            StopReason::Died => {
+                let ending = format!("{ending}{last_words}");
+                (ending.clone(), HostError::Died(ending))
+            }
+            StopReason::ClosedPipe => {
+                let ending = format!("it closed its pipe, and was ended for that{last_words}");
+                (ending.clone(), HostError::Died(ending))
+            }
+            StopReason::Hung(call) => {
+                let error = HostError::Hung { call, last_words };
+                (error.to_string(), error)
+            }
             StopReason::ProtocolBroken(reason) => (
                 format!("it broke the protocol: {reason}"),
                 HostError::Protocol(reason),
@@ -357,6 +406,16 @@ impl HostTask {
             let _ = call.reply.send(Err(HostError::Died(description.clone())));
         }
         queue.end_with_death(description);
+    }
+}
+
+/// Cleans every text of a reply: it is the plugin's, and goes to logs, windows and the agent.
+fn clean(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => *text = plain_text(text),
+        serde_json::Value::Array(values) => values.iter_mut().for_each(clean),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(clean),
+        _ => {}
     }
 }
 

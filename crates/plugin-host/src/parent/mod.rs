@@ -54,11 +54,33 @@ impl PluginHost {
     /// # Errors
     /// The child can't be started, or the plugin can't be loaded in time.
     pub async fn start(exe: &Path, spec: &PluginSpec) -> Result<(Self, HostEvents), HostError> {
+        let (host, events) = Self::start_with_events(exe, spec).await;
+        Ok((host?, events))
+    }
+
+    /// As [`start`](Self::start). The events are there also if the start fails: with them what the
+    /// plugin said before.
+    pub async fn start_with_events(
+        exe: &Path,
+        spec: &PluginSpec,
+    ) -> (Result<Self, HostError>, HostEvents) {
         let (queue, events) = EventQueue::new();
+        let host = Self::start_with_queue(exe, spec, &queue).await;
+        if matches!(host, Err(HostError::Spawn(_))) {
+            queue.end();
+        }
+        (host, events)
+    }
+
+    async fn start_with_queue(
+        exe: &Path,
+        spec: &PluginSpec,
+        queue: &Arc<EventQueue>,
+    ) -> Result<Self, HostError> {
         let child = SpawnedChild::spawn(exe).map_err(HostError::Spawn)?;
         let process = Arc::clone(&child.process);
         let (commands, inbox) = mpsc::channel(MAX_QUEUED_COMMANDS);
-        let task = HostTask::new(child, Arc::clone(&queue)).map_err(HostError::Spawn)?;
+        let task = HostTask::new(child, Arc::clone(queue)).map_err(HostError::Spawn)?;
         tokio::spawn(task.run(inbox));
 
         let load = Call::Load {
@@ -66,15 +88,12 @@ impl PluginHost {
         };
         // The task has this time-out for the call; here it bounds the whole start.
         match timeout(CALL_TIMEOUT, call::<LoadedPlugin>(&commands, load, None)).await {
-            Ok(Ok(plugin)) => Ok((
-                Self {
-                    commands,
-                    process,
-                    plugin,
-                    origin: spec.origin.clone(),
-                },
-                events,
-            )),
+            Ok(Ok(plugin)) => Ok(Self {
+                commands,
+                process,
+                plugin,
+                origin: spec.origin.clone(),
+            }),
             Ok(Err(error)) => {
                 process.end_now();
                 Err(error.with_registry_place(&spec.origin))
@@ -83,6 +102,7 @@ impl PluginHost {
                 process.end_now();
                 Err(HostError::Hung {
                     call: "load".to_owned(),
+                    last_words: queue.last_words(),
                 })
             }
         }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use etatuki_plugin_host::{HostError, HostEvent, Permissions, PluginSpec};
+use etatuki_plugin_host::{HostError, HostEvent, Permissions, PluginSpec, ProbeReport};
 use serde_json::json;
 
 use crate::support::*;
@@ -104,7 +104,7 @@ async fn a_plugin_that_hangs_in_a_call_is_killed_with_its_tool() {
     let start_time = Instant::now();
     let error = host.open("123456789012").await.unwrap_err();
     assert!(
-        matches!(&error, HostError::Hung { call } if call == "open"),
+        matches!(&error, HostError::Hung { call, .. } if call == "open"),
         "{error}"
     );
     assert_eq!(error.name(), "plugin-hung");
@@ -143,7 +143,7 @@ async fn a_host_that_stands_still_is_killed() {
     rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
     let error = host.probe().await.unwrap_err();
     assert!(
-        matches!(&error, HostError::Hung { call } if call == "probe"),
+        matches!(&error, HostError::Hung { call, .. } if call == "probe"),
         "{error}"
     );
     assert_eq!(
@@ -235,6 +235,63 @@ async fn a_supervisor_that_is_killed_takes_its_host_and_tool_along() {
     eventually("host and tool are gone", || marked_processes(&marker) == 0);
 }
 
+const ABORTED: &str = "signal SIGABRT; its last words: assertion failed: everything is fine";
+
+#[tokio::test]
+async fn our_own_kill_isnt_called_a_death() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("closes-pipe")).await;
+    let error = host.open("123456789012").await.unwrap_err();
+    let how = "it closed its pipe, and was ended for that; its last words: closing everything";
+    assert!(
+        matches!(&error, HostError::Died(died) if died == how),
+        "{error}"
+    );
+    assert_eq!(wait_for_death(&mut events).await.0, how);
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
+async fn a_plugins_text_is_cleaned_where_it_comes_in() {
+    let folder = Folder::new();
+    let (host, mut events) = start_well(&folder.misbehaving("dirty-text")).await;
+    let probed = ProbeReport::Usable {
+        tool: Some("vnc ]0;pwned ".into()),
+        version: Some("1.02.0".into()),
+    };
+    assert_eq!(host.probe().await.unwrap(), probed);
+    host.open("123456789012").await.unwrap();
+    let mut lines = Vec::new();
+    let both = find(&mut events, |event| {
+        if let HostEvent::Log { text, .. } = event {
+            lines.push(text);
+        }
+        (lines.len() == 2).then_some(())
+    });
+    both.await.expect("two lines");
+    lines.sort();
+    assert_eq!(lines, [" [31mred", "one WARN forged !"]);
+    host.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_form_that_isnt_the_plugins_is_a_fault_of_the_registry() {
+    let folder = Folder::new();
+    let mut spec = folder.misbehaving("well-behaved");
+    spec.code_form = Some("ecom".into());
+    spec.origin.form = "backends.toml, line 7, key `backend.form`".into();
+    let error = start(&spec).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.name(), "registry-broken");
+    assert_eq!(
+        error.to_string(),
+        "backends.toml, line 7, key `backend.form`: the plugin's code has the form \"remoteus\", \
+         not \"ecom\"; write the plugin's own form, or install another plugin"
+    );
+    spec.code_form = Some("remoteus".into());
+    let (host, _events) = start_well(&spec).await;
+    host.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_crash_is_reported_with_its_last_output_and_ends_the_tool() {
     let folder = Folder::new();
@@ -242,12 +299,12 @@ async fn a_crash_is_reported_with_its_last_output_and_ends_the_tool() {
     let pid = child_pid(&host);
     let error = host.open("123456789012").await.unwrap_err();
     assert!(
-        matches!(&error, HostError::Died(how) if how == "signal SIGABRT"),
+        matches!(&error, HostError::Died(how) if how == ABORTED),
         "{error}"
     );
     assert_eq!(error.name(), "plugin-died");
     let (how, log) = wait_for_death(&mut events).await;
-    assert_eq!(how, "signal SIGABRT");
+    assert_eq!(how, ABORTED);
     assert_eq!(log, ["assertion failed: everything is fine"]);
     assert_gone(pid);
 }
@@ -259,7 +316,7 @@ async fn a_tool_may_put_its_things_away_and_needs_not_be_willing() {
     let pid = child_pid(&host);
     let _ = host.open("123456789012").await.unwrap_err();
     let (how, log) = wait_for_death(&mut events).await;
-    assert_eq!(how, "signal SIGABRT");
+    assert_eq!(how, "signal SIGABRT; its last words: put away");
     assert_eq!(log, ["put away"]);
     assert_gone(pid);
 }

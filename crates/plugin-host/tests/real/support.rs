@@ -51,6 +51,7 @@ impl Folder {
             folder: self.path(),
             options: Value::Null,
             external_transport: false,
+            code_form: None,
             network: false,
             language: "fi".to_owned(),
             origin: Origin::default(),

@@ -9,7 +9,7 @@ pub use server::{Security, ServerHandshake};
 
 use crate::error::{ErrorKind, MessageKind};
 use crate::field_reader::{FieldReader, Incomplete};
-use crate::{Limits, PixelFormat, ProtocolError};
+use crate::{Limits, PixelFormat, ProtocolError, plain_text};
 
 /// ClientInit (section 7.3.1), the client's last message of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Version {
     }
 }
 
-/// Makes a peer's text fit for display: valid UTF-8, control characters replaced by spaces.
+/// Makes a peer's text fit for display.
 fn sanitize(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).replace(char::is_control, " ")
+    plain_text(&String::from_utf8_lossy(text))
 }

@@ -45,9 +45,6 @@ const EXTENDED_INPUT_ENCODINGS: [i32; 2] = [
     encoding::EXTENDED_MOUSE_BUTTONS,
 ];
 
-/// Largest payload of a fence in bytes, as the extension bounds it.
-const MAX_FENCE_PAYLOAD: usize = 64;
-
 /// A message that has passed the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateOutput {
@@ -175,8 +172,13 @@ impl Gate {
         self.passes_clipboard(&text).then_some(text)
     }
 
+    /// Returns whether clipboard text may pass now, either way.
+    pub fn exchanges_clipboard(&self) -> bool {
+        self.passes_input() && self.server.backend.clipboard
+    }
+
     fn passes_clipboard(&self, text: &str) -> bool {
-        self.passes_input() && self.server.backend.clipboard && text.len() <= MAX_CLIPBOARD
+        self.exchanges_clipboard() && text.len() <= MAX_CLIPBOARD
     }
 
     /// Returns the releases of everything that the agent holds down, latest first. Nothing is held
@@ -212,9 +214,6 @@ impl Gate {
                     enable,
                     rect: clipped.unwrap_or_default(),
                 })
-            }
-            ClientMessage::Fence { payload, .. } if payload.len() > MAX_FENCE_PAYLOAD => {
-                return Err(Violation::FenceTooLong(payload.len()));
             }
             ClientMessage::Fence { flags, payload } => Some(GateOutput::Fence { flags, payload }),
             ClientMessage::SetDesktopSize { .. }

@@ -14,9 +14,6 @@ pub enum Violation {
     /// Another pixel format: it is fixed.
     #[error("the agent's program asked for another pixel format")]
     PixelFormat,
-    /// A fence that is longer than the extension allows; its length in bytes.
-    #[error("the agent's program sent a fence of {0} bytes")]
-    FenceTooLong(usize),
 }
 
 impl Violation {
@@ -26,7 +23,6 @@ impl Violation {
             Violation::UnknownMessage(_) => "unknown-message",
             Violation::BrokenMessage(_) => "broken-message",
             Violation::PixelFormat => "pixel-format",
-            Violation::FenceTooLong(_) => "fence-too-long",
         }
     }
 }

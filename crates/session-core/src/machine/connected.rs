@@ -42,8 +42,16 @@ impl Machine {
         if !is_possible {
             return vec![consent.refusal(ask)];
         }
-        self.questions += 1;
-        consent.ask(ask, self.questions, now)
+        // Only a question that is asked takes a number: an agent may be refused without end.
+        let id = self.questions + 1;
+        let actions = consent.ask(ask, id, now);
+        if consent
+            .question(now)
+            .is_some_and(|question| question.id == id)
+        {
+            self.questions = id;
+        }
+        actions
     }
 
     pub(super) fn question_shown(

@@ -5,6 +5,8 @@ use etatuki_rfb::{ClientParser, Security, ServerHandshake};
 use proptest::prelude::*;
 
 use super::*;
+use crate::flood_brake::FloodBrake;
+use std::time::Duration;
 
 const SIZE: (u16, u16) = (64, 32);
 
@@ -253,4 +255,33 @@ proptest! {
         }
         prop_assert!(client.out().len() < 4096);
     }
+}
+
+#[test]
+fn a_flood_of_bells_or_texts_costs_the_server_time_and_a_usual_message_none() {
+    let pause = |bytes: &[u8]| {
+        let (mut tool, _) = Tool::open();
+        tool.say(bytes);
+        FloodBrake::default().on_work(tool.client.take_idle_work(), Duration::ZERO)
+    };
+    let mut text = vec![];
+    server::cut_text(&mut text, &vec![b'x'; 20_000]);
+    assert_eq!(pause(&text), None);
+    assert_eq!(pause(&[&text[..], &[2; 30], &update(1)].concat()), None);
+    assert!(pause(&[2; 256 << 10]).is_some_and(|pause| pause >= Duration::from_millis(200)));
+    assert!(pause(&text.repeat(12)).is_some());
+    assert!(pause(&[0, 0, 0, 0].repeat(1000)).is_some(), "empty updates");
+}
+
+#[test]
+fn a_message_that_has_begun_is_known() {
+    let (mut tool, _) = Tool::open();
+    assert!(!tool.client.is_mid_message());
+    let update = update(1);
+    let (first, rest) = update.split_at(100);
+    tool.say(first);
+    assert!(tool.client.is_mid_message() && !tool.client.take_completed());
+    tool.say(&[rest, &[3, 0]].concat());
+    assert!(tool.client.is_mid_message(), "half a cut text has begun");
+    assert!(tool.client.take_completed());
 }

@@ -52,6 +52,9 @@ impl SessionLoop<'_> {
             Action::BlockInput(blocked) => {
                 if let Some(agent) = &mut self.agent {
                     agent.gate.block_input(blocked);
+                    if blocked {
+                        agent.clipboard_order.release();
+                    }
                 }
             }
             Action::ReleaseInput => self.release_input(),
@@ -101,6 +104,9 @@ impl SessionLoop<'_> {
     fn set_permissions(&mut self, permissions: Permissions) {
         if let Some(agent) = &mut self.agent {
             agent.gate.set_permissions(permissions);
+            if !permissions.control {
+                agent.clipboard_order.release();
+            }
         }
         if let Some(input) = self
             .config

@@ -146,6 +146,22 @@ async fn a_release_that_waits_is_not_dropped() {
 }
 
 #[tokio::test]
+async fn a_text_that_keys_may_paste_stays_before_them() {
+    let (mut stream, tool, _heard) = greeted().await;
+    let texts = |stream: &PluginStream| stream.queued.iter().filter(|input| is_text(input)).count();
+    // Fills the socket.
+    stream.send_input(PluginInput::CutText("x".repeat(1 << 20)));
+    for round in 1..=2 {
+        stream.send_input(PluginInput::CutText("pasted".into()));
+        stream.send_input(key(true, A));
+        assert_eq!(texts(&stream), round);
+    }
+    stream.send_input(PluginInput::CutText("one more".into()));
+    assert!(stream.is_full(), "texts are long");
+    drop(tool);
+}
+
+#[tokio::test]
 async fn the_newest_text_takes_the_place_of_the_one_that_waits() {
     let (mut stream, tool, _heard) = greeted().await;
     for _ in 0..100 {

@@ -191,6 +191,7 @@ impl Agent {
         text.expect("in time")
             .expect("a good link")
             .expect("a text")
+            .text
     }
 
     /// Returns whether the next message of permissions gives control.

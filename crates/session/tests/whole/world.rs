@@ -120,6 +120,7 @@ impl World {
                 plugin: PluginSpec {
                     id: id.into(),
                     external_transport: false,
+                    code_form: None,
                     path: folder.join(library),
                     version: "*".parse().expect("any version"),
                     sha256: None,

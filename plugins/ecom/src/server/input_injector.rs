@@ -122,7 +122,11 @@ impl<'a> InputInjector<'a> {
                 input.send_pointer(*x, *y, *buttons)?;
                 self.client_position = Some((*x, *y));
             }
-            ClientMessage::CutText(text) => clipboard.offer(&encoding.decode(text))?,
+            ClientMessage::CutText(text) => {
+                // Keys before the text have their own connection.
+                input.flush()?;
+                clipboard.offer(&encoding.decode(text))?;
+            }
             _ => {}
         }
         Ok(())

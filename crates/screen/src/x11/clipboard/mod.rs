@@ -175,7 +175,8 @@ impl Clipboard {
         let (window, clipboard) = (self.window, self.atoms.CLIPBOARD);
         let server = &self.connection.server;
         server.set_selection_owner(window, clipboard, CURRENT_TIME)?;
-        Ok(server.flush()?)
+        // A key that is faked afterwards, over another connection, pastes this text.
+        Ok(server.sync()?)
     }
 
     /// Processes the events that have arrived. Returns what was copied last, unless it is the text

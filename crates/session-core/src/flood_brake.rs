@@ -1,0 +1,87 @@
+//! The brake on a server that floods: messages that change nothing cost the server time, and not us.
+
+use std::time::Duration;
+
+/// Work for messages that change nothing for the agent: bells, answers that nobody asked for,
+/// empty updates, texts. One such message counts 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleWork(u32);
+
+impl IdleWork {
+    /// Work of a text, beside one for each of its kilobytes.
+    const TEXT: usize = 40;
+
+    pub(crate) fn add(&mut self, work: usize) {
+        self.0 = self
+            .0
+            .saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
+    }
+
+    pub(crate) fn add_text(&mut self, bytes: usize) {
+        self.add(Self::TEXT + bytes / 1024);
+    }
+}
+
+/// Idle work that may come at once: two texts, say.
+const BURST: u32 = 100;
+/// Time in which the work of one message is forgotten: 2,000 messages a second in the long run.
+const FORGET_INTERVAL: Duration = Duration::from_micros(500);
+/// Most work that is remembered, and so the longest pause: 0.2 s. A customer's next click is in
+/// what waits meanwhile.
+const MAX_REMEMBERED: u32 = 400;
+
+/// The brake (a leaky bucket of idle work). Times never go backwards.
+#[derive(Debug, Default)]
+pub struct FloodBrake {
+    level: u32,
+    at: Duration,
+}
+
+impl FloodBrake {
+    /// Adds work. Returns how long the server isn't to be read, if there is too much.
+    pub fn on_work(&mut self, work: IdleWork, now: Duration) -> Option<Duration> {
+        let passed = now.saturating_sub(self.at).as_micros() / FORGET_INTERVAL.as_micros();
+        let forgotten = u32::try_from(passed).unwrap_or(u32::MAX);
+        // The rest of an interval counts next time.
+        self.at = if forgotten < self.level {
+            self.at + FORGET_INTERVAL * forgotten
+        } else {
+            now
+        };
+        self.level = self.level.saturating_sub(forgotten).saturating_add(work.0);
+        self.level = self.level.min(MAX_REMEMBERED);
+        (self.level > BURST).then(|| FORGET_INTERVAL * self.level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_slowed_down_however_it_comes() {
+        for at_once in [1, 7, 100_000] {
+            let mut brake = FloodBrake::default();
+            let (mut now, mut reads) = (Duration::ZERO, 0);
+            while now < Duration::from_secs(10) {
+                reads += 1;
+                now += brake
+                    .on_work(IdleWork(at_once), now)
+                    .unwrap_or(Duration::from_micros(10));
+            }
+            assert!(
+                reads * at_once.min(MAX_REMEMBERED) < 25_000,
+                "{reads} of {at_once}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bell_now_and_then_costs_nothing() {
+        let mut brake = FloodBrake::default();
+        for second in 0..100 {
+            let now = Duration::from_secs(second);
+            assert_eq!(brake.on_work(IdleWork(BURST), now), None);
+        }
+    }
+}
