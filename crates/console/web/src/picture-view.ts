@@ -113,6 +113,8 @@ export class PictureView {
   }
 
   #attach(): void {
+    // Asked for before the other tab is replaced: that one asks again behind this one.
+    this.#turn.take();
     const socket = openSocket("/rfb");
     let replaced = false;
     // Registered before noVNC's own listener, so that the close code is known at noVNC's
@@ -126,7 +128,6 @@ export class PictureView {
     viewer.background = "transparent";
     viewer.showDotCursor = true;
     viewer.addEventListener("connect", () => {
-      this.#turn.take();
       this.#setState("shown");
       if (this.#control) {
         this.focus();
