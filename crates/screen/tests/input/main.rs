@@ -13,10 +13,8 @@ use std::process::{Command, Stdio};
 use desk::*;
 use etatuki_screen::{CancelToken, Input};
 use etatuki_testkit::Xvfb;
-use x11rb::connection::Connection as _;
 use x11rb::protocol::xkb::ConnectionExt as _;
 use x11rb::protocol::xproto::*;
-use x11rb::wrapper::ConnectionExt as _;
 
 /// Types a text under a layout and reads it in xev.
 #[track_caller]
