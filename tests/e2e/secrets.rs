@@ -161,16 +161,27 @@ fn the_service_never_holds_a_session_codes_secret() {
     check_secrets_kept("remoteus-2008");
 }
 
-/// Returns whether another program of the same user can read a process's environment and memory
-/// map. Root tries without its right to look into everybody.
-fn others_can_look_into(pid: u32) -> bool {
-    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    let mut command = Command::new(if is_root { "setpriv" } else { "cat" });
-    if is_root {
-        command.args(["--bounding-set=-sys_ptrace", "cat"]);
+/// Capabilities by which root looks into everybody; the last two since Linux 6.13.
+const LOOKING: &str = "--bounding-set=-sys_ptrace,-perfmon,-sys_admin";
+
+/// Returns the command for a program. Root's programs run without the rights to look into everybody,
+/// as those of any user.
+fn as_a_user(program: &Path, arguments: &[&str]) -> Command {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        return command;
     }
-    let files = ["environ", "maps"].map(|file| format!("/proc/{pid}/{file}"));
-    let output = command.args(files).stderr(Stdio::null()).output().unwrap();
+    let mut command = Command::new("setpriv");
+    command.arg(LOOKING).arg(program).args(arguments);
+    command
+}
+
+/// Returns whether another program of the same user can read a process's environment or memory map.
+fn others_can_look_into(pid: u32) -> bool {
+    let [environ, maps] = ["environ", "maps"].map(|file| format!("/proc/{pid}/{file}"));
+    let mut command = as_a_user(Path::new("/bin/cat"), &[&environ, &maps]);
+    let output = command.stderr(Stdio::null()).output().unwrap();
     !output.stdout.is_empty()
 }
 
@@ -189,7 +200,8 @@ fn no_program_of_the_user_looks_into_ours() {
         .status();
     assert!(made.unwrap().success());
     let never = never.to_str().unwrap();
-    let waits = |mut command: Command| {
+    let is_open = |program: &str, arguments: &[&str]| {
+        let mut command = as_a_user(&programs.join(program), arguments);
         let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         // Fails until somebody reads; from then on the reader waits for what is written.
         let writer = wait_until("it reads its key", || {
@@ -197,18 +209,15 @@ fn no_program_of_the_user_looks_into_ours() {
             options.write(true).custom_flags(NONBLOCK).open(never).ok()
         });
         let open = others_can_look_into(child.id());
-        drop(writer);
         child.kill().unwrap();
         child.wait().unwrap();
+        drop(writer);
         open
     };
-    let program = |name: &str, arguments: &[&str]| {
-        let mut command = Command::new(programs.join(name));
-        command.args(arguments);
-        command
-    };
-    // What is looked for can be found.
-    assert!(waits(program("/bin/cat", &[never])));
+    assert!(
+        is_open("/bin/cat", &[never]),
+        "what is looked for isn't found"
+    );
     let service = [
         "--service",
         "https://127.0.0.1:1",
@@ -216,13 +225,15 @@ fn no_program_of_the_user_looks_into_ours() {
         "--agent",
         never,
     ];
-    assert!(!waits(program("etatuki-console", &service)), "the console");
-    let key = ["key", "show", "--key", never];
-    assert!(!waits(program("etatuki-vendor", &key)), "the vendor tool");
-    let testbed = Testbed::new();
-    let customer = Customer::start(&testbed, "ecom", &[]);
-    let launcher = customer.process.pid().as_raw_nonzero().get().unsigned_abs();
-    assert!(!others_can_look_into(launcher), "the launcher");
+    assert!(!is_open("etatuki-console", &service), "the console");
+    assert!(
+        !is_open("etatuki-vendor", &["key", "show", "--key", never]),
+        "the vendor tool"
+    );
+    assert!(
+        !is_open("etatuki", &["--registry", never, "list"]),
+        "the launcher"
+    );
 }
 
 /// An accounting program may leave its data files open when it starts the launcher.
