@@ -24,6 +24,7 @@ mod shared_memory;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -133,6 +134,7 @@ impl Supervisor {
         )?;
         let folder = tempfile::Builder::new()
             .prefix("etatuki-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir_in(SHARED_MEMORY);
         let folder = folder.ok();
         let child = spawn(arguments, theirs, folder.as_ref())?;

@@ -344,6 +344,7 @@ async fn other_programs_shared_memory_is_closed_and_own_is_removed() {
         .unwrap();
     let private = std::path::Path::new(std::str::from_utf8(private).unwrap());
     assert!(private.join("left-over").exists());
+    assert_eq!(private.metadata().unwrap().mode() & 0o777, 0o700);
     host.shutdown().await;
     assert!(!left(), "{}", segments());
     assert!(!private.exists());
