@@ -37,7 +37,7 @@ pub enum Focus {
     Take,
     /// The focus stays wherever it is.
     Keep,
-    /// As `Keep`, and no button can have the focus before [`PageWindow::take_focus`]: the toolkit
+    /// As `Keep`, and no button can have the focus before `PageWindow::take_focus`: the toolkit
     /// gives it to one whenever the window gets the keyboard.
     Withhold,
 }
