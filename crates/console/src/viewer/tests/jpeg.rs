@@ -145,9 +145,16 @@ fn many_jpegs(count: u16) -> Vec<u8> {
 #[tokio::test]
 async fn a_block_of_many_jpegs_lets_others_have_their_turn() {
     let (hub, _ends) = ViewerHub::new();
-    let (mut reader, _attached) = watched(&hub).await;
+    let (mut reader, attached) = watched(&hub).await;
     let block = many_jpegs(40);
     let reading = async { reader.read_block(&hub, &block).await.unwrap() };
+    // A viewer that takes nothing holds the reader up.
+    let mut taken = Vec::new();
+    let viewing = async {
+        loop {
+            attached.output.next(&mut taken).await;
+        }
+    };
     let mut turns = 0;
     let others = async {
         loop {
@@ -158,6 +165,7 @@ async fn a_block_of_many_jpegs_lets_others_have_their_turn() {
     tokio::select! {
         biased;
         () = reading => {}
+        () = viewing => {}
         () = others => {}
     }
     assert!(turns > 5, "{turns}");
