@@ -185,6 +185,15 @@ impl Agent {
         self.streams.clipboard_out.send(text).await.expect("sent");
     }
 
+    /// Sends a text and then a key, as one who pastes at once. The text reaches the link last.
+    pub(crate) async fn copies_and_presses(&mut self, number: u32, text: &str, keysym: u32) {
+        let marked = self.streams.input_out.mark_clipboard(number);
+        marked.await.expect("sent");
+        self.press(keysym).await;
+        let sent = self.streams.clipboard_out.send_numbered(number, text);
+        sent.await.expect("sent");
+    }
+
     /// Waits for the next text that the customer copies.
     pub(crate) async fn hears_copied(&mut self) -> String {
         let text = tokio::time::timeout(TEST_TIMEOUT, self.streams.clipboard_in.recv()).await;

@@ -10,6 +10,7 @@ mod display;
 mod external_transport;
 mod journeys;
 mod keyboard;
+mod pasting;
 mod program;
 mod screens;
 mod text_field;
