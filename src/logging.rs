@@ -22,11 +22,13 @@ const MAX_LOG_BYTES: u64 = 16 << 20;
 /// A log that ends at a bound, and says so.
 struct BoundedLog<W> {
     log: W,
-    bytes_left: u64,
+    /// Bytes that may follow; `None` once the log has said that it is full.
+    bytes_left: Option<u64>,
 }
 
 impl<W: Write> BoundedLog<W> {
     fn new(log: W, bytes_left: u64) -> Self {
+        let bytes_left = Some(bytes_left);
         Self { log, bytes_left }
     }
 }
@@ -35,16 +37,12 @@ impl<W: Write> Write for BoundedLog<W> {
     /// Takes a whole line, and drops it beyond the bound.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
-        match self.bytes_left.checked_sub(length) {
-            Some(left) => {
-                self.log.write_all(line)?;
-                self.bytes_left = left;
-            }
-            None if self.bytes_left > 0 => {
-                self.bytes_left = 0;
-                self.log.write_all(b"the log of this run is full\n")?;
-            }
-            None => {}
+        if let Some(left) = self.bytes_left {
+            self.bytes_left = left.checked_sub(length);
+            self.log.write_all(match self.bytes_left {
+                Some(_) => line,
+                None => b"the log of this run is full\n",
+            })?;
         }
         Ok(line.len())
     }
