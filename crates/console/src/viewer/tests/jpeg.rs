@@ -145,7 +145,7 @@ fn many_jpegs(count: u16) -> Vec<u8> {
 #[tokio::test]
 async fn a_block_of_many_jpegs_lets_others_have_their_turn() {
     let (hub, _ends) = ViewerHub::new();
-    let (mut reader, attached) = watched(&hub).await;
+    let (mut reader, mut attached) = watched(&hub).await;
     let block = many_jpegs(40);
     let reading = async { reader.read_block(&hub, &block).await.unwrap() };
     // A viewer that takes nothing holds the reader up.
