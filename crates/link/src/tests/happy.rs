@@ -56,7 +56,7 @@ async fn every_stream_carries_what_it_is_for() {
         InputMessage::ClipboardMark(7)
     );
 
-    let screen = vec![0x5a; 4 << 20];
+    let screen = vec![0x5a; 2 << 20];
     for piece in [&screen[..], b"bell", &screen[..1000]] {
         let (sent, received) =
             soon(async { tokio::join!(customer.picture_out.send(piece), agent.picture_in.recv()) })

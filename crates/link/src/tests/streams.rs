@@ -63,7 +63,7 @@ async fn receiving_is_cancel_safe() {
     let (customer, agent) = linked().await;
     let (mut customer, mut agent) = (customer.split(), agent.split());
     let text = "0123456789".repeat(60_000);
-    let picture: Vec<u8> = (0..900_000_u32).flat_map(u32::to_le_bytes).collect();
+    let picture: Vec<u8> = (0..450_000_u32).flat_map(u32::to_le_bytes).collect();
     let messages = 6;
     let sending = async {
         for _ in 0..messages {
@@ -112,7 +112,7 @@ async fn sending_is_all_or_nothing() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     })
-    .take(4 << 20)
+    .take(MAX_PICTURE)
     .collect();
     let cancelled = tokio::time::timeout(
         Duration::from_millis(200),
