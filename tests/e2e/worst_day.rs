@@ -26,6 +26,7 @@ use Outcome::{Fails, FailsAllowed, FailsLater, Survives};
 
 const CRASHES: &[(&str, Outcome)] = &[
     ("abort-in-open", Fails("plugin-died")),
+    ("closes-pipe", Fails("plugin-died")),
     ("crash-with-tool", Fails("plugin-died")),
     ("exit-in-open", Fails("plugin-died")),
     ("segfault-later", FailsAllowed("plugin-died")),
@@ -53,6 +54,7 @@ const GREEDY: &[(&str, Outcome)] = &[
     ("leaks-thread", Survives),
     ("prints", Survives),
     ("runaway-tool", Survives),
+    ("takes-descriptors", Survives),
 ];
 
 const WRONG: &[(&str, Outcome)] = &[
@@ -61,14 +63,17 @@ const WRONG: &[(&str, Outcome)] = &[
     ("breaks-out", Fails("plugin-failed")),
     ("calls-late", Survives),
     ("create-fails", Fails("plugin-failed")),
+    ("dirty-text", Survives),
     ("leaves-out", Survives),
     ("lies-about-id", Fails("plugin-refused")),
     ("logs-code", Survives),
+    ("long-version", Survives),
     ("missing-symbol", Fails("plugin-failed")),
     ("no-open", Fails("plugin-failed")),
     ("no-plugin", Fails("plugin-wrong-version")),
     ("not-utf8", Fails("plugin-failed")),
     ("odd-code", Fails("plugin-failed")),
+    ("odd-lengths", Fails("plugin-failed")),
     ("odd-state", Fails("plugin-failed")),
     ("odd-version", Fails("plugin-failed")),
     ("refuses-attach", Survives),
