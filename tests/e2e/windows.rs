@@ -125,12 +125,15 @@ impl Xdotool {
 
     /// Returns the place and the size of the window with the keyboard focus: x, y, width, height.
     pub(crate) fn active_window(&self) -> (i32, i32, i32, i32) {
-        let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
-        let value = |name: &str| -> i32 {
-            let line = geometry.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap().trim_start_matches('=').parse().unwrap()
-        };
-        (value("X"), value("Y"), value("WIDTH"), value("HEIGHT"))
+        // While the focus moves from one window to another, none is active.
+        wait_until("an active window", || {
+            let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
+            let value = |name: &str| -> Option<i32> {
+                let line = geometry.lines().find_map(|line| line.strip_prefix(name));
+                line?.trim_start_matches('=').parse().ok()
+            };
+            Some((value("X")?, value("Y")?, value("WIDTH")?, value("HEIGHT")?))
+        })
     }
 
     /// Returns the whole screen in BGRX, and its width.
