@@ -43,11 +43,18 @@ impl Xdotool {
 
     /// Waits until the window with that title has the keyboard focus.
     pub(crate) fn expect_focus(&self, title: &str) {
+        let mut before = None;
         wait_until(
             &format!("the window '{title}' to have the keyboard"),
             || {
                 let active = self.run(&["getactivewindow", "getwindowname"]);
-                (active == title).then_some(())
+                let is_there = active == title;
+                // Printed if the test fails.
+                if before.as_ref() != Some(&active) {
+                    eprintln!("the keyboard is with '{active}'");
+                    before = Some(active);
+                }
+                is_there.then_some(())
             },
         );
     }
