@@ -184,6 +184,7 @@ fn under_control_injected_input_answers_nothing() {
     agent.expect("view", |line| {
         line["type"] == "permissions" && line["view"] == true
     });
+    xdotool.expect_no_question();
 
     // A customer who goes on typing answers nothing, neither yes nor no.
     agent.send("ask-control");
@@ -213,17 +214,16 @@ fn under_control_injected_input_answers_nothing() {
         );
         line["type"] == "permissions" && line["control"] == true
     });
+    xdotool.expect_no_question();
 
     // What the agent's tool or a planted program injects doesn't count now.
     agent.send("ask-switch ecom");
     agent.expect_type("asking");
-    xdotool.expect_question();
-    let (x, y, w, h) = xdotool.active_window();
-    let at = |x: i32, y: i32| (u16::try_from(x).unwrap(), u16::try_from(y).unwrap());
-    let allow = at(x + w / 4, y + h - 55);
-    let deny = at(x + 3 * w / 4, y + h - 55);
-    let (ax, ay) = (allow.0.to_string(), allow.1.to_string());
-    xdotool.run(&["mousemove", &ax, &ay, "click", "1"]);
+    let deny = wait_until("the question", || xdotool.focused_deny());
+    // The buttons are as wide as one another, at the same distance from the window's middle.
+    let (x, _, w, _) = xdotool.active_window();
+    let allow = (2 * x + w - i32::from(deny.0)).to_string();
+    xdotool.run(&["mousemove", &allow, &deny.1.to_string(), "click", "1"]);
     xdotool.key("alt+a");
     xdotool.key("Return");
     // A hand's click beside injected input is doubtful for a second; after that it counts.

@@ -116,18 +116,33 @@ impl Xdotool {
         widths.max()
     }
 
-    /// Waits until a question has the keyboard, on 'Älä salli': a question's buttons have a width
-    /// of their own, and the focus ring a colour of its own.
+    /// Waits until a question has the keyboard, on 'Älä salli'.
     pub(crate) fn expect_question(&self) {
-        const RING: [u8; 3] = [0xb4, 0x5f, 0x1a];
-        wait_until("'Älä salli' to have the keyboard", || {
-            let (pixels, width) = self.pixels();
-            let ring = pixels.chunks_exact(4).enumerate();
-            let ring = ring.filter(|(_, pixel)| pixel[..3] == RING);
-            let columns: Vec<_> = ring.map(|(at, _)| at % width).collect();
-            let (left, right) = (columns.iter().min()?, columns.iter().max()?);
-            (*left >= width / 2 && (240..320).contains(&(right - left))).then_some(())
+        wait_until("'Älä salli' to have the keyboard", || self.focused_deny());
+    }
+
+    /// Waits until an answered question is gone: the next one looks the same.
+    pub(crate) fn expect_no_question(&self) {
+        wait_until("the question to go", || match self.focused_deny() {
+            None => Some(()),
+            Some(_) => None,
         });
+    }
+
+    /// Returns the centre of 'Älä salli' if it has the keyboard: a question's buttons have a width
+    /// of their own, and the focus ring a colour of its own.
+    pub(crate) fn focused_deny(&self) -> Option<(u16, u16)> {
+        const RING: [u8; 3] = [0xb4, 0x5f, 0x1a];
+        let (pixels, width) = self.pixels();
+        let ring = pixels.chunks_exact(4).enumerate();
+        let ring = ring.filter(|(_, pixel)| pixel[..3] == RING);
+        let (columns, rows): (Vec<_>, Vec<_>) =
+            ring.map(|(at, _)| (at % width, at / width)).unzip();
+        let (left, right) = (columns.iter().min()?, columns.iter().max()?);
+        let (top, bottom) = (rows.iter().min()?, rows.iter().max()?);
+        let centre = |from: &usize, to: &usize| u16::try_from(from.midpoint(*to)).unwrap();
+        let is_deny = *left >= width / 2 && (240..320).contains(&(right - left));
+        is_deny.then(|| (centre(left, right), centre(top, bottom)))
     }
 
     /// Returns the place and the size of the window with the keyboard focus: x, y, width, height.
@@ -372,6 +387,7 @@ fn deny(xdotool: &Xdotool, agent: &mut Agent) {
     xdotool.key("Return");
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer}");
+    xdotool.expect_no_question();
 }
 
 /// Presses Alt with the letter of 'Salli', which is the only way by keyboard.
@@ -381,4 +397,5 @@ fn allow(xdotool: &Xdotool, agent: &mut Agent, what: &str) {
     agent.expect(what, |line| {
         line["type"] == "permissions" && line[what] == true
     });
+    xdotool.expect_no_question();
 }
