@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <mqueue.h>
 #include <pthread.h>
@@ -135,6 +136,15 @@ static int try_signal_by_owner(pid_t pid) {
     return pipe(fds) < 0 ? -1 : fcntl(fds[0], F_SETOWN, pid);
 }
 
+/* By joining a group, whose members `kill(0)` means. */
+static int try_join(pid_t pid) {
+    int status, child = fork();
+    if (child == 0) _exit(setpgid(0, getpgid(pid)) == 0 ? 0 : errno);
+    if (waitpid(child, &status, 0) != child) return -1;
+    errno = WEXITSTATUS(status);
+    return errno == 0 ? 0 : -1;
+}
+
 static int try_limit(pid_t pid, int resource) {
     struct rlimit low = {0, 0};
     return prlimit(pid, resource, &low, NULL);
@@ -208,6 +218,18 @@ static int try_watch(const char *path) {
     return fcntl(fd, F_NOTIFY, 1) == 0 ? 0 : -1;
 }
 
+/* Has everybody wait who opens a file that can be read here. */
+static int try_lease(const char *path) {
+    int fd = open(path, O_RDONLY);
+    return fd < 0 ? -1 : fcntl(fd, F_SETLEASE, F_RDLCK);
+}
+
+/* Changes a file's flags by the calls of its file system. */
+static int try_flags(const char *path) {
+    int flags = FS_NODUMP_FL, fd = open(path, O_RDONLY);
+    return fd < 0 ? -1 : ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 /* Writes on a descriptor that nobody handed over. */
 static int try_inherited(void) {
     for (int fd = 3; fd < 1024; fd++) {
@@ -259,6 +281,29 @@ static int try_memory_files(void) {
         int fd = memfd_create("much", 0);
         if (fd < 0 || ftruncate(fd, 64 << 20) < 0) return -1;
     }
+    return 0;
+}
+
+/* Makes folders, which have no bytes. */
+static int try_folders(void) {
+    char name[512];
+    for (int count = 0;; count++) {
+        snprintf(name, sizeof name, "%s/%d", getenv("TMPDIR"), count);
+        if (mkdir(name, 0700) < 0) return -1;
+        if (count % 1000 == 0) usleep(1000);
+    }
+}
+
+/* Has sockets with nobody at their other end keep what is sent. */
+static int try_sockets(void) {
+    for (int process = 0; process < 50; process++) {
+        if (fork() == 0) {
+            int fds[2];
+            while (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0) {}
+            base_hang();
+        }
+    }
+    base_hang();
     return 0;
 }
 
@@ -319,6 +364,28 @@ static int try_daemon(const char *how) {
     return 0;
 }
 
+/* Leaves such a process, and has too large files, while nobody can be told: the pipe for that is
+ * full, and whoever writes into it all the same gets an error. */
+static int try_unsaid(const char *how) {
+    static char rubbish[65536];
+    int filler, file;
+    try_daemon(how);
+    fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096);
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    for (filler = 0; filler < 3; filler++) {
+        if (fork() == 0) {
+            for (;;) (void)!write(STDERR_FILENO, rubbish, sizeof rubbish);
+        }
+    }
+    for (file = 0; file < 60; file++) {
+        char name[32];
+        snprintf(name, sizeof name, "large-%d", file);
+        if (ftruncate(try_private(name), 64 << 20) < 0) return -1;
+    }
+    base_hang();
+    return 0;
+}
+
 static int signal_own_child(void) {
     int status, child = fork();
     if (child == 0) base_hang();
@@ -353,6 +420,8 @@ static int try(const char *what) {
     if (strcmp(word, "mode") == 0) return chmod(rest, 0666);
     if (strcmp(word, "mode2") == 0) return (int)syscall(452 /* fchmodat2 */, AT_FDCWD, rest, 0666, 0);
     if (strcmp(word, "label") == 0) return setxattr(rest, "user.label", "x", 1, 0);
+    if (strcmp(word, "lease") == 0) return try_lease(rest);
+    if (strcmp(word, "flags") == 0) return try_flags(rest);
     if (strcmp(word, "watch") == 0) return try_watch(rest);
     if (strcmp(word, "signal") == 0) return kill(number, 0);
     if (strcmp(word, "signal-thread") == 0) return (int)syscall(SYS_tgkill, number, number, 0);
@@ -362,6 +431,7 @@ static int try(const char *what) {
     if (strcmp(word, "signal-folder") == 0) return try_signal_by_folder(number);
     if (strcmp(word, "signal-owner") == 0) return try_signal_by_owner(number);
     if (strcmp(word, "signal-own") == 0) return signal_own_child();
+    if (strcmp(word, "join") == 0) return try_join(number);
     if (strcmp(word, "limit") == 0) return try_limit(number, RLIMIT_NOFILE);
     if (strcmp(word, "schedule") == 0) return try_schedule(number);
     if (strcmp(word, "pages") == 0) return try_pages(number);
@@ -379,8 +449,11 @@ static int try(const char *what) {
     if (strcmp(word, "large-segment") == 0) return shmget(IPC_PRIVATE, (size_t)1 << 30, IPC_CREAT | 0600);
     if (strcmp(word, "messages") == 0) return try_messages();
     if (strcmp(word, "memory-files") == 0) return try_memory_files();
+    if (strcmp(word, "folders") == 0) return try_folders();
+    if (strcmp(word, "sockets") == 0) return try_sockets();
     if (strcmp(word, "threads") == 0) return try_threads();
     if (strcmp(word, "much-memory") == 0) return try_much_memory();
+    if (strcmp(word, "unsaid") == 0) return try_unsaid(rest);
     if (strcmp(word, "environment") == 0) return getenv(rest) == NULL ? (errno = ENOENT, -1) : 0;
     if (strcmp(word, "nice") == 0) return getpriority(PRIO_PROCESS, 0) >= number ? 0 : (errno = EPERM, -1);
     if (strcmp(word, "daemon") == 0) return try_daemon(rest);

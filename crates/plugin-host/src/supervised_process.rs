@@ -13,7 +13,7 @@ use rustix::process::{
 };
 
 use crate::escaped_processes::EnvMarker;
-use crate::supervisor::{END, END_NOW};
+use crate::supervisor::{END, END_NOW, descendants_of};
 
 /// Longest time for a supervisor to end, after which it is killed itself: it stands still.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,9 +59,12 @@ impl SupervisedProcess {
         self.signal(END_NOW);
     }
 
-    /// Kills a supervisor that doesn't end. Its child is killed with it (PR_SET_PDEATHSIG), and
-    /// [`reap`](Self::reap) looks for what else is left.
+    /// Kills a supervisor that doesn't end, after everything below it: who starts a process there
+    /// waits for its answer, so none is new.
     pub(crate) fn kill_supervisor(&self) {
+        for pid in descendants_of(self.supervisor) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
         self.signal(Signal::KILL);
     }
 
@@ -168,4 +171,38 @@ fn signal_name(signal: i32) -> String {
     ];
     let name = known.iter().find(|(number, _)| *number == signal);
     name.map_or_else(|| signal.to_string(), |(_, name)| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// A shell stands for a supervisor that doesn't answer; its child has dropped the marker.
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "it is reaped by its number")]
+    fn a_supervisor_that_stands_still_leaves_nobody() {
+        let script = "trap '' TERM QUIT; (exec env -i sleep 1000) & echo ready; wait; wait";
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", script]).stdout(Stdio::piped());
+        let mut shell = shell.spawn().expect("a shell");
+        let mut ready = [0; 6];
+        let stdout = shell.stdout.as_mut().expect("a pipe");
+        std::io::Read::read_exact(stdout, &mut ready).expect("the shell's word");
+        let process = SupervisedProcess::new(Pid::from_child(&shell), EnvMarker::new());
+        let below: Vec<_> = descendants_of(process.pid())
+            .into_iter()
+            .map(|pid| pidfd_open(pid, PidfdFlags::empty()).expect("a child"))
+            .collect();
+        assert_eq!(below.len(), 1);
+        process.end();
+        process.end_now();
+        process.kill_supervisor();
+        assert!(process.wait(END_TIMEOUT));
+        process.reap();
+        let mut ended = [PollFd::new(&below[0], PollFlags::IN)];
+        let timeout = Timespec::try_from(END_TIMEOUT).expect("a short time");
+        assert_eq!(poll(&mut ended, Some(&timeout)), Ok(1));
+    }
 }

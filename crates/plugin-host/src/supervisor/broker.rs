@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `connect` | to the display, and with the network to any address of it; no other Unix socket |
 //! | signals | to processes of the tree |
+//! | `setpgid` | to a new group, or one of the tree |
 //! | `clone`, `fork`, `vfork` | up to [`MAX_TASKS`] processes and threads |
 //! | `shmget`, `shmat`, `shmctl` | segments that were made here |
 //! | `memfd_create` | up to [`MAX_MEMORY_FILES`] |
@@ -22,13 +23,13 @@ use rustix::process::Pid;
 
 use super::display_address::DisplayAddress;
 use super::listener::{Answer, Listener, Notification, REFUSED};
-use super::process_tree::{MAX_TASKS, ProcessTree, process_of};
+use super::process_tree::{MAX_TASKS, ProcessTree, is_descendant, process_of};
 use super::shared_memory::SharedMemory;
 
 /// Most files without a name. Each is bounded by the size of a file.
 const MAX_MEMORY_FILES: usize = 32;
-/// Connections that may be under way at once: one to a machine that is silent takes minutes.
-const MAX_CONNECTING: usize = 32;
+/// Calls that may be answered at once: a connection to a machine that is silent takes minutes.
+const MAX_ANSWERING: usize = 32;
 /// Largest address of a socket (`struct sockaddr_storage`).
 const MAX_ADDRESS_BYTES: u64 = 128;
 
@@ -41,7 +42,7 @@ pub(super) struct Broker {
     display: Arc<DisplayAddress>,
     /// Whether the plugin may use the network.
     network: bool,
-    connecting: Arc<AtomicUsize>,
+    answering: Arc<AtomicUsize>,
     shared_memory: SharedMemory,
     memory_files: usize,
     /// Upper bound of the number of tasks: the last count, and those started since.
@@ -54,7 +55,7 @@ impl Broker {
             listener: Arc::new(listener),
             display: Arc::new(display),
             network,
-            connecting: Arc::default(),
+            answering: Arc::default(),
             shared_memory: SharedMemory::default(),
             memory_files: 0,
             tasks: 1,
@@ -64,7 +65,15 @@ impl Broker {
     /// Answers the call that waits. Returns false when there will be none any more.
     pub(super) fn answer_next(&mut self, tree: &ProcessTree) -> bool {
         match self.listener.receive() {
-            Ok(Some(call)) if call.call == libc::SYS_connect => self.connect(call),
+            Ok(Some(call)) if call.call == libc::SYS_connect => {
+                let (display, network) = (Arc::clone(&self.display), self.network);
+                self.answer_on_thread(call, move |listener| {
+                    connect_socket(listener, &call, &display, network)
+                });
+            }
+            Ok(Some(call)) if call.call == libc::SYS_pidfd_send_signal => {
+                self.answer_on_thread(call, move |listener| signal_by_handle(listener, &call));
+            }
             Ok(Some(call)) => {
                 let answer = self.judge(&call, tree);
                 self.listener.answer(&call, answer);
@@ -89,7 +98,11 @@ impl Broker {
             | libc::SYS_tgkill
             | libc::SYS_rt_sigqueueinfo
             | libc::SYS_rt_tgsigqueueinfo => judge_process(unix_id(first), tree),
-            libc::SYS_pidfd_send_signal => self.signal_by_handle(call, tree),
+            // `kill` may mean the caller's own group, which therefore is always the tree's.
+            libc::SYS_setpgid => match unix_id(second) {
+                0 => Answer::Continue,
+                group => judge_group(Pid::from_raw(group).filter(|_| group > 0), tree),
+            },
             libc::SYS_shmget if unix_id(first) == libc::IPC_PRIVATE => {
                 let made = self.shared_memory.create(second, third);
                 made.map_or_else(Answer::from, |id| Answer::Value(id.into()))
@@ -128,53 +141,25 @@ impl Broker {
         Answer::Continue
     }
 
-    /// Sends a signal to a process by its pidfd, if it is in the tree.
-    fn signal_by_handle(&self, call: &Notification, tree: &ProcessTree) -> Answer {
-        let [fd, signal, info, flags, ..] = call.args;
-        if info != 0 || flags != 0 {
-            return INVALID;
-        }
-        let send = || {
-            let handle = self.listener.duplicate(call, fd)?;
-            let pid = process_of_handle(&handle).ok_or(io::ErrorKind::PermissionDenied)?;
-            if !tree.contains(pid) {
-                return Err(io::Error::from_raw_os_error(libc::EPERM));
-            }
-            let signal = i32::try_from(signal).unwrap_or(-1);
-            // SAFETY: the handle is open, and without the structure nothing is read.
-            let result = unsafe {
-                libc::syscall(
-                    libc::SYS_pidfd_send_signal,
-                    handle.as_raw_fd(),
-                    signal,
-                    0,
-                    0,
-                )
-            };
-            if result < 0 {
-                Err(io::Error::last_os_error())
-            } else {
-                Ok(())
-            }
-        };
-        send().map_or_else(Answer::from, |()| Answer::Value(0))
-    }
-
-    /// Connects the caller's socket on a thread, since that may take its time.
-    fn connect(&self, call: Notification) {
-        if self.connecting.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTING {
-            self.connecting.fetch_sub(1, Ordering::Relaxed);
+    /// Answers a call on a thread, since it may take its time: so may connecting, and also closing
+    /// a duplicate of the caller's descriptor (SO_LINGER).
+    fn answer_on_thread(
+        &self,
+        call: Notification,
+        answer: impl FnOnce(&Listener) -> io::Result<Answer> + Send + 'static,
+    ) {
+        if self.answering.fetch_add(1, Ordering::Relaxed) >= MAX_ANSWERING {
+            self.answering.fetch_sub(1, Ordering::Relaxed);
             return self.listener.answer(&call, NO_MORE);
         }
-        let (listener, connecting) = (Arc::clone(&self.listener), Arc::clone(&self.connecting));
-        let (display, network) = (Arc::clone(&self.display), self.network);
-        let connect = move || {
-            let answer = connect_socket(&listener, &call, &display, network);
+        let (listener, answering) = (Arc::clone(&self.listener), Arc::clone(&self.answering));
+        let run = move || {
+            let answer = answer(&listener);
             listener.answer(&call, answer.unwrap_or_else(Answer::from));
-            connecting.fetch_sub(1, Ordering::Relaxed);
+            answering.fetch_sub(1, Ordering::Relaxed);
         };
-        if std::thread::Builder::new().spawn(connect).is_err() {
-            self.connecting.fetch_sub(1, Ordering::Relaxed);
+        if std::thread::Builder::new().spawn(run).is_err() {
+            self.answering.fetch_sub(1, Ordering::Relaxed);
             self.listener.answer(&call, NO_MORE);
         }
     }
@@ -203,6 +188,10 @@ fn judge_kill(caller: Pid, target: i32, tree: &ProcessTree) -> Answer {
         -1 => None,
         _ => target.checked_neg().and_then(Pid::from_raw),
     };
+    judge_group(group, tree)
+}
+
+fn judge_group(group: Option<Pid>, tree: &ProcessTree) -> Answer {
     match group {
         Some(group) if tree.contains_group(group) => Answer::Continue,
         _ => Answer::Error(libc::EPERM),
@@ -220,6 +209,27 @@ fn judge_process(target: i32, tree: &ProcessTree) -> Answer {
         Some(_) => Answer::Error(libc::EPERM),
         None => Answer::Error(libc::ESRCH),
     }
+}
+
+/// Sends a signal to a process by its pidfd, if it is in the tree.
+fn signal_by_handle(listener: &Listener, call: &Notification) -> io::Result<Answer> {
+    let [fd, signal, info, flags, ..] = call.args;
+    if info != 0 || flags != 0 {
+        return Ok(INVALID);
+    }
+    let handle = listener.duplicate(call, fd)?;
+    let pid = process_of_handle(&handle).ok_or(io::ErrorKind::PermissionDenied)?;
+    if !is_descendant(pid) {
+        return Ok(Answer::Error(libc::EPERM));
+    }
+    let signal = i32::try_from(signal).unwrap_or(-1);
+    let handle = handle.as_raw_fd();
+    // SAFETY: the handle is open, and without the structure nothing is read.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle, signal, 0, 0) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Answer::Value(0))
 }
 
 /// Returns the process of a pidfd. A folder of /proc, which the kernel takes for one, isn't.

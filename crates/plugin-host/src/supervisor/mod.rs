@@ -18,15 +18,15 @@
 mod broker;
 mod display_address;
 mod listener;
+mod private_folder;
 mod process_tree;
 mod shared_memory;
 
 use std::ffi::OsString;
 use std::io;
+use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,6 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
-use tempfile::TempDir;
 
 use crate::child::{CLEANUP_TIMEOUT, forbid_inspection};
 use crate::descriptors;
@@ -45,7 +44,9 @@ use crate::wire::SOCKET_FD;
 use broker::Broker;
 pub(crate) use display_address::DisplayAddress;
 use listener::Listener;
+use private_folder::PrivateFolder;
 use process_tree::ProcessTree;
+pub(crate) use process_tree::descendants_of;
 
 /// First argument with which the launcher starts itself as the supervisor.
 pub const SUPERVISOR: &str = "plugin-supervisor";
@@ -61,16 +62,12 @@ pub(crate) const END_NOW: Signal = Signal::QUIT;
 const NICE_DIFFERENCE: i32 = 5;
 /// Time between SIGTERM and SIGKILL: a tool that is just killed can't save anything.
 const TERM_GRACE: Duration = Duration::from_millis(200);
-/// Time between two looks at the memory of the whole tree.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two looks at what the whole tree uses.
+const USAGE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Deepest folder in the private folder.
-const MAX_FOLDER_DEPTH: usize = 20;
 /// Variable that names the private folder, and the one by which programs know it.
 pub(crate) const PRIVATE_FOLDER: &str = "ETATUKI_PRIVATE_FOLDER";
 const TEMPORARY_FOLDER: &str = "TMPDIR";
-/// Where private folders lie: in memory.
-const SHARED_MEMORY: &str = "/dev/shm";
 /// Longest message of the plugin host: one byte and a display's name.
 const MAX_GUARD_MESSAGE: usize = 512;
 /// The supervisor's word to the plugin host: whether it can do its work.
@@ -104,6 +101,8 @@ enum End {
     Orderly,
     /// At once, without SIGTERM.
     Now,
+    /// At once, because the tree uses too much; the log's words for it.
+    Excess(String),
 }
 
 struct Supervisor {
@@ -115,10 +114,10 @@ struct Supervisor {
     broker: Option<Broker>,
     tree: ProcessTree,
     /// The only place where plugin and tools may write files; removed at the end.
-    folder: Option<TempDir>,
+    folder: Option<PrivateFolder>,
     /// Time at which everything is ended although the child still runs: the launcher is gone.
     deadline: Option<Instant>,
-    memory_checked: Instant,
+    usage_checked: Instant,
 }
 
 impl Supervisor {
@@ -132,11 +131,7 @@ impl Supervisor {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        let folder = tempfile::Builder::new()
-            .prefix("etatuki-")
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir_in(SHARED_MEMORY);
-        let folder = folder.ok();
+        let folder = PrivateFolder::create().ok();
         let child = spawn(arguments, theirs, folder.as_ref())?;
         let pid = Pid::from_child(&child);
         let can_supervise = match can_supervise(pid) {
@@ -155,7 +150,7 @@ impl Supervisor {
             tree: ProcessTree::new(pid),
             folder,
             deadline: None,
-            memory_checked: Instant::now(),
+            usage_checked: Instant::now(),
         })
     }
 
@@ -175,6 +170,9 @@ impl Supervisor {
         let status = self.tree.kill().or(self.status);
         drop(shared_memory);
         drop(self.folder);
+        if let End::Excess(what) = end {
+            say(&what);
+        }
         end_like(status)
     }
 
@@ -188,7 +186,7 @@ impl Supervisor {
         let (guard, listener) = (self.guard.as_ref(), self.broker.as_ref());
         fds.extend(guard.map(|guard| PollFd::new(guard, PollFlags::IN)));
         fds.extend(listener.map(|broker| PollFd::from_borrowed_fd(broker.as_fd(), PollFlags::IN)));
-        let timeout = Timespec::try_from(MEMORY_INTERVAL).ok();
+        let timeout = Timespec::try_from(USAGE_INTERVAL).ok();
         let _ = poll(&mut fds, timeout.as_ref());
         let ready: Vec<_> = fds.iter().map(PollFd::revents).collect();
         let has = |index: usize, flag| ready.get(index).is_some_and(|flags| flags.contains(flag));
@@ -211,7 +209,7 @@ impl Supervisor {
         {
             return Some(End::Orderly);
         }
-        self.check_memory()
+        self.check_usage()
     }
 
     /// Asks every process to end, and goes on answering for at most [`TERM_GRACE`] until all have.
@@ -262,22 +260,32 @@ impl Supervisor {
         }
     }
 
-    /// Ends everything when the tree has more memory than it may have.
-    fn check_memory(&mut self) -> Option<End> {
-        if self.memory_checked.elapsed() < MEMORY_INTERVAL {
+    /// Ends everything when the tree uses more than it may.
+    fn check_usage(&mut self) -> Option<End> {
+        if self.usage_checked.elapsed() < USAGE_INTERVAL {
             return None;
         }
-        self.memory_checked = Instant::now();
-        let files = self
-            .folder
-            .as_ref()
-            .map_or(0, |folder| bytes_in(folder.path(), 0));
-        let bytes = self.tree.memory().saturating_add(files);
-        (bytes > process_tree::MAX_MEMORY).then(|| {
-            eprintln!("ended: plugin and tools used {} MiB of memory", bytes >> 20);
-            End::Now
-        })
+        self.usage_checked = Instant::now();
+        let Some(files) = self.folder.as_ref().map_or(Some(0), PrivateFolder::bytes) else {
+            return Some(End::Excess("made too many files".to_owned()));
+        };
+        let (memory, handles) = self.tree.usage();
+        let bytes = memory.saturating_add(files);
+        if bytes > process_tree::MAX_MEMORY {
+            return Some(End::Excess(format!("used {} MiB of memory", bytes >> 20)));
+        }
+        let is_excess = handles > process_tree::MAX_HANDLES;
+        is_excess.then(|| End::Excess(format!("had {handles} open files")))
     }
+}
+
+/// Tells the log why everything was ended. The pipe may be full, or set to fail by the plugin, so
+/// this comes last and its failure doesn't count.
+fn say(what: &str) {
+    let stderr = io::stderr();
+    let flags = rustix::fs::fcntl_getfl(&stderr).unwrap_or(rustix::fs::OFlags::empty());
+    let _ = rustix::fs::fcntl_setfl(&stderr, flags | rustix::fs::OFlags::NONBLOCK);
+    let _ = writeln!(stderr.lock(), "ended: plugin and tools {what}");
 }
 
 /// Blocks the signals that the supervisor reads, and returns the descriptor to read them from.
@@ -307,7 +315,11 @@ fn block_signals() -> io::Result<OwnedFd> {
 
 /// Starts this program with these arguments, as the leader of a process group. It gets our stdio,
 /// the launcher's socket if there is one, the guard's socket, and nothing else.
-fn spawn(arguments: &[OsString], guard: OwnedFd, folder: Option<&TempDir>) -> io::Result<Child> {
+fn spawn(
+    arguments: &[OsString],
+    guard: OwnedFd,
+    folder: Option<&PrivateFolder>,
+) -> io::Result<Child> {
     let mut mappings = vec![FdMapping {
         parent_fd: guard,
         child_fd: GUARD_FD,
@@ -344,22 +356,6 @@ fn spawn(arguments: &[OsString], guard: OwnedFd, folder: Option<&TempDir>) -> io
     // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
     unsafe { command.pre_exec(in_child) };
     command.spawn()
-}
-
-/// Returns the bytes of the files in a folder, and [`u64::MAX`] when it is too deep.
-fn bytes_in(folder: &Path, depth: usize) -> u64 {
-    if depth > MAX_FOLDER_DEPTH {
-        return u64::MAX;
-    }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(about) if about.is_dir() => bytes_in(&entry.path(), depth + 1),
-            // Each file takes a page, however small.
-            Ok(about) => about.len().max(4096),
-            Err(_) => 0,
-        })
-        .fold(0, u64::saturating_add)
 }
 
 /// Returns whether we may read the child's arguments and descriptors: a container or a hardened

@@ -2,16 +2,23 @@
 //! whose parent ends becomes the supervisor's child (PR_SET_CHILD_SUBREAPER), so none gets away.
 
 use std::fs::{read_dir, read_to_string};
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+
+use crate::child::sandbox::MAX_OPEN_FILES;
 
 /// Most memory of all processes together, in bytes. Two 4K screens have 66 MB.
 pub(super) const MAX_MEMORY: u64 = 3 << 30;
 /// Most processes and threads together.
 pub(super) const MAX_TASKS: usize = 512;
+/// Most open files, pipes and sockets of all processes together, which bounds the kernel's memory:
+/// a socket holds up to 416 KiB. x11vnc and its helpers have some hundred.
+pub(super) const MAX_HANDLES: usize = 4096;
 
 /// Longest time until every killed process has ended. One that waits for a device may take longer,
 /// and is left.
@@ -19,7 +26,7 @@ const KILL_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Most generations between a process and the supervisor.
 const MAX_DEPTH: usize = 1000;
 
-/// The tree below this process.
+/// The tree below this process. Dropping it kills it, so that a supervisor that fails leaves nobody.
 pub(super) struct ProcessTree {
     /// The plugin host.
     host: Pid,
@@ -30,18 +37,9 @@ impl ProcessTree {
         Self { host }
     }
 
-    /// Returns whether a process or thread is in the tree; never for this process itself.
+    /// Returns whether a process or thread is in the tree.
     pub(super) fn contains(&self, pid: Pid) -> bool {
-        let me = getpid();
-        let mut current = pid;
-        for _ in 0..MAX_DEPTH {
-            match parent_of(current) {
-                Some(parent) if parent == me => return process_of(pid) != Some(me),
-                Some(parent) => current = parent,
-                None => return false,
-            }
-        }
-        false
+        is_descendant(pid)
     }
 
     /// Returns whether all processes of a group are in the tree: the plugin host's, or one whose
@@ -57,20 +55,23 @@ impl ProcessTree {
         descendants().iter().map(threads).sum()
     }
 
-    /// Returns the resident memory of all processes, in bytes. Shared pages count once for each.
-    pub(super) fn memory(&self) -> u64 {
-        // SAFETY: a plain question.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.unsigned_abs();
-        let resident = |pid: &Pid| {
-            // The second field is the number of resident pages (proc_pid_statm(5)).
-            let statm = read_to_string(format!("/proc/{}/statm", number(*pid))).unwrap_or_default();
-            statm
-                .split(' ')
-                .nth(1)
-                .and_then(|pages| pages.parse().ok())
-                .unwrap_or(0_u64)
-        };
-        descendants().iter().map(resident).sum::<u64>() * page
+    /// Returns the memory of all processes in bytes, and the number of their open files. Memory is
+    /// what is resident or swapped out, and its page tables; shared pages count once for each
+    /// process.
+    pub(super) fn usage(&self) -> (u64, usize) {
+        let (mut kibibytes, mut handles) = (0, 0);
+        for pid in descendants() {
+            let status = status(pid).unwrap_or_default();
+            let of = |name| field(&status, name).unwrap_or(0_u64);
+            kibibytes += of("VmRSS:") + of("VmSwap:") + of("VmPTE:");
+            // A program whose file nobody may read hides its own; it counts as having all.
+            handles += match read_dir(format!("/proc/{}/fd", number(pid))) {
+                Ok(files) => files.count(),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => MAX_OPEN_FILES,
+                Err(_) => 0,
+            };
+        }
+        (kibibytes * 1024, handles)
     }
 
     /// Reaps children that have ended; returns the plugin host's exit status if it was among them.
@@ -122,29 +123,61 @@ impl ProcessTree {
     }
 }
 
+impl Drop for ProcessTree {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Returns the process that a thread belongs to.
 pub(super) fn process_of(thread: Pid) -> Option<Pid> {
     status_field(thread, "Tgid:")
+}
+
+/// Returns whether a process or thread is below this process; never for this process itself.
+pub(super) fn is_descendant(pid: Pid) -> bool {
+    let me = getpid();
+    let mut current = pid;
+    for _ in 0..MAX_DEPTH {
+        match parent_of(current) {
+            Some(parent) if parent == me => return process_of(pid) != Some(me),
+            Some(parent) => current = parent,
+            None => return false,
+        }
+    }
+    false
 }
 
 fn parent_of(pid: Pid) -> Option<Pid> {
     status_field(pid, "PPid:")
 }
 
-/// Returns a number of a process's status (proc_pid_status(5)).
 fn status_field(pid: Pid, name: &str) -> Option<Pid> {
-    let status = read_to_string(format!("/proc/{}/status", number(pid))).ok()?;
+    Pid::from_raw(field(&status(pid)?, name)?)
+}
+
+fn status(pid: Pid) -> Option<String> {
+    read_to_string(format!("/proc/{}/status", number(pid))).ok()
+}
+
+/// Returns a number of a process's status (proc_pid_status(5)), without its unit.
+fn field<T: FromStr>(status: &str, name: &str) -> Option<T> {
     // The name of the program, in the first line, has no line end in it.
     let value = status
         .lines()
         .skip(1)
         .find_map(|line| line.strip_prefix(name))?;
-    Pid::from_raw(value.trim().parse().ok()?)
+    value.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Returns the processes below this one.
 fn descendants() -> Vec<Pid> {
-    let mut found = children(getpid());
+    descendants_of(getpid())
+}
+
+/// Returns the processes below another one.
+pub(crate) fn descendants_of(pid: Pid) -> Vec<Pid> {
+    let mut found = children(pid);
     let mut next = 0;
     while let Some(pid) = found.get(next) {
         let below = children(*pid);

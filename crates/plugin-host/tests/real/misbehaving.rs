@@ -222,6 +222,24 @@ async fn no_process_outlives_its_host_whatever_it_does() {
     }
 }
 
+/// A supervisor that fails before it has ended all processes would leave them.
+#[tokio::test]
+async fn too_much_memory_ends_everything_also_when_nobody_can_be_told() {
+    let folder = Folder::new();
+    let tag = format!("leave-{}-unsaid", std::process::id());
+    let spec = PluginSpec {
+        options: json!({ "try": format!("unsaid {tag}") }),
+        ..folder.misbehaving("breaks-out")
+    };
+    let (host, mut events) = start_well(&spec).await;
+    let marker = marker_of(&host);
+    host.probe().await.unwrap_err();
+    let (died, _) = wait_for_death(&mut events).await;
+    assert!(died.starts_with("signal SIGKILL"), "{died}");
+    assert!(!runs(&format!("etatuki-left-{tag}")));
+    assert_eq!(marked_processes(&marker), 0);
+}
+
 #[tokio::test]
 async fn a_supervisor_that_is_killed_takes_its_host_and_tool_along() {
     let folder = Folder::new();

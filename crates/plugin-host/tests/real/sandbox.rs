@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
 
-use etatuki_plugin_host::{PluginSpec, ProbeReport};
+use etatuki_plugin_host::{PluginHost, PluginSpec, ProbeReport};
 use serde_json::json;
 
 use crate::support::*;
@@ -39,6 +40,14 @@ async fn run_action(folder: &Folder, what: &str, network: bool) -> String {
         ProbeReport::Usable { tool, .. } => tool.unwrap_or_default(),
         ProbeReport::Unusable { text, .. } => panic!("{what}: {text}"),
     }
+}
+
+/// Returns the only folder that a plugin may write into.
+fn private_folder(host: &PluginHost) -> PathBuf {
+    let environment = std::fs::read(format!("/proc/{}/environ", child_pid(host))).unwrap();
+    let mut lines = environment.split(|byte| *byte == 0);
+    let folder = lines.find_map(|line| line.strip_prefix(b"TMPDIR="));
+    PathBuf::from(String::from_utf8(folder.unwrap().to_vec()).unwrap())
 }
 
 /// Has one plugin try several actions; each must have its result.
@@ -183,8 +192,10 @@ async fn no_file_is_changed_without_opening_it() {
     // A library, which can be read: an older Landlock would let it be emptied.
     let readable = folder.path().join("breaks-out.so");
     let length = readable.metadata().unwrap().len();
-    let empty = format!("empty-read {}", readable.display());
-    assert_eq!(try_action(&folder, &empty).await, EACCES);
+    for how in ["empty-read", "lease", "flags"] {
+        let change = format!("{how} {}", readable.display());
+        assert_eq!(try_action(&folder, &change).await, EACCES, "{how}");
+    }
     assert_eq!(readable.metadata().unwrap().len(), length);
     let after = private.as_file().metadata().unwrap();
     assert_eq!((after.mode(), after.len()), (before, 7));
@@ -204,10 +215,12 @@ async fn the_launcher_cant_be_looked_into_nor_signalled() {
         format!("memory {launcher}"),
     );
     let folder_of = format!("signal-folder {launcher}");
+    let join = format!("join {launcher}");
     let everybody = [
         (folder_of.as_str(), EACCES),
         (&owner, EACCES),
         (&memory, EACCES),
+        (&join, EPERM),
         ("signal -1", EPERM),
         ("signal-own", DONE),
     ];
@@ -337,12 +350,7 @@ async fn other_programs_shared_memory_is_closed_and_own_is_removed() {
             .any(|line| line.split_whitespace().nth(4) == Some(&supervisor))
     };
     assert!(left(), "the plugin has left none");
-    let environment = std::fs::read(format!("/proc/{}/environ", child_pid(&host))).unwrap();
-    let mut lines = environment.split(|byte| *byte == 0);
-    let private = lines
-        .find_map(|line| line.strip_prefix(b"TMPDIR="))
-        .unwrap();
-    let private = std::path::Path::new(std::str::from_utf8(private).unwrap());
+    let private = private_folder(&host);
     assert!(private.join("left-over").exists());
     assert_eq!(private.metadata().unwrap().mode() & 0o777, 0o700);
     host.shutdown().await;
@@ -373,6 +381,49 @@ async fn memory_and_threads_are_bounded_as_a_whole() {
             "{log:?}"
         );
     }
+}
+
+/// Files and sockets have memory of the kernel's, which no process has.
+#[tokio::test]
+async fn files_and_sockets_are_bounded_as_a_whole() {
+    let folder = Folder::new();
+    let library = folder.misbehaving("breaks-out");
+    for (action, words) in [("folders", "files"), ("sockets", "open files")] {
+        let spec = PluginSpec {
+            options: json!({ "try": action }),
+            ..library.clone()
+        };
+        let (host, mut events) = start_well(&spec).await;
+        let private = private_folder(&host);
+        let error = host.probe().await.unwrap_err();
+        let (_, log) = wait_for_death(&mut events).await;
+        assert!(
+            log.iter().any(|line| line.contains(words)),
+            "{action}: {error}, {log:?}"
+        );
+        assert!(!private.exists(), "{action}");
+    }
+}
+
+/// When the system runs out of memory, it ends plugins and tools first; nor may they use the
+/// priorities and queues that their user may.
+#[tokio::test]
+async fn the_systems_shortages_are_the_plugins_first() {
+    let folder = Folder::new();
+    let (host, _events) = start_well(&folder.misbehaving("well-behaved")).await;
+    let of_child =
+        |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", child_pid(&host))).unwrap();
+    assert_eq!(of_child("oom_score_adj").trim(), "1000");
+    let limits = of_child("limits");
+    let check = |name: &str, most: u64| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        let soft = line[name.len()..].split_whitespace().next().unwrap();
+        assert!(soft.parse::<u64>().is_ok_and(|soft| soft <= most), "{line}");
+    };
+    check("Max realtime priority", 0);
+    check("Max nice priority", 0);
+    check("Max pending signals", 1024);
+    check("Max open files", 512);
 }
 
 #[tokio::test]

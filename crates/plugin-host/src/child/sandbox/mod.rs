@@ -50,8 +50,14 @@ impl<'a> From<&'a PluginSpec> for SandboxConfig<'a> {
 /// Bytes of address space. Threads reserve some 70 MB each and use little of it; the picture of two
 /// 4K screens has 66 MB.
 const MAX_ADDRESS_SPACE: u64 = 3 << 30;
-/// Open files.
-const MAX_OPEN_FILES: u64 = 1024;
+/// Open files of a process. Half of what most programs may have (1024): the descriptors under way in
+/// sockets count for all programs of the user, and each compares them with its own limit (unix(7)).
+pub(crate) const MAX_OPEN_FILES: usize = 512;
+/// Signals and timers that wait, which the kernel counts for all programs of the user.
+const MAX_PENDING_SIGNALS: u64 = 1024;
+/// Score of the processes that the system ends first when it runs out of memory
+/// (proc_pid_oom_score_adj(5)): rather a tool than the customer's program.
+const FIRST_OUT_OF_MEMORY: &str = "1000";
 /// Size of a file that the plugin writes, in bytes. Landlock leaves no place for one but /dev; a
 /// kernel without Landlock does.
 const MAX_FILE_SIZE: u64 = 64 << 20;
@@ -67,7 +73,13 @@ pub(crate) fn enter(config: SandboxConfig<'_>) -> Vec<String> {
     let result = rustix::thread::set_no_new_privs(true).map_err(|error| error.to_string());
     report("new privileges are possible", result);
     lower_limit(Resource::As, MAX_ADDRESS_SPACE);
-    lower_limit(Resource::Nofile, MAX_OPEN_FILES);
+    lower_limit(Resource::Nofile, MAX_OPEN_FILES as u64);
+    lower_limit(Resource::Sigpending, MAX_PENDING_SIGNALS);
+    // Some desktops let their user have a processor to themselves (limits.conf(5)).
+    lower_limit(Resource::Rtprio, 0);
+    lower_limit(Resource::Nice, 0);
+    // A kernel without it ends whom it finds.
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_OUT_OF_MEMORY);
     lower_limit(Resource::Fsize, MAX_FILE_SIZE);
     // By its supervisor alone: others may have set the variable too.
     let private = guard
@@ -87,7 +99,7 @@ pub(crate) fn enter(config: SandboxConfig<'_>) -> Vec<String> {
     report("system calls are open", system_calls::restrict(sockets));
     let supervised = supervised_calls::restrict(guard, config.network, &display);
     report(
-        "Unix sockets, shared memory and signals are open",
+        "Unix sockets, shared memory, signals and new processes are open",
         supervised,
     );
     unenforced

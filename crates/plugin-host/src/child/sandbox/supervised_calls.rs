@@ -6,8 +6,9 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use crate::supervisor::Guard;
 
 /// Calls that the supervisor answers; `supervisor/broker.rs` says how.
-const SUPERVISED: [libc::c_long; 11] = [
+const SUPERVISED: [libc::c_long; 12] = [
     libc::SYS_connect,
+    libc::SYS_setpgid,
     libc::SYS_kill,
     libc::SYS_tkill,
     libc::SYS_rt_sigqueueinfo,

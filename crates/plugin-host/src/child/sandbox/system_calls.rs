@@ -151,11 +151,16 @@ const ON_ITSELF: [libc::c_long; 5] = [
     libc::SYS_sched_setparam,
     libc::SYS_sched_setattr,
 ];
-/// `fcntl` commands by which a descriptor sends signals, or tells of changes in a folder, and the
-/// `ioctl`s for the same and for typing on a terminal: F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY;
-/// FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX.
-const OWNER_COMMANDS: [u64; 4] = [8, 15, 10, 1026];
+/// `fcntl` commands by which a descriptor sends signals, tells of changes in a folder, or has
+/// everybody else wait who opens its file, and the `ioctl`s for the same and for typing on a
+/// terminal: F_SETOWN, F_SETOWN_EX, F_SETSIG, F_NOTIFY, F_SETLEASE; FIOSETOWN, SIOCSPGRP, TIOCSTI,
+/// TIOCLINUX.
+const OWNER_COMMANDS: [u64; 5] = [8, 15, 10, 1026, 1024];
 const OWNER_IOCTLS: [u64; 4] = [0x8901, 0x8902, 0x5412, 0x541c];
+/// Kinds of `ioctl`s (ioctl(2), bits 8 to 15) of file systems. With a descriptor that can only read,
+/// the owner of a file changes its flags, or makes it unwritable for ever: 'f', 'v', 'X', and btrfs.
+const FILE_SYSTEM_IOCTLS: [u64; 4] = [0x6600, 0x7600, 0x5800, 0x9400];
+const IOCTL_KIND: u64 = 0xff00;
 /// `MSG_FASTOPEN`: connects without `connect`.
 const FAST_OPEN: u64 = 0x2000_0000;
 /// Mask of a socket's type, without its flags.
@@ -218,7 +223,9 @@ fn refusals(sockets: Sockets) -> Result<Rules, BuildError> {
     let command = |command: u64| rule(&[equals(1, command)]);
     let fcntl: Result<_, _> = OWNER_COMMANDS.map(command).into_iter().collect();
     rules.insert(libc::SYS_fcntl, fcntl?);
-    let ioctl: Result<_, _> = OWNER_IOCTLS.map(command).into_iter().collect();
+    let kind = |kind: u64| rule(&[masked(1, IOCTL_KIND, kind)]);
+    let kinds = FILE_SYSTEM_IOCTLS.into_iter().map(kind);
+    let ioctl: Result<_, _> = OWNER_IOCTLS.into_iter().map(command).chain(kinds).collect();
     rules.insert(libc::SYS_ioctl, ioctl?);
     rules.insert(
         libc::SYS_shmget,
