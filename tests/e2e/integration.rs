@@ -156,7 +156,7 @@ fn gnucash_opens_each_entry_from_its_help_menu() {
         wait_until("the launcher", || {
             processes(&testbed).values().any(is_ours).then_some(())
         });
-        xdotool.key("alt+F4");
+        xdotool.close(title);
         wait_until("the launcher to end", || {
             (!processes(&testbed).values().any(is_ours)).then_some(())
         });
