@@ -5,7 +5,8 @@
 //!
 //! - A key counts after a second without any: whoever types on must not answer a question that has
 //!   just come up. Outside of this file, keys alone never allow without Alt.
-//! - While an agent has control, neither a key nor a click counts that a program has injected.
+//! - While an agent has control, neither a key nor a click counts that a program has injected, or
+//!   sent to the window alone; Alt has to be down by hand, too.
 //! - Outside of control, on-screen keyboards and other aids inject too, and work.
 
 use std::cell::RefCell;
@@ -22,14 +23,18 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(1);
 /// Time for which injected input makes all input doubtful while an agent has control: the pointer
 /// may have been moved under a hand.
 const INJECTION_DOUBT: Duration = Duration::from_secs(1);
-/// Longest time between a click and its answer. An older click was for something else.
-const CLICK_LIFETIME: Duration = Duration::from_secs(1);
+/// Longest time between a key or click and its answer. An older one was for something else.
+const INPUT_LIFETIME: Duration = Duration::from_secs(1);
+/// Farthest that the pointer moves until its click is handled, in each direction.
+const MAX_POINTER_DRIFT: i32 = 16;
 
 /// The input that pressed a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trigger {
     /// A click, or a finger.
     Pointer,
+    /// A click at a place where the pointer isn't: a program sent it to the window (SendEvent).
+    SentClick,
     /// A key, by its keysym.
     Key(u32),
 }
@@ -41,9 +46,17 @@ impl Trigger {
             Event::KeyDown | Event::KeyUp | Event::Shortcut => {
                 Self::Key(app::event_key().bits().unsigned_abs())
             }
+            Event::Push | Event::Drag | Event::Released if !pointer_is_there() => Self::SentClick,
             _ => Self::Pointer,
         }
     }
+}
+
+/// Returns whether the pointer is where the toolkit's event says.
+fn pointer_is_there() -> bool {
+    let (x, y) = app::get_mouse();
+    let drift = [x - app::event_x_root(), y - app::event_y_root()];
+    drift.iter().all(|drift| drift.abs() <= MAX_POINTER_DRIFT)
 }
 
 /// The kind of an answer.
@@ -108,7 +121,7 @@ impl Hands {
     pub(crate) fn counts(&self, trigger: Trigger, reply: Reply) -> bool {
         let keysym = match trigger {
             Trigger::Key(keysym) => Some(keysym),
-            Trigger::Pointer => None,
+            Trigger::Pointer | Trigger::SentClick => None,
         };
         let evidence = self.read(|watch| {
             Ok(Evidence {
@@ -152,7 +165,8 @@ fn open() -> Result<InputWatch, ScreenError> {
 /// allows while an agent has control.
 fn counts(trigger: Trigger, reply: Reply, is_controlled: bool, evidence: Option<Evidence>) -> bool {
     let Some(evidence) = evidence else {
-        return trigger == Trigger::Pointer && (!is_controlled || reply == Reply::Deny);
+        let is_key = matches!(trigger, Trigger::Key(_));
+        return !is_key && (!is_controlled || reply == Reply::Deny);
     };
     let is_doubtful = |source| {
         let injected = evidence.since_injected;
@@ -160,13 +174,16 @@ fn counts(trigger: Trigger, reply: Reply, is_controlled: bool, evidence: Option<
         is_controlled && (source == InputSource::Injected || disturbed)
     };
     match trigger {
-        Trigger::Key(_) => evidence
-            .key
-            .is_some_and(|key| key.silence >= SILENCE && !is_doubtful(key.source)),
-        Trigger::Pointer if !is_controlled => true,
+        Trigger::Key(_) => evidence.key.is_some_and(|key| {
+            let is_fresh = key.silence >= SILENCE && key.age < INPUT_LIFETIME;
+            let has_alt = key.with_alt || reply == Reply::Deny || !is_controlled;
+            is_fresh && has_alt && !is_doubtful(key.source)
+        }),
+        Trigger::Pointer | Trigger::SentClick if !is_controlled => true,
+        Trigger::SentClick => false,
         Trigger::Pointer => evidence
             .click
-            .is_some_and(|click| click.age < CLICK_LIFETIME && !is_doubtful(click.source)),
+            .is_some_and(|click| click.age < INPUT_LIFETIME && !is_doubtful(click.source)),
     }
 }
 
@@ -200,6 +217,8 @@ mod tests {
             key: key.map(|(source, silence)| KeyPress {
                 source,
                 silence: Duration::from_millis(silence),
+                age: Duration::ZERO,
+                with_alt: true,
             }),
             click: click.map(|(source, age)| Click {
                 source,
@@ -226,6 +245,28 @@ mod tests {
     }
 
     #[test]
+    fn under_control_a_key_needs_a_hand_on_alt_to_allow() {
+        let pressed = |age, with_alt| {
+            let hand = evidence(Some((HAND, 1000)), None, None);
+            hand.map(|evidence| Evidence {
+                key: evidence.key.map(|key| KeyPress {
+                    age,
+                    with_alt,
+                    ..key
+                }),
+                ..evidence
+            })
+        };
+        let check_key = |is_controlled, evidence, expected| {
+            check(Trigger::Key(0x61), is_controlled, evidence, expected);
+        };
+        check_key(true, pressed(Duration::ZERO, true), [true, true]);
+        check_key(true, pressed(Duration::ZERO, false), [false, true]);
+        check_key(false, pressed(Duration::ZERO, false), [true, true]);
+        check_key(true, pressed(INPUT_LIFETIME, true), [false, false]);
+    }
+
+    #[test]
     fn under_control_a_click_counts_if_it_is_a_hands() {
         let check_click = |click, is_controlled, since, expected| {
             let evidence = evidence(None, click, since);
@@ -238,6 +279,9 @@ mod tests {
         check_click(Some((INJECTED, 10)), true, LONG_AGO, false);
         check_click(Some((HAND, 2000)), true, None, false);
         check_click(None, true, None, false);
+        let by_hand = evidence(None, Some((HAND, 10)), None);
+        check(Trigger::SentClick, true, by_hand, [false, false]);
+        check(Trigger::SentClick, false, by_hand, [true, true]);
     }
 
     #[test]

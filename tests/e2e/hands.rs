@@ -5,6 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use etatuki_testkit::Hand;
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{
+    BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ButtonPressEvent, ConnectionExt as _, EventMask,
+    KEY_PRESS_EVENT, KEY_RELEASE_EVENT, KeyButMask,
+};
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
 
 use crate::agent::Agent;
 use crate::customer::Customer;
@@ -14,6 +21,7 @@ use crate::windows::{Launcher, Xdotool};
 const REMOTEUS: &str = "Remoteus etätuki (2008)";
 const RETURN: u32 = 0xff0d;
 const TAB: u32 = 0xff09;
+const ALT: u32 = 0xffe9;
 
 /// A window's place on the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +90,53 @@ fn xrandr(testbed: &Testbed, arguments: &[&str]) {
         .status()
         .unwrap();
     assert!(done.success(), "xrandr {arguments:?}");
+}
+
+/// Sends a window events that no device and no XTEST made (SendEvent).
+fn forge(testbed: &Testbed, window: &str, kinds: [u8; 2], detail: u8, at: (u16, u16)) {
+    let (x, _) = RustConnection::connect(Some(testbed.display.name())).unwrap();
+    let root = x.setup().roots[0].root;
+    let window = window.parse().unwrap();
+    let to_root = |at: u16| i16::try_from(at).unwrap();
+    let (root_x, root_y) = (to_root(at.0), to_root(at.1));
+    let inside = x.translate_coordinates(root, window, root_x, root_y);
+    let inside = inside.unwrap().reply().unwrap();
+    let state = match kinds {
+        [KEY_PRESS_EVENT, _] => KeyButMask::MOD1,
+        _ => KeyButMask::default(),
+    };
+    for kind in kinds {
+        // Keys and buttons have events of one shape.
+        let event = ButtonPressEvent {
+            response_type: kind,
+            detail,
+            sequence: 0,
+            time: x11rb::CURRENT_TIME,
+            root,
+            event: window,
+            child: x11rb::NONE,
+            root_x,
+            root_y,
+            event_x: inside.dst_x,
+            event_y: inside.dst_y,
+            state,
+            same_screen: true,
+        };
+        x.send_event(false, window, EventMask::NO_EVENT, event)
+            .unwrap();
+    }
+    x.sync().unwrap();
+}
+
+/// Returns the key that gives a letter.
+fn keycode(testbed: &Testbed, letter: char) -> u8 {
+    let (x, _) = RustConnection::connect(Some(testbed.display.name())).unwrap();
+    let (first, last) = (x.setup().min_keycode, x.setup().max_keycode);
+    let map = x.get_keyboard_mapping(first, last - first + 1).unwrap();
+    let map = map.reply().unwrap();
+    let mut keys = map.keysyms.chunks(map.keysyms_per_keycode.into());
+    let at = keys.position(|keysyms| keysyms.contains(&letter.into()));
+    first + u8::try_from(at.unwrap()).unwrap()
 }
 
 #[test]
@@ -204,9 +259,9 @@ fn under_control_injected_input_answers_nothing() {
     let place = xdotool.active_window();
     let bar = bar(&testbed).expect("the bar");
     assert!(place.1 >= bar.y + bar.h, "{place:?} lies under {bar:?}");
-    hand.key(0xffe9, true);
+    hand.key(ALT, true);
     hand.tap('a'.into());
-    hand.key(0xffe9, false);
+    hand.key(ALT, false);
     agent.expect("control, and no answer before", |line| {
         assert!(
             line["type"] != "answer" || line["allowed"] == true,
@@ -222,10 +277,30 @@ fn under_control_injected_input_answers_nothing() {
     let deny = wait_until("the question", || xdotool.focused_deny());
     // The buttons are as wide as one another, at the same distance from the window's middle.
     let (x, _, w, _) = xdotool.active_window();
-    let allow = (2 * x + w - i32::from(deny.0)).to_string();
-    xdotool.run(&["mousemove", &allow, &deny.1.to_string(), "click", "1"]);
+    let allow = u16::try_from(2 * x + w - i32::from(deny.0)).unwrap();
+    let at = [allow, deny.1].map(|at| at.to_string());
+    xdotool.run(&["mousemove", &at[0], &at[1], "click", "1"]);
     xdotool.key("alt+a");
     xdotool.key("Return");
+    // Nor what is sent to the window alone, beside a hand's own click or key; nor a hand's letter
+    // with an Alt that a program holds.
+    let second = Duration::from_millis(1200);
+    let window = xdotool.run(&["getactivewindow"]);
+    std::thread::sleep(second);
+    hand.click(5, 600);
+    let kinds = [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT];
+    forge(&testbed, &window, kinds, 1, (allow, deny.1));
+    let letter = keycode(&testbed, 'a');
+    std::thread::sleep(second);
+    hand.tap('a'.into());
+    let kinds = [KEY_PRESS_EVENT, KEY_RELEASE_EVENT];
+    forge(&testbed, &window, kinds, letter, (allow, deny.1));
+    xdotool.run(&["windowactivate", "--sync", &window]);
+    xdotool.run(&["keydown", "alt"]);
+    std::thread::sleep(second);
+    hand.tap('a'.into());
+    std::thread::sleep(Duration::from_millis(300));
+    xdotool.run(&["keyup", "alt"]);
     // A hand's click beside injected input is doubtful for a second; after that it counts.
     wait_until("the hand's answer", || {
         hand.click(deny.0, deny.1);

@@ -14,6 +14,7 @@ use x11rb::wrapper::ConnectionExt as _;
 
 const ESCAPE: u32 = 0xff1b;
 const SHIFT: u32 = 0xffe1;
+const ALT: u32 = 0xffe9;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A display with a hand, and a program that injects.
@@ -149,6 +150,27 @@ fn a_key_names_its_source_and_the_silence_before_it() {
     assert!(pressed.silence >= apart, "Shift is no key: {pressed:?}");
     assert!(watch.since_injected().expect("answers").is_some());
     assert_eq!(watch.last_key('a'.into()).expect("answers"), None);
+}
+
+#[test]
+fn a_key_is_a_hands_if_all_that_is_held_with_it_is() {
+    let mut fixture = Fixture::new();
+    // Before anybody watches.
+    fixture.inject_key(ALT, KEY_PRESS_EVENT);
+    let mut watch = fixture.watch();
+    let expect = |watch: &mut InputWatch, key: char, source, with_alt| {
+        let pressed = wait_until("a key", || watch.last_key(key.into()).expect("answers"));
+        assert_eq!((pressed.source, pressed.with_alt), (source, with_alt));
+    };
+    fixture.hand.tap('a'.into());
+    expect(&mut watch, 'a', InputSource::Injected, false);
+    fixture.inject_key(ALT, KEY_RELEASE_EVENT);
+    fixture.hand.tap('b'.into());
+    expect(&mut watch, 'b', InputSource::Hand, false);
+    fixture.hand.key(ALT, true);
+    fixture.hand.tap('c'.into());
+    fixture.hand.key(ALT, false);
+    expect(&mut watch, 'c', InputSource::Hand, true);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The latest keys and clicks of the whole display: who made them, and how long the keyboard was
 //! silent before.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use x11rb::protocol::xinput::XIEventMask;
@@ -20,15 +21,25 @@ use crate::error::ScreenError;
 pub struct InputWatch {
     connection: Connection,
     events: RawInputEvents,
-    /// Keycodes of Shift, Alt and their like, which are held for another key.
-    modifiers: Vec<u8>,
+    keys: ModifierKeys,
     state: InputState,
+}
+
+/// Keycodes that are held for another key.
+#[derive(Debug)]
+struct ModifierKeys {
+    /// Shift, Alt and their like.
+    all: Vec<u8>,
+    /// Alt: the first of the five that have no fixed meaning (X11, "Keyboards").
+    alt: Vec<u8>,
 }
 
 /// The latest input.
 #[derive(Debug)]
 struct InputState {
     opened: Instant,
+    /// Keys that are down, with what holds each.
+    held: BTreeSet<(InputSource, u8)>,
     /// The last key press and the one before it, modifiers aside.
     last_key: Option<KeyRecord>,
     /// When the last key press arrived.
@@ -44,6 +55,7 @@ struct KeyRecord {
     source: InputSource,
     time: u32,
     silence: Duration,
+    with_alt: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +67,14 @@ struct ClickRecord {
 /// A key press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyPress {
-    /// Its source.
+    /// [`InputSource::Hand`] if it and all keys that were held with it came from one.
     pub source: InputSource,
     /// Time since the key press before, or since the watch began. Modifiers don't count.
     pub silence: Duration,
+    /// Time since it arrived.
+    pub age: Duration,
+    /// Whether a hand held Alt. One that a program has locked isn't held.
+    pub with_alt: bool,
 }
 
 /// A button that was pressed and released.
@@ -78,13 +94,17 @@ impl InputWatch {
     /// XInput 2.1).
     pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
         let connection = Connection::open(display, cancel)?;
-        let events = RawInputEvents::subscribe(&connection, XIEventMask::RAW_MOTION)?;
-        let modifiers = connection.server.get_modifier_mapping()?.reply()?.keycodes;
+        let mut events = RawInputEvents::subscribe(&connection, XIEventMask::RAW_MOTION)?;
+        let held = events.held_keys(&connection)?;
+        let all = connection.server.get_modifier_mapping()?.reply()?.keycodes;
+        // Eight lists of equal length: Shift, Lock, Control, and the five.
+        let alt = all.chunks((all.len() / 8).max(1)).nth(3);
+        let alt = alt.unwrap_or_default().to_vec();
         Ok(Self {
             connection,
             events,
-            modifiers,
-            state: InputState::new(Instant::now()),
+            keys: ModifierKeys { all, alt },
+            state: InputState::new(Instant::now(), held),
         })
     }
 
@@ -94,7 +114,7 @@ impl InputWatch {
     /// The display is gone.
     pub fn pump(&mut self) -> Result<(), ScreenError> {
         while let Some(input) = self.events.next(&self.connection)? {
-            self.state.record(input, &self.modifiers, Instant::now());
+            self.state.record(input, &self.keys, Instant::now());
         }
         Ok(())
     }
@@ -120,6 +140,8 @@ impl InputWatch {
         Ok(last.map(|key| KeyPress {
             source: key.source,
             silence: key.silence,
+            age: self.state.key_arrived.elapsed(),
+            with_alt: key.with_alt,
         }))
     }
 
@@ -161,9 +183,10 @@ impl InputWatch {
 }
 
 impl InputState {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, held: BTreeSet<(InputSource, u8)>) -> Self {
         Self {
             opened: now,
+            held,
             last_key: None,
             key_arrived: now,
             button_press: None,
@@ -172,12 +195,23 @@ impl InputState {
         }
     }
 
-    fn record(&mut self, input: RawInput, modifiers: &[u8], now: Instant) {
+    fn record(&mut self, input: RawInput, keys: &ModifierKeys, now: Instant) {
         if input.source == InputSource::Injected {
             self.injected = Some(now);
         }
         match input.kind {
-            RawKind::KeyPress(keycode) if !modifiers.contains(&keycode) => {
+            RawKind::KeyPress(keycode) => self.held.insert((input.source, keycode)),
+            RawKind::KeyRelease(keycode) => self.held.remove(&(input.source, keycode)),
+            _ => false,
+        };
+        match input.kind {
+            RawKind::KeyPress(keycode) if !keys.all.contains(&keycode) => {
+                let is_by_hand = |(source, _): &(InputSource, u8)| *source == InputSource::Hand;
+                let source = match self.held.iter().all(is_by_hand) {
+                    true => InputSource::Hand,
+                    false => InputSource::Injected,
+                };
+                let holds = |alt: &u8| self.held.contains(&(InputSource::Hand, *alt));
                 let silence = match self.last_key {
                     Some(before) => {
                         Duration::from_millis(input.time.wrapping_sub(before.time).into())
@@ -186,9 +220,10 @@ impl InputState {
                 };
                 self.last_key = Some(KeyRecord {
                     keycode,
-                    source: input.source,
+                    source,
                     time: input.time,
                     silence,
+                    with_alt: keys.alt.iter().any(holds),
                 });
                 self.key_arrived = now;
             }

@@ -5,11 +5,13 @@
 //! its XTEST extension, through which programs inject input, with a property that no client can
 //! change (XI 2 protocol; `xserver-properties.h`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
-use x11rb::protocol::xinput::{ConnectionExt as _, EventMask, XIEventMask, XIGetPropertyItems};
+use x11rb::protocol::xinput::{
+    ConnectionExt as _, DeviceType, EventMask, InputStateData, XIEventMask, XIGetPropertyItems,
+};
 use x11rb::protocol::xproto::{Atom, ConnectionExt as _};
 
 use super::connection::Connection;
@@ -23,7 +25,7 @@ const ALL_DEVICES: u16 = 0;
 const XTEST_PROPERTY: &[u8] = b"XTEST Device";
 
 /// The source of an input event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InputSource {
     /// A device: a keyboard, a mouse, or a remote screen that brings devices of its own.
     Hand,
@@ -144,6 +146,36 @@ impl RawInputEvents {
             return Ok(Some(RawInput { kind, source, time }));
         }
         Ok(None)
+    }
+
+    /// Returns the keys that are down now, with the kind of device that holds each.
+    pub(super) fn held_keys(
+        &mut self,
+        connection: &Connection,
+    ) -> Result<BTreeSet<(InputSource, u8)>, ScreenError> {
+        let server = &connection.server;
+        let devices = server.xinput_xi_query_device(ALL_DEVICES)?.reply()?.infos;
+        let masters = [DeviceType::MASTER_KEYBOARD, DeviceType::MASTER_POINTER];
+        let mut held = BTreeSet::new();
+        for device in devices.iter().filter(|it| !masters.contains(&it.type_)) {
+            let Ok(id) = u8::try_from(device.deviceid) else {
+                continue;
+            };
+            let classes = match server.xinput_query_device_state(id)?.reply() {
+                Ok(state) => state.classes,
+                // It is gone meanwhile.
+                Err(x11rb::errors::ReplyError::X11Error(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let source = self.source(connection, device.deviceid)?;
+            for class in classes {
+                if let InputStateData::Key(state) = class.data {
+                    let is_down = |key: &u8| state.keys[usize::from(key / 8)] >> (key % 8) & 1 == 1;
+                    held.extend((0..=u8::MAX).filter(is_down).map(|key| (source, key)));
+                }
+            }
+        }
+        Ok(held)
     }
 
     /// Returns what a device stands for. One that is gone already counts as injecting.
