@@ -154,9 +154,30 @@ fn customer_message(name: &str) -> Message {
         "tool-died" => "failure.tool-died",
         "tool-failed" => "failure.tool-failed",
         "plugin-died" | "plugin-hung" | "plugin-failed" => "failure.plugin-failed",
+        "plugin-unverifiable" => "failure.plugin-unverifiable",
         "link-lost" => "failure.link-lost",
-        other => return Message::new("failure.customer").with("name", other),
+        "clock-wrong" => "failure.clock-wrong",
+        "revocations-stale" => "failure.revocations-stale",
+        "session-running" => "failure.session-running",
+        "internal" => "failure.internal",
+        _ => return named_customer_message(name),
     })
+}
+
+/// Returns the sentence for several failures of one kind, with the failure's name for the log.
+fn named_customer_message(name: &str) -> Message {
+    let key = match name {
+        "service-unreachable" | "service-error" | "no-nameplate" | "link-failed" => {
+            "failure.customer-network"
+        }
+        "display-missing" | "display-unsupported" | "display-lost" => "failure.customer-display",
+        "tool-missing" | "tool-too-old" => "failure.tool-unfit",
+        "registry-broken" | "plugin-missing" | "plugin-refused" | "plugin-wrong-version" => {
+            "failure.installation"
+        }
+        _ => "failure.customer",
+    };
+    Message::new(key).with("name", name)
 }
 
 /// Stable names of the reasons for an orderly end.
@@ -275,6 +296,21 @@ mod tests {
             code_message(error).check();
         }
         code_message(CodeError::Length { digits: 1 }).check();
+    }
+
+    /// The list is the launcher's own: no failure of the customer's side is told by its name alone.
+    #[test]
+    fn every_failure_of_the_customers_side_has_its_sentence() {
+        for name in etatuki_session_core::FailureName::ALL {
+            let message = customer_message(name.as_str());
+            assert_ne!(message.key, "failure.customer", "{name:?}");
+            check(
+                SessionError::Customer(name.as_str().into()),
+                name.as_str(),
+                6,
+            );
+        }
+        assert_eq!(customer_message("new-name").key, "failure.customer");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use etatuki_session_core::FailureName;
 use etatuki_texts::{Language, catalogue::Catalogue};
 
 /// Endings of texts whose number decides; the code names what stands before.
@@ -37,6 +38,17 @@ fn used_keys<'a>(source: &'a str, sections: &BTreeSet<&str>) -> BTreeSet<&'a str
         .map(|text| text.strip_prefix("console.").unwrap_or(text))
         .filter(is_key)
         .collect()
+}
+
+/// The reasons why an entry can't be used at the customer's: the launcher's own list.
+#[test]
+fn every_reason_of_an_unusable_backend_has_its_text() {
+    let page = include_str!("../web/src/status-text.ts");
+    for name in FailureName::ALL {
+        let told = FailureName::from_plugin(name.as_str()) == name;
+        let row = format!("  \"{}\": \"panel.", name.as_str());
+        assert!(!told || page.contains(&row), "{name:?}");
+    }
 }
 
 #[test]

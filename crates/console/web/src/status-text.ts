@@ -53,11 +53,17 @@ const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
   "tool-missing": "panel.tool-missing",
   "tool-too-old": "panel.tool-too-old",
   "tool-failed": "panel.tool-failed",
+  "tool-died": "panel.tool-failed",
   "display-missing": "panel.display-missing",
+  "display-lost": "panel.display-missing",
   "display-unsupported": "panel.display-unsupported",
   "plugin-missing": "panel.plugin-missing",
   "plugin-refused": "panel.plugin-refused",
   "plugin-wrong-version": "panel.plugin-wrong-version",
+  "plugin-unverifiable": "panel.plugin-unverifiable",
+  "plugin-died": "panel.plugin-failed",
+  "plugin-hung": "panel.plugin-failed",
+  "plugin-failed": "panel.plugin-failed",
   "registry-broken": "panel.registry-broken",
 };
 
