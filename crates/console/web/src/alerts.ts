@@ -2,6 +2,7 @@
 // the tab's title, and, if the agent wants them, a sound and a notification of the system.
 
 import { byId, setText, show } from "./dom.ts";
+import type { News } from "./news.ts";
 
 /** Time for which a notice is shown. */
 const TOAST_MS = 5000;
@@ -52,7 +53,7 @@ export class Alerts {
   }
 
   /** Reports something that the customer did, with a notice unless the page says it already. */
-  report(text: string, notice: "with-notice" | "without-notice"): void {
+  report({ text, notice }: News): void {
     if (notice === "with-notice") {
       this.show(text);
     }

@@ -7,15 +7,17 @@ import { Clipboard } from "./clipboard.ts";
 import { CodeEntry } from "./code-entry.ts";
 import { byId, setText, show } from "./dom.ts";
 import { EventSocket } from "./event-socket.ts";
+import { Focus } from "./focus.ts";
 import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts";
+import { customerNews, lostInput } from "./news.ts";
 import { Log, Panel, lineText } from "./panel.ts";
 import { PictureView } from "./picture-view.ts";
 import {
-  type About, type FromConsole, type LogEntry, type Session, type Snapshot, supports, type ToConsole, type Traffic,
+  type About, type FromConsole, type Session, type Snapshot, supports, type ToConsole, type Traffic,
 } from "./protocol.ts";
 import { QuestionCard } from "./question-card.ts";
 import { ScreenChoice } from "./screen-choice.ts";
-import { askControlButton, asksLeftText, duration, readinessNotice, stateText, waitNotice } from "./status-text.ts";
+import { askControlButton, duration, readinessNotice, stateText, waitNotice } from "./status-text.ts";
 import { type CodeLabels, codeLabels, fillPage, language, plural, say, setTexts, t } from "./texts.ts";
 
 setTexts(JSON.parse(byId("texts", HTMLElement).textContent ?? "{}"));
@@ -63,9 +65,10 @@ const codeEntry = new CodeEntry((code, password) =>
 const picture = new PictureView(elements.picture, () => {
   if (latest !== null) {
     drawStage(latest);
-    keepFocus(latest);
+    focus.keep(latest);
   }
 });
+const focus = new Focus(picture);
 const screenChoice = new ScreenChoice((desktop, number) => picture.showScreen(desktop, number));
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
@@ -109,10 +112,15 @@ function draw(snapshot: Snapshot): void {
   if (previous === null || previous.phase !== phase || previous.session?.number !== session?.number) {
     onPhaseEntered(snapshot, previous?.phase === "connected");
   }
-  if (previous !== null) {
-    report(news, snapshot);
+  if (session?.asking != null && previous?.session?.asking == null) {
+    // What the customer did before is older than the question.
+    alerts.hide();
   }
-  keepFocus(snapshot);
+  const told = previous === null ? null : customerNews(news, snapshot);
+  if (told !== null) {
+    alerts.report(told);
+  }
+  focus.keep(snapshot);
 }
 
 function onPhaseEntered(snapshot: Snapshot, wasConnected: boolean): void {
@@ -145,47 +153,6 @@ function afterwards(failure: string): void {
     codeEntry.onMayRepeat();
   } else {
     codeEntry.onWorthless();
-  }
-}
-
-/** Reports what the customer did. */
-function report(news: LogEntry[], snapshot: Snapshot): void {
-  const { session, phase } = snapshot;
-  // A code that was refused is told beside the form.
-  const kinds = session?.connected_at == null ? [] : ["given", "refused", "trouble"];
-  const told = news.filter((entry) => kinds.includes(entry.kind)).at(-1);
-  if (told === undefined || session === null) {
-    if (phase === "ended" && news.length > 0 && snapshot.outcome?.name === "customer-closed") {
-      alerts.report(say(snapshot.outcome.text), "without-notice");
-    }
-    return;
-  }
-  const text = say(told.text);
-  const refused = (["view", "control"] as const).find((kind) => told.text.key === `log.${kind}-refused`);
-  alerts.report(refused === undefined ? text : `${text}. ${asksLeftText(session, refused)}`,
-    phase === "connected" ? "with-notice" : "without-notice");
-}
-
-/**
- * Gives the focus a place when the element that had it is gone: the picture with control, else the
- * button that is wanted next. Enter never ends anything by it.
- */
-function keepFocus(snapshot: Snapshot): void {
-  const { activeElement } = document;
-  // A hidden element loses the focus a moment later; then it is with the body.
-  const lost = activeElement === null || activeElement === document.body || activeElement === elements.wait ||
-    activeElement.getClientRects().length === 0;
-  if (!lost || snapshot.phase !== "connected" || document.querySelector("dialog[open]") !== null) {
-    return;
-  }
-  if (snapshot.session?.permissions.control === true && picture.state === "shown") {
-    picture.focus();
-  } else if (!elements.askView.hidden) {
-    elements.askView.focus();
-  } else if (!elements.wait.hidden) {
-    elements.wait.focus();
-  } else {
-    elements.askControl.focus();
   }
 }
 
@@ -361,10 +328,9 @@ window.addEventListener("keydown", (event) => {
 
 /** Says that input goes nowhere, when the agent types or clicks in a picture that is only shown. */
 function onPictureInput(event: KeyboardEvent | MouseEvent): void {
-  const moves = event instanceof KeyboardEvent && ["Tab", "Shift", "Control", "Alt", "Meta", "AltGraph"].includes(event.key);
-  const session = latest?.phase === "connected" ? latest.session : null;
-  if (session?.permissions.view === true && !session.permissions.control && !moves) {
-    alerts.show(supports(session.customer, "control") ? t("event.no-control") : t("bar.view-only-more"));
+  const text = lostInput(event, latest);
+  if (text !== null) {
+    alerts.show(text);
   }
 }
 
@@ -388,8 +354,8 @@ elements.end.addEventListener("click", () => elements.endDialog.showModal());
 elements.endDialog.addEventListener("close", () => {
   if (elements.endDialog.returnValue === "yes") {
     send({ type: "end" });
-  } else if (latest !== null) {
-    keepFocus(latest);
+  } else {
+    focus.keep(latest);
   }
   elements.endDialog.returnValue = "";
 });
@@ -408,5 +374,10 @@ byId("about-open", HTMLButtonElement).addEventListener("click", () => {
   elements.about.showModal();
   // The focus is on the button at its end.
   elements.about.scrollTop = 0;
+});
+elements.about.addEventListener("close", () => {
+  if (!elements.codeSection.hidden) {
+    codeEntry.focus();
+  }
 });
 window.setInterval(tick, 250);
