@@ -529,6 +529,7 @@ fn check_leaving(page: &mut ConsolePage) {
 /// opens the other tool.
 fn check_switch(page: &mut ConsolePage, customer: &mut Customer, testbed: &Testbed) {
     let first = process_tree(customer.process.pid().as_raw_nonzero().get().unsigned_abs());
+    page.press("others-open");
     page.press("ask-switch-remoteus-2008");
     let question = customer.expect_question("switch");
     page.expect_text("question", "May you switch to Remoteus");

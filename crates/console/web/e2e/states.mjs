@@ -10,13 +10,16 @@ import { actions, states } from "./samples.mjs";
 import { serveRfb } from "./rfb.mjs";
 
 const TIMEOUT_MS = 10_000;
-/** Windows in which the page is used; 683×384 is a laptop's 1366×768 at 200 %. */
+/**
+ * Windows in which the page is used. 1366×640 is what a browser leaves of a laptop's 1366×768; 683×384
+ * are those 1366×768 in full screen at 200 %.
+ */
 const SETTINGS = {
   narrow: { viewport: { width: 1000, height: 700 } },
   zoomed: { viewport: { width: 683, height: 384 } },
-  laptop: { viewport: { width: 1366, height: 768 } },
-  dark: { viewport: { width: 1366, height: 768 }, colorScheme: "dark" },
-  forced: { viewport: { width: 1366, height: 768 }, forcedColors: "active" },
+  laptop: { viewport: { width: 1366, height: 640 } },
+  dark: { viewport: { width: 1366, height: 640 }, colorScheme: "dark" },
+  forced: { viewport: { width: 1366, height: 640 }, forcedColors: "active" },
   large: { viewport: { width: 1920, height: 1080 } },
 };
 
@@ -119,7 +122,7 @@ function lookAround() {
     if (box.width === 0) {
       continue;
     }
-    const scrolls = target.closest("#panel, #about, #code-section, #wait, .question") !== null;
+    const scrolls = scrollsAsOne() || target.closest("#panel, #about, #code-section, #wait, .question") !== null;
     if (box.left < 0 || box.right > width || (!scrolls && (box.top < 0 || box.bottom > height))) {
       faults.push(`#${target.id} is outside of the window`);
     }
@@ -136,8 +139,34 @@ function lookAround() {
   if (picture !== undefined && !dialog && (picture.height < 0.4 * height || picture.width < 0.5 * width)) {
     faults.push(`the picture has ${picture.width} × ${picture.height} of ${width} × ${height}`);
   }
+  const field = document.querySelector("#code");
+  if (isShown(field) && !dialog && !isSeen(field)) {
+    faults.push("the field for the code is covered");
+  }
+  const log = document.querySelector("#log");
+  if (isShown(log) && seenHeight(log) < Math.min(150, 0.2 * height, log.scrollHeight) && !scrollsAsOne()) {
+    faults.push(`the log has ${seenHeight(log)} pixels of ${height}`);
+  }
   return faults;
 
+  function isShown(target) {
+    return (target?.getClientRects().length ?? 0) > 0;
+  }
+  /** Whether nothing covers an element, nor cuts it off. */
+  function isSeen(target) {
+    const box = target.getBoundingClientRect();
+    const corners = [[box.left + 3, box.top + 3], [box.right - 3, box.bottom - 3]];
+    return corners.every(([x, y]) => document.elementFromPoint(x, y) === target);
+  }
+  /** Whether form and log are one long page. */
+  function scrollsAsOne() {
+    return document.documentElement.scrollHeight > innerHeight;
+  }
+  /** Height of an element that its panel doesn't cut off. */
+  function seenHeight(target) {
+    const [inner, outer] = [target, target.closest("#panel")].map((one) => one.getBoundingClientRect());
+    return Math.min(inner.bottom, outer.bottom, innerHeight) - Math.max(inner.top, outer.top);
+  }
   function behind(target) {
     for (let at = target.parentElement; at !== null; at = at.parentElement) {
       const colour = getComputedStyle(at).backgroundColor;

@@ -48,14 +48,16 @@ export class Panel {
   }
 
   #drawFacts(customer: Customer, live: boolean): void {
-    const facts: [string, string, string][] = [
-      [t("panel.backend"), customer.label, "backend"],
-      [t("panel.tool"), toolText(customer), "tool"],
+    const facts: [string, string, string][] = [[t("panel.backend"), customer.label, "backend"]];
+    if (customer.tool !== null) {
+      facts.push([t("panel.tool"), [customer.tool, customer.tool_version ?? ""].join(" ").trim(), "tool"]);
+    }
+    facts.push(
       [t("panel.system"), customer.system, "system"],
       [t("panel.program"), programText(customer), "app"],
       [t("panel.launcher"),
         t("panel.launcher-more", { launcher: customer.launcher_version, plugin: customer.plugin_version }), "launcher"],
-    ];
+    );
     const language = LANGUAGES[customer.wording?.language ?? ""];
     if (language !== undefined) {
       facts.push([t("panel.language"), t(language), "language"]);
@@ -107,13 +109,6 @@ const LANGUAGES: Readonly<Record<string, string>> = { fi: "panel.fi", sv: "panel
 
 /** Names of the features that a backend may lack. */
 const FEATURES = [["control", "panel.control"], ["clipboard", "panel.clipboard"]] as const;
-
-function toolText(customer: Customer): string {
-  if (customer.tool === null) {
-    return t("panel.built-in");
-  }
-  return customer.tool_version === null ? customer.tool : `${customer.tool} ${customer.tool_version}`;
-}
 
 function programText(customer: Customer): string {
   return customer.app_version === null ? t("panel.not-told") : t("panel.version", { version: customer.app_version });
