@@ -174,6 +174,21 @@ impl Desktop {
         })
     }
 
+    /// Waits until so many mouse buttons were pressed in the test's window, and returns their numbers.
+    /// A wheel has 4 and 5, and 6 and 7 sideways.
+    pub(crate) fn expect_buttons(&self, count: usize) -> Vec<u8> {
+        let mut pressed = Vec::new();
+        wait_until(&format!("{count} presses of mouse buttons"), || {
+            self.conn.sync().unwrap();
+            while let Some(event) = self.conn.poll_for_event().unwrap() {
+                if let Event::ButtonPress(button) = event {
+                    pressed.push(button.detail);
+                }
+            }
+            (pressed.len() >= count).then(|| std::mem::take(&mut pressed))
+        })
+    }
+
     /// Waits until the test's window gets a press of a key with this keysym. Returns its modifiers.
     pub(crate) fn expect_press_of(&self, keysym: u32) -> KeyButMask {
         let setup = self.conn.setup();

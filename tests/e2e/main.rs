@@ -8,6 +8,7 @@
 
 mod agent;
 mod codes;
+mod console_page;
 mod customer;
 mod desktop;
 mod doctor;
@@ -18,6 +19,7 @@ mod journeys;
 mod launches;
 mod outcomes;
 mod page;
+mod page_call;
 mod second_start;
 mod secrets;
 mod sizes;

@@ -31,6 +31,18 @@ page.on("console", (message) => message.type() === "error" && complaints.push(me
 // The browser's own questions are answered with no.
 page.on("dialog", (dialog) => dialog.dismiss());
 
+// Playwright lets every page believe that it has the focus, until it is told not to.
+const devtools = await browser.newCDPSession(page);
+/** What the page played and notified of: tones, and texts of notifications. */
+const alerts = { tones: 0, notifications: [] };
+await devtools.send("WebAudio.enable");
+devtools.on("WebAudio.audioNodeCreated", ({ node }) => { alerts.tones += Number(node.nodeType === "Oscillator"); });
+await page.exposeFunction("onNotification", (text) => alerts.notifications.push(text));
+await page.addInitScript(observeNotifications);
+await browser.grantPermissions(["notifications", "clipboard-read", "clipboard-write"]);
+/** The tab in front of the page, or null. */
+let front = null;
+
 const part = (name) => page.getByTestId(name);
 
 const actions = {
@@ -53,6 +65,22 @@ const actions = {
   // Returns the test id of the element with the focus, or its tag.
   focus: () => page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.tagName),
   title: () => page.title(),
+  // Brings another tab to the front, and the page again.
+  "look-away": async () => {
+    await devtools.send("Emulation.setFocusEmulationEnabled", { enabled: false });
+    front = await browser.newPage();
+    await front.bringToFront();
+  },
+  "look-back": async () => {
+    await page.bringToFront();
+    await front.close();
+  },
+  alerts: () => alerts,
+  // Returns the text in the browser's clipboard.
+  clipboard: () => page.evaluate(() => navigator.clipboard.readText()),
+  "full-screen": () => page.evaluate(() => document.fullscreenElement !== null),
+  // Turns the wheel where the mouse is, by pixels.
+  wheel: ({ x, y }) => page.mouse.wheel(x, y),
   // Opens the page in another tab, which takes the picture, and closes that tab.
   "another-tab": async () => {
     const other = await browser.newPage();
@@ -101,6 +129,16 @@ const actions = {
   screenshot: ({ into }) => page.screenshot({ path: into }).then(() => null),
   complaints: () => complaints,
 };
+
+/** Runs in the page, before its scripts. */
+function observeNotifications() {
+  window.Notification = class extends Notification {
+    constructor(title, options) {
+      super(title, options);
+      window.onNotification(options.body);
+    }
+  };
+}
 
 /** Runs in the page. */
 function pasteText(text) {
