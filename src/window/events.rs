@@ -9,6 +9,7 @@ use fltk::app;
 use super::button::ActionHandler;
 use super::hands::Trigger;
 use super::page::ButtonAction;
+use crate::display_loss;
 use crate::probe::ProbeResult;
 
 /// Seconds between two ticks.
@@ -52,6 +53,7 @@ impl EventSender {
     pub(crate) fn start_ticking(&self) {
         let events = self.clone();
         app::add_timeout3(TICK_SECONDS, move |handle| {
+            display_loss::beat();
             events.send(AppEvent::Tick);
             app::repeat_timeout3(TICK_SECONDS, handle);
         });

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use etatuki_demo::plugins;
 use etatuki_demo::process::Process;
 use serde_json::{Value, json};
+use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::wrapper::ConnectionExt as _;
 
 use crate::agent::Agent;
 use crate::customer::Customer;
@@ -276,6 +278,21 @@ fn a_display_that_dies_under_a_window() {
     });
     end_display(&mut testbed);
     assert_eq!(launcher.wait(TIMEOUT).unwrap().code(), Some(4));
+    expect_no_processes(&testbed);
+}
+
+/// A program that keeps all others from the display leaves the customer no button to press.
+#[test]
+fn a_display_that_a_program_keeps_for_itself() {
+    let testbed = Testbed::new();
+    let (mut customer, agent) = viewing_session(&testbed, "remoteus-2008");
+    let (x, _) = x11rb::connect(Some(testbed.display.name())).unwrap();
+    x.grab_server().unwrap();
+    x.sync().unwrap();
+    assert_eq!(customer.expect_type("failed")["name"], "display-lost");
+    expect_agent_fails(agent, "display-lost", 6);
+    drop(x);
+    assert_eq!(customer.wait_exit().code(), Some(4));
     expect_no_processes(&testbed);
 }
 

@@ -118,6 +118,13 @@ fn only_a_hands_esc_counts() {
     let tapped = notices.recv_timeout(2 * hold);
     assert!(tapped.is_err(), "a tap counted");
 
+    // Whoever has grabbed the keyboard.
+    let (window, mode) = (fixture.root, GrabMode::ASYNC);
+    let grab = fixture
+        .program
+        .grab_keyboard(false, window, x11rb::CURRENT_TIME, mode, mode);
+    let status = grab.expect("sent").reply().expect("answered").status;
+    assert_eq!(status, GrabStatus::SUCCESS);
     fixture.hand.key(ESCAPE, true);
     notices
         .recv_timeout(TIMEOUT)
