@@ -13,16 +13,23 @@
 //! (`UpdateFromMaster` in the X server's getevents.c). Where the XTEST keyboard was the last one,
 //! and when its settings are restored, the release of a key that isn't down is faked on a keyboard
 //! of the customer's: it does nothing else.
+//!
+//! Qt 5 forgets the locked modifiers whenever another keyboard is used than before (XkbNewKeyboardNotify),
+//! and knows them again after any change of the keyboard's state. So each change of keyboards is
+//! followed by such a change, which locks and unlocks a modifier that no key has. It comes before the
+//! peer's key, but only after the customer's, whose first key is lost on Qt.
 
+use x11rb::connection::Connection as _;
 use x11rb::errors::ReplyError;
 use x11rb::protocol::xinput::{
-    ConnectionExt as _, DEVICE_KEY_RELEASE_EVENT, Device, DeviceClassData, DeviceType, XIDeviceInfo,
+    ConnectionExt as _, DEVICE_KEY_RELEASE_EVENT, Device, DeviceChangedEvent, DeviceClassData,
+    DeviceType, EventMask, XIDeviceInfo, XIEventMask,
 };
 use x11rb::protocol::xkb::{
-    AXOption, BoolCtrl, ConnectionExt as _, Control, ControlsNotifyEvent, EventType, MapPart,
-    SelectEventsAux, VMod,
+    AXOption, BoolCtrl, ConnectionExt as _, Control, ControlsNotifyEvent, EventType, Group, ID,
+    MapPart, SelectEventsAux, VMod,
 };
-use x11rb::protocol::xproto::{ConnectionExt as _, ModMask};
+use x11rb::protocol::xproto::{ConnectionExt as _, KEY_RELEASE_EVENT, ModMask};
 use x11rb::protocol::xtest::ConnectionExt as _;
 
 use super::connection::{Connection, XConnection};
@@ -31,17 +38,24 @@ use crate::error::ScreenError;
 /// The end of the XTEST keyboard's name, after the name of the keyboard that it feeds.
 const XTEST_KEYBOARD_SUFFIX: &[u8] = b"XTEST keyboard";
 
+/// A modifier that no key of the common layouts has.
+const SPARE_MODIFIER: ModMask = ModMask::M3;
+
 /// The keyboard for faked keys, and the settings that were turned off on it.
 #[derive(Debug, Default)]
 pub(super) struct FakedKeyboard {
     found: Option<Keyboards>,
     /// Boolean controls that were on and are off now.
     disabled: u32,
+    /// The keyboard that was used last.
+    last_used: u16,
 }
 
 /// The devices of the first core keyboard.
 #[derive(Clone, Copy, Debug)]
 struct Keyboards {
+    /// The core keyboard's device id.
+    core: u16,
     /// The XTEST keyboard's device id.
     xtest: u16,
     /// The keyboard of the customer's that was used last, or any of theirs.
@@ -61,13 +75,51 @@ impl FakedKeyboard {
         let mut keyboard = Self {
             found: Some(keyboards),
             disabled: 0,
+            last_used,
         };
         keyboard.disable(server, enabled)?;
         select_controls_notify(server, keyboards.xtest)?;
+        select_device_changed(connection, keyboards.core)?;
         if last_used == keyboards.xtest {
             keyboards.use_customers(connection)?;
         }
         Ok(keyboard)
+    }
+
+    /// Notes which keyboard is used now. After a change to the customer's, tells programs what is
+    /// locked.
+    pub(super) fn on_device_changed(
+        &mut self,
+        connection: &Connection,
+        event: &DeviceChangedEvent,
+    ) -> Result<(), ScreenError> {
+        let is_core = |found: &Keyboards| event.deviceid == found.core;
+        let Some(found) = self.found.filter(is_core) else {
+            return Ok(());
+        };
+        let is_new = std::mem::replace(&mut self.last_used, event.sourceid) != event.sourceid;
+        if is_new && event.sourceid != found.xtest {
+            tell_locked_modifiers(&connection.server)?;
+            connection.server.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the XTEST keyboard the one that is used, before a press on it, and tells programs what
+    /// is locked. `unpressed` is a keycode that isn't down on it.
+    pub(super) fn use_for_press(
+        &mut self,
+        connection: &Connection,
+        unpressed: u8,
+    ) -> Result<(), ScreenError> {
+        let Some(found) = self.found.filter(|found| found.xtest != self.last_used) else {
+            return Ok(());
+        };
+        let (server, root) = (&connection.server, connection.screen().root);
+        server.xtest_fake_input(KEY_RELEASE_EVENT, unpressed, 0, root, 0, 0, 0)?;
+        tell_locked_modifiers(server)?;
+        self.last_used = found.xtest;
+        Ok(())
     }
 
     /// Turns off what somebody has turned on meanwhile, for all keyboards at once.
@@ -134,8 +186,19 @@ impl Keyboards {
         let kind = self.release_event;
         let server = &connection.server;
         server.xtest_fake_input(kind, keycode, 0, root, 0, 0, customers)?;
-        Ok(())
+        tell_locked_modifiers(server)
     }
+}
+
+/// Makes the server report the keyboard's state, by a change that means nothing.
+fn tell_locked_modifiers(server: &XConnection) -> Result<(), ScreenError> {
+    let keyboard = ID::USE_CORE_KBD.into();
+    let (spare, none) = (SPARE_MODIFIER, ModMask::from(0u16));
+    for locked in [spare, none] {
+        let group = Group::from(0u8);
+        server.xkb_latch_lock_state(keyboard, spare, locked, false, group, none, false, 0)?;
+    }
+    Ok(())
 }
 
 /// Gives the XTEST keyboard back what a killed [`FakedKeyboard`] had turned off.
@@ -144,6 +207,7 @@ pub(super) fn restore_stale(connection: &Connection, disabled: u32) -> Result<()
     let mut stale = FakedKeyboard {
         found: find_keyboards(connection)?.map(|(keyboards, _)| keyboards),
         disabled: disabled & unwanted_controls(),
+        last_used: 0,
     };
     stale.restore(connection)
 }
@@ -193,6 +257,7 @@ fn find_keyboards(connection: &Connection) -> Result<Option<(Keyboards, u16)>, S
     let last_used = key_source(core).unwrap_or(core.deviceid);
     let by_use = own.iter().find(|d| d.deviceid == last_used);
     let keyboards = Keyboards {
+        core: core.deviceid,
         xtest: xtest.deviceid,
         customers: by_use.or(own.first()).map(|d| d.deviceid),
         release_event: extension.first_event + DEVICE_KEY_RELEASE_EVENT,
@@ -212,6 +277,16 @@ fn key_source(device: &XIDeviceInfo) -> Option<u16> {
 fn read_controls(server: &XConnection, device: u16) -> Result<u32, ScreenError> {
     let controls = server.xkb_get_controls(device)?.reply()?;
     Ok(controls.enabled_controls.into())
+}
+
+fn select_device_changed(connection: &Connection, core: u16) -> Result<(), ScreenError> {
+    let events = EventMask {
+        deviceid: core,
+        mask: vec![XIEventMask::DEVICE_CHANGED],
+    };
+    let root = connection.screen().root;
+    connection.server.xinput_xi_select_events(root, &[events])?;
+    Ok(())
 }
 
 fn select_controls_notify(server: &XConnection, device: u16) -> Result<(), ScreenError> {

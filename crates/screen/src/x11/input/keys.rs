@@ -149,6 +149,7 @@ impl Input {
         if !self.reaches_app(stroke, &added, &removed)? {
             return Ok(());
         }
+        self.use_faked_keyboard()?;
         if self.pressed.contains(keycode) {
             if self.keymap()?.is_modifier(keycode) {
                 return Ok(());
@@ -161,6 +162,20 @@ impl Input {
         self.pressed.press(name, keycode);
         added.iter().try_for_each(|key| self.fake_release(*key))?;
         removed.iter().try_for_each(|key| self.fake_press(*key))
+    }
+
+    fn use_faked_keyboard(&mut self) -> Result<(), ScreenError> {
+        let Self {
+            connection,
+            pressed,
+            faked_keyboard,
+            ..
+        } = self;
+        let keycodes = connection.setup().min_keycode..=connection.setup().max_keycode;
+        match keycodes.rev().find(|keycode| !pressed.contains(*keycode)) {
+            Some(unpressed) => faked_keyboard.use_for_press(connection, unpressed),
+            None => Ok(()),
+        }
     }
 
     /// Returns the keys that give the modifiers to add, and the keys held by us that give those to

@@ -155,6 +155,10 @@ impl Input {
                     self.faked_keyboard
                         .on_controls_notify(&self.connection, &e)?;
                 }
+                Event::XinputDeviceChanged(e) => {
+                    self.faked_keyboard
+                        .on_device_changed(&self.connection, &e)?;
+                }
                 Event::ConfigureNotify(e) if e.window == self.root => {
                     self.size = Size {
                         width: e.width,
