@@ -1,11 +1,14 @@
 //! The table of layouts: the agent types on an own keyboard, and a real program on the customer's
 //! gets what was meant. Every backend, over the whole chain. Prints each row that failed.
 
+use std::time::Instant;
+
 use etatuki_rfb::ClientMessage;
 use x11rb::protocol::xkb::BoolCtrl;
 use x11rb::protocol::xproto::ModMask;
 
 use crate::agent::Agent;
+use crate::display::TEST_TIMEOUT;
 use crate::journeys::controlling;
 use crate::text_field::TextField;
 use crate::world::World;
@@ -23,9 +26,8 @@ const KP_LEFT: (u32, u32) = (0x4b, 0xff96);
 const KP_DECIMAL: (u32, u32) = (0x53, 0xffae);
 const KP_SEPARATOR: (u32, u32) = (0x53, 0xffac);
 
-/// The keycodes of the keypad's decimal key and of Return, on the customer's keyboard.
+/// The keycode of the keypad's decimal key on the customer's keyboard.
 const DECIMAL_KEYCODE: u8 = 91;
-const RETURN_KEYCODE: u8 = 36;
 
 const LAYOUTS: [&str; 7] = ["fi", "se", "de", "fr", "us", "us(intl)", "ru"];
 
@@ -121,15 +123,24 @@ struct Row {
     expected: String,
 }
 
-/// Returns the rows; `separator` is what the customer's own decimal key types.
-fn rows(separator: &str) -> Vec<Row> {
+/// A text of letters and signs. On a layout without Latin letters each borrows a keycode: a shorter
+/// one needs no wait for those.
+fn sample_text(layout: &str) -> &'static str {
+    match layout {
+        "ru" => "Tili 19/åÄö @#{[|€",
+        _ => "Tili 19/åÄö @#{[]}\\|\"%&()=?+*_-;:<> €",
+    }
+}
+
+/// Returns the rows for a customer's layout; `separator` is what their own decimal key types.
+fn rows(layout: &str, separator: &str) -> Vec<Row> {
     let keys = Keys::default;
     let amount = |decimal| {
         [KP_1, KP_2, decimal, KP_5, KP_0]
             .into_iter()
             .fold(keys(), Keys::tap)
     };
-    let typed = "Tili 19/åÄö @#{[]}\\|\"%&()=?+*_-;:<> €";
+    let typed = sample_text(layout);
     let rows = [
         ("text", keys().text(typed), typed),
         (
@@ -208,10 +219,12 @@ struct Table {
 }
 
 impl Table {
-    /// Types rows into the field.
-    async fn check(&mut self, field: &TextField, rows: Vec<Row>, where_: &str) {
+    /// Types rows into the field, without a pause between them.
+    async fn check(&mut self, field: &TextField, rows: &[Row], where_: &str) {
         for row in rows {
-            self.agent.say(&row.keys.tap(RETURN).0).await;
+            self.agent.say(&row.keys.clone().tap(RETURN).0).await;
+        }
+        for row in rows {
             let got = field.next();
             if got != row.expected.as_str() {
                 self.failed.push(format!(
@@ -223,35 +236,59 @@ impl Table {
     }
 
     /// Goes through all layouts, with these locks at the customer.
-    async fn check_layouts(&mut self, toolkit: &str, locks: &[ModMask]) {
-        let field = TextField::start(&self.world.display, toolkit);
+    async fn check_layouts(&mut self, field: &TextField, locks: &[ModMask]) {
         for layout in LAYOUTS {
             let display = &self.world.display;
             display.set_layout(layout);
             display.lock_modifiers(ModMask::M2);
             // The program has read the layout when it has read this key.
-            display.tap_customers_key(RETURN_KEYCODE);
-            assert_eq!(field.next(), "", "under {layout}");
-            display.tap_customers_key(DECIMAL_KEYCODE);
-            display.tap_customers_key(RETURN_KEYCODE);
-            let separator = field.next();
+            assert_eq!(
+                field.after_customers_keys(display, &[]),
+                "",
+                "under {layout}"
+            );
+            let separator = field.after_customers_keys(display, &[DECIMAL_KEYCODE]);
             let separator = separator.as_str().expect("a text");
             assert!(
                 [".", ","].contains(&separator),
                 "{separator:?} under {layout}"
             );
+            let rows = rows(layout, separator);
             for lock in locks {
                 self.world.display.lock_modifiers(*lock);
-                let where_ = format!("{toolkit} {layout}, locked {lock:?}");
-                self.check(&field, rows(separator), &where_).await;
+                let where_ = format!("gtk {layout}, locked {lock:?}");
+                self.check(field, &rows, &where_).await;
+            }
+        }
+        self.world.display.lock_modifiers(ModMask::from(0u16));
+    }
+
+    /// Types on the customer's own keypad and the agent's by turns, with Num Lock on: each change of
+    /// keyboards makes Qt forget the locks.
+    async fn check_turns(&mut self) {
+        let field = TextField::start(&self.world.display, "qt");
+        for (layout, separator) in [("fi", ","), ("us", ".")] {
+            self.world.display.set_layout(layout);
+            self.world.display.lock_modifiers(ModMask::M2);
+            for turn in ["first", "second"] {
+                // The customer's first keys go to a program that has forgotten them.
+                let end = Instant::now() + TEST_TIMEOUT;
+                while field.after_customers_keys(&self.world.display, &[DECIMAL_KEYCODE])
+                    != separator
+                {
+                    assert!(Instant::now() < end, "the customer's keypad under {layout}");
+                }
+                let mut amounts = rows(layout, separator);
+                amounts.retain(|row| row.name.contains("amount"));
+                let where_ = format!("qt {layout}, {turn} turn");
+                self.check(&field, &amounts, &where_).await;
             }
         }
         self.world.display.lock_modifiers(ModMask::from(0u16));
     }
 
     /// Slow hands and left hands at the customer.
-    async fn check_settings(&mut self) {
-        let field = TextField::start(&self.world.display, "gtk");
+    async fn check_settings(&mut self, field: &TextField) {
         self.world.display.set_layout("us");
         let settings = [
             BoolCtrl::STICKY_KEYS,
@@ -267,12 +304,8 @@ impl Table {
         self.agent.say(&Keys::default().tap(RETURN).0).await;
         let first = field.next();
         assert_eq!(first, "", "a key before the settings are noticed");
-        self.check(
-            &field,
-            vec![row("sticky, slow and bouncing keys")],
-            "gtk us",
-        )
-        .await;
+        let rows = [row("sticky, slow and bouncing keys")];
+        self.check(field, &rows, "gtk us").await;
         self.world.display.set_controls(&settings, false);
         for left_handed in [true, false] {
             self.world.display.set_left_handed(left_handed);
@@ -313,8 +346,11 @@ async fn check_backend(backend: &'static str) {
         failed: Vec::new(),
     };
     let locks = [ModMask::from(0u16), ModMask::LOCK | ModMask::M2];
-    table.check_layouts("gtk", &locks).await;
-    table.check_settings().await;
+    let field = TextField::start(&table.world.display, "gtk");
+    table.check_layouts(&field, &locks).await;
+    table.check_settings(&field).await;
+    drop(field);
+    table.check_turns().await;
     assert!(table.failed.is_empty(), "\n{}", table.failed.join("\n"));
     table.agent.close().await;
     customer.leaves();

@@ -17,6 +17,9 @@ const CORE_KEYBOARD: u16 = 0x100;
 /// The keyboard that Xvfb has of its own: the customer's.
 const OWN_KEYBOARD: u8 = 7;
 
+/// The keycode of Return.
+const RETURN_KEYCODE: u8 = 36;
+
 /// The program. Dropping it ends it.
 pub(crate) struct TextField {
     child: Child,
@@ -66,6 +69,16 @@ impl TextField {
     pub(crate) fn next(&self) -> Value {
         let line = self.lines.recv_timeout(TEST_TIMEOUT);
         line.expect("the program tells what arrives")
+    }
+}
+
+impl TextField {
+    /// Taps keys of the customer's own keyboard, and Return. Returns the text that came.
+    pub(crate) fn after_customers_keys(&self, display: &Display, keycodes: &[u8]) -> Value {
+        for keycode in keycodes.iter().chain(&[RETURN_KEYCODE]) {
+            display.tap_customers_key(*keycode);
+        }
+        self.next()
     }
 }
 
@@ -125,7 +138,7 @@ impl Display {
     }
 
     /// Taps a key of the customer's own keyboard.
-    pub(crate) fn tap_customers_key(&self, keycode: u8) {
+    fn tap_customers_key(&self, keycode: u8) {
         let connection = &self.connection;
         let extension = connection
             .query_extension(b"XInputExtension")
