@@ -1,11 +1,16 @@
 //! A virtual display, with a window manager if wanted, and with a customer's hand if wanted.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use x11rb::connection::Connection as _;
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, Window,
+    WindowClass,
+};
+use x11rb::rust_connection::RustConnection;
 
 use crate::process::Process;
 
@@ -106,7 +111,8 @@ impl Display {
             Process::start(&mut openbox).context("openbox is needed: Debian's package openbox")?,
         );
         let end = Instant::now() + Duration::from_secs(10);
-        while !self.root_has("_NET_SUPPORTING_WM_CHECK")? {
+        let frames = FrameQuestion::new(&self.name)?;
+        while !frames.is_answered()? {
             if Instant::now() > end {
                 bail!("openbox did not come up on {}", self.name);
             }
@@ -114,19 +120,47 @@ impl Display {
         }
         Ok(())
     }
+}
 
-    fn root_has(&self, property: &str) -> Result<bool> {
-        let mut xprop = Command::new("xprop");
-        xprop
-            .args(["-display", &self.name, "-root", property])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        let out = xprop
-            .output()
-            .context("xprop is needed: Debian's package x11-utils")?;
-        Ok(BufReader::new(&out.stdout[..])
-            .lines()
-            .next()
-            .is_some_and(|line| line.is_ok_and(|l| l.contains("window id"))))
+/// Asks the window manager how wide a window's frame would be (EWMH, `_NET_REQUEST_FRAME_EXTENTS`),
+/// which it answers once its event loop runs. A window that asks to be mapped before that, while
+/// openbox sets its root properties, is sometimes never managed.
+struct FrameQuestion {
+    server: RustConnection,
+    root: Window,
+    window: Window,
+    ask: Atom,
+    answer: Atom,
+}
+
+impl FrameQuestion {
+    fn new(display: &str) -> Result<Self> {
+        let (server, screen) = x11rb::connect(Some(display))?;
+        let root = server.setup().roots[screen].root;
+        let window = server.generate_id()?;
+        let (copy, unmapped) = (x11rb::COPY_FROM_PARENT, WindowClass::COPY_FROM_PARENT);
+        let aux = CreateWindowAux::new();
+        server.create_window(0, window, root, 0, 0, 1, 1, 0, unmapped, copy, &aux)?;
+        let atom = |name| anyhow::Ok(server.intern_atom(false, name)?.reply()?.atom);
+        let ask = atom(b"_NET_REQUEST_FRAME_EXTENTS")?;
+        let answer = atom(b"_NET_FRAME_EXTENTS")?;
+        Ok(Self {
+            server,
+            root,
+            window,
+            ask,
+            answer,
+        })
+    }
+
+    /// Asks, and returns whether an earlier question was answered.
+    fn is_answered(&self) -> Result<bool> {
+        let message = ClientMessageEvent::new(32, self.window, self.ask, [0; 5]);
+        let mask = EventMask::SUBSTRUCTURE_NOTIFY | EventMask::SUBSTRUCTURE_REDIRECT;
+        self.server.send_event(false, self.root, mask, message)?;
+        let answer =
+            self.server
+                .get_property(false, self.window, self.answer, AtomEnum::CARDINAL, 0, 4)?;
+        Ok(answer.reply()?.value_len == 4)
     }
 }
