@@ -64,7 +64,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
 /// on: parsers, codecs and derives, nothing that does I/O. An allowed edge to another pure crate is
 /// in [`ALLOWED_EDGES`].
 const PURE: &[(&str, &[&str])] = &[
-    ("rfb", &["des", "subtle", "thiserror", "zeroize"]),
+    ("rfb", &["des", "flate2", "subtle", "thiserror", "zeroize"]),
     ("picture", &["thiserror", "turbojpeg"]),
     ("protocol", &["serde", "serde_json", "thiserror", "zstd"]),
     (

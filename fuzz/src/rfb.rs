@@ -3,9 +3,9 @@
 
 use crate::pieces;
 use etatuki_rfb::{
-    ClientHandshake, ClientInit, ClientMessage, ClientParser, Limits, PixelFormat, PointerFormat,
-    ProtocolError, Rect, Rectangle, Security, ServerHandshake, ServerInit, ServerMessage,
-    ServerParser, convert_pixels, encode,
+    ClientHandshake, ClientInit, ClientMessage, ClientParser, ClipboardMessage, Limits,
+    PixelFormat, PointerFormat, ProtocolError, Rect, Rectangle, Security, ServerHandshake,
+    ServerInit, ServerMessage, ServerParser, convert_pixels, encode, wire_text_len,
 };
 
 /// Returns limits of small screens, so that a finding is a fault and not just a large picture.
@@ -19,16 +19,19 @@ fn limits() -> Limits {
     }
 }
 
-/// Fuzzes the client parser. Input: one byte with the pointer format in bit 0, three bytes for the
-/// split, then messages.
+/// Fuzzes the client parser. Input: one byte with the pointer format in bit 0 and Extended Clipboard
+/// in bit 1, three bytes for the split, then messages.
 pub(crate) fn client_messages(input: &[u8]) {
     let Some(([flags, lengths @ ..], bytes)) = input.split_first_chunk::<4>() else {
         return;
     };
     let pointer_format = PointerFormat::negotiated(flags & 1 != 0);
-    let whole = client(&[bytes], pointer_format);
+    let extended_clipboard = flags & 2 != 0;
+    let client = |split: &[&[u8]]| client(split, pointer_format, extended_clipboard);
+    let mut whole = client(&[bytes]);
     let split: Vec<&[u8]> = pieces(lengths, bytes).collect();
-    assert_eq!(client(&split, pointer_format), whole);
+    assert_eq!(client(&split), whole);
+    whole.0.retain(|message| can_be_sent(message));
     let mut encoded = Vec::new();
     for message in &whole.0 {
         encode::client::message(&mut encoded, message, pointer_format);
@@ -36,14 +39,30 @@ pub(crate) fn client_messages(input: &[u8]) {
             check_conversion(format);
         }
     }
-    assert_eq!(client(&[&encoded], pointer_format), (whole.0, None));
+    assert_eq!(client(&[&encoded]), (whole.0, None));
+}
+
+/// Returns whether a message has an encoding, and one that isn't too long. Checks a clipboard text.
+fn can_be_sent(message: &ClientMessage) -> bool {
+    match message {
+        ClientMessage::CutTextSkipped { .. } => false,
+        ClientMessage::Clipboard(ClipboardMessage::Provide(Some(text))) => {
+            assert!(text.len() <= limits().max_wire_text() && !text.contains(['\0', '\r']));
+            wire_text_len(text) <= limits().max_wire_text()
+        }
+        _ => true,
+    }
 }
 
 fn client(
     split: &[&[u8]],
     pointer_format: PointerFormat,
+    extended_clipboard: bool,
 ) -> (Vec<ClientMessage>, Option<ProtocolError>) {
     let mut parser = ClientParser::new(limits());
+    if extended_clipboard {
+        parser = parser.with_extended_clipboard();
+    }
     parser.set_pointer_format(pointer_format);
     let mut messages = Vec::new();
     for piece in split {

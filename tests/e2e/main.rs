@@ -20,6 +20,7 @@ mod launches;
 mod outcomes;
 mod page;
 mod page_call;
+mod real_viewer;
 mod second_start;
 mod secrets;
 mod sizes;

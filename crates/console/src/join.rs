@@ -173,6 +173,7 @@ fn handle_event(
             json!({"type": "answer", "ask": ask, "allowed": allowed, "asks_left": asks_left})
         }
         SessionEvent::Picture => json!({"type": "picture"}),
+        SessionEvent::ClipboardLoss(lost) => json!({"type": "clipboard-loss", "characters": lost}),
         SessionEvent::Traffic(counters, path, _) => {
             if let Err(error) = stats.write(counters, path) {
                 tracing::warn!(%error, "the counters can't be written");

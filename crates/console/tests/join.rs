@@ -232,14 +232,15 @@ async fn a_session_from_the_code_to_the_end() {
             keysym: 0x61
         }
     );
-    let copied = customer.streams.clipboard_out.send("with control");
+    let copied = customer.streams.clipboard_out.send("with control: 5 €");
     copied.await.unwrap();
     let seen = loop {
         if let VncEvent::Text(text) = viewer.recv_event().await.unwrap() {
             break text;
         }
     };
-    assert_eq!(seen, "with control");
+    assert_eq!(seen, "with control: 5 ?");
+    assert_eq!(join.wait_for("clipboard-loss").await["characters"], 1);
     join.send_lines("end\n").await;
     assert_eq!(
         customer.streams.control_in.recv().await.unwrap(),

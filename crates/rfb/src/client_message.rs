@@ -1,6 +1,6 @@
 //! Messages that a client (a viewer) sends to a server: RFC 6143 section 7.5, and extensions.
 
-use crate::{PixelFormat, Rect, ScreenLayout};
+use crate::{ClipboardMessage, PixelFormat, Rect, ScreenLayout};
 
 /// A message from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,15 @@ pub enum ClientMessage {
     },
     /// ClientCutText (section 7.5.6): the client's clipboard, Latin-1 unless UTF-8 was agreed on.
     CutText(Vec<u8>),
+    /// ClientCutText above the limit, skipped: copying much text must not end a session. Only from a
+    /// parser [`with_extended_clipboard`](crate::ClientParser::with_extended_clipboard).
+    CutTextSkipped {
+        /// Length of the message's content in bytes.
+        length: u32,
+    },
+    /// ClientCutText of a negative length. Only from a parser
+    /// [`with_extended_clipboard`](crate::ClientParser::with_extended_clipboard).
+    Clipboard(ClipboardMessage),
     /// Fence: a request, or the response to the server's.
     Fence {
         /// Bits of [`crate::encode::fence_flags`].

@@ -3,15 +3,33 @@
 use crate::error::{ErrorKind, MessageKind};
 use crate::field_reader::{FieldReader, Incomplete, ParseError};
 use crate::receive_buffer::ReceiveBuffer;
-use crate::{ClientMessage, Limits, PixelFormat, PointerFormat, ProtocolError};
+use crate::{ClientMessage, ClipboardMessage, Limits, PixelFormat, PointerFormat, ProtocolError};
 
 /// Parses what a client sends after the handshake.
 #[derive(Debug)]
 pub struct ClientParser {
     limits: Limits,
     pointer_format: PointerFormat,
+    extended_clipboard: bool,
+    /// The clipboard message above the limit that is being skipped.
+    skipped: Option<SkippedMessage>,
     buffer: ReceiveBuffer,
     failed: Option<ProtocolError>,
+}
+
+/// A message of which `left` bytes are still to be skipped.
+#[derive(Clone, Copy, Debug)]
+struct SkippedMessage {
+    left: usize,
+    length: u32,
+}
+
+/// The next part of the stream, from its first byte on.
+enum Part {
+    /// A whole message of this many bytes.
+    Message(ClientMessage, usize),
+    /// The header, of this many bytes, of a message that is skipped.
+    Skipped(usize, SkippedMessage),
 }
 
 impl ClientParser {
@@ -21,9 +39,19 @@ impl ClientParser {
         Self {
             limits,
             pointer_format: PointerFormat::Standard,
+            extended_clipboard: false,
+            skipped: None,
             buffer: ReceiveBuffer::default(),
             failed: None,
         }
+    }
+
+    /// Accepts Extended Clipboard messages too, and skips clipboard texts above the limit: for a
+    /// server that offers [`encoding::EXTENDED_CLIPBOARD`](crate::encoding::EXTENDED_CLIPBOARD).
+    #[must_use]
+    pub fn with_extended_clipboard(mut self) -> Self {
+        self.extended_clipboard = true;
+        self
     }
 
     /// Sets the format of the pointer events that follow.
@@ -43,16 +71,23 @@ impl ClientParser {
     ///
     /// # Errors
     /// The client broke the protocol; every later call returns the same error. An Extended
-    /// Clipboard message (negative length) is such a break: we never announce that extension.
+    /// Clipboard message (negative length) is such a break where that isn't accepted.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<ClientMessage>, ProtocolError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        if let Some(message) = self.skipped.take() {
+            return Ok(self.skip(message));
+        }
         match self.parse() {
-            Ok((message, length)) => {
+            Ok(Part::Message(message, length)) => {
                 self.buffer.consume(length);
                 Ok(Some(message))
+            }
+            Ok(Part::Skipped(header, message)) => {
+                self.buffer.consume(header);
+                Ok(self.skip(message))
             }
             Err(ParseError::Incomplete) => Ok(None),
             Err(ParseError::Protocol(error)) => {
@@ -62,9 +97,19 @@ impl ClientParser {
         }
     }
 
-    /// Parses one message from its first byte; returns it with its length. Each call parses the
+    /// Skips the bytes that have come of a message above the limit.
+    fn skip(&mut self, message: SkippedMessage) -> Option<ClientMessage> {
+        let SkippedMessage { left, length } = message;
+        let here = self.buffer.bytes().len().min(left);
+        self.buffer.consume(here);
+        let left = left - here;
+        self.skipped = (left > 0).then_some(SkippedMessage { left, length });
+        (left == 0).then_some(ClientMessage::CutTextSkipped { length })
+    }
+
+    /// Parses one message from its first byte. Each call parses the
     /// header anew: a header is a few bytes, and nothing is copied before the message is whole.
-    fn parse(&self) -> Parsed<(ClientMessage, usize)> {
+    fn parse(&self) -> Parsed<Part> {
         let mut fields = FieldReader::new(self.buffer.bytes());
         let message = match fields.u8()? {
             0 => set_pixel_format(&mut fields)?,
@@ -72,6 +117,7 @@ impl ClientParser {
             3 => update_request(&mut fields)?,
             4 => key(&mut fields)?,
             5 => pointer(&mut fields, self.pointer_format)?,
+            6 if self.extended_clipboard => return any_cut_text(&mut fields, &self.limits),
             6 => cut_text(&mut fields, &self.limits)?,
             150 => continuous_updates(&mut fields)?,
             248 => fence(&mut fields, &self.limits)?,
@@ -79,7 +125,7 @@ impl ClientParser {
             255 => qemu(&mut fields)?,
             other => return fail(MessageKind::Unknown(other), ErrorKind::UnknownType),
         };
-        Ok((message, fields.position()))
+        Ok(Part::Message(message, fields.position()))
     }
 }
 
@@ -156,6 +202,31 @@ fn cut_text(fields: &mut FieldReader<'_>, limits: &Limits) -> Parsed {
     in_message(MessageKind::CutText, checked)?;
     let text = fields.bytes(length as usize)?;
     Ok(ClientMessage::CutText(text.to_vec()))
+}
+
+/// Parses a cut text of either form; one above the limit is skipped.
+fn any_cut_text(fields: &mut FieldReader<'_>, limits: &Limits) -> Parsed<Part> {
+    fields.skip(3)?;
+    let length = fields.u32()?;
+    let extended = length >= 1 << 31;
+    let (length, limit) = if extended {
+        (length.wrapping_neg(), limits.max_clipboard_content())
+    } else {
+        (length, limits.max_cut_text)
+    };
+    let left = length as usize;
+    if left > limit {
+        let skipped = SkippedMessage { left, length };
+        return Ok(Part::Skipped(fields.position(), skipped));
+    }
+    let content = fields.bytes(left)?;
+    let message = if extended {
+        let parsed = ClipboardMessage::parse(content, limits.max_wire_text());
+        ClientMessage::Clipboard(in_message(MessageKind::CutText, parsed)?)
+    } else {
+        ClientMessage::CutText(content.to_vec())
+    };
+    Ok(Part::Message(message, fields.position()))
 }
 
 fn continuous_updates(fields: &mut FieldReader<'_>) -> Result<ClientMessage, Incomplete> {

@@ -28,6 +28,8 @@ pub const CONTINUOUS_UPDATES: i32 = -313;
 pub const QEMU_EXTENDED_KEY: i32 = -258;
 /// Extended Mouse Buttons: pointer events with nine buttons.
 pub const EXTENDED_MOUSE_BUTTONS: i32 = -316;
+/// Extended Clipboard: cut text in UTF-8 both ways, in messages of a negative length.
+pub const EXTENDED_CLIPBOARD: i32 = 0xc0a1_e5ce_u32.cast_signed();
 /// Cut text in UTF-8 both ways, from the confirmation on. This number is the project's own: it is
 /// used on the socket between launcher and plugin alone, where the registered Extended Clipboard
 /// (zlib, in messages of a negative length) would be too much.

@@ -59,6 +59,11 @@ impl<'a> FieldReader<'a> {
         Ok(bytes)
     }
 
+    /// Returns all bytes that haven't been read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.position..]
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Incomplete> {
         self.bytes(N)?.try_into().map_err(|_| Incomplete)
     }

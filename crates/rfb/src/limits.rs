@@ -48,6 +48,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns the largest text of an Extended Clipboard message: each end of a line may have become
+    /// two bytes, and there is a NUL.
+    #[must_use]
+    pub const fn max_wire_text(&self) -> usize {
+        2 * self.max_cut_text + 1
+    }
+
+    /// Returns the largest content of an Extended Clipboard message. Texts that can't be compressed
+    /// grow by less than a hundredth.
+    pub(crate) const fn max_clipboard_content(&self) -> usize {
+        self.max_wire_text() + self.max_wire_text() / 100 + 1024
+    }
+
     /// Returns whether a framebuffer of this size is within the limits and not empty.
     #[must_use]
     pub fn allows_size(&self, width: u16, height: u16) -> bool {

@@ -14,7 +14,7 @@
 //! | `negotiated_viewer` | the viewer's pixel format and encodings; rectangles converted for it |
 //! | `pressed_input` | keys and buttons that must be released when the viewer detaches |
 //! | `link_encodings` | the encodings that are announced to the customer's side |
-//! | `latin1` | RFB's clipboard texts |
+//! | `viewer_clipboard`, `latin1` | clipboard texts for the viewer and from it |
 //!
 //! The sockets, and the hand-over between successive viewers, are in `etatuki-console`.
 
@@ -27,6 +27,7 @@ mod pending_update;
 mod picture_parser;
 mod pressed_input;
 mod remote_desktop;
+mod viewer_clipboard;
 mod viewer_session;
 mod write_buffer;
 
@@ -34,4 +35,5 @@ pub use link_encodings::PointerReports;
 pub use negotiated_viewer::CannotResize;
 pub use picture_parser::PictureParser;
 pub use remote_desktop::RemoteDesktop;
+pub use viewer_clipboard::LostCharacters;
 pub use viewer_session::{Actions, Control, ViewerSession, fence_reply};

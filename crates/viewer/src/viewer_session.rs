@@ -37,6 +37,7 @@ use crate::{
     negotiated_viewer::{CannotResize, NegotiatedViewer},
     pending_update::{MAX_RECTANGLES, PendingUpdate},
     pressed_input::PressedInput,
+    viewer_clipboard::{LostCharacters, ViewerClipboard},
     write_buffer::WriteBuffer,
 };
 
@@ -93,6 +94,7 @@ pub struct ViewerSession {
     pointer_reports: PointerReports,
     flow: FlowControl,
     pressed: PressedInput,
+    clipboard: ViewerClipboard,
     state: State,
     pending: PendingUpdate,
 }
@@ -109,6 +111,7 @@ impl ViewerSession {
             pointer_reports,
             flow: FlowControl::default(),
             pressed: PressedInput::default(),
+            clipboard: ViewerClipboard::default(),
             state: State::Greeting,
             pending: PendingUpdate::new(),
         }
@@ -183,6 +186,10 @@ impl ViewerSession {
             ClientMessage::CutText(text) if controls => {
                 actions.clipboard = Some(latin1::decode(&text));
             }
+            ClientMessage::Clipboard(message) => {
+                let out = self.output.messages();
+                actions.clipboard = self.clipboard.on_message(message, controls, out);
+            }
             ClientMessage::Fence { flags, payload } => self.on_client_fence(flags, &payload),
             ClientMessage::EnableContinuousUpdates { enable, .. } => {
                 self.set_continuous_updates(enable);
@@ -192,7 +199,8 @@ impl ViewerSession {
             ClientMessage::Key { .. }
             | ClientMessage::QemuKey { .. }
             | ClientMessage::Pointer { .. }
-            | ClientMessage::CutText(_) => {}
+            | ClientMessage::CutText(_)
+            | ClientMessage::CutTextSkipped { .. } => {}
         }
         Ok(actions)
     }
@@ -217,16 +225,20 @@ impl ViewerSession {
         Ok(actions)
     }
 
-    /// Sends the customer's clipboard text as cut text.
-    pub fn send_clipboard(&mut self, text: &str) {
-        if self.state != State::Greeting {
-            encode::server::cut_text(self.output.messages(), &latin1::encode(text));
+    /// Sends the customer's clipboard text, or offers it; see [`crate::LostCharacters`]. An empty one
+    /// says that the customer copied something else.
+    pub fn send_clipboard(&mut self, text: &str) -> LostCharacters {
+        if self.state == State::Greeting {
+            return LostCharacters::default();
         }
+        self.clipboard.offer(text, self.output.messages())
     }
 
     /// Forgets pressed keys: the customer revoked control, and the customer's side released them.
+    /// Takes back the text that the viewer was offered.
     pub fn on_control_revoked(&mut self) {
         self.pressed.clear();
+        self.clipboard.withdraw(self.output.messages());
     }
 
     /// Ends the session. Returns the messages for the customer's side: they release pressed keys
@@ -260,7 +272,7 @@ impl ViewerSession {
         let announced = link_encodings(encodings, self.pointer_reports);
         actions.push(&ClientMessage::SetEncodings(announced));
         if self.state != State::Greeting {
-            self.announce_continuous_updates();
+            self.announce_extensions();
         }
     }
 
@@ -278,7 +290,7 @@ impl ViewerSession {
         if update.rectangles > 0 {
             self.send_pending();
         }
-        self.announce_continuous_updates();
+        self.announce_extensions();
         let whole_picture = ClientMessage::UpdateRequest {
             incremental: false,
             rect: full_rect(desktop.size),
@@ -288,7 +300,10 @@ impl ViewerSession {
         Ok(())
     }
 
-    fn announce_continuous_updates(&mut self) {
+    fn announce_extensions(&mut self) {
+        if self.viewer.supports(encoding::EXTENDED_CLIPBOARD) {
+            self.clipboard.on_announced(self.output.messages());
+        }
         let supports = |number| self.viewer.supports(number);
         if supports(encoding::FENCE) && supports(encoding::CONTINUOUS_UPDATES) {
             self.flow.announce_continuous(self.output.messages());

@@ -18,7 +18,6 @@ const RGBX: PixelFormat = PixelFormat {
     blue_shift: 16,
     ..PixelFormat::BGRX
 };
-const EXTENDED_CLIPBOARD: i32 = 0xc0a1_e5ce_u32.cast_signed();
 
 fn init() -> ServerInit {
     let (width, height) = SIZE;
@@ -167,7 +166,7 @@ fn only_what_we_know_is_announced() {
         16,
         0,
         encoding::CURSOR,
-        EXTENDED_CLIPBOARD,
+        encoding::EXTENDED_CLIPBOARD,
         1,
         encoding::FENCE,
         -32,
@@ -636,7 +635,7 @@ fn an_update_goes_as_it_comes_to_a_viewer_that_is_ready() {
             server_sends(&mut session, &mut desktop, &ServerMessage::Bell).to_viewer,
             NOTHING
         );
-        session.send_clipboard("text");
+        let _ = session.send_clipboard("text");
     }
     let end = server_sends(&mut session, &mut desktop, &ServerMessage::UpdateEnd);
     sent.extend(end.to_viewer);

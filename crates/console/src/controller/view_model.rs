@@ -145,6 +145,7 @@ impl ViewModel {
             }
             SessionEvent::Linked(_)
             | SessionEvent::Clipboard(_)
+            | SessionEvent::ClipboardLoss(_)
             | SessionEvent::Pointer(..)
             | SessionEvent::Traffic(..) => None,
         }

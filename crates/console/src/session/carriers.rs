@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, PictureIn};
 use etatuki_protocol::{ClipboardText, CodecError, InputMessage};
+use etatuki_viewer::LostCharacters;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -161,6 +162,7 @@ async fn carry_clipboard_in(
     let mut held: Option<String> = None;
     loop {
         let text = tokio::select! {
+            biased; // a newer text takes the place of the one that is held
             received = link.recv() => match received {
                 Ok(Some(ClipboardText { text, .. })) => text,
                 _ => return Ok(()),
@@ -169,10 +171,15 @@ async fn carry_clipboard_in(
         };
         held = None;
         match receiver {
-            // A viewer can't be told that the customer copied something else.
-            ClipboardTo::Viewer if text.is_empty() => {}
+            // What was offered was taken back with control.
+            ClipboardTo::Viewer if text.is_empty() && !hub.is_controlled() => {}
             _ if !text.is_empty() && !hub.is_controlled() => held = Some(text),
-            ClipboardTo::Viewer => hub.show_clipboard(&text).await,
+            ClipboardTo::Viewer => {
+                let LostCharacters(lost) = hub.show_clipboard(&text).await;
+                if lost > 0 {
+                    drop(events.send(SessionEvent::ClipboardLoss(lost)).await);
+                }
+            }
             ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
         }
     }

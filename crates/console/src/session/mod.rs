@@ -103,6 +103,8 @@ pub(crate) enum SessionEvent {
     Pointer(u16, u16),
     /// The customer copied a text.
     Clipboard(String),
+    /// The customer copied a text of which the viewer can't be sent so many characters.
+    ClipboardLoss(usize),
     /// The link's counters, and its path with the round-trip time if that is known.
     Traffic(LinkStats, PathKind, Option<Duration>),
 }
@@ -122,7 +124,7 @@ pub(crate) struct Finished {
 /// The receiver of the customer's clipboard texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClipboardTo {
-    /// The viewer, as RFB cut text.
+    /// The viewer, by Extended Clipboard or as RFB cut text.
     Viewer,
     /// The page, as [`SessionEvent::Clipboard`].
     Page,

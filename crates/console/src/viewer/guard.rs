@@ -73,6 +73,9 @@ impl ViewerGuard<'_> {
         let Some((session, desktop)) = state.viewer_and_desktop(self.id) else {
             return Ok(Default::default());
         };
+        if let ClientMessage::CutTextSkipped { length } = message {
+            tracing::warn!("the viewer's clipboard text of {length} bytes is too long");
+        }
         let before = session.output_len();
         let actions = session.on_client_message(message, desktop, control)?;
         Ok((actions, session.output_len() > before))

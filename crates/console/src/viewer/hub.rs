@@ -11,7 +11,9 @@ use etatuki_rfb::{
     PixelFormat, PointerFormat, Rect, ServerInit, ServerMessage,
     encode::{self, fence_flags},
 };
-use etatuki_viewer::{Control, PointerReports, RemoteDesktop, ViewerSession, fence_reply};
+use etatuki_viewer::{
+    Control, LostCharacters, PointerReports, RemoteDesktop, ViewerSession, fence_reply,
+};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::{
@@ -162,6 +164,7 @@ impl ViewerHub {
         });
         if !control && let Some(attached) = &mut self.lock().attached {
             attached.session.on_control_revoked();
+            self.changed.notify_waiters();
         }
     }
 
@@ -239,13 +242,15 @@ impl ViewerHub {
     }
 
     /// Sends a text of the customer's clipboard to the viewer, once the viewer has taken earlier
-    /// output.
-    pub(crate) async fn show_clipboard(&self, text: &str) {
+    /// output. An empty one says that the customer copied something else.
+    pub(crate) async fn show_clipboard(&self, text: &str) -> LostCharacters {
         self.wait_for_drain().await;
+        let mut lost = LostCharacters::default();
         if let Some(attached) = &mut self.lock().attached {
-            attached.session.send_clipboard(text);
+            lost = attached.session.send_clipboard(text);
         }
         self.changed.notify_waiters();
+        lost
     }
 
     /// Attaches a viewer that is past its handshake, in place of an attached one. Returns `None`

@@ -111,7 +111,7 @@ async fn run<R: ByteSource, W: ByteSink>(
         ..
     } = viewer;
     let reading = async {
-        let mut parser = ClientParser::new(Limits::default());
+        let mut parser = ClientParser::new(Limits::default()).with_extended_clipboard();
         parser.push(rest);
         loop {
             parser.set_pointer_format(guard.pointer_format());

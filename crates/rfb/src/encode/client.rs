@@ -34,6 +34,9 @@ pub fn message(out: &mut Vec<u8>, message: &ClientMessage, pointer_format: Point
             pointer(out, *buttons, (*x, *y), pointer_format);
         }
         ClientMessage::CutText(text) => super::cut_text(out, 6, text),
+        // What it was is gone.
+        ClientMessage::CutTextSkipped { .. } => {}
+        ClientMessage::Clipboard(message) => super::extended_clipboard(out, 6, message),
         ClientMessage::Fence { flags, payload } => super::fence(out, *flags, payload),
         ClientMessage::EnableContinuousUpdates { enable, rect } => {
             out.extend([150, u8::from(*enable)]);

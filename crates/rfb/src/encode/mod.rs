@@ -3,7 +3,7 @@
 pub mod client;
 pub mod server;
 
-use crate::{Rect, ScreenLayout};
+use crate::{ClipboardMessage, Rect, ScreenLayout};
 
 /// Flags of a Fence message.
 pub mod fence_flags {
@@ -38,6 +38,14 @@ fn cut_text(out: &mut Vec<u8>, message_type: u8, text: &[u8]) {
     out.extend([message_type, 0, 0, 0]);
     out.extend((text.len() as u32).to_be_bytes());
     out.extend_from_slice(text);
+}
+
+/// Appends a ClientCutText or ServerCutText of a negative length.
+fn extended_clipboard(out: &mut Vec<u8>, message_type: u8, message: &ClipboardMessage) {
+    let content = message.content();
+    out.extend([message_type, 0, 0, 0]);
+    out.extend((content.len() as u32).wrapping_neg().to_be_bytes());
+    out.extend(content);
 }
 
 fn fence(out: &mut Vec<u8>, flags: u32, payload: &[u8]) {

@@ -2,7 +2,9 @@
 //! then exactly as many rectangles as its header says.
 
 use super::{put_rect, put_screens};
-use crate::{CursorImage, MAX_JPEG_WIDTH, Rect, ScreenLayout, ServerInit, encoding};
+use crate::{
+    ClipboardMessage, CursorImage, MAX_JPEG_WIDTH, Rect, ScreenLayout, ServerInit, encoding,
+};
 
 /// Appends ServerInit (RFC 6143 section 7.3.2), a handshake's last message. A name above 4 KiB is
 /// cut off.
@@ -125,6 +127,11 @@ pub fn last_rect(out: &mut Vec<u8>) {
 /// on.
 pub fn cut_text(out: &mut Vec<u8>, text: &[u8]) {
     super::cut_text(out, 3, text);
+}
+
+/// Appends ServerCutText of a negative length, for a client that has announced Extended Clipboard.
+pub fn extended_clipboard(out: &mut Vec<u8>, message: &ClipboardMessage) {
+    super::extended_clipboard(out, 3, message);
 }
 
 /// Appends Bell (section 7.6.3).

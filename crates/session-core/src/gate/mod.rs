@@ -265,6 +265,8 @@ impl Gate {
                 height,
                 screens,
             },
+            // The parser returns neither: the console sends texts on their own stream.
+            ClientMessage::CutTextSkipped { .. } | ClientMessage::Clipboard(_) => return None,
             // None of these is input: classify() has dealt with them.
             ClientMessage::SetPixelFormat(_)
             | ClientMessage::SetEncodings(_)
