@@ -27,6 +27,7 @@ use Outcome::{Fails, FailsAllowed, FailsLater, Survives};
 const CRASHES: &[(&str, Outcome)] = &[
     ("abort-in-open", Fails("plugin-died")),
     ("closes-pipe", Fails("plugin-died")),
+    ("closes-socket", FailsAllowed("plugin-died")),
     ("crash-with-tool", Fails("plugin-died")),
     ("exit-in-open", Fails("plugin-died")),
     ("segfault-later", FailsAllowed("plugin-died")),
@@ -54,6 +55,7 @@ const GREEDY: &[(&str, Outcome)] = &[
     ("leaks-thread", Survives),
     ("prints", Survives),
     ("runaway-tool", Survives),
+    ("spins", Survives),
     ("takes-descriptors", Survives),
 ];
 

@@ -77,7 +77,7 @@ struct PendingCall {
 enum StopReason {
     /// The child died.
     Died,
-    /// The child closed its pipe, and lives on.
+    /// The child closed a pipe or its socket, and lives on.
     ClosedPipe,
     /// The plugin hung in this call.
     Hung(String),
@@ -182,7 +182,7 @@ impl HostTask {
         }
     }
 
-    /// Returns why the child's pipe has ended: mostly because it died, which shows a moment later.
+    /// Returns why a pipe or socket of the child's has ended: mostly because it died, which shows a moment later.
     async fn on_pipe_end(&self) -> StopReason {
         match timeout(DEATH_NOTICE_TIMEOUT, self.pidfd.readable()).await {
             Ok(_) => StopReason::Died,
@@ -214,7 +214,9 @@ impl HostTask {
             let sent = stream
                 .set_nonblocking(false)
                 .and_then(|()| self.handles.send(id, &stream));
-            sent.map_err(|_| StopReason::Died)?;
+            if sent.is_err() {
+                return Err(self.on_pipe_end().await);
+            }
         }
         let line = wire::encode_line(&Request { id, call })
             .map_err(|error| StopReason::ProtocolBroken(error.to_string()))?;
@@ -228,7 +230,7 @@ impl HostTask {
         };
         match timeout(CALL_TIMEOUT, stdin.write_all(&line)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(StopReason::Died),
+            Ok(Err(_)) => Err(self.on_pipe_end().await),
             Err(_) => Err(StopReason::Hung(name.to_owned())),
         }
     }

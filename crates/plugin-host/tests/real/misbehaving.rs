@@ -270,6 +270,21 @@ async fn our_own_kill_isnt_called_a_death() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_closes_its_socket_is_ended_for_that() {
+    let folder = Folder::new();
+    let (host, _events) = start_well(&folder.misbehaving("closes-socket")).await;
+    host.open("123456789012").await.unwrap();
+    let (stream, _ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    let error = host.attach(stream).await.unwrap_err();
+    let how = "it closed its pipe, and was ended for that";
+    assert!(
+        matches!(&error, HostError::Died(died) if died == how),
+        "{error}"
+    );
+    assert_gone(host.pid());
+}
+
+#[tokio::test]
 async fn a_plugins_text_is_cleaned_where_it_comes_in() {
     let folder = Folder::new();
     let (host, mut events) = start_well(&folder.misbehaving("dirty-text")).await;
