@@ -145,9 +145,55 @@ fn of_those_that_break_the_contract() {
     check_outcomes(WRONG);
 }
 
+/// Kinds of messages, and how many of each the launcher takes in a second at most, with a wide margin.
+/// Without a brake it takes millions of the first two, and as many of the others as it can.
+const FLOODS: [(&str, u64); 7] = [
+    ("bells", 200_000),
+    ("ends", 200_000),
+    ("fences", 50_000),
+    ("texts", 500),
+    ("empty updates", 10_000),
+    ("pixels", 10_000),
+    ("copies", 3_000),
+];
+
+/// Whatever a server sends, the launcher's work is bounded; and half a picture is noticed.
+#[test]
+fn of_those_whose_server_floods() {
+    let testbed = Testbed::new();
+    plugins::install_only(&testbed.deployment, "floods-rfb").unwrap();
+    let log = testbed.deployment.folder().join("launcher.log");
+    let mut command = testbed.deployment.launcher(testbed.display.name());
+    command
+        .args(["-v", "session", "floods-rfb"])
+        .stderr(std::fs::File::create(&log).unwrap());
+    let (mut customer, code) = with_code(Customer::spawn(command));
+    let agent = Agent::join(&testbed, &code, &[]);
+    customer.allow("view");
+    expect_agent_fails(agent, "plugin-failed", 6);
+    let failed = expect_customer_fails(&testbed, customer, "plugin-failed", 4);
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("in the middle of an update"), "{failed:#}");
+
+    let log = std::fs::read_to_string(log).unwrap();
+    for (kind, most_a_second) in FLOODS {
+        let start = format!("flood of {kind}: ");
+        let line = log.lines().find_map(|line| line.split(&start).nth(1));
+        let line = line.unwrap_or_else(|| panic!("no flood of {kind}: {log}"));
+        let numbers = line.split(' ').filter_map(|word| word.parse().ok());
+        let [count, milliseconds] = numbers.collect::<Vec<u64>>()[..] else {
+            panic!("{line}")
+        };
+        let most = most_a_second * milliseconds / 1000;
+        eprintln!("{count} {kind} in {milliseconds} ms; at most {most}");
+        assert!(count <= most, "{count} {kind} are more than {most}");
+    }
+}
+
 #[test]
 fn all_that_there_are_were_tried() {
-    let mut tried: Vec<_> = [CRASHES, HANGS, GREEDY, WRONG].concat();
+    let floods = [("floods-rfb", FailsAllowed("plugin-failed"))];
+    let mut tried: Vec<_> = [CRASHES, HANGS, GREEDY, WRONG, &floods].concat();
     tried.sort_by_key(|(name, _)| *name);
     let tried: Vec<_> = tried.into_iter().map(|(name, _)| name).collect();
     assert_eq!(plugins::names().unwrap(), tried);

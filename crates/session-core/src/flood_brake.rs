@@ -1,15 +1,25 @@
-//! The brake on a server that floods: messages that change nothing cost the server time, and not us.
+//! The brake on a server that floods: messages that are cheap for the server and dear for us cost the
+//! server time.
 
 use std::time::Duration;
 
-/// Work for messages that change nothing for the agent: bells, answers that nobody asked for,
-/// empty updates, texts. One such message counts 1.
+/// Work for messages that cost the server next to nothing: bells, answers that nobody asked for,
+/// updates however small, copies, new sizes, texts. Pixels that are sent aren't among them. One
+/// message counts 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IdleWork(u32);
+pub struct CheapMessages(u32);
 
-impl IdleWork {
+impl CheapMessages {
     /// Work of a text, beside one for each of its kilobytes.
     const TEXT: usize = 40;
+    /// Work of a new size, beside one for each [`SIZE_PIXELS`](Self::SIZE_PIXELS): the framebuffer
+    /// is made anew.
+    const SIZE: usize = 40;
+    /// Pixels of a new size that count 1.
+    const SIZE_PIXELS: usize = 64 << 10;
+    /// Copied pixels that count 1. A scroll of a whole screen in full HD counts 8, so that 200 a
+    /// second are nobody's flood.
+    const COPIED_PIXELS: usize = 256 << 10;
 
     pub(crate) fn add(&mut self, work: usize) {
         self.0 = self
@@ -20,9 +30,17 @@ impl IdleWork {
     pub(crate) fn add_text(&mut self, bytes: usize) {
         self.add(Self::TEXT + bytes / 1024);
     }
+
+    pub(crate) fn add_copy(&mut self, pixels: usize) {
+        self.add(pixels.div_ceil(Self::COPIED_PIXELS));
+    }
+
+    pub(crate) fn add_size(&mut self, pixels: usize) {
+        self.add(Self::SIZE + pixels / Self::SIZE_PIXELS);
+    }
 }
 
-/// Idle work that may come at once: two texts, say.
+/// Work that may come at once: two texts, say.
 const BURST: u32 = 100;
 /// Time in which the work of one message is forgotten: 2,000 messages a second in the long run.
 const FORGET_INTERVAL: Duration = Duration::from_micros(500);
@@ -30,7 +48,7 @@ const FORGET_INTERVAL: Duration = Duration::from_micros(500);
 /// what waits meanwhile.
 const MAX_REMEMBERED: u32 = 400;
 
-/// The brake (a leaky bucket of idle work). Times never go backwards.
+/// The brake (a leaky bucket). Times never go backwards.
 #[derive(Debug, Default)]
 pub struct FloodBrake {
     level: u32,
@@ -38,8 +56,8 @@ pub struct FloodBrake {
 }
 
 impl FloodBrake {
-    /// Adds work. Returns how long the server isn't to be read, if there is too much.
-    pub fn on_work(&mut self, work: IdleWork, now: Duration) -> Option<Duration> {
+    /// Adds work. Returns how long nothing of the server's is to be worked off, if there is too much.
+    pub fn on_work(&mut self, work: CheapMessages, now: Duration) -> Option<Duration> {
         let passed = now.saturating_sub(self.at).as_micros() / FORGET_INTERVAL.as_micros();
         let forgotten = u32::try_from(passed).unwrap_or(u32::MAX);
         // The rest of an interval counts next time.
@@ -66,7 +84,7 @@ mod tests {
             while now < Duration::from_secs(10) {
                 reads += 1;
                 now += brake
-                    .on_work(IdleWork(at_once), now)
+                    .on_work(CheapMessages(at_once), now)
                     .unwrap_or(Duration::from_micros(10));
             }
             assert!(
@@ -81,7 +99,7 @@ mod tests {
         let mut brake = FloodBrake::default();
         for second in 0..100 {
             let now = Duration::from_secs(second);
-            assert_eq!(brake.on_work(IdleWork(BURST), now), None);
+            assert_eq!(brake.on_work(CheapMessages(BURST), now), None);
         }
     }
 }

@@ -17,7 +17,7 @@ use etatuki_rfb::{
     Rectangle, ServerInit, ServerMessage, ServerParser, encode, encoding,
 };
 
-use crate::flood_brake::IdleWork;
+use crate::flood_brake::CheapMessages;
 use crate::gate::{BackendCapabilities, PluginInput, ServerCapabilities, from_latin1};
 
 /// Encodings and extensions that are announced to the server, best first.
@@ -114,7 +114,7 @@ struct Running {
     update: Option<Update>,
     /// Pixels taken in since others had their turn.
     work: u64,
-    idle_work: IdleWork,
+    cheap_messages: CheapMessages,
     /// Whether a message, or an update, was completed since somebody looked.
     completed: bool,
 }
@@ -190,11 +190,11 @@ impl PluginRfbClient {
         matches!(&self.state, ClientState::Running(running) if running.parser.is_mid_message())
     }
 
-    /// Takes the idle work since the last call.
-    pub fn take_idle_work(&mut self) -> IdleWork {
+    /// Takes the work for cheap messages since the last call.
+    pub fn take_cheap_messages(&mut self) -> CheapMessages {
         match &mut self.state {
-            ClientState::Running(running) => std::mem::take(&mut running.idle_work),
-            ClientState::Handshaking(_) => IdleWork::default(),
+            ClientState::Running(running) => std::mem::take(&mut running.cheap_messages),
+            ClientState::Handshaking(_) => CheapMessages::default(),
         }
     }
 
@@ -299,7 +299,7 @@ impl PluginRfbClient {
             request: RequestState::NextFull,
             update: None,
             work: 0,
-            idle_work: IdleWork::default(),
+            cheap_messages: CheapMessages::default(),
             completed: false,
         }));
         self.request_update();
@@ -331,18 +331,18 @@ impl Running {
                 }
                 ServerMessage::UpdateEnd => return Ok(Some(self.end_update())),
                 ServerMessage::CutText(text) => {
-                    self.idle_work.add_text(text.len());
+                    self.cheap_messages.add_text(text.len());
                     let text = to_text(text, server).unwrap_or_default();
                     return Ok(Some(PluginRfbEvent::CutText(text)));
                 }
                 ServerMessage::CutTextSkipped { length } => {
-                    self.idle_work.add_text(length as usize);
+                    self.cheap_messages.add_text(length as usize);
                     return Ok(Some(PluginRfbEvent::CutText(String::new())));
                 }
                 // These were never announced; a server that sends them all the same gets no answer.
                 ServerMessage::Bell
                 | ServerMessage::Fence { .. }
-                | ServerMessage::EndOfContinuousUpdates => self.idle_work.add(1),
+                | ServerMessage::EndOfContinuousUpdates => self.cheap_messages.add(1),
             }
         }
         Ok(None)
@@ -353,9 +353,7 @@ impl Running {
         if update.has_pixels {
             self.content = Content::Painted;
         }
-        if !update.changed {
-            self.idle_work.add(1);
-        }
+        self.cheap_messages.add(1);
         self.request = match self.request {
             RequestState::NextIncremental | RequestState::Outstanding => {
                 RequestState::NextIncremental
@@ -382,10 +380,18 @@ impl Running {
             return Ok(reply);
         }
         let before = (self.framebuffer.width(), self.framebuffer.height());
+        match rectangle {
+            Rectangle::CopyRect { rect, .. } => self.cheap_messages.add_copy(rect.area()),
+            _ if reply.is_some() => self.cheap_messages.add(1),
+            _ => {}
+        }
         let changed = self.framebuffer.apply(rectangle)?;
         let update = self.update.get_or_insert_default();
         update.changed |= changed;
-        if before != (self.framebuffer.width(), self.framebuffer.height()) {
+        let (width, height) = (self.framebuffer.width(), self.framebuffer.height());
+        if before != (width, height) {
+            let pixels = usize::from(width) * usize::from(height);
+            self.cheap_messages.add_size(pixels);
             update.has_pixels = false;
             self.content = Content::Blank;
             self.request = match self.request {

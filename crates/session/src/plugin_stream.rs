@@ -51,7 +51,7 @@ pub(crate) struct PluginStream {
     began: Instant,
     progress: MessageProgress,
     flood_brake: FloodBrake,
-    /// Until when nothing is read, because the server floods us.
+    /// Until when nothing is read or worked off, because the server floods us.
     paused_until: Option<Instant>,
     state: StreamState,
 }
@@ -171,18 +171,21 @@ impl PluginStream {
     async fn next_open(&mut self) -> Result<Option<PluginRfbEvent>, PluginRfbError> {
         let was_full = self.is_full();
         loop {
-            let event = self.client.next();
-            self.write();
-            if let Some(event) = event? {
-                if event == PluginRfbEvent::Opened {
+            if self.paused_until.is_none() {
+                let event = self.client.next();
+                self.write();
+                let event = event?;
+                if event == Some(PluginRfbEvent::Opened) {
                     self.handshake_deadline = None;
                 }
-                return Ok(Some(event));
+                self.note_progress()?;
+                if event.is_some() {
+                    return Ok(event);
+                }
             }
             if was_full && !self.is_full() {
                 return Ok(Some(PluginRfbEvent::InputDrained));
             }
-            self.note_progress()?;
             if !self.read_or_write().await? {
                 return Ok(None);
             }
@@ -241,18 +244,18 @@ impl PluginStream {
         }
     }
 
-    /// Notes, with everything parsed, how far the server is, and whether it is to be left alone for
-    /// a while.
+    /// Notes, after each event, how far the server is, and whether it is to be left alone for a
+    /// while.
     fn note_progress(&mut self) -> Result<(), PluginRfbError> {
         let now = self.began.elapsed();
+        let (completed, mid_message) = (self.client.take_completed(), self.client.is_mid_message());
         // A drip is read at once whenever it comes, so that its time is checked here.
-        if self.progress.deadline().is_some_and(|due| now >= due) {
+        if !completed && self.progress.deadline().is_some_and(|due| now >= due) {
             return Err(PluginRfbError::StandsStill);
         }
-        let (completed, mid_message) = (self.client.take_completed(), self.client.is_mid_message());
         self.progress.on_parsed(completed, mid_message, now);
-        let idle_work = self.client.take_idle_work();
-        if let Some(pause) = self.flood_brake.on_work(idle_work, now) {
+        let cheap_messages = self.client.take_cheap_messages();
+        if let Some(pause) = self.flood_brake.on_work(cheap_messages, now) {
             self.paused_until = Some(Instant::now() + pause);
         }
         Ok(())
