@@ -106,6 +106,20 @@ fn finish(trace: Option<ControlTrace>, cancel: &CancelToken) {
     release(Some(&trace));
     drop(trace);
     // A built-in module that was killed has left keycodes behind as well.
+    release_left(cancel);
+}
+
+/// Releases what a launcher that was killed has left held: for its plugins' supervisors, which
+/// outlive it.
+pub fn release_after_launcher() {
+    if let Ok(cancel) = CancelToken::new() {
+        release_left(&cancel);
+    }
+}
+
+/// Waits until the X server has noticed the deaths of those who pressed, and releases what they have
+/// left held.
+fn release_left(cancel: &CancelToken) {
     let until = Instant::now() + DEATH_TIMEOUT;
     while Instant::now() < until {
         match etatuki_screen::release_stale_input(None, cancel) {

@@ -12,6 +12,8 @@ pub mod registry;
 pub mod settings;
 
 pub use etatuki_texts::{self as texts, language};
+#[cfg(feature = "window")]
+pub use held_input::release_after_launcher;
 
 #[cfg(feature = "window")]
 mod claim;

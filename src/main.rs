@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match arguments.next() {
         Some(first) if first == PLUGIN_HOST => return etatuki_plugin_host::run_child(),
         Some(first) if first == etatuki_plugin_host::SUPERVISOR => {
-            return etatuki_plugin_host::run_supervisor(arguments);
+            return etatuki_plugin_host::run_supervisor(arguments, etatuki::release_after_launcher);
         }
         Some(first) if first == etatuki_plugin_host::CHECK => {
             return etatuki_plugin_host::run_check_child(arguments);

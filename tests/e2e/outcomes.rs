@@ -45,9 +45,15 @@ pub(crate) fn host_pid(testbed: &Testbed, customer: &Customer) -> u32 {
 /// Kills a process with SIGKILL. The shared memory that a killed x11vnc leaves is removed too,
 /// because a machine has room for a hundred times as much only.
 pub(crate) fn kill(pid: u32) {
+    kill_all(&[pid]);
+}
+
+/// As [`kill`], for several at once.
+pub(crate) fn kill_all(pids: &[u32]) {
     let shell = |line: String| Command::new("sh").args(["-c", &line]).status().unwrap();
-    assert!(shell(format!("kill -9 {pid}")).success());
-    for segment in shared_memory(&[pid]) {
+    let numbers: Vec<_> = pids.iter().map(u32::to_string).collect();
+    assert!(shell(format!("kill -9 {}", numbers.join(" "))).success());
+    for segment in shared_memory(pids) {
         shell(format!("ipcrm -m {segment}"));
     }
 }

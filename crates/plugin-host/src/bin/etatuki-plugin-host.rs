@@ -7,7 +7,7 @@ use etatuki_plugin_host::{CHECK, SUPERVISOR, run_check_child, run_child, run_sup
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
-        Some(first) if first == SUPERVISOR => run_supervisor(arguments),
+        Some(first) if first == SUPERVISOR => run_supervisor(arguments, || {}),
         Some(first) if first == CHECK => run_check_child(arguments),
         _ => run_child(),
     }

@@ -6,6 +6,8 @@
 //! - It answers the system calls that the sandbox can't judge by their numbers alone
 //!   (seccomp_unotify(2)): see `broker`.
 //! - It removes the shared memory that was made, and bounds memory and processes as a whole.
+//! - It outlives a launcher that was killed, and then has keys and buttons released that a tool of
+//!   that launcher's has left held.
 //!
 //! ```text
 //!  launcher ──▶ supervisor ──▶ plugin host ──▶ tools
@@ -65,6 +67,8 @@ const TERM_GRACE: Duration = Duration::from_millis(200);
 /// Time between two looks at what the whole tree uses.
 const USAGE_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Time for what is to be put right after a dead launcher: the display may hang.
+const AFTER_LAUNCHER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Variable that names the private folder, and the one by which programs know it.
 pub(crate) const PRIVATE_FOLDER: &str = "ETATUKI_PRIVATE_FOLDER";
 const TEMPORARY_FOLDER: &str = "TMPDIR";
@@ -77,8 +81,15 @@ const CANNOT_SUPERVISE: u8 = 0;
 /// Runs `etatuki plugin-supervisor`: starts this program once more with these arguments, as the
 /// plugin host when there are none, and supervises it to its end.
 ///
+/// When the launcher has died, `after_launcher` puts right what it can't put right itself: it is
+/// called once everything else has ended, and has three seconds.
+///
 /// Call it before anything else opens files or starts threads.
-pub fn run_supervisor(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn run_supervisor(
+    arguments: impl Iterator<Item = OsString>,
+    after_launcher: impl FnOnce() + Send + 'static,
+) -> ExitCode {
+    let launcher = rustix::process::getppid();
     forbid_inspection();
     // Two processes with one command line would be hard to tell apart.
     let _ = rustix::thread::set_name(c"etatuki-superv");
@@ -87,7 +98,13 @@ pub fn run_supervisor(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         arguments.push("plugin-host".into());
     }
     match Supervisor::start(&arguments) {
-        Ok(supervisor) => supervisor.run(),
+        Ok(supervisor) => {
+            let status = supervisor.run();
+            if rustix::process::getppid() != launcher {
+                run_for_a_while(after_launcher);
+            }
+            end_like(status)
+        }
         Err(error) => {
             tracing::error!("the plugin host can't be supervised: {error}");
             ExitCode::FAILURE
@@ -154,9 +171,9 @@ impl Supervisor {
         })
     }
 
-    /// Supervises until the child has ended or is to be ended, ends what is left, and ends as the
-    /// child did.
-    fn run(mut self) -> ! {
+    /// Supervises until the child has ended or is to be ended, and ends what is left. Returns how
+    /// the child ended.
+    fn run(mut self) -> Option<ExitStatus> {
         let end = loop {
             if let Some(end) = self.step() {
                 break end;
@@ -173,7 +190,7 @@ impl Supervisor {
         if let End::Excess(what) = end {
             say(&what);
         }
-        end_like(status)
+        status
     }
 
     /// Waits for the next thing that happens, and handles it.
@@ -286,6 +303,18 @@ fn say(what: &str) {
     let flags = rustix::fs::fcntl_getfl(&stderr).unwrap_or(rustix::fs::OFlags::empty());
     let _ = rustix::fs::fcntl_setfl(&stderr, flags | rustix::fs::OFlags::NONBLOCK);
     let _ = writeln!(stderr.lock(), "ended: plugin and tools {what}");
+}
+
+/// Runs a task on a thread of its own, for [`AFTER_LAUNCHER_TIMEOUT`] at most.
+fn run_for_a_while(task: impl FnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::Builder::new().spawn(move || {
+        task();
+        drop(done);
+    });
+    if thread.is_ok() {
+        let _ = ended.recv_timeout(AFTER_LAUNCHER_TIMEOUT);
+    }
 }
 
 /// Blocks the signals that the supervisor reads, and returns the descriptor to read them from.

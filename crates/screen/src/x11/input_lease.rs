@@ -40,7 +40,8 @@ const BUTTON_COUNT: u8 = 9;
 /// borrowed; those that a busy program may not have read yet, a few seconds later on a thread of its
 /// own. Does nothing when none was killed.
 ///
-/// Returns false while an input is alive, or the X server hasn't noticed its death yet.
+/// Returns false while an input, or an agent's control by a tool, is alive, or the X server hasn't
+/// noticed its death yet.
 ///
 /// # Errors
 /// [`ScreenError::NoDisplay`], or the error that ended the wait.
@@ -55,14 +56,15 @@ pub fn release_stale_input(
     connection.server.xtest_get_version(2, 2)?.reply()?;
     let root = connection.screen().root;
     let input = LeaseRecord::find(&connection, root, PROPERTY)?;
-    if input.holder == Holder::None {
-        LeaseRecord::find(&connection, root, CONTROL_PROPERTY)?;
+    let mut holder = input.holder;
+    if holder == Holder::None {
+        holder = LeaseRecord::find(&connection, root, CONTROL_PROPERTY)?.holder;
     }
     connection.server.sync()?;
     if let Some(left) = input.lent_for() {
         return_later(display.map(str::to_owned), left);
     }
-    Ok(input.holder == Holder::None)
+    Ok(holder == Holder::None)
 }
 
 /// Returns the keycodes that a dropped or killed input has left lent, after `left`. Until then the
