@@ -332,6 +332,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nobody_is_sent_to_another_relay() {
+        let origin = Service::new("https://support.example").unwrap().origin;
+        let nameplate: Nameplate = "12345678".parse().unwrap();
+        let check = |relay: &str, follows| {
+            let response = LookupResponse {
+                form: nameplate.form(),
+                address: json!({}),
+                relay: serde_json::from_value(json!({"url": relay, "token": "t"})).unwrap(),
+            };
+            let located = location(response, &nameplate, &origin);
+            assert_eq!(located.is_ok(), follows, "{relay}");
+        };
+        check("https://support.example", true);
+        check("https://support.example:443/", true);
+        for another in [
+            "https://relay.example",
+            "https://support.example.evil.example",
+            "https://support.example@evil.example",
+            "https://support.example:8443",
+            "http://support.example",
+            "http://127.0.0.1:443",
+            "",
+        ] {
+            check(another, false);
+        }
+    }
+
+    #[test]
     fn only_origins_of_services() {
         assert_eq!(
             Service::new("http://127.0.0.1:8080/").unwrap().origin(),
