@@ -29,7 +29,8 @@ impl Fixture {
             RustConnection::connect(Some(&x.display)).expect("the painter connects");
         let root = painter.setup().roots[number].root;
         let cancel = CancelToken::new().expect("a pipe");
-        let mut capture = Capture::open(Some(&x.display), &cancel).expect("the capture opens");
+        let mut capture =
+            Capture::open(Some(&x.display), None, &cancel).expect("the capture opens");
         let copy = vec![0xee; capture.size().rect().area() as usize * 4];
         update_copy(&mut capture, &mut copy.clone());
         let mut fixture = Self {
@@ -468,7 +469,7 @@ fn sixteen_bit_screens_are_converted() {
 fn what_cannot_be_shared_is_refused_by_name() {
     let cancel = CancelToken::new().expect("a pipe");
     let name = |display: &str| {
-        Capture::open(Some(display), &cancel)
+        Capture::open(Some(display), None, &cancel)
             .expect_err("refused")
             .name()
     };
@@ -511,7 +512,7 @@ fn a_server_that_dies_is_an_error() {
 fn a_wait_for_a_silent_server_can_be_stopped() {
     let x = Xvfb::start("640x480x24", &[]);
     let cancel = CancelToken::new().expect("a pipe");
-    let mut capture = Capture::open(Some(&x.display), &cancel).expect("opens");
+    let mut capture = Capture::open(Some(&x.display), None, &cancel).expect("opens");
     let holder = RustConnection::connect(Some(&x.display))
         .expect("connects")
         .0;

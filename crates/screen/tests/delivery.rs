@@ -305,7 +305,7 @@ impl Fixture {
         let other = OtherProgram::start(&x.display);
         let app = SharedApp::from_pids(&[std::process::id()]);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open_filtered(Some(&x.display), Some(&app), &cancel).expect("it opens");
+        let input = Input::open(Some(&x.display), Some(&app), &cancel).expect("it opens");
         let fixture = Self {
             server,
             root,

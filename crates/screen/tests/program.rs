@@ -414,7 +414,7 @@ fn the_other_program_copies() {
         return;
     };
     let cancel = CancelToken::new().expect("a pipe");
-    let mut clipboard = Clipboard::open(Some(&display), &cancel).expect("it opens");
+    let mut clipboard = Clipboard::open(Some(&display), None, &cancel).expect("it opens");
     println!("\nbegun");
     for _line in std::io::stdin().lines() {
         clipboard.offer("a secret").expect("offered");
@@ -475,7 +475,7 @@ impl Watcher {
     fn new(display: &str) -> Self {
         let cancel = CancelToken::new().expect("a pipe");
         let app = SharedApp::from_pids(&[std::process::id()]);
-        let capture = Capture::open_filtered(Some(display), Some(&app), &cancel).expect("it opens");
+        let capture = Capture::open(Some(display), Some(&app), &cancel).expect("it opens");
         let copy = vec![0xee; usize::from(WIDTH) * usize::from(HEIGHT) * 4];
         Self {
             capture,
@@ -753,7 +753,7 @@ impl Fixture {
         let other = OtherProgram::start("the_other_program_listens", &x.display, 0);
         let app = SharedApp::from_pids(&[std::process::id()]);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open_filtered(Some(&x.display), Some(&app), &cancel).expect("it opens");
+        let input = Input::open(Some(&x.display), Some(&app), &cancel).expect("it opens");
         Self {
             x,
             server,
@@ -812,7 +812,7 @@ impl Fixture {
     #[track_caller]
     fn check_other_was_told_nothing(&mut self) {
         let cancel = CancelToken::new().expect("a pipe");
-        let mut free = Input::open(Some(&self.x.display), &cancel).expect("it opens");
+        let mut free = Input::open(Some(&self.x.display), None, &cancel).expect("it opens");
         free.send_pointer(150, 100, 4).expect("pointed");
         free.release_all().expect("let go of");
         let first = self.other.wait_for("got");
@@ -862,7 +862,7 @@ fn the_pointers_place_is_told_over_the_program_alone() {
     let fixture = Fixture::new();
     let mut watcher = Watcher::new(&fixture.x.display);
     let cancel = CancelToken::new().expect("a pipe");
-    let mut free = Input::open(Some(&fixture.x.display), &cancel).expect("it opens");
+    let mut free = Input::open(Some(&fixture.x.display), None, &cancel).expect("it opens");
     let whole = watcher.capture.size().rect();
     let monitors = watcher.capture.monitors();
     assert_eq!(monitors.iter().map(|m| m.rect).collect::<Vec<_>>(), [whole]);
@@ -914,9 +914,8 @@ fn what_the_program_copies_is_taken_and_no_more() {
     let x = Xvfb::start("640x480x24", &[]);
     let cancel = CancelToken::new().expect("a pipe");
     let app = SharedApp::from_pids(&[std::process::id()]);
-    let mut watched =
-        Clipboard::open_filtered(Some(&x.display), Some(&app), &cancel).expect("it opens");
-    let mut own = Clipboard::open(Some(&x.display), &cancel).expect("it opens");
+    let mut watched = Clipboard::open(Some(&x.display), Some(&app), &cancel).expect("it opens");
+    let mut own = Clipboard::open(Some(&x.display), None, &cancel).expect("it opens");
     let mut other = OtherProgram::start("the_other_program_copies", &x.display, 0);
     other.send_line("copy");
     other.wait_for("copied");

@@ -129,8 +129,8 @@ impl Program {
         let said = BufReader::new(child.0.stdout.take().expect("piped"));
         let app = SharedApp::from_pids(&[child.0.id()]);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open_filtered(Some(&desktop.x.display), Some(&app), &cancel)
-            .expect("the input opens");
+        let input =
+            Input::open(Some(&desktop.x.display), Some(&app), &cancel).expect("the input opens");
         Self { child, said, input }
     }
 

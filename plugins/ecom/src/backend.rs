@@ -46,8 +46,8 @@ impl Backend for Ecom {
     fn probe(&self) -> Result<Probe, Unusable> {
         let open_screen = || {
             let cancel = CancelToken::new()?;
-            Capture::open(self.display(), &cancel)?;
-            Input::open(self.display(), &cancel)
+            Capture::open(self.display(), None, &cancel)?;
+            Input::open(self.display(), None, &cancel)
         };
         match open_screen() {
             Ok(_) => Ok(Probe {

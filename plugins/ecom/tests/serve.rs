@@ -627,7 +627,7 @@ fn the_clipboard_goes_both_ways_with_control_only() {
 fn clipboard(encodings: &[i32], sent: &[u8], expected: &str, heard: &[u8]) {
     let mut fixture = Fixture::new("640x480x24", encodings);
     let stop = CancelToken::new().expect("a pipe");
-    let mut desk = Clipboard::open(Some(&fixture.x.display), &stop).expect("a clipboard");
+    let mut desk = Clipboard::open(Some(&fixture.x.display), None, &stop).expect("a clipboard");
     fixture
         .viewer
         .send(&ClientMessage::CutText(b"not allowed".to_vec()));

@@ -200,7 +200,7 @@ impl InputBridge<'_> {
             self.input = None;
         } else if self.input.is_none() {
             let cancel = self.control.cancel_token();
-            self.input = Some(Input::open(Some(self.display), cancel)?);
+            self.input = Some(Input::open(Some(self.display), None, cancel)?);
         }
         Ok(self.input.as_mut())
     }

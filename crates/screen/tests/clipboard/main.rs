@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use x11rb::protocol::xproto::ConnectionExt as _;
 
 fn open(x: &Xvfb) -> Clipboard {
-    Clipboard::open(Some(&x.display), &CancelToken::new().expect("a pipe"))
+    Clipboard::open(Some(&x.display), None, &CancelToken::new().expect("a pipe"))
         .expect("the clipboard opens")
 }
 

@@ -41,7 +41,7 @@ impl Fixture {
         let root = watcher.setup().roots[number].root;
         set_layout(&x, layout);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open(Some(&x.display), &cancel).expect("the input opens");
+        let input = Input::open(Some(&x.display), None, &cancel).expect("the input opens");
         Self {
             x,
             watcher,
@@ -122,7 +122,7 @@ impl Fixture {
     pub(crate) fn close_input(&mut self) {
         let elsewhere = Xvfb::start("64x64x24", &[]);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open(Some(&elsewhere.display), &cancel).expect("the input opens");
+        let input = Input::open(Some(&elsewhere.display), None, &cancel).expect("the input opens");
         self.input = input;
     }
 
@@ -136,7 +136,7 @@ impl Fixture {
         } = self;
         drop(input);
         let cancel = CancelToken::new().expect("a pipe");
-        let input = Input::open(Some(&x.display), &cancel).expect("the input opens");
+        let input = Input::open(Some(&x.display), None, &cancel).expect("the input opens");
         Self {
             x,
             watcher,

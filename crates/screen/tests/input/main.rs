@@ -286,7 +286,7 @@ fn what_is_held_is_let_go_of() {
         )
     );
     let cancel = CancelToken::new().expect("a pipe");
-    let other = Input::open(Some(&fixture.x.display), &cancel).expect("the input opens");
+    let other = Input::open(Some(&fixture.x.display), None, &cancel).expect("the input opens");
     drop(std::mem::replace(&mut fixture.input, other));
     assert_eq!(fixture.pressed(), calm);
 }
@@ -298,7 +298,7 @@ fn the_input_that_is_killed() {
         return;
     };
     let cancel = CancelToken::new().expect("a pipe");
-    let mut input = Input::open(Some(&display), &cancel).expect("the input opens");
+    let mut input = Input::open(Some(&display), None, &cancel).expect("the input opens");
     for keysym in [CONTROL, keysym_of('☃'), keysym_of('漢')] {
         input.send_keysym(keysym, true).expect("pressed");
     }
@@ -319,7 +319,7 @@ fn what_a_killed_one_left_is_put_right() {
     let cancel = CancelToken::new().expect("a pipe");
     // A key that another program fakes, and a living input, are left alone.
     let mut fixture = Fixture {
-        input: Input::open(Some(&x.display), &cancel).expect("the input opens"),
+        input: Input::open(Some(&x.display), None, &cancel).expect("the input opens"),
         x,
         watcher,
         root,
@@ -359,7 +359,7 @@ fn what_a_killed_one_left_is_put_right() {
     while !etatuki_screen::release_stale_input(Some(&display), &cancel).expect("looked") {
         std::thread::yield_now();
     }
-    let input = Input::open(Some(&display), &cancel).expect("the input opens");
+    let input = Input::open(Some(&display), None, &cancel).expect("the input opens");
     let mut fixture = Fixture {
         x,
         watcher,
@@ -383,7 +383,7 @@ fn also_when_stopped() {
     let mut fixture = Fixture::new("us");
     let calm = fixture.pressed();
     let cancel = CancelToken::new().expect("a pipe");
-    fixture.input = Input::open(Some(&fixture.x.display), &cancel).expect("the input opens");
+    fixture.input = Input::open(Some(&fixture.x.display), None, &cancel).expect("the input opens");
     fixture.input.send_keysym(SHIFT, true).expect("pressed");
     fixture.input.flush().expect("flushed");
     cancel.cancel();
@@ -421,7 +421,7 @@ fn let_go_under_another_name() {
 fn a_display_without_xtest_or_without_life_is_an_error() {
     let cancel = CancelToken::new().expect("a pipe");
     let bare = Xvfb::start("640x480x24", &["-extension", "XTEST"]);
-    let error = Input::open(Some(&bare.display), &cancel).expect_err("refused");
+    let error = Input::open(Some(&bare.display), None, &cancel).expect_err("refused");
     assert_eq!(error.name(), "display-unsupported");
     let mut fixture = Fixture::new("us");
     fixture.x.kill();

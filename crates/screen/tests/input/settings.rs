@@ -110,7 +110,7 @@ fn keys_that_others_fake_repeat_again_afterwards() {
     drop(input);
     let cancel = CancelToken::new().expect("a pipe");
     let other = etatuki_testkit::Xvfb::start("64x64x24", &[]);
-    let input = Input::open(Some(&other.display), &cancel).expect("the input opens");
+    let input = Input::open(Some(&other.display), None, &cancel).expect("the input opens");
     let fixture = Fixture {
         x,
         watcher,

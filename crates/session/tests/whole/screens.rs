@@ -163,7 +163,7 @@ async fn the_clipboard_is_of_any_script() {
     let display = &world.display;
     let (customer, mut agent) = viewing(&world, "ecom").await;
     let cancel = CancelToken::new().expect("a pipe");
-    let mut desk = Clipboard::open(Some(&display.name), &cancel).expect("a clipboard");
+    let mut desk = Clipboard::open(Some(&display.name), None, &cancel).expect("a clipboard");
     desk.offer("salaisuus").expect("offered");
     agent.copies("ei vielä").await;
     display.paint(0x0012_3456, 450, 100, 100, 100);

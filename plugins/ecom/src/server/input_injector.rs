@@ -156,10 +156,10 @@ impl<'a> InputInjector<'a> {
                     clipboard.watch()?;
                     clipboard
                 }
-                None => Clipboard::open_filtered(display, app, cancel)?,
+                None => Clipboard::open(display, app, cancel)?,
             };
             self.devices = Some(Devices {
-                input: Input::open_filtered(display, app, cancel)?,
+                input: Input::open(display, app, cancel)?,
                 clipboard,
             });
         }

@@ -111,7 +111,7 @@ enum ClientStatus {
 impl<'a> ClientConnection<'a> {
     /// Opens the screen and takes the client through the handshake. Returns `None` when it hung up.
     fn open(share: &'a Share, socket: OwnedFd) -> Result<Option<Self>, ServeError> {
-        let capture = Capture::open_filtered(share.display(), share.app(), share.cancel_token())?;
+        let capture = Capture::open(share.display(), share.app(), share.cancel_token())?;
         let size = (capture.size().width, capture.size().height);
         let mut parser = ClientParser::new(Limits::default());
         let Some(rest) = run_handshake(share, &socket, size)? else {

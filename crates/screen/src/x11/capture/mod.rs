@@ -63,22 +63,14 @@ pub struct Capture {
 
 impl Capture {
     /// Starts to watch `display` (`$DISPLAY` when `None`). The whole screen counts as changed at
-    /// first.
+    /// first. With an `app`, only the visible part of its windows is shown; everything else is grey,
+    /// and so is a part that becomes visible, until the program has drawn it. `docs/screen.md` says
+    /// which windows are the program's.
     ///
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] (extensions or pixels), or the
     /// error that ended the wait.
-    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
-        Self::open_filtered(display, None, cancel)
-    }
-
-    /// As [`open`](Self::open). With an `app`, only the visible part of its windows is shown;
-    /// everything else is grey, and so is a part that becomes visible, until the program has drawn
-    /// it. `docs/screen.md` says which windows are the program's.
-    ///
-    /// # Errors
-    /// Those of [`open`](Self::open).
-    pub fn open_filtered(
+    pub fn open(
         display: Option<&str>,
         app: Option<&SharedApp>,
         cancel: &CancelToken,

@@ -82,21 +82,13 @@ pub struct Clipboard {
 }
 
 impl Clipboard {
-    /// Starts to watch the clipboard of `display` (`$DISPLAY` when `None`).
+    /// Starts to watch the clipboard of `display` (`$DISPLAY` when `None`). With an `app`, text is
+    /// read from that program alone. Offered text can be pasted into any program.
     ///
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XFIXES, or the error that
     /// ended the wait.
-    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
-        Self::open_filtered(display, None, cancel)
-    }
-
-    /// As [`open`](Self::open). With an `app`, text is read from that program alone. Offered text
-    /// can be pasted into any program.
-    ///
-    /// # Errors
-    /// Those of [`open`](Self::open).
-    pub fn open_filtered(
+    pub fn open(
         display: Option<&str>,
         app: Option<&SharedApp>,
         cancel: &CancelToken,

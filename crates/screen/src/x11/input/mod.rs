@@ -61,23 +61,15 @@ pub struct Input {
 }
 
 impl Input {
-    /// Connects to `display` (`$DISPLAY` when `None`).
+    /// Connects to `display` (`$DISPLAY` when `None`). With an `app`, input reaches its windows
+    /// alone: the pointer neither moves nor presses outside of them, and keys are pressed only while
+    /// one of them has the focus. Both are checked for each event while the server is grabbed.
+    /// Releases are always sent.
     ///
     /// # Errors
     /// [`ScreenError::NoDisplay`], [`ScreenError::Unsupported`] without XTEST or XKB, or the error
     /// that ended the wait.
-    pub fn open(display: Option<&str>, cancel: &CancelToken) -> Result<Self, ScreenError> {
-        Self::open_filtered(display, None, cancel)
-    }
-
-    /// As [`open`](Self::open). With an `app`, input reaches its windows alone: the pointer neither
-    /// moves nor presses outside of them, and keys are pressed only while one of them has the
-    /// focus. Both are checked for each event while the server is grabbed. Releases are always
-    /// sent.
-    ///
-    /// # Errors
-    /// Those of [`open`](Self::open).
-    pub fn open_filtered(
+    pub fn open(
         display: Option<&str>,
         app: Option<&SharedApp>,
         cancel: &CancelToken,
