@@ -29,16 +29,28 @@ async fn try_with_network(folder: &Folder, what: &str) -> String {
 
 async fn run_action(folder: &Folder, what: &str, network: bool) -> String {
     let spec = PluginSpec {
-        options: json!({ "try": what }),
         network,
-        ..folder.misbehaving("breaks-out")
+        ..spec_with(folder, json!({ "try": what }))
     };
     let (host, _events) = start_well(&spec).await;
-    let report = host.probe().await;
+    let results = results(&host).await;
     host.shutdown().await;
-    match report.unwrap() {
+    results
+}
+
+/// Returns the plugin that tries actions, with these options.
+fn spec_with(folder: &Folder, options: serde_json::Value) -> PluginSpec {
+    PluginSpec {
+        options,
+        ..folder.misbehaving("breaks-out")
+    }
+}
+
+/// Has the plugin try its actions, and returns their results.
+async fn results(host: &PluginHost) -> String {
+    match host.probe().await.unwrap() {
         ProbeReport::Usable { tool, .. } => tool.unwrap_or_default(),
-        ProbeReport::Unusable { text, .. } => panic!("{what}: {text}"),
+        ProbeReport::Unusable { text, .. } => panic!("{text}"),
     }
 }
 
@@ -103,20 +115,10 @@ async fn a_display_on_another_machine_is_the_only_address() {
         format!("{display}; {other}; {fast}; udp"),
         "done; error 13; error 13; error 13",
     );
-    let spec = PluginSpec {
-        options: json!({ "try": all, "display": format!("127.0.0.1:{}.0", ports[0] - 6000) }),
-        ..folder.misbehaving("breaks-out")
-    };
+    let display = format!("127.0.0.1:{}.0", ports[0] - 6000);
+    let spec = spec_with(&folder, json!({ "try": all, "display": display }));
     let (host, _events) = start_well(&spec).await;
-    let report = host.probe().await.unwrap();
-    let ProbeReport::Usable {
-        tool: Some(results),
-        ..
-    } = report
-    else {
-        panic!("{report:?}");
-    };
-    assert_eq!(results, expected);
+    assert_eq!(results(&host).await, expected);
 }
 
 /// The session bus, key agents and sound servers listen on Unix sockets, and each would do things
@@ -329,20 +331,10 @@ async fn other_programs_shared_memory_is_closed_and_own_is_removed() {
         ("memory-files", "error 23"),
         ("write-private left-over", DONE),
     ];
-    let spec = PluginSpec {
-        options: json!({ "try": actions.map(|(action, _)| action).join("; ") }),
-        ..folder.misbehaving("breaks-out")
-    };
-    let (host, _events) = start_well(&spec).await;
+    let all = actions.map(|(action, _)| action).join("; ");
+    let (host, _events) = start_well(&spec_with(&folder, json!({ "try": all }))).await;
     let supervisor = host.pid().to_string();
-    let report = host.probe().await.unwrap();
-    let ProbeReport::Usable {
-        tool: Some(results),
-        ..
-    } = report
-    else {
-        panic!("{report:?}");
-    };
+    let results = results(&host).await;
     // The fifth field is the process that made it.
     let left = || {
         segments()
@@ -367,10 +359,7 @@ async fn other_programs_shared_memory_is_closed_and_own_is_removed() {
 async fn memory_and_threads_are_bounded_as_a_whole() {
     let folder = Folder::new();
     assert_eq!(try_action(&folder, "threads").await, "error 11");
-    let spec = PluginSpec {
-        options: json!({ "try": "much-memory" }),
-        ..folder.misbehaving("breaks-out")
-    };
+    let spec = spec_with(&folder, json!({ "try": "much-memory" }));
     let (host, mut events) = start_well(&spec).await;
     let error = host.probe().await.unwrap_err();
     // On a busy machine the call's own time-out may come first.
