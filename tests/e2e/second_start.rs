@@ -95,3 +95,17 @@ fn a_connected_session_without_a_window_is_told_of() {
     assert_eq!(second.exit_code(), Some(4));
     assert!(customer.process.is_running());
 }
+
+#[test]
+fn a_display_has_one_session_however_it_is_named() {
+    let testbed = Testbed::new();
+    let mut first = Customer::start(&testbed, "ecom", &[]);
+    first.code();
+    let mut command = testbed
+        .deployment
+        .launcher(&format!("{}.0", testbed.display.name()));
+    command.args(["session", "remoteus-2008"]);
+    let failed = Customer::spawn(command).expect_type("failed");
+    assert_eq!(failed["name"], "session-running", "{failed}");
+    assert!(first.process.is_running());
+}

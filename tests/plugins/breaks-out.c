@@ -294,6 +294,24 @@ static int try_folders(void) {
     }
 }
 
+/* Has memory that no process has mapped: files without a name, files, and segments. */
+static int try_unmapped(void) {
+    int count;
+    for (count = 0; count < 31; count++) {
+        if (ftruncate(memfd_create("much", 0), 64 << 20) < 0) return -1;
+    }
+    for (count = 0; count < 7; count++) {
+        if (shmget(IPC_PRIVATE, 64 << 20, IPC_CREAT | 0600) < 0) return -1;
+    }
+    for (count = 0; count < 20; count++) {
+        char name[32];
+        snprintf(name, sizeof name, "large-%d", count);
+        if (ftruncate(try_private(name), 64 << 20) < 0) return -1;
+    }
+    base_hang();
+    return 0;
+}
+
 /* Has sockets with nobody at their other end keep what is sent. */
 static int try_sockets(void) {
     for (int process = 0; process < 50; process++) {
@@ -450,6 +468,7 @@ static int try(const char *what) {
     if (strcmp(word, "messages") == 0) return try_messages();
     if (strcmp(word, "memory-files") == 0) return try_memory_files();
     if (strcmp(word, "folders") == 0) return try_folders();
+    if (strcmp(word, "unmapped") == 0) return try_unmapped();
     if (strcmp(word, "sockets") == 0) return try_sockets();
     if (strcmp(word, "threads") == 0) return try_threads();
     if (strcmp(word, "much-memory") == 0) return try_much_memory();

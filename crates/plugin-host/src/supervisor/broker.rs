@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::Pid;
 
+use crate::child::sandbox::MAX_FILE_SIZE;
+
 use super::display_address::DisplayAddress;
 use super::listener::{Answer, Listener, Notification, REFUSED};
 use super::process_tree::{MAX_TASKS, ProcessTree, is_descendant, process_of};
@@ -82,6 +84,13 @@ impl Broker {
             Err(_) => return false,
         }
         true
+    }
+
+    /// Returns the most bytes of segments and files without a name, which may be nobody's memory. A
+    /// file counts as full also when it is closed again.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = MAX_FILE_SIZE * self.memory_files as u64;
+        files.saturating_add(self.shared_memory.bytes())
     }
 
     /// Stops answering, and keeps the shared memory until it is dropped.

@@ -287,7 +287,8 @@ impl Supervisor {
             return Some(End::Excess("made too many files".to_owned()));
         };
         let (memory, handles) = self.tree.usage();
-        let bytes = memory.saturating_add(files);
+        let unmapped = self.broker.as_ref().map_or(0, Broker::bytes);
+        let bytes = memory.saturating_add(files).saturating_add(unmapped);
         if bytes > process_tree::MAX_MEMORY {
             return Some(End::Excess(format!("used {} MiB of memory", bytes >> 20)));
         }

@@ -18,11 +18,8 @@ impl SharedMemory {
     /// Makes a segment of the kernel's choice (IPC_PRIVATE) with the permissions in `flags`.
     pub(super) fn create(&mut self, size: u64, flags: u64) -> io::Result<i32> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let total = self
-            .0
-            .values()
-            .fold(size, |sum, size| sum.saturating_add(*size));
-        if self.0.len() >= MAX_SEGMENTS || total > MAX_BYTES {
+        let room = MAX_BYTES.saturating_sub(self.0.values().sum());
+        if self.0.len() >= MAX_SEGMENTS || size > room {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         let mode = i32::try_from(flags & 0o777).unwrap_or(0o600);
@@ -33,6 +30,11 @@ impl SharedMemory {
         }
         self.0.insert(id, size);
         Ok(id)
+    }
+
+    /// Returns the bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.values().sum::<usize>() as u64
     }
 
     /// Returns whether this segment is one of theirs.

@@ -160,7 +160,14 @@ async fn the_users_files_cant_be_read_nor_anything_be_written() {
         let read = format!("read {}", private.path().display());
         assert_eq!(try_action(&folder, &read).await, EACCES);
     }
-    for elsewhere in ["/run", "/var/lib", "/home", "/dev/tty", "/dev/shm"] {
+    for elsewhere in [
+        "/run",
+        "/var/lib",
+        "/home",
+        "/dev/tty",
+        "/dev/ptmx",
+        "/dev/shm",
+    ] {
         if std::path::Path::new(elsewhere).exists() {
             let read = format!("read {elsewhere}");
             assert_eq!(try_action(&folder, &read).await, EACCES, "{elsewhere}");
@@ -377,7 +384,12 @@ async fn memory_and_threads_are_bounded_as_a_whole() {
 async fn files_and_sockets_are_bounded_as_a_whole() {
     let folder = Folder::new();
     let library = folder.misbehaving("breaks-out");
-    for (action, words) in [("folders", "files"), ("sockets", "open files")] {
+    let excesses = [
+        ("folders", "too many files"),
+        ("sockets", "open files"),
+        ("unmapped", "MiB of memory"),
+    ];
+    for (action, words) in excesses {
         let spec = PluginSpec {
             options: json!({ "try": action }),
             ..library.clone()

@@ -32,15 +32,14 @@ const SYSTEM_FOLDERS: [&str; 16] = [
 ];
 /// Folder of the display's socket: read, and connected to where Landlock judges that too (V9).
 const DISPLAY_SOCKETS: [&str; 1] = ["/tmp/.X11-unix"];
-/// Writable devices. Not the terminal: a process that can open it may also type on it. Not
-/// /dev/shm, which is every program's.
-const DEVICES: [&str; 6] = [
+/// Writable devices. Not the terminal: a process that can open it may also type on it. No new
+/// terminals, of which the system has a few thousand. Not /dev/shm, which is every program's.
+const DEVICES: [&str; 5] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",
     "/dev/random",
     "/dev/urandom",
-    "/dev/ptmx",
 ];
 /// Newest Landlock ABI that the crate knows; an older kernel is asked for less. What older ones
 /// lack is forbidden by seccomp and the supervisor: truncation (V3), signals and abstract sockets

@@ -60,7 +60,7 @@ const MAX_PENDING_SIGNALS: u64 = 1024;
 const FIRST_OUT_OF_MEMORY: &str = "1000";
 /// Size of a file that the plugin writes, in bytes. Landlock leaves no place for one but /dev; a
 /// kernel without Landlock does.
-const MAX_FILE_SIZE: u64 = 64 << 20;
+pub(crate) const MAX_FILE_SIZE: u64 = 64 << 20;
 
 /// Enters the sandbox. Returns the restrictions that couldn't be enforced, in words for the log.
 pub(crate) fn enter(config: SandboxConfig<'_>) -> Vec<String> {
