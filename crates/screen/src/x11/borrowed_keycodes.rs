@@ -6,7 +6,8 @@
 //!
 //! Layouts leave some twenty keycodes unused. Each carries two pairs of keysyms, the second one with
 //! AltGr: both cases of a letter are one pair, so that Shift and Caps Lock mean what they always
-//! do. That is room for a whole alphabet.
+//! do. That is room for a whole alphabet. While the customer holds or has locked Shift or AltGr, a
+//! keycode carries one keysym for whatever modifiers.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ use crate::keysym;
 /// the wait for a free keycode too.
 pub(super) const MIN_LENDING_TIME: Duration = Duration::from_secs(5);
 
+/// XKB's canonical key type of one level.
+const ONE_LEVEL: u8 = 0;
 /// XKB's canonical key type of two levels.
 const TWO_LEVEL: u8 = 1;
 /// XKB's canonical key type of a letter's two cases.
@@ -45,12 +48,25 @@ struct BorrowedPair {
     last_used: Instant,
 }
 
-/// The levels of a key: the first two, or those with AltGr.
+/// The levels of a key: the first two, those with AltGr, or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Half {
     Base,
     AltGr,
+    Both,
 }
+
+/// Modifiers that select a lent keysym.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LentLevels {
+    /// Shift selects the letter's other case.
+    Cases,
+    /// Any: some can't be let go of.
+    Any,
+}
+
+/// A place for a keysym: a keycode, and levels of it.
+type Place = (u8, Half);
 
 /// The answer to a request for a keysym.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,33 +95,41 @@ impl BorrowedKeycodes {
         server: &XConnection,
         map: &Keymap,
         keysym: u32,
+        levels: LentLevels,
         is_down: impl Fn(u8) -> bool,
     ) -> Result<Lending, ScreenError> {
         // Keys that mean no character are looked for without modifiers.
         let needs_base = keysym::to_char(keysym).is_none();
-        let fits = |half| half == Half::Base || !needs_base && map.four_level_type().is_some();
+        let fits = |half| match (levels, half) {
+            (LentLevels::Any, half) => half == Half::Both,
+            (LentLevels::Cases, Half::AltGr) => !needs_base && map.four_level_type().is_some(),
+            (LentLevels::Cases, half) => half == Half::Base,
+        };
         let now = Instant::now();
-        let place = match self.free_place(map, fits) {
+        let place = match self.free_place(map, levels, fits) {
             Some(place) => place,
             None => {
-                let may_go = |p: &&BorrowedPair| fits(p.half) && !is_down(p.keycode);
-                let Some(oldest) = self.pairs.iter().filter(may_go).min_by_key(|p| p.last_used)
-                else {
+                let Some((place, last_used)) = self.oldest_place(levels, fits, is_down) else {
                     return Ok(Lending::Impossible);
                 };
-                let free_at = oldest.last_used + MIN_LENDING_TIME;
+                let free_at = last_used + MIN_LENDING_TIME;
                 if free_at > now {
                     return Ok(Lending::Later(free_at - now));
                 }
-                (oldest.keycode, oldest.half)
+                place
             }
         };
         let (keycode, half) = place;
-        self.pairs.retain(|p| (p.keycode, p.half) != place);
+        let overlaps = |other| half == other || half == Half::Both || other == Half::Both;
+        self.pairs
+            .retain(|p| p.keycode != keycode || !overlaps(p.half));
         self.pairs.push(BorrowedPair {
             keycode,
             half,
-            keysyms: keysym::cases_of(keysym),
+            keysyms: match levels {
+                LentLevels::Cases => keysym::cases_of(keysym),
+                LentLevels::Any => [keysym; 2],
+            },
             last_used: now,
         });
         self.write(server, map, keycode)?;
@@ -136,15 +160,12 @@ impl BorrowedKeycodes {
         let now = Instant::now();
         for keycode in self.adopted.drain(..) {
             let levels: Vec<u32> = map.levels(keycode, 0).collect();
-            for (half, pair) in [Half::Base, Half::AltGr]
-                .into_iter()
-                .zip(levels.chunks_exact(2))
-            {
+            for (half, pair) in [Half::Base, Half::AltGr].into_iter().zip(levels.chunks(2)) {
                 if pair[0] != 0 {
                     self.pairs.push(BorrowedPair {
                         keycode,
                         half,
-                        keysyms: [pair[0], pair[1]],
+                        keysyms: [pair[0], pair.get(1).copied().unwrap_or(pair[0])],
                         last_used: now,
                     });
                 }
@@ -157,20 +178,46 @@ impl BorrowedKeycodes {
         });
     }
 
-    /// Returns an unused half of a keycode, the first halves first.
-    fn free_place(&self, map: &Keymap, fits: impl Fn(Half) -> bool) -> Option<(u8, Half)> {
+    /// Returns an unused place, the first halves first.
+    fn free_place(
+        &self,
+        map: &Keymap,
+        levels: LentLevels,
+        fits: impl Fn(Half) -> bool,
+    ) -> Option<Place> {
         let is_borrowed = |keycode: u8| self.pairs.iter().any(|p| p.keycode == keycode);
         let mut unused = map
             .unused_keycodes()
             .filter(|keycode| !is_borrowed(*keycode));
         if let Some(keycode) = unused.next() {
-            return Some((keycode, Half::Base));
+            return Some((keycode, first_half(levels)));
         }
-        let mut halves = self.pairs.iter().map(|p| (p.keycode, other_half(p.half)));
-        let is_free = |place: &(u8, Half)| {
+        let pairs = self.pairs.iter();
+        let mut halves = pairs.filter_map(|p| Some((p.keycode, other_half(p.half)?)));
+        let is_free = |place: &Place| {
             fits(place.1) && !self.pairs.iter().any(|p| (p.keycode, p.half) == *place)
         };
         halves.find(is_free)
+    }
+
+    /// Returns the least recently used place that isn't down, and when it was used last.
+    fn oldest_place(
+        &self,
+        levels: LentLevels,
+        fits: impl Fn(Half) -> bool,
+        is_down: impl Fn(u8) -> bool,
+    ) -> Option<(Place, Instant)> {
+        let pairs = self.pairs.iter().filter(|p| !is_down(p.keycode));
+        let last_used = |p: &BorrowedPair| {
+            let same_key = self.pairs.iter().filter(|o| o.keycode == p.keycode);
+            same_key.map(|o| o.last_used).max().unwrap_or(p.last_used)
+        };
+        let places = pairs.filter_map(|p| match (levels, p.half) {
+            (LentLevels::Cases, half) if fits(half) => Some(((p.keycode, half), p.last_used)),
+            (LentLevels::Cases, Half::AltGr) => None,
+            _ => Some(((p.keycode, first_half(levels)), last_used(p))),
+        });
+        places.min_by_key(|(_, last_used)| *last_used)
     }
 
     /// Writes the pairs of a keycode to the server's map.
@@ -182,6 +229,7 @@ impl BorrowedKeycodes {
         };
         let (base, alt_gr) = (pair(Half::Base), pair(Half::AltGr));
         let (key_type, syms) = match map.four_level_type() {
+            _ if pair(Half::Both) != [0, 0] => (ONE_LEVEL, pair(Half::Both)[..1].to_vec()),
             Some(four_level) => (four_level, [base, alt_gr].concat()),
             None if base[0] != base[1] => (ALPHABETIC, base.to_vec()),
             None => (TWO_LEVEL, base.to_vec()),
@@ -207,10 +255,18 @@ pub(super) fn return_keycodes(
     Ok(())
 }
 
-fn other_half(half: Half) -> Half {
+fn first_half(levels: LentLevels) -> Half {
+    match levels {
+        LentLevels::Cases => Half::Base,
+        LentLevels::Any => Half::Both,
+    }
+}
+
+fn other_half(half: Half) -> Option<Half> {
     match half {
-        Half::Base => Half::AltGr,
-        Half::AltGr => Half::Base,
+        Half::Base => Some(Half::AltGr),
+        Half::AltGr => Some(Half::Base),
+        Half::Both => None,
     }
 }
 

@@ -13,10 +13,9 @@ use crate::keysym;
 /// A set of the core protocol's eight modifiers, one bit each.
 pub(super) type Modifiers = u8;
 
-const XK_SHIFT_L: u32 = 0xffe1;
-const XK_SHIFT_R: u32 = 0xffe2;
 const XK_ISO_LEVEL3_SHIFT: u32 = 0xfe03;
-const XK_ISO_LEVEL5_SHIFT: u32 = 0xfe11;
+/// Both Shifts, and the shifts of levels 3 and 5.
+const LEVEL_SHIFTS: [u32; 4] = [0xffe1, 0xffe2, XK_ISO_LEVEL3_SHIFT, 0xfe11];
 /// The core protocol's ControlMask.
 const CONTROL: Modifiers = 1 << 2;
 /// The core protocol's LockMask.
@@ -189,6 +188,13 @@ impl Keymap {
     /// Returns whether Control, Alt or Super is in effect.
     pub(super) fn is_command(&self, state: KeyboardState) -> bool {
         state.mods & self.command_modifiers != 0
+    }
+
+    /// Returns whether Shift or AltGr is in effect and can't be released: the customer holds it, or
+    /// has locked it.
+    pub(super) fn has_fixed_level(&self, state: KeyboardState) -> bool {
+        let fixed = state.mods & !state.releasable;
+        self.level_shifts.iter().any(|(mods, _)| fixed & mods != 0)
     }
 
     /// Returns the keysym that `keycode` gives in this state.
@@ -416,12 +422,7 @@ impl Keymap {
     /// Returns the modifier and the key of Shift and of the level 3 and level 5 shifts.
     fn find_level_shifts(&self) -> Vec<(Modifiers, u8)> {
         let mut shifts: Vec<(Modifiers, u8)> = Vec::new();
-        for wanted in [
-            XK_SHIFT_L,
-            XK_SHIFT_R,
-            XK_ISO_LEVEL3_SHIFT,
-            XK_ISO_LEVEL5_SHIFT,
-        ] {
+        for wanted in LEVEL_SHIFTS {
             for (key, keycode) in self.keys.iter().zip(self.min_keycode..=u8::MAX) {
                 let mods = self.modifiers_of(keycode);
                 let is_new = mods.count_ones() == 1 && shifts.iter().all(|(m, _)| *m != mods);

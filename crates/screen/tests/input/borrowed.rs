@@ -26,6 +26,38 @@ impl Fixture {
     }
 }
 
+/// The customer's own left Shift and AltGr, as keycodes.
+const CUSTOMERS_SHIFT: u8 = 50;
+const CUSTOMERS_ALT_GR: u8 = 108;
+
+/// A modifier that the customer holds can't be let go of: a borrowed keycode types the same with it.
+#[test]
+fn a_shift_that_the_customer_holds_changes_nothing() {
+    for (layout, held) in [
+        ("us", CUSTOMERS_SHIFT),
+        ("fi", CUSTOMERS_SHIFT),
+        ("fi", CUSTOMERS_ALT_GR),
+    ] {
+        let mut fixture = Fixture::new(layout);
+        let symbols = fixture.keysyms();
+        let xev = Xev::start(&mut fixture);
+        let typed = "aAbB1!åÅЖ@2жaA€";
+        fixture.customer_key(held, true);
+        fixture.type_text(typed);
+        fixture.wait_until_done();
+        fixture.customer_key(held, false);
+        fixture.type_text(typed);
+        let pressed = xev.end(&mut fixture);
+        assert_eq!(
+            text_of(&pressed),
+            typed.repeat(2),
+            "{held} under {layout}: {pressed:x?}"
+        );
+        fixture.close_input();
+        fixture.wait_for_keysyms(&symbols);
+    }
+}
+
 fn text_of(pressed: &[XevPress]) -> String {
     pressed.iter().map(|p| p.text.as_str()).collect()
 }

@@ -2,6 +2,7 @@
 //! pressed.
 
 mod borrowed;
+mod dead_keys;
 mod desk;
 mod keypad;
 mod pointer;
@@ -181,60 +182,22 @@ fn alt_gr_and_a_place_type_what_they_type_here() {
     }
 }
 
-/// A dead key and a letter make one character in the customer's program: a viewer that sends the
-/// dead key's keysym leaves that to the program.
 #[test]
-fn dead_keys_wait_for_their_letter() {
-    const DEAD_ACUTE: u32 = 0xfe51;
-    const DEAD_DIAERESIS: u32 = 0xfe57;
+fn a_held_key_types_what_was_meant_when_the_layout_changes() {
     let mut fixture = Fixture::new("fi");
-    let symbols = fixture.keysyms();
-    let xev = Xev::start(&mut fixture);
-    for (dead, letter) in [(DEAD_ACUTE, 'e'), (DEAD_DIAERESIS, 'u'), (DEAD_ACUTE, 'a')] {
-        fixture.tap(dead);
-        fixture.tap(keysym_of(letter));
+    let calm = fixture.pressed();
+    let mut xev = Xev::start(&mut fixture);
+    for layout in ["fi", "us"] {
+        set_layout(&fixture.x, layout);
+        let repeated = fixture.input.send_scancode(0x28, keysym_of('ä'), true);
+        repeated.expect("given");
+        fixture.input.flush().expect("flushed");
+        xev.wait_for_presses(0xe4, 1);
     }
-    // xev looks up the letter too; Xlib replaces it by the composed character.
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
-    assert_eq!(text, "eéuüaá");
-    assert_eq!(fixture.keysyms(), symbols, "nothing was lent");
-}
-
-/// A browser tells of a dead key without a keysym, and then of the composed letter on the key of the
-/// plain one.
-#[test]
-fn a_letter_that_the_browser_composed_comes_alone() {
-    for layout in ["fi", "se", "de", "fr", "us", "us(intl)"] {
-        let mut fixture = Fixture::new(layout);
-        let calm = fixture.pressed();
-        let xev = Xev::start(&mut fixture);
-        let mut put = |scancode, keysym, down| {
-            fixture
-                .input
-                .send_scancode(scancode, keysym, down)
-                .expect("given");
-        };
-        // The dead key as on a Finnish, a German and a French keyboard, then é, ^ and ü.
-        for (dead, place, typed) in [(0x0d, 0x12, 'é'), (0x29, 0x39, '^'), (0x1a, 0x16, 'ü')] {
-            put(0x2a, SHIFT, true);
-            put(dead, 0, true);
-            put(dead, 0, false);
-            put(0x2a, SHIFT, false);
-            put(place, keysym_of(typed), true);
-            put(place, keysym_of(typed), false);
-        }
-        let text: String = xev
-            .end(&mut fixture)
-            .iter()
-            .map(|p| p.text.clone())
-            .collect();
-        assert_eq!(text, "é^ü", "under {layout}");
-        assert_eq!(fixture.pressed(), calm, "something stayed pressed");
-    }
+    let released = fixture.input.send_scancode(0x28, keysym_of('ä'), false);
+    released.expect("given");
+    fixture.wait_until_done();
+    assert_eq!(fixture.pressed(), calm, "something stayed pressed");
 }
 
 /// Two layouts at once, as many desktops have them, and the customer switches to the second.

@@ -9,7 +9,7 @@ use super::keypad::{self, KeypadKey};
 use crate::error::ScreenError;
 use crate::keysym;
 use crate::scancode;
-use crate::x11::borrowed_keycodes::Lending;
+use crate::x11::borrowed_keycodes::{Lending, LentLevels};
 use crate::x11::keymap::{KeyStroke, KeyboardState, Keymap, Modifiers};
 use crate::x11::pressed_keycodes::KeyName;
 
@@ -34,17 +34,41 @@ impl Input {
             };
         };
         if !keysym::is_valid(keysym) {
+            let typed = map.keysym(keycode, state);
             return match types_text(map, keycode, state) {
-                // A dead key at the peer, whose browser composes: the letter comes by itself.
-                true => Ok(()),
+                // A dead key at the peer: the letter comes next.
+                true => {
+                    self.dead_key = typed.filter(|typed| keysym::is_dead(*typed));
+                    Ok(())
+                }
                 false => self.press_stroke(name, KeyStroke::plain(keycode)),
             };
         }
         let keysym = keypad::normalise(keycode, keysym);
+        let state = match self.take_dead_key(keysym) {
+            Some(dead) => {
+                self.press_keysym(KeyName::Keysym(dead), dead)?;
+                self.release_key(KeyName::Keysym(dead), dead)?;
+                self.keyboard_state()?
+            }
+            None => state,
+        };
+        let map = self.keymap()?;
         if map.types_keysym(keycode, keysym, state) || is_foreign_command(map, keysym, state) {
             return self.press_stroke(name, KeyStroke::plain(keycode));
         }
         self.press_keysym(name, keysym)
+    }
+
+    /// Returns the dead key that belongs before this keysym. A browser that composes sends the letter
+    /// with its accent, and needs none; one that doesn't sends the plain letter.
+    fn take_dead_key(&mut self, keysym: u32) -> Option<u32> {
+        if keysym::is_modifier(keysym) {
+            return None;
+        }
+        let is_plain = |c: char| c.is_ascii_alphabetic() || c == ' ';
+        let dead = self.dead_key.take();
+        dead.filter(|_| keysym::to_char(keysym).is_some_and(is_plain))
     }
 
     pub(super) fn press_keysym(&mut self, name: KeyName, keysym: u32) -> Result<(), ScreenError> {
@@ -52,10 +76,14 @@ impl Input {
         let stroke = self.find_stroke(keysym, state)?;
         let stroke = match self.pressed.keycode_of(name) {
             // A repeat needs the modifiers of the first press.
-            Some(held) => Some(match stroke {
-                Some(stroke) if stroke.keycode == held => stroke,
-                _ => KeyStroke::plain(held),
-            }),
+            Some(held) if stroke.is_some_and(|stroke| stroke.keycode == held) => stroke,
+            Some(held) if self.keymap()?.has_keysym(held, keysym) => Some(KeyStroke::plain(held)),
+            Some(held) => {
+                // The layout has changed while the key was held.
+                self.pressed.release(held);
+                self.fake_release(held)?;
+                stroke
+            }
             None => stroke,
         };
         match stroke {
@@ -101,7 +129,11 @@ impl Input {
             let counterpart = keysym::counterpart(keysym);
             return Ok(counterpart.and_then(|other| map.find_stroke(other, state)));
         }
-        match self.lend_keycode(keysym)? {
+        let levels = match map.has_fixed_level(state) {
+            true => LentLevels::Any,
+            false => LentLevels::Cases,
+        };
+        match self.lend_keycode(keysym, levels)? {
             Lending::Lent => {
                 self.keymap = None;
                 Ok(find_in_layout(self.keymap()?, keysym, state))
@@ -114,7 +146,7 @@ impl Input {
         }
     }
 
-    fn lend_keycode(&mut self, keysym: u32) -> Result<Lending, ScreenError> {
+    fn lend_keycode(&mut self, keysym: u32, levels: LentLevels) -> Result<Lending, ScreenError> {
         let Self {
             connection,
             keymap,
@@ -126,7 +158,7 @@ impl Input {
             return Ok(Lending::Impossible);
         };
         let is_down = |keycode| pressed.contains(keycode);
-        let lending = borrowed.lend(&connection.server, map, keysym, is_down)?;
+        let lending = borrowed.lend(&connection.server, map, keysym, levels, is_down)?;
         if lending == Lending::Lent {
             self.record_lease()?;
         }

@@ -53,6 +53,8 @@ pub struct Input {
     pressed: PressedKeycodes,
     borrowed: BorrowedKeycodes,
     pending: PendingInput,
+    /// The keysym of a dead key of the peer's, which came without one and waits for its letter.
+    dead_key: Option<u32>,
     button_map: ButtonMap,
     faked_keyboard: FakedKeyboard,
     lease: InputLease,
@@ -101,6 +103,7 @@ impl Input {
             pressed: PressedKeycodes::default(),
             borrowed: BorrowedKeycodes::adopt(adopted),
             pending: PendingInput::default(),
+            dead_key: None,
             button_map,
             faked_keyboard,
             lease,
@@ -208,6 +211,7 @@ impl Input {
     /// [`ScreenError::Lost`] when the server is gone.
     pub fn release_all(&mut self) -> Result<(), ScreenError> {
         self.pending.clear();
+        self.dead_key = None;
         let Self {
             connection,
             root,

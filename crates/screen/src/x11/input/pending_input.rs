@@ -134,6 +134,9 @@ impl Input {
             |at: u16, size: u16| at.min(size.saturating_sub(1)).min(i16::MAX.unsigned_abs()) as i16;
         let (x, y) = (clamp(x, self.size.width), clamp(y, self.size.height));
         let buttons = buttons & BUTTON_MASK;
+        if buttons != 0 {
+            self.dead_key = None;
+        }
         self.with_app_guard(|input| {
             if input.app.is_some() {
                 return input.send_pointer_to_app(x, y, buttons);
