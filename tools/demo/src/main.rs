@@ -50,9 +50,10 @@ fn main() -> Result<()> {
     print(&format!(
         "\nOpen this address in a browser:\n\n    {address}/?token={}\n\n\
          From another machine, first: ssh -L {port}:127.0.0.1:{port} -L {console}:127.0.0.1:{console} HOST\n\
-         Ctrl-C ends everything. Logs: {}",
+         Ctrl-C ends everything. Logs: {logs}. The customer's display: {display}",
         page.token,
-        demo.deployment.folder().display(),
+        logs = demo.deployment.folder().display(),
+        display = demo.display.name(),
         port = listener.local_addr()?.port(),
         console = demo.console_port(),
     ));
@@ -110,9 +111,10 @@ impl Demo {
 
 fn start_console(deployment: &Deployment, address: &str, port: u16) -> Result<(Process, String)> {
     let log = std::fs::File::create(deployment.folder().join("console.log"))?;
-    let wanted = std::net::TcpListener::bind(("127.0.0.1", port + 1))
-        .map_or(0, |_| port + 1)
-        .to_string();
+    // The next one, if it is free; a page on any port has none.
+    let is_free =
+        |port: &u16| *port > 1 && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let wanted = port.checked_add(1).filter(is_free).unwrap_or(0).to_string();
     let mut command =
         deployment.console(&["--no-open", "--port", &wanted, "--frame-ancestor", address]);
     let (process, ready, _) = Process::start_until_ready(command.stderr(log))?;

@@ -43,7 +43,9 @@ await browser.grantPermissions(["notifications", "clipboard-read", "clipboard-wr
 /** The tab in front of the page, or null. */
 let front = null;
 
-const part = (name) => page.getByTestId(name);
+/** The console's page, which may be in a frame of the demonstration's. */
+const frame = () => page.frames().at(-1);
+const part = (name) => frame().getByTestId(name);
 
 const actions = {
   open: ({ page: address }) => page.goto(address).then(() => null),
@@ -55,7 +57,7 @@ const actions = {
   // Pastes a text into a part.
   paste: async ({ into, text }) => {
     await part(into).focus();
-    await page.evaluate(pasteText, text);
+    await frame().evaluate(pasteText, text);
   },
   // Empties the form for the code.
   clear: async () => {
@@ -63,7 +65,7 @@ const actions = {
     await part("code").fill("");
   },
   // Returns the test id of the element with the focus, or its tag.
-  focus: () => page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.tagName),
+  focus: () => frame().evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.tagName),
   title: () => page.title(),
   // Brings another tab to the front, and the page again.
   "look-away": async () => {
@@ -114,7 +116,7 @@ const actions = {
   },
   // Waits until an attribute has the value.
   has: ({ part: name, attribute, value }) =>
-    page.locator(`[data-testid="${name}"][${attribute}="${value}"]`).waitFor({ state: "attached" }),
+    frame().locator(`[data-testid="${name}"][${attribute}="${value}"]`).waitFor({ state: "attached" }),
   value: ({ of }) => part(of).inputValue(),
   enabled: ({ button }) => part(button).isEnabled(),
   // Writes the picture's canvas to a file as RGBA, and returns its size.
@@ -126,6 +128,7 @@ const actions = {
     await writeFile(into, Buffer.from(read.pixels, "base64"));
     return { width: read.width, height: read.height };
   },
+  size: ({ width, height }) => page.setViewportSize({ width, height }),
   screenshot: ({ into }) => page.screenshot({ path: into }).then(() => null),
   complaints: () => complaints,
 };
