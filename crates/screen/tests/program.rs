@@ -697,22 +697,31 @@ fn no_pixel_of_another_program_is_shown() {
 /// may be behind, so the screen isn't compared.
 #[test]
 fn no_pixel_of_another_program_is_shown_under_a_compositor() {
-    let x = Xvfb::start(&format!("{WIDTH}x{HEIGHT}x24"), &[]);
-    let mut picom = Compositor::start(&x);
-    play(&x, 5, 3, AtRest::Unknown);
-    assert!(picom.0.try_wait().expect("a child").is_none(), "picom died");
+    for line in [
+        "picom --config /dev/null --backend xrender",
+        "xfwm4 --compositor=on --vblank=off",
+    ] {
+        let x = Xvfb::start(&format!("{WIDTH}x{HEIGHT}x24"), &[]);
+        let mut compositor = Compositor::start(&x, line);
+        play(&x, 5, 2, AtRest::Unknown);
+        let ended = compositor.0.try_wait().expect("a child");
+        assert!(ended.is_none(), "{line} died");
+    }
 }
 
 /// A compositor, which ends with its handle.
 struct Compositor(Child);
 
 impl Compositor {
-    fn start(x: &Xvfb) -> Self {
-        let mut picom = Command::new("picom");
-        picom.args(["--config", "/dev/null", "--backend", "xrender"]);
-        picom.env("DISPLAY", &x.display).stdin(Stdio::null());
-        let child = picom.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let compositor = Self(child.expect("picom is installed"));
+    fn start(x: &Xvfb, line: &str) -> Self {
+        let mut words = line.split(' ');
+        let mut program = Command::new(words.next().expect("a program"));
+        program
+            .args(words)
+            .env("DISPLAY", &x.display)
+            .stdin(Stdio::null());
+        let child = program.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let compositor = Self(child.expect("it is installed"));
         let (server, _) = RustConnection::connect(Some(&x.display)).expect("connects");
         let atom = server.intern_atom(false, b"_NET_WM_CM_S0").expect("sent");
         let atom = atom.reply().expect("an atom").atom;
@@ -722,7 +731,7 @@ impl Compositor {
         };
         let limit = Instant::now() + Duration::from_secs(20);
         while owner() == x11rb::NONE {
-            assert!(Instant::now() < limit, "picom didn't begin");
+            assert!(Instant::now() < limit, "{line} didn't begin");
             std::thread::sleep(Duration::from_millis(5));
         }
         compositor

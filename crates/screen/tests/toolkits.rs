@@ -40,33 +40,43 @@ impl Drop for Running {
     }
 }
 
+/// Window manager and compositor: each a command line.
+type Programs = &'static [&'static str];
+
+const OPENBOX_AND_PICOM: Programs = &[
+    "openbox --sm-disable",
+    "picom --config /dev/null --backend xrender",
+];
+const XFWM4: Programs = &["xfwm4 --compositor=on --vblank=off"];
+
 /// A desktop of window manager and compositor.
 struct Desktop {
     server: RustConnection,
     root: Window,
-    _window_manager: Running,
-    _compositor: Running,
+    _programs: Vec<Running>,
     x: Xvfb,
 }
 
 impl Desktop {
-    fn new() -> Self {
+    fn new(programs: Programs) -> Self {
         let x = Xvfb::start("800x600x24", &[]);
         let (server, _) = RustConnection::connect(Some(&x.display)).expect("connects");
         let root = server.setup().roots[0].root;
-        let mut picom = Command::new("picom");
-        picom.args(["--config", "/dev/null", "--backend", "xrender"]);
+        let start = |line: &&str| {
+            let mut words = line.split(' ');
+            let mut command = Command::new(words.next().expect("a program"));
+            Running::start(command.args(words).stdout(Stdio::null()), &x)
+        };
         let desktop = Self {
             root,
-            _window_manager: Running::start(Command::new("openbox").arg("--sm-disable"), &x),
-            _compositor: Running::start(picom.stdout(Stdio::null()), &x),
+            _programs: programs.iter().map(start).collect(),
             server,
             x,
         };
-        desktop.wait("openbox", |desktop| {
+        desktop.wait("the window manager", |desktop| {
             desktop.cardinal("_NET_CURRENT_DESKTOP").is_some()
         });
-        desktop.wait("picom", |desktop| {
+        desktop.wait("the compositor", |desktop| {
             let atom = desktop.atom("_NET_WM_CM_S0");
             let owner = desktop
                 .server
@@ -195,8 +205,8 @@ impl Program {
     }
 }
 
-fn work_in(script: &str) {
-    let desktop = Desktop::new();
+fn work_in(script: &str, programs: Programs) {
+    let desktop = Desktop::new(programs);
     let mut program = Program::start(&desktop, script);
     let place = program.wait_for("place list");
     let place: Vec<u16> = place
@@ -223,10 +233,17 @@ fn work_in(script: &str) {
 
 #[test]
 fn a_gtk_programs_menus_work_and_the_desktops_shortcuts_dont() {
-    work_in("gtk.py");
+    work_in("gtk.py", OPENBOX_AND_PICOM);
 }
 
 #[test]
 fn a_qt_programs_menus_work_and_the_desktops_shortcuts_dont() {
-    work_in("qt.py");
+    work_in("qt.py", OPENBOX_AND_PICOM);
+}
+
+/// Its compositor is the window manager itself.
+#[test]
+fn menus_work_and_shortcuts_dont_under_xfwm4_too() {
+    work_in("gtk.py", XFWM4);
+    work_in("qt.py", XFWM4);
 }
