@@ -61,7 +61,7 @@ pub(crate) async fn controlling(world: &World, backend: &str) -> (Customer, Agen
 /// From the click to the end, with everything on the way.
 async fn whole(backend: &str) {
     artefacts();
-    let world = World::new().await;
+    let world = World::alone().await;
     let before = holdings();
     let display = &world.display;
     display.paint(0x00c0_ffee, 100, 50, 300, 200);
@@ -426,7 +426,7 @@ async fn view_denied_and_asked_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_plugin_host_is_named() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let (customer, mut agent) = viewing(&world, BACKEND).await;
     signal("KILL");
     let failure = customer
@@ -504,7 +504,7 @@ async fn a_tool_with_an_id_and_a_password_stays_a_tool() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_plugin_host_holds_nobody_up() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let before = holdings();
     let (customer, agent) = viewing(&world, BACKEND).await;
     signal("STOP");
@@ -571,7 +571,7 @@ async fn no_display_no_tool_and_no_plugin() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closed_at_any_moment_of_opening() {
-    let world = World::new().await;
+    let world = World::alone().await;
     let before = holdings();
     for pause in [0, 1, 5, 20, 50, 100, 200] {
         let customer = world.customer(BACKEND);

@@ -17,8 +17,19 @@ use serde_json::Value;
 
 use crate::display::{Display, TEST_TIMEOUT};
 
-/// A lock for one session at a time, so that everything left over belongs to it.
-static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Sessions beside one another read it. Tests that look at all that this process holds write it, so
+/// that everything left over belongs to their session.
+static TURN: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
+/// The place of a test in [`TURN`].
+enum Turn {
+    Shared {
+        _turn: tokio::sync::RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _turn: tokio::sync::RwLockWriteGuard<'static, ()>,
+    },
+}
 
 /// Everything around a session.
 pub(crate) struct World {
@@ -26,7 +37,7 @@ pub(crate) struct World {
     pub(crate) service: ServiceHandle,
     pub(crate) vendor: VendorKey,
     pub(crate) state: tempfile::TempDir,
-    _one: tokio::sync::MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl World {
@@ -34,9 +45,23 @@ impl World {
         Self::with_list_until(UnixTime(u64::MAX)).await
     }
 
+    /// Makes a world beside which there is no other in this process.
+    pub(crate) async fn alone() -> Self {
+        let turn = Turn::Alone {
+            _turn: TURN.write().await,
+        };
+        Self::start(turn, UnixTime(u64::MAX)).await
+    }
+
     /// Makes a world whose vendor's list counts until then, and revokes card 66.
     pub(crate) async fn with_list_until(until: UnixTime) -> Self {
-        let one = ONE.lock().await;
+        let turn = Turn::Shared {
+            _turn: TURN.read().await,
+        };
+        Self::start(turn, until).await
+    }
+
+    async fn start(turn: Turn, until: UnixTime) -> Self {
         let vendor = VendorKey::from_seed([1; 32]);
         let state = tempfile::tempdir().expect("a folder");
         let list = state.path().join("given");
@@ -59,7 +84,7 @@ impl World {
             service,
             vendor,
             state,
-            _one: one,
+            _turn: turn,
         }
     }
 
