@@ -121,6 +121,7 @@ export const actions = {
   "typing-ready": { state: "ready", type: { code: "184153489", password: "352548" } },
   "about": { state: "ready", press: "about-open" },
   "end-asked": { state: "control", press: "end" },
+  "full-screen-asked": { state: "asking-control", press: "full-screen", focus: "ask-control" },
   "panel-hidden": { state: "viewing", press: "toggle-panel" },
   "case-note": { state: "ended", type: { "case-number": "2026-1234", "case-note": "ALV-ilmoitus, rivi 12" } },
 };

@@ -66,7 +66,10 @@ await browser.close();
 async function look(name, snapshots, action = {}) {
   current = name;
   number += 1;
-  await page.evaluate(() => document.querySelector("dialog[open]")?.close());
+  await page.evaluate(async () => {
+    document.querySelector("dialog[open]")?.close();
+    await (document.fullscreenElement === null ? null : document.exitFullscreen());
+  });
   socket.send(JSON.stringify(states.ready[0]));
   await page.locator('body[data-phase="ready"]').waitFor();
   await page.getByTestId("code").fill("");
@@ -87,6 +90,10 @@ async function look(name, snapshots, action = {}) {
   }
   if (action.press !== undefined) {
     await page.getByTestId(action.press).click();
+  }
+  if (action.focus !== undefined) {
+    await page.waitForFunction(() => document.fullscreenElement !== null);
+    await page.getByTestId(action.focus).focus();
   }
   await check(page, name);
   const focus = await page.evaluate(() => document.activeElement?.tagName ?? "none");
@@ -142,6 +149,11 @@ function lookAround() {
   const field = document.querySelector("#code");
   if (isShown(field) && !dialog && !isSeen(field)) {
     faults.push("the field for the code is covered");
+  }
+  const card = document.querySelector("#question");
+  const countdown = card?.querySelector(".countdown");
+  if (isShown(countdown) && !dialog && card.scrollHeight <= card.clientHeight && !isSeen(countdown)) {
+    faults.push("the question is covered");
   }
   const log = document.querySelector("#log");
   if (isShown(log) && seenHeight(log) < Math.min(150, 0.2 * height, log.scrollHeight) && !scrollsAsOne()) {
