@@ -1,5 +1,6 @@
 //! `etatuki`, the customer's launcher: a thin program around the library of the same name.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         if error.use_stderr()
             && let Some(hint) = cli::hint(&arguments)
         {
-            eprintln!("error: {hint}\n");
+            let _ = writeln!(std::io::stderr(), "error: {hint}\n");
         }
         error.exit()
     });

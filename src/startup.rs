@@ -1,5 +1,7 @@
 //! The steps that every way of starting takes: the log, and a display that answers.
 
+use std::io::Write as _;
+
 use etatuki_screen::{CancelToken, EscapeKey};
 
 use crate::held_input;
@@ -23,7 +25,8 @@ pub(crate) fn begin_log(environment: &Environment) {
         );
         tracing::warn!("{text}");
         if !environment.verbose() {
-            eprintln!("warning: {text}");
+            // A pipe that nobody reads is no reason to end.
+            let _ = writeln!(std::io::stderr(), "warning: {text}");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
+use crate::customer::Customer;
 use crate::testbed::Testbed;
 
 /// Runs a command to its end; returns its exit code, what it printed, and its complaints.
@@ -99,4 +100,17 @@ fn in_a_user_namespace_nothing_is_said_of_tampering() {
         assert!(line.contains("plugin-unverifiable"), "{line}");
     }
     assert!(entries.contains("ecom"), "{entries}");
+}
+
+/// The accounting program may have closed the pipe that it reads the launcher's errors from.
+#[test]
+fn a_warning_that_nobody_reads_keeps_nobody_from_help() {
+    let testbed = Testbed::new();
+    let mut command = testbed.deployment.launcher(testbed.display.name());
+    command.args(["--app-version", "no version", "session", "ecom"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stderr(writer);
+    let mut customer = Customer::spawn(command);
+    customer.code();
 }
