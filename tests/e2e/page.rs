@@ -120,22 +120,27 @@ fn the_customers_words_are_quoted() {
 #[test]
 fn every_state_can_be_read_and_reached() {
     let testbed = Testbed::new();
-    for (language, setting) in [("sv", "narrow"), ("en", "zoomed"), ("fi", "dark")] {
-        let (_console, address) = start_console(&testbed, &["--language", language]);
-        let looked = Command::new("node")
-            .arg(web().join("e2e/states.mjs"))
-            .args([&address, setting])
-            .env_remove("DISPLAY")
-            .output()
-            .unwrap();
-        let faults: Vec<String> = serde_json::from_slice(&looked.stdout).unwrap_or_else(|_| {
-            panic!(
-                "the script failed: {}",
-                String::from_utf8_lossy(&looked.stderr)
-            )
-        });
-        assert!(faults.is_empty(), "{}", faults.join("\n"));
-    }
+    std::thread::scope(|scope| {
+        for (language, setting) in [("sv", "narrow"), ("en", "zoomed"), ("fi", "dark")] {
+            let testbed = &testbed;
+            scope.spawn(move || check_states(testbed, language, setting));
+        }
+    });
+}
+
+fn check_states(testbed: &Testbed, language: &str, setting: &str) {
+    let (_console, address) = start_console(testbed, &["--language", language]);
+    let looked = Command::new("node")
+        .arg(web().join("e2e/states.mjs"))
+        .args([&address, setting])
+        .env_remove("DISPLAY")
+        .output()
+        .unwrap();
+    let faults: Vec<String> = serde_json::from_slice(&looked.stdout).unwrap_or_else(|_| {
+        let error = String::from_utf8_lossy(&looked.stderr);
+        panic!("the script failed: {error}")
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Two monitors: the agent looks at either alone, points at the right place, and sees where the

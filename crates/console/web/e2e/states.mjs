@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { actions, states } from "./samples.mjs";
 import { serveRfb } from "./rfb.mjs";
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 30_000;
 /**
  * Windows in which the page is used. 1366×640 is what a browser leaves of a laptop's 1366×768; 683×384
  * are those 1366×768 in full screen at 200 %.
