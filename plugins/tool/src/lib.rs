@@ -108,12 +108,12 @@ impl Backend for Tool {
     }
 }
 
+/// A session's driver, its identity where it has one, and its control.
+type SessionParts = (Arc<Driver>, Option<Arc<TlsIdentity>>, Arc<Control>);
+
 impl Tool {
-    /// Returns the open session's driver, its identity where it has one, and its control.
-    #[allow(clippy::type_complexity, reason = "three parts of one session")]
-    fn session_parts(
-        &self,
-    ) -> Result<(Arc<Driver>, Option<Arc<TlsIdentity>>, Arc<Control>), Failure> {
+    /// Returns the parts of the open session.
+    fn session_parts(&self) -> Result<SessionParts, Failure> {
         let mut session = self.session.lock().expect("no holder panics");
         let session = session
             .as_mut()
