@@ -114,3 +114,66 @@ fn a_warning_that_nobody_reads_keeps_nobody_from_help() {
     let mut customer = Customer::spawn(command);
     customer.code();
 }
+
+/// The rule of `docs/cli.md`, for all four programs.
+#[test]
+fn exit_codes_tell_a_wrong_command_line_from_a_lacking_machine() {
+    let testbed = Testbed::new();
+    let mut failed = Vec::new();
+    let mut check = |program: &str, arguments: &str, expected: i32| {
+        let mut command = testbed.deployment.program(program);
+        command.args(arguments.split_whitespace());
+        // Without a display no window waits to be closed.
+        let (code, _, complaint) = run(command.env_remove("DISPLAY"));
+        if code != Some(expected) || (expected != 0 && complaint.trim().is_empty()) {
+            failed.push(format!("{program} {arguments}: {code:?}, {complaint}"));
+        }
+    };
+    for program in [
+        "etatuki",
+        "etatuki-console",
+        "etatuki-service",
+        "etatuki-vendor",
+    ] {
+        check(program, "--help", 0);
+        check(program, "--version", 0);
+        check(program, "--what", 2);
+        check(program, "list nothing", 2);
+    }
+    let registry = testbed.deployment.registry().display().to_string();
+    check("etatuki", &format!("--registry {registry} open nothing"), 2);
+    check("etatuki", "--registry /nonexistent/backends.toml list", 3);
+
+    let agent = "--agent /nonexistent/agent.toml";
+    check("etatuki-console", "", 2);
+    check("etatuki-console", &format!("{agent} --service nowhere"), 2);
+    check(
+        "etatuki-console",
+        &format!("{agent} --service https://s.invalid"),
+        1,
+    );
+    let join = "join --service https://s.invalid --vnc";
+    check("etatuki-console", &format!("{join} 0.0.0.0:1 {agent}"), 2);
+    check("etatuki-console", &format!("{join} 127.0.0.1:0 {agent}"), 1);
+
+    check("etatuki-service", "", 2);
+    check("etatuki-service", "serve", 2);
+    check("etatuki-service", "serve --vendor-key etv1-nonsense", 2);
+    let key = testbed.deployment.vendor_key();
+    let serve = format!("serve --listen 127.0.0.1:0 --vendor-key {key}");
+    check(
+        "etatuki-service",
+        &format!("{serve} --public-url nowhere"),
+        2,
+    );
+    let certificate = "--tls-cert /nonexistent/cert.pem --tls-key /nonexistent/key.pem";
+    check("etatuki-service", &format!("{serve} {certificate}"), 1);
+
+    check("etatuki-vendor", "", 2);
+    check(
+        "etatuki-vendor",
+        "key show --key /nonexistent/vendor.key",
+        1,
+    );
+    assert!(failed.is_empty(), "{failed:#?}");
+}

@@ -3,7 +3,6 @@
 #![allow(rustdoc::bare_urls, reason = "clap prints these comments as help")]
 
 use std::{
-    fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     net::SocketAddr,
     path::PathBuf,
@@ -18,15 +17,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     AgentContext, agent_file, doctor, join,
-    service::Service,
+    service::{Service, ServiceUrlError},
     signal::stop_signal,
     web::{FrameAncestor, PageOptions, PageServer, open_browser},
 };
 
-/// Exit code for wrong use, or an agent's file or port that can't be used.
+/// Exit code for a command line that is right on no machine; clap's own is the same.
 const EXIT_USAGE: u8 = 2;
-/// Exit code of `doctor` if something blocks.
-const EXIT_BLOCKED: u8 = 1;
+/// Exit code for what this machine lacks, such as the agent's file or a free port.
+const EXIT_FAILED: u8 = 1;
 /// Log filter without RUST_LOG. The QUIC library is silent: it reports the ends of connections as
 /// errors.
 const DEFAULT_LOG_FILTER: &str = "warn,iroh=off,iroh_relay=off,noq=off";
@@ -36,9 +35,9 @@ const DEFAULT_LOG_FILTER: &str = "warn,iroh=off,iroh_relay=off,noq=off";
 /// Without a command it serves its page on this computer and prints the page's address, which opens
 /// once.
 ///
-/// Exit codes: 0 ended normally; 1 `doctor` found something that blocks; 2 wrong use, or the agent's file can't be used; and from `join`
-/// also 4 the code is wrong, 5 the service or the network, 6 refused, or the link or the viewer
-/// failed.
+/// Exit codes: 0 ended normally; 1 the agent's file or the port can't be used, or `doctor` found
+/// something that blocks; 2 the command line is wrong; and from `join` also 4 the code is wrong, 5 the
+/// service or the network, 6 refused, or the link or the viewer failed.
 #[derive(Debug, Parser)]
 #[command(
     name = "etatuki-console",
@@ -169,14 +168,14 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return report_usage_error(error),
+        Err(error) => return report(&error.into()),
     };
     let result = runtime.block_on(async {
         match cli.command {
             Some(CliCommand::Join(args)) => join(args).await,
             Some(CliCommand::Doctor(args)) => doctor::run(&args.agent, &args.service, args.json)
                 .await
-                .map(|helps| if helps { 0 } else { EXIT_BLOCKED })
+                .map(|helps| if helps { 0 } else { EXIT_FAILED })
                 .context("can't print"),
             None => serve_page(cli.page).await.map(|()| 0),
         }
@@ -185,14 +184,17 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(error) => report_usage_error(format!("{error:#}")),
+        Err(error) => report(&error),
     }
 }
 
-/// Prints the error on standard error.
-fn report_usage_error(error: impl Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "etatuki-console: {error}");
-    ExitCode::from(EXIT_USAGE)
+/// Prints the error on standard error; returns its exit code.
+fn report(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "etatuki-console: {error:#}");
+    ExitCode::from(match error.is::<ServiceUrlError>() {
+        true => EXIT_USAGE,
+        false => EXIT_FAILED,
+    })
 }
 
 async fn join(args: JoinArgs) -> anyhow::Result<u8> {
@@ -239,8 +241,9 @@ async fn serve_page(args: PageArgs) -> anyhow::Result<()> {
 
 fn load_context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentContext> {
     Ok(AgentContext {
-        agent: agent_file::load(agent)?,
+        // First what is wrong on every machine.
         service: Service::new(service)?,
+        agent: agent_file::load(agent)?,
     })
 }
 
