@@ -1,6 +1,6 @@
 //! The check whether this display can be shared at all, the same for every entry.
 
-use etatuki_screen::{CancelToken, ScreenError, check_display};
+use etatuki_screen::{CancelToken, check_display};
 use etatuki_session_core::{Failure, FailureName, check_screen_size};
 
 /// Checks the display: Wayland, restricted rights, size. A display that is missing is each plugin's
@@ -11,10 +11,11 @@ pub(crate) fn check() -> Result<(), Failure> {
     };
     match check_display(None, &cancel) {
         Ok(size) => check_screen_size(size.width, size.height),
-        Err(error @ ScreenError::Unsupported(_)) => {
-            let name = FailureName::DisplayUnsupported;
-            Err(Failure::new(name, error.to_string()))
-        }
-        Err(_) => Ok(()),
+        Err(error) => match FailureName::from_name(error.name()) {
+            Some(name @ (FailureName::DisplayUnsupported | FailureName::DisplayWayland)) => {
+                Err(Failure::new(name, error.to_string()))
+            }
+            _ => Ok(()),
+        },
     }
 }

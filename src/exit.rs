@@ -58,6 +58,8 @@ impl Exit {
             F::RegistryBroken => Exit::Registry,
             F::DisplayMissing
             | F::DisplayUnsupported
+            | F::DisplayWayland
+            | F::DisplayTooLarge
             | F::DisplayLost
             | F::ToolMissing
             | F::ClockWrong

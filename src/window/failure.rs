@@ -45,9 +45,13 @@ impl Remedy {
             | F::PluginMissing
             | F::PluginRefused
             | F::PluginWrongVersion => Remedy::Other,
-            F::DisplayMissing | F::DisplayLost | F::PluginUnverifiable | F::AgentMisbehaved => {
-                Remedy::None
-            }
+            // The display is every entry's.
+            F::DisplayMissing
+            | F::DisplayWayland
+            | F::DisplayTooLarge
+            | F::DisplayLost
+            | F::PluginUnverifiable
+            | F::AgentMisbehaved => Remedy::None,
         }
     }
 }

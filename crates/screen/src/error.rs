@@ -19,6 +19,11 @@ pub enum ScreenError {
     /// The display lacks something without which it can't be shared.
     #[error("the display can't be shared: {0}")]
     Unsupported(String),
+    /// The desktop runs on Wayland.
+    #[error(
+        "this desktop runs on Wayland, which shows programs no screen but their own windows; sign out, and choose 'Xorg' or 'X11' where you sign in"
+    )]
+    Wayland,
     /// The window system went away, or no longer answers.
     #[error("the display was lost: {0}")]
     Lost(String),
@@ -37,6 +42,7 @@ impl ScreenError {
         match self {
             Self::DisplayNotSet | Self::NoDisplay { .. } => "display-missing",
             Self::Unsupported(_) => "display-unsupported",
+            Self::Wayland => "display-wayland",
             Self::Lost(_) => "display-lost",
             Self::Cancelled => "stopped",
             Self::System(_) => "internal",

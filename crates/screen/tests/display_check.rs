@@ -25,7 +25,7 @@ fn check(display: &str) -> Result<Size, ScreenError> {
 /// Returns the sentence about a display that can't be shared.
 fn reason(display: &str) -> String {
     match check(display) {
-        Err(error @ ScreenError::Unsupported(_)) => error.to_string(),
+        Err(error @ (ScreenError::Unsupported(_) | ScreenError::Wayland)) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }

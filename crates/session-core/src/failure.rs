@@ -64,6 +64,10 @@ failure_names! {
     DisplayMissing "display-missing" Tool;
     /// The display is of a kind that can't be shared.
     DisplayUnsupported "display-unsupported" Tool;
+    /// The desktop runs on Wayland, where no program sees the screen.
+    DisplayWayland "display-wayland" Tool;
+    /// The screen has more pixels than the launcher's framebuffer takes.
+    DisplayTooLarge "display-too-large" Tool;
     /// The display died.
     DisplayLost "display-lost" Tool;
     /// Another session has the display.

@@ -8,7 +8,7 @@ use crate::failure::{Failure, FailureName};
 /// Checks that a screen isn't larger than the launcher's framebuffer may be.
 ///
 /// # Errors
-/// [`FailureName::DisplayUnsupported`], with the sizes.
+/// [`FailureName::DisplayTooLarge`], with the sizes.
 pub fn check_screen_size(width: u16, height: u16) -> Result<(), Failure> {
     let limits = Limits::default();
     if limits.allows_size(width, height) {
@@ -24,7 +24,7 @@ pub fn check_screen_size(width: u16, height: u16) -> Result<(), Failure> {
         "the screen has {width}x{height} pixels; at most {max_width}x{max_height}, and {max_pixels} \
          pixels in all, can be shared: use fewer monitors, or a lower resolution"
     );
-    Err(Failure::new(FailureName::DisplayUnsupported, detail))
+    Err(Failure::new(FailureName::DisplayTooLarge, detail))
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_screen_beyond_the_framebuffers_limits_is_unsupported() {
+    fn a_screen_beyond_the_framebuffers_limits_is_too_large() {
         for (width, height, fits) in [
             (1024, 600, true),
             (7680, 4320, true),
@@ -41,7 +41,7 @@ mod tests {
         ] {
             let checked = check_screen_size(width, height);
             let name = checked.err().map(|failure| failure.name);
-            let expected = (!fits).then_some(FailureName::DisplayUnsupported);
+            let expected = (!fits).then_some(FailureName::DisplayTooLarge);
             assert_eq!(name, expected, "{width}x{height}");
         }
     }

@@ -61,7 +61,7 @@ sections! {
     /// A tool with its own transport.
     ExternalTexts { promise, code, window, connected, maybe, over }
     /// The texts around a failure.
-    FailedTexts { retry, other, for_support }
+    FailedTexts { retry, other, for_support, end_hung }
     /// One failure.
     FailureText { happened, todo }
 }
@@ -203,7 +203,12 @@ mod tests {
 
     #[test]
     fn every_failure_has_a_text() {
-        let launchers = ["registry-broken", "unknown-backend", "fonts-missing"];
+        let launchers = [
+            "registry-broken",
+            "unknown-backend",
+            "fonts-missing",
+            "session-hung",
+        ];
         let sessions = etatuki_session_core::FailureName::ALL.map(|name| name.as_str());
         let names: BTreeSet<_> = sessions.iter().chain(&launchers).copied().collect();
         for language in Language::ALL {

@@ -10,9 +10,6 @@ use crate::cancel::CancelToken;
 use crate::error::ScreenError;
 use crate::geometry::Size;
 
-/// Reason and remedy for a desktop that runs on Wayland.
-const WAYLAND: &str = "this desktop runs on Wayland, which shows programs no screen but their own \
-                       windows; sign out, and choose 'Xorg' or 'X11' where you sign in";
 /// Reason and remedy for a connection with restricted rights.
 const UNTRUSTED: &str = "this connection to the X server has restricted rights, as 'ssh -X' gives \
                          them (it has no XTEST); start this on the desktop itself, or use 'ssh -Y'";
@@ -20,19 +17,19 @@ const UNTRUSTED: &str = "this connection to the X server has restricted rights, 
 /// Checks that the display can be shared, and returns its size.
 ///
 /// # Errors
-/// [`ScreenError::NoDisplay`], or [`ScreenError::Unsupported`] with a sentence that says what to
-/// do: for a desktop on Wayland, and for a connection that may not control the display.
+/// [`ScreenError::NoDisplay`], [`ScreenError::Wayland`], or [`ScreenError::Unsupported`] with a
+/// sentence that says what to do, for a connection that may not control the display.
 pub fn check_display(display: Option<&str>, cancel: &CancelToken) -> Result<Size, ScreenError> {
     let connection = match Connection::open(display, cancel) {
         Ok(connection) => connection,
         // A desktop without Xwayland.
         Err(ScreenError::NoDisplay { .. }) if std::env::var_os("WAYLAND_DISPLAY").is_some() => {
-            return Err(ScreenError::Unsupported(WAYLAND.into()));
+            return Err(ScreenError::Wayland);
         }
         Err(error) => return Err(error),
     };
     if is_xwayland(&connection)? {
-        return Err(ScreenError::Unsupported(WAYLAND.into()));
+        return Err(ScreenError::Wayland);
     }
     if !connection.has_extension("XTEST")? {
         return Err(ScreenError::Unsupported(UNTRUSTED.into()));
