@@ -9,6 +9,8 @@ use std::time::Duration;
 use etatuki_screen::{Acquired, CancelToken, ClaimHolder, ClaimRequest, DisplayClaim, ScreenError};
 use etatuki_session_core::{State, View};
 
+use crate::hung_launcher::HungLauncher;
+
 /// The selection that a launcher with a session holds.
 const SESSION: &str = "_ETATUKI_SESSION";
 /// The selection that a launcher with the menu holds.
@@ -72,8 +74,16 @@ pub(crate) enum Started {
     Claimed(Claim),
     /// The customer has been shown another launcher's window: nothing is left to do here.
     Elsewhere,
-    /// Another launcher has the display and can't show a window. The reason, for support.
-    Refused(String),
+    /// Another launcher has the display and can't show a window.
+    Refused(Refusal),
+}
+
+/// The reason why another launcher's session keeps the display.
+pub(crate) struct Refusal {
+    /// The reason in words, for support.
+    pub(crate) detail: String,
+    /// The launcher, if it gives no answer.
+    pub(crate) hung: Option<HungLauncher>,
 }
 
 /// The display's claim.
@@ -81,11 +91,7 @@ pub(crate) enum Started {
 pub(crate) struct Claim(Box<DisplayClaim>);
 
 impl Claim {
-    /// Returns the other starts since the last call.
-    ///
-    /// # Errors
-    /// The claim is lost, and the session must end.
-    pub(crate) fn requests(&self) -> Result<Vec<(Start, ClaimRequest)>, ScreenError> {
+    fn requests(&self) -> Result<Vec<(Start, ClaimRequest)>, ScreenError> {
         let requests = self.0.requests()?;
         let known = |request: ClaimRequest| Some((start_of(&request)?, request));
         Ok(requests.into_iter().filter_map(known).collect())
@@ -95,6 +101,20 @@ impl Claim {
     pub(crate) fn answer(&self, request: &ClaimRequest, answer: Answer) {
         if let Err(error) = self.0.answer(request, answer as u32) {
             tracing::warn!("another start gets no answer: {error}");
+        }
+    }
+}
+
+/// Returns the other starts since the last call; `None` if the claim is lost, which is gone then: its
+/// session must end.
+pub(crate) fn requests(claim: &mut Option<Claim>) -> Option<Vec<(Start, ClaimRequest)>> {
+    match claim.as_ref().map(Claim::requests) {
+        None => Some(Vec::new()),
+        Some(Ok(requests)) => Some(requests),
+        Some(Err(error)) => {
+            tracing::error!("the display's claim is lost: {error}");
+            *claim = None;
+            None
         }
     }
 }
@@ -116,7 +136,12 @@ pub(crate) fn answer(start: &Start, entry: Option<&str>, standing: Standing) -> 
 
 /// Claims the display for a session, or has the launcher that holds it show its window.
 pub(crate) fn claim_session(start: &Start) -> Started {
-    claim(SESSION, start).unwrap_or_else(|error| Started::Refused(error.to_string()))
+    claim(SESSION, start).unwrap_or_else(|error| {
+        Started::Refused(Refusal {
+            detail: error.to_string(),
+            hung: None,
+        })
+    })
 }
 
 /// Claims the display for the menu; `Started::Claimed` with `None` if another menu hangs.
@@ -151,6 +176,7 @@ pub(crate) enum MenuElsewhere {
 
 fn claim(name: &str, start: &Start) -> Result<Started, ScreenError> {
     let mut detail = "it gives no answer";
+    let mut hung = None;
     for _ in 0..ATTEMPTS {
         let holder = match acquire(name)? {
             Acquired::Held(claim) => return Ok(Started::Claimed(Claim(Box::new(claim)))),
@@ -166,11 +192,18 @@ fn claim(name: &str, start: &Start) -> Result<Started, ScreenError> {
                 holder.wait_until_gone(RELEASE_TIMEOUT)?;
             }
             None if holder.is_gone()? => {}
-            None => break,
+            None => {
+                hung = holder
+                    .process()
+                    .ok()
+                    .flatten()
+                    .and_then(HungLauncher::of_this_user);
+                break;
+            }
         }
     }
     let detail = format!("another session has this display, and {detail}");
-    Ok(Started::Refused(detail))
+    Ok(Started::Refused(Refusal { detail, hung }))
 }
 
 fn find(name: &str) -> Result<Option<ClaimHolder>, ScreenError> {

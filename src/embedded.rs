@@ -51,7 +51,7 @@ pub(crate) fn run(launcher: Launcher, id: &str) -> Exit {
         Started::Elsewhere => {
             return refuse_start(&launcher.texts, "another session has this display");
         }
-        Started::Refused(detail) => return refuse_start(&launcher.texts, &detail),
+        Started::Refused(refusal) => return refuse_start(&launcher.texts, &refusal.detail),
     };
     let _fltk = theme::init();
     let (events, inbox) = EventSender::new();
@@ -221,14 +221,8 @@ impl EmbeddedApp {
 
     /// Tells those who start another session on this display that there is one, or gives way.
     fn answer_starts(&mut self) {
-        let requests = match self.claim.as_ref().map(Claim::requests) {
-            None => return,
-            Some(Ok(requests)) => requests,
-            Some(Err(error)) => {
-                tracing::error!("the display's claim is lost: {error}");
-                self.claim = None;
-                return self.send(Command::DisplayLost);
-            }
+        let Some(requests) = claim::requests(&mut self.claim) else {
+            return self.send(Command::DisplayLost);
         };
         for (start, request) in requests {
             let answer = claim::answer(&start, None, self.standing);

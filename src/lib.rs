@@ -38,6 +38,8 @@ mod fonts;
 #[cfg(feature = "window")]
 mod held_input;
 #[cfg(feature = "window")]
+mod hung_launcher;
+#[cfg(feature = "window")]
 mod launcher;
 #[cfg(feature = "window")]
 mod local_time;

@@ -10,7 +10,9 @@ use etatuki::registry::Connect;
 use etatuki::texts::Texts;
 use etatuki::window::app;
 use etatuki::window::button::ActionHandler;
+use etatuki::window::failure;
 use etatuki::window::menu::{MenuEntry, MenuWindow};
+use etatuki::window::page_window::{Focus, PageWindow};
 use etatuki::window::session::SessionWindow;
 use etatuki::window::session_context::{SessionContext, Vendor};
 use etatuki::window::theme;
@@ -19,9 +21,8 @@ use etatuki_session_core::{
     State, View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
-use fltk::prelude::*;
 
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 29] = [
     "menu",
     "menu-grey",
     "about",
@@ -50,6 +51,7 @@ const NAMES: [&str; 28] = [
     "failed",
     "failed-other",
     "broken",
+    "hung",
 ];
 
 const NONE: Permissions = Permissions {
@@ -82,10 +84,14 @@ fn main() {
             let detail = "/etc/etatuki/backends.toml, line 12, key `backend.form`: unknown variant \
                           `letters`, expected `remoteus` or `ecom`; write \"ecom\" or \"remoteus\"";
             let support = vendor().support(&texts);
+            eprintln!("shown");
             return app::show_fatal(&texts, "registry-broken", Some(&support), Some(detail));
         }
+        "hung" => show_hung(&texts),
         _ => show_session(texts, banner.as_deref(), name),
     }
+    // A question's page has replaced the code's by now: who makes pictures waits for this line.
+    eprintln!("shown");
     while fltk.wait() {}
 }
 
@@ -109,9 +115,18 @@ fn show_menu(texts: &Texts, banner: Option<&str>, name: &str) {
     if name == "about" {
         menu.toggle_about();
     }
-    menu.fltk_window().show();
+    menu.show();
     // It lives as long as the program.
     std::mem::forget(menu);
+}
+
+fn show_hung(texts: &Texts) {
+    let mut window = PageWindow::new(&texts.window.title, None, no_action(), |_| 0);
+    let support = vendor().support(texts);
+    window.set(failure::hung_launcher(texts, &support), Focus::Take);
+    window.centre();
+    window.show();
+    std::mem::forget(window);
 }
 
 fn show_session(texts: Texts, banner: Option<&str>, name: &str) {
@@ -208,6 +223,7 @@ fn connected(permissions: Permissions) -> View {
 
 fn asking(ask: Ask, answerable: bool) -> View {
     let seconds_left = if answerable { 54 } else { 60 };
+    let permissions = if ask == Ask::View { NONE } else { VIEW };
     let question = Question {
         id: 1,
         ask,
@@ -216,7 +232,7 @@ fn asking(ask: Ask, answerable: bool) -> View {
     };
     View {
         question: Some(question),
-        ..connected(if answerable { VIEW } else { NONE })
+        ..connected(permissions)
     }
 }
 
@@ -255,10 +271,7 @@ fn view(name: &str) -> Option<View> {
             }),
             ..asking(Ask::View, true)
         },
-        "view" => View {
-            permissions: Permissions::default(),
-            ..asking(Ask::View, true)
-        },
+        "view" => asking(Ask::View, true),
         "view-long" => View {
             agent: Some(AgentIdentity {
                 name: "Anna-Kaarina Hämäläinen-Österlund @& Co".into(),

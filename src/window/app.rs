@@ -5,7 +5,7 @@ mod answers;
 mod fatal;
 mod second_start;
 
-use fatal::show_failure;
+use fatal::NextStep;
 pub use fatal::show_fatal;
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub fn run_menu(launcher: Launcher) -> Exit {
     let claim = match claim::claim_menu() {
         Ok(claim) => claim,
         Err(MenuElsewhere::Shown) => return Exit::Normal,
-        Err(MenuElsewhere::Refused) => return refuse_start(&launcher, "a session is connected"),
+        Err(MenuElsewhere::Refused) => return refuse_start(&launcher),
     };
     let _fltk = theme::init();
     let mut app = LauncherApp::new(launcher);
@@ -54,22 +54,31 @@ pub fn run_menu(launcher: Launcher) -> Exit {
 
 /// Shows one entry's session until its window is closed.
 pub fn run_entry(launcher: Launcher, backend: &str) -> Exit {
-    let claim = match claim::claim_session(&Start::Entry(backend.to_owned())) {
-        Started::Claimed(claim) => claim,
-        Started::Elsewhere => return Exit::Normal,
-        Started::Refused(detail) => return refuse_start(&launcher, &detail),
+    let mut fltk = None;
+    let claim = loop {
+        match claim::claim_session(&Start::Entry(backend.to_owned())) {
+            Started::Claimed(claim) => break claim,
+            Started::Elsewhere => return Exit::Normal,
+            Started::Refused(refusal) => {
+                begin_log(launcher.environment());
+                fltk.get_or_insert_with(theme::init);
+                if fatal::show_refusal(&launcher, &refusal) == NextStep::GiveUp {
+                    return Exit::Backend;
+                }
+            }
+        }
     };
-    let _fltk = theme::init();
+    fltk.get_or_insert_with(theme::init);
     let mut app = LauncherApp::new(launcher);
     app.claim = Some(claim);
     app.open_entry(backend);
     app.run()
 }
 
-/// Says that another launcher has a session on this display, whose window can't be shown.
-fn refuse_start(launcher: &Launcher, detail: &str) -> Exit {
+/// Says that a session without a window of ours is connected on this display.
+fn refuse_start(launcher: &Launcher) -> Exit {
     begin_log(launcher.environment());
-    tracing::warn!("no start: {detail}");
+    tracing::warn!("no start: a session is connected");
     let support = launcher.vendor().support(&launcher.texts);
     show_fatal(&launcher.texts, SESSION_RUNNING, Some(&support), None);
     Exit::Backend
@@ -206,7 +215,7 @@ impl LauncherApp {
             self.launcher.banner(),
             &self.events.on_action(),
         );
-        menu.fltk_window().show();
+        menu.show();
         self.menu = Some(menu);
     }
 
@@ -291,6 +300,8 @@ impl LauncherApp {
             ButtonAction::About => self.show_about(),
             ButtonAction::Escape => self.on_escape(trigger),
             ButtonAction::CloseWindow => self.close_window(),
+            // A button of a window without this loop.
+            ButtonAction::EndHungLauncher => {}
         }
     }
 
@@ -377,7 +388,7 @@ impl LauncherApp {
         self.claim = None;
         match &mut self.menu {
             Some(menu) => {
-                menu.fltk_window().show();
+                menu.show();
                 // An entry that couldn't be used may be usable now.
                 self.probe();
             }
@@ -452,8 +463,12 @@ impl LauncherApp {
         self.answer_menu_starts();
         self.answer_starts();
         let Some(session) = &mut self.session else {
-            return;
+            return self.menu.iter_mut().for_each(MenuWindow::tick);
         };
+        if session.window_closed && session.handle.is_over() {
+            // Its last view didn't come: without a window nothing else would end it.
+            return self.end_session();
+        }
         session.window.tick();
         if session.copied_ticks_left > 0 {
             session.copied_ticks_left -= 1;

@@ -7,6 +7,9 @@ use super::receipt;
 use super::session_context::SessionContext;
 use crate::texts::{Texts, fill};
 
+/// Stable name of the failure of a second start while the first launcher hangs.
+const SESSION_HUNG: &str = "session-hung";
+
 /// The remedy of a failure, which decides the page's buttons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
@@ -83,6 +86,16 @@ pub fn failure(context: &SessionContext, view: &View) -> Page {
     if let Some(last) = page.buttons.last_mut() {
         (last.primary, last.focus) = (true, true);
     }
+    page
+}
+
+/// Returns the page about a launcher that keeps the display and answers nobody.
+pub fn hung_launcher(texts: &Texts, support: &str) -> Page {
+    let mut page = without_session(texts, SESSION_HUNG, Some(support), None);
+    page.buttons = vec![
+        Button::plain(&texts.window.close, ButtonAction::CloseWindow),
+        Button::primary(&texts.failed.end_hung, ButtonAction::EndHungLauncher),
+    ];
     page
 }
 

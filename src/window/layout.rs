@@ -88,19 +88,20 @@ pub fn fit(page: &Page, top: i32, room: Room, measure: Measure<'_>) -> Layout {
 /// Returns the ways to set a page, the roomiest first: the sizes, and whether the line that names
 /// support is there.
 fn steps(page: &Page, min_zoom: i32) -> Vec<(Metrics, bool)> {
-    let has_code = page
+    // The sentence above a code says the number again, unless the code is paused.
+    let says_number = page
         .items
         .iter()
-        .any(|item| matches!(item, PageItem::Code(_)));
+        .any(|item| matches!(item, PageItem::Code(code) if !code.paused));
     let mut steps = vec![(Metrics::default(), true)];
-    if has_code {
+    if says_number {
         steps.push((Metrics::default(), false));
     }
     let smaller = (1..)
         .map(|nth| 100 - nth * ZOOM_STEP)
         .take_while(|zoom| *zoom > min_zoom);
     let zooms = std::iter::once(100).chain(smaller).chain([min_zoom]);
-    steps.extend(zooms.map(|zoom| (Metrics::new(zoom, true), !has_code)));
+    steps.extend(zooms.map(|zoom| (Metrics::new(zoom, true), !says_number)));
     steps.push((Metrics::new(min_zoom, true), false));
     steps
 }

@@ -9,7 +9,8 @@ use fltk::window::DoubleWindow;
 use super::button::ActionHandler;
 use super::layout::MAX_WIDTH;
 use super::page::{Button, ButtonAction, Choice, Page, PageItem, mnemonic};
-use super::page_window::{Focus, PageWindow, on_close};
+use super::page_events::on_close;
+use super::page_window::{Focus, PageWindow};
 use super::session_context::Vendor;
 use super::theme;
 use crate::texts::{Texts, fill};
@@ -177,6 +178,18 @@ impl MenuWindow {
         };
         let width = self.window.set(page, Focus::Take);
         self.bar.set_size(width, MENU_BAR_HEIGHT);
+    }
+
+    /// Shows the window, above others if it is shown already.
+    pub fn show(&mut self) {
+        self.window.show();
+    }
+
+    /// Keeps a window that was just shown on the screen. To be called a few times a second.
+    pub(crate) fn tick(&mut self) {
+        self.window.tick(true);
+        self.bar
+            .set_size(self.window.fltk_window().w(), MENU_BAR_HEIGHT);
     }
 
     /// Returns the FLTK window.

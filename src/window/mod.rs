@@ -20,6 +20,7 @@ pub mod menu;
 pub mod metrics;
 pub mod no_code;
 pub mod page;
+mod page_events;
 pub mod page_window;
 pub mod question;
 mod quote;

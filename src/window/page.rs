@@ -168,6 +168,8 @@ pub enum ButtonAction {
     ChooseEntry(String),
     /// Show the other entries.
     ChooseOther,
+    /// End the launcher that keeps the display and answers nobody.
+    EndHungLauncher,
     /// Show the version and the language of this program.
     About,
     /// Close the window.

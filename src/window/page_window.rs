@@ -4,30 +4,29 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use etatuki_screen::{CancelToken, ScreenError, set_wants_keyboard};
+use etatuki_screen::{CancelToken, ScreenError, request_free_keyboard, set_wants_keyboard};
 use fltk::app;
 use fltk::draw;
-use fltk::enums::{Event, Key, Shortcut};
 use fltk::frame::Frame;
 use fltk::group::Group;
 use fltk::prelude::*;
-use fltk::valuator::{Scrollbar, ScrollbarType};
-use fltk::widget::Widget;
+use fltk::valuator::Scrollbar;
 use fltk::window::DoubleWindow;
 
 use super::button::{ActionHandler, PushButton};
 use super::icon;
 use super::item_widget::ItemWidget;
 use super::layout::{self, Layout, Room};
-use super::page::{self, ButtonAction, Page, PageItem, Tone};
+use super::page::{self, Page, PageItem, Tone};
+use super::page_events::{on_body_event, scrollbar};
 use super::text_layout::{self, TextStyle};
 use super::theme::{self, Rect};
 
 const BANNER_HEIGHT: i32 = 30;
 /// Height of a title bar that isn't known yet.
 const TITLE_HEIGHT: i32 = 30;
-/// Units that an arrow on the scroll bar moves the page by.
-const LINE: i32 = 24;
+/// Ticks after a change in which the window manager's answer to it is awaited: three seconds.
+const SETTLE_TICKS: u32 = 6;
 
 /// Whether a window takes the keyboard focus when it shows a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +62,8 @@ pub struct PageWindow {
     reserved: i32,
     /// The work area and its scale that the page was laid out for.
     fitted: (Rect, f32),
+    /// Ticks for which the window's place is still checked.
+    settle_ticks_left: u32,
     on_action: ActionHandler,
 }
 
@@ -122,11 +123,18 @@ impl PageWindow {
             top,
             reserved: 0,
             fitted: (Rect::default(), 1.0),
+            settle_ticks_left: 0,
             on_action,
         }
     }
 
-    /// Returns the FLTK window, to be shown, hidden or raised.
+    /// Shows the window, above others if it is shown already.
+    pub fn show(&mut self) {
+        self.window.show();
+        self.settle_ticks_left = SETTLE_TICKS;
+    }
+
+    /// Returns the FLTK window.
     pub fn fltk_window(&mut self) -> &mut DoubleWindow {
         &mut self.window
     }
@@ -183,6 +191,13 @@ impl PageWindow {
 
     /// Tells the window manager whether the window wants the keyboard when it is shown.
     pub(crate) fn set_wants_keyboard(&self, wanted: bool) {
+        self.tell_manager(|display, id, cancel| set_wants_keyboard(display, id, wanted, cancel));
+    }
+
+    fn tell_manager(
+        &self,
+        tell: impl FnOnce(Option<&str>, u32, &CancelToken) -> Result<(), ScreenError>,
+    ) {
         if !self.window.shown() {
             return;
         }
@@ -190,8 +205,7 @@ impl PageWindow {
             return;
         };
         let told = CancelToken::new().map_err(ScreenError::from);
-        let told = told.and_then(|cancel| set_wants_keyboard(None, id, wanted, &cancel));
-        if let Err(error) = told {
+        if let Err(error) = told.and_then(|cancel| tell(None, id, &cancel)) {
             tracing::warn!("the window manager isn't told of the keyboard: {error}");
         }
     }
@@ -265,7 +279,7 @@ impl PageWindow {
         let room = Room::new(area.w, area.h - self.title_height(), scale);
         self.fitted = (area, scale);
         let layout = layout::fit(&self.page, self.top, room, &text_layout::measure);
-        self.set_size(&layout, area);
+        self.set_size(&layout);
         let Rect { x, y, w, h } = layout.viewport;
         self.items.resize(x, y, w, h);
         let foot = y + h;
@@ -306,35 +320,57 @@ impl PageWindow {
         offset as i32
     }
 
-    fn set_size(&mut self, layout: &Layout, area: Rect) {
+    fn set_size(&mut self, layout: &Layout) {
         let (w, h) = (layout.width, layout.height);
         self.body.resize(0, self.top, w, h - self.top);
         // A window that grows must stay on the screen, with its title, and one that is below the
         // bar stays below it.
-        let title = self.title_height();
-        let furthest = |from: i32, room: i32, size: i32| (from + room - size).max(from);
         let now = (self.window.x(), self.window.y());
-        let x = now.0.min(furthest(area.x, area.w, w));
-        let y = now.1.min(furthest(area.y + title, area.h - title, h));
+        let (x, y) = now;
+        let (right, below) = inside(Rect { x, y, w, h }, self.free_area());
+        let x = x.min(right);
         let y = match self.reserved {
-            0 => y,
-            _ => y.max(area.y + title),
+            0 => y.min(below),
+            _ => below,
         };
         if (now, (self.window.w(), self.window.h())) != ((x, y), (w, h)) {
             self.window.size_range(w, h, w, h);
             self.window.resize(x, y, w, h);
+            self.settle_ticks_left = SETTLE_TICKS;
         }
         if let Some(banner) = &mut self.banner {
             banner.resize(0, self.top - BANNER_HEIGHT, w, BANNER_HEIGHT);
         }
     }
 
-    /// Lays the page out anew if the screen or its scale has changed: FLTK's Ctrl with plus changes
-    /// the scale.
-    pub fn refit(&mut self) {
-        if self.window.shown() && self.fitted != self.screen() {
+    /// Follows a screen or a scale that has changed (FLTK's Ctrl with plus changes the scale), and
+    /// checks a window that has just been shown or resized: it may have been placed meanwhile for
+    /// the size that it had. If it may take the keyboard, it asks for one that nobody has. To be
+    /// called a few times a second.
+    pub fn tick(&mut self, may_take_keyboard: bool) {
+        if !self.window.shown() || !self.window.visible() {
+            return;
+        }
+        if self.fitted != self.screen() {
             self.lay_out();
             self.window.redraw();
+        }
+        if self.settle_ticks_left == 0 {
+            return;
+        }
+        self.settle_ticks_left -= 1;
+        let place = Rect {
+            x: self.window.x(),
+            y: self.window.y(),
+            w: self.window.w(),
+            h: self.window.h(),
+        };
+        let (x, y) = inside(place, self.free_area());
+        if (x, y) != (place.x, place.y) {
+            self.window.resize(x, y, place.w, place.h);
+        }
+        if may_take_keyboard {
+            self.tell_manager(request_free_keyboard);
         }
     }
 
@@ -346,6 +382,17 @@ impl PageWindow {
         };
         let screen = app::screen_num(x, y);
         (self.work_area(screen), app::screen_scale(screen))
+    }
+
+    /// Returns where the window may be without its title bar, which is above.
+    fn free_area(&self) -> Rect {
+        let (area, _) = self.screen();
+        let title = self.title_height();
+        Rect {
+            y: area.y + title,
+            h: area.h - title,
+            ..area
+        }
     }
 
     /// Returns the part of a screen that is free for windows.
@@ -370,94 +417,14 @@ impl PageWindow {
     }
 }
 
-/// Adds the scroll bar, which moves what is in `items`.
-fn scrollbar(items: &Group, scrolled: &Rc<Cell<i32>>) -> Scrollbar {
-    let mut scrollbar = Scrollbar::new(0, 0, layout::SCROLLBAR - 4, 10, None);
-    scrollbar.set_type(ScrollbarType::Vertical);
-    scrollbar.set_linesize(LINE);
-    scrollbar.clear_visible_focus();
-    scrollbar.hide();
-    let (mut items, scrolled) = (items.clone(), scrolled.clone());
-    scrollbar.set_callback(move |scrollbar| {
-        let offset = scrollbar.value() as i32;
-        let moved = scrolled.replace(offset) - offset;
-        for mut child in children(&items) {
-            child.set_pos(child.x(), child.y() + moved);
-        }
-        items.redraw();
-    });
-    scrollbar
-}
-
-fn children(group: &Group) -> Vec<Widget> {
-    (0..group.children())
-        .filter_map(|at| group.child(at))
-        .collect()
-}
-
-/// Handles what concerns the whole page: Tab goes round all that takes the focus, Ctrl+C copies,
-/// arrows and the mouse wheel scroll. FLTK's own Tab stops at the end of a group.
-fn on_body_event(
-    groups: &[Group; 2],
-    scrollbar: &Scrollbar,
-    on_action: &ActionHandler,
-    event: Event,
-) -> bool {
-    if event == Event::MouseWheel && scrollbar.visible() {
-        let lines = match app::event_dy() {
-            app::MouseWheel::Up => -3,
-            app::MouseWheel::Down => 3,
-            _ => 0,
-        };
-        scroll(scrollbar, lines);
-        return true;
-    }
-    if event != Event::KeyDown {
-        return false;
-    }
-    let held = app::event_state();
-    let key = app::event_key();
-    if held.contains(Shortcut::Ctrl) && key == Key::from_char('c') {
-        on_action(ButtonAction::Copy);
-        return true;
-    }
-    if held.intersects(Shortcut::Ctrl | Shortcut::Alt | Shortcut::Meta) {
-        return false;
-    }
-    match key {
-        Key::Tab => cycle_focus(groups, held.contains(Shortcut::Shift)),
-        Key::PageUp | Key::PageDown | Key::Up | Key::Down if scrollbar.visible() => {
-            let lines = match key {
-                Key::PageUp => -6,
-                Key::PageDown => 6,
-                Key::Up => -2,
-                _ => 2,
-            };
-            scroll(scrollbar, lines);
-            true
-        }
-        _ => false,
-    }
-}
-
-fn scroll(scrollbar: &Scrollbar, lines: i32) {
-    let mut scrollbar = scrollbar.clone();
-    let to = scrollbar.clamp(scrollbar.value() + f64::from(lines * LINE));
-    scrollbar.set_value(to);
-    scrollbar.do_callback();
-}
-
-/// Moves the focus round the items and the buttons.
-fn cycle_focus(groups: &[Group; 2], backwards: bool) -> bool {
-    let mut all: Vec<_> = groups.iter().flat_map(children).collect();
-    let has_focus = |child: &Widget| child.has_focus();
-    let from = all.iter().position(has_focus).unwrap_or(0);
-    let count = all.len();
-    (1..=count).any(|nth| {
-        let step = if backwards { count - nth } else { nth };
-        let child = &mut all[(from + step) % count];
-        child.visible() && child.take_focus().is_ok()
-    })
+/// Returns where a window is whole in an area, as near to its place as possible; one that is larger
+/// begins at the area's left upper corner.
+fn inside(place: Rect, area: Rect) -> (i32, i32) {
+    let within = |at: i32, size: i32, from: i32, room: i32| at.min(from + room - size).max(from);
+    (
+        within(place.x, place.w, area.x, area.w),
+        within(place.y, place.h, area.y, area.h),
+    )
 }
 
 fn add_banner(y: i32, text: &str) -> Frame {
@@ -478,19 +445,24 @@ fn add_banner(y: i32, text: &str) -> Frame {
     frame
 }
 
-/// Sets the handlers for closing a window: `close` for the window manager's button and Alt+F4,
-/// `escape` for Esc.
-pub fn on_close(
-    window: &mut DoubleWindow,
-    close: impl Fn() + 'static,
-    escape: impl Fn() + 'static,
-) {
-    window.set_callback(move |_| {
-        let by_key = matches!(app::event(), Event::Shortcut | Event::KeyDown);
-        if by_key && app::event_key() == Key::Escape {
-            escape()
-        } else {
-            close()
-        }
-    });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_moved_no_further_than_it_must() {
+        let area = Rect {
+            x: 0,
+            y: 30,
+            w: 1000,
+            h: 700,
+        };
+        let check = |(x, y, w, h), expected| {
+            assert_eq!(inside(Rect { x, y, w, h }, area), expected);
+        };
+        check((100, 100, 640, 400), (100, 100));
+        check((-80, 4, 640, 400), (0, 30));
+        check((600, 500, 640, 400), (360, 330));
+        check((600, 500, 1200, 900), (0, 30));
+    }
 }

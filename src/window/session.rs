@@ -10,7 +10,8 @@ use super::bar::{self, Bar};
 use super::button::ActionHandler;
 use super::hands::{Hands, Reply, Trigger};
 use super::page::{ButtonAction, Page};
-use super::page_window::{Focus, PageWindow, on_close};
+use super::page_events::on_close;
+use super::page_window::{Focus, PageWindow};
 use super::session_context::SessionContext;
 use super::{connected, failure, no_code, question, receipt, waiting};
 use crate::claim::Standing;
@@ -87,7 +88,7 @@ impl SessionWindow {
 
     /// Shows the window for the first time.
     pub fn show(&mut self) {
-        self.window.fltk_window().show();
+        self.window.show();
         self.placement = Placement::Shown;
     }
 
@@ -113,9 +114,8 @@ impl SessionWindow {
         if !matches!(self.placement, Placement::OnTop) {
             self.placement = Placement::Shown;
         }
-        self.window.fltk_window().show();
+        self.window.show();
         self.bar.raise();
-        self.window.refit();
     }
 
     /// Returns the current page.
@@ -163,6 +163,8 @@ impl SessionWindow {
     pub fn tick(&mut self) {
         self.hands.tick();
         self.take_keyboard();
+        let is_asked = self.view.as_ref().and_then(question_id).is_some();
+        self.window.tick(!is_asked);
         self.bar.raise();
         if let Placement::Iconified(Some(since)) = self.placement
             && since.elapsed() > ICONIFY_TIMEOUT
@@ -216,7 +218,7 @@ impl SessionWindow {
             }
             (Visibility::Shown | Visibility::OnTop, _) => {
                 self.window.centre();
-                self.window.fltk_window().show();
+                self.window.show();
                 self.placement = Placement::Shown;
                 if visibility == Visibility::OnTop {
                     self.window.fltk_window().set_on_top();

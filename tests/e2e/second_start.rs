@@ -2,7 +2,7 @@
 
 use crate::agent::Agent;
 use crate::customer::Customer;
-use crate::testbed::{Testbed, wait_until};
+use crate::testbed::{Testbed, expect_all_gone, wait_until};
 use crate::windows::{Launcher, Xdotool};
 
 const ECOM: &str = "Ecom Etätuki";
@@ -62,21 +62,31 @@ fn a_launcher_that_died_leaves_the_display_free() {
 }
 
 #[test]
-fn a_launcher_that_hangs_is_told_of() {
+fn a_launcher_that_hangs_is_ended_by_the_customer_alone() {
     let testbed = Testbed::with_window_manager();
-    let (first, xdotool) = Launcher::start(&testbed, &["open", "ecom"]);
+    let (mut first, xdotool) = Launcher::start(&testbed, &["open", "ecom"]);
     xdotool.expect_focus(ECOM);
+    let pid = first.0.pid().as_raw_nonzero().to_string();
     let signal = |name: &str| {
-        let pid = first.0.pid().as_raw_nonzero().to_string();
         let mut kill = std::process::Command::new("kill");
         assert!(kill.args([name, &pid]).status().unwrap().success());
     };
     signal("-STOP");
     let (mut second, _) = Launcher::start(&testbed, &["open", "ecom"]);
     xdotool.expect_focus(MENU);
-    xdotool.key("Return");
+    xdotool.screenshot("window-16-session-hung.png");
+    xdotool.key("Escape");
     assert_eq!(second.exit_code(), Some(4));
-    signal("-CONT");
+    assert!(first.0.is_running(), "nobody has ended it");
+
+    let (mut third, _) = Launcher::start(&testbed, &["open", "ecom"]);
+    xdotool.expect_focus(MENU);
+    let processes = first.process_tree();
+    xdotool.key("alt+l");
+    expect_all_gone(&processes);
+    xdotool.expect_focus(ECOM);
+    assert_eq!(xdotool.copied_code().replace(' ', "").len(), 15);
+    assert!(third.0.is_running());
 }
 
 #[test]

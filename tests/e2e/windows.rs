@@ -51,7 +51,8 @@ impl Xdotool {
                 let is_there = active == title;
                 // Printed if the test fails.
                 if before.as_ref() != Some(&active) {
-                    eprintln!("the keyboard is with '{active}'");
+                    let shown = self.run(&["search", "--onlyvisible", "--name", "tuki"]);
+                    eprintln!("the keyboard is with '{active}'; windows: {shown:?}");
                     before = Some(active);
                 }
                 is_there.then_some(())
@@ -209,6 +210,14 @@ impl Xdotool {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Presses Ctrl+C until the page's text that is copied has these words.
+    fn expect_copied(&self, words: &str) {
+        wait_until(&format!("a page that says '{words}'"), || {
+            self.key("ctrl+c");
+            self.clipboard().filter(|text| text.contains(words))
+        });
+    }
+
     /// Presses the code's copy button and returns the code.
     pub(crate) fn copied_code(&self) -> String {
         wait_until("the code to be copied", || {
@@ -258,6 +267,16 @@ fn the_help_menu_by_keyboard() {
     let (launcher, xdotool) = Launcher::start(&testbed, &[]);
     xdotool.expect_focus(MENU);
     xdotool.screenshot("window-0-menu.png");
+    // F10 opens the menu, a letter picks in it; Esc leads back to the entries and doesn't end the
+    // program.
+    xdotool.key("F10");
+    xdotool.key("t");
+    xdotool.expect_copied("Kieli: suomi");
+    xdotool.screenshot("window-0-about.png");
+    xdotool.key("Escape");
+    xdotool.expect_copied("Valitse etätuki");
+    xdotool.key("Escape");
+    xdotool.expect_copied("Valitse etätuki");
     xdotool.key("alt+o");
     xdotool.screenshot("window-1-menu-open.png");
     // The first entry is selected as the menu opens, or by the first arrow: an entry opens either

@@ -35,6 +35,7 @@ fn one_holds_it_and_answers_the_others() {
     let x = Xvfb::start("64x64x24", &[]);
     let claim = held(&x);
     let holder = other(&x);
+    assert_eq!(holder.process().expect("known"), Some(std::process::id()));
     let answering = std::thread::spawn(move || {
         let request = loop {
             if let Some(request) = claim.requests().expect("held").pop() {

@@ -1,42 +1,37 @@
 //! Other starts on the same display: this launcher shows its window to them, or gives way.
 
 use etatuki_session_core::{Command, State};
-use fltk::prelude::*;
 
-use super::{LauncherApp, SESSION_RUNNING, show_failure};
-use crate::claim::{self, Answer, Claim, Start, Started};
+use super::LauncherApp;
+use super::fatal::{NextStep, show_refusal};
+use crate::claim::{self, Answer, Start, Started};
 
 impl LauncherApp {
     /// Claims the display for an entry's session; returns false if another launcher has it.
     pub(super) fn ensure_claim(&mut self, id: &str) -> bool {
-        if self.claim.is_none() {
+        while self.claim.is_none() {
             match claim::claim_session(&Start::Entry(id.to_owned())) {
                 Started::Claimed(claim) => self.claim = Some(claim),
-                Started::Elsewhere => {}
-                Started::Refused(detail) => {
-                    tracing::warn!("no start: {detail}");
-                    let support = self.launcher.vendor().support(&self.launcher.texts);
-                    show_failure(&self.launcher.texts, SESSION_RUNNING, Some(&support), None);
+                Started::Elsewhere => return false,
+                Started::Refused(refusal) => {
+                    if show_refusal(&self.launcher, &refusal) == NextStep::GiveUp {
+                        return false;
+                    }
                 }
             }
         }
-        self.claim.is_some()
+        true
     }
 
     /// Shows what there is to whoever opens a second menu.
     pub(super) fn answer_menu_starts(&mut self) {
-        let Some(claim) = &self.menu_claim else {
-            return;
-        };
-        let Ok(requests) = claim.requests() else {
-            self.menu_claim = None;
-            return;
-        };
-        for (_, request) in requests {
-            claim.answer(&request, Answer::Raised);
+        for (_, request) in claim::requests(&mut self.menu_claim).unwrap_or_default() {
+            if let Some(claim) = &self.menu_claim {
+                claim.answer(&request, Answer::Raised);
+            }
             match (&mut self.session, &mut self.menu) {
                 (Some(session), _) => session.window.raise(),
-                (None, Some(menu)) => menu.fltk_window().show(),
+                (None, Some(menu)) => menu.show(),
                 (None, None) => {}
             }
         }
@@ -44,14 +39,8 @@ impl LauncherApp {
 
     /// Shows the session to whoever starts another one on this display, or gives way.
     pub(super) fn answer_starts(&mut self) {
-        let requests = match self.claim.as_ref().map(Claim::requests) {
-            None => return,
-            Some(Ok(requests)) => requests,
-            Some(Err(error)) => {
-                tracing::error!("the display's claim is lost: {error}");
-                self.claim = None;
-                return self.send(Command::DisplayLost);
-            }
+        let Some(requests) = claim::requests(&mut self.claim) else {
+            return self.send(Command::DisplayLost);
         };
         for (start, request) in requests {
             let Some(session) = &mut self.session else {

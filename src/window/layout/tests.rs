@@ -236,7 +236,11 @@ fn faults(page: &Page, layout: &Layout, room: Room, measure: Measure<'_>) -> Opt
         .iter()
         .zip(&layout.items)
         .find_map(|(item, place)| match (item, place) {
-            (PageItem::Support(_), None) => None,
+            (PageItem::Support(line), None) => {
+                let number = line.rsplit(": ").next().unwrap_or_default();
+                let said = page.text().matches(number).count();
+                (said < 2).then(|| format!("{number} is nowhere"))
+            }
             (_, None) => Some("an item is left out".into()),
             (PageItem::Code(code), Some(place)) => {
                 let digits = layout

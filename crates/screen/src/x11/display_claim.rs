@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use x11rb::NONE;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
+use x11rb::protocol::res::{ClientIdMask, ClientIdSpec, ConnectionExt as _};
 use x11rb::protocol::xproto::{
     Atom, CLIENT_MESSAGE_EVENT, ClientMessageData, ClientMessageEvent, ConnectionExt as _,
     CreateWindowAux, EventMask, Window, WindowClass,
@@ -178,6 +179,23 @@ impl ClaimHolder {
     /// The display doesn't answer.
     pub fn is_gone(&self) -> Result<bool, ScreenError> {
         Ok(self.peer.owner()? != self.window)
+    }
+
+    /// Returns the process that holds the claim, as the display server knows it; `None` if it is on
+    /// another machine.
+    ///
+    /// # Errors
+    /// The display doesn't answer, or has no X-Resource extension 1.2.
+    pub fn process(&self) -> Result<Option<u32>, ScreenError> {
+        let mask = ClientIdMask::LOCAL_CLIENT_PID;
+        let spec = ClientIdSpec {
+            client: self.window,
+            mask,
+        };
+        let server = &self.peer.connection.server;
+        let reply = server.res_query_client_ids(&[spec])?.reply()?;
+        let mut processes = reply.ids.iter().filter(|id| id.spec.mask == mask);
+        Ok(processes.find_map(|id| id.value.first().copied()))
     }
 
     fn wait(

@@ -1,6 +1,12 @@
-//! A window's hints to the window manager.
+//! A window's hints and requests to the window manager.
 
+use x11rb::NONE;
+use x11rb::connection::Connection as _;
 use x11rb::properties::WmHints;
+use x11rb::protocol::xproto::{
+    AtomEnum, CLIENT_MESSAGE_EVENT, ClientMessageData, ClientMessageEvent, ConnectionExt as _,
+    EventMask, InputFocus, Window,
+};
 use x11rb::wrapper::ConnectionExt as _;
 
 use super::connection::Connection;
@@ -27,5 +33,51 @@ pub fn set_wants_keyboard(
     };
     hints.set(server, window)?;
     // The window manager is told before the caller shows the window.
+    Ok(server.sync()?)
+}
+
+/// Asks the window manager on `display` (`$DISPLAY` when `None`) to give the keyboard to a window
+/// (EWMH, `_NET_ACTIVE_WINDOW`) if nobody has it: a window that is closed may leave it so. Whoever
+/// types in another window keeps it, and without a window manager nothing happens.
+///
+/// # Errors
+/// The display is gone.
+pub fn request_free_keyboard(
+    display: Option<&str>,
+    window: u32,
+    cancel: &CancelToken,
+) -> Result<(), ScreenError> {
+    let connection = Connection::open(display, cancel)?;
+    let server = &connection.server;
+    let root = connection.screen().root;
+    let active = server.intern_atom(false, b"_NET_ACTIVE_WINDOW")?;
+    let check = server.intern_atom(false, b"_NET_SUPPORTING_WM_CHECK")?;
+    let (active, check) = (active.reply()?.atom, check.reply()?.atom);
+    let named = |property: u32| -> Result<Option<Window>, ScreenError> {
+        let reply = server.get_property(false, root, property, AtomEnum::WINDOW, 0, 1)?;
+        Ok(reply.reply()?.value32().and_then(|mut value| value.next()))
+    };
+    let (Some(manager), Some(NONE)) = (named(check)?, named(active)?) else {
+        return Ok(());
+    };
+    // A window manager parks it on a window of its own; a menu of another program has it without
+    // being active.
+    let client_of = |window: Window| window & !server.setup().resource_id_mask;
+    let focus = server.get_input_focus()?.reply()?.focus;
+    let nobody = [NONE, InputFocus::POINTER_ROOT.into(), root];
+    if !nobody.contains(&focus) && client_of(focus) != client_of(manager) {
+        return Ok(());
+    }
+    let message = ClientMessageEvent {
+        response_type: CLIENT_MESSAGE_EVENT,
+        format: 32,
+        sequence: 0,
+        window,
+        type_: active,
+        // From an application, at an unknown time, instead of no other window.
+        data: ClientMessageData::from([1, 0, NONE, 0, 0]),
+    };
+    let to_manager = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+    server.send_event(false, root, to_manager, message)?;
     Ok(server.sync()?)
 }
