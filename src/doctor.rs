@@ -4,12 +4,15 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use etatuki_plugin_host::{CheckSpec, TRIAL_TIMEOUT};
 use serde::Serialize;
 
+use crate::display_check;
 use crate::exit::Exit;
 use crate::fonts;
 use crate::launcher::{Environment, Launcher};
 use crate::probe::{self, ProbeResult};
+use crate::registry::Backend;
 use crate::startup::display;
 
 mod service;
@@ -64,7 +67,8 @@ impl Check {
 pub(crate) fn run(environment: Environment, json: bool) -> Exit {
     let mut checks = vec![surroundings::system()];
     let connection = display();
-    checks.push(surroundings::display(connection.is_some()));
+    let unsupported = display_check::check().err().map(|failure| failure.detail);
+    checks.push(surroundings::display(connection.is_some(), unsupported));
     if connection.is_some() {
         checks.push(surroundings::fonts(fonts::are_there()));
     }
@@ -91,25 +95,29 @@ pub(crate) fn run(environment: Environment, json: bool) -> Exit {
 /// Checks the registry and all that it names.
 fn check_registry(launcher: &Launcher, checks: &mut Vec<Check>) {
     checks.push(surroundings::registry(&launcher.installed));
-    checks.extend(check_entries(launcher));
+    let results = probe_entries(launcher);
+    checks.extend(check_entries(launcher, &results));
+    checks.extend(check_sandbox(launcher, &results));
     let service = &launcher.installed.registry.service;
     checks.push(surroundings::proxy(service));
     checks.extend(service::check(service));
 }
 
-/// Probes every entry, as the menu does. One usable entry is enough for help.
-fn check_entries(launcher: &Launcher) -> Vec<Check> {
-    let ids: Vec<_> = launcher
-        .entries()
-        .iter()
-        .map(|backend| backend.id.clone())
-        .collect();
-    let mut results: Vec<ProbeResult> = Vec::new();
+/// Probes every entry, as the menu does.
+fn probe_entries(launcher: &Launcher) -> Vec<ProbeResult> {
+    let ids = launcher.entries().into_iter();
+    let ids: Vec<_> = ids.map(|backend| backend.id.clone()).collect();
+    let mut results = Vec::new();
     probe::probe_all(launcher, &ids, |result| results.push(result));
+    results
+}
+
+/// Says of each entry whether it can be used. One usable entry is enough for help.
+fn check_entries(launcher: &Launcher, results: &[ProbeResult]) -> Vec<Check> {
     let any_usable = results.iter().any(|result| result.unusable.is_none());
-    let check = |id: &String| {
-        let name = format!("entry {id}");
-        let Some(result) = results.iter().find(|result| result.id == *id) else {
+    let check = |backend: &Backend| {
+        let name = format!("entry {}", backend.id);
+        let Some(result) = results.iter().find(|result| result.id == backend.id) else {
             return Check::blocked(name, "the probe died");
         };
         match &result.unusable {
@@ -126,7 +134,37 @@ fn check_entries(launcher: &Launcher) -> Vec<Check> {
             }
         }
     };
-    ids.iter().map(check).collect()
+    launcher.entries().into_iter().map(check).collect()
+}
+
+/// Says what this system can't forbid a plugin, by loading one as a session does: the first whose
+/// file the launcher trusts.
+fn check_sandbox(launcher: &Launcher, results: &[ProbeResult]) -> Option<Check> {
+    let is_trusted = |backend: &&Backend| {
+        let result = results.iter().find(|result| result.id == backend.id);
+        let reason = result.map(|result| result.unusable.as_ref().map(|found| &found.name));
+        reason.is_some_and(|name| name.is_none_or(|name| !name.starts_with("plugin-")))
+    };
+    let backend = launcher.entries().into_iter().find(is_trusted)?;
+    let plugin = launcher.plugin_spec(backend);
+    let spec = CheckSpec {
+        exe: launcher.exe().to_owned(),
+        library: plugin.path,
+        only: vec!["symbol".to_owned()],
+        options: plugin.options,
+        network: plugin.network,
+        sandbox: true,
+        timeout: TRIAL_TIMEOUT,
+        fail_fast: true,
+    };
+    let open = etatuki_plugin_host::check(&spec, |_| {});
+    Some(match open.is_empty() {
+        true => Check::ok("sandbox", "this kernel holds plugins back"),
+        false => Check::warning(
+            "sandbox",
+            format!("this system can't hold a plugin back: {}", open.join("; ")),
+        ),
+    })
 }
 
 fn as_json(checks: &[Check]) -> String {

@@ -25,7 +25,7 @@ pub(super) fn check(url: &str) -> Vec<Check> {
         ],
         Err(Failure { name, detail }) => vec![Check::blocked(
             "service",
-            format!("{}: {detail}", name.as_str()),
+            format!("{}: {url}: {detail}", name.as_str()),
         )],
     }
 }

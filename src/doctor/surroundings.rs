@@ -22,9 +22,13 @@ pub(super) fn system() -> Check {
     )
 }
 
-/// Reports whether the display answers.
-pub(super) fn display(answers: bool) -> Check {
+/// Reports whether the display answers, and why it can't be shared (`unsupported`): for each entry
+/// this comes out the same.
+pub(super) fn display(answers: bool, unsupported: Option<String>) -> Check {
     let name = std::env::var("DISPLAY").unwrap_or_default();
+    if let Some(reason) = unsupported {
+        return Check::blocked("display", reason);
+    }
     match (answers, name.is_empty()) {
         (true, _) => Check::ok("display", format!("{name} answers")),
         (false, true) => Check::blocked(
@@ -75,12 +79,11 @@ pub(super) fn registry(installed: &Installed) -> Check {
             format!("{shown}, given with --registry: for development, every window says so"),
         );
     }
+    let plural = if keys == 1 { "" } else { "s" };
+    let vendor = &installed.registry.vendor.name;
     Check::ok(
         "registry",
-        format!(
-            "{shown}: {} with {keys} keys",
-            installed.registry.vendor.name
-        ),
+        format!("{shown}: {vendor} with {keys} key{plural}"),
     )
 }
 

@@ -37,8 +37,11 @@ fn a_sound_machine_is_called_so_and_each_gap_by_its_name() {
         "system",
         "display",
         "log",
+        "fonts",
         "entry ecom",
         "entry remoteus-2008",
+        "sandbox",
+        "clock",
     ] {
         assert_eq!(verdict(&report, name).0, "ok", "{report:#}");
     }
