@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod no_code;
 pub mod page;
 mod page_events;
+mod page_place;
 pub mod page_window;
 pub mod question;
 mod quote;

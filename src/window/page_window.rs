@@ -19,14 +19,13 @@ use super::item_widget::ItemWidget;
 use super::layout::{self, Layout, Room};
 use super::page::{self, Page, PageItem, Tone};
 use super::page_events::{on_body_event, scrollbar};
+use super::page_place::{PagePlace, inside};
 use super::text_layout::{self, TextStyle};
 use super::theme::{self, Rect};
 
 const BANNER_HEIGHT: i32 = 30;
 /// Height of a title bar that isn't known yet.
 const TITLE_HEIGHT: i32 = 30;
-/// Ticks after a change in which the window manager's answer to it is awaited: three seconds.
-const SETTLE_TICKS: u32 = 6;
 
 /// Whether a window takes the keyboard focus when it shows a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +61,7 @@ pub struct PageWindow {
     reserved: i32,
     /// The work area and its scale that the page was laid out for.
     fitted: (Rect, f32),
-    /// Ticks for which the window's place is still checked.
-    settle_ticks_left: u32,
+    place: PagePlace,
     on_action: ActionHandler,
 }
 
@@ -123,15 +121,21 @@ impl PageWindow {
             top,
             reserved: 0,
             fitted: (Rect::default(), 1.0),
-            settle_ticks_left: 0,
+            place: PagePlace::default(),
             on_action,
         }
     }
 
     /// Shows the window, above others if it is shown already.
     pub fn show(&mut self) {
+        if !self.window.shown() {
+            // To the window manager it is a new one, whose frame is put where the window was.
+            let (x, y) = self.place.at();
+            let (w, h) = (self.window.w(), self.window.h());
+            self.place.put(&mut self.window, Rect { x, y, w, h });
+        }
         self.window.show();
-        self.settle_ticks_left = SETTLE_TICKS;
+        self.place.settle();
     }
 
     /// Returns the FLTK window.
@@ -179,12 +183,13 @@ impl PageWindow {
         let area = self.work_area(app::screen_num(x, y));
         let (w, h) = (self.window.w(), self.window.h());
         let title = self.title_height();
-        self.window.resize(
-            area.x + (area.w - w).max(0) / 2,
-            area.y + title + (area.h - title - h).max(0) * 2 / 5,
+        let place = Rect {
+            x: area.x + (area.w - w).max(0) / 2,
+            y: area.y + title + (area.h - title - h).max(0) * 2 / 5,
             w,
             h,
-        );
+        };
+        self.place.put(&mut self.window, place);
         // To the window manager a window that was hidden is a new one, which it would put anywhere.
         self.window.force_position(true);
     }
@@ -325,7 +330,7 @@ impl PageWindow {
         self.body.resize(0, self.top, w, h - self.top);
         // A window that grows must stay on the screen, with its title, and one that is below the
         // bar stays below it.
-        let now = (self.window.x(), self.window.y());
+        let now = self.place.at();
         let (x, y) = now;
         let (right, below) = inside(Rect { x, y, w, h }, self.free_area());
         let x = x.min(right);
@@ -335,8 +340,7 @@ impl PageWindow {
         };
         if (now, (self.window.w(), self.window.h())) != ((x, y), (w, h)) {
             self.window.size_range(w, h, w, h);
-            self.window.resize(x, y, w, h);
-            self.settle_ticks_left = SETTLE_TICKS;
+            self.place.put(&mut self.window, Rect { x, y, w, h });
         }
         if let Some(banner) = &mut self.banner {
             banner.resize(0, self.top - BANNER_HEIGHT, w, BANNER_HEIGHT);
@@ -344,9 +348,8 @@ impl PageWindow {
     }
 
     /// Follows a screen or a scale that has changed (FLTK's Ctrl with plus changes the scale), and
-    /// checks a window that has just been shown or resized: it may have been placed meanwhile for
-    /// the size that it had. If it may take the keyboard, it asks for one that nobody has. To be
-    /// called a few times a second.
+    /// checks the place of a window that has just been shown or changed. Such a window asks for a
+    /// keyboard that nobody has, if it may have it. To be called a few times a second.
     pub fn tick(&mut self, may_take_keyboard: bool) {
         if !self.window.shown() || !self.window.visible() {
             return;
@@ -355,21 +358,8 @@ impl PageWindow {
             self.lay_out();
             self.window.redraw();
         }
-        if self.settle_ticks_left == 0 {
-            return;
-        }
-        self.settle_ticks_left -= 1;
-        let place = Rect {
-            x: self.window.x(),
-            y: self.window.y(),
-            w: self.window.w(),
-            h: self.window.h(),
-        };
-        let (x, y) = inside(place, self.free_area());
-        if (x, y) != (place.x, place.y) {
-            self.window.resize(x, y, place.w, place.h);
-        }
-        if may_take_keyboard {
+        let area = self.free_area();
+        if self.place.tick(&mut self.window, area) && may_take_keyboard {
             self.tell_manager(request_free_keyboard);
         }
     }
@@ -377,7 +367,7 @@ impl PageWindow {
     /// Returns the work area and the scale of the window's screen.
     fn screen(&self) -> (Rect, f32) {
         let (x, y) = match self.window.shown() {
-            true => (self.window.x(), self.window.y()),
+            true => self.place.at(),
             false => app::get_mouse(),
         };
         let screen = app::screen_num(x, y);
@@ -417,16 +407,6 @@ impl PageWindow {
     }
 }
 
-/// Returns where a window is whole in an area, as near to its place as possible; one that is larger
-/// begins at the area's left upper corner.
-fn inside(place: Rect, area: Rect) -> (i32, i32) {
-    let within = |at: i32, size: i32, from: i32, room: i32| at.min(from + room - size).max(from);
-    (
-        within(place.x, place.w, area.x, area.w),
-        within(place.y, place.h, area.y, area.h),
-    )
-}
-
 fn add_banner(y: i32, text: &str) -> Frame {
     let mut frame = Frame::new(0, y, layout::MAX_WIDTH, BANNER_HEIGHT, None);
     let text = text.to_owned();
@@ -443,26 +423,4 @@ fn add_banner(y: i32, text: &str) -> Frame {
         style.draw_centred(&text, Rect { x, y, w, h });
     });
     frame
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_is_moved_no_further_than_it_must() {
-        let area = Rect {
-            x: 0,
-            y: 30,
-            w: 1000,
-            h: 700,
-        };
-        let check = |(x, y, w, h), expected| {
-            assert_eq!(inside(Rect { x, y, w, h }, area), expected);
-        };
-        check((100, 100, 640, 400), (100, 100));
-        check((-80, 4, 640, 400), (0, 30));
-        check((600, 500, 640, 400), (360, 330));
-        check((600, 500, 1200, 900), (0, 30));
-    }
 }

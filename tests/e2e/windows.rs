@@ -94,8 +94,14 @@ impl Xdotool {
     /// Waits until the whole window with the focus is on the screen: one that is deiconified is
     /// moved there in steps.
     fn expect_whole_window(&self) {
+        let mut before = String::new();
         wait_until("the whole window to be on the screen", || {
             let geometry = self.run(&["getactivewindow", "getwindowgeometry", "--shell"]);
+            if geometry != before {
+                // Printed if the test fails.
+                eprintln!("the window is at {}", geometry.replace('\n', " "));
+                before = geometry.clone();
+            }
             let value = |name: &str| -> Option<i32> {
                 let line = geometry.lines().find_map(|line| line.strip_prefix(name));
                 line?.trim_start_matches('=').parse().ok()

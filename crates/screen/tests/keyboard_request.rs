@@ -93,6 +93,9 @@ fn only_a_keyboard_that_nobody_has_is_asked_for() {
         manager.focus(nobody);
         assert_eq!(asks(), [ours.window], "the focus is {nobody:#x}");
     }
+    let closed = other.server.generate_id().expect("an id");
+    manager.set_property("_NET_ACTIVE_WINDOW", closed);
+    assert_eq!(asks(), [ours.window], "the active window was closed");
     manager.focus(other.window);
     assert!(asks().is_empty(), "another program's menu has it");
     manager.set_property("_NET_ACTIVE_WINDOW", other.window);

@@ -44,4 +44,4 @@ pub use input_lease::release_stale_input;
 pub use input_watch::{Click, InputWatch, KeyPress};
 pub use monitors::MonitorQuery;
 pub use raw_input::InputSource;
-pub use wm_hints::{request_free_keyboard, set_wants_keyboard};
+pub use wm_hints::{WindowPlace, request_free_keyboard, set_wants_keyboard, window_place};

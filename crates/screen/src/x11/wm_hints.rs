@@ -2,6 +2,7 @@
 
 use x11rb::NONE;
 use x11rb::connection::Connection as _;
+use x11rb::errors::ReplyError;
 use x11rb::properties::WmHints;
 use x11rb::protocol::xproto::{
     AtomEnum, CLIENT_MESSAGE_EVENT, ClientMessageData, ClientMessageEvent, ConnectionExt as _,
@@ -57,9 +58,22 @@ pub fn request_free_keyboard(
         let reply = server.get_property(false, root, property, AtomEnum::WINDOW, 0, 1)?;
         Ok(reply.reply()?.value32().and_then(|mut value| value.next()))
     };
-    let (Some(manager), Some(NONE)) = (named(check)?, named(active)?) else {
+    let Some(manager) = named(check)? else {
         return Ok(());
     };
+    // openbox goes on naming a window that was closed.
+    let is_there = |window: Window| -> Result<bool, ScreenError> {
+        match server.get_geometry(window)?.reply() {
+            Ok(_) => Ok(true),
+            Err(ReplyError::X11Error(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    };
+    if let Some(active) = named(active)?.filter(|active| *active != NONE)
+        && is_there(active)?
+    {
+        return Ok(());
+    }
     // A window manager parks it on a window of its own; a menu of another program has it without
     // being active.
     let client_of = |window: Window| window & !server.setup().resource_id_mask;
@@ -80,4 +94,46 @@ pub fn request_free_keyboard(
     let to_manager = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
     server.send_event(false, root, to_manager, message)?;
     Ok(server.sync()?)
+}
+
+/// The place of a window on the screen, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPlace {
+    /// Left edge of the window, without its frame.
+    pub x: i32,
+    /// Upper edge of the window, without its frame.
+    pub y: i32,
+    /// Width of the frame's left edge.
+    pub left: i32,
+    /// Height of the frame's upper edge, mostly a title bar.
+    pub top: i32,
+}
+
+/// Returns where a window on `display` (`$DISPLAY` when `None`) is, and how wide its frame is (EWMH,
+/// `_NET_FRAME_EXTENTS`).
+///
+/// # Errors
+/// The display or the window is gone.
+pub fn window_place(
+    display: Option<&str>,
+    window: u32,
+    cancel: &CancelToken,
+) -> Result<WindowPlace, ScreenError> {
+    let connection = Connection::open(display, cancel)?;
+    let (server, root) = (&connection.server, connection.screen().root);
+    let extents = server.intern_atom(false, b"_NET_FRAME_EXTENTS")?;
+    let at = server.translate_coordinates(window, root, 0, 0)?.reply()?;
+    let extents = extents.reply()?.atom;
+    let frame = server.get_property(false, window, extents, AtomEnum::CARDINAL, 0, 4)?;
+    let frame = frame.reply()?;
+    let mut widths = frame.value32().into_iter().flatten();
+    // In the order left, right, top, bottom.
+    let mut width = || i32::try_from(widths.next().unwrap_or(0)).unwrap_or(0);
+    let (left, _, top) = (width(), width(), width());
+    Ok(WindowPlace {
+        x: at.dst_x.into(),
+        y: at.dst_y.into(),
+        left,
+        top,
+    })
 }
