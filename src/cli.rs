@@ -3,8 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 
 use crate::language::Language;
 use crate::registry::is_id;
@@ -50,13 +50,12 @@ pub struct Options {
         long,
         value_name = "NAME",
         global = true,
-        requires = "program_pid",
         value_parser = any_text()
     )]
     pub program_name: Option<String>,
     /// The language of the windows, unless the registry fixes it
-    #[arg(long, value_name = "LANGUAGE", global = true)]
-    pub language: Option<Language>,
+    #[arg(long, value_name = "LANGUAGE", global = true, value_parser = LocaleParser)]
+    pub language: Option<String>,
     /// Show the log on stderr too
     #[arg(short, long, global = true)]
     pub verbose: bool,
@@ -165,6 +164,29 @@ impl Cli {
     }
 }
 
+/// A parser of a language: of one of ours, of the name of a locale, or of anything else, for an
+/// accounting program may hand on its own setting. An unknown one gets the system's language.
+#[derive(Clone)]
+struct LocaleParser;
+
+impl TypedValueParser for LocaleParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        _: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        Ok(from_any_encoding(value))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let known = Language::value_variants().iter();
+        Some(Box::new(known.filter_map(Language::to_possible_value)))
+    }
+}
+
 /// Returns a parser that takes every text: an old accounting program may run in a Latin-1 locale, and
 /// a name that isn't UTF-8 must not keep its customer from help.
 fn any_text() -> impl TypedValueParser<Value = String> {
@@ -192,10 +214,19 @@ pub fn similar_command(word: &str) -> Option<String> {
         .get_subcommands()
         .filter(|known| !known.is_hide_set());
     let names = names.map(|known| (distance(word, known.get_name()), known.get_name()));
-    let (_, name) = names
-        .filter(|(distance, _)| (1..=2).contains(distance))
-        .min()?;
-    (word.chars().count() > 2).then(|| name.to_owned())
+    // The nearest: a word that is a command itself wasn't meant to be another one.
+    let (distance, name) = names.min()?;
+    let is_mistyped = (1..=2).contains(&distance) && word.chars().count() > 2;
+    is_mistyped.then(|| name.to_owned())
+}
+
+/// Returns whether a command line that isn't understood was to open a window: it has the command, or
+/// the id of one of these entries, and no command without a window.
+pub fn opens_window(arguments: &[OsString], entries: &[&str]) -> bool {
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let opens = |word: &&str| *word == "open" || entries.contains(word);
+    let other = ["session", "list", "doctor", "plugin", "help"];
+    words.iter().any(opens) && !words.iter().any(|word| other.contains(word))
 }
 
 /// Returns a hint for a command line that wasn't understood because its command is mistyped.
@@ -300,8 +331,23 @@ mod tests {
         check(&["-v", "sesion", "ecom"], Some("session"));
         check(&["lst", "--json"], Some("list"));
         check(&["open"], None);
+        check(&["list", "--jsn"], None);
         check(&["ecom", "again"], None);
         check(&["remoteus-2008"], None);
+    }
+
+    #[test]
+    fn a_mistake_in_a_help_menu_is_shown_in_a_window() {
+        let check = |words: &[&str], expected| {
+            let words: Vec<OsString> = words.iter().map(Into::into).collect();
+            assert_eq!(opens_window(&words, &["ecom"]), expected, "{words:?}");
+        };
+        check(&["open", "ecom", "--app-versoin", "1"], true);
+        check(&["ecom", "--program-pid", "x"], true);
+        check(&["open"], true);
+        check(&["session", "ecom", "--what"], false);
+        check(&["list", "--what"], false);
+        check(&["opne", "other"], false);
     }
 
     #[test]
@@ -352,18 +398,13 @@ mod tests {
         );
         assert_eq!(after.registry, Some(PathBuf::from("a.toml")));
         assert_eq!(after.app_version.as_deref(), Some("4.13"));
-        assert_eq!(after.language, Some(Language::Sv));
+        assert_eq!(after.language.as_deref(), Some("sv"));
         assert!(after.verbose);
     }
 
     #[test]
     fn what_isnt_understood_is_refused_with_2() {
-        for arguments in [
-            &["open"][..],
-            &["ecom", "again"],
-            &["--what"],
-            &["--language", "se"],
-        ] {
+        for arguments in [&["open"][..], &["ecom", "again"], &["--what"]] {
             let all = std::iter::once("etatuki").chain(arguments.iter().copied());
             let error = Cli::try_parse_from(all).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}");

@@ -1,12 +1,13 @@
 //! The launcher's commands, and the reports when one can't be carried out.
 
-use std::io::Write as _;
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::cli::{self, Cli, Command, PluginSubcommand};
+use crate::cli::{self, Cli, Command, Options, PluginSubcommand};
 use crate::doctor;
 use crate::embedded;
 use crate::exit::Exit;
@@ -20,6 +21,7 @@ use crate::startup::{begin_log, display};
 use crate::texts::Texts;
 use crate::window::app;
 use crate::window::session_context::Vendor;
+
 /// Runs the launcher to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let (options, command) = cli.into_command();
@@ -173,6 +175,34 @@ fn report_unknown_backend(launcher: &Launcher, id: &str, command: &Option<Comman
         command,
     );
     Exit::Usage
+}
+
+/// Shows a command line that isn't understood to the customer, if a Help menu started it: nobody sees
+/// its stderr, and nothing else would happen.
+pub fn show_wrong_command_line(arguments: &[OsString], error: &str) {
+    let named = arguments.windows(2).find(|pair| pair[0] == "--registry");
+    let options = Options {
+        registry: named.map(|pair| pair[1].clone().into()),
+        ..Options::default()
+    };
+    let (texts, support, entries) = match Environment::new(options).load_registry() {
+        Ok(launcher) => {
+            let entries = launcher.entries().into_iter();
+            let entries: Vec<_> = entries.map(|backend| backend.id.clone()).collect();
+            let support = launcher.vendor().support(&launcher.texts);
+            (launcher.texts, Some(support), entries)
+        }
+        Err(refused) => (Texts::load(refused.0.language()), None, Vec::new()),
+    };
+    let entries: Vec<_> = entries.iter().map(String::as_str).collect();
+    let is_seen = std::io::stderr().is_terminal();
+    if is_seen || !cli::opens_window(arguments, &entries) {
+        return;
+    }
+    if let Some(_connection) = display().filter(|_| fonts::are_there()) {
+        let detail: String = error.lines().next().unwrap_or_default().into();
+        app::show_fatal(&texts, "wrong-start", support.as_deref(), Some(&detail));
+    }
 }
 
 /// Reports a failure on stderr; also in a window if the command opens one, because a Help menu shows

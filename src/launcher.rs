@@ -107,10 +107,18 @@ impl Environment {
         registry::app_version(given).is_none().then_some(given)
     }
 
+    /// Returns the language of `--language`, if it isn't one of ours.
+    pub fn unknown_language(&self) -> Option<&str> {
+        let given = self.options.language.as_deref()?;
+        Language::from_locale(given).is_none().then_some(given)
+    }
+
     /// Returns the language as far as it is known without the registry.
     pub fn language(&self) -> Language {
         let variable = |name: &str| std::env::var(name).ok();
-        let chosen = self.options.language.or(self.settings.language);
+        let given = self.options.language.as_deref();
+        let given = given.and_then(Language::from_locale);
+        let chosen = given.or(self.settings.language);
         chosen
             .or_else(|| Language::from_environment(variable))
             .unwrap_or_default()

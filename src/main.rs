@@ -32,6 +32,11 @@ fn main() -> ExitCode {
         {
             let _ = writeln!(std::io::stderr(), "error: {hint}\n");
         }
+        if error.use_stderr() {
+            let _ = error.print();
+            commands::show_wrong_command_line(&arguments, &error.to_string());
+            std::process::exit(error.exit_code());
+        }
         error.exit()
     });
     // Rust has printed the panic on stderr.

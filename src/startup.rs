@@ -18,11 +18,14 @@ pub(crate) fn begin_log(environment: &Environment) {
     if let Some(error) = &environment.settings_error {
         tracing::warn!("{error}");
     }
-    if let Some(version) = environment.unknown_version() {
+    let version = environment.unknown_version().map(|version| {
+        format!("{version:?} of --app-version is no version, so that no entry is marked as fitting")
+    });
+    let language = environment.unknown_language().map(|language| {
+        format!("{language:?} of --language is no language of ours: the system's is used")
+    });
+    for text in version.into_iter().chain(language) {
         // Also to the integrator, who sees no log while trying the command out.
-        let text = format!(
-            "{version:?} of --app-version is no version, so that no entry is marked as fitting"
-        );
         tracing::warn!("{text}");
         if !environment.verbose() {
             // A pipe that nobody reads is no reason to end.
@@ -31,7 +34,8 @@ pub(crate) fn begin_log(environment: &Environment) {
     }
 }
 
-/// Connects to the display, and has released what an earlier session left held there; `None` if there is none, in which case FLTK would end the program.
+/// Connects to the display, and has released what an earlier session left held there; `None` if
+/// there is none, in which case FLTK would end the program.
 ///
 /// Keep the connection until FLTK has one of its own: an X server that loses its last client resets
 /// itself, which takes time.

@@ -4,10 +4,13 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use etatuki_demo::process::Process;
 
 use crate::customer::Customer;
-use crate::testbed::Testbed;
+use crate::testbed::{TIMEOUT, Testbed};
+use crate::windows::Xdotool;
 
 /// Runs a command to its end; returns its exit code, what it printed, and its complaints.
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
@@ -38,9 +41,17 @@ fn every_wrong_start_says_what_is_wrong() {
     assert_eq!(code, Some(4), "{line}");
     assert!(line.contains(r#""name":"fonts-missing""#), "{line}");
 
-    let (code, _, complaint) = run(&mut launcher(&["opne", "ecom"]));
+    let (code, _, complaint) = run(launcher(&["opne", "ecom"]).env_remove("DISPLAY"));
     assert_eq!(code, Some(2), "{complaint}");
     assert!(complaint.contains("did you mean `open`?"), "{complaint}");
+
+    let (code, _, complaint) = run(launcher(&["list"]).args(["--program-name", "Kirjanpito"]));
+    assert_eq!(code, Some(0), "{complaint}");
+
+    let mut foreign = testbed.deployment.launcher(testbed.display.name());
+    let (code, _, complaint) = run(foreign.args(["--language", "de_DE.UTF-8", "list"]));
+    assert_eq!(code, Some(0), "{complaint}");
+    assert!(complaint.contains("--language"), "{complaint}");
 
     let (code, _, complaint) = run(&mut launcher(&["--app-version", "foo", "list"]));
     assert_eq!(code, Some(0), "{complaint}");
@@ -113,6 +124,21 @@ fn a_warning_that_nobody_reads_keeps_nobody_from_help() {
     command.stderr(writer);
     let mut customer = Customer::spawn(command);
     customer.code();
+}
+
+#[test]
+fn a_mistake_in_a_help_menu_is_shown_to_the_customer() {
+    let testbed = Testbed::with_window_manager();
+    let xdotool = Xdotool::on(&testbed);
+    let mut command = testbed.deployment.launcher(testbed.display.name());
+    command.args(["open", "ecom", "--app-versoin", "12.3"]);
+    // Not a terminal, wherever this test runs.
+    let command = command.env("LC_ALL", "fi_FI.UTF-8").stderr(Stdio::null());
+    let mut launcher = Process::start(command.stdin(Stdio::null())).unwrap();
+    xdotool.expect_focus("Etätuki");
+    xdotool.screenshot("window-17-wrong-start.png");
+    xdotool.key("Return");
+    assert_eq!(launcher.wait(TIMEOUT).unwrap().code(), Some(2));
 }
 
 /// The rule of `docs/cli.md`, for all four programs.

@@ -208,6 +208,7 @@ mod tests {
             "unknown-backend",
             "fonts-missing",
             "session-hung",
+            "wrong-start",
         ];
         let sessions = etatuki_session_core::FailureName::ALL.map(|name| name.as_str());
         let names: BTreeSet<_> = sessions.iter().chain(&launchers).copied().collect();
