@@ -147,7 +147,7 @@ fn of_those_that_break_the_contract() {
 
 /// Kinds of messages, and how many of each the launcher takes in a second at most, with a wide margin.
 /// Without a brake it takes millions of the first two, and as many of the others as it can.
-const FLOODS: [(&str, u64); 7] = [
+const FLOODS: [(&str, u64); 8] = [
     ("bells", 200_000),
     ("ends", 200_000),
     ("fences", 50_000),
@@ -155,6 +155,8 @@ const FLOODS: [(&str, u64); 7] = [
     ("empty updates", 10_000),
     ("pixels", 10_000),
     ("copies", 3_000),
+    // Updates of a hundred each.
+    ("rectangles", 3_000),
 ];
 
 /// Whatever a server sends, the launcher's work is bounded; and half a picture is noticed.

@@ -1,16 +1,16 @@
-/* Serves RFB, and after the first picture it sends one message after the other, each kind for a
+/* Serves RFB, and after the first picture it sends one message after the other, each kind for half a
  * second, as many as the client takes. It logs how many those were. At last it stops in the middle
  * of a rectangle. */
 #include "base.h"
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
-enum { SIDE = 1024, WINDOW_MS = 300, FILL_MS = 600 };
+enum { SIDE = 1024, WINDOW_MS = 300, FILL_MS = 300, PIECE = 1000 };
 
 static int stream = -1;
 
@@ -24,23 +24,29 @@ static bool get(void *to, size_t count) { return recv(stream, to, count, MSG_WAI
 
 static bool put(const void *from, size_t count) { return send(stream, from, count, MSG_NOSIGNAL) == (ssize_t)count; }
 
-/* Sends a block again and again for a time; returns the bytes that were taken, or -1 at the end. */
+/* Sends a block again and again for a time, a piece whenever the last one was taken; returns the
+ * bytes that were sent, or -1 at the end. */
 static long pour(const unsigned char *block, size_t length, long duration, size_t *at) {
-    long sent = 0, end = now_ms() + duration;
-    for (long left; (left = end - now_ms()) > 0;) {
-        struct pollfd one = {stream, POLLOUT, 0};
-        if (poll(&one, 1, (int)left) == 0) break;
-        ssize_t gone = send(stream, block + *at, length - *at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        char requests[1000];
+    char requests[1000];
+    long sent = 0;
+    for (long end = now_ms() + duration; now_ms() < end;) {
+        int waiting = 0;
         while (recv(stream, requests, sizeof requests, MSG_DONTWAIT) > 0) {
         }
-        if (gone < 0 && errno != EAGAIN) return -1;
-        if (gone > 0) sent += gone, *at = (*at + (size_t)gone) % length;
+        if (ioctl(stream, SIOCOUTQ, &waiting) != 0) return -1;
+        if (waiting > 0) {
+            usleep(100);
+            continue;
+        }
+        size_t piece = length - *at < PIECE ? length - *at : PIECE;
+        ssize_t gone = send(stream, block + *at, piece, MSG_NOSIGNAL);
+        if (gone <= 0) return -1;
+        sent += gone, *at = (*at + (size_t)gone) % length;
     }
     return sent;
 }
 
-/* Floods with one message of this size; the buffers are filled before it is counted. */
+/* Floods with one message of this size. It counts once the client has worked off the kind before. */
 static bool flood(const char *name, const unsigned char *message, size_t size) {
     static unsigned char block[64 << 10];
     char line[100];
@@ -75,16 +81,16 @@ static void *serve(void *nothing) {
                                text[8 + 500] = {3, 0, 0, 0, 0, 0, 500 >> 8, 500 & 255, 'x'}, empty_update[] = {0, 0, 0, 0},
                                pixel[] = {0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 2, 3, 0},
                                copy[] = {0, 0, 0, 1, 0, 0, 0, 0, 3, 255, 4, 0, 0, 0, 0, 1, 0, 1, 0, 0};
-    int small = 4096;
+    static unsigned char pixels[4 + 100 * 16] = {0, 0, 0, 100};
     char answer[1];
     (void)nothing;
+    for (int at = 0; at < 100; at++) memcpy(pixels + 4 + 16 * at, pixel + 4, 16);
     if (!handshake() || !send_first_picture()) return NULL;
-    /* Little lies in the socket, so that what was sent was also taken in. */
-    setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     if (flood("bells", bell, sizeof bell) && flood("ends", end_of_updates, sizeof end_of_updates) &&
         flood("fences", fence, sizeof fence) && flood("texts", text, sizeof text) &&
         flood("empty updates", empty_update, sizeof empty_update) && flood("pixels", pixel, sizeof pixel) &&
-        flood("copies", copy, sizeof copy))
+        flood("copies", copy, sizeof copy) &&
+        flood("rectangles", pixels, sizeof pixels))
         put(pixel, 18);
     while (get(answer, 1)) {
     }

@@ -4,10 +4,15 @@
 use std::time::Duration;
 
 /// Work for messages that cost the server next to nothing: bells, answers that nobody asked for,
-/// updates however small, copies, new sizes, texts. Pixels that are sent aren't among them. One
-/// message counts 1.
+/// updates and rectangles however small, copies, new sizes, texts. Pixels that are sent aren't among
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheapMessages(u32);
+pub struct CheapMessages {
+    /// Messages, of which each counts 1.
+    messages: u32,
+    /// Copied pixels, and those that a rectangle counts at least.
+    pixels: usize,
+}
 
 impl CheapMessages {
     /// Work of a text, beside one for each of its kilobytes.
@@ -20,23 +25,45 @@ impl CheapMessages {
     /// Copied pixels that count 1. A scroll of a whole screen in full HD counts 8, so that 200 a
     /// second are nobody's flood.
     const COPIED_PIXELS: usize = 256 << 10;
+    /// Pixels that a rectangle counts, if it copies fewer: 64 rectangles count 1.
+    const RECTANGLE: usize = 4096;
 
     pub(crate) fn add(&mut self, work: usize) {
-        self.0 = self
-            .0
-            .saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        self.messages = self.messages.saturating_add(work);
     }
 
     pub(crate) fn add_text(&mut self, bytes: usize) {
         self.add(Self::TEXT + bytes / 1024);
     }
 
-    pub(crate) fn add_copy(&mut self, pixels: usize) {
-        self.add(pixels.div_ceil(Self::COPIED_PIXELS));
+    pub(crate) fn add_rectangle(&mut self, copied_pixels: usize) {
+        self.pixels = self
+            .pixels
+            .saturating_add(copied_pixels.max(Self::RECTANGLE));
     }
 
     pub(crate) fn add_size(&mut self, pixels: usize) {
         self.add(Self::SIZE + pixels / Self::SIZE_PIXELS);
+    }
+
+    /// Takes what has come to whole messages; pixels that don't make one stay.
+    pub(crate) fn take(&mut self) -> Self {
+        let left = self.pixels % Self::COPIED_PIXELS;
+        let taken = Self {
+            pixels: self.pixels - left,
+            ..*self
+        };
+        *self = Self {
+            messages: 0,
+            pixels: left,
+        };
+        taken
+    }
+
+    fn work(self) -> u32 {
+        let copied = u32::try_from(self.pixels / Self::COPIED_PIXELS).unwrap_or(u32::MAX);
+        self.messages.saturating_add(copied)
     }
 }
 
@@ -66,7 +93,10 @@ impl FloodBrake {
         } else {
             now
         };
-        self.level = self.level.saturating_sub(forgotten).saturating_add(work.0);
+        self.level = self
+            .level
+            .saturating_sub(forgotten)
+            .saturating_add(work.work());
         self.level = self.level.min(MAX_REMEMBERED);
         (self.level > BURST).then(|| FORGET_INTERVAL * self.level)
     }
@@ -76,6 +106,11 @@ impl FloodBrake {
 mod tests {
     use super::*;
 
+    fn bells(messages: u32) -> CheapMessages {
+        let pixels = 0;
+        CheapMessages { messages, pixels }
+    }
+
     #[test]
     fn a_flood_is_slowed_down_however_it_comes() {
         for at_once in [1, 7, 100_000] {
@@ -84,7 +119,7 @@ mod tests {
             while now < Duration::from_secs(10) {
                 reads += 1;
                 now += brake
-                    .on_work(CheapMessages(at_once), now)
+                    .on_work(bells(at_once), now)
                     .unwrap_or(Duration::from_micros(10));
             }
             assert!(
@@ -99,7 +134,7 @@ mod tests {
         let mut brake = FloodBrake::default();
         for second in 0..100 {
             let now = Duration::from_secs(second);
-            assert_eq!(brake.on_work(CheapMessages(BURST), now), None);
+            assert_eq!(brake.on_work(bells(BURST), now), None);
         }
     }
 }

@@ -193,7 +193,7 @@ impl PluginRfbClient {
     /// Takes the work for cheap messages since the last call.
     pub fn take_cheap_messages(&mut self) -> CheapMessages {
         match &mut self.state {
-            ClientState::Running(running) => std::mem::take(&mut running.cheap_messages),
+            ClientState::Running(running) => running.cheap_messages.take(),
             ClientState::Handshaking(_) => CheapMessages::default(),
         }
     }
@@ -380,10 +380,12 @@ impl Running {
             return Ok(reply);
         }
         let before = (self.framebuffer.width(), self.framebuffer.height());
-        match rectangle {
-            Rectangle::CopyRect { rect, .. } => self.cheap_messages.add_copy(rect.area()),
-            _ if reply.is_some() => self.cheap_messages.add(1),
-            _ => {}
+        self.cheap_messages.add_rectangle(match rectangle {
+            Rectangle::CopyRect { rect, .. } => rect.area(),
+            _ => 0,
+        });
+        if reply.is_some() {
+            self.cheap_messages.add(1);
         }
         let changed = self.framebuffer.apply(rectangle)?;
         let update = self.update.get_or_insert_default();

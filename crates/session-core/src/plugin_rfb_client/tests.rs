@@ -271,6 +271,28 @@ fn a_flood_of_bells_or_texts_costs_the_server_time_and_a_usual_message_none() {
     assert!(pause(&[2; 256 << 10]).is_some_and(|pause| pause >= Duration::from_millis(200)));
     assert!(pause(&text.repeat(12)).is_some());
     assert!(pause(&[0, 0, 0, 0].repeat(1000)).is_some(), "empty updates");
+    let pixels = |count: u16| {
+        let mut bytes = vec![];
+        server::update_start(&mut bytes, Some(count));
+        for _ in 0..count {
+            server::raw_header(&mut bytes, Rect::new(0, 0, 1, 1));
+            bytes.extend([1, 2, 3, 0]);
+        }
+        bytes
+    };
+    assert_eq!(pause(&pixels(2000)), None);
+    assert!(pause(&pixels(20_000)).is_some(), "rectangles of a pixel");
+    // Also in pieces that count less than one.
+    let (mut tool, _) = Tool::open();
+    let mut brake = FloodBrake::default();
+    let mut paused = false;
+    for piece in pixels(8000).chunks(100) {
+        tool.say(piece);
+        paused |= brake
+            .on_work(tool.client.take_cheap_messages(), Duration::ZERO)
+            .is_some();
+    }
+    assert!(paused, "in pieces");
 }
 
 #[test]
