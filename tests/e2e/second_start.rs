@@ -74,6 +74,14 @@ fn a_launcher_that_hangs_is_ended_by_the_customer_alone() {
     signal("-STOP");
     let (mut second, _) = Launcher::start(&testbed, &["open", "ecom"]);
     xdotool.expect_focus(MENU);
+    // The frozen window is above all others too, and has no button in this colour.
+    wait_until("the new window to be above the frozen one", || {
+        let (pixels, _) = xdotool.pixels();
+        let accent = pixels
+            .chunks_exact(4)
+            .filter(|bgrx| bgrx[..3] == [0xb4, 0x5f, 0x1a]);
+        (accent.count() > 4000).then_some(())
+    });
     xdotool.screenshot("window-16-session-hung.png");
     xdotool.key("Escape");
     assert_eq!(second.exit_code(), Some(4));

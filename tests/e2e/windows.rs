@@ -183,7 +183,7 @@ impl Xdotool {
     }
 
     /// Returns the whole screen in BGRX, and its width.
-    fn pixels(&self) -> (Vec<u8>, usize) {
+    pub(crate) fn pixels(&self) -> (Vec<u8>, usize) {
         let (server, screen) = x11rb::connect(Some(&self.display)).unwrap();
         let screen = &server.setup().roots[screen];
         let (width, height) = (screen.width_in_pixels, screen.height_in_pixels);

@@ -69,6 +69,8 @@ fn show(texts: &Texts, page: Page) -> Option<ButtonAction> {
     window.show();
     // The window of a launcher that hangs is above others too, and larger.
     window.fltk_window().set_on_top();
+    // Among those above, a window manager may have put it below.
+    window.show();
     let mut pressed = None;
     while window.fltk_window().shown() && app::wait() {
         match inbox.try_recv() {
