@@ -180,7 +180,7 @@ fn a_card_that_is_none() {
         write_agent_file(&testbed, text);
         let output: Output = join_command(&testbed).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("agent.toml"), "{told}");
         assert!(!told.contains("panicked"), "{told}");
     }

@@ -170,7 +170,11 @@ fn named_customer_message(name: &str) -> Message {
         "service-unreachable" | "service-error" | "no-nameplate" | "link-failed" => {
             "failure.customer-network"
         }
-        "display-missing" | "display-unsupported" | "display-lost" => "failure.customer-display",
+        "display-missing"
+        | "display-unsupported"
+        | "display-wayland"
+        | "display-too-large"
+        | "display-lost" => "failure.customer-display",
         "tool-missing" | "tool-too-old" => "failure.tool-unfit",
         "registry-broken" | "plugin-missing" | "plugin-refused" | "plugin-wrong-version" => {
             "failure.installation"

@@ -450,22 +450,23 @@ fn lying_service() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_use_ends_with_two() {
+async fn wrong_use_ends_with_two_and_a_file_of_no_use_with_one() {
     let environment = TestEnvironment::new().await;
-    let check = async |agent: &std::path::Path, service: &str| {
+    let check = async |agent: &std::path::Path, service: &str, expected| {
         let mut join = Join::start_with(agent, service, &[]);
-        assert_eq!(join.exit_code().await, 2, "{agent:?} {service}");
+        assert_eq!(join.exit_code().await, expected, "{agent:?} {service}");
     };
     check(
         &environment.folder.path().join("missing.toml"),
         &environment.service.url,
+        1,
     )
     .await;
-    check(&environment.agent_file(), "support.example").await;
-    check(&environment.agent_file(), "http://support.example").await;
+    check(&environment.agent_file(), "support.example", 2).await;
+    check(&environment.agent_file(), "http://support.example", 2).await;
     let open = environment.write_agent("open.toml", now() - DAY, now() + DAY);
     std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    check(&open, &environment.service.url).await;
+    check(&open, &environment.service.url, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,8 @@ const UNUSABLE_TEXTS: Readonly<Record<string, string>> = {
   "display-missing": "panel.display-missing",
   "display-lost": "panel.display-missing",
   "display-unsupported": "panel.display-unsupported",
+  "display-wayland": "panel.display-wayland",
+  "display-too-large": "panel.display-too-large",
   "plugin-missing": "panel.plugin-missing",
   "plugin-refused": "panel.plugin-refused",
   "plugin-wrong-version": "panel.plugin-wrong-version",
