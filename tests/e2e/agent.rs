@@ -24,6 +24,19 @@ pub(crate) struct Agent {
     pub(crate) received: Vec<Value>,
 }
 
+impl Drop for Agent {
+    /// Shows, when a test fails, what it didn't ask for yet: perhaps the session was over.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let unread: Vec<_> = self.lines.try_iter().collect();
+            eprintln!(
+                "the agent's side said last: {:?}, {unread:?}",
+                self.received.last()
+            );
+        }
+    }
+}
+
 impl Agent {
     /// Starts `etatuki-console join` and types the code, a line per field.
     pub(crate) fn join(testbed: &Testbed, code: &[String], more: &[&str]) -> Self {

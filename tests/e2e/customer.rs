@@ -19,6 +19,19 @@ pub(crate) struct Customer {
     pub(crate) received: Vec<Value>,
 }
 
+impl Drop for Customer {
+    /// Shows, when a test fails, what it didn't ask for yet: perhaps the session was over.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let unread: Vec<_> = self.lines.try_iter().collect();
+            eprintln!(
+                "the customer's side said last: {:?}, {unread:?}",
+                self.received.last()
+            );
+        }
+    }
+}
+
 impl Customer {
     /// Starts `etatuki session BACKEND` with more arguments.
     pub(crate) fn start(testbed: &Testbed, backend: &str, more: &[&str]) -> Self {
