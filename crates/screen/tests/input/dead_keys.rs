@@ -16,11 +16,7 @@ fn dead_keys_wait_for_their_letter() {
         fixture.tap(keysym_of(letter));
     }
     // xev looks up the letter too; Xlib replaces it by the composed character.
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
+    let text = xev.end_text(&mut fixture);
     assert_eq!(text, "eéuüaá");
     assert_eq!(fixture.keysyms(), symbols, "nothing was lent");
 }
@@ -48,11 +44,7 @@ fn a_letter_that_the_browser_composed_comes_alone() {
             put(place, keysym_of(typed), true);
             put(place, keysym_of(typed), false);
         }
-        let text: String = xev
-            .end(&mut fixture)
-            .iter()
-            .map(|p| p.text.clone())
-            .collect();
+        let text = xev.end_text(&mut fixture);
         assert_eq!(text, "é^ü", "under {layout}");
         assert_eq!(fixture.pressed(), calm, "something stayed pressed");
     }

@@ -291,6 +291,12 @@ impl Xev {
             .collect()
     }
 
+    /// Closes its window and returns the text that its presses gave.
+    pub(crate) fn end_text(self, fixture: &mut Fixture) -> String {
+        let presses = self.end(fixture);
+        presses.iter().map(|press| press.text.as_str()).collect()
+    }
+
     /// Closes its window and returns the presses that it printed.
     pub(crate) fn end(mut self, fixture: &mut Fixture) -> Vec<XevPress> {
         fixture.wait_until_done();

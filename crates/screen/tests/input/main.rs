@@ -55,11 +55,7 @@ fn modifiers_that_are_held_are_put_right_and_put_back() {
     fixture.tap(keysym_of('@'));
     fixture.input.send_keysym(ALT_GR, false).expect("let go of");
     fixture.tap(keysym_of('c'));
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
+    let text = xev.end_text(&mut fixture);
     assert_eq!(text, "@Ab@c");
 }
 
@@ -71,11 +67,7 @@ fn caps_lock_is_reckoned_with() {
     fixture.type_text("aB1!");
     fixture.tap(CAPS_LOCK);
     fixture.type_text("aB");
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
+    let text = xev.end_text(&mut fixture);
     assert_eq!(text, "aB1!aB");
 }
 
@@ -107,11 +99,7 @@ fn a_new_layout_is_noticed() {
     xev.wait_for_presses(0x0100_2603, 1);
     set_layout(&fixture.x, "de");
     fixture.type_text("z@ö☃");
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
+    let text = xev.end_text(&mut fixture);
     assert_eq!(text, "z@ö☃");
 }
 
@@ -172,11 +160,7 @@ fn alt_gr_and_a_place_type_what_they_type_here() {
         }
         put(0x12, keysym_of('e'), true);
         put(0x12, keysym_of('e'), false);
-        let text: String = xev
-            .end(&mut fixture)
-            .iter()
-            .map(|p| p.text.clone())
-            .collect();
+        let text = xev.end_text(&mut fixture);
         assert_eq!(text, "@£{[]}e", "under {layout}");
         assert_eq!(fixture.pressed(), calm, "something stayed pressed");
     }
@@ -220,11 +204,7 @@ fn the_layout_in_use_counts() {
         .check()
         .expect("switched");
     fixture.type_text("Жц ö@");
-    let text: String = xev
-        .end(&mut fixture)
-        .iter()
-        .map(|p| p.text.clone())
-        .collect();
+    let text = xev.end_text(&mut fixture);
     assert_eq!(text, "ö@ЖЖц ö@");
 }
 
