@@ -7,7 +7,7 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{TestEnvironment, console};
+use common::{TestEnvironment, connect_viewer, console};
 use etatuki_picture::JpegEncoder;
 use etatuki_protocol::{Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{ClientMessage, Rect, encode};
@@ -15,10 +15,8 @@ use etatuki_trust::CodeForm;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
     process::Command,
 };
-use vnc::{VncConnector, VncEncoding};
 
 /// Columns, and rows, of the screen: the largest picture that one JPEG may have.
 const SCREEN_SIDE: u16 = 2048;
@@ -66,17 +64,7 @@ async fn the_agent_ends_a_session_whose_picture_keeps_the_console_busy() {
         .send_control(ToAgent::Permissions(permissions))
         .await;
     customer.begin_picture(SCREEN_SIDE, SCREEN_SIDE).await;
-    let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
-        .await
-        .unwrap();
-    let password = ready["password"].as_str().unwrap().to_owned();
-    let connector = VncConnector::new(socket)
-        .set_auth_method(async move { Ok(password) })
-        .add_encoding(VncEncoding::Raw)
-        .set_pixel_format(vnc::PixelFormat::bgra())
-        .build()
-        .unwrap();
-    let viewer = connector.try_start().await.unwrap().finish().unwrap();
+    let viewer = connect_viewer(&ready).await;
     tokio::spawn(async move { while viewer.recv_event().await.is_ok() {} });
     while !matches!(customer.input().await, ClientMessage::UpdateRequest { .. }) {}
 

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{Customer, DAY, TestEnvironment, console, info, now};
+use common::{Customer, DAY, TestEnvironment, connect_viewer, console, info, now};
 use etatuki_link::Attempt;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::ClientMessage;
@@ -94,22 +94,6 @@ impl Join {
             self.exit_code().await,
         )
     }
-}
-
-/// Connects a real viewer to the port of the ready line.
-async fn connect_viewer(ready: &Value) -> VncClient {
-    let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
-        .await
-        .unwrap();
-    let password = ready["password"].as_str().unwrap().to_owned();
-    let connector = VncConnector::new(socket)
-        .set_auth_method(async move { Ok(password) })
-        .add_encoding(VncEncoding::CopyRect)
-        .add_encoding(VncEncoding::Raw)
-        .set_pixel_format(vnc::PixelFormat::bgra())
-        .build()
-        .unwrap();
-    connector.try_start().await.unwrap().finish().unwrap()
 }
 
 /// Returns noise as pixels; the fourth byte of each is 0.

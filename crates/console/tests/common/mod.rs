@@ -19,6 +19,8 @@ use etatuki_trust::{
     StaleRevocations, UnixTime, VendorKey,
 };
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use vnc::{VncClient, VncConnector, VncEncoding};
 
 pub(crate) const DAY: u64 = 86_400;
 
@@ -239,4 +241,20 @@ pub(crate) fn now() -> u64 {
 /// Returns the path of the console's executable.
 pub(crate) fn console() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_etatuki-console"))
+}
+
+/// Connects a real viewer to the port of the ready line.
+pub(crate) async fn connect_viewer(ready: &Value) -> VncClient {
+    let socket = TcpStream::connect(ready["vnc"].as_str().unwrap())
+        .await
+        .unwrap();
+    let password = ready["password"].as_str().unwrap().to_owned();
+    let connector = VncConnector::new(socket)
+        .set_auth_method(async move { Ok(password) })
+        .add_encoding(VncEncoding::CopyRect)
+        .add_encoding(VncEncoding::Raw)
+        .set_pixel_format(vnc::PixelFormat::bgra())
+        .build()
+        .unwrap();
+    connector.try_start().await.unwrap().finish().unwrap()
 }
