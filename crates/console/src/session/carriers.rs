@@ -171,7 +171,7 @@ async fn carry_clipboard_in(
         };
         held = None;
         match receiver {
-            // What was offered was taken back with control.
+            // The offer was taken back with control.
             ClipboardTo::Viewer if text.is_empty() && !hub.is_controlled() => {}
             _ if !text.is_empty() && !hub.is_controlled() => held = Some(text),
             ClipboardTo::Viewer => {

@@ -103,7 +103,7 @@ pub(crate) enum SessionEvent {
     Pointer(u16, u16),
     /// The customer copied a text.
     Clipboard(String),
-    /// The customer copied a text of which the viewer can't be sent so many characters.
+    /// Number of characters of the customer's text that the viewer can't be sent.
     ClipboardLoss(usize),
     /// The link's counters, and its path with the round-trip time if that is known.
     Traffic(LinkStats, PathKind, Option<Duration>),

@@ -1,4 +1,4 @@
-// What the agent is told in a notice: pure functions of snapshots and input. alerts.ts shows it.
+// Notices to the agent: pure functions of snapshots and input. alerts.ts shows it.
 
 import { type LogEntry, type Snapshot, supports } from "./protocol.ts";
 import { asksLeftText } from "./status-text.ts";

@@ -77,7 +77,7 @@ struct PendingCall {
 enum StopReason {
     /// The child died.
     Died,
-    /// The child closed a pipe or its socket, and lives on.
+    /// A closed pipe or socket of a child that lives on.
     ClosedPipe,
     /// The plugin hung in this call.
     Hung(String),
