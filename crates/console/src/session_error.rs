@@ -142,7 +142,7 @@ fn dial_message(error: &DialError) -> Message {
 
 fn link_message(error: &LinkError) -> Message {
     match error {
-        LinkError::Lost => Message::new("failure.link-lost"),
+        LinkError::Lost | LinkError::Interrupted => Message::new("failure.link-lost"),
         LinkError::Violation(detail) => detailed("failure.link-violation", detail),
         other => detailed("failure.link-ended", other),
     }

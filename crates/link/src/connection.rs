@@ -8,22 +8,10 @@ use iroh::{
 use serde::Serialize;
 
 use crate::{
+    close_code::CloseCode,
     error::{DialError, LinkError, sanitize_reason},
     stats::LinkStats,
 };
-
-/// QUIC's application error code on closing a connection; a stable name goes along as its reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseCode {
-    /// The session is over.
-    Ended = 0,
-    /// The agent is refused.
-    Refused = 1,
-    /// The two ends don't know the same code.
-    WrongCode = 2,
-    /// The other end broke the protocol or exceeded a time-out.
-    Violation = 3,
-}
 
 /// The kind of a link's network path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,8 +83,21 @@ impl LinkConnection {
         close(&self.connection, CloseCode::Ended, reason);
     }
 
+    /// Closes this connection of an interrupted link, so that the other end, if it hears that,
+    /// begins to resume at once: it gets [`LinkError::Interrupted`].
+    pub fn interrupt(&self) {
+        close(&self.connection, CloseCode::Interrupted, "interrupted");
+    }
+
+    /// Returns the number of QUIC STREAM frames (RFC 9000, section 19.8) received so far. It rises
+    /// whenever something of any stream arrives, a part of a long message too.
+    #[must_use]
+    pub fn stream_frames_received(&self) -> u64 {
+        self.connection.stats().frame_rx.stream
+    }
+
     /// Waits for the end of the link and returns its cause: [`LinkError::Ended`],
-    /// [`LinkError::Closed`] or [`LinkError::Lost`]. A vanished peer is noticed after eight
+    /// [`LinkError::Interrupted`], [`LinkError::Closed`] or [`LinkError::Lost`]. A vanished peer is noticed after eight
     /// seconds.
     pub async fn closed(&self) -> LinkError {
         self.connection.closed().await.into()
@@ -127,6 +128,9 @@ pub(crate) fn dial_error(connection: &Connection, error: LinkError) -> DialError
             match u64::from(close.error_code) {
                 code if code == CloseCode::Refused as u64 => DialError::Refused(stable_name(name)),
                 code if code == CloseCode::WrongCode as u64 => DialError::WrongCode,
+                code if code == CloseCode::Interrupted as u64 => {
+                    DialError::Protocol(LinkError::Interrupted)
+                }
                 _ if name == Violation::TooSlow.name() => DialError::Timeout,
                 _ => DialError::Protocol(LinkError::Ended(name)),
             }

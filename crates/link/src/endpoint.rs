@@ -13,7 +13,8 @@ use iroh::{
     Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr, Watcher,
     dns::{DnsResolver, FallbackMode},
     endpoint::{
-        NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt, presets,
+        Connection, NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt,
+        presets,
     },
 };
 use serde_json::Value;
@@ -25,10 +26,11 @@ use tokio::{
 
 use crate::{
     error::{DialError, LinkError},
-    handshake::{AcceptParams, Attempt, agent},
-    handshake_queue::HandshakeQueue,
-    link::AgentLink,
+    handshake::{AcceptParams, Attempt, ResumeParams, agent, agent_resume},
+    handshake_queue::{HandshakeQueue, Terms},
+    link::{AgentLink, AgentStreams},
     relay::RelayAccess,
+    resume::AgentResumption,
 };
 
 /// Name and version of the protocol, negotiated in TLS (ALPN, RFC 7301).
@@ -106,7 +108,20 @@ impl CustomerEndpoint {
     /// Time-outs: 5 s for TLS, 3 s for the card, 10 s for the PAKE, 5 s for the streams. Up to
     /// eight peers can be in the first two phases at once.
     pub async fn accept(&self, params: &AcceptParams) -> Attempt {
-        self.queue.lock().await.next(&self.endpoint, params).await
+        let mut queue = self.queue.lock().await;
+        queue.next(&self.endpoint, Terms::Code(params)).await
+    }
+
+    /// Waits for the next attempt to resume this endpoint's last link to end, and returns its
+    /// outcome: [`Attempt::Resumed`], [`Attempt::ResumeRefused`], [`Attempt::Aborted`], or
+    /// [`Attempt::Closed`]. Peers with a code are refused as `busy`.
+    ///
+    /// To be called also while the link seems to work: the agent's end may notice first that it
+    /// doesn't. Cancel safe. While nobody waits in this or in [`accept`](Self::accept), no peer is
+    /// answered.
+    pub async fn accept_resume(&self, params: &ResumeParams) -> Attempt {
+        let mut queue = self.queue.lock().await;
+        queue.next(&self.endpoint, Terms::Resume(params)).await
     }
 
     /// Closes the endpoint and its links. Takes at most two seconds.
@@ -128,6 +143,14 @@ impl CustomerEndpoint {
     #[cfg(test)]
     pub(crate) async fn accept_any_proof(&self) {
         self.queue.lock().await.checks.accept_any_proof = true;
+    }
+
+    /// Returns the resume keys of the last link, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) async fn resume_keys(&self) -> Vec<[u8; 32]> {
+        let queue = self.queue.lock().await;
+        let kept = queue.resumption.as_ref().expect("there was a link");
+        kept.ratchet.keys().map(|key| *key.expose()).collect()
     }
 }
 
@@ -173,11 +196,45 @@ impl AgentEndpoint {
         agent: &AgentFile,
     ) -> Result<AgentLink, DialError> {
         let address = self.filter_address(address).map_err(DialError::Protocol)?;
-        let connection = timeout(CONNECT_TIMEOUT, self.endpoint.connect(address, ALPN))
+        let connection = self.connect(address, CONNECT_TIMEOUT).await?;
+        agent::authenticate(connection, self.endpoint.clone(), nameplate, secret, agent).await
+    }
+
+    /// Dials the customer of an interrupted link at `address` (the last that is known; not trusted)
+    /// and goes on with the link over a new connection: one try, to be repeated. TLS takes at most
+    /// `reach_limit`, the rest at most 8 s.
+    ///
+    /// Only the end that the link was with can answer. `resumption` changes when that has proved
+    /// itself, at the latest when this returns streams; a try that fails, or that its caller stops
+    /// waiting for, costs nothing.
+    ///
+    /// # Errors
+    /// The reason why there is no link. [`DialError::Refused`] and [`DialError::WrongKey`] are the
+    /// customer's end's own word, and final; after any other error a later try may succeed.
+    pub async fn resume(
+        &self,
+        address: &Value,
+        resumption: &mut AgentResumption,
+        agent: &AgentFile,
+        reach_limit: Duration,
+    ) -> Result<AgentStreams, DialError> {
+        let address = self.filter_address(address).map_err(DialError::Protocol)?;
+        if *address.id.as_bytes() != resumption.parties.customer {
+            return Err(DialError::Protocol(LinkError::Address));
+        }
+        let connection = self.connect(address, reach_limit).await?;
+        agent_resume::resume(connection, self.endpoint.clone(), resumption, agent).await
+    }
+
+    async fn connect(
+        &self,
+        address: EndpointAddr,
+        limit: Duration,
+    ) -> Result<Connection, DialError> {
+        timeout(limit, self.endpoint.connect(address, ALPN))
             .await
             .map_err(|_| DialError::Unreachable)?
-            .map_err(|_| DialError::Unreachable)?;
-        agent::authenticate(connection, self.endpoint.clone(), nameplate, secret, agent).await
+            .map_err(|_| DialError::Unreachable)
     }
 
     /// Closes the endpoint and its links. Takes at most two seconds.

@@ -3,6 +3,8 @@
 use etatuki_protocol::{CodecError, Violation};
 use iroh::endpoint::{ConnectionError, ReadError, WriteError};
 
+use crate::close_code::CloseCode;
+
 /// An error of an endpoint or a link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,10 @@ pub enum LinkError {
     /// The other end no longer answers, without having closed the link.
     #[error("the other end no longer answers")]
     Lost,
+    /// The other end heard nothing of this one any more and closed this connection; the link may be
+    /// resumed.
+    #[error("the other end no longer heard this one")]
+    Interrupted,
     /// The other end closed the link, with this reason: a stable name, or a sentence of at most 200
     /// characters.
     #[error("the other end closed the link: {0}")]
@@ -45,6 +51,7 @@ impl LinkError {
             Self::Bind(_) | Self::Relay | Self::Address => "link-failed",
             Self::Codec(_) => "internal",
             Self::Lost => "link-lost",
+            Self::Interrupted => "link-interrupted",
             Self::Ended(_) | Self::Closed | Self::Stopped => "link-ended",
             Self::Violation(_) => "peer-misbehaved",
         }
@@ -63,6 +70,9 @@ pub enum DialError {
     /// The code isn't the one on the customer's screen. The customer's side has counted a guess.
     #[error("the code is wrong")]
     WrongCode,
+    /// The customer's machine didn't prove that it has the interrupted link's key.
+    #[error("the customer's machine doesn't have the link's key")]
+    WrongKey,
     /// The customer's side refuses this agent, for the reason with this stable name, such as a card
     /// error's.
     #[error("the customer's machine refused the agent: {0}")]
@@ -81,6 +91,7 @@ impl DialError {
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::WrongCode => "wrong-code",
+            Self::WrongKey => "wrong-key",
             Self::Refused(_) => "refused",
             Self::Protocol(_) => "protocol",
         }
@@ -103,6 +114,11 @@ pub(crate) fn sanitize_reason(bytes: &[u8]) -> String {
 impl From<ConnectionError> for LinkError {
     fn from(error: ConnectionError) -> Self {
         match error {
+            ConnectionError::ApplicationClosed(close)
+                if u64::from(close.error_code) == CloseCode::Interrupted as u64 =>
+            {
+                Self::Interrupted
+            }
             ConnectionError::ApplicationClosed(close) => {
                 Self::Ended(sanitize_reason(&close.reason))
             }

@@ -5,48 +5,72 @@
 //! card is verified only while no guess runs, and a guess ends before the next begins, so that the
 //! caller of [`HandshakeQueue::next`] can burn a code between two guesses.
 //!
+//! A proved resume takes the place of an unfinished one: the agent has given that up.
+//!
 //! The tasks are kept here and not in the future that waits for them. A caller that stops waiting
 //! loses nothing: the outcome of a guess stays here for the next caller.
 
 use etatuki_protocol::AgentIdentity;
-use iroh::Endpoint;
+use iroh::{Endpoint, endpoint::Connection};
 use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
-use crate::handshake::{
-    AcceptParams, Attempt,
-    customer::{Checks, UnverifiedPeer, receive_hello, run_pake, verify},
+use crate::{
+    close_code::CloseCode,
+    connection::close,
+    handshake::{
+        AcceptParams, Attempt, ResumeParams,
+        customer::{Checks, Guess, UnverifiedPeer, receive_hello, run_pake, verify},
+        customer_resume::{run_resume, verify_resume},
+    },
+    resume::CustomerResumption,
 };
 
 /// The most peers in the TLS and card phases at once; later ones wait outside, unanswered.
 const MAX_HANDSHAKES: usize = 8;
+
+/// Whom the caller lets in.
+#[derive(Clone, Copy)]
+pub(crate) enum Terms<'a> {
+    /// An agent who knows the code.
+    Code(&'a AcceptParams),
+    /// The agent of the last link.
+    Resume(&'a ResumeParams),
+}
 
 #[derive(Default)]
 pub(crate) struct HandshakeQueue {
     /// The peers in the TLS and card phases.
     hellos: JoinSet<Option<UnverifiedPeer>>,
     /// The running guess: none or one.
-    guess: JoinSet<Attempt>,
+    guess: JoinSet<Guess>,
     /// The agent whose guess is running.
     guessing: Option<AgentIdentity>,
+    /// The running resume: none or one.
+    resume: JoinSet<Attempt>,
+    /// The connection of the running resume.
+    resuming: Option<Connection>,
+    /// The state to resume the last link.
+    pub(crate) resumption: Option<CustomerResumption>,
     pub(crate) checks: Checks,
 }
 
 impl HandshakeQueue {
     /// Waits for the next attempt to end. Cancel safe.
-    pub(crate) async fn next(&mut self, endpoint: &Endpoint, params: &AcceptParams) -> Attempt {
+    pub(crate) async fn next(&mut self, endpoint: &Endpoint, terms: Terms<'_>) -> Attempt {
         loop {
             tokio::select! {
                 biased;
                 Some(ended) = self.guess.join_next() => return self.end_guess(ended),
+                Some(ended) = self.resume.join_next() => return self.end_resume(ended),
                 Some(ended) = self.hellos.join_next(), if self.guess.is_empty() => {
                     let Some(peer) = ended.ok().flatten() else { return Attempt::Aborted };
-                    match verify(peer, params, self.checks) {
-                        Err(refused) => return refused,
-                        Ok(agent) => {
-                            self.guessing = Some(agent.identity().clone());
-                            self.guess.spawn(run_pake(agent, params.code.secret.clone()));
-                        }
+                    let begun = match terms {
+                        Terms::Code(params) => self.begin_guess(peer, params),
+                        Terms::Resume(params) => self.begin_resume(peer, params),
+                    };
+                    if let Err(refused) = begun {
+                        return refused;
                     }
                 }
                 incoming = endpoint.accept(), if self.hellos.len() < MAX_HANDSHAKES => match incoming {
@@ -59,13 +83,53 @@ impl HandshakeQueue {
         }
     }
 
+    fn begin_guess(&mut self, peer: UnverifiedPeer, params: &AcceptParams) -> Result<(), Attempt> {
+        let agent = verify(peer, params, self.checks)?;
+        self.guessing = Some(agent.identity().clone());
+        self.guess
+            .spawn(run_pake(agent, params.code.secret.clone()));
+        Ok(())
+    }
+
     /// Returns the outcome of a guess. A guess whose task failed counts as a guess all the same.
-    fn end_guess(&mut self, ended: Result<Attempt, JoinError>) -> Attempt {
+    fn end_guess(&mut self, ended: Result<Guess, JoinError>) -> Attempt {
         let agent = self.guessing.take();
-        ended.unwrap_or_else(|failure| {
-            error!(%failure, "the handshake failed inside");
-            agent.map_or(Attempt::Aborted, |agent| Attempt::WrongGuess { agent })
-        })
+        match ended {
+            Ok((attempt, resumption)) => {
+                self.resumption = resumption.or(self.resumption.take());
+                attempt
+            }
+            Err(failure) => {
+                error!(%failure, "the handshake failed inside");
+                agent.map_or(Attempt::Aborted, |agent| Attempt::WrongGuess { agent })
+            }
+        }
+    }
+
+    fn begin_resume(&mut self, peer: UnverifiedPeer, params: &ResumeParams) -> Result<(), Attempt> {
+        let resume = verify_resume(peer, params, self.resumption.as_mut(), self.checks)?;
+        let connection = resume.stream.connection().clone();
+        if let Some(given_up) = self.resuming.replace(connection) {
+            close(&given_up, CloseCode::Interrupted, "interrupted");
+        }
+        // Aborts the earlier one.
+        self.resume = JoinSet::new();
+        self.resume.spawn(run_resume(resume));
+        Ok(())
+    }
+
+    /// Returns the outcome of a resume. The streams of a resumed link are the first message under
+    /// its key.
+    fn end_resume(&mut self, ended: Result<Attempt, JoinError>) -> Attempt {
+        self.resuming = None;
+        let attempt = ended.unwrap_or_else(|failure| {
+            error!(%failure, "a resume failed inside");
+            Attempt::Aborted
+        });
+        if let (Attempt::Resumed(_), Some(resumption)) = (&attempt, &mut self.resumption) {
+            resumption.ratchet.confirm();
+        }
+        attempt
     }
 }
 

@@ -8,6 +8,9 @@
 //! resume     = HKDF-Expand(prk, "etatuki/1 resume")
 //! ```
 //!
+//! A resume runs the same schedule with the interrupted link's resume key in the PAKE key's place and
+//! labels of its own (`etatuki/1 resumed …`): each resume key proves one link and gives the next.
+//!
 //! The exporter binds the keys to this one TLS connection: whoever terminates TLS in the middle has
 //! two exporters, and so two sets of keys.
 
@@ -20,15 +23,14 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::pake::{Parties, Role};
 
-/// The key by which an interrupted link will resume without a new code, for two minutes (a later
-/// version of the protocol). Both ends hold the same key; it never goes over the wire.
+/// The key by which an interrupted link resumes without a new code. Both ends hold the same key; it
+/// never goes over the wire.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct ResumeKey([u8; 32]);
+pub(crate) struct ResumeKey([u8; 32]);
 
 impl ResumeKey {
-    /// Returns the key's bytes, for a MAC and for nothing else.
-    #[must_use]
-    pub const fn expose(&self) -> &[u8; 32] {
+    #[cfg(test)]
+    pub(crate) const fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -45,9 +47,8 @@ pub(crate) struct Transcript([u8; 32]);
 impl Transcript {
     /// Hashes the handshake. `messages` are the PAKE's, the agent's first.
     pub(crate) fn new(parties: &Parties, card_hash: &[u8; 32], messages: [&[u8]; 2]) -> Self {
-        let mut hash = Sha256::new();
         let [from_agent, from_customer] = messages;
-        let parts: [&[u8]; 7] = [
+        Self::of_parts(&[
             b"etatuki/1 transcript",
             &parties.agent,
             &parties.customer,
@@ -55,7 +56,22 @@ impl Transcript {
             card_hash,
             from_agent,
             from_customer,
-        ];
+        ])
+    }
+
+    /// Hashes what both ends know in a resume.
+    pub(crate) fn resumed(parties: &Parties, card_hash: &[u8; 32]) -> Self {
+        Self::of_parts(&[
+            b"etatuki/1 resumed transcript",
+            &parties.agent,
+            &parties.customer,
+            parties.nameplate.as_str().as_bytes(),
+            card_hash,
+        ])
+    }
+
+    fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -63,6 +79,27 @@ impl Transcript {
         Self(hash.finalize().into())
     }
 }
+
+/// The labels of a link's keys in HKDF.
+struct Labels {
+    agent: &'static [u8],
+    customer: &'static [u8],
+    resume: &'static [u8],
+}
+
+/// The labels after a PAKE.
+const FIRST: Labels = Labels {
+    agent: b"etatuki/1 confirm agent",
+    customer: b"etatuki/1 confirm customer",
+    resume: b"etatuki/1 resume",
+};
+
+/// The labels after a resume.
+const RESUMED: Labels = Labels {
+    agent: b"etatuki/1 resumed confirm agent",
+    customer: b"etatuki/1 resumed confirm customer",
+    resume: b"etatuki/1 resumed resume",
+};
 
 /// The keys of a link.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -77,7 +114,17 @@ pub(crate) struct LinkKeys {
 impl LinkKeys {
     /// Derives the keys from the PAKE's key and the TLS exporter.
     pub(crate) fn derive(pake_key: &Zeroizing<Vec<u8>>, exporter: &[u8; 32]) -> Self {
-        let prk = Hkdf::<Sha256>::new(Some(exporter), pake_key);
+        Self::expand(pake_key, exporter, &FIRST)
+    }
+
+    /// Derives the keys of a resumed link from the interrupted one's resume key and the new TLS
+    /// exporter.
+    pub(crate) fn derive_resumed(key: &ResumeKey, exporter: &[u8; 32]) -> Self {
+        Self::expand(&key.0, exporter, &RESUMED)
+    }
+
+    fn expand(key: &[u8], exporter: &[u8; 32], labels: &Labels) -> Self {
+        let prk = Hkdf::<Sha256>::new(Some(exporter), key);
         let expand = |info: &[u8]| {
             let mut key = Zeroizing::new([0; 32]);
             prk.expand(info, key.as_mut_slice())
@@ -85,9 +132,9 @@ impl LinkKeys {
             key
         };
         Self {
-            agent: *expand(b"etatuki/1 confirm agent"),
-            customer: *expand(b"etatuki/1 confirm customer"),
-            resume: ResumeKey(*expand(b"etatuki/1 resume")),
+            agent: *expand(labels.agent),
+            customer: *expand(labels.customer),
+            resume: ResumeKey(*expand(labels.resume)),
         }
     }
 

@@ -11,13 +11,14 @@
 //!
 //! Layers, each knowing only those above it in this list:
 //!
-//! 1. [`error`](LinkError), `pake`, `keys`
+//! 1. `close_code`, [`error`](LinkError), `pake`, `keys`, `resume`
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
 //!    `picture`
 //! 3. on one connection: `connection`, `stats`, `link`, `handshake`
 //! 4. `relay`, the `handshake_queue` of those who dial a customer, and `endpoint`
 
 mod clipboard;
+mod close_code;
 mod connection;
 mod control;
 mod endpoint;
@@ -30,6 +31,7 @@ mod link;
 mod pake;
 mod picture;
 mod relay;
+mod resume;
 mod stats;
 mod stream;
 
@@ -41,10 +43,10 @@ pub use connection::{LinkConnection, PathKind};
 pub use control::{ControlIn, ControlOut};
 pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
 pub use error::{DialError, LinkError};
-pub use handshake::{AcceptParams, Attempt};
+pub use handshake::{AcceptParams, Attempt, ResumeParams};
 pub use input::{InputIn, InputOut};
-pub use keys::ResumeKey;
 pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};
 pub use picture::{PictureIn, PictureOut};
 pub use relay::{RelayAccess, RelayToken};
+pub use resume::AgentResumption;
 pub use stats::LinkStats;

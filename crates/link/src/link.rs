@@ -27,8 +27,8 @@ use crate::{
     control::{ControlIn, ControlOut},
     error::LinkError,
     input::{InputIn, InputOut},
-    keys::ResumeKey,
     picture::{PictureIn, PictureOut},
+    resume::AgentResumption,
     stream::{FrameReader, FrameWriter, read_kind},
 };
 
@@ -42,7 +42,6 @@ pub struct CustomerLink {
     /// The agent's identity, as signed by the vendor.
     pub agent: AgentIdentity,
     streams: CustomerStreams,
-    resume: ResumeKey,
 }
 
 /// The streams of the customer's end. Dropping a stream finishes it, or tells the other end to stop
@@ -78,17 +77,9 @@ impl CustomerLink {
         &self.streams.connection
     }
 
-    /// Returns the key by which an interrupted link will resume; to be called before
-    /// [`split`](Self::split).
-    #[must_use]
-    pub const fn resume_key(&self) -> &ResumeKey {
-        &self.resume
-    }
-
     pub(crate) async fn open(
         handshake: AuthenticatedConnection,
         agent: AgentIdentity,
-        resume: ResumeKey,
     ) -> Result<Self, LinkError> {
         let encoder = BlockEncoder::new()?;
         let streams = handshake
@@ -103,11 +94,7 @@ impl CustomerLink {
             clipboard_in: streams.clipboard_in,
             connection: LinkConnection::new(handshake.connection, handshake.endpoint),
         };
-        Ok(Self {
-            agent,
-            streams,
-            resume,
-        })
+        Ok(Self { agent, streams })
     }
 }
 
@@ -122,7 +109,7 @@ impl fmt::Debug for CustomerLink {
 /// The agent's end of a link with a customer whose machine has proved that it knows the code.
 pub struct AgentLink {
     streams: AgentStreams,
-    resume: ResumeKey,
+    resumption: AgentResumption,
 }
 
 /// The streams of the agent's end. Dropping works as with [`CustomerStreams`].
@@ -145,10 +132,17 @@ pub struct AgentStreams {
 }
 
 impl AgentLink {
-    /// Takes the link apart into its streams.
+    /// Takes the link apart into its streams. It can't be resumed then.
     #[must_use]
     pub fn split(self) -> AgentStreams {
         self.streams
+    }
+
+    /// Takes the link apart into its streams and what
+    /// [`AgentEndpoint::resume`](crate::AgentEndpoint::resume) wants.
+    #[must_use]
+    pub fn into_parts(self) -> (AgentStreams, AgentResumption) {
+        (self.streams, self.resumption)
     }
 
     /// Returns the connection under the streams.
@@ -157,22 +151,21 @@ impl AgentLink {
         &self.streams.connection
     }
 
-    /// Returns the key by which an interrupted link will resume; to be called before
-    /// [`split`](Self::split).
-    #[must_use]
-    pub const fn resume_key(&self) -> &ResumeKey {
-        &self.resume
+    pub(crate) const fn new(streams: AgentStreams, resumption: AgentResumption) -> Self {
+        Self {
+            streams,
+            resumption,
+        }
     }
+}
 
-    pub(crate) async fn open(
-        handshake: AuthenticatedConnection,
-        resume: ResumeKey,
-    ) -> Result<Self, LinkError> {
+impl AgentStreams {
+    pub(crate) async fn open(handshake: AuthenticatedConnection) -> Result<Self, LinkError> {
         let decoder = BlockDecoder::new()?;
         let streams = handshake
             .exchange_streams(StreamKind::Input, StreamKind::Picture)
             .await?;
-        let streams = AgentStreams {
+        Ok(Self {
             control_out: ControlOut::new(handshake.writer),
             control_in: ControlIn::after(handshake.reader),
             picture_in: PictureIn::new(FrameReader::new(streams.peers, decoder)),
@@ -180,8 +173,7 @@ impl AgentLink {
             clipboard_out: streams.clipboard_out,
             clipboard_in: streams.clipboard_in,
             connection: LinkConnection::new(handshake.connection, handshake.endpoint),
-        };
-        Ok(Self { streams, resume })
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
+use crate::address::EndpointAddress;
 use crate::error::{CodecError, Violation};
 use crate::wording::{ShownQuestion, Wording};
 
@@ -39,6 +40,11 @@ pub enum ToAgent {
     /// The question that is on the customer's screen, in the customer's own words. After `Asking`,
     /// and again after each change; never where the accounting program asks in windows of its own.
     Shown(Box<ShownQuestion>),
+    /// Heartbeat: sent every [`HEARTBEAT_INTERVAL`](crate::HEARTBEAT_INTERVAL).
+    Alive,
+    /// The address at which the customer's endpoint is reached from now on, for a resume; sent
+    /// after each change.
+    Address(EndpointAddress),
     /// The end of the session; the link closes after this.
     Ended {
         /// A stable name of the reason.
@@ -52,6 +58,8 @@ pub enum ToAgent {
 pub enum ToCustomer {
     /// A request to ask the customer something.
     Ask(Ask),
+    /// Heartbeat: sent every [`HEARTBEAT_INTERVAL`](crate::HEARTBEAT_INTERVAL).
+    Alive,
     /// The end of the session, by the agent.
     End,
 }
@@ -210,6 +218,8 @@ mod tests {
     #[test]
     fn messages_have_these_shapes() {
         check(&ToCustomer::End, r#""end""#);
+        check(&ToCustomer::Alive, r#""alive""#);
+        check(&ToAgent::Alive, r#""alive""#);
         check(&ToCustomer::Ask(Ask::View), r#"{"ask":"view"}"#);
         let switch = Ask::Switch {
             backend: "ecom".into(),
@@ -253,6 +263,7 @@ mod tests {
             "\"begin\"",
             "\"end\" ]",
             r#"{"end":1}"#,
+            r#"{"alive":1}"#,
             r#"{"ask":"everything"}"#,
             r#"{"ask":"view","also":1}"#,
             r#"{"ask":{"view":1}}"#,

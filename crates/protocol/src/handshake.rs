@@ -6,6 +6,7 @@
 //! 1 hello    proof (64 bytes), agent card (its text, UTF-8)      agent
 //! 2 pake     the PAKE's message                                  agent, then customer
 //! 3 confirm  HMAC (32 bytes)                                     agent, then customer
+//! 4 resume   proof (64 bytes), HMAC (32 bytes), agent card       agent
 //! ```
 
 use crate::{error::Violation, frame::append_frame};
@@ -19,6 +20,7 @@ pub const CONFIRMATION_LENGTH: usize = 32;
 const HELLO: u8 = 1;
 const PAKE: u8 = 2;
 const CONFIRM: u8 = 3;
+const RESUME: u8 = 4;
 
 /// Bytes of a proof: an Ed25519 signature.
 const PROOF_LENGTH: usize = 64;
@@ -32,6 +34,15 @@ pub struct Hello {
     pub card: String,
 }
 
+/// The agent's request to go on with an interrupted link, in place of hello and PAKE; unverified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The agent's card and proof, as at the start.
+    pub hello: Hello,
+    /// The agent's key confirmation under the interrupted link's resume key.
+    pub confirmation: [u8; CONFIRMATION_LENGTH],
+}
+
 /// A handshake message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeMessage {
@@ -41,6 +52,8 @@ pub enum HandshakeMessage {
     Pake(Vec<u8>),
     /// The sender's key confirmation.
     Confirm([u8; CONFIRMATION_LENGTH]),
+    /// The agent's card, proof and key confirmation, for a resume.
+    Resume(Resume),
 }
 
 impl HandshakeMessage {
@@ -58,6 +71,7 @@ impl HandshakeMessage {
                 .try_into()
                 .map(Self::Confirm)
                 .map_err(|_| Violation::OutOfTurn),
+            RESUME => parse_resume(rest).map(Self::Resume),
             _ => Err(Violation::OutOfTurn),
         }
     }
@@ -68,6 +82,16 @@ impl HandshakeMessage {
             Self::Hello(hello) => [&[HELLO], &hello.proof[..], hello.card.as_bytes()].concat(),
             Self::Pake(message) => [&[PAKE], &message[..]].concat(),
             Self::Confirm(mac) => [&[CONFIRM], &mac[..]].concat(),
+            Self::Resume(Resume {
+                hello,
+                confirmation,
+            }) => [
+                &[RESUME],
+                &hello.proof[..],
+                confirmation,
+                hello.card.as_bytes(),
+            ]
+            .concat(),
         };
         append_frame(out, &body);
     }
@@ -75,11 +99,27 @@ impl HandshakeMessage {
 
 fn parse_hello(bytes: &[u8]) -> Result<Hello, Violation> {
     let (proof, card) = bytes.split_first_chunk().ok_or(Violation::OutOfTurn)?;
-    let card = std::str::from_utf8(card).map_err(|_| Violation::NotText)?;
     Ok(Hello {
         proof: *proof,
-        card: card.to_owned(),
+        card: parse_card(card)?,
     })
+}
+
+fn parse_resume(bytes: &[u8]) -> Result<Resume, Violation> {
+    let (proof, rest) = bytes.split_first_chunk().ok_or(Violation::OutOfTurn)?;
+    let (confirmation, card) = rest.split_first_chunk().ok_or(Violation::OutOfTurn)?;
+    Ok(Resume {
+        hello: Hello {
+            proof: *proof,
+            card: parse_card(card)?,
+        },
+        confirmation: *confirmation,
+    })
+}
+
+fn parse_card(bytes: &[u8]) -> Result<String, Violation> {
+    let card = std::str::from_utf8(bytes).map_err(|_| Violation::NotText)?;
+    Ok(card.to_owned())
 }
 
 #[cfg(test)]
@@ -100,7 +140,11 @@ mod tests {
             card: "a card".into(),
         };
         for message in [
-            HandshakeMessage::Hello(hello),
+            HandshakeMessage::Hello(hello.clone()),
+            HandshakeMessage::Resume(Resume {
+                hello,
+                confirmation: [9; 32],
+            }),
             HandshakeMessage::Pake(vec![1, 2]),
             HandshakeMessage::Pake(vec![]),
             HandshakeMessage::Confirm([3; 32]),
@@ -115,7 +159,12 @@ mod tests {
     fn other_shapes_are_refused() {
         check(b"", Violation::OutOfTurn);
         check(&[0; 80], Violation::OutOfTurn);
-        check(&[4; 80], Violation::OutOfTurn);
+        check(&[5; 80], Violation::OutOfTurn);
+        check(&[RESUME; 96], Violation::OutOfTurn);
+        check(
+            &[[RESUME; 97].as_slice(), &[0xff]].concat(),
+            Violation::NotText,
+        );
         check(&[HELLO; 64], Violation::OutOfTurn);
         check(
             &[[HELLO; 65].as_slice(), &[0xff]].concat(),

@@ -7,6 +7,7 @@
 //! Belongs here: whatever both ends must agree on. Doesn't: sockets, time-outs and keys (`link`),
 //! the shape of cards and codes (`trust`), and the meaning of the picture's bytes (`rfb`).
 
+mod address;
 mod block;
 mod control;
 mod error;
@@ -14,9 +15,11 @@ mod frame;
 mod handshake;
 mod identity;
 mod input;
+mod liveness;
 mod stream;
 mod wording;
 
+pub use address::{EndpointAddress, MAX_ADDRESS};
 pub use block::{BlockDecoder, BlockEncoder, MAX_PICTURE};
 pub use control::{
     Ask, CustomerInfo, Feature, MAX_CONTROL, Permissions, ToAgent, ToCustomer, UsableBackend,
@@ -24,8 +27,9 @@ pub use control::{
 };
 pub use error::{CodecError, Violation};
 pub use frame::{FrameDecoder, LengthPrefixedDecoder, append_frame};
-pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE};
+pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_MESSAGE, Resume};
 pub use identity::AgentIdentity;
 pub use input::{ClipboardText, InputMessage, MAX_CLIPBOARD_FRAME, MAX_INPUT_FRAME};
+pub use liveness::{HEARTBEAT_INTERVAL, PeerClock, RESUME_LIMIT, SILENCE_LIMIT};
 pub use stream::{MAX_CLIPBOARD, StreamKind};
 pub use wording::{Answer, AnswerButton, QuestionText, ShownQuestion, Wording};

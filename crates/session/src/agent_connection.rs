@@ -106,6 +106,7 @@ impl AgentConnection {
         tokio::select! {
             control = self.control_in.recv() => match control {
                 Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::PermissionAsked(ask),
+                Ok(Some(ToCustomer::Alive)) => AgentEvent::Progress,
                 Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
                 Err(error) => link_ended(error),
             },
@@ -332,7 +333,7 @@ fn progress_or_end(sent: Result<(), LinkError>) -> AgentEvent {
 fn link_ended(error: LinkError) -> AgentEvent {
     match error {
         LinkError::Ended(_) | LinkError::Closed | LinkError::Stopped => AgentEvent::Ended,
-        LinkError::Lost => AgentEvent::LinkLost,
+        LinkError::Lost | LinkError::Interrupted => AgentEvent::LinkLost,
         LinkError::Violation(violation) => AgentEvent::Failed(agent_misbehaved(&format!(
             "{}: {violation}",
             violation.name()

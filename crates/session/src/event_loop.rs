@@ -267,7 +267,9 @@ impl<'a> SessionLoop<'a> {
                 );
                 Event::WrongGuess(agent)
             }
-            Attempt::Aborted => Event::AttemptAborted,
+            Attempt::Aborted | Attempt::ResumeRefused { .. } | Attempt::Resumed(_) => {
+                Event::AttemptAborted
+            }
             Attempt::Closed => {
                 let detail = "the link's endpoint closed by itself";
                 Event::Failed(Failure::new(FailureName::LinkFailed, detail))

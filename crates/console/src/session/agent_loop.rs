@@ -97,6 +97,7 @@ impl AgentLoop<'_> {
                 shown.text = sanitize::question_text(shown.text);
                 SessionEvent::Shown(shown)
             }
+            Ok(Some(ToAgent::Alive | ToAgent::Address(_))) => return ControlFlow::Continue(()),
             Ok(Some(ToAgent::Ended { reason })) => {
                 return ControlFlow::Break(classify_end(sanitize::stable_name(&reason)));
             }

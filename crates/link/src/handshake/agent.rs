@@ -8,11 +8,13 @@ use iroh::{Endpoint, endpoint::Connection};
 
 use super::{HandshakeStream, PAKE_TIMEOUT, STREAMS_TIMEOUT, tls_exporter, with_timeout};
 use crate::{
-    connection::{CloseCode, close, close_with_error, dial_error},
+    close_code::CloseCode,
+    connection::{close, close_with_error, dial_error},
     error::{DialError, LinkError},
     keys::{LinkKeys, Transcript},
-    link::AgentLink,
+    link::{AgentLink, AgentStreams},
     pake::{Pake, Parties, Role, Spake2Ed25519},
+    resume::AgentResumption,
     stream::FrameWriter,
 };
 
@@ -31,22 +33,25 @@ pub(crate) async fn authenticate(
 ) -> Result<AgentLink, DialError> {
     let result = run_handshake(&connection, endpoint, nameplate, secret, agent).await;
     result.map_err(|failure| match failure {
-        HandshakeError::WrongCode => {
+        HandshakeError::WrongConfirmation => {
             close(&connection, CloseCode::WrongCode, "wrong-code");
             DialError::WrongCode
         }
-        HandshakeError::Link(error) => {
-            let reason = dial_error(&connection, error.clone());
-            close_with_error(&connection, &error);
-            reason
-        }
+        HandshakeError::Link(error) => close_failed(&connection, &error),
     })
 }
 
-enum HandshakeError {
+/// Closes a connection whose handshake failed. Returns the reason for the agent.
+pub(super) fn close_failed(connection: &Connection, error: &LinkError) -> DialError {
+    let reason = dial_error(connection, error.clone());
+    close_with_error(connection, error);
+    reason
+}
+
+pub(super) enum HandshakeError {
     /// The customer's confirmation doesn't match. (If ours doesn't match, the customer's side
     /// closes the connection.)
-    WrongCode,
+    WrongConfirmation,
     Link(LinkError),
 }
 
@@ -105,8 +110,10 @@ async fn run_handshake(
     })
     .await?;
     if !keys.is_confirmation(Role::Customer, &transcript, &theirs) {
-        return Err(HandshakeError::WrongCode);
+        return Err(HandshakeError::WrongConfirmation);
     }
-    let link = AgentLink::open(stream.into_authenticated(), keys.resume_key());
-    Ok(with_timeout(STREAMS_TIMEOUT, link).await?)
+    let streams = AgentStreams::open(stream.into_authenticated());
+    let streams = with_timeout(STREAMS_TIMEOUT, streams).await?;
+    let resumption = AgentResumption::new(parties, keys.resume_key());
+    Ok(AgentLink::new(streams, resumption))
 }

@@ -10,8 +10,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use etatuki_protocol::{AgentIdentity, HandshakeMessage, Hello, StreamKind, Violation};
-use etatuki_trust::{AgentCard, CardError, CardValidity, Secret, UnixTime};
+use etatuki_protocol::{AgentIdentity, HandshakeMessage, Hello, Resume, StreamKind, Violation};
+use etatuki_trust::{
+    AgentCard, CardError, CardValidity, Revocations, Secret, UnixTime, VendorPublicKey,
+};
 use iroh::{
     Endpoint,
     endpoint::{Connection, Incoming},
@@ -21,22 +23,32 @@ use tracing::debug;
 
 use super::{
     AcceptParams, Attempt, CARD_TIMEOUT, HandshakeStream, PAKE_TIMEOUT, STREAMS_TIMEOUT,
-    TLS_TIMEOUT, tls_exporter, with_deadline, with_timeout,
+    TLS_TIMEOUT, customer_resume::RESUME_REFUSED, tls_exporter, with_deadline, with_timeout,
 };
 use crate::{
-    connection::{CloseCode, close, close_with_error},
+    close_code::CloseCode,
+    connection::{close, close_with_error},
     error::LinkError,
     keys::{LinkKeys, Transcript},
     link::CustomerLink,
     pake::{Pake, Parties, Role, Spake2Ed25519},
+    resume::CustomerResumption,
     stream::{FrameWriter, read_kind},
 };
 
-/// A peer that has sent a hello. Nothing in the hello is verified yet.
+/// A peer that has sent its first message. Nothing in that is verified yet.
 pub(crate) struct UnverifiedPeer {
-    stream: HandshakeStream,
-    hello: Hello,
-    exporter: [u8; 32],
+    pub(super) stream: HandshakeStream,
+    pub(super) opening: Opening,
+    pub(super) exporter: [u8; 32],
+}
+
+/// The first message of a peer.
+pub(super) enum Opening {
+    /// It wants a link, by the code.
+    Hello(Hello),
+    /// It wants to go on with an interrupted link.
+    Resume(Resume),
 }
 
 /// An agent of the vendor's, verified to be at the other end of this very connection.
@@ -60,6 +72,29 @@ impl VerifiedAgent {
 pub(crate) struct Checks {
     #[cfg(test)]
     pub(crate) accept_any_proof: bool,
+    /// Leaves out the endpoint id in a resume.
+    #[cfg(test)]
+    pub(crate) accept_any_endpoint: bool,
+}
+
+impl Checks {
+    /// Returns whether the peer of `connection` is the endpoint with this id.
+    pub(super) fn is_endpoint(self, connection: &Connection, id: &[u8; 32]) -> bool {
+        #[cfg(test)]
+        if self.accept_any_endpoint {
+            return true;
+        }
+        connection.remote_id().as_bytes() == id
+    }
+
+    /// Returns whether the proof has to be valid.
+    const fn requires_proof(self) -> bool {
+        #[cfg(test)]
+        if self.accept_any_proof {
+            return false;
+        }
+        true
+    }
 }
 
 /// Runs TLS and receives the hello; `None` for a peer that doesn't get that far.
@@ -83,13 +118,17 @@ pub(crate) async fn receive_hello(
         }
         let writer = FrameWriter::accepted(send, StreamKind::Control);
         let mut stream = HandshakeStream::new(connection.clone(), endpoint, writer, recv);
-        let HandshakeMessage::Hello(hello) = stream.recv().await? else {
-            return Err(Violation::OutOfTurn.into());
+        let opening = match stream.recv().await? {
+            HandshakeMessage::Hello(hello) => Opening::Hello(hello),
+            HandshakeMessage::Resume(resume) => Opening::Resume(resume),
+            HandshakeMessage::Pake(_) | HandshakeMessage::Confirm(_) => {
+                return Err(Violation::OutOfTurn.into());
+            }
         };
         let exporter = tls_exporter(&connection)?;
         Ok(UnverifiedPeer {
             stream,
-            hello,
+            opening,
             exporter,
         })
     };
@@ -114,15 +153,28 @@ pub(crate) fn verify(
 ) -> Result<VerifiedAgent, Attempt> {
     let UnverifiedPeer {
         stream,
-        hello,
+        opening,
         exporter,
     } = peer;
+    let Opening::Hello(hello) = opening else {
+        close(&stream.connection, CloseCode::Refused, RESUME_REFUSED);
+        return Err(Attempt::ResumeRefused {
+            reason: RESUME_REFUSED,
+        });
+    };
     let parties = Parties {
         agent: *stream.connection.remote_id().as_bytes(),
         customer: *stream.endpoint.id().as_bytes(),
         nameplate: params.code.nameplate,
     };
-    match check_card(&hello, params, &parties, &exporter, checks) {
+    let check = CardCheck {
+        vendors: &params.vendors,
+        revoked: &params.revoked,
+        parties: &parties,
+        exporter: &exporter,
+        checks,
+    };
+    match check.check(&hello) {
         Ok((identity, card_hash)) => Ok(VerifiedAgent {
             stream,
             exporter,
@@ -142,8 +194,8 @@ pub(crate) fn verify(
 }
 
 /// A refused card.
-struct Refusal {
-    error: CardError,
+pub(super) struct Refusal {
+    pub(super) error: CardError,
     /// The agent, if nothing but the card's time is at fault.
     known_agent: Option<(AgentIdentity, CardValidity)>,
 }
@@ -157,51 +209,49 @@ impl From<CardError> for Refusal {
     }
 }
 
-/// Checks card and proof. Returns the agent's identity and the card's hash. The proof counts also
-/// where the card is out of its time: without it nobody knows whose card it is.
-fn check_card(
-    hello: &Hello,
-    params: &AcceptParams,
-    parties: &Parties,
-    exporter: &[u8; 32],
-    checks: Checks,
-) -> Result<(AgentIdentity, [u8; 32]), Refusal> {
-    let card = AgentCard::from_text(&hello.card)?;
-    let verified = card.verify(&params.vendors, &params.revoked, now());
-    let out_of_time = match verified {
-        Ok(_) => None,
-        Err(error) if error.is_of_time() => Some(error),
-        Err(error) => return Err(error.into()),
-    };
-    if requires_proof(checks) {
-        card.verify_link(&parties.binding(exporter), &hello.proof)?;
-    }
-    let data = card.claims();
-    let identity = AgentIdentity {
-        name: data.name.clone(),
-        organisation: data.organisation.clone(),
-    };
-    match out_of_time {
-        None => Ok((identity, card.hash())),
-        Some(error) => Err(Refusal {
-            error,
-            known_agent: Some((identity, data.validity())),
-        }),
+/// The check of a card and its proof on one connection.
+pub(super) struct CardCheck<'a> {
+    pub(super) vendors: &'a [VendorPublicKey],
+    pub(super) revoked: &'a Revocations,
+    pub(super) parties: &'a Parties,
+    pub(super) exporter: &'a [u8; 32],
+    pub(super) checks: Checks,
+}
+
+impl CardCheck<'_> {
+    /// Checks card and proof. Returns the agent's identity and the card's hash. The proof counts
+    /// also where the card is out of its time: without it nobody knows whose card it is.
+    pub(super) fn check(&self, hello: &Hello) -> Result<(AgentIdentity, [u8; 32]), Refusal> {
+        let card = AgentCard::from_text(&hello.card)?;
+        let verified = card.verify(self.vendors, self.revoked, now());
+        let out_of_time = match verified {
+            Ok(_) => None,
+            Err(error) if error.is_of_time() => Some(error),
+            Err(error) => return Err(error.into()),
+        };
+        if self.checks.requires_proof() {
+            card.verify_link(&self.parties.binding(self.exporter), &hello.proof)?;
+        }
+        let data = card.claims();
+        let identity = AgentIdentity {
+            name: data.name.clone(),
+            organisation: data.organisation.clone(),
+        };
+        match out_of_time {
+            None => Ok((identity, card.hash())),
+            Some(error) => Err(Refusal {
+                error,
+                known_agent: Some((identity, data.validity())),
+            }),
+        }
     }
 }
 
-#[cfg(not(test))]
-const fn requires_proof(_: Checks) -> bool {
-    true
-}
-
-#[cfg(test)]
-const fn requires_proof(checks: Checks) -> bool {
-    !checks.accept_any_proof
-}
+/// The outcome of a guess, and what resumes the link if it led to one.
+pub(crate) type Guess = (Attempt, Option<CustomerResumption>);
 
 /// Runs the PAKE phase and opens the link's streams: one guess at the code.
-pub(crate) async fn run_pake(agent: VerifiedAgent, secret: Secret) -> Attempt {
+pub(crate) async fn run_pake(agent: VerifiedAgent, secret: Secret) -> Guess {
     let VerifiedAgent {
         mut stream,
         exporter,
@@ -242,30 +292,29 @@ pub(crate) async fn run_pake(agent: VerifiedAgent, secret: Secret) -> Attempt {
         let ours = keys.confirmation(Role::Customer, &transcript);
         with_timeout(STREAMS_TIMEOUT, async {
             stream.send(&[HandshakeMessage::Confirm(ours)]).await?;
-            CustomerLink::open(
-                stream.into_authenticated(),
-                identity.clone(),
-                keys.resume_key(),
-            )
-            .await
+            CustomerLink::open(stream.into_authenticated(), identity.clone()).await
         })
         .await
     };
     match linked.await {
-        Ok(link) => Attempt::Authenticated(Box::new(link)),
+        Ok(link) => {
+            let key = keys.resume_key();
+            let resumption = CustomerResumption::new(parties, card_hash, identity, key);
+            (Attempt::Authenticated(Box::new(link)), Some(resumption))
+        }
         Err(error) => {
             // Without effect if the connection was closed for a wrong code.
             close_with_error(&connection, &error);
-            Attempt::WrongGuess { agent: identity }
+            (Attempt::WrongGuess { agent: identity }, None)
         }
     }
 }
 
 /// Ends an attempt before it has become a guess.
-fn abort(connection: &Connection, error: &LinkError) -> Attempt {
+fn abort(connection: &Connection, error: &LinkError) -> Guess {
     debug!(%error, "an agent was dropped before a guess");
     close_with_error(connection, error);
-    Attempt::Aborted
+    (Attempt::Aborted, None)
 }
 
 /// Returns the system's time. With a clock before 1970 every card is not valid yet.

@@ -11,7 +11,17 @@
 //!   │ ── input, clipboard ──▶               ◀── picture, clipboard ─ │ streams, 5 s
 //! ```
 //!
-//! The agent's side is in `agent`, the customer's in `customer`. This file holds the common parts.
+//! An interrupted link is resumed in one round trip:
+//!
+//! ```text
+//! agent                                                        customer
+//!   │ ── resume: proof, confirmation, card ──────────────────────▶  │ all verified; nothing counted
+//!   │ ◀─────────────────────────────────────────────────── confirm  │ keeps old key and new key
+//!   │ ── input, clipboard ──▶               ◀── picture, clipboard ─ │ the old key is gone
+//! ```
+//!
+//! The agent's side is in `agent` and `agent_resume`, the customer's in `customer` and
+//! `customer_resume`. This file holds the common parts.
 
 use std::time::Duration;
 
@@ -32,7 +42,9 @@ use crate::{
 };
 
 pub(crate) mod agent;
+pub(crate) mod agent_resume;
 pub(crate) mod customer;
+pub(crate) mod customer_resume;
 
 /// The label of the TLS exporter (RFC 8446, section 7.5). The exported value differs for each TLS
 /// connection, and only the connection's two ends know it.
@@ -61,11 +73,29 @@ pub struct AcceptParams {
     pub revoked: Revocations,
 }
 
+/// The terms on which a customer's side lets the agent of an interrupted link resume it.
+#[derive(Clone, Debug)]
+pub struct ResumeParams {
+    /// The keys of the vendors whose cards are valid.
+    pub vendors: Vec<VendorPublicKey>,
+    /// The cards that have been revoked by now.
+    pub revoked: Revocations,
+}
+
 /// The outcome of an attempt to reach a customer.
 #[derive(Debug)]
 pub enum Attempt {
     /// An agent of the vendor's who knows the code.
     Authenticated(Box<CustomerLink>),
+    /// The agent of the endpoint's last link, who goes on with it over a new connection. The old
+    /// connection is of no use any more.
+    Resumed(Box<CustomerLink>),
+    /// A peer that wanted to resume the link and may not. Nothing is used up: the true agent can
+    /// still resume, and a link that works goes on.
+    ResumeRefused {
+        /// The stable name of the reason: the card's fault, or `resume-refused`.
+        reason: &'static str,
+    },
     /// A peer without a valid card. It was sent nothing that depends on the code.
     Unauthorized {
         /// The stable name of the fault in the card or the proof.
@@ -113,6 +143,10 @@ impl HandshakeStream {
             writer,
             reader: FrameReader::new(stream, LengthPrefixedDecoder::new(MAX_HANDSHAKE_MESSAGE)),
         }
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     async fn send(&mut self, messages: &[HandshakeMessage]) -> Result<(), LinkError> {

@@ -29,6 +29,7 @@ mod happy;
 mod hostile_links;
 mod middle;
 mod refusals;
+mod resume;
 mod streams;
 
 /// 2100-01-01.
