@@ -1,5 +1,5 @@
-//! Codes and identities: session codes, the vendor's and the agents' keys, agent cards, proofs and
-//! revocations.
+//! Codes and identities: session codes, the vendor's and the agents' keys, agent cards, proofs,
+//! revocations and restart tickets.
 //!
 //! Everything here is a pure function of its arguments. Time and randomness are passed in, and
 //! nothing is read or written anywhere, so that the whole crate can be tested and fuzzed as it is.
@@ -16,6 +16,7 @@ mod keys;
 mod name;
 mod origin;
 mod proof;
+mod restart_ticket;
 mod revocation;
 mod shown;
 mod time;
@@ -28,6 +29,9 @@ pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
 pub use name::{MAX_NAME_CHARS, NameError, check_name};
 pub use origin::{OriginError, service_origin};
 pub use proof::LinkBinding;
+pub use restart_ticket::{
+    LinkCredentials, MAX_TICKET_TEXT, RESTART_LIFETIME, RestartTicket, TicketError, TicketKey,
+};
 pub use revocation::{
     MAX_LISTS_TEXT, MAX_REVOKED, MAX_VENDOR_KEYS, RevocationError, RevocationList, Revocations,
     SignedRevocations, StaleRevocations, VerifiedList,
