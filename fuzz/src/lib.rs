@@ -14,7 +14,7 @@ mod profile;
 mod protocol;
 mod registry;
 mod rfb;
-mod ticket;
+mod restart_ticket;
 
 /// A target: gives the bytes to the part under test, and panics when an invariant doesn't hold.
 pub type Target = fn(&[u8]);
@@ -30,7 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plugin_lines", plugin::plugin_lines),
     ("profile", profile::profile),
     ("registry", registry::registry),
-    ("restart_ticket", ticket::restart_ticket),
+    ("restart_ticket", restart_ticket::restart_ticket),
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),
     ("rfb_server_messages", rfb::server_messages),

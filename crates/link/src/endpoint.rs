@@ -3,6 +3,8 @@
 //! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port
 //! mapping, no captive portal probe, and no relay but the session's.
 
+mod restart;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
@@ -10,7 +12,7 @@ use std::{
 
 use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
-    Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, TransportAddr, Watcher,
+    Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
     dns::{DnsResolver, FallbackMode},
     endpoint::{
         Connection, NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt,
@@ -62,7 +64,12 @@ impl CustomerEndpoint {
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
-        let endpoint = bind(relay, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
+        Self::bind_as(SecretKey::generate(), relay).await
+    }
+
+    /// Opens an endpoint with this identity.
+    async fn bind_as(key: SecretKey, relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
+        let endpoint = bind_as(key, relay, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
         let (addresses, watcher) = watch_addresses(&endpoint);
         Ok(Self {
             endpoint,
@@ -278,9 +285,19 @@ fn is_dialled(address: IpAddr, one_machine: bool) -> bool {
     is_elsewhere && (one_machine || !address.is_loopback())
 }
 
-/// Opens an endpoint that accepts connections for `alpns` and lets each open `bidi_streams`
-/// bidirectional streams.
+/// Opens an endpoint with a fresh identity that accepts connections for `alpns` and lets each open
+/// `bidi_streams` bidirectional streams.
 pub(crate) async fn bind(
+    relay: Option<&RelayAccess>,
+    alpns: Vec<Vec<u8>>,
+    bidi_streams: VarInt,
+) -> Result<Endpoint, LinkError> {
+    bind_as(SecretKey::generate(), relay, alpns, bidi_streams).await
+}
+
+/// Opens an endpoint as [`bind`] does, with this identity.
+async fn bind_as(
+    key: SecretKey,
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
@@ -293,6 +310,7 @@ pub(crate) async fn bind(
     // They find the home relay where UDP is blocked.
     reports.https_probes = relay.is_some();
     let mut builder = Endpoint::builder(presets::Minimal)
+        .secret_key(key)
         .alpns(alpns)
         .clear_address_lookup()
         .dns_resolver(resolver)

@@ -24,12 +24,15 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::pake::{Parties, Role};
 
 /// The key by which an interrupted link resumes without a new code. Both ends hold the same key; it
-/// never goes over the wire.
+/// never goes over the wire. A restart ticket holds it too.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct ResumeKey([u8; 32]);
 
 impl ResumeKey {
-    #[cfg(test)]
+    pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) const fn expose(&self) -> &[u8; 32] {
         &self.0
     }

@@ -137,6 +137,11 @@ impl Ratchet {
         }
     }
 
+    /// Returns the only key; `None` while the agent may hold either of two.
+    pub(crate) fn only_key(&self) -> Option<&ResumeKey> {
+        self.unconfirmed.is_none().then_some(&self.key)
+    }
+
     #[cfg(test)]
     pub(crate) fn keys(&self) -> impl Iterator<Item = &ResumeKey> {
         [Some(&self.key), self.unconfirmed.as_ref()]

@@ -30,7 +30,8 @@ pub use name::{MAX_NAME_CHARS, NameError, check_name};
 pub use origin::{OriginError, service_origin};
 pub use proof::LinkBinding;
 pub use restart_ticket::{
-    LinkCredentials, MAX_TICKET_TEXT, RESTART_LIFETIME, RestartTicket, TicketError, TicketKey,
+    LinkCredentials, MAX_RESTART_TICKET, RESTART_LIFETIME, RestartKey, RestartTicket,
+    RestartTicketError,
 };
 pub use revocation::{
     MAX_LISTS_TEXT, MAX_REVOKED, MAX_VENDOR_KEYS, RevocationError, RevocationList, Revocations,

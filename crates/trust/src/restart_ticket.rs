@@ -30,18 +30,18 @@ use crate::{code::Nameplate, name::check_name, time::UnixTime};
 pub const RESTART_LIFETIME: u64 = 15 * 60;
 
 /// The most bytes of a ticket's text: 2 KiB. The longest names take 1 KiB.
-pub const MAX_TICKET_TEXT: usize = 2 << 10;
+pub const MAX_RESTART_TICKET: usize = 2 << 10;
 
 /// The most bytes of a backend's id.
 const MAX_BACKEND_ID: usize = 40;
 
 const PREFIX: &str = "etr1-";
 
-/// A secret key of 32 bytes in a ticket. Wiped when dropped.
+/// A secret key of 32 bytes in a restart ticket. Wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct TicketKey([u8; 32]);
+pub struct RestartKey([u8; 32]);
 
-impl TicketKey {
+impl RestartKey {
     /// Takes the key's bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -55,9 +55,9 @@ impl TicketKey {
     }
 }
 
-impl fmt::Debug for TicketKey {
+impl fmt::Debug for RestartKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketKey(<redacted>)")
+        f.write_str("RestartKey(<redacted>)")
     }
 }
 
@@ -65,9 +65,9 @@ impl fmt::Debug for TicketKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkCredentials {
     /// Private key of the endpoint: with it the endpoint id stays the same.
-    pub endpoint_key: TicketKey,
+    pub endpoint_key: RestartKey,
     /// Key that both ends hold; the next resume proves it.
-    pub resume_key: TicketKey,
+    pub resume_key: RestartKey,
     /// Endpoint id of the agent's end.
     pub agent_endpoint: [u8; 32],
     /// Hash of the card that opened the link.
@@ -95,7 +95,7 @@ pub struct RestartTicket {
 
 /// The reason why a ticket can't be used. Never carries any of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TicketError {
+pub enum RestartTicketError {
     /// The text isn't a ticket.
     #[error("the restart ticket is damaged")]
     Malformed,
@@ -122,12 +122,12 @@ impl RestartTicket {
     /// Checks that the ticket is good at `now`.
     ///
     /// # Errors
-    /// [`TicketError::Expired`] or [`TicketError::NotYetValid`].
-    pub fn check_time(&self, now: UnixTime) -> Result<(), TicketError> {
+    /// [`RestartTicketError::Expired`] or [`RestartTicketError::NotYetValid`].
+    pub fn check_time(&self, now: UnixTime) -> Result<(), RestartTicketError> {
         if now < self.issued {
-            Err(TicketError::NotYetValid)
+            Err(RestartTicketError::NotYetValid)
         } else if now >= self.expires {
-            Err(TicketError::Expired)
+            Err(RestartTicketError::Expired)
         } else {
             Ok(())
         }
@@ -136,7 +136,7 @@ impl RestartTicket {
     /// Returns the ticket's text, for a place that only its owner can read.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_TICKET_TEXT));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_RESTART_TICKET));
         let link = &self.link;
         bytes.extend_from_slice(&self.issued.0.to_be_bytes());
         bytes.extend_from_slice(&self.expires.0.to_be_bytes());
@@ -148,7 +148,7 @@ impl RestartTicket {
         put_text(&mut bytes, &link.agent_name);
         put_text(&mut bytes, &link.agent_organisation);
         put_short_text(&mut bytes, &self.backend);
-        let mut text = Zeroizing::new(String::with_capacity(MAX_TICKET_TEXT));
+        let mut text = Zeroizing::new(String::with_capacity(MAX_RESTART_TICKET));
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(&*bytes, &mut text);
         text
@@ -158,14 +158,14 @@ impl RestartTicket {
     /// Doesn't look at the time.
     ///
     /// # Errors
-    /// [`TicketError::Malformed`].
-    pub fn parse(text: &str) -> Result<Self, TicketError> {
-        Self::parse_fields(text).ok_or(TicketError::Malformed)
+    /// [`RestartTicketError::Malformed`].
+    pub fn parse(text: &str) -> Result<Self, RestartTicketError> {
+        Self::parse_fields(text).ok_or(RestartTicketError::Malformed)
     }
 
     fn parse_fields(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.len() > MAX_TICKET_TEXT {
+        if text.len() > MAX_RESTART_TICKET {
             return None;
         }
         let text = text.strip_prefix(PREFIX)?;
@@ -173,8 +173,8 @@ impl RestartTicket {
         let mut reader = Reader(&bytes);
         let (issued, expires) = (reader.time()?, reader.time()?);
         let link = LinkCredentials {
-            endpoint_key: TicketKey(*reader.key()?),
-            resume_key: TicketKey(*reader.key()?),
+            endpoint_key: RestartKey(*reader.key()?),
+            resume_key: RestartKey(*reader.key()?),
             agent_endpoint: *reader.key()?,
             card_hash: *reader.key()?,
             nameplate: reader.short_text()?.parse().ok()?,
@@ -246,8 +246,8 @@ mod tests {
 
     fn ticket() -> RestartTicket {
         let link = LinkCredentials {
-            endpoint_key: TicketKey([11; 32]),
-            resume_key: TicketKey([22; 32]),
+            endpoint_key: RestartKey([11; 32]),
+            resume_key: RestartKey([22; 32]),
             agent_endpoint: [33; 32],
             card_hash: [44; 32],
             agent_name: "Maija Virtanen".into(),
@@ -263,22 +263,22 @@ mod tests {
             let checked = ticket().check_time(UnixTime(now));
             assert_eq!(checked, expected, "{now}");
         };
-        check(999_999, Err(TicketError::NotYetValid));
+        check(999_999, Err(RestartTicketError::NotYetValid));
         check(1_000_000, Ok(()));
         check(1_000_899, Ok(()));
-        check(1_000_900, Err(TicketError::Expired));
-        check(0, Err(TicketError::NotYetValid));
+        check(1_000_900, Err(RestartTicketError::Expired));
+        check(0, Err(RestartTicketError::NotYetValid));
     }
 
     #[test]
     fn a_tickets_keys_are_in_no_debug_text() {
         let shown = format!("{:?}", ticket());
         assert!(
-            shown.contains("endpoint_key: TicketKey(<redacted>)"),
+            shown.contains("endpoint_key: RestartKey(<redacted>)"),
             "{shown}"
         );
         assert!(
-            shown.contains("resume_key: TicketKey(<redacted>)"),
+            shown.contains("resume_key: RestartKey(<redacted>)"),
             "{shown}"
         );
         assert!(
@@ -296,11 +296,11 @@ mod tests {
                 ..ticket()
             };
             let parsed = RestartTicket::parse(&longer.to_text());
-            assert_eq!(parsed, Err(TicketError::Malformed), "{expires}");
+            assert_eq!(parsed, Err(RestartTicketError::Malformed), "{expires}");
         }
         let endless = RestartTicket::issue("ecom".into(), ticket().link, UnixTime(u64::MAX));
         let parsed = RestartTicket::parse(&endless.to_text());
-        assert_eq!(parsed, Err(TicketError::Malformed));
+        assert_eq!(parsed, Err(RestartTicketError::Malformed));
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
             change(&mut ticket);
             assert_eq!(
                 RestartTicket::parse(&ticket.to_text()),
-                Err(TicketError::Malformed),
+                Err(RestartTicketError::Malformed),
                 "{ticket:?}"
             );
         };
@@ -328,7 +328,7 @@ mod tests {
         longest.link.agent_name = "\u{1F600}".repeat(80);
         longest.link.agent_organisation = "\u{1F600}".repeat(80);
         let text = longest.to_text();
-        assert!(text.len() <= MAX_TICKET_TEXT);
+        assert!(text.len() <= MAX_RESTART_TICKET);
         assert_eq!(RestartTicket::parse(&text), Ok(longest));
     }
 
@@ -345,8 +345,8 @@ mod tests {
             now in 0..u64::MAX - RESTART_LIFETIME,
         ) {
             let link = LinkCredentials {
-                endpoint_key: TicketKey(endpoint_key),
-                resume_key: TicketKey(resume_key),
+                endpoint_key: RestartKey(endpoint_key),
+                resume_key: RestartKey(resume_key),
                 agent_endpoint,
                 card_hash,
                 agent_name: name.clone(),
@@ -362,9 +362,9 @@ mod tests {
         fn a_cut_or_longer_ticket_is_malformed(cut in 0_usize..300, more in "[A-Za-z0-9_-]{1,8}") {
             let text = ticket().to_text();
             let cut = &text[..cut.min(text.len() - 1)];
-            prop_assert_eq!(RestartTicket::parse(cut), Err(TicketError::Malformed));
+            prop_assert_eq!(RestartTicket::parse(cut), Err(RestartTicketError::Malformed));
             let longer = format!("{}{more}", *text);
-            prop_assert_eq!(RestartTicket::parse(&longer), Err(TicketError::Malformed));
+            prop_assert_eq!(RestartTicket::parse(&longer), Err(RestartTicketError::Malformed));
         }
 
         #[test]

@@ -29,6 +29,7 @@ mod happy;
 mod hostile_links;
 mod middle;
 mod refusals;
+mod restart;
 mod resume;
 mod streams;
 

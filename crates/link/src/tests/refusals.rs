@@ -98,7 +98,7 @@ async fn a_card_whose_keys_list_is_outdated_is_let_in_by_nobody() {
 }
 
 /// Returns terms under which this list of the vendor's is the newest, and has to count.
-fn with_list(until: UnixTime, serials: &[u64]) -> AcceptParams {
+pub(super) fn with_list(until: UnixTime, serials: &[u64]) -> AcceptParams {
     let list = RevocationList {
         number: 1,
         until,
