@@ -45,7 +45,8 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         &["link", "protocol", "rfb", "texts", "trust", "viewer"],
     ),
     ("vendor", &["trust"]),
-    ("demo", &["texts"]),
+    ("deployment", &[]),
+    ("demo", &["deployment", "texts"]),
     ("cli-docs", &["console", "service", "vendor"]),
     (
         "etatuki",

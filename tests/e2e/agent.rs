@@ -6,7 +6,7 @@ use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use etatuki_demo::process::Process;
+use etatuki_deployment::process::Process;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use vnc::{

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
-use etatuki_demo::process::Process;
+use etatuki_deployment::process::Process;
 use serde_json::{Value, json};
 
 use crate::desktop::Desktop;

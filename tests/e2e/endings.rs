@@ -14,7 +14,7 @@ use crate::testbed::{Testbed, listening_ports, process_tree, wait_until};
 const KEY_W: u32 = 0x77;
 const KEY_SHIFT: u32 = 0xffe1;
 
-fn pid(process: &etatuki_demo::process::Process) -> u32 {
+fn pid(process: &etatuki_deployment::process::Process) -> u32 {
     process.pid().as_raw_nonzero().get().unsigned_abs()
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::channel;
 
 use etatuki_demo::gnucash;
-use etatuki_demo::process::Process;
+use etatuki_deployment::process::Process;
 use tempfile::TempDir;
 
 use crate::agent::Agent;

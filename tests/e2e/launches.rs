@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
-use etatuki_demo::process::Process;
+use etatuki_deployment::process::Process;
 
 use crate::customer::Customer;
 use crate::testbed::{TIMEOUT, Testbed};

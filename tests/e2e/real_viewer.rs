@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use etatuki_demo::display::{Display, WindowManager};
-use etatuki_demo::process::Process;
+use etatuki_deployment::display::{Display, WindowManager};
+use etatuki_deployment::process::Process;
 use serde_json::Value;
 
 use crate::agent::Agent;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use etatuki_demo::process::Process;
+use etatuki_deployment::process::Process;
 
 use crate::agent::Agent;
 use crate::customer::Customer;

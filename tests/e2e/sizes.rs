@@ -4,8 +4,8 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use etatuki_demo::display::{Display, WindowManager};
-use etatuki_demo::process::Process;
+use etatuki_deployment::display::{Display, WindowManager};
+use etatuki_deployment::process::Process;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     AtomEnum, ConnectionExt as _, ImageFormat, MapState, PropMode, Rectangle,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use etatuki_demo::deployment::Deployment;
-use etatuki_demo::display::{Display, WindowManager};
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::display::{Display, WindowManager};
 use etatuki_testkit::Hand;
 
 /// Time-out for every step of a journey. Nothing waits for this long when all is well.

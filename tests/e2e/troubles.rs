@@ -4,8 +4,8 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-use etatuki_demo::plugins;
-use etatuki_demo::process::Process;
+use etatuki_deployment::plugins;
+use etatuki_deployment::process::Process;
 use serde_json::{Value, json};
 use x11rb::protocol::xproto::ConnectionExt as _;
 use x11rb::wrapper::ConnectionExt as _;

@@ -1,7 +1,7 @@
 //! Misbehaving plugins: each of `tests/plugins` in the real launcher, which survives it, reports in
 //! words what happened, and leaves nothing behind.
 
-use etatuki_demo::plugins;
+use etatuki_deployment::plugins;
 use serde_json::json;
 
 use crate::agent::Agent;

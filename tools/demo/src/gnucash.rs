@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::deployment::Deployment;
-use crate::process::Process;
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::process::Process;
 
 /// Time-out for GnuCash to show its book; a slow machine needs some ten seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(90);

@@ -1,11 +1,3 @@
-//! A whole deployment on one machine: displays, the service, the console and GnuCash, each ended
-//! when the value that started it is dropped.
-//!
-//! `make run` and the end-to-end tests use it. Nothing in here ships.
+//! The accounting program of `make run` and of the end-to-end tests. Nothing in here ships.
 
-pub mod deployment;
-pub mod display;
 pub mod gnucash;
-pub mod json_process;
-pub mod plugins;
-pub mod process;

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use etatuki_demo::deployment::Deployment;
-use etatuki_demo::display::{Display, WindowManager};
 use etatuki_demo::gnucash;
-use etatuki_demo::process::Process;
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::display::{Display, WindowManager};
+use etatuki_deployment::process::Process;
 
 /// Width and height of the customer's virtual display, in pixels.
 const SCREEN_SIZE: (u16, u16) = (1100, 860);

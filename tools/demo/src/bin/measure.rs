@@ -8,10 +8,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use etatuki_demo::deployment::Deployment;
-use etatuki_demo::display::{Display, WindowManager};
-use etatuki_demo::json_process::JsonProcess;
-use etatuki_demo::process::Process;
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::display::{Display, WindowManager};
+use etatuki_deployment::json_process::JsonProcess;
+use etatuki_deployment::process::Process;
 use serde_json::{Value, json};
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;

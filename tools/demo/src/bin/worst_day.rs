@@ -10,10 +10,10 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use etatuki_demo::deployment::Deployment;
-use etatuki_demo::display::{Display, WindowManager};
-use etatuki_demo::plugins;
-use etatuki_demo::process::Process;
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::display::{Display, WindowManager};
+use etatuki_deployment::plugins;
+use etatuki_deployment::process::Process;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     ClientMessageEvent, ConnectionExt as _, CreateWindowAux, EventMask, ImageFormat, MapState,

@@ -26,8 +26,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cost::{CpuTimeline, Programs};
 use des::cipher::{BlockCipherEncrypt, KeyInit};
-use etatuki_demo::deployment::Deployment;
-use etatuki_demo::json_process::JsonProcess;
+use etatuki_deployment::deployment::Deployment;
+use etatuki_deployment::json_process::JsonProcess;
 use rustix::pipe::SpliceFlags;
 use serde_json::{Value, json};
 

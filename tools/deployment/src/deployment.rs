@@ -1,5 +1,5 @@
-//! One vendor on one machine: a key, an agent's card, a service in memory on loopback, and a
-//! registry.
+//! One vendor on one machine: a key, an agent's card, a registry, and a service in memory, usually on
+//! loopback.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,45 @@ use crate::process::Process;
 #[derive(Debug)]
 pub struct Deployment {
     bin: PathBuf,
-    service: Process,
+    /// `None` where the service is somebody else's.
+    service: Option<Process>,
     service_url: String,
     vendor_key: String,
     folder: TempDir,
 }
 
 impl Deployment {
-    /// Makes keys and a registry and starts the service, with the programs in `bin`. The agent is
-    /// `agent_name` of `organisation`.
+    /// Makes keys and a registry and starts the service on loopback, with the programs in `bin`. The
+    /// agent is `agent_name` of `organisation`.
+    ///
+    /// # Errors
+    /// A program is missing, or fails.
     pub fn start(bin: &Path, agent_name: &str, organisation: &str) -> Result<Self> {
+        let mut deployment = Self::make_keys(bin, agent_name, organisation)?;
+        let list = deployment.revocations();
+        deployment.spawn_service("127.0.0.1:0", Some(&list))?;
+        std::fs::write(deployment.registry(), deployment.registry_text())?;
+        Ok(deployment)
+    }
+
+    /// Does what [`start`](Self::start) does, and leaves it to the caller to run a service at
+    /// `service_url`, with [`service_command`](Self::service_command).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn prepare(
+        bin: &Path,
+        agent_name: &str,
+        organisation: &str,
+        service_url: &str,
+    ) -> Result<Self> {
+        let mut deployment = Self::make_keys(bin, agent_name, organisation)?;
+        service_url.clone_into(&mut deployment.service_url);
+        std::fs::write(deployment.registry(), deployment.registry_text())?;
+        Ok(deployment)
+    }
+
+    fn make_keys(bin: &Path, agent_name: &str, organisation: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("etatuki-").tempdir()?;
         let key = folder.path().join("vendor.key");
         let vendor_key = run_vendor(bin, &["key", "new", "--out"], &key)?;
@@ -43,19 +72,13 @@ impl Deployment {
             ],
             &card,
         )?;
-        let list = folder.path().join("revocations.txt");
-        let listen = "127.0.0.1:0";
-        let (service, service_url) =
-            spawn_service(bin, &vendor_key, folder.path(), listen, Some(&list))?;
-        let deployment = Self {
+        Ok(Self {
             bin: bin.to_owned(),
-            service,
-            service_url,
+            service: None,
+            service_url: String::new(),
             vendor_key,
             folder,
-        };
-        std::fs::write(deployment.registry(), deployment.registry_text())?;
-        Ok(deployment)
+        })
     }
 
     /// Returns the folder of this run.
@@ -68,7 +91,7 @@ impl Deployment {
         &self.bin
     }
 
-    /// Returns the service's URL, `http://127.0.0.1:PORT`.
+    /// Returns the service's URL; `http://127.0.0.1:PORT` where it is of its own.
     pub fn service_url(&self) -> &str {
         &self.service_url
     }
@@ -78,8 +101,9 @@ impl Deployment {
     /// # Errors
     /// It can't be waited for.
     pub fn kill_service(&mut self) -> Result<()> {
-        self.service.child().kill()?;
-        self.service.child().wait()?;
+        let service = self.service.as_mut().context("no service of its own")?;
+        service.child().kill()?;
+        service.child().wait()?;
         Ok(())
     }
 
@@ -89,7 +113,8 @@ impl Deployment {
     /// # Errors
     /// It doesn't start, or the port was taken meanwhile.
     pub fn start_service(&mut self) -> Result<()> {
-        self.restart_service(Some(&self.folder.path().join("revocations.txt")))
+        let list = self.revocations();
+        self.restart_service(Some(&list))
     }
 
     /// Does what [`start_service`](Self::start_service) does, with a service that has no revocation
@@ -102,11 +127,40 @@ impl Deployment {
     }
 
     fn restart_service(&mut self, list: Option<&Path>) -> Result<()> {
-        let listen = self.service_url.trim_start_matches("http://");
-        let folder = self.folder.path();
-        let (process, _) = spawn_service(&self.bin, &self.vendor_key, folder, listen, list)?;
-        self.service = process;
+        let listen = self.service_url.trim_start_matches("http://").to_owned();
+        self.spawn_service(&listen, list)
+    }
+
+    fn spawn_service(&mut self, listen: &str, list: Option<&Path>) -> Result<()> {
+        let log = std::fs::File::create(self.service_log())?;
+        let mut command = self.service_command(listen);
+        command.args(list.map(|_| "--revocations")).args(list);
+        let (process, ready, _) = Process::start_until_ready(command.stderr(log))?;
+        let ready: serde_json::Value = serde_json::from_str(&ready)?;
+        let url = ready["listening"]
+            .as_str()
+            .context("the service did not say where it listens")?;
+        url.clone_into(&mut self.service_url);
+        self.service = Some(process);
         Ok(())
+    }
+
+    /// Returns the command for a service of this vendor, without a revocation list.
+    pub fn service_command(&self, listen: &str) -> Command {
+        let mut command = Command::new(self.bin.join("etatuki-service"));
+        command.args([
+            "serve",
+            "--listen",
+            listen,
+            "--vendor-key",
+            &self.vendor_key,
+        ]);
+        command
+    }
+
+    /// Returns the path of the vendor's revocation list.
+    pub fn revocations(&self) -> PathBuf {
+        self.folder().join("revocations.txt")
     }
 
     /// Returns the path of the service's log.
@@ -216,26 +270,4 @@ fn run_vendor(bin: &Path, arguments: &[&str], out: &Path) -> Result<String> {
         );
     }
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-fn spawn_service(
-    bin: &Path,
-    vendor_key: &str,
-    folder: &Path,
-    listen: &str,
-    list: Option<&Path>,
-) -> Result<(Process, String)> {
-    let log = std::fs::File::create(folder.join("service.log"))?;
-    let (process, ready, _) = Process::start_until_ready(
-        Command::new(bin.join("etatuki-service"))
-            .args(["serve", "--listen", listen, "--vendor-key", vendor_key])
-            .args(list.map(|_| "--revocations"))
-            .args(list)
-            .stderr(log),
-    )?;
-    let ready: serde_json::Value = serde_json::from_str(&ready)?;
-    let url = ready["listening"]
-        .as_str()
-        .context("the service did not say where it listens")?;
-    Ok((process, url.to_owned()))
 }
