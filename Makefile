@@ -1,11 +1,12 @@
 # The two commands are `make run` and `make test`; `make help` lists the rest.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: help run test check build packages-build packages-run packages-test rust bench dist fuzz
+.PHONY: help run test chaos check build packages-build packages-run packages-test rust bench dist fuzz
 
 help:
 	@echo "make run    the whole job on this machine, for a look: both sides in one browser window"
 	@echo "make test   every check and test"
+	@echo "make chaos  sessions through everything that a network does to them; CHAOS=quick in two minutes"
 	@echo "make dist   the folder that a vendor ships, in dist/"
 	@echo "make bench  the figures of docs/performance.md"
 
@@ -20,6 +21,9 @@ run: rust packages-run
 
 test: rust packages-test
 	@scripts/test
+
+chaos: rust packages-test
+	@scripts/chaos
 
 dist: rust packages-build
 	@scripts/dist

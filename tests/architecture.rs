@@ -46,6 +46,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ),
     ("vendor", &["trust"]),
     ("deployment", &[]),
+    ("chaos", &["deployment", "rfb", "testkit"]),
     ("demo", &["deployment", "texts"]),
     ("cli-docs", &["console", "service", "vendor"]),
     (

@@ -1,0 +1,177 @@
+//! The sessions, and their running side by side.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use etatuki_testkit::lab::Side::{Agent, Customer};
+
+use crate::bed::LinkPath::{self, Direct, Relayed};
+use crate::incident::{Expectation, Incident};
+use crate::session::{Course, Session};
+
+/// A session and what happens to it, in order. The last one may be its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) backend: &'static str,
+    pub(crate) path: LinkPath,
+    pub(crate) incidents: Vec<Incident>,
+}
+
+/// The end of a session, and how it came to that.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) number: usize,
+    pub(crate) scenario: Scenario,
+    pub(crate) connect_time: Option<Duration>,
+    pub(crate) courses: Vec<(Incident, Course)>,
+    pub(crate) duration: Duration,
+    pub(crate) result: Result<()>,
+}
+
+const ECOM: &str = "ecom";
+const REMOTEUS: &str = "remoteus-2008";
+
+/// Returns the sessions of `make test`: each kind of incident that doesn't take long.
+pub(crate) fn quick() -> Vec<Scenario> {
+    let short = [
+        Incident::Cable(Agent, 1),
+        Incident::NatFlush(Agent),
+        Incident::Address(Customer),
+        Incident::Cable(Customer, 7),
+    ];
+    let service = [Incident::ServiceRestarted, Incident::RelayKilled(7)];
+    let stopped = [Incident::LauncherStopped(7), Incident::ConsoleStopped(7)];
+    let each = |backend, path, incidents: &[Incident]| Scenario {
+        backend,
+        path,
+        incidents: incidents.to_vec(),
+    };
+    vec![
+        each(ECOM, Direct, &short),
+        each(REMOTEUS, Relayed, &short),
+        each(ECOM, Relayed, &service),
+        each(REMOTEUS, Direct, &stopped),
+        each(ECOM, Relayed, &[Incident::LossyLine(10)]),
+    ]
+}
+
+/// Returns every incident, on each path and with each backend; the long ones first.
+pub(crate) fn all() -> Vec<Scenario> {
+    let incidents = |side, other| {
+        [
+            Incident::CableForGood(side),
+            Incident::Cable(other, 110),
+            Incident::LauncherStopped(60),
+            Incident::ConsoleStopped(60),
+            Incident::Cable(side, 20),
+            Incident::LossyLine(20),
+            Incident::LossyLineAndCable(10),
+            Incident::RelayKilledAndCable(other, 15),
+            Incident::Carried(side, 10),
+            Incident::Cable(other, 7),
+            Incident::Cable(side, 7),
+            Incident::RelayKilled(10),
+            Incident::ServiceRestarted,
+            Incident::Address(Customer),
+            Incident::Address(Agent),
+            Incident::NatFlush(Agent),
+            Incident::Cable(side, 1),
+        ]
+    };
+    let kinds = [
+        (ECOM, Direct, incidents(Customer, Agent)),
+        (REMOTEUS, Relayed, incidents(Agent, Customer)),
+        (ECOM, Relayed, incidents(Agent, Customer)),
+        (REMOTEUS, Direct, incidents(Customer, Agent)),
+    ];
+    let count = kinds[0].2.len();
+    let mut scenarios = Vec::new();
+    for at in 0..count {
+        for (backend, path, incidents) in &kinds {
+            scenarios.push(Scenario {
+                backend,
+                path: *path,
+                incidents: vec![incidents[at]],
+            });
+        }
+    }
+    scenarios
+}
+
+/// Runs sessions, so many side by side, and calls `report` with each outcome as it comes. Returns
+/// all of them.
+pub(crate) fn run(
+    bin: &Path,
+    scenarios: Vec<Scenario>,
+    side_by_side: usize,
+    mut report: impl FnMut(&Outcome),
+) -> Vec<Outcome> {
+    let queue: VecDeque<_> = scenarios.into_iter().enumerate().collect();
+    let queue = Mutex::new(queue);
+    let (sender, outcomes) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..side_by_side {
+            let (sender, queue) = (sender.clone(), &queue);
+            scope.spawn(move || {
+                let next = || {
+                    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    queue.pop_front()
+                };
+                while let Some((number, scenario)) = next() {
+                    let _ = sender.send(run_one(bin, number + 1, scenario));
+                }
+            });
+        }
+        drop(sender);
+        outcomes
+            .into_iter()
+            .inspect(|outcome| report(outcome))
+            .collect()
+    })
+}
+
+/// Runs a session. The lab panics if something is missing on this machine; that is a session's
+/// failure as well.
+fn run_one(bin: &Path, number: usize, scenario: Scenario) -> Outcome {
+    let began = Instant::now();
+    let mut outcome = Outcome {
+        number,
+        scenario: scenario.clone(),
+        connect_time: None,
+        courses: Vec::new(),
+        duration: Duration::ZERO,
+        result: Ok(()),
+    };
+    outcome.result = std::thread::scope(|scope| {
+        let session = scope.spawn(|| live(bin, &scenario, &mut outcome));
+        session.join().unwrap_or_else(|panic| {
+            let words = panic.downcast_ref::<String>();
+            Err(anyhow!("{}", words.map_or("it panicked", String::as_str)))
+        })
+    });
+    outcome.duration = began.elapsed();
+    outcome
+}
+
+fn live(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Result<()> {
+    let line = scenario
+        .incidents
+        .iter()
+        .find_map(|incident| incident.line());
+    let access = scenario.path.access(line);
+    let mut session = Session::open(bin, scenario.backend, access)?;
+    outcome.connect_time = Some(session.connect_time);
+    session.wait_path(scenario.path)?;
+    for incident in &scenario.incidents {
+        let expected = incident.expectation(scenario.path);
+        let course = session.bear(*incident, expected)?;
+        outcome.courses.push((*incident, course));
+        if expected == Expectation::IsLost {
+            return session.expect_lost();
+        }
+    }
+    session.end()
+}
