@@ -39,6 +39,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
+    ("restart", &["trust"]),
     ("service", &["trust"]),
     (
         "console",
