@@ -7,12 +7,15 @@
 //! shrinks to what the link holds in the minimum round trip time and the target delay; below the
 //! target it grows, but only while it is what limits the updates.
 //!
-//! Three things differ from TCP. Updates have no fixed size: there is a budget of pixels for the
-//! next one, by the compression ratios of the last ones. An acknowledgement includes the time that
-//! both ends need, so the path's own round trip time is sampled too, and the window may exceed the
-//! estimated bandwidth by a half. Nothing is ever lost or resent.
+//! An acknowledgement includes the time that both ends need, and machines that are slow to wake
+//! need 5 to 30 ms. QUIC's round trip time hardly includes that, and tells the two apart
+//! ([`Bottleneck`]). While the path has no queue, a low rate is the ends': it never lowers the
+//! bandwidth estimate, or the updates would become smaller and more, and the ends slower still.
+//!
+//! Two more things differ from TCP. Updates have no fixed size: there is a budget of pixels for the
+//! next one, by the compression ratios of the last ones. Nothing is ever lost or resent.
 
-use estimators::{BandwidthEstimator, MinRttFilter, slowly_rising};
+use estimators::{BandwidthEstimator, MinRttFilter, PathQueue, slowly_rising};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -22,6 +25,10 @@ mod tests;
 
 /// Queueing delay that is aimed at in front of a slow link; above twice that, the window shrinks.
 const TARGET_QUEUE_DELAY: Duration = Duration::from_millis(10);
+/// Delay that is aimed at while the path has no queue: 25 ms, in which even ends that are slow to
+/// wake answer mostly. Above twice that much, something queues all the same: QUIC itself, for want
+/// of a congestion window.
+const TARGET_END_DELAY: Duration = Duration::from_millis(25);
 /// Time for which one update may occupy a slow link, so that a later, more urgent one needn't wait
 /// longer.
 const MAX_UPDATE_TIME_SLOW: Duration = Duration::from_millis(10);
@@ -73,6 +80,7 @@ pub(crate) struct CongestionControl {
     /// Bytes that may be in flight.
     window: usize,
     min_rtt: MinRttFilter,
+    path: PathQueue,
     bandwidth: BandwidthEstimator,
     compression_ratio: f64,
     jpeg_ratio: f64,
@@ -117,6 +125,35 @@ pub(crate) struct SentUpdate {
     pub(crate) window_limited: bool,
 }
 
+/// The part that limits the rate of the updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bottleneck {
+    /// The network path, or QUIC's sending on it; or nobody reports the path's round trip time.
+    Path,
+    /// The two ends, or nothing.
+    Ends,
+}
+
+impl Bottleneck {
+    /// Returns the delay that is aimed at.
+    fn target_delay(self) -> Duration {
+        match self {
+            Self::Path => TARGET_QUEUE_DELAY,
+            Self::Ends => TARGET_END_DELAY,
+        }
+    }
+
+    /// Returns the bytes by which the window may exceed `target`, since the bandwidth estimate may
+    /// be too low; a larger window shows it.
+    fn headroom(self, target: usize) -> usize {
+        match self {
+            Self::Path if target < VERY_SLOW_WINDOW => target / 8,
+            Self::Path => target / 2,
+            Self::Ends => 0,
+        }
+    }
+}
+
 /// An update whose fence hasn't been acknowledged.
 #[derive(Debug)]
 struct InFlight {
@@ -138,6 +175,7 @@ impl Default for CongestionControl {
             partly_written: 0,
             window: INITIAL_WINDOW,
             min_rtt: MinRttFilter::default(),
+            path: PathQueue::default(),
             bandwidth: BandwidthEstimator::default(),
             compression_ratio: INITIAL_COMPRESSION_RATIO,
             jpeg_ratio: INITIAL_JPEG_RATIO,
@@ -255,6 +293,7 @@ impl CongestionControl {
     ) {
         if let Some(round_trip) = round_trip {
             self.min_rtt.sample(round_trip, now);
+            self.path.sample(round_trip, now);
         }
         let wire_bytes = std::mem::take(&mut self.partly_written) + wire_bytes;
         let last = self.in_flight.back_mut();
@@ -291,22 +330,38 @@ impl CongestionControl {
         let arrival = written_at + min_rtt;
         let queued = self.acked_at.saturating_sub(arrival);
         let service_time = now.saturating_sub(self.acked_at.max(arrival));
-        if update.wire_bytes >= MIN_SAMPLE_WIRE_BYTES || service_time >= MIN_SAMPLE_TIME {
-            self.bandwidth.sample(update.wire_bytes, service_time);
-        }
-        let target = self.bandwidth.bytes_within(min_rtt + TARGET_QUEUE_DELAY);
-        if queued > 2 * TARGET_QUEUE_DELAY {
+        let bottleneck = if self.path.is_queueing() || queued > 2 * TARGET_END_DELAY {
+            Bottleneck::Path
+        } else {
+            Bottleneck::Ends
+        };
+        self.sample_bandwidth(update, service_time, bottleneck);
+        let target_delay = bottleneck.target_delay();
+        let target = self.bandwidth.bytes_within(min_rtt + target_delay);
+        if queued > 2 * target_delay {
             self.window = target.clamp(MINIMUM_WINDOW, self.window);
-        } else if queued < TARGET_QUEUE_DELAY && update.window_limited {
-            // The bandwidth estimate may be the speed of the two ends; a larger window shows it.
-            let headroom = if target < VERY_SLOW_WINDOW {
-                target / 8
-            } else {
-                target / 2
-            };
-            let max_window =
-                (target + headroom).clamp(self.window, MAXIMUM_WINDOW.max(self.window));
+        } else if queued < target_delay && update.window_limited {
+            let max_window = (target + bottleneck.headroom(target))
+                .clamp(self.window, MAXIMUM_WINDOW.max(self.window));
             self.window = (self.window + update.wire_bytes).min(max_window);
+        }
+    }
+
+    /// Samples the bandwidth. A rate below the estimate counts only if the path has a queue and the
+    /// window limited the update: otherwise the line could have carried more.
+    fn sample_bandwidth(
+        &mut self,
+        update: &InFlight,
+        service_time: Duration,
+        bottleneck: Bottleneck,
+    ) {
+        let is_large =
+            update.wire_bytes >= MIN_SAMPLE_WIRE_BYTES || service_time >= MIN_SAMPLE_TIME;
+        let is_line_rate = update.window_limited && bottleneck == Bottleneck::Path;
+        let is_higher =
+            !self.bandwidth.is_known() || self.bandwidth.is_below(update.wire_bytes, service_time);
+        if is_large && (is_line_rate || is_higher) {
+            self.bandwidth.sample(update.wire_bytes, service_time);
         }
     }
 

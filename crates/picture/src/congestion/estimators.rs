@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Time for which a minimum round trip time is believed, at least; at most twice as long.
 const MIN_RTT_PERIOD: Duration = Duration::from_secs(30);
+/// Rise of the path's round trip time over its minimum from which the path has a queue: 10 ms.
+const PATH_QUEUE_DELAY: Duration = Duration::from_millis(10);
 /// Bytes over which the bandwidth is averaged.
 const BANDWIDTH_SAMPLE_BYTES: f64 = 64e3;
 /// Largest compression ratio that is believed.
@@ -39,6 +41,26 @@ impl MinRttFilter {
     }
 }
 
+/// The queue of the network path, from QUIC's round trip time: without the time that the two ends
+/// need for an update.
+#[derive(Debug, Default)]
+pub(super) struct PathQueue {
+    min_rtt: MinRttFilter,
+    /// Last round trip time less the minimum.
+    delay: Option<Duration>,
+}
+
+impl PathQueue {
+    pub(super) fn sample(&mut self, round_trip: Duration, now: Duration) {
+        self.delay = Some(round_trip.saturating_sub(self.min_rtt.sample(round_trip, now)));
+    }
+
+    /// Returns whether the path has a queue, or may have one because nobody reports round trips.
+    pub(super) fn is_queueing(&self) -> bool {
+        self.delay.is_none_or(|delay| delay > PATH_QUEUE_DELAY)
+    }
+}
+
 /// Bytes per second, averaged over the last [`BANDWIDTH_SAMPLE_BYTES`] that the link served.
 #[derive(Debug, Default)]
 pub(super) struct BandwidthEstimator {
@@ -55,6 +77,11 @@ impl BandwidthEstimator {
 
     pub(super) fn is_known(&self) -> bool {
         self.seconds > 0.0
+    }
+
+    /// Returns whether the estimate is below this sample.
+    pub(super) fn is_below(&self, bytes: usize, service_time: Duration) -> bool {
+        bytes as f64 * self.seconds > self.bytes * service_time.as_secs_f64()
     }
 
     /// Bytes that the link serves in `time`; 0 while the bandwidth isn't known.
