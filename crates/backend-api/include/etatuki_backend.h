@@ -233,7 +233,8 @@ typedef struct etatuki_backend {
     int32_t (*attach)(const struct etatuki_backend *self, intptr_t handle);
 
     /* Sets what the customer allows from now on: a set of ETATUKI_PERMISSION_*, empty at first and
-     * after close(). Called before attach(), and at each change. The launcher attaches nothing
+     * after close(). In force when it returns: the agent's first key may come right after that.
+     * Called before attach(), and at each change. The launcher attaches nothing
      * without VIEW, and passes on no input that isn't allowed, so this is a second lock, for tools
      * that have one. Ignore unknown bits.
      * [call] In any state; in WAITING and ATTACHED every set is accepted. Errors: 2xx, 3xx. */

@@ -1,5 +1,5 @@
-//! One instance: the worker thread, which runs `open`, `close` and `permissions` in order, the
-//! thread that runs `attach`, and their end. Raw pointers are in `table` alone.
+//! One instance: the worker thread, which runs `open` and `close` in order, the thread that runs
+//! `attach`, and their end. Raw pointers are in `table` alone.
 
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -19,7 +19,8 @@ use crate::{Backend, Failure, Fault, Host, LogLevel, Permissions, State, raw};
 pub(crate) enum Job {
     Open(Zeroizing<String>),
     Close,
-    Permissions(Permissions),
+    /// Tells the backend the last permissions.
+    Permissions,
     Quit,
 }
 
@@ -27,9 +28,14 @@ pub(crate) enum Job {
 pub(crate) struct BackendInstance<B> {
     shared: Arc<Shared>,
     backend: Arc<B>,
+    permissions: Arc<LastPermissions>,
     attachment: Arc<Mutex<Option<Attachment>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// The permissions as the host gave them last. The lock is held while the backend is told, so that
+/// it never learns an earlier set after a later one.
+type LastPermissions = Mutex<Permissions>;
 
 /// A stream that is being served: a handle to shut it down, and its thread.
 struct Attachment {
@@ -55,6 +61,7 @@ impl<B: Backend> BackendInstance<B> {
         let instance = Self {
             shared: Arc::clone(shared),
             backend: Arc::new(backend),
+            permissions: Arc::default(),
             attachment: Arc::default(),
             worker: Mutex::new(None),
         };
@@ -84,9 +91,23 @@ impl<B: Backend> BackendInstance<B> {
         raw::OK
     }
 
+    /// Tells the backend at once, not on the worker: what the host lets through after this call is
+    /// already under the new permissions. While the backend opens or closes, the worker tells it
+    /// afterwards.
     pub(crate) fn permissions(&self, permissions: Permissions) -> i32 {
-        self.shared.queue(Job::Permissions(permissions));
-        raw::OK
+        let mut last = lock(&self.permissions);
+        *last = permissions;
+        if !matches!(
+            self.shared.machine().state(),
+            State::Waiting | State::Attached
+        ) {
+            self.shared.queue(Job::Permissions);
+            return raw::OK;
+        }
+        match tell_permissions(&self.shared, &*self.backend, *last) {
+            true => raw::OK,
+            false => raw::E_INTERNAL,
+        }
     }
 
     /// Restricts at once, not on the worker, so that it holds for an `attach` right after it.
@@ -172,6 +193,7 @@ impl<B: Backend> BackendInstance<B> {
         let worker = Worker {
             shared: Arc::clone(&self.shared),
             backend: Arc::clone(&self.backend),
+            permissions: Arc::clone(&self.permissions),
             attachment: Arc::clone(&self.attachment),
         };
         let thread = Builder::new()
@@ -185,6 +207,7 @@ impl<B: Backend> BackendInstance<B> {
 struct Worker<B> {
     shared: Arc<Shared>,
     backend: Arc<B>,
+    permissions: Arc<LastPermissions>,
     attachment: Arc<Mutex<Option<Attachment>>>,
 }
 
@@ -194,7 +217,10 @@ impl<B: Backend> Worker<B> {
             match job {
                 Job::Open(code) => self.open(&code),
                 Job::Close => self.close(),
-                Job::Permissions(permissions) => self.permissions(permissions),
+                Job::Permissions => {
+                    let last = lock(&self.permissions);
+                    tell_permissions(&self.shared, &*self.backend, *last);
+                }
                 Job::Quit => break,
             }
         }
@@ -218,12 +244,13 @@ impl<B: Backend> Worker<B> {
         end_stream(&self.attachment);
         self.shared.apply(Machine::closed);
     }
+}
 
-    fn permissions(&self, permissions: Permissions) {
-        if let Err(failure) = catch_panic(|| self.backend.permissions(permissions)) {
-            self.shared.apply(|machine| machine.failed(failure));
-        }
-    }
+/// Returns whether the backend took them; a panic makes it `failed`.
+fn tell_permissions<B: Backend>(shared: &Shared, backend: &B, permissions: Permissions) -> bool {
+    let told = catch_panic(|| backend.permissions(permissions));
+    told.map_err(|failure| shared.apply(|machine| machine.failed(failure)))
+        .is_ok()
 }
 
 /// Shuts the stream down for both sides; its owner sees the end and returns.

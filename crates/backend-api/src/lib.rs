@@ -56,8 +56,8 @@ use std::os::unix::net::UnixStream;
 
 /// A backend. One value is one plugin instance; it may be opened again after it was closed.
 ///
-/// The SDK calls `new`, `probe`, `restrict_to_app` and `drop` on the host's call thread, `open`,
-/// `close` and `permissions` one after the other on a thread of its own, and `attach` on one more.
+/// The SDK calls `new`, `probe`, `permissions`, `restrict_to_app` and `drop` on the host's call
+/// thread, `open` and `close` one after the other on a thread of its own, and `attach` on one more.
 /// So `open` and `close` of the C interface return at once, whatever a backend does. A `close`
 /// waits for the `open` before it, however, so long work must poll [`Host::is_closing`]. A panic in
 /// any of them becomes the state `failed`.
@@ -91,8 +91,9 @@ pub trait Backend: Send + Sync + 'static {
     /// reads end.
     fn attach(&self, stream: UnixStream) -> Result<(), Failure>;
 
-    /// Sets what the customer allows from now on. The gate enforces it anyway; this is a second
-    /// lock.
+    /// Sets what the customer allows from now on, at once: the agent's first key may come right after
+    /// this returns. Set while the backend opens or closes, it comes afterwards, on that thread. The
+    /// gate enforces it anyway; this is a second lock.
     fn permissions(&self, permissions: Permissions);
 
     /// Restricts streams that are attached from now on until `close` to the windows of these

@@ -57,6 +57,13 @@ impl Backend for Test {
         match self.host.options()["open"].as_str() {
             Some("panic") => panic!("told to panic in open"),
             Some("fail") => Err(Failure::tool("tool-died", "told to fail")),
+            Some("wait, then linger") => {
+                self.host.waiting(code);
+                while !self.host.is_closing() {
+                    std::thread::yield_now();
+                }
+                Ok(())
+            }
             Some("wait for close") => {
                 while !self.host.is_closing() {
                     std::thread::yield_now();
@@ -511,6 +518,38 @@ fn state_may_be_read_from_eight_threads_while_a_session_runs() {
             instance.wait_for(State::Closed);
         }
     });
+}
+
+/// The agent's first key may come right after the call.
+#[test]
+fn permissions_are_in_force_when_the_call_returns() {
+    let instance = Instance::start(r#"{"open":"wait, then linger"}"#);
+    instance.open();
+    instance.wait_for(State::Waiting);
+    // The worker is in `open` until the end.
+    for (set, told) in [
+        (raw::PERMISSION_VIEW, "4 true false"),
+        (
+            raw::PERMISSION_VIEW | raw::PERMISSION_CONTROL,
+            "4 true true",
+        ),
+        (0, "4 false false"),
+    ] {
+        assert_eq!(call!(instance, permissions, set), raw::OK);
+        let events: Vec<_> = instance.events.try_iter().collect();
+        assert!(events.iter().any(|event| event == told), "{events:?}");
+    }
+}
+
+#[test]
+fn permissions_that_come_while_it_opens_are_told_afterwards() {
+    let instance = Instance::start(r#"{"open":"wait for close"}"#);
+    instance.open();
+    let set = raw::PERMISSION_VIEW;
+    assert_eq!(call!(instance, permissions, set), raw::OK);
+    call!(instance, close);
+    let told = || instance.events.recv_timeout(Duration::from_secs(20));
+    while told().expect("it is told") != "4 true false" {}
 }
 
 #[test]
