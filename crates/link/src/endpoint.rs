@@ -146,10 +146,22 @@ impl CustomerEndpoint {
         serde_json::to_value(address).expect("addresses are strings and numbers")
     }
 
-    /// Leaves out the check of the proof, for this crate's tests.
+    /// Leaves out checks, for this crate's tests.
     #[cfg(test)]
-    pub(crate) async fn accept_any_proof(&self) {
-        self.queue.lock().await.checks.accept_any_proof = true;
+    pub(crate) async fn set_checks(&self, checks: crate::handshake::customer::Checks) {
+        self.queue.lock().await.checks = checks;
+    }
+
+    /// Returns the endpoint itself, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) const fn raw(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Returns the number of handshakes under way, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) async fn handshakes(&self) -> usize {
+        self.queue.lock().await.handshakes()
     }
 
     /// Returns the resume keys of the last link, for this crate's tests.
@@ -231,6 +243,12 @@ impl AgentEndpoint {
         }
         let connection = self.connect(address, reach_limit).await?;
         agent_resume::resume(connection, self.endpoint.clone(), resumption, agent).await
+    }
+
+    /// Returns the endpoint itself, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) const fn raw(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     async fn connect(

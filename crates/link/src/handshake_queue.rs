@@ -11,7 +11,10 @@
 //! loses nothing: the outcome of a guess stays here for the next caller.
 
 use etatuki_protocol::AgentIdentity;
-use iroh::{Endpoint, endpoint::Connection};
+use iroh::{
+    Endpoint,
+    endpoint::{Connection, Incoming},
+};
 use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
@@ -27,7 +30,11 @@ use crate::{
 };
 
 /// The most peers in the TLS and card phases at once; later ones wait outside, unanswered.
-const MAX_HANDSHAKES: usize = 8;
+pub(crate) const MAX_HANDSHAKES: usize = 8;
+
+/// The most of them from network addresses that haven't proved that packets get there. A recorded or
+/// forged first packet takes none of the other places.
+const MAX_UNVALIDATED_HANDSHAKES: usize = 4;
 
 /// Whom the caller lets in.
 #[derive(Clone, Copy)]
@@ -75,12 +82,28 @@ impl HandshakeQueue {
                 }
                 incoming = endpoint.accept(), if self.hellos.len() < MAX_HANDSHAKES => match incoming {
                     None => return Attempt::Closed,
-                    Some(incoming) => {
-                        self.hellos.spawn(receive_hello(incoming, endpoint.clone()));
-                    }
+                    Some(incoming) => self.begin_handshake(incoming, endpoint),
                 },
             }
         }
+    }
+
+    /// Starts TLS, or first asks the peer to show that packets get to their address (Retry,
+    /// RFC 9000, section 8.1.2).
+    fn begin_handshake(&mut self, incoming: Incoming, endpoint: &Endpoint) {
+        let is_crowded = self.hellos.len() >= MAX_UNVALIDATED_HANDSHAKES;
+        if is_crowded && !incoming.remote_addr_validated() {
+            // Fails only for a validated address.
+            let _ = incoming.retry();
+        } else {
+            self.hellos.spawn(receive_hello(incoming, endpoint.clone()));
+        }
+    }
+
+    /// Returns the number of peers in the TLS and card phases, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) fn handshakes(&self) -> usize {
+        self.hellos.len()
     }
 
     fn begin_guess(&mut self, peer: UnverifiedPeer, params: &AcceptParams) -> Result<(), Attempt> {

@@ -62,14 +62,15 @@ impl Transcript {
         ])
     }
 
-    /// Hashes what both ends know in a resume.
-    pub(crate) fn resumed(parties: &Parties, card_hash: &[u8; 32]) -> Self {
+    /// Hashes what both ends know in the try with this number to resume a link.
+    pub(crate) fn resumed(parties: &Parties, card_hash: &[u8; 32], number: u32) -> Self {
         Self::of_parts(&[
             b"etatuki/1 resumed transcript",
             &parties.agent,
             &parties.customer,
             parties.nameplate.as_str().as_bytes(),
             card_hash,
+            &number.to_be_bytes(),
         ])
     }
 

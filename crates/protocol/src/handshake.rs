@@ -6,7 +6,7 @@
 //! 1 hello    proof (64 bytes), agent card (its text, UTF-8)      agent
 //! 2 pake     the PAKE's message                                  agent, then customer
 //! 3 confirm  HMAC (32 bytes)                                     agent, then customer
-//! 4 resume   proof (64 bytes), HMAC (32 bytes), agent card       agent
+//! 4 resume   number (u32), proof (64 bytes), HMAC (32 bytes), agent card (UTF-8)    agent
 //! ```
 
 use crate::{error::Violation, frame::append_frame};
@@ -37,6 +37,8 @@ pub struct Hello {
 /// The agent's request to go on with an interrupted link, in place of hello and PAKE; unverified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
+    /// The number of this try. Each try of a link has a higher one than those before it.
+    pub number: u32,
     /// The agent's card and proof, as at the start.
     pub hello: Hello,
     /// The agent's key confirmation under the interrupted link's resume key.
@@ -83,11 +85,13 @@ impl HandshakeMessage {
             Self::Pake(message) => [&[PAKE], &message[..]].concat(),
             Self::Confirm(mac) => [&[CONFIRM], &mac[..]].concat(),
             Self::Resume(Resume {
+                number,
                 hello,
                 confirmation,
             }) => [
                 &[RESUME],
-                &hello.proof[..],
+                &number.to_be_bytes()[..],
+                &hello.proof,
                 confirmation,
                 hello.card.as_bytes(),
             ]
@@ -106,9 +110,11 @@ fn parse_hello(bytes: &[u8]) -> Result<Hello, Violation> {
 }
 
 fn parse_resume(bytes: &[u8]) -> Result<Resume, Violation> {
-    let (proof, rest) = bytes.split_first_chunk().ok_or(Violation::OutOfTurn)?;
+    let (number, rest) = bytes.split_first_chunk().ok_or(Violation::OutOfTurn)?;
+    let (proof, rest) = rest.split_first_chunk().ok_or(Violation::OutOfTurn)?;
     let (confirmation, card) = rest.split_first_chunk().ok_or(Violation::OutOfTurn)?;
     Ok(Resume {
+        number: u32::from_be_bytes(*number),
         hello: Hello {
             proof: *proof,
             card: parse_card(card)?,
@@ -142,6 +148,7 @@ mod tests {
         for message in [
             HandshakeMessage::Hello(hello.clone()),
             HandshakeMessage::Resume(Resume {
+                number: 3,
                 hello,
                 confirmation: [9; 32],
             }),
@@ -160,9 +167,9 @@ mod tests {
         check(b"", Violation::OutOfTurn);
         check(&[0; 80], Violation::OutOfTurn);
         check(&[5; 80], Violation::OutOfTurn);
-        check(&[RESUME; 96], Violation::OutOfTurn);
+        check(&[RESUME; 100], Violation::OutOfTurn);
         check(
-            &[[RESUME; 97].as_slice(), &[0xff]].concat(),
+            &[[RESUME; 101].as_slice(), &[0xff]].concat(),
             Violation::NotText,
         );
         check(&[HELLO; 64], Violation::OutOfTurn);

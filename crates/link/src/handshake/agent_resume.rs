@@ -50,10 +50,12 @@ async fn run_resume(
     agent: &AgentFile,
 ) -> Result<AgentStreams, HandshakeError> {
     let exporter = tls_exporter(connection)?;
+    let number = resumption.begin_try();
     let keys = resumption.derive(&exporter);
     let parties = &resumption.parties;
-    let transcript = Transcript::resumed(parties, &agent.card.hash());
+    let transcript = Transcript::resumed(parties, &agent.card.hash(), number);
     let request = Resume {
+        number,
         hello: Hello {
             proof: agent
                 .key

@@ -94,10 +94,10 @@ fn check_resume(
     if card_hash != resumption.card_hash {
         return Err(RESUME_REFUSED);
     }
-    let transcript = Transcript::resumed(parties, &card_hash);
+    let transcript = Transcript::resumed(parties, &card_hash, request.number);
     let proved = resumption
         .ratchet
-        .verify(&peer.exporter, &transcript, &request.confirmation)
+        .verify(&peer.exporter, &transcript, request)
         .ok_or(RESUME_REFUSED)?;
     resumption.ratchet.begin(&proved);
     Ok((proved, transcript, resumption.agent.clone()))

@@ -4,7 +4,7 @@
 use super::*;
 
 /// Forwards frames in both directions until one side ends.
-async fn forward(agent: &mut RawPeer, customer: &mut RawPeer) {
+pub(super) async fn forward(agent: &mut RawPeer, customer: &mut RawPeer) {
     loop {
         let (from, to) = tokio::select! {
             frame = agent.recv_frame() => (frame, &mut *customer),
@@ -113,7 +113,12 @@ enum Bypass {
 async fn check_pake_binding(bypass: Bypass) {
     let customer = customer().await;
     if bypass == Bypass::NoCheck {
-        customer.accept_any_proof().await;
+        customer
+            .set_checks(Checks {
+                accept_any_proof: true,
+                ..Checks::default()
+            })
+            .await;
     }
     let params = params();
     let (endpoint, false_address) = raw_customer_endpoint().await;

@@ -19,7 +19,7 @@ use crate::{
     ALPN, AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, CustomerLink,
     DialError,
     endpoint::bind,
-    handshake,
+    handshake::{self, customer::Checks},
     keys::{LinkKeys, Transcript},
     pake::{Pake, Parties, Role, Spake2Ed25519},
 };
