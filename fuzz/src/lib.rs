@@ -7,6 +7,7 @@ mod gate;
 mod jpeg;
 mod json;
 mod link_code;
+mod liveness;
 mod moves;
 mod picture;
 mod plugin;
@@ -23,7 +24,10 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("console_jpeg", jpeg::console_jpeg),
     ("link_code", link_code::link_code),
+    ("link_control", protocol::link_control),
+    ("link_handshake", protocol::link_handshake),
     ("link_protocol", protocol::link_protocol),
+    ("peer_clock", liveness::peer_clock),
     ("picture", picture::picture),
     ("picture_moves", moves::picture_moves),
     ("plugin_descriptor", plugin::plugin_descriptor),

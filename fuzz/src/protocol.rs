@@ -2,8 +2,8 @@
 //! blocks.
 
 use etatuki_protocol::{
-    BlockDecoder, FrameDecoder, HandshakeMessage, LengthPrefixedDecoder, MAX_HANDSHAKE_MESSAGE,
-    MAX_PICTURE, ToAgent, ToCustomer, encode_control, parse_control,
+    BlockDecoder, FrameDecoder, HandshakeMessage, LengthPrefixedDecoder, MAX_ADDRESS,
+    MAX_HANDSHAKE_MESSAGE, MAX_PICTURE, ToAgent, ToCustomer, encode_control, parse_control,
 };
 
 /// Decodes the bytes as each kind of stream. The first four decide where a stream is split.
@@ -23,6 +23,16 @@ pub(crate) fn link_protocol(input: &[u8]) {
     });
     handshake(bytes);
     control(bytes);
+}
+
+/// Reads the bytes as one handshake message: a hello, a PAKE message, a confirmation or a resume.
+pub(crate) fn link_handshake(body: &[u8]) {
+    handshake(body);
+}
+
+/// Reads the bytes as one control message of either end.
+pub(crate) fn link_control(body: &[u8]) {
+    control(body);
 }
 
 /// Feeds a decoder as the link does: never more than the missing bytes.
@@ -61,6 +71,10 @@ fn handshake(body: &[u8]) {
 
 fn control(body: &[u8]) {
     if let Ok(message) = parse_control::<ToAgent>(body) {
+        if let ToAgent::Address(address) = &message {
+            assert!(address.as_json().is_object());
+            assert!(address.as_json().to_string().len() <= MAX_ADDRESS);
+        }
         let again = encode_control(&message).ok();
         assert_eq!(again.map(|json| parse_control(&json)), Some(Ok(message)));
     }
