@@ -54,8 +54,8 @@ enum Which {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    unprivileged::become_root_of_a_namespace()?;
     let bin = args.bin.canonicalize()?;
+    unprivileged::become_root_of_a_namespace(&bin)?;
     let mut scenarios = match args.which {
         Which::All => schedule::all(),
         Which::Quick => schedule::quick(),
