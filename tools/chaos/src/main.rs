@@ -8,6 +8,7 @@
 mod bed;
 mod certificate;
 mod desk;
+mod figures;
 mod incident;
 mod keys;
 mod line_process;
@@ -18,12 +19,13 @@ mod unprivileged;
 mod viewer;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
+use schedule::Scenario;
 
 /// Sessions between network namespaces, and everything that a network does to them.
 #[derive(Parser)]
@@ -50,41 +52,51 @@ enum Which {
     All,
     /// The short ones.
     Quick,
+    /// Those that give the figures of docs/performance.md.
+    Figures,
 }
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let bin = args.bin.canonicalize()?;
     unprivileged::become_root_of_a_namespace(&bin)?;
-    let mut scenarios = match args.which {
-        Which::All => schedule::all(),
-        Which::Quick => schedule::quick(),
-    };
-    scenarios.retain(|scenario| report::head(scenario).contains(&args.only));
-    let scenarios: Vec<_> = std::iter::repeat_n(scenarios, args.rounds)
-        .flatten()
-        .collect();
     let processors = std::thread::available_parallelism()?.get();
-    let side_by_side = args.side_by_side.unwrap_or(4 * processors);
+    let count = args.side_by_side.unwrap_or(4 * processors);
     let began = Instant::now();
-    let outcomes = schedule::run(&bin, scenarios, side_by_side, |outcome| {
-        print(&report::lines(outcome));
-    });
-    let good = outcomes
-        .iter()
-        .filter(|outcome| outcome.result.is_ok())
-        .count();
-    print(&report::summary(&outcomes));
-    print(&format!(
-        "{good} of {} sessions ended as they must, in {:.0} s",
-        outcomes.len(),
-        began.elapsed().as_secs_f32()
-    ));
-    Ok(if good == outcomes.len() {
+    let (good, all) = match args.which {
+        Which::Figures => {
+            let failed = figures::measure(&bin, count, print);
+            (usize::from(failed == 0), 1)
+        }
+        Which::All => run(&args, &bin, schedule::all(), count),
+        Which::Quick => run(&args, &bin, schedule::quick(), count),
+    };
+    let took = began.elapsed().as_secs_f32();
+    if args.which != Which::Figures {
+        print(&format!("{good} of {all} sessions ended as they must"));
+    }
+    print(&format!("It took {took:.0} s."));
+    Ok(if good == all {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Runs sessions and prints what became of them. Returns how many ended as they must, and how many
+/// there were.
+fn run(args: &Args, bin: &Path, mut scenarios: Vec<Scenario>, count: usize) -> (usize, usize) {
+    scenarios.retain(|scenario| report::head(scenario).contains(&args.only));
+    let repeated = std::iter::repeat_n(scenarios, args.rounds);
+    let outcomes = schedule::side_by_side(
+        count,
+        repeated.flatten().collect(),
+        |number, scenario| schedule::live(bin, number, &scenario),
+        |outcome| print(&report::lines(outcome)),
+    );
+    print(&report::summary(&outcomes));
+    let good = outcomes.iter().filter(|outcome| outcome.result.is_ok());
+    (good.count(), outcomes.len())
 }
 
 /// Prints for the person who ran `make chaos`.

@@ -101,41 +101,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     scenarios
 }
 
-/// Runs sessions, so many side by side, and calls `report` with each outcome as it comes. Returns
-/// all of them.
-pub(crate) fn run(
-    bin: &Path,
-    scenarios: Vec<Scenario>,
-    side_by_side: usize,
-    mut report: impl FnMut(&Outcome),
-) -> Vec<Outcome> {
-    let queue: VecDeque<_> = scenarios.into_iter().enumerate().collect();
-    let queue = Mutex::new(queue);
-    let (sender, outcomes) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..side_by_side {
-            let (sender, queue) = (sender.clone(), &queue);
-            scope.spawn(move || {
-                let next = || {
-                    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-                    queue.pop_front()
-                };
-                while let Some((number, scenario)) = next() {
-                    let _ = sender.send(run_one(bin, number + 1, scenario));
-                }
-            });
-        }
-        drop(sender);
-        outcomes
-            .into_iter()
-            .inspect(|outcome| report(outcome))
-            .collect()
-    })
-}
-
-/// Runs a session. The lab panics if something is missing on this machine; that is a session's
-/// failure as well.
-fn run_one(bin: &Path, number: usize, scenario: Scenario) -> Outcome {
+/// Runs a session through its incidents.
+pub(crate) fn live(bin: &Path, number: usize, scenario: &Scenario) -> Outcome {
     let began = Instant::now();
     let mut outcome = Outcome {
         number,
@@ -145,18 +112,12 @@ fn run_one(bin: &Path, number: usize, scenario: Scenario) -> Outcome {
         duration: Duration::ZERO,
         result: Ok(()),
     };
-    outcome.result = std::thread::scope(|scope| {
-        let session = scope.spawn(|| live(bin, &scenario, &mut outcome));
-        session.join().unwrap_or_else(|panic| {
-            let words = panic.downcast_ref::<String>();
-            Err(anyhow!("{}", words.map_or("it panicked", String::as_str)))
-        })
-    });
+    outcome.result = caught(|| live_through(bin, scenario, &mut outcome));
     outcome.duration = began.elapsed();
     outcome
 }
 
-fn live(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Result<()> {
+fn live_through(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Result<()> {
     let line = scenario
         .incidents
         .iter()
@@ -174,4 +135,47 @@ fn live(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Result<()> {
         }
     }
     session.end()
+}
+
+/// Does `work` on each of `jobs`, which are numbered from 1, so many side by side. Calls `report`
+/// with each result as it comes, and returns all of them.
+pub(crate) fn side_by_side<J: Send, R: Send>(
+    count: usize,
+    jobs: Vec<J>,
+    work: impl Fn(usize, J) -> R + Sync,
+    mut report: impl FnMut(&R),
+) -> Vec<R> {
+    let queue: VecDeque<_> = (1..).zip(jobs).collect();
+    let queue = Mutex::new(queue);
+    let (sender, results) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            let (sender, queue, work) = (sender.clone(), &queue, &work);
+            scope.spawn(move || {
+                let next = || {
+                    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                    queue.pop_front()
+                };
+                while let Some((number, job)) = next() {
+                    let _ = sender.send(work(number, job));
+                }
+            });
+        }
+        drop(sender);
+        results
+            .into_iter()
+            .inspect(|result| report(result))
+            .collect()
+    })
+}
+
+/// Runs `work`, and makes a panic an error: the lab panics if something is missing on this machine.
+pub(crate) fn caught<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let joined = scope.spawn(work).join();
+        joined.unwrap_or_else(|panic| {
+            let words = panic.downcast_ref::<String>();
+            Err(anyhow!("{}", words.map_or("it panicked", String::as_str)))
+        })
+    })
 }
