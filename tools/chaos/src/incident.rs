@@ -117,8 +117,7 @@ impl Incident {
     /// Returns the customer's line, where it matters.
     pub(crate) fn line(self) -> Option<NetworkLine> {
         match self {
-            Self::LossyLine(_) => Some(NetworkLine::default()),
-            Self::LossyLineAndCable(_) => Some(LOSSY),
+            Self::LossyLine(_) | Self::LossyLineAndCable(_) => Some(NetworkLine::default()),
             _ => None,
         }
     }
@@ -168,7 +167,10 @@ impl Incident {
             Self::LauncherStopped(_) => signal_program(&ends.customer.process, Signal::STOP)?,
             Self::ConsoleStopped(_) => signal_program(&ends.agent.process, Signal::STOP)?,
             Self::LossyLine(_) => bed.lab.set_line(Side::Customer, LOSSY),
-            Self::LossyLineAndCable(_) => bed.lab.cut_cable(Side::Customer),
+            Self::LossyLineAndCable(_) => {
+                bed.lab.set_line(Side::Customer, LOSSY);
+                bed.lab.cut_cable(Side::Customer);
+            }
         }
         Ok(())
     }
