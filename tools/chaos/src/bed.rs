@@ -176,12 +176,11 @@ impl Bed {
         }
     }
 
-    /// Returns the memory, in KiB, that each program of both ends has for itself (the proportional
-    /// set size), by name.
+    /// Returns the memory, in KiB, of a program and of those that it started (resident set size).
     pub(crate) fn memory(&self, process: &Process) -> Result<u64> {
         let own = process.pid().as_raw_nonzero().get();
         let pids = std::iter::once(own).chain(children_of(own));
-        Ok(pids.filter_map(proportional_kib).sum())
+        Ok(pids.filter_map(resident_kib).sum())
     }
 }
 
@@ -198,9 +197,9 @@ fn children_of(parent: i32) -> Vec<i32> {
         .collect()
 }
 
-fn proportional_kib(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+fn resident_kib(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 

@@ -2,6 +2,7 @@
 //! holds two keys down, and a screen that changes.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -32,6 +33,10 @@ const ANSWER_DELAY: Duration = Duration::from_millis(1_100);
 const DRAW_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval at which pictures are compared.
 const COMPARE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Held while a session is opened, up to its code: the launcher gives up a plugin that takes more
+/// than two seconds, as many at once would on few processors.
+static OPENING: Mutex<()> = Mutex::new(());
 
 /// A session in which the agent has control.
 #[derive(Debug)]
@@ -68,10 +73,12 @@ impl Session {
         backend: &str,
         (customer, agent): (Access, Access),
     ) -> Result<Self> {
+        let opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let bed = Bed::start(bin, customer, agent)?;
         bed.desk.draw(0)?;
         let mut customer = bed.start_launcher(backend)?;
         let code = wait_for_code(&customer)?;
+        drop(opening);
         let typed = Instant::now();
         let mut agent = bed.start_console(&code)?;
         let ready = agent.wait(0, STEP_TIMEOUT, "the viewer's port", |line| {
