@@ -55,16 +55,7 @@ impl LinkConnection {
     /// Returns the kind of the current path, which may change at any time.
     #[must_use]
     pub fn path_kind(&self) -> PathKind {
-        match self
-            .connection
-            .paths()
-            .iter()
-            .find(|path| path.is_selected())
-        {
-            Some(path) if path.is_relay() => PathKind::Relayed,
-            Some(_) => PathKind::Direct,
-            None => PathKind::Unknown,
-        }
+        path_kind(&self.connection)
     }
 
     /// Returns the round-trip time of the current path, if known.
@@ -97,10 +88,20 @@ impl LinkConnection {
     }
 
     /// Waits for the end of the link and returns its cause: [`LinkError::Ended`],
-    /// [`LinkError::Interrupted`], [`LinkError::Closed`] or [`LinkError::Lost`]. A vanished peer is noticed after eight
-    /// seconds.
+    /// [`LinkError::Interrupted`], [`LinkError::Closed`] or [`LinkError::Lost`]. A vanished peer is
+    /// noticed only after half a minute or more: [`PeerClock`](etatuki_protocol::PeerClock) is for that.
     pub async fn closed(&self) -> LinkError {
         self.connection.closed().await.into()
+    }
+}
+
+/// Returns the kind of a connection's current path.
+pub(crate) fn path_kind(connection: &Connection) -> PathKind {
+    let paths = connection.paths();
+    match paths.iter().find(|path| path.is_selected()) {
+        Some(path) if path.is_relay() => PathKind::Relayed,
+        Some(_) => PathKind::Direct,
+        None => PathKind::Unknown,
     }
 }
 

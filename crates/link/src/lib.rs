@@ -14,13 +14,14 @@
 //! 1. `close_code`, [`error`](LinkError), `pake`, `keys`, `resume`
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
 //!    `picture`
-//! 3. on one connection: `connection`, `stats`, `link`, `handshake`
+//! 3. on one connection: `connection`, `direct_retry`, `stats`, `link`, `handshake`
 //! 4. `relay`, the `handshake_queue` of those who dial a customer, and `endpoint`
 
 mod clipboard;
 mod close_code;
 mod connection;
 mod control;
+mod direct_retry;
 mod endpoint;
 mod error;
 mod handshake;

@@ -25,6 +25,7 @@ use crate::{
     clipboard::{ClipboardIn, ClipboardOut},
     connection::LinkConnection,
     control::{ControlIn, ControlOut},
+    direct_retry,
     error::LinkError,
     input::{InputIn, InputOut},
     picture::{PictureIn, PictureOut},
@@ -165,6 +166,7 @@ impl AgentStreams {
         let streams = handshake
             .exchange_streams(StreamKind::Input, StreamKind::Picture)
             .await?;
+        direct_retry::spawn(handshake.endpoint.clone(), &handshake.connection);
         Ok(Self {
             control_out: ControlOut::new(handshake.writer),
             control_in: ControlIn::after(handshake.reader),

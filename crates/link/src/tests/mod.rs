@@ -27,6 +27,7 @@ use crate::{
 mod aborts;
 mod happy;
 mod hostile_links;
+mod lab;
 mod middle;
 mod refusals;
 mod restart;

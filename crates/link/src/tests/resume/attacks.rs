@@ -433,7 +433,7 @@ type Recording = (
 );
 
 #[tokio::test]
-async fn recorded_packets_of_a_link_open_nothing_and_take_no_places() {
+async fn recorded_packets_of_a_link_open_nothing() {
     let customer = customer().await;
     let customer_address = endpoint_addr(&customer.address());
     let direct = *customer_address.ip_addrs().find(|ip| ip.is_ipv4()).unwrap();
@@ -469,8 +469,43 @@ async fn recorded_packets_of_a_link_open_nothing_and_take_no_places() {
         () = replay => {}
         attempt = ends.customer.accept_resume(&ends.params) => panic!("{attempt:?}"),
     }
-    // There is a place left for the agent.
-    assert!(ends.customer.handshakes().await < MAX_HANDSHAKES);
     assert_eq!(ends.customer.resume_keys().await, [key]);
     ends.check_resumes().await;
+}
+
+/// First packets of connections whose sender never hears an answer, as with forged addresses.
+#[tokio::test]
+async fn first_packets_from_nowhere_leave_a_place_for_the_agent() {
+    let mut target = Target::new().await;
+    let address = endpoint_addr(&target.ends.customer.address());
+    let direct = *address.ip_addrs().find(|ip| ip.is_ipv4()).unwrap();
+    let front = tokio::net::UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+    let through = EndpointAddr::new(address.id).with_ip_addr(front.local_addr().unwrap());
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let (endpoint, through) = (foreign_endpoint().await, through.clone());
+        senders.spawn(async move { endpoint.connect(through, ALPN).await });
+    }
+    let (params, customer) = (target.ends.params.clone(), target.ends.customer.clone());
+    let flood = async {
+        let (mut heard, mut packet) = (std::collections::HashSet::new(), [0; 2048]);
+        while heard.len() < 12 {
+            let (length, from) = front.recv_from(&mut packet).await.unwrap();
+            heard.insert(from);
+            front.send_to(&packet[..length], direct).await.unwrap();
+        }
+        // What was sent to the customer's socket before has arrived then.
+        check_alive(&mut target.theirs, &mut target.ours).await;
+    };
+    let attempts = async {
+        loop {
+            let attempt = customer.accept_resume(&params).await;
+            assert!(matches!(attempt, Attempt::Aborted), "{attempt:?}");
+        }
+    };
+    tokio::select! {
+        () = soon(flood) => {}
+        () = attempts => {}
+    }
+    assert!(customer.handshakes().await < MAX_HANDSHAKES);
 }
