@@ -8,6 +8,8 @@
 mod autostart;
 mod file_store;
 mod restart_store;
+#[cfg_attr(not(feature = "secret-service"), path = "no_secret_service.rs")]
+mod secret_service;
 
 pub use autostart::{AutostartEntry, EntryError};
 pub use restart_store::{KeepError, RestartStore, TakeError};

@@ -1,18 +1,28 @@
 //! The ticket and its autostart entry together: kept by a consent, taken once, or discarded.
+//!
+//! The ticket is in the system's secret store, if that is there and unlocked; then the file holds
+//! one word that says so. Otherwise the file holds the ticket itself. Either way the file and the
+//! entry decide who takes it.
 
 use std::io;
 use std::path::Path;
 
 use directories::{BaseDirs, ProjectDirs};
 use etatuki_trust::{RestartTicket, RestartTicketError, UnixTime};
+use zeroize::Zeroizing;
 
 use crate::autostart::{AutostartEntry, EntryError};
 use crate::file_store::FileStore;
+use crate::secret_service::SecretStore;
+
+/// Content of the file while the ticket is in the secret store.
+const IN_SECRET_STORE: &str = "in-secret-store";
 
 /// The place of a restart ticket and of the entry that uses it.
 #[derive(Clone, Debug)]
 pub struct RestartStore {
     file: FileStore,
+    secrets: SecretStore,
     entry: AutostartEntry,
 }
 
@@ -78,15 +88,20 @@ impl RestartStore {
     pub fn from_system() -> Option<Self> {
         let own = ProjectDirs::from("", "", "etatuki")?;
         let state = own.state_dir().unwrap_or_else(|| own.data_local_dir());
-        Some(Self::in_folders(state, BaseDirs::new()?.config_dir()))
+        Some(Self {
+            secrets: SecretStore::Session,
+            ..Self::in_folders(state, BaseDirs::new()?.config_dir())
+        })
     }
 
-    /// Uses these folders: of the launcher's own state, and of the user's configuration.
+    /// Uses these folders, and no secret store: the launcher's own state, and the user's
+    /// configuration.
     #[must_use]
     pub fn in_folders(state: &Path, config: &Path) -> Self {
         let entry = config.join("autostart").join("etatuki-come-back.desktop");
         Self {
             file: FileStore::new(state.join("restart-ticket")),
+            secrets: SecretStore::Absent,
             entry: AutostartEntry::new(entry),
         }
     }
@@ -121,9 +136,15 @@ impl RestartStore {
         name: &str,
         command: &[&str],
     ) -> Result<(), KeepError> {
-        self.file
-            .put(&ticket.to_text())
-            .map_err(KeepError::Ticket)?;
+        let text = ticket.to_text();
+        let in_file = match self.secrets.put(&text) {
+            Ok(()) => IN_SECRET_STORE,
+            Err(reason) => {
+                tracing::info!(%reason, "the restart ticket is kept in a file");
+                text.as_str()
+            }
+        };
+        self.file.put(in_file).map_err(KeepError::Ticket)?;
         Ok(self.entry.write(name, command)?)
     }
 
@@ -135,7 +156,7 @@ impl RestartStore {
     pub fn take(&self, now: UnixTime) -> Result<RestartTicket, TakeError> {
         let removed = self.entry.remove();
         let text = match removed {
-            Ok(true) => self.file.take()?,
+            Ok(true) => self.take_text()?,
             // Another launcher had the entry. What it left behind, if anything, is nobody's.
             Ok(false) => None,
             Err(error) => {
@@ -164,17 +185,39 @@ impl RestartStore {
         }
     }
 
+    fn take_text(&self) -> Result<Option<Zeroizing<String>>, TakeError> {
+        let in_file = self.file.take()?;
+        if in_file.as_deref().map(String::as_str) != Some(IN_SECRET_STORE) {
+            return Ok(in_file);
+        }
+        let taken = self.secrets.take();
+        taken.map_err(|error| TakeError::Unreadable(error.to_string()))
+    }
+
     /// Returns the ticket that is kept, good or expired.
     fn kept(&self) -> Option<RestartTicket> {
-        RestartTicket::parse(&self.file.peek()?).ok()
+        let in_file = self.file.peek()?;
+        let text = match in_file.as_str() {
+            IN_SECRET_STORE => self.secrets.peek().ok()??,
+            _ => in_file,
+        };
+        RestartTicket::parse(&text).ok()
     }
 
     fn discard(&self) {
         let entry = self.entry.remove().map(drop);
+        let in_secret_store = self
+            .file
+            .peek()
+            .is_some_and(|text| *text == IN_SECRET_STORE);
         for removed in [entry, self.file.remove()] {
             if let Err(error) = removed {
                 tracing::error!(%error, "something is left of a restart");
             }
+        }
+        // Worthless by now: a store that is locked may keep it.
+        if let Err(error) = in_secret_store.then(|| self.secrets.remove()).transpose() {
+            tracing::warn!(%error, "a restart ticket is left in the secret store");
         }
     }
 }
@@ -190,6 +233,8 @@ mod tests {
     use etatuki_trust::{LinkCredentials, RESTART_LIFETIME, RestartKey};
 
     use super::*;
+    #[cfg(feature = "secret-service")]
+    use crate::secret_service::tests::Keyring;
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
     const COMMAND: [&str; 2] = ["/opt/etatuki", "come-back"];
@@ -346,6 +391,47 @@ mod tests {
         let kept = place.store.keep(&ticket(), "Etätuki", &COMMAND);
         assert!(matches!(kept, Err(KeepError::Entry(EntryError::Io(_)))));
         assert!(!place.path("state/restart-ticket").exists());
+    }
+
+    #[cfg(feature = "secret-service")]
+    #[test]
+    fn a_ticket_in_the_secret_store_is_in_no_file_and_is_taken_once() {
+        let keyring = Keyring::start();
+        let mut place = Place::new();
+        place.store.secrets = keyring.store.clone();
+        place.store.keep(&ticket(), "Etätuki", &COMMAND).unwrap();
+        let in_file = fs::read_to_string(place.path("state/restart-ticket")).unwrap();
+        assert_eq!(in_file, IN_SECRET_STORE);
+        place.store.discard_expired(NOW);
+        assert_eq!(place.store.take(NOW), Ok(ticket()));
+        place.check_empty();
+        place.check_take(NOW, &TakeError::Missing);
+        assert!(keyring.store.peek().unwrap().is_none());
+        place.store.keep(&ticket(), "Etätuki", &COMMAND).unwrap();
+        place.store.withdraw(&ticket());
+        place.check_empty();
+        assert!(keyring.store.peek().unwrap().is_none());
+    }
+
+    #[cfg(feature = "secret-service")]
+    #[test]
+    fn where_the_secret_store_is_locked_the_ticket_is_in_a_file() {
+        let keyring = Keyring::start();
+        keyring.lock();
+        let mut place = Place::new();
+        place.store.secrets = keyring.store.clone();
+        place.store.keep(&ticket(), "Etätuki", &COMMAND).unwrap();
+        assert_eq!(place.store.take(NOW), Ok(ticket()));
+        place.check_empty();
+    }
+
+    #[test]
+    fn a_store_that_is_gone_after_the_restart_leaves_nothing_to_go_on_with() {
+        let place = Place::kept();
+        place.store.file.put(IN_SECRET_STORE).unwrap();
+        let taken = place.store.take(NOW);
+        assert!(matches!(taken, Err(TakeError::Unreadable(_))), "{taken:?}");
+        place.check_empty();
     }
 
     /// The command line is in the list of processes for everybody to read; the entry, in backups.
