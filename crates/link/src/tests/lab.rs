@@ -2,13 +2,16 @@
 //!
 //! Root alone can make a lab; else these tests say that they are left out.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use etatuki_protocol::{ToAgent, ToCustomer};
-use etatuki_testkit::lab::{Access, Firewall, Host, Lab, Nat, Side};
+use etatuki_testkit::lab::{Access, Firewall, Host, Lab, Nat, Protocols, Side};
 use iroh_relay::server::{RelayConfig, Server, ServerConfig};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -34,7 +37,15 @@ struct Machines {
 impl Machines {
     /// Starts a lab; `None` if this process may not.
     fn start(access: Access) -> Option<Self> {
-        let lab = Lab::start(access, access)?;
+        Self::start_with(Protocols::V4, access)
+    }
+
+    fn start_with(protocols: Protocols, access: Access) -> Option<Self> {
+        let lab = Lab::start_with(protocols, access, access)?;
+        let service_address: IpAddr = match protocols {
+            Protocols::V6 => lab.service_address_v6().into(),
+            _ => lab.service_address().into(),
+        };
         let on = |host| {
             lab.inside(host, || {
                 let mut builder = Builder::new_multi_thread();
@@ -43,13 +54,13 @@ impl Machines {
         };
         let (customer, agent) = (on(Host::Customer), on(Host::Agent));
         let service = on(Host::Service);
-        let address = (lab.service_address(), 80);
+        let address = SocketAddr::new(service_address, 80);
         let server = run(&service, async move {
             let mut config = ServerConfig::default();
             config.relay = Some(RelayConfig::new(address));
             Server::spawn(config).await.unwrap()
         });
-        let relay = RelayAccess::new(format!("http://{}", lab.service_address()), "none");
+        let relay = RelayAccess::new(format!("http://{address}"), "none");
         Some(Self {
             customer,
             agent,
@@ -166,7 +177,16 @@ async fn beat_agent(mut streams: AgentStreams) {
 
 #[test]
 fn a_dark_direct_path_is_left_for_the_relay_and_taken_again() {
-    let Some(mut machines) = Machines::start(Access::default()) else {
+    check_dark_path(Protocols::V4);
+}
+
+#[test]
+fn a_dark_direct_path_over_ipv6_is_left_for_the_relay_and_taken_again() {
+    check_dark_path(Protocols::V6);
+}
+
+fn check_dark_path(protocols: Protocols) {
+    let Some(mut machines) = Machines::start_with(protocols, Access::default()) else {
         return;
     };
     let (connection, _) = machines.link();
