@@ -1,12 +1,13 @@
-//! Ed25519 keys (RFC 8032) of the vendor and of the agents, and their text forms.
+//! Ed25519 keys (RFC 8032) of the vendor, the agents and the relay tickets, and their text forms.
 //!
 //! | key | text |
 //! |-----|------|
 //! | vendor's public key, agent's public key | `etv1-…`, `eta1-…` |
 //! | vendor's private key, agent's private key | `etv1-private-…`, `eta1-private-…` |
+//! | public and private key of a service's relay tickets | `etr1-…`, `etr1-private-…` |
 //!
-//! `…` is base64url (RFC 4648) without padding of 32 bytes: the point, or the seed. The vendor's
-//! and the agents' keys are different types, so that one can't be used in place of the other.
+//! `…` is base64url (RFC 4648) without padding of 32 bytes: the point, or the seed. Each
+//! kind of key is a type of its own, so that one can't be used in place of another.
 
 use std::{fmt, str::FromStr};
 
@@ -94,6 +95,16 @@ macro_rules! keys {
                 self.0.to_bytes()
             }
 
+            /// Decodes the 32 bytes of the point.
+            pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+                let point = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::Unusable)?;
+                // With two encodings of its point, one key would look like two.
+                if point.is_weak() || point.to_edwards().compress().to_bytes() != *bytes {
+                    return Err(KeyError::Unusable);
+                }
+                Ok(Self(point))
+            }
+
             /// Returns whether `signature` is this key's over `message`. Strict: no small-order
             /// points, no second encoding of a signature.
             pub(crate) fn is_signature_of(&self, message: &[u8], signature: &[u8; 64]) -> bool {
@@ -106,13 +117,7 @@ macro_rules! keys {
             type Err = KeyError;
 
             fn from_str(text: &str) -> Result<Self, KeyError> {
-                let bytes = decode(Self::PREFIX, text)?;
-                let point = VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError::Unusable)?;
-                // With two encodings of its point, one key would look like two.
-                if point.is_weak() || point.to_edwards().compress().to_bytes() != bytes {
-                    return Err(KeyError::Unusable);
-                }
-                Ok(Self(point))
+                Self::from_bytes(&decode(Self::PREFIX, text)?)
             }
         }
 
@@ -146,6 +151,7 @@ macro_rules! keys {
 
 keys!(VendorKey, VendorPublicKey, "vendor's", "etv1-");
 keys!(AgentKey, AgentPublicKey, "agent's", "eta1-");
+keys!(TicketKey, TicketPublicKey, "relay tickets'", "etr1-");
 
 /// Decodes the 32 bytes behind `prefix`.
 fn decode(prefix: &'static str, text: &str) -> Result<[u8; 32], KeyError> {

@@ -1,5 +1,5 @@
 //! Codes and identities: session codes, the vendor's and the agents' keys, agent cards, proofs,
-//! revocations and restart tickets.
+//! revocations, restart tickets and relay tickets.
 //!
 //! Everything here is a pure function of its arguments. Time and randomness are passed in, and
 //! nothing is read or written anywhere, so that the whole crate can be tested and fuzzed as it is.
@@ -19,13 +19,16 @@ mod proof;
 mod restart_ticket;
 mod revocation;
 mod shown;
+mod ticket;
 mod time;
 mod typed;
 
 pub use agent_file::{AgentFile, AgentFileError};
 pub use card::{AgentCard, CardData, CardError, CardId, CardValidity};
 pub use code::{CodeError, CodeForm, Nameplate, Secret, SessionCode, UnknownForm};
-pub use keys::{AgentKey, AgentPublicKey, KeyError, VendorKey, VendorPublicKey};
+pub use keys::{
+    AgentKey, AgentPublicKey, KeyError, TicketKey, TicketPublicKey, VendorKey, VendorPublicKey,
+};
 pub use name::{MAX_NAME_CHARS, NameError, check_name};
 pub use origin::{OriginError, service_origin};
 pub use proof::LinkBinding;
@@ -38,5 +41,8 @@ pub use revocation::{
     SignedRevocations, StaleRevocations, VerifiedList,
 };
 pub use shown::{FieldKind, ShownCode, ShownField};
+pub use ticket::{
+    MAX_SESSION_SECONDS, RelayTicket, TICKET_SECONDS, TicketBearer, TicketError, VerifiedTicket,
+};
 pub use time::UnixTime;
 pub use typed::{TypedCode, parse_password, parse_typed_code};
