@@ -14,8 +14,9 @@ mod plugin;
 mod profile;
 mod protocol;
 mod registry;
-mod rfb;
+mod relay_ticket;
 mod restart_ticket;
+mod rfb;
 
 /// A target: gives the bytes to the part under test, and panics when an invariant doesn't hold.
 pub type Target = fn(&[u8]);
@@ -34,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plugin_lines", plugin::plugin_lines),
     ("profile", profile::profile),
     ("registry", registry::registry),
+    ("relay_ticket", relay_ticket::relay_ticket),
     ("restart_ticket", restart_ticket::restart_ticket),
     ("rfb_client_messages", rfb::client_messages),
     ("rfb_handshake", rfb::handshake),
