@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use etatuki_link::RelayAccess;
+use etatuki_link::{EndpointKey, RelayAccess, RelayToken, RenewTicket, Renewal};
 use etatuki_trust::{AgentFile, CodeForm, Nameplate, UnixTime, service_origin};
 use reqwest::{Client, Response, StatusCode, Url, header::DATE};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -150,7 +150,8 @@ impl Service {
         }
     }
 
-    /// Looks up the customer with this nameplate. Takes at most about 30 s.
+    /// Looks up the customer with this nameplate, for the endpoint of `key`. Takes at most about
+    /// 30 s.
     ///
     /// # Errors
     /// No customer waits with the nameplate, or the service refuses or can't be reached.
@@ -158,12 +159,17 @@ impl Service {
         &self,
         agent: &AgentFile,
         nameplate: &Nameplate,
+        key: &EndpointKey,
     ) -> Result<CustomerLocation, SessionError> {
         let start = Instant::now();
         let mut token_renewed = false;
         loop {
             let token = self.access_token(agent).await?;
-            let url = format!("{}/v1/sessions/{nameplate}", self.origin);
+            let endpoint = key.id();
+            let url = format!(
+                "{}/v1/sessions/{nameplate}?endpoint={endpoint}",
+                self.origin
+            );
             let response = self
                 .http
                 .get(url)
@@ -186,6 +192,15 @@ impl Service {
                 }
                 _ => return Err(service_error(response).await),
             }
+        }
+    }
+
+    /// Returns what renews relay tickets, without the agent's token.
+    #[must_use]
+    pub fn ticket_renewer(&self) -> TicketRenewer {
+        TicketRenewer {
+            url: format!("{}/v1/tickets", self.origin),
+            http: self.http.clone(),
         }
     }
 
@@ -262,6 +277,34 @@ impl Service {
 
     fn store_token(&self, token: Option<AccessToken>) {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+}
+
+/// The part of a service's client that renews relay tickets.
+#[derive(Debug)]
+pub struct TicketRenewer {
+    url: String,
+    http: Client,
+}
+
+impl RenewTicket for TicketRenewer {
+    async fn renew(&self, ticket: &RelayToken) -> Renewal {
+        #[derive(Deserialize)]
+        struct Renewed {
+            ticket: RelayToken,
+        }
+        let request = self.http.post(&self.url).bearer_auth(ticket.expose());
+        let Ok(response) = request.send().await else {
+            return Renewal::Later;
+        };
+        match response.status() {
+            StatusCode::OK => match read_json(response).await {
+                Ok(Renewed { ticket }) => Renewal::Ticket(ticket),
+                Err(_) => Renewal::Later,
+            },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Renewal::Refused,
+            _ => Renewal::Later,
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port
 //! mapping, no captive portal probe, and no relay but the session's.
 
+mod relay_tickets;
 mod restart;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,12 +29,14 @@ use tokio::{
 };
 
 use crate::{
+    endpoint_key::EndpointKey,
     error::{DialError, LinkError},
     handshake::{AcceptParams, Attempt, ResumeParams, agent, agent_resume},
     handshake_queue::{HandshakeQueue, Terms},
     link::{AgentLink, AgentStreams},
     relay::RelayAccess,
     resume::AgentResumption,
+    ticket_keeper::{RelayConnects, TicketKeeper},
 };
 
 /// Name and version of the protocol, negotiated in TLS (ALPN, RFC 7301).
@@ -55,23 +59,31 @@ const MAX_ADDRESSES: usize = 32;
 pub struct CustomerEndpoint {
     endpoint: Endpoint,
     relay: Option<RelayUrl>,
+    relay_connects: RelayConnects,
+    ticket: TicketKeeper,
     addresses: watch::Receiver<EndpointAddr>,
     watcher: AbortHandle,
     queue: Mutex<HandshakeQueue>,
 }
 
 impl CustomerEndpoint {
-    /// Opens an endpoint with a fresh identity. Contacts the relay, if there is one, without
-    /// waiting for its answer.
+    /// Opens an endpoint with a fresh identity.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
-        Self::bind_as(SecretKey::generate(), relay).await
+        Self::bind_as(&EndpointKey::generate(), relay).await
     }
 
-    /// Opens an endpoint with this identity.
-    async fn bind_as(key: SecretKey, relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
+    /// Opens the endpoint of this key. Contacts the relay, if there is one, without waiting for its
+    /// answer.
+    ///
+    /// # Errors
+    /// [`LinkError::Relay`] or [`LinkError::Bind`].
+    pub async fn bind_as(
+        key: &EndpointKey,
+        relay: Option<&RelayAccess>,
+    ) -> Result<Self, LinkError> {
         let endpoint = bind_as(key, relay, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
         let relay_url = relay.map(RelayAccess::relay_url).transpose()?;
         if let Some(relay) = relay_url.clone() {
@@ -79,11 +91,13 @@ impl CustomerEndpoint {
         }
         let (addresses, watcher) = watch_addresses(&endpoint);
         Ok(Self {
-            endpoint,
             relay: relay_url,
+            relay_connects: RelayConnects::watch(&endpoint),
+            ticket: TicketKeeper::default(),
             addresses,
             watcher,
             queue: Mutex::new(HandshakeQueue::default()),
+            endpoint,
         })
     }
 
@@ -190,19 +204,31 @@ impl Drop for CustomerEndpoint {
 #[derive(Clone, Debug)]
 pub struct AgentEndpoint {
     endpoint: Endpoint,
+    ticket: Arc<TicketKeeper>,
     relay: Option<RelayUrl>,
 }
 
 impl AgentEndpoint {
-    /// Opens an endpoint with a fresh identity. `relay` is the session's, from the service's
-    /// look-up.
+    /// Opens an endpoint with a fresh identity.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
-        let endpoint = bind(relay, Vec::new(), VarInt::from_u32(0)).await?;
+        Self::bind_as(&EndpointKey::generate(), relay).await
+    }
+
+    /// Opens the endpoint of this key. `relay` is the session's, from the service's look-up.
+    ///
+    /// # Errors
+    /// [`LinkError::Relay`] or [`LinkError::Bind`].
+    pub async fn bind_as(
+        key: &EndpointKey,
+        relay: Option<&RelayAccess>,
+    ) -> Result<Self, LinkError> {
+        let endpoint = bind_as(key, relay, Vec::new(), VarInt::from_u32(0)).await?;
         Ok(Self {
             endpoint,
+            ticket: Arc::default(),
             relay: relay.map(RelayAccess::relay_url).transpose()?,
         })
     }
@@ -310,19 +336,20 @@ fn is_dialled(address: IpAddr, one_machine: bool) -> bool {
     is_elsewhere && (one_machine || !address.is_loopback())
 }
 
-/// Opens an endpoint with a fresh identity that accepts connections for `alpns` and lets each open
-/// `bidi_streams` bidirectional streams.
+/// Opens an endpoint as [`bind_as`] does, with a fresh identity.
+#[cfg(test)]
 pub(crate) async fn bind(
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
 ) -> Result<Endpoint, LinkError> {
-    bind_as(SecretKey::generate(), relay, alpns, bidi_streams).await
+    bind_as(&EndpointKey::generate(), relay, alpns, bidi_streams).await
 }
 
-/// Opens an endpoint as [`bind`] does, with this identity.
+/// Opens the endpoint of `key`, which accepts connections for `alpns` and lets each open
+/// `bidi_streams` bidirectional streams.
 async fn bind_as(
-    key: SecretKey,
+    key: &EndpointKey,
     relay: Option<&RelayAccess>,
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
@@ -335,7 +362,7 @@ async fn bind_as(
     // They find the home relay where UDP is blocked.
     reports.https_probes = relay.is_some();
     let mut builder = Endpoint::builder(presets::Minimal)
-        .secret_key(key)
+        .secret_key(key.secret())
         .alpns(alpns)
         .clear_address_lookup()
         .dns_resolver(resolver)

@@ -15,7 +15,8 @@
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
 //!    `picture`
 //! 3. on one connection: `connection`, `direct_retry`, `stats`, `link`, `handshake`
-//! 4. `relay`, the `handshake_queue` of those who dial a customer, and `endpoint`
+//! 4. `relay`, `endpoint_key`, `ticket_keeper`, the `handshake_queue` of those who dial a customer,
+//!    and `endpoint`
 
 mod clipboard;
 mod close_code;
@@ -23,6 +24,7 @@ mod connection;
 mod control;
 mod direct_retry;
 mod endpoint;
+mod endpoint_key;
 mod error;
 mod handshake;
 mod handshake_queue;
@@ -35,6 +37,7 @@ mod relay;
 mod resume;
 mod stats;
 mod stream;
+mod ticket_keeper;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ pub use clipboard::{ClipboardIn, ClipboardOut};
 pub use connection::{LinkConnection, PathKind};
 pub use control::{ControlIn, ControlOut};
 pub use endpoint::{ALPN, AgentEndpoint, CustomerEndpoint};
+pub use endpoint_key::EndpointKey;
 pub use error::{DialError, LinkError};
 pub use handshake::{AcceptParams, Attempt, ResumeParams};
 pub use input::{InputIn, InputOut};
@@ -51,3 +55,4 @@ pub use picture::{PictureIn, PictureOut};
 pub use relay::{RelayAccess, RelayToken};
 pub use resume::AgentResumption;
 pub use stats::LinkStats;
+pub use ticket_keeper::{RenewTicket, Renewal};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use etatuki_link::{
-    AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, RelayAccess,
+    AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, EndpointKey,
+    RelayAccess,
 };
 use etatuki_service::{Config, ServiceHandle, start};
 use etatuki_trust::{
@@ -65,8 +66,8 @@ impl Service {
 
     /// Opens a session, as the customer's side does. Returns the code, the owner's token and the
     /// relay.
-    async fn open(&self) -> (SessionCode, String, RelayAccess) {
-        let body = Some(json!({"form": "remoteus"}));
+    async fn open(&self, key: &EndpointKey) -> (SessionCode, String, RelayAccess) {
+        let body = Some(json!({"form": "remoteus", "endpoint": key.id()}));
         let opened = self.call(Method::POST, "/v1/sessions", "", body).await;
         let nameplate: Nameplate = opened["nameplate"].as_str().unwrap().parse().unwrap();
         let relay = serde_json::from_value(opened["relay"].clone()).unwrap();
@@ -75,7 +76,7 @@ impl Service {
     }
 
     /// Looks up a session, as the agent's side does. Returns the address and the relay.
-    async fn look_up(&self, nameplate: &Nameplate) -> (Value, RelayAccess) {
+    async fn look_up(&self, nameplate: &Nameplate, key: &EndpointKey) -> (Value, RelayAccess) {
         let challenge = self.call(Method::GET, "/v1/challenge", "", None).await;
         let challenge = challenge["challenge"].as_str().unwrap();
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(challenge).unwrap();
@@ -93,7 +94,7 @@ impl Service {
             .call(Method::POST, "/v1/agents/token", "", Some(body))
             .await;
         let token = token["token"].as_str().unwrap();
-        let path = format!("/v1/sessions/{nameplate}");
+        let path = format!("/v1/sessions/{nameplate}?endpoint={}", key.id());
         let found = self.call(Method::GET, &path, token, None).await;
         let relay = serde_json::from_value(found["relay"].clone()).unwrap();
         (found["address"].clone(), relay)
@@ -112,9 +113,9 @@ async fn dial(
     params: &AcceptParams,
     customer: &CustomerEndpoint,
     address: &Value,
-    relay: &RelayAccess,
+    (key, relay): (&EndpointKey, &RelayAccess),
 ) -> (Option<Attempt>, Result<AgentLink, DialError>) {
-    let endpoint = AgentEndpoint::bind(Some(relay)).await.unwrap();
+    let endpoint = AgentEndpoint::bind_as(key, Some(relay)).await.unwrap();
     let (agent, nameplate) = (agent(), params.code.nameplate);
     let mut accept = std::pin::pin!(customer.accept(params));
     let dial = endpoint.dial(address, &nameplate, &params.code.secret, &agent);
@@ -131,20 +132,23 @@ async fn dial(
 #[tokio::test]
 async fn a_link_through_the_services_relay() {
     let service = Service::start().await;
-    let (code, owner, relay) = service.open().await;
-    let customer = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
+    let [customers, agents] = [EndpointKey::generate(), EndpointKey::generate()];
+    let (code, owner, relay) = service.open(&customers).await;
+    let customer = CustomerEndpoint::bind_as(&customers, Some(&relay))
+        .await
+        .unwrap();
     let path = format!("/v1/sessions/{}/address", code.nameplate);
     let body = json!({"address": relay_only(customer.address())});
     service.call(Method::PUT, &path, &owner, Some(body)).await;
 
-    let (address, relay) = service.look_up(&code.nameplate).await;
+    let (address, relay) = service.look_up(&code.nameplate, &agents).await;
     let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
         revoked: Revocations::new(StaleRevocations::Warn),
     };
     let start = Instant::now();
-    let (attempt, link) = dial(&params, &customer, &address, &relay).await;
+    let (attempt, link) = dial(&params, &customer, &address, (&agents, &relay)).await;
     let link = link.unwrap();
     eprintln!("through the relay: dial to link {:?}", start.elapsed());
     let Some(Attempt::Authenticated(theirs)) = attempt else {
@@ -160,8 +164,9 @@ async fn a_link_through_the_services_relay() {
 #[tokio::test]
 async fn with_a_forged_relay_token_the_customer_is_unreachable() {
     let service = Service::start().await;
-    let (code, _, relay) = service.open().await;
-    let customer = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
+    let key = EndpointKey::generate();
+    let (code, _, relay) = service.open(&key).await;
+    let customer = CustomerEndpoint::bind_as(&key, Some(&relay)).await.unwrap();
     let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],
@@ -169,7 +174,13 @@ async fn with_a_forged_relay_token_the_customer_is_unreachable() {
     };
     let forged = RelayAccess::new(relay.url.clone(), "forged");
     let address = relay_only(customer.address());
-    let (attempt, dialled) = dial(&params, &customer, &address, &forged).await;
+    let (attempt, dialled) = dial(
+        &params,
+        &customer,
+        &address,
+        (&EndpointKey::generate(), &forged),
+    )
+    .await;
     assert!(attempt.is_none(), "{attempt:?}");
     assert_eq!(dialled.unwrap_err(), DialError::Unreachable);
 }

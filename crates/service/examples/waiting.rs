@@ -94,14 +94,14 @@ async fn open_sessions(url: &str, count: usize, certificate: &str) -> Result<()>
     let relay: RelayUrl = url.parse()?;
     let mut clients = Vec::new();
     for number in 0..count {
-        let opened = http
-            .post(format!("{url}/v1/sessions"))
-            .json(&json!({ "form": "ecom" }));
-        let session: Value = opened.send().await?.error_for_status()?.json().await?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&number.to_le_bytes());
         let key = SecretKey::from_bytes(&seed);
+        let opened = http
+            .post(format!("{url}/v1/sessions"))
+            .json(&json!({ "form": "ecom", "endpoint": key.public() }));
+        let session: Value = opened.send().await?.error_for_status()?.json().await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let addrs: Vec<Value> = (0..6)
             .map(|host| json!({ "Ip": format!("192.0.2.{host}:40000") }))
             .collect();

@@ -107,7 +107,7 @@ impl Agents {
     pub(crate) fn sweep(&mut self, trust: &TrustSnapshot, now: Duration) {
         let Self { agents, cards, .. } = self;
         agents.retain(|card, agent| {
-            if trust.revoked.is_revoked(card) || !trust.vendors.contains(&card.vendor) {
+            if trust.is_out(card) {
                 agent.tokens.clear();
             }
             agent.tokens.retain(|(expires, _)| now < *expires);

@@ -25,6 +25,16 @@ pub struct Cli {
 pub enum Command {
     /// Run the service until Ctrl-C or SIGTERM; SIGHUP reloads keys, lists and certificate
     Serve(ServeArgs),
+    /// Add a key to the key ring, which signs from the next SIGHUP on; the one before stays valid
+    NewKey(NewKeyArgs),
+}
+
+/// The arguments of `new-key`.
+#[derive(Clone, Debug, Args)]
+pub struct NewKeyArgs {
+    /// The key ring's file
+    #[arg(long, value_name = "FILE")]
+    pub key_ring: PathBuf,
 }
 
 /// The arguments of `serve`.
@@ -46,6 +56,10 @@ pub struct ServeArgs {
     /// The certificate's chain, PEM; without it, plain HTTP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
+    /// The file of the keys that sign codes and relay tickets; made at the first start. Without it,
+    /// a restart voids them
+    #[arg(long, value_name = "FILE")]
+    key_ring: Option<PathBuf>,
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
@@ -67,6 +81,7 @@ impl ServeArgs {
         Ok(Config {
             revocations: self.revocations,
             public_url: self.public_url,
+            key_ring: self.key_ring,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             ..Config::new(self.listen, vendors)
         })

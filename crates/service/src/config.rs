@@ -19,6 +19,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The certificate, if the service ends TLS itself.
     pub tls: Option<TlsFiles>,
+    /// The file of the keys that tokens and tickets are signed with; made at the first start.
+    /// `None` makes a key for this run alone.
+    pub key_ring: Option<PathBuf>,
     /// The limits on resources and rates.
     pub limits: Limits,
     /// The source of time.
@@ -35,6 +38,7 @@ impl Config {
             revocations: Vec::new(),
             public_url: None,
             tls: None,
+            key_ring: None,
             limits: Limits::default(),
             clock: Clock::system(),
         }
@@ -156,7 +160,26 @@ pub enum StartError {
     /// The certificate or its key can't be used.
     #[error("can't use the certificate {path}: {reason}")]
     Certificate { path: PathBuf, reason: String },
+    /// The key ring can't be read or made.
+    #[error("can't use the key ring {path}: {fault}")]
+    KeyRing { path: PathBuf, fault: KeyRingFault },
     /// The system has no randomness to give.
     #[error("the system gave no randomness: {0}")]
     Randomness(String),
+}
+
+/// The fault of a key ring's file.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRingFault {
+    /// The file can't be read or written.
+    #[error(transparent)]
+    Io(std::io::Error),
+    /// Others than its owner can read or write the file.
+    #[error(
+        "others can read it, so its keys may be known: chmod 600, then etatuki-service new-key"
+    )]
+    NotPrivate,
+    /// The file holds something else.
+    #[error("it isn't a key ring")]
+    Malformed,
 }

@@ -2,8 +2,11 @@
 //! customers can be reached. Pure: time and randomness are passed in, and nothing waits.
 //!
 //! ```text
-//!  free ──open──▶ live ──close, or 11 minutes──▶ quarantined ──an hour──▶ free
+//!  free ──open, restore──▶ live ──close, or 11 minutes──▶ quarantined ──an hour──▶ free
 //! ```
+//! A restarted service has forgotten all of it. An owner's signed token then restores its session,
+//! if nobody has its nameplate.
+//!
 //! A nameplate is live for one session only. Nobody gets one that is quarantined, so that a code
 //! that was misheard or written down yesterday leads nowhere.
 
@@ -129,26 +132,29 @@ impl Directory {
         random: &mut dyn FnMut() -> u64,
     ) -> Result<Nameplate, NoNameplate> {
         self.expire(now);
-        let count = self.count(form);
-        if count.live >= form.nameplate_count() / NAMEPLATES_PER_LIVE
-            || count.quarantined >= form.nameplate_count() / NAMEPLATES_PER_QUARANTINED
-            || self.len() >= self.max_sessions
-        {
-            return Err(NoNameplate);
-        }
+        self.check_room(form)?;
         let nameplate = self.pick_free(form, random).ok_or(NoNameplate)?;
-        let expires = now + LIFETIME;
-        let session = WaitingSession {
-            owner,
-            expires,
-            address: None,
-            lookups: Gcra::default(),
-            address_changes: Gcra::default(),
-        };
-        self.slots.insert(nameplate, Slot::Live(session));
-        self.expiring.push_back((expires, nameplate));
-        self.count_mut(form).live += 1;
+        self.insert(nameplate, owner, now + LIFETIME);
         Ok(nameplate)
+    }
+
+    /// Restores a session that `owner` opened before the service was restarted, for the rest of its
+    /// time. Does nothing if the nameplate isn't free: the session is there, or has ended, or
+    /// somebody else has the nameplate by now.
+    pub(crate) fn restore(
+        &mut self,
+        nameplate: Nameplate,
+        owner: OwnerId,
+        rest: Duration,
+        now: Duration,
+    ) -> Result<(), NoNameplate> {
+        self.expire(now);
+        if rest.is_zero() || self.slots.contains_key(&nameplate) {
+            return Ok(());
+        }
+        self.check_room(nameplate.form())?;
+        self.insert(nameplate, owner, now + rest.min(LIFETIME));
+        Ok(())
     }
 
     /// Sets the address at which the customer of `owner`'s session can be reached.
@@ -211,6 +217,33 @@ impl Directory {
     /// Returns the number of waiting sessions.
     pub(crate) fn len(&self) -> usize {
         self.single_code.live as usize + self.id_and_password.live as usize
+    }
+
+    fn check_room(&self, form: CodeForm) -> Result<(), NoNameplate> {
+        let count = self.count(form);
+        if count.live >= form.nameplate_count() / NAMEPLATES_PER_LIVE
+            || count.quarantined >= form.nameplate_count() / NAMEPLATES_PER_QUARANTINED
+            || self.len() >= self.max_sessions
+        {
+            return Err(NoNameplate);
+        }
+        Ok(())
+    }
+
+    /// Makes a free nameplate live.
+    fn insert(&mut self, nameplate: Nameplate, owner: OwnerId, expires: Duration) {
+        let session = WaitingSession {
+            owner,
+            expires,
+            address: None,
+            lookups: Gcra::default(),
+            address_changes: Gcra::default(),
+        };
+        self.slots.insert(nameplate, Slot::Live(session));
+        // Restored sessions end before those that were opened meanwhile.
+        let at = self.expiring.partition_point(|entry| entry.0 <= expires);
+        self.expiring.insert(at, (expires, nameplate));
+        self.count_mut(nameplate.form()).live += 1;
     }
 
     fn session(&mut self, nameplate: Nameplate, now: Duration) -> Option<&mut WaitingSession> {

@@ -2,10 +2,11 @@
 //! agent with a card, and relays the encrypted link where there is no direct way.
 //!
 //! It never sees the secret half of a code, and can't read a session. It keeps little, and all of
-//! it in memory: a restart loses the codes that are waiting, and nothing else.
+//! it in memory but the keys. What it has signed outlives a restart: with an owner token a launcher
+//! restores its session, and with a relay ticket an endpoint gets to the relay again.
 //!
 //! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`,
-//! `used_challenges`, `relay_tokens`, `tokens`, `rate_limit`. Around them are `state` (locks,
+//! `used_challenges`, `relay_admissions`, `tokens`, `rate_limit`. Around them are `state` (locks,
 //! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `peer`
 //! (connection limits) and `server` (the listener), which mounts the API and the relay.
 
@@ -15,10 +16,11 @@ mod cli;
 mod clock;
 mod config;
 mod directory;
+mod key_ring;
 mod peer;
 mod rate_limit;
 mod relay;
-mod relay_tokens;
+mod relay_admissions;
 mod revocations;
 mod server;
 mod state;
@@ -26,8 +28,9 @@ mod tls;
 mod tokens;
 mod used_challenges;
 
-pub use cli::{Cli, Command, KeyArgError, ServeArgs};
+pub use cli::{Cli, Command, KeyArgError, NewKeyArgs, ServeArgs};
 pub use clock::Clock;
-pub use config::{Config, Limits, StartError, TlsFiles};
+pub use config::{Config, KeyRingFault, Limits, StartError, TlsFiles};
+pub use key_ring::add_key;
 pub use rate_limit::Quota;
 pub use server::{ServiceHandle, start};

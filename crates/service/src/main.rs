@@ -8,16 +8,24 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, StartError, start};
+use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, StartError, add_key, start};
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     init_logging(cli.verbose);
-    let Command::Serve(args) = cli.command;
-    let result = match args.clone().into_config() {
-        Ok(config) => serve(config, &args).map_err(|error| (exit_code(&error), error)),
-        Err(error) => Err((2, error.into())),
+    let result = match cli.command {
+        Command::Serve(args) => match args.clone().into_config() {
+            Ok(config) => serve(config, &args).map_err(|error| (exit_code(&error), error)),
+            Err(error) => Err((2, error.into())),
+        },
+        Command::NewKey(args) => match add_key(&args.key_ring) {
+            Ok(number) => {
+                eprintln!("key {number} signs from the next SIGHUP on");
+                Ok(())
+            }
+            Err(error) => Err((1, error.into())),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,7 +101,7 @@ async fn run_until_signalled(_: &ServiceHandle, _: &ServeArgs) -> std::io::Resul
     tokio::signal::ctrl_c().await
 }
 
-/// Reads the files on the command line again: keys, lists, certificate.
+/// Reads the files on the command line again: keys, lists, certificate, key ring.
 #[cfg(unix)]
 fn reload(running: &ServiceHandle, args: &ServeArgs) {
     let reloaded = args
@@ -102,7 +110,9 @@ fn reload(running: &ServiceHandle, args: &ServeArgs) {
         .map_err(anyhow::Error::from)
         .and_then(|config| Ok(running.reload(&config)?));
     match reloaded {
-        Ok(()) => tracing::info!("vendor keys, revocation lists and certificate were reloaded"),
+        Ok(()) => {
+            tracing::info!("vendor keys, revocation lists, certificate and key ring were reloaded")
+        }
         Err(error) => tracing::error!(
             error = format!("{error:#}"),
             "nothing was reloaded, and all stays as it was"

@@ -1,7 +1,7 @@
 //! The relay: iroh's, behind our own listener and our own access control.
 //!
 //! It moves encrypted packets between endpoints that can't reach each other directly. It doesn't
-//! pair them: an endpoint decides itself whom it talks to. The relay asks for a token, limits the
+//! pair them: an endpoint decides itself whom it talks to. The relay asks for a ticket, limits the
 //! rate of what comes in, and bounds the handshake in time; iroh's own server would do the first of
 //! these only.
 
@@ -22,6 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use etatuki_trust::TicketError;
 use futures_util::{Sink, Stream};
 use iroh_base::EndpointId;
 use iroh_relay::{
@@ -37,9 +38,9 @@ use iroh_relay::{
     },
 };
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
-use crate::{api::ApiError, peer::Peer, state::SharedState, tokens::TokenHash};
+use crate::{api::ApiError, peer::Peer, relay_admissions::AdmissionError, state::SharedState};
 
 /// Time-out for the relay's handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,6 +64,7 @@ const KEY_CACHE_ENTRIES: usize = 16 * 1024;
 /// The relay of one service.
 #[derive(Debug)]
 pub(crate) struct RelayServer {
+    state: SharedState,
     auth: Arc<dyn DynAccessControl>,
     bytes_per_second: u32,
     clients: Clients,
@@ -74,11 +76,28 @@ impl RelayServer {
     pub(crate) fn new(state: SharedState) -> Arc<Self> {
         Arc::new(Self {
             bytes_per_second: state.limits.relay_bytes_per_second,
-            auth: Arc::new(RelayAuth(state)),
+            auth: Arc::new(RelayAuth(state.clone())),
+            state,
             clients: Clients::default(),
             key_cache: KeyCache::new(KEY_CACHE_ENTRIES),
             metrics: Arc::default(),
         })
+    }
+
+    /// Ends the connections of agents whose card was revoked, or whose vendor key is gone; to be
+    /// called every few seconds.
+    pub(crate) fn drop_revoked(&self) {
+        let trust = self.state.trust();
+        let revoked = self
+            .state
+            .relay_admissions()
+            .revoked(|card| trust.is_out(card));
+        for (endpoint, connection) in revoked {
+            if let Ok(endpoint) = EndpointId::from_bytes(&endpoint) {
+                info!("a revoked agent was dropped from the relay");
+                self.clients.disconnect(endpoint, Some(connection));
+            }
+        }
     }
 
     /// Ends every connection.
@@ -149,28 +168,43 @@ impl RelayServer {
     }
 }
 
-/// Access control by relay token.
+/// Access control by relay ticket.
 #[derive(Debug)]
 struct RelayAuth(SharedState);
 
 impl AccessControl for RelayAuth {
     async fn on_connect(&self, request: &ClientRequest) -> Access {
-        let now = self.0.clock.now();
-        let token = request.auth_token().map(|token| TokenHash::of(&token));
-        let connection = request.connection_id();
-        if token.is_some_and(|token| self.0.relay_tokens().connect(token, connection, now)) {
-            Access::Allow
-        } else {
-            Access::Deny {
-                reason: Some("the relay token is missing, wrong or expired".into()),
-            }
+        match self.admit(request) {
+            Ok(()) => Access::Allow,
+            Err(reason) => Access::Deny {
+                reason: Some(reason),
+            },
         }
     }
 
-    fn on_disconnect(&self, _: EndpointId, connection: ConnectionId) {
+    fn on_disconnect(&self, endpoint: EndpointId, connection: ConnectionId) {
         self.0
-            .relay_tokens()
-            .disconnect(&connection, self.0.clock.now());
+            .relay_admissions()
+            .disconnect(endpoint.as_bytes(), &connection);
+    }
+}
+
+impl RelayAuth {
+    /// Admits a client, or returns the reason why not: a stable name and a sentence.
+    fn admit(&self, request: &ClientRequest) -> Result<(), String> {
+        let refused = |error: TicketError| format!("{}: {error}", error.name());
+        let text = request.auth_token().unwrap_or_default();
+        let ticket = self.0.verify_ticket(&text).map_err(refused)?;
+        let admitted = self.0.relay_admissions().connect(
+            &ticket,
+            request.endpoint_id().as_bytes(),
+            request.connection_id(),
+            self.0.clock.unix_time(),
+        );
+        admitted.map_err(|error| match error {
+            AdmissionError::Ticket(error) => refused(error),
+            AdmissionError::TooMany => "too-many: the endpoint has too many connections".into(),
+        })
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use etatuki_trust::{
-    MAX_LISTS_TEXT, Revocations, SignedRevocations, StaleRevocations, UnixTime, VendorPublicKey,
+    CardId, MAX_LISTS_TEXT, Revocations, SignedRevocations, StaleRevocations, UnixTime,
+    VendorPublicKey,
 };
 use tracing::{info, warn};
 
@@ -47,6 +48,13 @@ pub(crate) struct TrustSnapshot {
     pub(crate) text: Option<Arc<str>>,
     /// Rises with every change of the keys or the lists.
     pub(crate) generation: u64,
+}
+
+impl TrustSnapshot {
+    /// Returns whether a card is revoked, or its vendor key isn't known any more.
+    pub(crate) fn is_out(&self, card: &CardId) -> bool {
+        self.revoked.is_revoked(card) || !self.vendors.contains(&card.vendor)
+    }
 }
 
 /// Whether a vendor key's list counts.

@@ -67,14 +67,14 @@ pub struct ServiceHandle {
 }
 
 impl ServiceHandle {
-    /// Takes the vendor keys, the revocation lists and the certificate of `config`. Sessions and
-    /// connections go on; nothing else of `config` is looked at.
+    /// Takes the vendor keys, the revocation lists and the certificate of `config`, and reads the
+    /// key ring again. Sessions and connections go on; nothing else of `config` is looked at.
     ///
     /// # Errors
     /// One of them can't be used; all of them stay as they were.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-        self.state.reload_trust(config.vendors.clone())?;
+        self.state.reload(config.vendors.clone())?;
         self.acceptor.replace(acceptor);
         Ok(())
     }
@@ -207,7 +207,10 @@ impl Server {
                     }
                 },
                 Some(_) = tasks.join_next() => {}
-                _ = sweep.tick() => self.state.sweep(),
+                _ = sweep.tick() => {
+                    self.state.sweep();
+                    self.relay.drop_revoked();
+                }
             }
         }
         drop(listener);

@@ -2,35 +2,32 @@
 //! and the clock and the randomness for them. No lock is held across an await.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use etatuki_trust::{MAX_VENDOR_KEYS, VendorPublicKey};
+use etatuki_trust::{MAX_VENDOR_KEYS, TicketBearer, TicketError, VendorPublicKey, VerifiedTicket};
 use iroh_base::RelayUrl;
 use iroh_relay::server::ConnectionId;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     agents::{AgentQuotas, Agents},
     clock::Clock,
     config::{Config, Limits, StartError},
-    directory::{Directory, LIFETIME_SECONDS, SessionQuotas},
+    directory::{Directory, SessionQuotas},
+    key_ring::KeyRing,
     rate_limit::{ClientNetwork, KeyedRateLimiter},
-    relay_tokens::RelayTokens,
+    relay_admissions::{EndpointBytes, RelayAdmissions},
     revocations::{RevocationFiles, TrustSnapshot},
-    tokens::{TokenHash, TokenKey, opaque_token},
     used_challenges::UsedChallenges,
 };
 
 /// Networks that each limiter remembers.
 const MAX_TRACKED_NETWORKS: usize = 65_536;
 
-/// Time within which an agent must connect with a relay token that came with a look-up.
-const AGENT_RELAY_TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
-
-/// Relay tokens for each session that may wait: the customer's, and some agents'.
-const RELAY_TOKENS_PER_SESSION: usize = 4;
+/// Endpoints at the relay for each session that may wait: the customer's, and some agents'.
+const ENDPOINTS_PER_SESSION: usize = 4;
 
 /// The shared state of a service.
 #[derive(Debug)]
@@ -41,11 +38,12 @@ pub(crate) struct ServiceState {
     pub(crate) origin: String,
     /// The relay's URL: the origin, as iroh writes it.
     pub(crate) relay_url: RelayUrl,
-    pub(crate) key: TokenKey,
+    key_ring_file: Option<PathBuf>,
+    keys: Mutex<Arc<KeyRing>>,
     directory: Mutex<Directory>,
     agents: Mutex<Agents>,
     used_challenges: Mutex<UsedChallenges>,
-    relay_tokens: Mutex<RelayTokens<ConnectionId>>,
+    relay_admissions: Mutex<RelayAdmissions<ConnectionId>>,
     trust: Mutex<RevocationFiles>,
     client_limiters: Mutex<ClientLimiters>,
 }
@@ -66,13 +64,14 @@ impl ServiceState {
             revocations,
             limits,
             clock,
+            key_ring,
             ..
         } = config;
         check_vendors(&vendors)?;
         let mut trust = RevocationFiles::open(revocations, vendors)?;
         trust.log_freshness(clock.unix_time());
         let relay_url = origin.parse().expect("an origin is a URL");
-        let key = TokenKey::new(random().map_err(StartError::Randomness)?);
+        let keys = open_key_ring(key_ring.as_deref())?;
         let session_quotas = SessionQuotas {
             lookups: limits.lookups_per_nameplate,
             address_changes: limits.address_changes,
@@ -85,8 +84,8 @@ impl ServiceState {
             directory: Mutex::new(Directory::new(limits.sessions, session_quotas)),
             agents: Mutex::new(Agents::new(agent_quotas)),
             used_challenges: Mutex::default(),
-            relay_tokens: Mutex::new(RelayTokens::new(
-                limits.sessions.saturating_mul(RELAY_TOKENS_PER_SESSION),
+            relay_admissions: Mutex::new(RelayAdmissions::new(
+                limits.sessions.saturating_mul(ENDPOINTS_PER_SESSION),
             )),
             trust: Mutex::new(trust),
             client_limiters: Mutex::new(ClientLimiters::new(&limits)),
@@ -94,7 +93,8 @@ impl ServiceState {
             limits,
             origin,
             relay_url,
-            key,
+            key_ring_file: key_ring,
+            keys: Mutex::new(Arc::new(keys)),
         })
     }
 
@@ -110,8 +110,13 @@ impl ServiceState {
         lock(&self.used_challenges)
     }
 
-    pub(crate) fn relay_tokens(&self) -> MutexGuard<'_, RelayTokens<ConnectionId>> {
-        lock(&self.relay_tokens)
+    pub(crate) fn relay_admissions(&self) -> MutexGuard<'_, RelayAdmissions<ConnectionId>> {
+        lock(&self.relay_admissions)
+    }
+
+    /// Returns the keys that sign, as they are now.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        lock(&self.keys).clone()
     }
 
     pub(crate) fn client_limiters(&self) -> MutexGuard<'_, ClientLimiters> {
@@ -135,40 +140,50 @@ impl ServiceState {
         current
     }
 
-    /// Takes other vendor keys, and reads the revocation lists again. Agents of keys that are gone
-    /// lose their tokens.
+    /// Takes other vendor keys, and reads the revocation lists and the key ring again. Agents of
+    /// keys that are gone lose their tokens.
     ///
     /// # Errors
-    /// There is no key, or a list is bad; everything stays as it was.
-    pub(crate) fn reload_trust(&self, vendors: Vec<VendorPublicKey>) -> Result<(), StartError> {
+    /// There is no key, or a file is bad; everything stays as it was.
+    pub(crate) fn reload(&self, vendors: Vec<VendorPublicKey>) -> Result<(), StartError> {
         check_vendors(&vendors)?;
+        let keys = self.key_ring_file.as_deref().map(KeyRing::read);
+        let keys = keys.transpose()?;
         let now = self.clock.now();
         let current = {
             let mut files = lock(&self.trust);
             files.reload(vendors)?;
             files.current(now)
         };
+        if let Some(keys) = keys {
+            *lock(&self.keys) = Arc::new(keys);
+        }
         self.agents().sweep(&current, now);
         Ok(())
     }
 
-    /// Issues a relay token for a customer, good as long as the session may wait. `None` if there
-    /// are too many.
-    pub(crate) fn issue_customer_relay_token(&self) -> Option<String> {
-        self.issue_relay_token(Duration::from_secs(LIFETIME_SECONDS))
+    /// Issues the first relay ticket of an endpoint.
+    pub(crate) fn issue_ticket(&self, endpoint: EndpointBytes, bearer: TicketBearer) -> String {
+        let ticket = VerifiedTicket::first(endpoint, bearer, self.clock.unix_time());
+        self.keys().sign_ticket(ticket)
     }
 
-    /// Issues a relay token for an agent who is about to dial. `None` if there are too many.
-    pub(crate) fn issue_agent_relay_token(&self) -> Option<String> {
-        self.issue_relay_token(AGENT_RELAY_TOKEN_LIFETIME)
+    /// Verifies a relay ticket's signature, and that its agent's card is good. The time and the
+    /// endpoint are for the caller to check.
+    pub(crate) fn verify_ticket(&self, text: &str) -> Result<VerifiedTicket, TicketError> {
+        let ticket = self.keys().verify_ticket(text)?;
+        match ticket.bearer {
+            TicketBearer::Agent(card) if self.trust().is_out(&card) => Err(TicketError::Revoked),
+            _ => Ok(ticket),
+        }
     }
 
-    fn issue_relay_token(&self, lifetime: Duration) -> Option<String> {
-        let token = opaque_token(random().ok()?);
-        let issued = self
-            .relay_tokens()
-            .issue(TokenHash::of(&token), lifetime, self.clock.now());
-        issued.then_some(token)
+    /// Issues the ticket that follows a good one.
+    pub(crate) fn renew_ticket(&self, text: &str) -> Result<String, TicketError> {
+        let ticket = self.verify_ticket(text)?;
+        let renewed = ticket.renewed(self.clock.unix_time())?;
+        self.relay_admissions().renewed(&renewed);
+        Ok(self.keys().sign_ticket(renewed))
     }
 
     /// Removes expired state; to be called every few seconds.
@@ -180,9 +195,9 @@ impl ServiceState {
             directory.len()
         };
         let relayed = {
-            let mut tokens = self.relay_tokens();
-            tokens.sweep(now);
-            tokens.connection_count()
+            let mut admissions = self.relay_admissions();
+            admissions.sweep(self.clock.unix_time());
+            admissions.connection_count()
         };
         let trust = self.trust();
         self.agents().sweep(&trust, now);
@@ -198,6 +213,17 @@ impl ClientLimiters {
             session_opens: KeyedRateLimiter::new(limits.session_opens, MAX_TRACKED_NETWORKS),
             agent_auth: KeyedRateLimiter::new(limits.agent_auth, MAX_TRACKED_NETWORKS),
             lookups: KeyedRateLimiter::new(limits.lookups_per_address, MAX_TRACKED_NETWORKS),
+        }
+    }
+}
+
+fn open_key_ring(file: Option<&Path>) -> Result<KeyRing, StartError> {
+    let seed = random().map_err(StartError::Randomness)?;
+    match file {
+        Some(file) => KeyRing::open(file, seed),
+        None => {
+            warn!("no key ring was given: a restart voids waiting codes and relay tickets");
+            Ok(KeyRing::in_memory(seed))
         }
     }
 }

@@ -1,15 +1,14 @@
 //! Challenges that were answered, so that none can be replayed. Pure: the time is passed in.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashSet, VecDeque};
+
+use etatuki_trust::UnixTime;
 
 /// Answered challenges that haven't expired.
 #[derive(Debug, Default)]
 pub(crate) struct UsedChallenges {
     challenges: HashSet<[u8; 32]>,
-    expiring: VecDeque<(Duration, [u8; 32])>,
+    expiring: VecDeque<(UnixTime, [u8; 32])>,
 }
 
 impl UsedChallenges {
@@ -17,8 +16,8 @@ impl UsedChallenges {
     pub(crate) fn mark_used(
         &mut self,
         challenge: [u8; 32],
-        expires: Duration,
-        now: Duration,
+        expires: UnixTime,
+        now: UnixTime,
     ) -> bool {
         // Not quite in order, since challenges may be answered late. Keeping one for too long does
         // no harm.
@@ -37,8 +36,8 @@ impl UsedChallenges {
 mod tests {
     use super::*;
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    const fn at(seconds: u64) -> UnixTime {
+        UnixTime(seconds)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, RelayAccess};
+use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, EndpointKey, RelayAccess};
 use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
 use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{
@@ -184,6 +184,9 @@ pub(crate) struct Rendezvous {
     opened: Instant,
     next_check: Instant,
     health: ServiceHealth,
+    /// Connects to the relay when the address was last published. A service that was away for a
+    /// moment has forgotten the nameplate, and restores it when it is told the address again.
+    relay_connects: u64,
     /// A call that publishes the address. Its answer also says whether the service knows the
     /// nameplate.
     publishing: Option<JoinHandle<Result<(), ServiceError>>>,
@@ -194,9 +197,11 @@ impl Rendezvous {
     /// its address. Every step has a time-out.
     async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
         let service = ServiceClient::new(&config.service)?;
-        let (claimed, list) = tokio::join!(service.claim(config.form), service.revocations());
+        let key = EndpointKey::generate();
+        let claiming = service.claim(config.form, &key);
+        let (claimed, list) = tokio::join!(claiming, service.revocations());
         let (claim, relay) = claimed?;
-        let opened = Self::open_claimed(&config, &service, &claim, relay, list).await;
+        let opened = Self::open_claimed(&config, &service, &claim, (key, relay), list).await;
         if opened.is_err() {
             let _ = service.release(&claim).await;
         }
@@ -208,7 +213,7 @@ impl Rendezvous {
         config: &RendezvousConfig,
         service: &ServiceClient,
         claim: &Claim,
-        relay: RelayAccess,
+        (key, relay): (EndpointKey, RelayAccess),
         list: Result<Option<String>, ServiceError>,
     ) -> Result<Self, Failure> {
         let kept = config.revocations.as_deref();
@@ -226,7 +231,7 @@ impl Rendezvous {
             Failure::new(FailureName::Internal, detail)
         })?;
         let code = SessionCode::mint(claim.nameplate, *random);
-        let endpoint = CustomerEndpoint::bind(Some(&relay))
+        let endpoint = CustomerEndpoint::bind_as(&key, Some(&relay))
             .await
             .map_err(|error| Failure::new(FailureName::LinkFailed, error.to_string()))?;
         let published = endpoint.address();
@@ -236,6 +241,7 @@ impl Rendezvous {
             vendors: config.vendors.clone(),
             revoked,
         };
+        endpoint.keep_ticket(&relay, service.clone());
         let now = Instant::now();
         Ok(Self {
             service: service.clone(),
@@ -247,6 +253,7 @@ impl Rendezvous {
             opened: now,
             next_check: now + CHECK_INTERVAL,
             health: ServiceHealth::default(),
+            relay_connects: 0,
             publishing: None,
         })
     }
@@ -264,6 +271,12 @@ impl Rendezvous {
             if address != self.published {
                 self.published = address;
                 self.needs_publishing = true;
+            }
+            let connects = self.endpoint.relay_connects();
+            if connects != self.relay_connects {
+                // The first connect tells nothing: the address was published a moment ago.
+                self.needs_publishing |= self.relay_connects > 0;
+                self.relay_connects = connects;
             }
             let status = self.published_status().await;
             let relay_reached = self.endpoint.is_relay_connected();

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use etatuki_link::RelayAccess;
+use etatuki_link::{EndpointKey, RelayAccess, RelayToken, RenewTicket, Renewal};
 use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{CodeForm, MAX_LISTS_TEXT, Nameplate, UnixTime};
 use reqwest::header::DATE;
@@ -160,8 +160,12 @@ impl ServiceClient {
         self.clock.now()
     }
 
-    /// Claims a nameplate. Returns it with the relay that goes with it.
-    pub(crate) async fn claim(&self, form: CodeForm) -> Result<(Claim, RelayAccess), ServiceError> {
+    /// Claims a nameplate for the endpoint of `key`. Returns it with the relay that goes with it.
+    pub(crate) async fn claim(
+        &self,
+        form: CodeForm,
+        key: &EndpointKey,
+    ) -> Result<(Claim, RelayAccess), ServiceError> {
         const CALL: &str = "a session";
         #[derive(Deserialize)]
         struct Granted {
@@ -171,7 +175,7 @@ impl ServiceClient {
         }
         let request = self
             .request(Method::POST, &["sessions"])
-            .json(&json!({ "form": form }));
+            .json(&json!({ "form": form, "endpoint": key.id() }));
         let body = self
             .call(CALL, request, StatusCode::CREATED, MAX_JSON_BYTES)
             .await?;
@@ -256,6 +260,31 @@ impl ServiceClient {
     ) -> Result<Vec<u8>, ServiceError> {
         let response = self.send(request).await?;
         read_response(call, response, expected, limit).await
+    }
+}
+
+impl RenewTicket for ServiceClient {
+    async fn renew(&self, ticket: &RelayToken) -> Renewal {
+        const CALL: &str = "the relay ticket";
+        #[derive(Deserialize)]
+        struct Renewed {
+            ticket: RelayToken,
+        }
+        let request = self.request(Method::POST, &["tickets"]);
+        let request = request.bearer_auth(ticket.expose());
+        match self
+            .call(CALL, request, StatusCode::OK, MAX_JSON_BYTES)
+            .await
+        {
+            Ok(body) => match serde_json::from_slice(&body) {
+                Ok(Renewed { ticket }) => Renewal::Ticket(ticket),
+                Err(_) => Renewal::Later,
+            },
+            Err(ServiceError::Refused {
+                status: 401 | 403, ..
+            }) => Renewal::Refused,
+            Err(_) => Renewal::Later,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use etatuki_link::{AgentEndpoint, AgentStreams, DialError};
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey};
 use etatuki_trust::{CardError, CardValidity, UnixTime};
 use tokio::sync::mpsc;
 
@@ -19,11 +19,13 @@ pub(super) async fn dial(
     events: &mpsc::Sender<SessionEvent>,
 ) -> Result<(AgentEndpoint, AgentStreams), SessionError> {
     let AgentContext { agent, service } = context;
-    let location = service.look_up(agent, &code.nameplate).await?;
+    let key = EndpointKey::generate();
+    let location = service.look_up(agent, &code.nameplate, &key).await?;
     let _ = events.send(SessionEvent::Located).await;
-    let endpoint = AgentEndpoint::bind(Some(&location.relay))
+    let endpoint = AgentEndpoint::bind_as(&key, Some(&location.relay))
         .await
         .map_err(SessionError::Link)?;
+    endpoint.keep_ticket(&location.relay, service.ticket_renewer());
     let dialled = endpoint
         .dial(&location.address, &code.nameplate, &code.secret, agent)
         .await;

@@ -10,7 +10,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, RelayAccess};
+use etatuki_link::{
+    AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, EndpointKey, RelayAccess,
+};
 use etatuki_protocol::{CustomerInfo, InputMessage, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, ServiceHandle};
@@ -71,15 +73,16 @@ impl TestEnvironment {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/v1/sessions", self.service.url);
+        let key = EndpointKey::generate();
         let opened = http
             .post(&url)
-            .json(&json!({"form": form}))
+            .json(&json!({"form": form, "endpoint": key.id()}))
             .send()
             .await
             .unwrap();
         let opened: Value = opened.json().await.unwrap();
         let relay: RelayAccess = serde_json::from_value(opened["relay"].clone()).unwrap();
-        let endpoint = CustomerEndpoint::bind(Some(&relay)).await.unwrap();
+        let endpoint = CustomerEndpoint::bind_as(&key, Some(&relay)).await.unwrap();
         let nameplate: Nameplate = serde_json::from_value(opened["nameplate"].clone()).unwrap();
         let put = http
             .put(format!("{url}/{nameplate}/address"))

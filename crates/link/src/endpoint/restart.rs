@@ -3,12 +3,11 @@
 
 use etatuki_protocol::AgentIdentity;
 use etatuki_trust::{LinkCredentials, RestartKey};
-use iroh::SecretKey;
 
 use super::CustomerEndpoint;
 use crate::{
-    error::LinkError, keys::ResumeKey, pake::Parties, relay::RelayAccess,
-    resume::CustomerResumption,
+    endpoint_key::EndpointKey, error::LinkError, keys::ResumeKey, pake::Parties,
+    relay::RelayAccess, resume::CustomerResumption,
 };
 
 impl CustomerEndpoint {
@@ -38,10 +37,10 @@ impl CustomerEndpoint {
         relay: Option<&RelayAccess>,
         credentials: &LinkCredentials,
     ) -> Result<Self, LinkError> {
-        let key = SecretKey::from_bytes(credentials.endpoint_key.expose());
+        let key = EndpointKey::from_bytes(credentials.endpoint_key.expose());
         let parties = Parties {
             agent: credentials.agent_endpoint,
-            customer: *key.public().as_bytes(),
+            customer: *key.secret().public().as_bytes(),
             nameplate: credentials.nameplate,
         };
         let agent = AgentIdentity {
@@ -49,7 +48,7 @@ impl CustomerEndpoint {
             organisation: credentials.agent_organisation.clone(),
         };
         let resume_key = ResumeKey::from_bytes(*credentials.resume_key.expose());
-        let mut endpoint = Self::bind_as(key, relay).await?;
+        let mut endpoint = Self::bind_as(&key, relay).await?;
         endpoint.queue.get_mut().resumption = Some(CustomerResumption::new(
             parties,
             credentials.card_hash,

@@ -38,7 +38,9 @@ pub(super) async fn challenge(
         .agent_auth
         .try_acquire(peer.network(), now)?;
     let random = random().map_err(|_| ApiError::Internal)?;
-    let challenge = URL_SAFE_NO_PAD.encode(state.key.challenge(now, random));
+    let keys = state.keys();
+    let challenge = keys.tokens().challenge(state.clock.unix_time(), random);
+    let challenge = URL_SAFE_NO_PAD.encode(challenge);
     Ok(Json(ChallengeResponse { challenge }).into_response())
 }
 
@@ -66,7 +68,7 @@ pub(super) async fn token(
         .client_limiters()
         .agent_auth
         .try_acquire(peer.network(), now)?;
-    let (card, expires_in) = verify(&state, &request, now)?;
+    let (card, expires_in) = verify(&state, &request)?;
     let token = opaque_token(random().map_err(|_| ApiError::Internal)?);
     let expires = now + Duration::from_secs(expires_in);
     state
@@ -87,7 +89,7 @@ struct TokenResponse {
 ///
 /// Only a good proof uses a challenge up, so that a stranger who saw a card can't spend others'
 /// challenges.
-fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiResult<(CardId, u64)> {
+fn verify(state: &ServiceState, request: &TokenRequest) -> ApiResult<(CardId, u64)> {
     let refused = |error| ApiError::Card(error, state.origin.clone());
     let today: UnixTime = state.clock.unix_time();
     let card = AgentCard::from_text(&request.card).map_err(refused)?;
@@ -97,13 +99,15 @@ fn verify(state: &ServiceState, request: &TokenRequest, now: Duration) -> ApiRes
         .map_err(refused)?;
     let challenge = decode_base64url(&request.challenge).ok_or(ApiError::BadChallenge)?;
     let expires = state
-        .key
-        .challenge_expiry(&challenge, now)
+        .keys()
+        .all_tokens()
+        .find_map(|key| key.challenge_expiry(&challenge, today))
         .ok_or(ApiError::BadChallenge)?;
     let proof = decode_base64url(&request.proof).ok_or_else(|| refused(CardError::BadProof))?;
     card.verify_service(&state.origin, &challenge, &proof)
         .map_err(refused)?;
-    if !state.used_challenges().mark_used(challenge, expires, now) {
+    let is_first = state.used_challenges().mark_used(challenge, expires, today);
+    if !is_first {
         return Err(ApiError::BadChallenge);
     }
     Ok((

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use etatuki_trust::CardError;
+use etatuki_trust::{CardError, TicketError};
 use serde_json::json;
 use tracing::debug;
 
@@ -40,6 +40,8 @@ pub(crate) enum ApiError {
     BadChallenge,
     /// The agent's card or its proof is refused; the string is the origin that a proof must name.
     Card(CardError, String),
+    /// The relay ticket is refused.
+    Ticket(TicketError),
     /// No session has the nameplate.
     UnknownNameplate,
     /// The session has no address yet.
@@ -61,7 +63,7 @@ impl ApiError {
             Self::NotFound | Self::UnknownNameplate => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::BadChallenge | Self::Card(..) => StatusCode::FORBIDDEN,
+            Self::BadChallenge | Self::Card(..) | Self::Ticket(_) => StatusCode::FORBIDDEN,
             Self::NotReady => StatusCode::CONFLICT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoNameplate => StatusCode::SERVICE_UNAVAILABLE,
@@ -80,6 +82,7 @@ impl ApiError {
             Self::Unauthorized => "unauthorised",
             Self::BadChallenge => "bad-challenge",
             Self::Card(error, _) => error.name(),
+            Self::Ticket(error) => error.name(),
             Self::UnknownNameplate => "unknown-nameplate",
             Self::NotReady => "not-ready",
             Self::RateLimited(_) => "too-many",
@@ -102,6 +105,7 @@ impl ApiError {
                 return format!("The proof doesn't fit the card, the challenge and {origin}.");
             }
             Self::Card(error, _) => return sentence(&error.to_string()),
+            Self::Ticket(error) => return sentence(&error.to_string()),
             Self::UnknownNameplate => "No session has this nameplate, or not any more.",
             Self::NotReady => "The session is there, but its customer can't be reached yet.",
             Self::RateLimited(wait) => {
@@ -139,6 +143,12 @@ impl IntoResponse for ApiError {
 impl From<RateLimited> for ApiError {
     fn from(RateLimited(wait): RateLimited) -> Self {
         Self::RateLimited(wait)
+    }
+}
+
+impl From<TicketError> for ApiError {
+    fn from(refused: TicketError) -> Self {
+        Self::Ticket(refused)
     }
 }
 

@@ -4,6 +4,7 @@ mod agents;
 mod body;
 mod error;
 mod sessions;
+mod tickets;
 
 use axum::{
     Router,
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> Router<SharedState> {
             "/v1/sessions/{nameplate}/address",
             put(sessions::set_address),
         )
+        .route("/v1/tickets", post(tickets::renew))
         .route("/v1/challenge", get(agents::challenge))
         .route("/v1/agents/token", post(agents::token))
         .route("/v1/revocations", get(agents::revocations))
@@ -41,7 +43,7 @@ pub(crate) fn routes() -> Router<SharedState> {
         .layer(middleware::map_response(harden))
 }
 
-/// The relay's URL and a token for it.
+/// The relay's URL, and a ticket for it as the token.
 #[derive(Serialize)]
 struct RelayAccess<'a> {
     url: &'a str,

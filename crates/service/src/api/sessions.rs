@@ -1,14 +1,19 @@
 //! Sessions: opened, changed and closed by the customer's launcher, looked up by an agent's
 //! console.
 
+use std::time::Duration;
+
 use axum::{
     Extension, Json,
-    extract::{Path, State, rejection::PathRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use etatuki_trust::{CodeForm, Nameplate};
-use iroh_base::{EndpointAddr, RelayUrl, TransportAddr};
+use etatuki_trust::{CodeForm, Nameplate, TicketBearer};
+use iroh_base::{EndpointAddr, EndpointId, RelayUrl, TransportAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
@@ -23,7 +28,7 @@ use crate::{
     directory::{LIFETIME_SECONDS, OwnerId},
     peer::Peer,
     state::{ServiceState, SharedState, random},
-    tokens::TokenHash,
+    tokens::{Ownership, TokenHash},
 };
 
 /// Transport addresses that one endpoint's address may have.
@@ -33,13 +38,15 @@ const MAX_TRANSPORT_ADDRS: usize = 32;
 #[serde(deny_unknown_fields)]
 pub(super) struct OpenRequest {
     form: CodeForm,
+    /// The endpoint that agents will dial, and that gets a relay ticket.
+    endpoint: EndpointId,
 }
 
 /// Handles `POST /v1/sessions`.
 pub(super) async fn open(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
-    JsonBody(OpenRequest { form }): JsonBody<OpenRequest>,
+    JsonBody(OpenRequest { form, endpoint }): JsonBody<OpenRequest>,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
     state
@@ -47,18 +54,20 @@ pub(super) async fn open(
         .session_opens
         .try_acquire(peer.network(), now)?;
     let owner: OwnerId = random().map_err(|_| ApiError::Internal)?;
-    let token = state
-        .issue_customer_relay_token()
-        .ok_or(ApiError::NoNameplate)?;
     let nameplate = state.directory().open(form, owner, now, &mut random_u64)?;
     info!(%nameplate, %form, "session opened");
+    let today = state.clock.unix_time();
+    let ownership = Ownership {
+        owner,
+        expires: today.saturating_add(LIFETIME_SECONDS),
+    };
     Ok(created(OpenResponse {
         nameplate,
-        owner: state.key.owner_token(nameplate, &owner),
+        owner: state.keys().tokens().owner_token(nameplate, &ownership),
         expires_in: LIFETIME_SECONDS,
         relay: RelayAccess {
             url: &state.origin,
-            token,
+            token: state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Customer),
         },
     }))
 }
@@ -85,7 +94,7 @@ pub(super) async fn set_address(
     JsonBody(AddressRequest { address }): JsonBody<AddressRequest>,
 ) -> ApiResult<StatusCode> {
     let nameplate = parse_nameplate(path)?;
-    let owner = verify_owner(&state, nameplate, &headers)?;
+    let owner = restore_session(&state, nameplate, &headers)?;
     let address = normalize_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
     state
         .directory()
@@ -101,7 +110,7 @@ pub(super) async fn close(
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
     let nameplate = parse_nameplate(path)?;
-    let owner = verify_owner(&state, nameplate, &headers)?;
+    let owner = restore_session(&state, nameplate, &headers)?;
     state
         .directory()
         .close(nameplate, &owner, state.clock.now());
@@ -109,11 +118,19 @@ pub(super) async fn close(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LookupQuery {
+    /// The endpoint that will dial, and that gets a relay ticket.
+    endpoint: EndpointId,
+}
+
 /// Handles `GET /v1/sessions/{nameplate}`.
 pub(super) async fn look_up(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
     path: Result<Path<String>, PathRejection>,
+    query: Result<Query<LookupQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let now = state.clock.now();
@@ -127,11 +144,10 @@ pub(super) async fn look_up(
         .agents()
         .authorize_lookup(TokenHash::of(bearer(&headers)?), now)?;
     let nameplate = parse_nameplate(path)?;
+    let Query(LookupQuery { endpoint }) = query.map_err(|_| ApiError::BadRequest)?;
     let address = state.directory().look_up(nameplate, now)?.to_owned();
     let address = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
-    let token = state
-        .issue_agent_relay_token()
-        .ok_or(ApiError::NoNameplate)?;
+    let token = state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Agent(card));
     info!(%nameplate, serial = card.serial, "looked up");
     let relay = RelayAccess {
         url: &state.origin,
@@ -158,15 +174,25 @@ fn parse_nameplate(path: Result<Path<String>, PathRejection>) -> ApiResult<Namep
     text.parse().map_err(|_| ApiError::UnknownNameplate)
 }
 
-fn verify_owner(
+/// Verifies the owner token, and restores the session that it names if the service was restarted
+/// since it was opened.
+fn restore_session(
     state: &ServiceState,
     nameplate: Nameplate,
     headers: &HeaderMap,
 ) -> ApiResult<OwnerId> {
+    let token = bearer(headers)?;
+    let Ownership { owner, expires } = state
+        .keys()
+        .all_tokens()
+        .find_map(|key| key.verify_owner_token(nameplate, token))
+        .ok_or(ApiError::Unauthorized)?;
+    let rest = expires.seconds_since(state.clock.unix_time());
+    let rest = Duration::from_secs(rest);
     state
-        .key
-        .verify_owner_token(nameplate, bearer(headers)?)
-        .ok_or(ApiError::Unauthorized)
+        .directory()
+        .restore(nameplate, owner, rest, state.clock.now())?;
+    Ok(owner)
 }
 
 fn random_u64() -> u64 {

@@ -240,3 +240,43 @@ proptest! {
         prop_assert!(directory.slots.is_empty());
     }
 }
+
+#[test]
+fn after_a_restart_an_owner_has_the_rest_of_its_time() {
+    let nameplate: Nameplate = "000007".parse().unwrap();
+    let mut directory = directory();
+    let later = open(&mut directory, at(0), 100).unwrap();
+    let restore = |directory: &mut Directory, owner, now| {
+        directory.restore(nameplate, owner, at(60), now).unwrap();
+        directory.set_address(nameplate, &owner, "{}".into(), now)
+    };
+    assert_eq!(restore(&mut directory, OWNER, at(0)), Ok(()));
+    let stolen = restore(&mut directory, THIEF, at(1));
+    assert_eq!(stolen, Err(LookupError::Unknown));
+    assert_eq!(directory.look_up(nameplate, at(59)), Ok("{}"));
+    let ended = directory.look_up(nameplate, at(60));
+    assert_eq!(ended, Err(LookupError::Unknown));
+    assert_eq!(directory.len(), 1, "{later} was opened for longer");
+}
+
+#[test]
+fn a_nameplate_that_was_closed_is_not_restored() {
+    let mut directory = directory();
+    let nameplate = reachable(&mut directory, at(0));
+    directory.close(nameplate, &OWNER, at(1));
+    directory.restore(nameplate, OWNER, at(60), at(2)).unwrap();
+    let closed = directory.look_up(nameplate, at(2));
+    assert_eq!(closed, Err(LookupError::Unknown));
+}
+
+#[test]
+fn no_more_are_restored_than_opened() {
+    let quotas = SessionQuotas {
+        lookups: Quota::UNLIMITED,
+        address_changes: Quota::UNLIMITED,
+    };
+    let mut directory = Directory::new(1, quotas);
+    open(&mut directory, at(0), 100).unwrap();
+    let full = directory.restore("000007".parse().unwrap(), OWNER, at(60), at(0));
+    assert_eq!(full, Err(NoNameplate));
+}

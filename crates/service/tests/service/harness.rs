@@ -5,12 +5,18 @@ use std::{net::SocketAddr, sync::Once, time::Duration};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use etatuki_service::{Clock, Config, ServiceHandle, start};
 use etatuki_trust::{AgentCard, AgentKey, CardData, UnixTime, VendorKey};
+use iroh_base::{EndpointId, SecretKey};
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
 pub(crate) const TODAY: UnixTime = UnixTime(1_700_000_000);
 pub(crate) const ENDPOINT: &str =
     "ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6";
+
+/// The endpoint of the agent who looks sessions up.
+pub(crate) fn agents_endpoint() -> EndpointId {
+    SecretKey::from_bytes(&[2; 32]).public()
+}
 
 pub(crate) struct Service {
     pub(crate) running: ServiceHandle,
@@ -149,9 +155,21 @@ impl Service {
 
     /// Opens a session and returns the response's JSON.
     pub(crate) async fn open(&self, form: &str) -> Value {
-        self.post("/v1/sessions", json!({ "form": form }))
+        self.post("/v1/sessions", opening(form))
             .await
             .expect_status(201)
+    }
+
+    /// Opens a session for an endpoint, and returns its relay ticket.
+    pub(crate) async fn ticket(&self, endpoint: EndpointId) -> String {
+        let body = json!({ "form": "ecom", "endpoint": endpoint });
+        let opened = self.post("/v1/sessions", body).await.expect_status(201);
+        text(&opened["relay"]["token"]).to_owned()
+    }
+
+    pub(crate) async fn renew(&self, ticket: &str) -> Response {
+        self.send(Method::POST, "/v1/tickets", Some(ticket), "")
+            .await
     }
 
     pub(crate) async fn put_address(&self, session: &Value, address: Value) -> Response {
@@ -177,11 +195,7 @@ impl Service {
     }
 
     pub(crate) async fn look_up(&self, session: &Value, token: &str) -> Response {
-        self.get(
-            &format!("/v1/sessions/{}", text(&session["nameplate"])),
-            Some(token),
-        )
-        .await
+        self.get(&lookup_path(session), Some(token)).await
     }
 
     pub(crate) async fn challenge(&self) -> [u8; 32] {
@@ -218,6 +232,16 @@ impl Service {
     pub(crate) async fn token(&self) -> String {
         text(&self.authenticate(&card()).await.expect_status(200)["token"]).to_owned()
     }
+}
+
+/// Returns the body of a request that opens a session.
+pub(crate) fn opening(form: &str) -> Value {
+    json!({ "form": form, "endpoint": ENDPOINT })
+}
+
+pub(crate) fn lookup_path(session: &Value) -> String {
+    let (nameplate, endpoint) = (text(&session["nameplate"]), agents_endpoint());
+    format!("/v1/sessions/{nameplate}?endpoint={endpoint}")
 }
 
 pub(crate) fn text(value: &Value) -> &str {

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Service, text};
+use crate::harness::{Service, opening, text};
 
 #[tokio::test]
 async fn junk_bodies_are_refused_by_name() {
@@ -20,7 +20,10 @@ async fn junk_bodies_are_refused_by_name() {
         "{}",
         "{\"form\":\"other\"}",
         "{\"form\":3}",
-        "{\"form\":\"ecom\",\"more\":1}",
+        "{\"form\":\"ecom\"}",
+        "{\"form\":\"ecom\",\"endpoint\":\"00\"}",
+        &opening("other").to_string(),
+        &opening("ecom").to_string().replace('{', "{\"more\":1,"),
         "\u{0}\u{1}",
         &"[".repeat(10_000),
     ] {
@@ -42,7 +45,8 @@ async fn junk_bodies_are_refused_by_name() {
 #[tokio::test]
 async fn bodies_are_bounded() {
     let service = Service::start().await;
-    let padded = |bytes: usize| format!("{{\"form\":\"ecom\"}}{}", " ".repeat(bytes - 15));
+    let body = opening("ecom").to_string();
+    let padded = |bytes: usize| format!("{body}{}", " ".repeat(bytes - body.len()));
     let fits = service
         .send(Method::POST, "/v1/sessions", None, padded(16 * 1024))
         .await;
@@ -180,7 +184,7 @@ async fn ask_health(stream: &mut TcpStream) -> Option<()> {
 async fn tokens_are_as_long_as_they_should_be() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
-    assert_eq!(text(&session["owner"]).len(), 43);
-    assert_eq!(text(&session["relay"]["token"]).len(), 43);
+    assert_eq!(text(&session["owner"]).len(), 59);
+    assert_eq!(text(&session["relay"]["token"]).len(), 162);
     assert_eq!(service.token().await.len(), 43);
 }

@@ -6,5 +6,8 @@ mod harness;
 mod hostile;
 mod program;
 mod relay;
+mod restart;
+#[cfg(unix)]
+mod restarted_program;
 mod sessions;
 mod tls;

@@ -7,12 +7,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{client, text, vendor};
+use crate::harness::{client, opening, text, vendor};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_etatuki-service");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_etatuki-service");
 
 /// A running program, killed when its test ends.
-struct Program(Child);
+pub(crate) struct Program(pub(crate) Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ async fn it_says_where_it_listens_and_ends_when_told() {
 
     let opened = client()
         .post(format!("{url}/v1/sessions"))
-        .json(&json!({ "form": "ecom" }));
+        .json(&opening("ecom"));
     let session: Value = opened.send().await.unwrap().json().await.unwrap();
     let path = format!("{url}/v1/sessions/{}", text(&session["nameplate"]));
     let closed = client()
@@ -196,7 +196,7 @@ async fn a_hang_up_reloads_certificate_keys_and_lists_and_loses_no_session() {
     let first = service.client();
     let opened = first
         .post(service.url("/v1/sessions"))
-        .json(&json!({ "form": "ecom" }));
+        .json(&opening("ecom"));
     let session: Value = opened.send().await.unwrap().json().await.unwrap();
 
     let successor = etatuki_trust::VendorKey::from_seed([9; 32]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use etatuki_service::Limits;
+use etatuki_trust::{AgentCard, CardData, UnixTime};
 use futures_util::{SinkExt as _, StreamExt as _};
 use iroh_base::{EndpointId, RelayUrl, SecretKey};
 use iroh_dns::dns::DnsResolver;
@@ -14,10 +15,9 @@ use iroh_relay::{
     },
     tls::{CaTlsConfig, default_provider},
 };
-use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::harness::{Service, text};
+use crate::harness::{Service, card_data, text, vendor};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,19 +40,22 @@ async fn connect(url: &str, seed: u8, token: Option<&str>) -> Result<Client, Con
         .expect("an answer in time")
 }
 
-async fn connect_admitted(service: &Service, seed: u8, token: &Value) -> Client {
-    connect(&service.running.url, seed, Some(text(token)))
+/// Connects an endpoint with a ticket of its own.
+async fn connect_admitted(service: &Service, seed: u8) -> Client {
+    let ticket = service.ticket(key(seed).public()).await;
+    connect(&service.running.url, seed, Some(&ticket))
         .await
         .expect("a way in")
 }
 
-async fn check_refused(service: &Service, token: Option<&str>) {
-    match connect(&service.running.url, 3, token).await {
+/// Checks that endpoint 3 is refused, for the reason of this name.
+async fn check_refused(service: &Service, ticket: Option<&str>, name: &str) {
+    match connect(&service.running.url, 3, ticket).await {
         Err(ConnectError::Handshake {
             source: handshake::Error::ServerDeniedAuth { reason, .. },
             ..
         }) => {
-            assert!(reason.contains("relay token"), "{reason}");
+            assert!(reason.starts_with(&format!("{name}: ")), "{reason}");
         }
         other => panic!("not refused as it should be: {other:?}"),
     }
@@ -89,8 +92,11 @@ async fn customer_and_agent_reach_each_other() {
     let service = Service::start().await;
     let (session, token) = (service.reachable().await, service.token().await);
     let found = service.look_up(&session, &token).await.expect_status(200);
-    let mut customer = connect_admitted(&service, 1, &session["relay"]["token"]).await;
-    let mut agent = connect_admitted(&service, 2, &found["relay"]["token"]).await;
+    let mut customer = connect_admitted(&service, 1).await;
+    let ticket = text(&found["relay"]["token"]);
+    let mut agent = connect(&service.running.url, 2, Some(ticket))
+        .await
+        .unwrap();
     send(&mut agent, key(1).public(), b"hello").await;
     assert_eq!(
         receive(&mut customer).await,
@@ -102,69 +108,147 @@ async fn customer_and_agent_reach_each_other() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_a_relay_token() {
+async fn nobody_gets_in_without_a_ticket_of_its_own() {
     let service = Service::start().await;
     let session = service.open("ecom").await;
-    check_refused(&service, None).await;
-    check_refused(&service, Some("x")).await;
-    check_refused(&service, Some(text(&session["owner"]))).await;
-    check_refused(&service, Some(&service.token().await)).await;
+    check_refused(&service, None, "ticket-malformed").await;
+    check_refused(&service, Some("x"), "ticket-malformed").await;
+    let owner = text(&session["owner"]);
+    check_refused(&service, Some(owner), "ticket-malformed").await;
+    let token = service.token().await;
+    check_refused(&service, Some(&token), "ticket-malformed").await;
+    // Another endpoint's ticket is waste paper, though its text is known.
+    let stolen = service.ticket(key(1).public()).await;
+    check_refused(&service, Some(&stolen), "ticket-wrong-endpoint").await;
+    let foreign = Service::start().await.ticket(key(3).public()).await;
+    check_refused(&service, Some(&foreign), "ticket-bad-signature").await;
 }
 
 #[tokio::test]
-async fn a_relay_token_that_was_never_used_expires() {
+async fn a_ticket_is_good_as_long_as_it_is_renewed() {
     let service = Service::start().await;
-    let session = service.open("ecom").await;
-    service.advance(660);
-    check_refused(&service, Some(text(&session["relay"]["token"]))).await;
-}
-
-#[tokio::test]
-async fn a_relay_token_that_was_used_expires_after_the_last_connection() {
-    let service = Service::start().await;
-    let session = service.open("ecom").await;
-    let token = text(&session["relay"]["token"]);
-    service.advance(659);
-    drop(
-        connect(&service.running.url, 1, Some(token))
-            .await
-            .expect("a way in"),
-    );
-    // The connection of each try has ended, and is known to have, within a few tries.
-    let expired = async {
-        loop {
-            service.advance(300);
-            if connect(&service.running.url, 1, Some(token)).await.is_err() {
-                break;
-            }
-        }
-    };
-    timeout(TIMEOUT, expired).await.expect("an end in time");
-}
-
-#[tokio::test]
-async fn a_link_that_dropped_comes_back_after_the_session_expired() {
-    let service = Service::start().await;
-    let session = service.open("ecom").await;
-    let token = &session["relay"]["token"];
-    let mut first = connect_admitted(&service, 1, token).await;
-    service.advance(3600);
-    // The first is still connected, so the token is good for its successor.
-    let mut second = connect_admitted(&service, 1, token).await;
-    send(&mut second, key(1).public(), b"echo").await;
-    assert_eq!(receive(&mut second).await.1, b"echo");
-    first.close().await.unwrap();
-}
-
-#[tokio::test]
-async fn one_token_is_not_for_everybody() {
-    let service = Service::start().await;
-    let session = service.open("ecom").await;
-    let mut clients = Vec::new();
-    for seed in 10..14 {
-        clients.push(connect_admitted(&service, seed, &session["relay"]["token"]).await);
+    let first = service.ticket(key(3).public()).await;
+    let mut newest = first.clone();
+    for _ in 0..9 {
+        service.advance(300);
+        let renewed = service.renew(&newest).await.expect_status(200);
+        assert_eq!(renewed["expires_in"], 900);
+        newest = text(&renewed["ticket"]).to_owned();
     }
-    check_refused(&service, Some(text(&session["relay"]["token"]))).await;
+    // A client of iroh's presents its first ticket each time.
+    for ticket in [&first, &newest] {
+        let admitted = connect(&service.running.url, 3, Some(ticket)).await;
+        drop(admitted.expect("a way in"));
+    }
+    service
+        .renew(&first)
+        .await
+        .expect_error(403, "ticket-expired");
+    service.advance(900);
+    check_refused(&service, Some(&first), "ticket-expired").await;
+    check_refused(&service, Some(&newest), "ticket-expired").await;
+    service
+        .renew(&newest)
+        .await
+        .expect_error(403, "ticket-expired");
+}
+
+#[tokio::test]
+async fn what_isnt_a_ticket_is_not_renewed() {
+    let service = Service::start().await;
+    service
+        .post("/v1/tickets", serde_json::json!({}))
+        .await
+        .expect_error(401, "unauthorised");
+    service
+        .renew("etrt1-AAAA")
+        .await
+        .expect_error(403, "ticket-malformed");
+    let foreign = Service::start().await.ticket(key(3).public()).await;
+    service
+        .renew(&foreign)
+        .await
+        .expect_error(403, "ticket-bad-signature");
+}
+
+#[tokio::test]
+async fn a_ticket_outlives_a_restart_and_a_new_key() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let ring = folder.path().join("keys");
+    let service = Service::start_with(|config| config.key_ring = Some(ring.clone())).await;
+    let ticket = service.ticket(key(3).public()).await;
+    etatuki_service::add_key(&ring).unwrap();
+    let restarted = Service::start_with(|config| config.key_ring = Some(ring.clone())).await;
+    let admitted = connect(&restarted.running.url, 3, Some(&ticket)).await;
+    drop(admitted.expect("a way in"));
+    let renewed = restarted.renew(&ticket).await.expect_status(200);
+    // The service that runs on knows the new key after it has read its ring again.
+    let unknown = service.renew(text(&renewed["ticket"])).await;
+    unknown.expect_error(403, "ticket-unknown-key");
+    etatuki_service::add_key(&ring).unwrap();
+    let later = Service::start_with(|config| config.key_ring = Some(ring.clone())).await;
+    check_refused(&later, Some(&ticket), "ticket-unknown-key").await;
+    let ticket = text(&renewed["ticket"]);
+    let admitted = connect(&later.running.url, 3, Some(ticket)).await;
+    drop(admitted.expect("a way in"));
+}
+
+#[tokio::test]
+async fn a_revoked_agent_is_dropped_from_the_relay() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("revocations.txt");
+    std::fs::write(&file, crate::agents::signed_list(&vendor(), 1, &[99])).unwrap();
+    let service = Service::start_with(|config| {
+        config.revocations = vec![file.clone()];
+        // The sweep goes by the machine's clock.
+        config.clock = etatuki_service::Clock::system();
+    })
+    .await;
+    let card = current_card();
+    let token = service.authenticate(&card).await.expect_status(200);
+    let session = service.reachable().await;
+    let found = service.look_up(&session, text(&token["token"])).await;
+    let found = found.expect_status(200);
+    let ticket = text(&found["relay"]["token"]);
+    let mut agent = connect(&service.running.url, 2, Some(ticket))
+        .await
+        .unwrap();
+    let mut customer = connect_admitted(&service, 1).await;
+    std::fs::write(&file, crate::agents::signed_list(&vendor(), 2, &[7, 99])).unwrap();
+    let dropped = async { while let Some(Ok(_)) = agent.next().await {} };
+    timeout(TIMEOUT, dropped).await.expect("dropped by a sweep");
+    let again = connect(&service.running.url, 2, Some(ticket)).await;
+    let reason = format!("{:?}", again.expect_err("refused"));
+    assert!(reason.contains("ticket-revoked"), "{reason}");
+    service
+        .renew(ticket)
+        .await
+        .expect_error(403, "ticket-revoked");
+    send(&mut customer, key(1).public(), b"still here").await;
+    assert_eq!(receive(&mut customer).await.1, b"still here");
+}
+
+/// Returns a card that is good by the machine's clock.
+fn current_card() -> AgentCard {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let data = CardData {
+        issued: UnixTime(now - 60),
+        expires: UnixTime(now + 3600),
+        ..card_data()
+    };
+    AgentCard::issue(&vendor(), data).unwrap()
+}
+
+#[tokio::test]
+async fn one_endpoint_has_a_few_connections() {
+    let service = Service::start().await;
+    let ticket = service.ticket(key(3).public()).await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let admitted = connect(&service.running.url, 3, Some(&ticket)).await;
+        clients.push(admitted.expect("a way in"));
+    }
+    check_refused(&service, Some(&ticket), "too-many").await;
 }
 
 #[tokio::test]
@@ -176,9 +260,8 @@ async fn a_client_sends_no_faster_than_it_may() {
         };
     })
     .await;
-    let session = service.open("ecom").await;
-    let mut sender = connect_admitted(&service, 1, &session["relay"]["token"]).await;
-    let mut receiver = connect_admitted(&service, 2, &session["relay"]["token"]).await;
+    let mut sender = connect_admitted(&service, 1).await;
+    let mut receiver = connect_admitted(&service, 2).await;
     let started = std::time::Instant::now();
     // 1.2 MB, of which 0.8 MB may come at once.
     for _ in 0..20 {
@@ -205,8 +288,7 @@ async fn iroh_can_measure_how_far_the_relay_is() {
 #[tokio::test]
 async fn stopping_ends_relayed_connections() {
     let service = Service::start().await;
-    let session = service.open("ecom").await;
-    let mut client = connect_admitted(&service, 1, &session["relay"]["token"]).await;
+    let mut client = connect_admitted(&service, 1).await;
     let addr = service.running.addr;
     timeout(TIMEOUT, service.running.shutdown())
         .await

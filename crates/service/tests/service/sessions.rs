@@ -7,7 +7,7 @@ use etatuki_trust::{CodeForm, Nameplate};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{ENDPOINT, Service, address, text};
+use crate::harness::{ENDPOINT, Service, address, lookup_path, opening, text};
 
 #[tokio::test]
 async fn one_session_from_open_to_close() {
@@ -49,9 +49,7 @@ async fn one_session_from_open_to_close() {
 #[tokio::test]
 async fn answers_are_for_nobodys_cache() {
     let service = Service::start().await;
-    let response = service
-        .post("/v1/sessions", json!({ "form": "remoteus" }))
-        .await;
+    let response = service.post("/v1/sessions", opening("remoteus")).await;
     assert_eq!(response.headers["cache-control"], "no-store");
     assert_eq!(response.headers["x-content-type-options"], "nosniff");
 }
@@ -124,7 +122,7 @@ async fn only_agents_look_up() {
             .await
             .expect_error(401, "unauthorised");
     }
-    let path = format!("/v1/sessions/{}", text(&session["nameplate"]));
+    let path = lookup_path(&session);
     service
         .get(&path, None)
         .await
@@ -163,7 +161,7 @@ async fn a_full_service_says_so() {
     .await;
     service.open("remoteus").await;
     let second = service.open("ecom").await;
-    let form = json!({ "form": "remoteus" });
+    let form = opening("remoteus");
     service
         .post("/v1/sessions", form.clone())
         .await
@@ -178,7 +176,7 @@ async fn one_address_opens_only_so_many() {
     for _ in 0..30 {
         service.open("remoteus").await;
     }
-    let form = json!({ "form": "remoteus" });
+    let form = opening("remoteus");
     let response = service.post("/v1/sessions", form.clone()).await;
     response.expect_error(429, "too-many");
     assert_eq!(response.headers["retry-after"], "2");
@@ -251,5 +249,19 @@ async fn a_nameplate_that_was_used_does_not_come_back_within_the_hour() {
         let session = service.open("remoteus").await;
         assert!(seen.insert(text(&session["nameplate"]).to_owned()));
         service.close(&session).await.expect_status(204);
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_names_the_endpoint_that_will_dial() {
+    let service = Service::start().await;
+    let (session, token) = (service.reachable().await, service.token().await);
+    let path = lookup_path(&session);
+    let without = path.split('?').next().unwrap();
+    for bad in [without, &path[..path.len() - 1], &format!("{path}&more=1")] {
+        service
+            .get(bad, Some(&token))
+            .await
+            .expect_error(400, "bad-request");
     }
 }

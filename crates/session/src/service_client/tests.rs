@@ -43,7 +43,7 @@ fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String>
     async move {
         let client = ServiceClient::new(&answering(answer).await).expect("a good address");
         let failed = client
-            .claim(CodeForm::SingleCode)
+            .claim(CodeForm::SingleCode, &EndpointKey::generate())
             .await
             .expect_err("a bad answer");
         let failed = Failure::from(failed);
@@ -57,10 +57,12 @@ async fn a_session_at_the_real_service() {
     let service = service().await;
     for form in [CodeForm::SingleCode, CodeForm::IdAndPassword] {
         let client = ServiceClient::new(&service.url).expect("a good address");
-        let (claim, relay) = client.claim(form).await.expect("a nameplate");
+        let key = EndpointKey::generate();
+        let claimed = client.claim(form, &key).await;
+        let (claim, relay) = claimed.expect("a nameplate");
         assert_eq!(claim.nameplate.form(), form);
         assert!(!relay.url.is_empty());
-        let endpoint = etatuki_link::CustomerEndpoint::bind(Some(&relay))
+        let endpoint = etatuki_link::CustomerEndpoint::bind_as(&key, Some(&relay))
             .await
             .expect("an endpoint");
         client
@@ -87,7 +89,7 @@ async fn nobody_there() {
     let client = ServiceClient::new(&url).expect("a good address");
     let failed = Failure::from(
         client
-            .claim(CodeForm::IdAndPassword)
+            .claim(CodeForm::IdAndPassword, &EndpointKey::generate())
             .await
             .expect_err("nobody is there"),
     );

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use etatuki_link::{AgentEndpoint, AgentStreams, DialError, LinkError, RelayAccess};
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey, LinkError, RelayAccess};
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage, encode,
@@ -61,8 +61,9 @@ impl Agent {
         file: &AgentFile,
         (nameplate, secret): (Nameplate, Secret),
     ) -> Result<Self, DialError> {
-        let (address, relay) = look_up(service, known, &nameplate).await;
-        let endpoint = AgentEndpoint::bind(Some(&relay))
+        let key = EndpointKey::generate();
+        let (address, relay) = look_up(service, known, &nameplate, &key).await;
+        let endpoint = AgentEndpoint::bind_as(&key, Some(&relay))
             .await
             .expect("an endpoint");
         match endpoint.dial(&address, &nameplate, &secret, file).await {
@@ -294,7 +295,12 @@ fn difference(viewer: &RfbClient, wanted: &[u8]) -> String {
     format!("{} pixels, first {spots:?}", wrong.len())
 }
 
-async fn look_up(service: &str, file: &AgentFile, nameplate: &Nameplate) -> (Value, RelayAccess) {
+async fn look_up(
+    service: &str,
+    file: &AgentFile,
+    nameplate: &Nameplate,
+    key: &EndpointKey,
+) -> (Value, RelayAccess) {
     let http = reqwest::Client::builder()
         .no_proxy()
         .build()
@@ -333,7 +339,7 @@ async fn look_up(service: &str, file: &AgentFile, nameplate: &Nameplate) -> (Val
         .expect("JSON");
     let token = token["token"].as_str().expect("a token");
     let found = http
-        .get(url(&format!("sessions/{}", nameplate.as_str())))
+        .get(url(&format!("sessions/{nameplate}?endpoint={}", key.id())))
         .bearer_auth(token)
         .send()
         .await

@@ -1,0 +1,27 @@
+//! The endpoints' relay tickets.
+
+use super::{AgentEndpoint, CustomerEndpoint};
+use crate::{relay::RelayAccess, ticket_keeper::RenewTicket};
+
+impl CustomerEndpoint {
+    /// Returns how often this endpoint has connected to its relay. A higher number than before means
+    /// that the relay was away, though perhaps for a moment only.
+    #[must_use]
+    pub fn relay_connects(&self) -> u64 {
+        self.relay_connects.count()
+    }
+
+    /// Keeps `relay`'s ticket good, as long as this endpoint is there.
+    pub fn keep_ticket(&self, relay: &RelayAccess, service: impl RenewTicket) {
+        let endpoint = self.endpoint.clone();
+        self.ticket.start(endpoint, relay.token.clone(), service);
+    }
+}
+
+impl AgentEndpoint {
+    /// Keeps `relay`'s ticket good, as long as this endpoint is there.
+    pub fn keep_ticket(&self, relay: &RelayAccess, service: impl RenewTicket) {
+        let endpoint = self.endpoint.clone();
+        self.ticket.start(endpoint, relay.token.clone(), service);
+    }
+}

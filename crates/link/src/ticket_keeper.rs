@@ -1,0 +1,142 @@
+//! Keeps an endpoint's relay ticket good, and counts its connections to the relay.
+//!
+//! iroh's client presents the ticket that it was opened with at every reconnect. So a renewed
+//! ticket is told to the relay by whoever renews it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use iroh::{Endpoint, Watcher, endpoint::RelayStatus};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+use crate::relay::RelayToken;
+
+/// Time between two renewals: a third of a ticket's life, so that one that fails can be repeated
+/// for ten minutes.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// Time between two tries of one that failed, or of a ticket that a relay refuses.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The outcome of a renewal.
+#[derive(Debug)]
+pub enum Renewal {
+    /// The ticket for the next while.
+    Ticket(RelayToken),
+    /// The service gave no answer, or not now.
+    Later,
+    /// The service refuses this ticket for good.
+    Refused,
+}
+
+/// The task that keeps an endpoint's relay ticket good. Dropping the endpoint ends it.
+#[derive(Debug, Default)]
+pub(crate) struct TicketKeeper(Mutex<Option<AbortHandle>>);
+
+impl TicketKeeper {
+    /// Begins to renew `ticket` every five minutes, and whenever a relay refuses it.
+    pub(crate) fn start<R>(&self, endpoint: Endpoint, ticket: RelayToken, renew: R)
+    where
+        R: RenewTicket,
+    {
+        let task = tokio::spawn(keep_ticket(endpoint, ticket, renew)).abort_handle();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = running.replace(task) {
+            before.abort();
+        }
+    }
+}
+
+impl Drop for TicketKeeper {
+    fn drop(&mut self) {
+        let running = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = running.take() {
+            task.abort();
+        }
+    }
+}
+
+/// The service's answer to a ticket that is to be renewed.
+pub trait RenewTicket: Send + 'static {
+    /// Exchanges a ticket for the next one. Has a time-out.
+    fn renew(&self, ticket: &RelayToken) -> impl Future<Output = Renewal> + Send;
+}
+
+async fn keep_ticket(endpoint: Endpoint, mut ticket: RelayToken, service: impl RenewTicket) {
+    let mut due = Instant::now() + RENEWAL_INTERVAL;
+    while !endpoint.is_closed() {
+        let _ = timeout_at(due, refused(&endpoint)).await;
+        due = Instant::now() + RETRY_INTERVAL;
+        match service.renew(&ticket).await {
+            Renewal::Ticket(renewed) => {
+                ticket = renewed;
+                due = Instant::now() + RENEWAL_INTERVAL;
+            }
+            Renewal::Later => {}
+            Renewal::Refused => {
+                tracing::warn!("the relay ticket can't be renewed");
+                return;
+            }
+        }
+        // A relay's refusal stands until iroh tries again.
+        sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Waits until a relay refuses the ticket.
+async fn refused(endpoint: &Endpoint) {
+    let mut relays = endpoint.home_relay_status();
+    loop {
+        let mut current = relays.get().into_iter();
+        if current.any(|relay| relay.auth_denied_reason().is_some()) {
+            return;
+        }
+        if relays.updated().await.is_err() {
+            // The endpoint is gone.
+            return;
+        }
+    }
+}
+
+/// The number of times that an endpoint has connected to its relay.
+#[derive(Debug)]
+pub(crate) struct RelayConnects {
+    count: Arc<AtomicU64>,
+    watcher: AbortHandle,
+}
+
+impl RelayConnects {
+    /// Spawns a task that counts until this is dropped.
+    pub(crate) fn watch(endpoint: &Endpoint) -> Self {
+        let count = Arc::<AtomicU64>::default();
+        let mut relays = endpoint.home_relay_status();
+        let counting = count.clone();
+        let watch = async move {
+            while let Ok(current) = relays.updated().await {
+                if current.iter().any(RelayStatus::is_connected) {
+                    counting.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        };
+        let watcher = tokio::spawn(watch).abort_handle();
+        Self { count, watcher }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for RelayConnects {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
