@@ -94,6 +94,8 @@ impl Bed {
             .args(["--public-url", self.deployment.service_url()])
             .arg("--revocations")
             .arg(self.deployment.revocations())
+            .arg("--key-ring")
+            .arg(self.deployment.folder().join("key-ring"))
             .arg("--tls-cert")
             .arg(&self.certificate.certificate)
             .arg("--tls-key")
