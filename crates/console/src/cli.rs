@@ -162,8 +162,10 @@ pub fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_env_filter(filter)
         .init();
+    // Tasks that hand over to another worker wake it, twice for each key in all. One worker does
+    // everything but the decoding of JPEGs, for which it moves to another thread.
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
     {

@@ -58,6 +58,18 @@ impl PictureParser {
         reason = "an iterator would end where this waits for bytes"
     )]
     pub fn next(&mut self) -> Result<Option<ServerMessage>, ProtocolError> {
+        self.next_decoded_by(|decode| decode())
+    }
+
+    /// Returns the next message, as [`next`](Self::next) does; `run` calls the decoding of a JPEG,
+    /// which takes milliseconds: a place for whatever is to go on meanwhile.
+    ///
+    /// # Errors
+    /// The same as of [`next`](Self::next).
+    pub fn next_decoded_by(
+        &mut self,
+        run: impl Fn(&mut dyn FnMut()),
+    ) -> Result<Option<ServerMessage>, ProtocolError> {
         while self.remaining.is_empty() {
             match self.parser.next()? {
                 Some(ServerMessage::Rectangle(Rectangle::Jpeg { rect, data })) => {
@@ -66,7 +78,9 @@ impl PictureParser {
                         jpeg::check(&data, size).map_err(broken)?;
                         continue;
                     }
-                    jpeg::decode(&data, size, &mut self.pixels).map_err(broken)?;
+                    let mut decoded = Ok(());
+                    run(&mut || decoded = jpeg::decode(&data, size, &mut self.pixels));
+                    decoded.map_err(broken)?;
                     self.remaining = rect;
                 }
                 other => return Ok(other),

@@ -4,6 +4,7 @@ use etatuki_rfb::{
     Limits, PixelFormat, ProtocolError, Rectangle, ServerInit, ServerMessage, ServerParser,
 };
 use etatuki_viewer::{PictureParser, RemoteDesktop};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::hub::ViewerHub;
 
@@ -54,7 +55,7 @@ impl PictureReader {
         };
         parser.set_decoding(hub.is_listened_to());
         let mut decoded = 0;
-        while let Some(message) = parser.next()? {
+        while let Some(message) = parser.next_decoded_by(beside_the_link)? {
             decoded += pixel_bytes(&message);
             if decoded > YIELD_BYTES {
                 decoded = 0;
@@ -91,6 +92,15 @@ impl PictureReader {
         self.parser = Some(parser);
         hub.set_desktop(RemoteDesktop::new(init));
         Ok(())
+    }
+}
+
+/// Runs `decode` while the program's one worker goes on with the link on another thread. In a
+/// runtime without workers, as tests have, nothing goes on meanwhile.
+fn beside_the_link(decode: &mut dyn FnMut()) {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(decode),
+        _ => decode(),
     }
 }
 
