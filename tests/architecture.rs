@@ -26,12 +26,14 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("own-tool", &["backend-api", "legacy-tool"]),
     ("tool", &["backend-api", "legacy-tool", "rfb", "screen"]),
     ("plugin-host", &["backend-api", "rfb"]),
-    ("link", &["protocol", "trust"]),
+    ("network", &[]),
+    ("link", &["network", "protocol", "trust"]),
     ("session-core", &["picture", "protocol", "rfb", "trust"]),
     (
         "session",
         &[
             "link",
+            "network",
             "picture",
             "plugin-host",
             "protocol",
@@ -43,7 +45,9 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("service", &["trust"]),
     (
         "console",
-        &["link", "protocol", "rfb", "texts", "trust", "viewer"],
+        &[
+            "link", "network", "protocol", "rfb", "texts", "trust", "viewer",
+        ],
     ),
     ("vendor", &["trust"]),
     ("deployment", &[]),
