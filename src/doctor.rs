@@ -99,8 +99,7 @@ fn check_registry(launcher: &Launcher, checks: &mut Vec<Check>) {
     checks.extend(check_entries(launcher, &results));
     checks.extend(check_sandbox(launcher, &results));
     let service = &launcher.installed.registry.service;
-    checks.push(surroundings::proxy(service));
-    checks.extend(service::check(service));
+    checks.extend(service::check(service, &launcher.texts));
 }
 
 /// Probes every entry, as the menu does.

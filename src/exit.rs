@@ -51,9 +51,20 @@ impl Exit {
     fn of_failure(failure: FailureName) -> Self {
         use FailureName as F;
         match failure {
-            F::ServiceUnreachable | F::ServiceError | F::RevocationsStale | F::NoNameplate => {
-                Exit::Network
-            }
+            F::ServiceUnreachable
+            | F::NetworkOffline
+            | F::DnsSilent
+            | F::DnsNameUnknown
+            | F::ConnectionRefused
+            | F::ProxyUnreachable
+            | F::ProxyLogin
+            | F::ProxyRefused
+            | F::ProxyUnsupported
+            | F::CertificateUntrusted
+            | F::LoginPage
+            | F::ServiceError
+            | F::RevocationsStale
+            | F::NoNameplate => Exit::Network,
             F::LinkFailed | F::LinkLost | F::AgentMisbehaved => Exit::Link,
             F::RegistryBroken => Exit::Registry,
             F::DisplayMissing

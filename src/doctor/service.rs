@@ -1,33 +1,43 @@
 //! The checks of the service and of the clock, which the service's answer tells.
 
-use etatuki_session::check_service;
+use etatuki_session::{check_service, describe_proxy};
 use etatuki_session_core::Failure;
 
 use super::Check;
+use crate::texts::Texts;
 
 /// Greatest difference of two clocks that is called right, in seconds: a certificate or a card that
 /// is made and used at once bears no more.
 const MAX_CLOCK_DIFFERENCE: u64 = 120;
 
-/// Asks the service at `url`.
-pub(super) fn check(url: &str) -> Vec<Check> {
+/// Names the proxy, without its password, and asks the service at `url`.
+pub(super) fn check(url: &str, texts: &Texts) -> Vec<Check> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let report = match runtime {
-        Ok(runtime) => runtime.block_on(check_service(url)),
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
         Err(error) => return vec![Check::blocked("service", error.to_string())],
     };
-    match report {
+    let (report, (words, used)) =
+        runtime.block_on(async { (check_service(url).await, describe_proxy(url).await) });
+    let mut checks = vec![if used {
+        Check::ok("proxy", words)
+    } else {
+        Check::warning("proxy", words)
+    }];
+    checks.extend(match report {
         Ok(report) => vec![
             Check::ok("service", format!("{url} answers")),
             clock(report.clock_ahead),
         ],
-        Err(Failure { name, detail }) => vec![Check::blocked(
-            "service",
-            format!("{}: {url}: {detail}", name.as_str()),
-        )],
-    }
+        Err(Failure { name, detail }) => {
+            let sentence = texts.failure(name.as_str()).sentence();
+            let text = format!("{}: {url}: {detail} ({sentence})", name.as_str());
+            vec![Check::blocked("service", text)]
+        }
+    });
+    checks
 }
 
 /// Compares this machine's clock with the service's.

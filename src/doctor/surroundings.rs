@@ -1,12 +1,9 @@
-//! The checks of what surrounds the launcher: the system, the display, the folders, the proxy.
+//! The checks of what surrounds the launcher: the system, the display, the folders.
 
 use super::Check;
 use crate::fonts::NO_FONTS;
 use crate::launcher::{UserFolders, system_description};
 use crate::registry::installed::Installed;
-
-/// The variables that name a proxy; the lower-case spelling counts too.
-const PROXY_VARIABLES: &[&str] = &["HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"];
 
 /// Names the launcher's version and the system.
 pub(super) fn system() -> Check {
@@ -85,55 +82,4 @@ pub(super) fn registry(installed: &Installed) -> Check {
         "registry",
         format!("{shown}: {vendor} with {keys} key{plural}"),
     )
-}
-
-/// Names the proxy that the environment asks for, without its password.
-pub(super) fn proxy(service: &str) -> Check {
-    let lookup = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let set = PROXY_VARIABLES.iter().find_map(|name| {
-        let lower = name.to_ascii_lowercase();
-        lookup(name)
-            .map(|value| (*name, value))
-            .or_else(|| lookup(&lower).map(|value| (*name, value)))
-    });
-    match set {
-        None => Check::ok(
-            "proxy",
-            format!("none is set; {service} is called directly"),
-        ),
-        Some((name, value)) => Check::ok(
-            "proxy",
-            format!("{name} leads to {}", without_credentials(&value)),
-        ),
-    }
-}
-
-/// Returns a proxy's address without the user's name and password.
-fn without_credentials(address: &str) -> String {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let shown: String = host.chars().filter(|c| !c.is_control()).take(80).collect();
-    match scheme {
-        "" => shown,
-        scheme => format!("{scheme}://{shown}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxys_password_isnt_shown() {
-        for (address, shown) in [
-            ("http://proxy.example:3128", "http://proxy.example:3128"),
-            (
-                "http://maija:secret@proxy.example:3128",
-                "http://proxy.example:3128",
-            ),
-            ("maija:se@cret@proxy.example", "proxy.example"),
-        ] {
-            assert_eq!(without_credentials(address), shown);
-        }
-    }
 }

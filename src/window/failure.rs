@@ -29,6 +29,16 @@ impl Remedy {
         use FailureName as F;
         match name {
             F::ServiceUnreachable
+            | F::NetworkOffline
+            | F::DnsSilent
+            | F::DnsNameUnknown
+            | F::ConnectionRefused
+            | F::ProxyUnreachable
+            | F::ProxyLogin
+            | F::ProxyRefused
+            | F::ProxyUnsupported
+            | F::CertificateUntrusted
+            | F::LoginPage
             | F::ServiceError
             | F::RevocationsStale
             | F::NoNameplate

@@ -71,7 +71,7 @@ fn a_sound_machine_is_called_so_and_each_gap_by_its_name() {
     assert_eq!(code, Some(1));
     let (service, text) = verdict(&report, "service");
     assert_eq!(service, "blocked");
-    assert!(text.starts_with("service-unreachable: "), "{text}");
+    assert!(text.starts_with("connection-refused: "), "{text}");
 
     // In words, a line for each check.
     let words = testbed

@@ -50,7 +50,7 @@ fn no_service() {
         testbed.deployment.service_url(),
         &format!("http://{port}"),
     );
-    expect_open_fails(&testbed, "ecom", "service-unreachable", 5);
+    expect_open_fails(&testbed, "ecom", "connection-refused", 5);
 }
 
 #[test]

@@ -157,6 +157,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG_FILTER));
+    let filter = without_secrets(filter);
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
@@ -188,6 +189,14 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => report(&error),
     }
+}
+
+/// Leaves out the messages that hold a proxy's password: iroh logs its whole URL, and the request's
+/// head.
+fn without_secrets(filter: EnvFilter) -> EnvFilter {
+    let directives = ["iroh_relay::client=off", "hyper_util=warn", "reqwest=warn"];
+    let directives = directives.iter().filter_map(|text| text.parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 /// Prints the error on standard error; returns its exit code.
@@ -317,5 +326,13 @@ mod tests {
             "join --agent a --service s --vnc 127.0.0.1:0 123456789012",
             false,
         );
+    }
+
+    #[test]
+    fn no_log_holds_a_proxys_password() {
+        let filter = without_secrets(EnvFilter::new("trace,iroh_relay::client=trace"));
+        let filter = filter.to_string();
+        assert!(filter.contains("iroh_relay::client=off"), "{filter}");
+        assert!(!filter.contains("iroh_relay::client=trace"), "{filter}");
     }
 }

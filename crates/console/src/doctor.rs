@@ -53,7 +53,6 @@ struct Report {
 pub(crate) async fn run(agent: &Path, service: &str, json: bool) -> io::Result<bool> {
     let mut checks = vec![
         language(),
-        proxy(),
         browser(find_opener(std::env::var_os("PATH"))),
         start_file(),
     ];
@@ -65,22 +64,24 @@ pub(crate) async fn run(agent: &Path, service: &str, json: bool) -> io::Result<b
     });
     match Service::new(service) {
         Err(error) => checks.push(check("service", Verdict::Blocked, error.to_string())),
-        Ok(service) => match &agent {
-            Ok(agent) => {
-                let answer = service.check(agent).await;
-                checks.push(service_check(&service, answer));
-                checks.push(clock(now, service.time()));
-            }
-            Err(_) => checks.push(check(
-                "service",
-                Verdict::Warning,
-                "not asked: that needs the agent's file".into(),
-            )),
-        },
+        Ok(service) => {
+            checks.push(proxy(&service).await);
+            checks.extend(ask_service(&service, agent.as_ref().ok(), now).await);
+        }
     }
     let ok = checks.iter().all(|check| check.verdict != Verdict::Blocked);
     print(&Report { ok, checks }, json)?;
     Ok(ok)
+}
+
+/// Asks the service, with the agent's card.
+async fn ask_service(service: &Service, agent: Option<&AgentFile>, now: UnixTime) -> Vec<Check> {
+    let Some(agent) = agent else {
+        let text = "not asked: that needs the agent's file".into();
+        return vec![check("service", Verdict::Warning, text)];
+    };
+    let answer = service.check(agent).await;
+    vec![service_check(service, answer), clock(now, service.time())]
 }
 
 fn print(report: &Report, json: bool) -> io::Result<()> {
@@ -122,16 +123,12 @@ fn language() -> Check {
     check("language", Verdict::Ok, text)
 }
 
-/// Says which proxy the environment names; its password, if it has one, stays out.
-fn proxy() -> Check {
-    let set = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    let text = match set {
-        Some(name) => format!("{name} is set, and is used for the service"),
-        None => "none is set".into(),
-    };
-    check("proxy", Verdict::Ok, text)
+/// Says which proxy is set; its password, if it has one, stays out.
+async fn proxy(service: &Service) -> Check {
+    match service.describe_proxy().await {
+        (words, true) => check("proxy", Verdict::Ok, words),
+        (words, false) => check("proxy", Verdict::Warning, words),
+    }
 }
 
 /// Returns the program that opens the page, if it is in one of the folders of `path`.
@@ -204,15 +201,15 @@ fn service_check(service: &Service, answer: Result<(), SessionError>) -> Check {
             Verdict::Ok,
             format!("{origin} answers, and takes the card"),
         ),
-        Err(error) => check(
-            "service",
-            Verdict::Blocked,
-            format!(
-                "{origin}, {}: {}",
-                error.name(),
-                error.message().text(&english)
-            ),
-        ),
+        Err(error) => {
+            let sentence = error.message().text(&english);
+            let detail = match &error {
+                SessionError::ServiceUnreachable(unreachable) => format!(" ({unreachable})"),
+                _ => String::new(),
+            };
+            let text = format!("{origin}, {}: {sentence}{detail}", error.name());
+            check("service", Verdict::Blocked, text)
+        }
     }
 }
 

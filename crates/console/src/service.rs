@@ -2,24 +2,26 @@
 //! (docs/service.md).
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use etatuki_link::{EndpointKey, RelayAccess, RelayToken, RenewTicket, Renewal};
+use etatuki_network::{Cause, ClientOptions, Network, Unreachable, is_loopback};
 use etatuki_trust::{AgentFile, CodeForm, Nameplate, UnixTime, service_origin};
-use reqwest::{Client, Response, StatusCode, Url, header::DATE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::DATE};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::{sanitize::stable_name, session_error::SessionError};
 
-/// Time for connecting to the service.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for connecting to the service; longer than the resolver's limit
+/// ([`NAME_TIMEOUT`](etatuki_network::NAME_TIMEOUT)).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a request with its whole response.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 /// Bytes of a response body that are accepted; the service's own have fewer.
 const MAX_RESPONSE: usize = 64 << 10;
 /// Longest use of a token, whatever lifetime the service grants.
@@ -42,10 +44,20 @@ pub struct ServiceUrlError(String);
 #[derive(Debug)]
 pub struct Service {
     origin: String,
-    http: Client,
+    url: Url,
+    /// The way to the service; `None` until it is needed, and after it failed, so that changed
+    /// settings of this machine count.
+    way: Mutex<Option<Arc<Way>>>,
     token: Mutex<Option<AccessToken>>,
     /// The service's clock, as the last look-up told it.
     clock: Mutex<Option<(Instant, UnixTime)>>,
+}
+
+/// The settings of this machine, and the HTTP client that keeps to them.
+#[derive(Debug)]
+struct Way {
+    network: Network,
+    http: Client,
 }
 
 #[derive(Clone)]
@@ -101,24 +113,14 @@ impl Service {
     pub fn new(url: &str) -> Result<Self, ServiceUrlError> {
         let origin = service_origin(url).map_err(|_| ServiceUrlError(url.to_owned()))?;
         let parsed = Url::parse(&origin).map_err(|_| ServiceUrlError(url.to_owned()))?;
-        // The first user of reqwest must install a provider; this fails only if it was done before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        if matches!(parsed.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")) {
-            builder = builder.no_proxy();
-        } else if parsed.scheme() != "https" {
+        if parsed.scheme() != "https" && !is_loopback(&parsed) {
             // Without TLS, tokens would be sent in the clear.
             return Err(ServiceUrlError(url.to_owned()));
         }
-        let http = builder
-            .build()
-            .map_err(|_| ServiceUrlError(url.to_owned()))?;
         Ok(Self {
             origin,
-            http,
+            url: parsed,
+            way: Mutex::default(),
             token: Mutex::default(),
             clock: Mutex::default(),
         })
@@ -128,6 +130,65 @@ impl Service {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Returns the network settings by which the service is reached.
+    ///
+    /// # Errors
+    /// This machine can't make TLS connections.
+    pub(crate) async fn network(&self) -> Result<Network, SessionError> {
+        Ok(self.way().await?.network.clone())
+    }
+
+    async fn way(&self) -> Result<Arc<Way>, SessionError> {
+        let kept = self.kept_way().clone();
+        if let Some(way) = kept {
+            return Ok(way);
+        }
+        let broken = |error: String| {
+            SessionError::ServiceUnreachable(Unreachable {
+                cause: Cause::CertificateUntrusted,
+                detail: error,
+            })
+        };
+        let network = Network::from_system(None)
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        let options = ClientOptions {
+            connect_timeout: CONNECT_TIMEOUT,
+            timeout: REQUEST_TIMEOUT,
+            user_agent: concat!("etatuki-console/", env!("CARGO_PKG_VERSION")),
+        };
+        let http = network
+            .http_client(&self.url, options)
+            .map_err(|error| broken(error.to_string()))?;
+        let way = Arc::new(Way { network, http });
+        *self.kept_way() = Some(way.clone());
+        Ok(way)
+    }
+
+    fn kept_way(&self) -> std::sync::MutexGuard<'_, Option<Arc<Way>>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request to the service.
+    async fn send(
+        &self,
+        request: impl FnOnce(&Client) -> RequestBuilder,
+    ) -> Result<Response, SessionError> {
+        let way = self.way().await?;
+        match request(&way.http).send().await {
+            Ok(response) => match Unreachable::by_another(&response) {
+                Some(another) => Err(SessionError::ServiceUnreachable(another)),
+                None => Ok(response),
+            },
+            Err(error) => {
+                let unreachable = way.network.explain(&self.url, error).await;
+                tracing::info!(error = %unreachable, "the service can't be reached");
+                *self.kept_way() = None;
+                Err(SessionError::ServiceUnreachable(unreachable))
+            }
+        }
     }
 
     /// Returns the time by the service's clock, if a look-up has told it.
@@ -171,12 +232,8 @@ impl Service {
                 self.origin
             );
             let response = self
-                .http
-                .get(url)
-                .bearer_auth(token.text.as_str())
-                .send()
-                .await
-                .map_err(unreachable)?;
+                .send(|http| http.get(url).bearer_auth(token.text.as_str()))
+                .await?;
             self.observe_clock(&response);
             match response.status() {
                 StatusCode::OK => {
@@ -196,11 +253,30 @@ impl Service {
     }
 
     /// Returns what renews relay tickets, without the agent's token.
-    #[must_use]
-    pub fn ticket_renewer(&self) -> TicketRenewer {
-        TicketRenewer {
+    ///
+    /// # Errors
+    /// This machine can't make TLS connections.
+    pub async fn ticket_renewer(&self) -> Result<TicketRenewer, SessionError> {
+        Ok(TicketRenewer {
             url: format!("{}/v1/tickets", self.origin),
-            http: self.http.clone(),
+            http: self.way().await?.http.clone(),
+        })
+    }
+
+    /// Returns the proxy setting of this machine in words, and whether it is used.
+    pub(crate) async fn describe_proxy(&self) -> (String, bool) {
+        match self.network().await {
+            Ok(network) => network.proxies().in_words(&self.url),
+            Err(_) => ("the settings can't be read".into(), false),
+        }
+    }
+
+    /// Finds out why the relay isn't reached: the cause if the service isn't either.
+    pub(crate) async fn relay_failure(&self) -> SessionError {
+        let url = format!("{}/v1/challenge", self.origin);
+        match self.send(|http| http.get(url)).await {
+            Ok(_) => SessionError::RelayUnreachable,
+            Err(error) => error,
         }
     }
 
@@ -234,7 +310,7 @@ impl Service {
     /// key signs it.
     async fn request_token(&self, agent: &AgentFile) -> Result<AccessToken, SessionError> {
         let url = format!("{}/v1/challenge", self.origin);
-        let response = self.http.get(url).send().await.map_err(unreachable)?;
+        let response = self.send(|http| http.get(url)).await?;
         self.observe_clock(&response);
         if response.status() != StatusCode::OK {
             return Err(service_error(response).await);
@@ -256,13 +332,7 @@ impl Service {
             "proof": URL_SAFE_NO_PAD.encode(proof),
         });
         let url = format!("{}/v1/agents/token", self.origin);
-        let response = self
-            .http
-            .post(url)
-            .json(&body)
-            .send()
-            .await
-            .map_err(unreachable)?;
+        let response = self.send(|http| http.post(url).json(&body)).await?;
         if !response.status().is_success() {
             return Err(service_error(response).await);
         }
@@ -328,17 +398,12 @@ fn location(
     })
 }
 
-/// Converts a failed request. The reason is in our own words: reqwest's text would contain the URL.
-fn unreachable(error: reqwest::Error) -> SessionError {
-    let reason = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    tracing::info!(error = %error.without_url(), "the service can't be reached");
-    SessionError::ServiceUnreachable(reason.into())
+/// Converts a response that broke off.
+fn broken_off(error: reqwest::Error) -> SessionError {
+    SessionError::ServiceUnreachable(Unreachable {
+        cause: Cause::NoAnswer,
+        detail: error.without_url().to_string(),
+    })
 }
 
 /// Converts an error response: by its status, and the stable name in its body.
@@ -360,7 +425,7 @@ async fn service_error(response: Response) -> SessionError {
 
 async fn read_json<T: DeserializeOwned>(mut response: Response) -> Result<T, SessionError> {
     let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+    while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
         if body.len() + chunk.len() > MAX_RESPONSE {
             return Err(SessionError::ServiceError("its answer is too long".into()));
         }

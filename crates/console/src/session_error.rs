@@ -4,6 +4,7 @@
 use std::fmt::Display;
 
 use etatuki_link::{DialError, LinkError};
+use etatuki_network::{Cause, Unreachable};
 use etatuki_trust::CodeError;
 
 use crate::message::Message;
@@ -19,8 +20,10 @@ pub enum SessionError {
     NotReady,
     /// The service limits the rate of look-ups.
     RateLimited,
-    /// The service can't be reached: the reason in a few words.
-    ServiceUnreachable(String),
+    /// The service can't be reached.
+    ServiceUnreachable(Unreachable),
+    /// The service is reached, and its relay isn't.
+    RelayUnreachable,
     /// The service's response was unexpected: its error name, status or fault.
     ServiceError(String),
     /// The service refused the agent's card: the stable name of the card's fault.
@@ -48,7 +51,13 @@ impl SessionError {
             Self::UnknownCode => "unknown-nameplate",
             Self::NotReady => "not-ready",
             Self::RateLimited => "too-many",
-            Self::ServiceUnreachable(_) => "service-unreachable",
+            // `clock-wrong` is the customer's clock here.
+            Self::ServiceUnreachable(Unreachable {
+                cause: Cause::ClockWrong,
+                ..
+            }) => "own-clock",
+            Self::ServiceUnreachable(unreachable) => unreachable.cause.name(),
+            Self::RelayUnreachable => "relay-unreachable",
             Self::ServiceError(_) => "service-error",
             Self::CardRefused(name) | Self::Customer(name) => name,
             Self::CustomerClock => "customer-clock",
@@ -69,6 +78,7 @@ impl SessionError {
             Self::NotReady
             | Self::RateLimited
             | Self::ServiceUnreachable(_)
+            | Self::RelayUnreachable
             | Self::ServiceError(_)
             | Self::Dial(DialError::Unreachable | DialError::Timeout) => 5,
             Self::CardRefused(_)
@@ -89,7 +99,8 @@ impl SessionError {
             Self::UnknownCode => Message::new("failure.unknown-nameplate"),
             Self::NotReady => Message::new("failure.not-ready"),
             Self::RateLimited => Message::new("failure.too-many"),
-            Self::ServiceUnreachable(detail) => detailed("failure.service-unreachable", detail),
+            Self::ServiceUnreachable(unreachable) => unreachable_message(unreachable.cause),
+            Self::RelayUnreachable => Message::new("failure.relay-unreachable"),
             Self::ServiceError(detail) => detailed("failure.service-error", detail),
             Self::CardRefused(name) => card_message(name),
             Self::CustomerClock => Message::new("failure.customer-clock"),
@@ -104,6 +115,23 @@ impl SessionError {
 
 fn detailed(key: &'static str, detail: impl Display) -> Message {
     Message::new(key).with("detail", detail.to_string())
+}
+
+const fn unreachable_message(cause: Cause) -> Message {
+    Message::new(match cause {
+        Cause::Offline => "failure.network-offline",
+        Cause::NameServerSilent => "failure.dns-silent",
+        Cause::NameUnknown => "failure.dns-name-unknown",
+        Cause::ConnectionRefused => "failure.connection-refused",
+        Cause::NoAnswer => "failure.service-unreachable",
+        Cause::ProxyUnreachable => "failure.proxy-unreachable",
+        Cause::ProxyLogin => "failure.proxy-login",
+        Cause::ProxyRefused => "failure.proxy-refused",
+        Cause::ProxyUnsupported => "failure.proxy-unsupported",
+        Cause::CertificateUntrusted => "failure.certificate-untrusted",
+        Cause::ClockWrong => "failure.own-clock",
+        Cause::LoginPage => "failure.login-page",
+    })
 }
 
 const fn code_message(error: CodeError) -> Message {
@@ -167,9 +195,20 @@ fn customer_message(name: &str) -> Message {
 /// Returns the sentence for several failures of one kind, with the failure's name for the log.
 fn named_customer_message(name: &str) -> Message {
     let key = match name {
-        "service-unreachable" | "service-error" | "no-nameplate" | "link-failed" => {
-            "failure.customer-network"
-        }
+        "service-unreachable"
+        | "network-offline"
+        | "dns-silent"
+        | "dns-name-unknown"
+        | "connection-refused"
+        | "proxy-unreachable"
+        | "proxy-login"
+        | "proxy-refused"
+        | "proxy-unsupported"
+        | "certificate-untrusted"
+        | "login-page"
+        | "service-error"
+        | "no-nameplate"
+        | "link-failed" => "failure.customer-network",
         "display-missing"
         | "display-unsupported"
         | "display-wayland"
@@ -242,11 +281,16 @@ mod tests {
         check(SessionError::Dial(DialError::WrongCode), "wrong-code", 4);
         check(SessionError::NotReady, "not-ready", 5);
         check(SessionError::RateLimited, "too-many", 5);
-        check(
-            SessionError::ServiceUnreachable("no answer".into()),
-            "service-unreachable",
-            5,
-        );
+        for cause in Cause::ALL {
+            let name = match cause {
+                Cause::ClockWrong => "own-clock",
+                cause => cause.name(),
+            };
+            let detail = String::new();
+            let unreachable = Unreachable { cause, detail };
+            check(SessionError::ServiceUnreachable(unreachable), name, 5);
+        }
+        check(SessionError::RelayUnreachable, "relay-unreachable", 5);
         check(SessionError::ServiceError("500".into()), "service-error", 5);
         check(SessionError::Dial(DialError::Unreachable), "unreachable", 5);
         check(

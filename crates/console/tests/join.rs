@@ -390,7 +390,7 @@ async fn services_that_help_nobody() {
         .unwrap();
     let mut join = Join::start_with(&environment.agent_file(), &format!("http://{closed}"), &[]);
     join.send_lines(&line).await;
-    assert_eq!(join.failure().await, ("service-unreachable".into(), 5));
+    assert_eq!(join.failure().await, ("connection-refused".into(), 5));
 
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());

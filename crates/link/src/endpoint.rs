@@ -15,7 +15,6 @@ use std::{
 use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
     Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
-    dns::{DnsResolver, FallbackMode},
     endpoint::{
         Connection, NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt,
         presets,
@@ -34,7 +33,7 @@ use crate::{
     handshake::{AcceptParams, Attempt, ResumeParams, agent, agent_resume},
     handshake_queue::{HandshakeQueue, Terms},
     link::{AgentLink, AgentStreams},
-    relay::RelayAccess,
+    network::{self, RelayRoute},
     resume::AgentResumption,
     ticket_keeper::{RelayConnects, TicketKeeper},
 };
@@ -71,8 +70,8 @@ impl CustomerEndpoint {
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
-    pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
-        Self::bind_as(&EndpointKey::generate(), relay).await
+    pub async fn bind(route: Option<RelayRoute<'_>>) -> Result<Self, LinkError> {
+        Self::bind_as(&EndpointKey::generate(), route).await
     }
 
     /// Opens the endpoint of this key. Contacts the relay, if there is one, without waiting for its
@@ -82,10 +81,10 @@ impl CustomerEndpoint {
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind_as(
         key: &EndpointKey,
-        relay: Option<&RelayAccess>,
+        route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let endpoint = bind_as(key, relay, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
-        let relay_url = relay.map(RelayAccess::relay_url).transpose()?;
+        let endpoint = bind_as(key, route, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
+        let relay_url = relay_url(route)?;
         if let Some(relay) = relay_url.clone() {
             connect_relay(endpoint.clone(), relay);
         }
@@ -112,8 +111,7 @@ impl CustomerEndpoint {
     /// Returns whether agents can reach this endpoint through its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
-        let mut relays = self.endpoint.home_relay_status();
-        self.relay.is_none() || relays.get().iter().any(RelayStatus::is_connected)
+        self.relay.is_none() || has_relay(&self.endpoint)
     }
 
     /// Waits for a change of [`address`](Self::address) and returns the new one. Cancel safe.
@@ -213,24 +211,30 @@ impl AgentEndpoint {
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
-    pub async fn bind(relay: Option<&RelayAccess>) -> Result<Self, LinkError> {
-        Self::bind_as(&EndpointKey::generate(), relay).await
+    pub async fn bind(route: Option<RelayRoute<'_>>) -> Result<Self, LinkError> {
+        Self::bind_as(&EndpointKey::generate(), route).await
     }
 
-    /// Opens the endpoint of this key. `relay` is the session's, from the service's look-up.
+    /// Opens the endpoint of this key. The relay is the session's, from the service's look-up.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind_as(
         key: &EndpointKey,
-        relay: Option<&RelayAccess>,
+        route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let endpoint = bind_as(key, relay, Vec::new(), VarInt::from_u32(0)).await?;
+        let endpoint = bind_as(key, route, Vec::new(), VarInt::from_u32(0)).await?;
         Ok(Self {
             endpoint,
             ticket: Arc::default(),
-            relay: relay.map(RelayAccess::relay_url).transpose()?,
+            relay: relay_url(route)?,
         })
+    }
+
+    /// Returns whether this endpoint has its relay now; true without a relay.
+    #[must_use]
+    pub fn is_relay_connected(&self) -> bool {
+        self.relay.is_none() || has_relay(&self.endpoint)
     }
 
     /// Dials the customer at `address` (from the service; not trusted) and runs the handshake:
@@ -336,46 +340,47 @@ fn is_dialled(address: IpAddr, one_machine: bool) -> bool {
     is_elsewhere && (one_machine || !address.is_loopback())
 }
 
+fn has_relay(endpoint: &Endpoint) -> bool {
+    let mut relays = endpoint.home_relay_status();
+    relays.get().iter().any(RelayStatus::is_connected)
+}
+
+fn relay_url(route: Option<RelayRoute<'_>>) -> Result<Option<RelayUrl>, LinkError> {
+    route.map(|route| route.relay.relay_url()).transpose()
+}
+
 /// Opens an endpoint as [`bind_as`] does, with a fresh identity.
 #[cfg(test)]
 pub(crate) async fn bind(
-    relay: Option<&RelayAccess>,
+    route: Option<RelayRoute<'_>>,
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
 ) -> Result<Endpoint, LinkError> {
-    bind_as(&EndpointKey::generate(), relay, alpns, bidi_streams).await
+    bind_as(&EndpointKey::generate(), route, alpns, bidi_streams).await
 }
 
 /// Opens the endpoint of `key`, which accepts connections for `alpns` and lets each open
 /// `bidi_streams` bidirectional streams.
 async fn bind_as(
     key: &EndpointKey,
-    relay: Option<&RelayAccess>,
+    route: Option<RelayRoute<'_>>,
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
 ) -> Result<Endpoint, LinkError> {
-    let resolver = DnsResolver::builder()
-        .with_system_defaults()
-        .with_fallback_mode(FallbackMode::Never)
-        .build();
     let mut reports = NetReportConfig::minimal();
     // They find the home relay where UDP is blocked.
-    reports.https_probes = relay.is_some();
+    reports.https_probes = route.is_some();
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(key.secret())
         .alpns(alpns)
         .clear_address_lookup()
-        .dns_resolver(resolver)
+        .dns_resolver(network::resolver(route.map(|route| route.network)))
         .portmapper_config(PortmapperConfig::Disabled)
         .net_report_config(reports)
         .transport_config(transport_config(bidi_streams));
-    if let Some(relay) = relay {
-        let config = relay.config()?;
-        // A proxy from the environment is for hosts beyond this machine.
-        if !is_loopback(&config.url) {
-            builder = builder.proxy_from_env();
-        }
-        builder = builder.relay_mode(RelayMode::Custom(RelayMap::from(config)));
+    if let Some(route) = route {
+        let relays = RelayMap::from(route.relay.config()?);
+        builder = network::apply(builder, route)?.relay_mode(RelayMode::Custom(relays));
     }
     builder
         .bind()

@@ -15,8 +15,8 @@
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
 //!    `picture`
 //! 3. on one connection: `connection`, `direct_retry`, `stats`, `link`, `handshake`
-//! 4. `relay`, `endpoint_key`, `ticket_keeper`, the `handshake_queue` of those who dial a customer,
-//!    and `endpoint`
+//! 4. `relay` and the `network` on the way to it, `endpoint_key`, `ticket_keeper`, the
+//!    `handshake_queue` of those who dial a customer, and `endpoint`
 
 mod clipboard;
 mod close_code;
@@ -31,6 +31,7 @@ mod handshake_queue;
 mod input;
 mod keys;
 mod link;
+mod network;
 mod pake;
 mod picture;
 mod relay;
@@ -51,6 +52,7 @@ pub use error::{DialError, LinkError};
 pub use handshake::{AcceptParams, Attempt, ResumeParams};
 pub use input::{InputIn, InputOut};
 pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};
+pub use network::RelayRoute;
 pub use picture::{PictureIn, PictureOut};
 pub use relay::{RelayAccess, RelayToken};
 pub use resume::AgentResumption;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use etatuki_link::{
     AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, DialError, EndpointKey,
-    RelayAccess,
+    RelayAccess, RelayRoute,
 };
+use etatuki_network::Network;
 use etatuki_service::{Config, ServiceHandle, start};
 use etatuki_trust::{
     AgentCard, AgentFile, AgentKey, CardData, Nameplate, Revocations, SessionCode,
@@ -101,6 +102,12 @@ impl Service {
     }
 }
 
+async fn bind_customer(key: &EndpointKey, relay: &RelayAccess) -> CustomerEndpoint {
+    let network = &Network::from_system(None).await.unwrap();
+    let route = RelayRoute { relay, network };
+    CustomerEndpoint::bind_as(key, Some(route)).await.unwrap()
+}
+
 /// Returns the address without any direct way.
 fn relay_only(mut address: Value) -> Value {
     let ways = address["addrs"].as_array_mut().unwrap();
@@ -115,7 +122,10 @@ async fn dial(
     address: &Value,
     (key, relay): (&EndpointKey, &RelayAccess),
 ) -> (Option<Attempt>, Result<AgentLink, DialError>) {
-    let endpoint = AgentEndpoint::bind_as(key, Some(relay)).await.unwrap();
+    let network = &Network::from_system(None).await.unwrap();
+    let endpoint = AgentEndpoint::bind_as(key, Some(RelayRoute { relay, network }))
+        .await
+        .unwrap();
     let (agent, nameplate) = (agent(), params.code.nameplate);
     let mut accept = std::pin::pin!(customer.accept(params));
     let dial = endpoint.dial(address, &nameplate, &params.code.secret, &agent);
@@ -134,9 +144,7 @@ async fn a_link_through_the_services_relay() {
     let service = Service::start().await;
     let [customers, agents] = [EndpointKey::generate(), EndpointKey::generate()];
     let (code, owner, relay) = service.open(&customers).await;
-    let customer = CustomerEndpoint::bind_as(&customers, Some(&relay))
-        .await
-        .unwrap();
+    let customer = bind_customer(&customers, &relay).await;
     let path = format!("/v1/sessions/{}/address", code.nameplate);
     let body = json!({"address": relay_only(customer.address())});
     service.call(Method::PUT, &path, &owner, Some(body)).await;
@@ -166,7 +174,7 @@ async fn with_a_forged_relay_token_the_customer_is_unreachable() {
     let service = Service::start().await;
     let key = EndpointKey::generate();
     let (code, _, relay) = service.open(&key).await;
-    let customer = CustomerEndpoint::bind_as(&key, Some(&relay)).await.unwrap();
+    let customer = bind_customer(&key, &relay).await;
     let params = AcceptParams {
         code,
         vendors: vec![vendor().public()],

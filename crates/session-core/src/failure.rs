@@ -49,8 +49,28 @@ macro_rules! failure_names {
 }
 
 failure_names! {
-    /// The service can't be connected to, or didn't answer in time.
+    /// The service can't be connected to, or didn't answer in time, for no reason below.
     ServiceUnreachable "service-unreachable" Network;
+    /// This machine has no network.
+    NetworkOffline "network-offline" Network;
+    /// The name servers don't answer.
+    DnsSilent "dns-silent" Network;
+    /// The service's name isn't there.
+    DnsNameUnknown "dns-name-unknown" Network;
+    /// The service's machine is there, and its port is closed.
+    ConnectionRefused "connection-refused" Network;
+    /// The proxy can't be reached.
+    ProxyUnreachable "proxy-unreachable" Network;
+    /// The proxy wants a user and password, or others.
+    ProxyLogin "proxy-login" Network;
+    /// The proxy doesn't let this machine to the service.
+    ProxyRefused "proxy-refused" Network;
+    /// The proxy that is set is of a kind that isn't used, and without it nothing answers.
+    ProxyUnsupported "proxy-unsupported" Network;
+    /// The service's certificate is by an unknown CA.
+    CertificateUntrusted "certificate-untrusted" Network;
+    /// Something else answers in the service's place, such as the login page of a guest network.
+    LoginPage "login-page" Network;
     /// The service answered with an error or nonsense.
     ServiceError "service-error" Network;
     /// The revocation lists are missing or outdated, or this computer's clock is wrong, and the

@@ -30,4 +30,4 @@ pub use config::{App, Backend, SessionConfig, Vendor};
 pub use display_check::DisplayCheck;
 pub use handle::{SessionHandle, SessionSender, start};
 pub use input_release::InputRelease;
-pub use service_check::{ServiceReport, check_service};
+pub use service_check::{ServiceReport, check_service, describe_proxy};

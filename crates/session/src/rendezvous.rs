@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, EndpointKey, RelayAccess};
+use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, EndpointKey, RelayAccess, RelayRoute};
 use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
 use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::revocations;
-use crate::service_client::{Claim, ServiceClient, ServiceError};
+use crate::service_client::{self, Claim, ServiceClient, ServiceError};
 
 /// Interval at which the endpoint's address is compared with the published one, and the relay's
 /// connection is looked at.
@@ -196,7 +196,8 @@ impl Rendezvous {
     /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and publishes
     /// its address. Every step has a time-out.
     async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
-        let service = ServiceClient::new(&config.service)?;
+        let network = service_client::network().await?;
+        let service = ServiceClient::new(&config.service, network)?;
         let key = EndpointKey::generate();
         let claiming = service.claim(config.form, &key);
         let (claimed, list) = tokio::join!(claiming, service.revocations());
@@ -231,7 +232,11 @@ impl Rendezvous {
             Failure::new(FailureName::Internal, detail)
         })?;
         let code = SessionCode::mint(claim.nameplate, *random);
-        let endpoint = CustomerEndpoint::bind_as(&key, Some(&relay))
+        let route = RelayRoute {
+            relay: &relay,
+            network: service.network(),
+        };
+        let endpoint = CustomerEndpoint::bind_as(&key, Some(route))
             .await
             .map_err(|error| Failure::new(FailureName::LinkFailed, error.to_string()))?;
         let published = endpoint.address();

@@ -2,26 +2,26 @@
 //! the revocation list. Every call has a time-out, every response a bound, and every error a stable
 //! name.
 
-use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use etatuki_link::{EndpointKey, RelayAccess, RelayToken, RenewTicket, Renewal};
+use etatuki_network::{Cause, CertificateError, ClientOptions, Network, Unreachable, is_loopback};
 use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{CodeForm, MAX_LISTS_TEXT, Nameplate, UnixTime};
 use reqwest::header::DATE;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
-use rustls::CertificateError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Time in which the service must accept the connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time in which the service's name must be found and the connection accepted. Longer than the
+/// resolver's limit ([`NAME_TIMEOUT`](etatuki_network::NAME_TIMEOUT)), so that a lost question is
+/// repeated.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time in which the whole response must be there.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// Largest response in JSON, in bytes.
 const MAX_JSON_BYTES: usize = 16 << 10;
 /// Largest revocation lists in bytes; one of ten thousand serials fits for each vendor key.
@@ -30,12 +30,9 @@ const MAX_LIST_BYTES: usize = MAX_LISTS_TEXT;
 /// A failed call to the service.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
-    /// The service doesn't answer, or not in time.
+    /// There is no connection to the service, or no answer in time.
     #[error("the service can't be reached: {0}")]
-    Unreachable(String),
-    /// The service's certificate is out of its time by this machine's clock.
-    #[error("the service's certificate is out of its time by this machine's clock: {0}")]
-    CertificateOutOfTime(String),
+    Unreachable(#[from] Unreachable),
     /// The service has no nameplate free.
     #[error("the service has no code left at the moment")]
     NoNameplate,
@@ -57,13 +54,27 @@ pub(crate) enum ServiceError {
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         let name = match error {
-            ServiceError::Unreachable(_) => FailureName::ServiceUnreachable,
-            ServiceError::CertificateOutOfTime(_) => FailureName::ClockWrong,
+            ServiceError::Unreachable(Unreachable { cause, .. }) => failure_name(cause),
             ServiceError::NoNameplate => FailureName::NoNameplate,
             _ => FailureName::ServiceError,
         };
         Failure::new(name, error.to_string())
     }
+}
+
+/// Returns the name of a failure with this cause.
+fn failure_name(cause: Cause) -> FailureName {
+    // The names are the same, as a test says.
+    FailureName::from_name(cause.name()).unwrap_or(FailureName::ServiceUnreachable)
+}
+
+/// Reads the network settings of this machine.
+///
+/// # Errors
+/// The vendor's CA can't be read.
+pub(crate) async fn network() -> Result<Network, ServiceError> {
+    let address = |error: CertificateError| ServiceError::Address(error.to_string());
+    Network::from_system(None).await.map_err(address)
 }
 
 /// A bearer token that proves the ownership of a nameplate.
@@ -88,6 +99,7 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceClient {
     http: Client,
+    network: Network,
     base: Url,
     clock: Arc<ServiceClock>,
 }
@@ -122,37 +134,38 @@ impl ServiceClock {
 }
 
 impl ServiceClient {
-    /// Makes a client for the service at this URL. Contacts nobody yet.
+    /// Makes a client for the service at this URL, by the settings of this machine. Contacts nobody
+    /// yet.
     ///
     /// # Errors
     /// The URL isn't `https`, nor `http` on loopback.
-    pub(crate) fn new(service: &str) -> Result<Self, ServiceError> {
+    pub(crate) fn new(service: &str, network: Network) -> Result<Self, ServiceError> {
         let address = |what: &str| ServiceError::Address(format!("{service}: {what}"));
         let base = Url::parse(service).map_err(|error| address(&error.to_string()))?;
-        let loopback = is_loopback(&base);
         match base.scheme() {
             "https" => {}
-            "http" if loopback => {}
+            "http" if is_loopback(&base) => {}
             _ => return Err(address("it must be https")),
         }
-        // reqwest is built without a crypto provider; whoever comes first installs this one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("etatuki/", env!("CARGO_PKG_VERSION")));
-        if loopback {
-            http = http.no_proxy();
-        }
-        let http = http
-            .build()
-            .map_err(|error| address(&error_chain(&error)))?;
+        let options = ClientOptions {
+            connect_timeout: CONNECT_TIMEOUT,
+            timeout: CALL_TIMEOUT,
+            user_agent: concat!("etatuki/", env!("CARGO_PKG_VERSION")),
+        };
+        let http = network
+            .http_client(&base, options)
+            .map_err(|error| address(&error.to_string()))?;
         Ok(Self {
             http,
+            network,
             base,
             clock: Arc::default(),
         })
+    }
+
+    /// Returns the settings by which the service is reached.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Returns the time by the service's clock, once a response has told it.
@@ -229,7 +242,9 @@ impl ServiceClient {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        let body = read_response(CALL, response, StatusCode::OK, MAX_LIST_BYTES).await?;
+        let body = self
+            .read_response(CALL, response, StatusCode::OK, MAX_LIST_BYTES)
+            .await?;
         let invalid = |_| ServiceError::InvalidResponse {
             call: CALL,
             what: "not a text".into(),
@@ -246,7 +261,14 @@ impl ServiceClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ServiceError> {
-        let response = request.send().await.map_err(unreachable)?;
+        let sent = request.send().await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => return Err(self.unreachable(error).await),
+        };
+        if let Some(another) = Unreachable::by_another(&response) {
+            return Err(another.into());
+        }
         self.clock.observe(&response);
         Ok(response)
     }
@@ -259,7 +281,51 @@ impl ServiceClient {
         limit: usize,
     ) -> Result<Vec<u8>, ServiceError> {
         let response = self.send(request).await?;
-        read_response(call, response, expected, limit).await
+        self.read_response(call, response, expected, limit).await
+    }
+
+    /// Reads a response of the `expected` status.
+    async fn read_response(
+        &self,
+        call: &'static str,
+        response: Response,
+        expected: StatusCode,
+        limit: usize,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let status = response.status();
+        let body = self.read_body(call, response, limit).await?;
+        if status == expected {
+            Ok(body)
+        } else {
+            Err(refusal(call, status, &body))
+        }
+    }
+
+    /// Reads a response's body, up to `limit` bytes.
+    async fn read_body(
+        &self,
+        call: &'static str,
+        mut response: Response,
+        limit: usize,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= limit => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) => {
+                    let what = format!("more than {limit} bytes");
+                    return Err(ServiceError::InvalidResponse { call, what });
+                }
+                Ok(None) => return Ok(body),
+                Err(error) => return Err(self.unreachable(error).await),
+            }
+        }
+    }
+
+    async fn unreachable(&self, error: reqwest::Error) -> ServiceError {
+        self.network.explain(&self.base, error).await.into()
     }
 }
 
@@ -288,41 +354,6 @@ impl RenewTicket for ServiceClient {
     }
 }
 
-/// Reads a response of the `expected` status.
-async fn read_response(
-    call: &'static str,
-    response: Response,
-    expected: StatusCode,
-    limit: usize,
-) -> Result<Vec<u8>, ServiceError> {
-    let status = response.status();
-    let body = read_body(call, response, limit).await?;
-    if status == expected {
-        Ok(body)
-    } else {
-        Err(refusal(call, status, &body))
-    }
-}
-
-/// Reads a response's body, up to `limit` bytes.
-async fn read_body(
-    call: &'static str,
-    mut response: Response,
-    limit: usize,
-) -> Result<Vec<u8>, ServiceError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > limit {
-            return Err(ServiceError::InvalidResponse {
-                call,
-                what: format!("more than {limit} bytes"),
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 /// Returns the error for a response of another status, by the name in its JSON.
 fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError {
     let error: Option<Value> = serde_json::from_slice(body).ok();
@@ -340,52 +371,6 @@ fn refusal(call: &'static str, status: StatusCode, body: &[u8]) -> ServiceError 
         status: status.as_u16(),
         name,
     }
-}
-
-fn unreachable(error: reqwest::Error) -> ServiceError {
-    let error = error.without_url();
-    if is_certificate_out_of_time(&error) {
-        ServiceError::CertificateOutOfTime(error_chain(&error))
-    } else {
-        ServiceError::Unreachable(error_chain(&error))
-    }
-}
-
-fn is_certificate_out_of_time(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|cause| {
-        // An I/O error hides what is in it from source().
-        let inner = cause.downcast_ref::<std::io::Error>();
-        let inner = inner.and_then(|error| error.get_ref());
-        let tls = match inner {
-            Some(inner) => inner.downcast_ref::<rustls::Error>(),
-            None => cause.downcast_ref::<rustls::Error>(),
-        };
-        matches!(
-            tls,
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::Expired
-                    | CertificateError::ExpiredContext { .. }
-                    | CertificateError::NotValidYet
-                    | CertificateError::NotValidYetContext { .. }
-            ))
-        )
-    })
-}
-
-/// Returns an error with its causes on one line.
-fn error_chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

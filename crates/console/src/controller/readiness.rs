@@ -70,7 +70,7 @@ fn readiness(
             name: error.name().to_owned(),
         },
         Ok(()) if differs => Readiness::NoService {
-            name: "clock-wrong".into(),
+            name: "own-clock".into(),
         },
         Ok(()) => Readiness::Ready,
     }
@@ -78,6 +78,8 @@ fn readiness(
 
 #[cfg(test)]
 mod tests {
+    use etatuki_network::{Cause, Unreachable};
+
     use super::*;
 
     #[test]
@@ -95,11 +97,14 @@ mod tests {
         let clock = |seconds| Some(UnixTime(now.0 + seconds - 1000));
         check(Ok(()), None, ("ready", ""));
         check(Ok(()), clock(1300), ("ready", ""));
-        check(Ok(()), clock(1301), ("no-service", "clock-wrong"));
-        check(Ok(()), clock(699), ("no-service", "clock-wrong"));
+        check(Ok(()), clock(1301), ("no-service", "own-clock"));
+        check(Ok(()), clock(699), ("no-service", "own-clock"));
         let refused = SessionError::CardRefused("card-revoked".into());
         check(Err(refused), clock(0), ("card-refused", "card-revoked"));
-        let away = SessionError::ServiceUnreachable("no connection".into());
+        let away = SessionError::ServiceUnreachable(Unreachable {
+            cause: Cause::NoAnswer,
+            detail: String::new(),
+        });
         check(Err(away), None, ("no-service", "service-unreachable"));
     }
 

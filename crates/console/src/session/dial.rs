@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey};
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey, RelayRoute};
 use etatuki_trust::{CardError, CardValidity, UnixTime};
 use tokio::sync::mpsc;
 
@@ -22,17 +22,27 @@ pub(super) async fn dial(
     let key = EndpointKey::generate();
     let location = service.look_up(agent, &code.nameplate, &key).await?;
     let _ = events.send(SessionEvent::Located).await;
-    let endpoint = AgentEndpoint::bind_as(&key, Some(&location.relay))
+    let network = service.network().await?;
+    let route = RelayRoute {
+        relay: &location.relay,
+        network: &network,
+    };
+    let endpoint = AgentEndpoint::bind_as(&key, Some(route))
         .await
         .map_err(SessionError::Link)?;
-    endpoint.keep_ticket(&location.relay, service.ticket_renewer());
+    endpoint.keep_ticket(&location.relay, service.ticket_renewer().await?);
     let dialled = endpoint
         .dial(&location.address, &code.nameplate, &code.secret, agent)
         .await;
     match dialled {
         Ok(link) => Ok((endpoint, link.split())),
         Err(error) => {
+            // Without a relay of our own nothing is known about the customer's end.
+            let no_relay = error == DialError::Unreachable && !endpoint.is_relay_connected();
             endpoint.close().await;
+            if no_relay {
+                return Err(service.relay_failure().await);
+            }
             let validity = agent.card.claims().validity();
             Err(dial_failure(error, validity, service.time()))
         }

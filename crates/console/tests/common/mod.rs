@@ -11,8 +11,9 @@ use std::{
 };
 
 use etatuki_link::{
-    AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, EndpointKey, RelayAccess,
+    AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, EndpointKey, RelayAccess, RelayRoute,
 };
+use etatuki_network::Network;
 use etatuki_protocol::{CustomerInfo, InputMessage, ToAgent, UsableBackend};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, ServiceHandle};
@@ -82,7 +83,12 @@ impl TestEnvironment {
             .unwrap();
         let opened: Value = opened.json().await.unwrap();
         let relay: RelayAccess = serde_json::from_value(opened["relay"].clone()).unwrap();
-        let endpoint = CustomerEndpoint::bind_as(&key, Some(&relay)).await.unwrap();
+        let network = Network::from_system(None).await.unwrap();
+        let route = RelayRoute {
+            relay: &relay,
+            network: &network,
+        };
+        let endpoint = CustomerEndpoint::bind_as(&key, Some(route)).await.unwrap();
         let nameplate: Nameplate = serde_json::from_value(opened["nameplate"].clone()).unwrap();
         let put = http
             .put(format!("{url}/{nameplate}/address"))

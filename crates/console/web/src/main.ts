@@ -29,7 +29,11 @@ const DAY_MS = 86_400_000;
 /** Height of the window, in CSS pixels, below which the picture needs the panel's place. */
 const LOW_WINDOW = "(max-height: 500px)";
 /** Failures that have nothing to do with the code: the same digits may be sent again. */
-const CODE_STAYS = ["not-ready", "too-many", "service-unreachable", "service-error", "unreachable", "timeout"];
+const CODE_STAYS = [
+  "not-ready", "too-many", "service-error", "unreachable", "timeout", "relay-unreachable",
+  "service-unreachable", "network-offline", "dns-silent", "dns-name-unknown", "connection-refused", "proxy-unreachable",
+  "proxy-login", "proxy-refused", "proxy-unsupported", "certificate-untrusted", "login-page", "own-clock",
+];
 
 const elements = {
   state: byId("state", HTMLElement),

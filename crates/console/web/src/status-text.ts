@@ -33,10 +33,29 @@ const CARD_FAULTS: Readonly<Record<string, string>> = {
   "card-bad-proof": "failure.card-bad-proof",
 };
 
+/** Sentences about a service that isn't reached, by the cause's stable name. */
+const SERVICE_FAULTS: Readonly<Record<string, string>> = {
+  "service-unreachable": "failure.service-unreachable",
+  "network-offline": "failure.network-offline",
+  "dns-silent": "failure.dns-silent",
+  "dns-name-unknown": "failure.dns-name-unknown",
+  "connection-refused": "failure.connection-refused",
+  "proxy-unreachable": "failure.proxy-unreachable",
+  "proxy-login": "failure.proxy-login",
+  "proxy-refused": "failure.proxy-refused",
+  "proxy-unsupported": "failure.proxy-unsupported",
+  "certificate-untrusted": "failure.certificate-untrusted",
+  "login-page": "failure.login-page",
+  "own-clock": "failure.own-clock",
+};
+
 /** Returns why no code can be tried now, or null. */
 export function readinessNotice(readiness: Readiness): string | null {
   switch (readiness.state) {
-    case "no-service": return t("readiness.no-service", { name: readiness.name });
+    case "no-service": {
+      const cause = t(SERVICE_FAULTS[readiness.name] ?? "failure.service-error", { detail: readiness.name });
+      return t("readiness.no-service", { cause });
+    }
     case "card-refused": return t(CARD_FAULTS[readiness.name] ?? "failure.card-refused", { name: readiness.name });
     default: return null;
   }

@@ -6,8 +6,8 @@ use etatuki_trust::{LinkCredentials, RestartKey};
 
 use super::CustomerEndpoint;
 use crate::{
-    endpoint_key::EndpointKey, error::LinkError, keys::ResumeKey, pake::Parties,
-    relay::RelayAccess, resume::CustomerResumption,
+    endpoint_key::EndpointKey, error::LinkError, keys::ResumeKey, network::RelayRoute,
+    pake::Parties, resume::CustomerResumption,
 };
 
 impl CustomerEndpoint {
@@ -34,7 +34,7 @@ impl CustomerEndpoint {
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
     pub async fn bind_again(
-        relay: Option<&RelayAccess>,
+        route: Option<RelayRoute<'_>>,
         credentials: &LinkCredentials,
     ) -> Result<Self, LinkError> {
         let key = EndpointKey::from_bytes(credentials.endpoint_key.expose());
@@ -48,7 +48,7 @@ impl CustomerEndpoint {
             organisation: credentials.agent_organisation.clone(),
         };
         let resume_key = ResumeKey::from_bytes(*credentials.resume_key.expose());
-        let mut endpoint = Self::bind_as(&key, relay).await?;
+        let mut endpoint = Self::bind_as(&key, route).await?;
         endpoint.queue.get_mut().resumption = Some(CustomerResumption::new(
             parties,
             credentials.card_hash,

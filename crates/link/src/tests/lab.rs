@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use etatuki_network::Network;
 use etatuki_protocol::{ToAgent, ToCustomer};
 use etatuki_testkit::lab::{Access, Firewall, Host, Lab, Nat, Protocols, Side};
 use iroh_relay::server::{RelayConfig, Server, ServerConfig};
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{AgentStreams, CustomerStreams, LinkConnection, PathKind, RelayAccess};
+use crate::{AgentStreams, CustomerStreams, LinkConnection, PathKind, RelayAccess, RelayRoute};
 
 /// The most time for anything that has to happen in the lab.
 const TIMEOUT: Duration = Duration::from_secs(90);
@@ -75,7 +76,10 @@ impl Machines {
     fn link(&self) -> (LinkConnection, Duration) {
         let relay = self.relay.clone();
         let customer = run(&self.customer, async move {
-            CustomerEndpoint::bind(Some(&relay)).await.unwrap()
+            let network = &Network::from_system(None).await.unwrap();
+            let relay = &relay;
+            let route = RelayRoute { relay, network };
+            CustomerEndpoint::bind(Some(route)).await.unwrap()
         });
         let address = customer.address();
         self.customer.spawn(async move {
@@ -86,7 +90,10 @@ impl Machines {
         });
         let relay = self.relay.clone();
         let (streams, took) = run(&self.agent, async move {
-            let endpoint = AgentEndpoint::bind(Some(&relay)).await.unwrap();
+            let network = &Network::from_system(None).await.unwrap();
+            let relay = &relay;
+            let route = RelayRoute { relay, network };
+            let endpoint = AgentEndpoint::bind(Some(route)).await.unwrap();
             let code = params().code;
             let began = Instant::now();
             let dialled = endpoint

@@ -1,5 +1,6 @@
 //! The client against the real service, and against servers that answer nonsense.
 
+use etatuki_link::RelayRoute;
 use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::VendorKey;
 use serde_json::json;
@@ -14,6 +15,10 @@ async fn service() -> ServiceHandle {
     etatuki_service::start(config)
         .await
         .expect("a service on loopback")
+}
+
+async fn client(url: &str) -> ServiceClient {
+    ServiceClient::new(url, network().await.expect("settings")).expect("a good address")
 }
 
 /// Serves one request with these bytes, and returns the URL.
@@ -41,7 +46,7 @@ fn http(status: &str, body: &str) -> Vec<u8> {
 fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String> {
     let at = std::panic::Location::caller();
     async move {
-        let client = ServiceClient::new(&answering(answer).await).expect("a good address");
+        let client = client(&answering(answer).await).await;
         let failed = client
             .claim(CodeForm::SingleCode, &EndpointKey::generate())
             .await
@@ -56,15 +61,21 @@ fn check(answer: Vec<u8>, expected: FailureName) -> impl Future<Output = String>
 async fn a_session_at_the_real_service() {
     let service = service().await;
     for form in [CodeForm::SingleCode, CodeForm::IdAndPassword] {
-        let client = ServiceClient::new(&service.url).expect("a good address");
+        let client = client(&service.url).await;
         let key = EndpointKey::generate();
         let claimed = client.claim(form, &key).await;
         let (claim, relay) = claimed.expect("a nameplate");
         assert_eq!(claim.nameplate.form(), form);
         assert!(!relay.url.is_empty());
-        let endpoint = etatuki_link::CustomerEndpoint::bind_as(&key, Some(&relay))
-            .await
-            .expect("an endpoint");
+        let endpoint = {
+            let route = RelayRoute {
+                relay: &relay,
+                network: client.network(),
+            };
+            etatuki_link::CustomerEndpoint::bind_as(&key, Some(route))
+                .await
+                .expect("an endpoint")
+        };
         client
             .publish(&claim, &endpoint.address())
             .await
@@ -86,14 +97,14 @@ async fn nobody_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);
-    let client = ServiceClient::new(&url).expect("a good address");
+    let client = client(&url).await;
     let failed = Failure::from(
         client
             .claim(CodeForm::IdAndPassword, &EndpointKey::generate())
             .await
             .expect_err("nobody is there"),
     );
-    assert_eq!(failed.name, FailureName::ServiceUnreachable);
+    assert_eq!(failed.name, FailureName::ConnectionRefused);
 }
 
 #[tokio::test]
@@ -141,7 +152,7 @@ async fn answers_that_are_nonsense() {
     check(vec![], FailureName::ServiceUnreachable).await;
     let elsewhere =
         b"HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-    check(elsewhere.to_vec(), FailureName::ServiceError).await;
+    check(elsewhere.to_vec(), FailureName::LoginPage).await;
 }
 
 #[tokio::test]
@@ -152,8 +163,9 @@ async fn a_token_is_in_no_message() {
     assert!(!format!("{:?}", OwnerToken("s3cret".into())).contains("s3cret"));
 }
 
-#[test]
-fn only_https_or_this_machine() {
+#[tokio::test]
+async fn only_https_or_this_machine() {
+    let network = network().await.expect("settings");
     for good in [
         "https://support.example",
         "https://support.example/etatuki/",
@@ -161,7 +173,7 @@ fn only_https_or_this_machine() {
         "http://[::1]:1",
         "http://localhost:1",
     ] {
-        assert!(ServiceClient::new(good).is_ok(), "{good}");
+        assert!(ServiceClient::new(good, network.clone()).is_ok(), "{good}");
     }
     for bad in [
         "",
@@ -171,34 +183,37 @@ fn only_https_or_this_machine() {
         "ftp://127.0.0.1",
         "file:///etc/passwd",
     ] {
-        assert!(ServiceClient::new(bad).is_err(), "{bad}");
+        assert!(ServiceClient::new(bad, network.clone()).is_err(), "{bad}");
     }
 }
 
+#[tokio::test]
+async fn a_login_page_is_no_service() {
+    let page = "<html>Welcome to Hotel Seurahuone</html>";
+    let head = "content-type: text/html; charset=utf-8\r\ncontent-length";
+    let answer = format!("HTTP/1.1 200 OK\r\n{head}: {}\r\n\r\n{page}", page.len());
+    check(answer.into_bytes(), FailureName::LoginPage).await;
+    let page = http("511 Network Authentication Required", page);
+    check(page, FailureName::LoginPage).await;
+    let proxy = http("407 Proxy Authentication Required", "");
+    check(proxy, FailureName::ProxyLogin).await;
+    // A web server in front of a service that is down.
+    let page = "content-type: text/html\r\ncontent-length: 2\r\n\r\n:(";
+    let bad_gateway = format!("HTTP/1.1 502 Bad Gateway\r\n{page}");
+    check(bad_gateway.into_bytes(), FailureName::ServiceError).await;
+}
+
 #[test]
-fn a_certificate_out_of_its_time_is_found_among_the_causes() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("it failed")]
-    struct Outer(#[source] std::io::Error);
-    let check = |error: rustls::CertificateError, expected: bool| {
-        let tls = rustls::Error::InvalidCertificate(error);
-        let plain = is_certificate_out_of_time(&tls);
-        let nested = Outer(std::io::Error::other(tls));
-        assert_eq!(
-            (plain, is_certificate_out_of_time(&nested)),
-            (expected, expected)
-        );
-    };
-    check(rustls::CertificateError::Expired, true);
-    check(rustls::CertificateError::NotValidYet, true);
-    check(rustls::CertificateError::UnknownIssuer, false);
-    assert!(!is_certificate_out_of_time(&std::io::Error::other("gone")));
+fn every_cause_is_a_failures_name() {
+    for cause in Cause::ALL {
+        assert_eq!(failure_name(cause).as_str(), cause.name());
+    }
 }
 
 #[tokio::test]
 async fn the_services_clock_is_known_after_a_response() {
     let service = service().await;
-    let client = ServiceClient::new(&service.url).expect("a good address");
+    let client = client(&service.url).await;
     assert_eq!(client.time(), None);
     client.revocations().await.expect("an answer");
     let ours = UNIX_EPOCH.elapsed().expect("after 1970").as_secs();

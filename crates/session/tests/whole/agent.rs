@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey, LinkError, RelayAccess};
+use etatuki_link::{
+    AgentEndpoint, AgentStreams, DialError, EndpointKey, LinkError, RelayAccess, RelayRoute,
+};
+use etatuki_network::Network;
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage, encode,
@@ -63,7 +66,12 @@ impl Agent {
     ) -> Result<Self, DialError> {
         let key = EndpointKey::generate();
         let (address, relay) = look_up(service, known, &nameplate, &key).await;
-        let endpoint = AgentEndpoint::bind_as(&key, Some(&relay))
+        let network = Network::from_system(None).await.expect("settings");
+        let route = RelayRoute {
+            relay: &relay,
+            network: &network,
+        };
+        let endpoint = AgentEndpoint::bind_as(&key, Some(route))
             .await
             .expect("an endpoint");
         match endpoint.dial(&address, &nameplate, &secret, file).await {

@@ -262,6 +262,12 @@ impl Lab {
         lan_v6(side, self.network(side).host_number)
     }
 
+    /// Returns the IPv4 address of a side's router in the side's own network.
+    #[must_use]
+    pub fn router_address(&self, side: Side) -> Ipv4Addr {
+        lan_v4(side, 1)
+    }
+
     /// Returns the outer IPv4 address of a side's router: what others see of a host behind NAT.
     #[must_use]
     pub fn outer_address(&self, side: Side) -> Ipv4Addr {
@@ -278,6 +284,18 @@ impl Lab {
     #[must_use]
     pub fn service_address_v6(&self) -> Ipv6Addr {
         SERVICE_V6
+    }
+
+    /// Returns the IPv4 address of the DNS server.
+    #[must_use]
+    pub fn name_server(&self) -> Ipv4Addr {
+        DNS_V4
+    }
+
+    /// Returns the IPv6 address of the DNS server.
+    #[must_use]
+    pub fn name_server_v6(&self) -> Ipv6Addr {
+        DNS_V6
     }
 
     /// Pulls a host's cable out: its device has no carrier, and keeps its addresses.
