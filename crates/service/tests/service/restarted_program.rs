@@ -10,8 +10,9 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use etatuki_link::{
     AcceptParams, AgentEndpoint, AgentLink, Attempt, CustomerEndpoint, CustomerLink, EndpointKey,
-    RelayAccess, ResumeParams,
+    RelayAccess, RelayRoute, ResumeParams,
 };
+use etatuki_network::Network;
 use etatuki_trust::{
     AgentCard, AgentFile, CardData, Nameplate, Revocations, SessionCode, StaleRevocations, UnixTime,
 };
@@ -133,7 +134,12 @@ impl Session {
         let body = json!({ "form": "ecom", "endpoint": keys[0].id() });
         let opened = service.call(Method::POST, "/v1/sessions", "", body).await;
         let relay: RelayAccess = serde_json::from_value(opened["relay"].clone()).unwrap();
-        let bound = CustomerEndpoint::bind_as(&keys[0], Some(&relay)).await;
+        let network = Network::from_system(None).await.unwrap();
+        let route = |relay| RelayRoute {
+            relay,
+            network: &network,
+        };
+        let bound = CustomerEndpoint::bind_as(&keys[0], Some(route(&relay))).await;
         let customer = bound.unwrap();
         let nameplate: Nameplate = text(&opened["nameplate"]).parse().unwrap();
         let mut address = customer.address();
@@ -151,7 +157,7 @@ impl Session {
         let relay: RelayAccess = serde_json::from_value(found["relay"].clone()).unwrap();
         Self {
             customer,
-            agent: AgentEndpoint::bind_as(&keys[1], Some(&relay))
+            agent: AgentEndpoint::bind_as(&keys[1], Some(route(&relay)))
                 .await
                 .unwrap(),
             file,
