@@ -304,6 +304,8 @@ fn sentence(
         "service-lost" => texts.notice.service_lost.clone(),
         "service-back" => texts.notice.service_back.clone(),
         "code-forgotten" => texts.notice.code_forgotten.clone(),
+        "interrupted" => texts.notice.interrupted.clone(),
+        "resumed" => texts.notice.resumed.clone(),
         "closed-own" => format!("{} {}", texts.receipt.closed, texts.external.over),
         "closed" => format!("{} {}", texts.receipt.closed, texts.receipt.never),
         "closed-receipt" => {

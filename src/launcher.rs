@@ -294,6 +294,7 @@ impl Launcher {
             input_release: Some(Arc::new(HeldInput::start())),
             display_check: Some(display_check::check),
             stale_revocations: self.stale_revocations(),
+            resume_limit: etatuki_session::RESUME_LIMIT,
         }
     }
 }

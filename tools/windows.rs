@@ -189,6 +189,7 @@ fn empty(state: State) -> View {
         code: None,
         agent: None,
         permissions: NONE,
+        kept_permissions: NONE,
         question: None,
         app_sharing: None,
         notices: Vec::new(),
@@ -291,6 +292,7 @@ fn view(name: &str) -> Option<View> {
         "controlling" => connected(CONTROL),
         "interrupted" => View {
             agent: Some(agent()),
+            kept_permissions: CONTROL,
             interrupted_seconds_left: Some(107),
             ..empty(State::Interrupted)
         },

@@ -65,15 +65,27 @@ pub fn external(context: &SessionContext) -> Page {
     page
 }
 
-/// Returns the page for a link that dropped and may come back by itself.
-pub fn interrupted(context: &SessionContext, view: &View) -> Page {
+/// Returns the page for a link that is interrupted and may be resumed by itself. The agent may do
+/// afterwards what was allowed before; control can be taken back here.
+pub fn interrupted(context: &SessionContext, agent: &AgentIdentity, view: &View) -> Page {
     let texts = &context.texts;
     let mut page = context.page();
     let time = clock(view.interrupted_seconds_left.unwrap_or(0));
-    page.items.push(PageItem::Text(fill(
-        &texts.state.interrupted,
-        &[("time", &time)],
-    )));
-    page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close).focused()];
+    let values = [&agent_values(agent)[..], &[("time", &time)]].concat();
+    page.items.push(PageItem::Callout(
+        Tone::Info,
+        texts.state.interrupted_now.clone(),
+    ));
+    let more = fill(&texts.state.interrupted_more, &values);
+    page.items.push(PageItem::Text(more));
+    let close = Button::plain(&texts.bar.close, ButtonAction::Close);
+    if view.kept_permissions.control {
+        let control = fill(&texts.state.interrupted_control, &values);
+        page.items.push(PageItem::Text(control));
+        let take_back = Button::plain(&texts.bar.take_back, ButtonAction::TakeBack);
+        page.buttons = vec![close, take_back.focused()];
+    } else {
+        page.buttons = vec![close.focused()];
+    }
     page
 }

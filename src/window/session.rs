@@ -270,9 +270,9 @@ pub(super) fn page(context: &SessionContext, view: &View, copied: bool) -> Page 
         (State::Connected, Some(agent), None) => connected::connected(context, agent, view),
         (State::Connected, None, _) if context.external_transport => connected::external(context),
         (State::Closed, ..) => receipt::receipt(context, view),
-        (State::Opening | State::Connected, ..) => no_code::opening(context),
+        (State::Interrupted, Some(agent), _) => connected::interrupted(context, agent, view),
+        (State::Opening | State::Connected | State::Interrupted, ..) => no_code::opening(context),
         (State::Waiting, ..) => waiting::waiting(context, view, copied),
-        (State::Interrupted, ..) => connected::interrupted(context, view),
         (State::Closing, ..) => no_code::closing(context),
         (State::Failed, ..) => failure::failure(context, view),
     }

@@ -117,16 +117,24 @@ impl SessionContext {
             Notice::ServiceLost => texts.service_lost.clone(),
             Notice::ServiceBack => texts.service_back.clone(),
             Notice::CodeForgotten => texts.code_forgotten.clone(),
+            Notice::LinkInterrupted => texts.interrupted.clone(),
+            Notice::LinkResumed => texts.resumed.clone(),
         }
     }
 
     /// Returns the notice to show, if any: the latest on strangers, until the session ends; else the
     /// latest. Two at once could contradict each other, as 'end the call' and 'read the code' do.
     /// That agents can't be checked outweighs what only explains a new code.
-    /// That the service is away is a state, which the page itself says.
+    /// That the service is away, or the link interrupted, is a state, which the page itself says.
     pub fn notices(&self, view: &View) -> Option<PageItem> {
         let stranger = view.notices.iter().rev().find(|notice| is_alert(notice));
-        let last = view.notices.last();
+        let is_about_link =
+            |notice: &&Notice| matches!(notice, Notice::LinkInterrupted | Notice::LinkResumed);
+        let last = view
+            .notices
+            .iter()
+            .rev()
+            .find(|notice| !is_about_link(notice));
         let unchecked = view.notices.iter().find(|notice| {
             matches!(notice, Notice::RevocationsStale) && last.is_some_and(Notice::is_about_code)
         });
@@ -134,7 +142,7 @@ impl SessionContext {
         let tone = match notice {
             _ if is_alert(notice) => Tone::Alert,
             Notice::RevocationsStale => Tone::Alert,
-            Notice::ServiceLost => return None,
+            Notice::ServiceLost | Notice::LinkInterrupted | Notice::LinkResumed => return None,
             _ => Tone::Info,
         };
         Some(PageItem::Callout(tone, self.notice(notice)))

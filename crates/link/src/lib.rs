@@ -14,7 +14,7 @@
 //! 1. `close_code`, [`error`](LinkError), `pake`, `keys`, `resume`
 //! 2. on one QUIC stream: `stream`, and the typed ends in `control`, `input`, `clipboard`,
 //!    `picture`
-//! 3. on one connection: `connection`, `direct_retry`, `stats`, `link`, `handshake`
+//! 3. on one connection: `connection`, `direct_retry`, `stats`, `peer_watch`, `link`, `handshake`
 //! 4. `relay` and the `network` on the way to it, `endpoint_key`, `ticket_keeper`, the
 //!    `handshake_queue` of those who dial a customer, and `endpoint`
 
@@ -33,6 +33,7 @@ mod keys;
 mod link;
 mod network;
 mod pake;
+mod peer_watch;
 mod picture;
 mod relay;
 mod resume;
@@ -53,6 +54,7 @@ pub use handshake::{AcceptParams, Attempt, ResumeParams};
 pub use input::{InputIn, InputOut};
 pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};
 pub use network::RelayRoute;
+pub use peer_watch::{BootClock, PeerWatch};
 pub use picture::{PictureIn, PictureOut};
 pub use relay::{RelayAccess, RelayToken};
 pub use resume::AgentResumption;

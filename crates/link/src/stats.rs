@@ -11,3 +11,15 @@ pub struct LinkStats {
     /// Bytes received by this end.
     pub received: u64,
 }
+
+impl std::ops::Add for LinkStats {
+    type Output = Self;
+
+    /// Adds the traffic of two connections of one link.
+    fn add(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            received: self.received + other.received,
+        }
+    }
+}

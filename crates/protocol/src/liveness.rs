@@ -52,12 +52,19 @@ impl PeerClock {
         now >= self.silent_at()
     }
 
-    /// Returns the moment at which a link that broke at `broken_at` is lost. After a pause of this
-    /// process (it was stopped, or the machine slept) the peer has been counting since the
-    /// silence began, so the time counts from then.
+    /// Returns the moment from which a link that was found broken at `broken_at` is interrupted.
+    /// After a pause of this process (it was stopped, or the machine slept) the peer has been
+    /// counting since the silence began, so the time counts from then.
+    #[must_use]
+    pub fn interrupted_since(&self, broken_at: Duration) -> Duration {
+        broken_at.min(self.silent_at())
+    }
+
+    /// Returns the moment at which a link that was found broken at `broken_at` is lost.
     #[must_use]
     pub fn lost_at(&self, broken_at: Duration) -> Duration {
-        broken_at.min(self.silent_at()).saturating_add(RESUME_LIMIT)
+        self.interrupted_since(broken_at)
+            .saturating_add(RESUME_LIMIT)
     }
 }
 

@@ -68,6 +68,12 @@ impl ControlBarrier {
         std::mem::take(&mut self.held)
     }
 
+    /// Drops the messages that are held, because the link that they were for is interrupted. The
+    /// plugin still acknowledges.
+    pub fn drop_held(&mut self) {
+        self.held.clear();
+    }
+
     /// Opens the barrier without further acknowledgements, because the session shuts down. Returns
     /// the messages that pass now, in order.
     pub fn release(&mut self) -> Vec<ToAgent> {
@@ -136,6 +142,16 @@ mod tests {
         assert_eq!(barrier.push(message("a")), Ok(None));
         assert_eq!(barrier.release(), messages(&["a"]));
         assert_eq!(barrier.push(message("b")), Ok(Some(message("b"))));
+    }
+
+    #[test]
+    fn what_an_interruption_dropped_doesnt_pass_later() {
+        let mut barrier = ControlBarrier::new(9);
+        barrier.permissions_sent();
+        assert_eq!(barrier.push(message("a")), Ok(None));
+        barrier.drop_held();
+        assert_eq!(barrier.push(message("b")), Ok(None));
+        assert_eq!(barrier.permissions_acknowledged(), messages(&["b"]));
     }
 
     #[test]

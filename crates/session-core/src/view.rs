@@ -20,7 +20,7 @@ pub enum State {
     Waiting,
     /// An agent of the vendor's is connected; [`View::permissions`] says what they may do.
     Connected,
-    /// The link dropped and may come back by itself.
+    /// The link is interrupted and may be resumed by itself; the agent sees and controls nothing.
     Interrupted,
     /// Everything is being ended.
     Closing,
@@ -37,8 +37,10 @@ pub struct View {
     pub code: Option<ShownCode>,
     /// Agent who is connected, or was; kept until the next `Open`.
     pub agent: Option<AgentIdentity>,
-    /// The agent's present permissions.
+    /// The agent's present permissions: none while interrupted.
     pub permissions: Permissions,
+    /// Permissions that are in force again once the link is resumed; while interrupted only.
+    pub kept_permissions: Permissions,
     /// Question that waits for the customer.
     pub question: Option<Question>,
     /// The accounting program, once the plugin is known to be able to share it alone.
@@ -118,6 +120,10 @@ pub enum Notice {
     ServiceBack,
     /// The service is back and doesn't know the code any more; a fresh one comes.
     CodeForgotten,
+    /// The link is interrupted: the agent sees and controls nothing.
+    LinkInterrupted,
+    /// The agent has resumed the link.
+    LinkResumed,
 }
 
 impl Notice {
@@ -144,6 +150,8 @@ impl Notice {
             Notice::ServiceLost => "service-lost",
             Notice::ServiceBack => "service-back",
             Notice::CodeForgotten => "code-forgotten",
+            Notice::LinkInterrupted => "interrupted",
+            Notice::LinkResumed => "resumed",
         }
     }
 }

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use etatuki_link::{
-    ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn, LinkConnection,
-    LinkError, PictureOut,
+    BootClock, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerLink, InputIn,
+    LinkConnection, LinkError, PeerWatch, PictureOut,
 };
 use etatuki_picture::{Source, SourceState, Streamer};
-use etatuki_protocol::{AgentIdentity, Ask, InputMessage, ToAgent, ToCustomer};
+use etatuki_protocol::{
+    AgentIdentity, Ask, ClipboardText, HEARTBEAT_INTERVAL, InputMessage, ToAgent, ToCustomer,
+};
 use etatuki_session_core::clipboard_order::ClipboardOrder;
 use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
 use etatuki_session_core::{Failure, FailureName};
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::maybe::{maybe, maybe_until};
 use crate::plugin_stream::PluginStream;
@@ -38,8 +40,11 @@ pub(crate) enum AgentEvent {
     Progress,
     /// The agent has ended the session.
     Ended,
-    /// The link dropped.
-    LinkLost,
+    /// The link broke, or the agent's end is silent.
+    LinkInterrupted {
+        /// Since when, by the clock of [`AgentConnection::new`].
+        since: Duration,
+    },
     /// The agent's program broke the rules, or our end of the link failed.
     Failed(Failure),
 }
@@ -48,6 +53,8 @@ pub(crate) enum AgentEvent {
 pub(crate) struct AgentConnection {
     pub(crate) gate: Gate,
     connection: LinkConnection,
+    watch: PeerWatch,
+    heartbeat: Interval,
     control: SendQueue<ControlOut<ToAgent>>,
     picture: SendQueue<PictureOut>,
     clipboard: SendQueue<ClipboardOut>,
@@ -62,11 +69,20 @@ pub(crate) struct AgentConnection {
 }
 
 impl AgentConnection {
-    pub(crate) fn new(link: CustomerLink, server: ServerCapabilities) -> (AgentIdentity, Self) {
+    /// Begins with a link whose gate permits nothing. `clock` is the session's.
+    pub(crate) fn new(
+        link: CustomerLink,
+        server: ServerCapabilities,
+        clock: BootClock,
+    ) -> (AgentIdentity, Self) {
         let identity = link.agent.clone();
         let streams = link.split();
+        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let agent = Self {
             gate: Gate::new(server),
+            watch: PeerWatch::new(clock, &streams.connection),
+            heartbeat,
             connection: streams.connection,
             control: SendQueue::new(streams.control_out, MAX_QUEUED_CONTROL),
             picture: SendQueue::new(streams.picture_out, 1),
@@ -88,10 +104,13 @@ impl AgentConnection {
         if self.ended {
             return std::future::pending().await;
         }
-        let event = self.next_open(takes_input).await;
+        let event = match self.next_open(takes_input).await {
+            Ok(event) => event,
+            Err(error) => self.link_ended(error),
+        };
         self.ended = matches!(
             event,
-            AgentEvent::Ended | AgentEvent::LinkLost | AgentEvent::Failed(_)
+            AgentEvent::Ended | AgentEvent::LinkInterrupted { .. } | AgentEvent::Failed(_)
         );
         if self.ended {
             self.streamer.on_client_gone();
@@ -99,59 +118,123 @@ impl AgentConnection {
         event
     }
 
-    async fn next_open(&mut self, takes_input: bool) -> AgentEvent {
+    /// Waits for the next event of an open link. What arrives after the silence began is too late.
+    ///
+    /// # Errors
+    /// The link's end; [`LinkError::Lost`] for silence.
+    async fn next_open(&mut self, takes_input: bool) -> Result<AgentEvent, LinkError> {
         let order = &self.clipboard_order;
         let (holds_input, holds_texts) = (order.holds_input(), order.holds_texts());
         let deadline = order.deadline().map(|due| self.began + due);
+        let silent_at = self.watch.silent_at();
         tokio::select! {
-            control = self.control_in.recv() => match control {
-                Ok(Some(ToCustomer::Ask(ask))) => AgentEvent::PermissionAsked(ask),
-                Ok(Some(ToCustomer::Alive)) => AgentEvent::Progress,
-                Ok(Some(ToCustomer::End) | None) => AgentEvent::Ended,
-                Err(error) => link_ended(error),
-            },
-            input = maybe(self.input_in.as_mut().map(InputIn::recv)), if takes_input && !holds_input => match input {
-                Ok(Some(InputMessage::Rfb(bytes))) => {
-                    self.gate.push(&bytes);
-                    AgentEvent::InputReceived
-                }
-                Ok(Some(InputMessage::ClipboardMark(number))) => {
-                    let takes_text = self.gate.exchanges_clipboard();
-                    due_text(self.clipboard_order.on_mark(number, takes_text, self.began.elapsed()))
-                }
-                Ok(None) => {
-                    self.input_in = None;
-                    AgentEvent::InputReceived
-                }
-                Err(error) => link_ended(error),
-            },
-            text = maybe(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input && !holds_texts => match text {
-                Ok(Some(text)) => due_text(self.clipboard_order.on_text(text, self.began.elapsed())),
-                Ok(None) => {
-                    self.clipboard_in = None;
-                    AgentEvent::Progress
-                }
-                Err(error) => link_ended(error),
-            },
+            control = self.control_in.recv() => {
+                let control = control?;
+                self.heard()?;
+                Ok(match control {
+                    Some(ToCustomer::Ask(ask)) => AgentEvent::PermissionAsked(ask),
+                    Some(ToCustomer::Alive) => AgentEvent::Progress,
+                    Some(ToCustomer::End) | None => AgentEvent::Ended,
+                })
+            }
+            input = maybe(self.input_in.as_mut().map(InputIn::recv)), if takes_input && !holds_input => {
+                let input = input?;
+                self.heard()?;
+                Ok(self.on_input(input))
+            }
+            text = maybe(self.clipboard_in.as_mut().map(ClipboardIn::recv)), if takes_input && !holds_texts => {
+                let text = text?;
+                self.heard()?;
+                Ok(self.on_text(text))
+            }
             () = maybe_until(deadline) => {
                 let received = self.clipboard_in.as_ref().map_or(0, ClipboardIn::received);
                 let now = self.began.elapsed();
-                due_text(self.clipboard_order.on_deadline(received, now))
+                Ok(due_text(self.clipboard_order.on_deadline(received, now)))
             }
-            sent = self.control.next_sent() => progress_or_end(sent),
-            sent = self.picture.next_sent() => {
-                if let Ok(bytes) = &sent {
-                    let round_trip = self.connection.round_trip_time();
-                    self.streamer.on_written(*bytes, round_trip, self.began.elapsed());
+            _ = self.heartbeat.tick() => {
+                // A link that takes nothing more needs no proof of life.
+                if self.control.is_idle() {
+                    let _ = self.control.push(ToAgent::Alive);
                 }
-                progress_or_end(sent.map(|_| ()))
+                self.look()
+            }
+            () = sleep_until(silent_at) => self.look(),
+            sent = self.control.next_sent() => sent.map(|()| AgentEvent::Progress),
+            sent = self.picture.next_sent() => {
+                let round_trip = self.connection.round_trip_time();
+                self.streamer.on_written(sent?, round_trip, self.began.elapsed());
+                Ok(AgentEvent::Progress)
             }
             sent = self.clipboard.next_sent() => match sent {
                 // A console without a clipboard may refuse this stream.
-                Err(LinkError::Stopped) => AgentEvent::Progress,
-                sent => progress_or_end(sent),
+                Err(LinkError::Stopped) => Ok(AgentEvent::Progress),
+                sent => sent.map(|()| AgentEvent::Progress),
             },
         }
+    }
+
+    fn heard(&mut self) -> Result<(), LinkError> {
+        if self.watch.heard() {
+            Ok(())
+        } else {
+            Err(LinkError::Lost)
+        }
+    }
+
+    fn look(&mut self) -> Result<AgentEvent, LinkError> {
+        if self.watch.look(&self.connection) {
+            Err(LinkError::Lost)
+        } else {
+            Ok(AgentEvent::Progress)
+        }
+    }
+
+    fn on_input(&mut self, input: Option<InputMessage>) -> AgentEvent {
+        match input {
+            Some(InputMessage::Rfb(bytes)) => {
+                self.gate.push(&bytes);
+                AgentEvent::InputReceived
+            }
+            Some(InputMessage::ClipboardMark(number)) => {
+                let takes_text = self.gate.exchanges_clipboard();
+                let now = self.began.elapsed();
+                due_text(self.clipboard_order.on_mark(number, takes_text, now))
+            }
+            None => {
+                self.input_in = None;
+                AgentEvent::InputReceived
+            }
+        }
+    }
+
+    fn on_text(&mut self, text: Option<ClipboardText>) -> AgentEvent {
+        match text {
+            Some(text) => due_text(self.clipboard_order.on_text(text, self.began.elapsed())),
+            None => {
+                self.clipboard_in = None;
+                AgentEvent::Progress
+            }
+        }
+    }
+
+    fn link_ended(&self, error: LinkError) -> AgentEvent {
+        match error {
+            LinkError::Ended(_) | LinkError::Closed | LinkError::Stopped => AgentEvent::Ended,
+            LinkError::Lost | LinkError::Interrupted => AgentEvent::LinkInterrupted {
+                since: self.watch.interrupted_since(),
+            },
+            LinkError::Violation(violation) => AgentEvent::Failed(agent_misbehaved(&format!(
+                "{}: {violation}",
+                violation.name()
+            ))),
+            error => AgentEvent::Failed(Failure::new(FailureName::Internal, error.to_string())),
+        }
+    }
+
+    /// Closes the connection of an interrupted link; the agent's end resumes over another one.
+    pub(crate) fn interrupt(self) {
+        self.connection.interrupt();
     }
 
     /// Sends a control message to the console.
@@ -324,22 +407,6 @@ fn source_state(plugin: &PluginStream) -> SourceState {
 
 fn due_text(text: Option<String>) -> AgentEvent {
     text.map_or(AgentEvent::Progress, AgentEvent::Clipboard)
-}
-
-fn progress_or_end(sent: Result<(), LinkError>) -> AgentEvent {
-    sent.map_or_else(link_ended, |()| AgentEvent::Progress)
-}
-
-fn link_ended(error: LinkError) -> AgentEvent {
-    match error {
-        LinkError::Ended(_) | LinkError::Closed | LinkError::Stopped => AgentEvent::Ended,
-        LinkError::Lost | LinkError::Interrupted => AgentEvent::LinkLost,
-        LinkError::Violation(violation) => AgentEvent::Failed(agent_misbehaved(&format!(
-            "{}: {violation}",
-            violation.name()
-        ))),
-        error => AgentEvent::Failed(Failure::new(FailureName::Internal, error.to_string())),
-    }
 }
 
 /// Returns the failure of an agent's program that broke the rules.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::{UsableBackend, Wording};
@@ -47,6 +48,9 @@ pub struct SessionConfig {
     pub display_check: Option<DisplayCheck>,
     /// Meaning of a revocation list that is missing or outdated.
     pub stale_revocations: StaleRevocations,
+    /// Time from an interruption of the link in which it can be resumed: two minutes
+    /// ([`RESUME_LIMIT`](etatuki_protocol::RESUME_LIMIT)) but in tests.
+    pub resume_limit: Duration,
 }
 
 /// The accounting program that called the launcher.

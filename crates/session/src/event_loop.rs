@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::UNIX_EPOCH;
 
-use etatuki_link::Attempt;
-use etatuki_protocol::ToAgent;
+use etatuki_link::{Attempt, BootClock, CustomerLink};
+use etatuki_protocol::{EndpointAddress, ToAgent};
 use etatuki_session_core::control_barrier::ControlBarrier;
 use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
 use etatuki_session_core::machine::{Event, Machine, MachineSettings};
@@ -17,9 +17,9 @@ use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
 use etatuki_session_core::service_health::ServiceChange;
 use etatuki_session_core::{ClockVerdict, Command, Failure, FailureName, PluginInfo, View};
 use etatuki_trust::UnixTime;
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::agent_connection::{AgentConnection, AgentEvent, MAX_QUEUED_CONTROL};
 use crate::attempt_log::AttemptLog;
@@ -55,7 +55,8 @@ pub(crate) struct SessionLoop<'a> {
     inbox: UnboundedReceiver<LoopMessage>,
     on_view: &'a dyn Fn(View),
     last_view: Option<View>,
-    began: Instant,
+    /// The machine's clock.
+    clock: BootClock,
     machine: Machine,
     /// Events that the machine hasn't handled; most often empty.
     events: VecDeque<Event>,
@@ -68,6 +69,8 @@ pub(crate) struct SessionLoop<'a> {
     plugin_info: PluginInfo,
     plugin_stream: Option<PluginStream>,
     agent: Option<AgentConnection>,
+    /// A link that the agent has resumed, until the machine adopts it.
+    resumed: Option<CustomerLink>,
     control_barrier: ControlBarrier,
     attempt_log: AttemptLog,
     /// Small tasks that end by themselves; only the shutdown waits for them.
@@ -85,7 +88,7 @@ impl<'a> SessionLoop<'a> {
         let transport = config.backend.transport;
         let settings = MachineSettings {
             switchable: usable.map(|other| other.id.clone()).collect(),
-            resume: None,
+            resume_limit: config.resume_limit,
             app_name: config.app.as_ref().map(|app| app.name.clone()),
             transport,
         };
@@ -94,7 +97,7 @@ impl<'a> SessionLoop<'a> {
             inbox,
             on_view,
             last_view: None,
-            began: Instant::now(),
+            clock: BootClock::start(),
             machine: Machine::new(settings),
             events: VecDeque::new(),
             stopping: false,
@@ -104,6 +107,7 @@ impl<'a> SessionLoop<'a> {
             plugin_info: PluginInfo::default(),
             plugin_stream: None,
             agent: None,
+            resumed: None,
             control_barrier: ControlBarrier::new(MAX_QUEUED_CONTROL),
             attempt_log: AttemptLog::default(),
             background_tasks: JoinSet::new(),
@@ -118,7 +122,7 @@ impl<'a> SessionLoop<'a> {
             let event = self.next_event().await;
             self.on_event(event);
             while let Some(event) = self.events.pop_front() {
-                for action in self.machine.handle(event, self.began.elapsed()) {
+                for action in self.machine.handle(event, self.clock.elapsed()) {
                     self.perform(action);
                 }
             }
@@ -138,7 +142,7 @@ impl<'a> SessionLoop<'a> {
     fn publish_view(&mut self) {
         let code = self.rendezvous.shown_code();
         let code = code.or_else(|| self.opening.external_code());
-        let view = self.machine.view(self.began.elapsed(), code.as_ref());
+        let view = self.machine.view(self.clock.elapsed(), code.as_ref());
         if self.last_view.as_ref() != Some(&view) {
             self.last_view = Some(view.clone());
             (self.on_view)(view);
@@ -146,8 +150,8 @@ impl<'a> SessionLoop<'a> {
     }
 
     async fn next_event(&mut self) -> LoopEvent {
-        let due = self.machine.deadline(self.began.elapsed());
-        let due = due.map(|due| self.began + due);
+        let due = self.machine.deadline(self.clock.elapsed());
+        let due = due.map(|due| self.clock.instant(due));
         let plugin_stream = self.plugin_stream.as_ref();
         let picture = self
             .agent
@@ -214,6 +218,7 @@ impl<'a> SessionLoop<'a> {
             }
             RendezvousEvent::Opened(Err(failure)) => self.fail(failure),
             RendezvousEvent::Attempt(attempt) => self.on_attempt(attempt),
+            RendezvousEvent::AddressChanged(address) => self.tell_address(address),
             RendezvousEvent::Service(change) => self.push_event(match change {
                 ServiceChange::Lost => Event::ServiceLost,
                 ServiceChange::Back => Event::ServiceBack,
@@ -226,7 +231,7 @@ impl<'a> SessionLoop<'a> {
         let event = match attempt {
             Attempt::Authenticated(link) => {
                 let server = ServerCapabilities::declared(self.backend_capabilities());
-                let (identity, agent) = AgentConnection::new(*link, server);
+                let (identity, agent) = AgentConnection::new(*link, server, self.clock);
                 self.agent = Some(agent);
                 Event::Authenticated(identity)
             }
@@ -267,15 +272,24 @@ impl<'a> SessionLoop<'a> {
                 );
                 Event::WrongGuess(agent)
             }
-            Attempt::Aborted | Attempt::ResumeRefused { .. } | Attempt::Resumed(_) => {
-                Event::AttemptAborted
+            Attempt::Resumed(link) => {
+                self.resumed = Some(*link);
+                Event::LinkResumed
             }
+            Attempt::ResumeRefused { reason } => return self.log_refused_resume(reason),
+            Attempt::Aborted => Event::AttemptAborted,
             Attempt::Closed => {
                 let detail = "the link's endpoint closed by itself";
                 Event::Failed(Failure::new(FailureName::LinkFailed, detail))
             }
         };
         self.push_event(event);
+    }
+
+    fn log_refused_resume(&mut self, reason: &'static str) {
+        if self.attempt_log.admit() {
+            tracing::warn!(reason, "an attempt to resume the link was refused");
+        }
     }
 
     fn on_plugin_event(&mut self, event: PluginEvent) {
@@ -314,7 +328,9 @@ impl<'a> SessionLoop<'a> {
         match event {
             AgentEvent::PermissionAsked(ask) => self.push_event(Event::Asked(ask)),
             AgentEvent::Ended => self.push_event(Event::AgentEnded),
-            AgentEvent::LinkLost => self.push_event(Event::LinkLost),
+            AgentEvent::LinkInterrupted { since } => {
+                self.push_event(Event::LinkInterrupted { since });
+            }
             AgentEvent::Failed(failure) => self.fail(failure),
             AgentEvent::Progress => {}
             AgentEvent::Clipboard(text) => {
@@ -377,6 +393,14 @@ impl<'a> SessionLoop<'a> {
             | PluginRfbEvent::InputDrained => {}
         }
         Ok(())
+    }
+
+    /// Tells the agent's end the address at which it can resume the link.
+    fn tell_address(&mut self, address: Value) {
+        match EndpointAddress::new(address) {
+            Ok(address) => self.send_to_agent([ToAgent::Address(address)]),
+            Err(error) => tracing::warn!(%error, "this machine's address can't be told"),
+        }
     }
 
     fn drive_picture(&mut self) {

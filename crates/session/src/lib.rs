@@ -13,6 +13,7 @@ mod attempt_log;
 mod config;
 mod display_check;
 mod event_loop;
+mod fresh_revocations;
 mod handle;
 mod input_release;
 pub mod json;
@@ -28,6 +29,7 @@ mod tool_password;
 
 pub use config::{App, Backend, SessionConfig, Vendor};
 pub use display_check::DisplayCheck;
+pub use etatuki_protocol::RESUME_LIMIT;
 pub use handle::{SessionHandle, SessionSender, start};
 pub use input_release::InputRelease;
 pub use service_check::{ServiceReport, check_service, describe_proxy};

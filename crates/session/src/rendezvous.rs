@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::fresh_revocations::FreshRevocations;
+use crate::maybe::maybe;
 use crate::revocations;
 use crate::service_client::{self, Claim, ServiceClient, ServiceError};
 
@@ -46,6 +48,19 @@ pub(crate) enum RendezvousEvent {
     Attempt(Attempt),
     /// The service's health changed.
     Service(ServiceChange),
+    /// The endpoint has another address from now on; while a link can be resumed.
+    AddressChanged(Value),
+}
+
+/// Attempts that an open rendezvous takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepts {
+    /// None.
+    Nothing,
+    /// The next one with the code.
+    Code,
+    /// All by the agent of the link, to resume it.
+    Resume,
 }
 
 type RendezvousFuture = Pin<Box<dyn Future<Output = Result<Rendezvous, Failure>> + Send>>;
@@ -62,8 +77,8 @@ pub(crate) enum RendezvousSlot {
     Open {
         /// The rendezvous.
         rendezvous: Box<Rendezvous>,
-        /// Whether the next attempt is taken.
-        accepting: bool,
+        /// Attempts that are taken.
+        accepts: Accepts,
     },
 }
 
@@ -75,9 +90,35 @@ impl RendezvousSlot {
 
     /// Takes one attempt with the present code; [`RendezvousEvent::Attempt`] follows.
     pub(crate) fn accept_attempt(&mut self) {
-        if let Self::Open { accepting, .. } = self {
-            *accepting = true;
+        if let Self::Open { accepts, .. } = self {
+            *accepts = Accepts::Code;
         }
+    }
+
+    /// Takes every attempt to resume the link from now on; [`RendezvousEvent::Attempt`] follows
+    /// each.
+    pub(crate) fn accept_resume(&mut self) {
+        if let Self::Open { accepts, .. } = self {
+            *accepts = Accepts::Resume;
+        }
+    }
+
+    /// Notes that the link is interrupted: its agent will be judged by fresh revocation lists.
+    pub(crate) fn link_interrupted(&mut self) {
+        if let Self::Open { rendezvous, .. } = self {
+            rendezvous.revocations.link_interrupted();
+        }
+    }
+
+    /// Notes that the link is resumed. Returns the endpoint's address, which the agent's end may
+    /// have missed.
+    pub(crate) fn link_resumed(&mut self) -> Option<Value> {
+        let Self::Open { rendezvous, .. } = self else {
+            return None;
+        };
+        rendezvous.revocations.link_resumed();
+        rendezvous.published = rendezvous.endpoint.address();
+        Some(rendezvous.published.clone())
     }
 
     /// Returns the code, to be shown.
@@ -122,20 +163,26 @@ impl RendezvousSlot {
                     let code = rendezvous.accept_params.code.to_plain();
                     *self = Self::Open {
                         rendezvous: Box::new(rendezvous),
-                        accepting: false,
+                        accepts: Accepts::Nothing,
                     };
                     code
                 }))
             }
             Self::Open {
                 rendezvous,
-                accepting,
-            } if *accepting => {
-                let event = rendezvous.next().await;
-                *accepting = !matches!(event, RendezvousEvent::Attempt(_));
-                event
-            }
-            Self::Empty | Self::Open { .. } => std::future::pending().await,
+                accepts,
+            } => match *accepts {
+                Accepts::Nothing => std::future::pending().await,
+                Accepts::Code => {
+                    let event = rendezvous.next().await;
+                    if matches!(event, RendezvousEvent::Attempt(_)) {
+                        *accepts = Accepts::Nothing;
+                    }
+                    event
+                }
+                Accepts::Resume => rendezvous.next_resume().await,
+            },
+            Self::Empty => std::future::pending().await,
         }
     }
 
@@ -177,6 +224,8 @@ pub(crate) struct Rendezvous {
     claim: Option<Claim>,
     endpoint: CustomerEndpoint,
     accept_params: AcceptParams,
+    /// The lists by which an agent who resumes the link is judged.
+    revocations: FreshRevocations,
     /// The endpoint's address as it was last sent to the service.
     published: Value,
     /// Whether the service hasn't confirmed that address.
@@ -247,12 +296,19 @@ impl Rendezvous {
             revoked,
         };
         endpoint.keep_ticket(&relay, service.clone());
+        let revocations = FreshRevocations::new(
+            &accept_params,
+            service.clone(),
+            config.revocations.clone(),
+            config.stale_revocations,
+        );
         let now = Instant::now();
         Ok(Self {
             service: service.clone(),
             claim: Some(claim.clone()),
             endpoint,
             accept_params,
+            revocations,
             published,
             needs_publishing: false,
             opened: now,
@@ -292,6 +348,29 @@ impl Rendezvous {
             }
             if let Some(change) = change {
                 return RendezvousEvent::Service(change);
+            }
+        }
+    }
+
+    /// Waits for an attempt to resume the link, or for a change of the endpoint's address. Cancel
+    /// safe.
+    async fn next_resume(&mut self) -> RendezvousEvent {
+        loop {
+            let params = self.revocations.params().cloned();
+            let attempt = params
+                .as_ref()
+                .map(|params| self.endpoint.accept_resume(params));
+            tokio::select! {
+                attempt = maybe(attempt) => return RendezvousEvent::Attempt(attempt),
+                () = self.revocations.changed() => {}
+                () = tokio::time::sleep_until(self.next_check) => {
+                    self.next_check = Instant::now() + CHECK_INTERVAL;
+                    let address = self.endpoint.address();
+                    if address != self.published {
+                        self.published = address.clone();
+                        return RendezvousEvent::AddressChanged(address);
+                    }
+                }
             }
         }
     }

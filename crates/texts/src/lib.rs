@@ -36,12 +36,15 @@ sections! {
     /// The code that is read aloud.
     CodeTexts { call, call_two, id, password, session_code, copy, copied, renews }
     /// The session's states.
-    StateTexts { opening, cancel, waiting, interrupted, closing }
+    StateTexts {
+        opening, cancel, waiting, interrupted, interrupted_now, interrupted_more,
+        interrupted_control, closing,
+    }
     /// The notices during a session.
     NoticeTexts {
         stranger_tried, stranger_persists, stranger_was_refused, wrong_clock, date_format,
         card_out_of_time, wrong_code_tried, wrong_code_tried_last, code_burnt, code_renewed, service_lost,
-        service_back, code_forgotten, revocations_warning,
+        service_back, code_forgotten, revocations_warning, interrupted, resumed,
     }
     /// The questions to the customer, and their answers.
     QuestionTexts {

@@ -442,11 +442,24 @@ fn an_interrupted_session_counts_down() {
         interrupted_seconds_left: Some(107),
         ..in_state(State::Interrupted)
     };
-    let expected = [
-        "Yhteys katkesi. Yritetään uudelleen… 1:47",
-        "[Sulje yhteys]*",
-    ];
+    let now = "i Yhteys on poikki.";
+    let more = "Maija Virtanen ei nyt näe näyttöäsi eikä voi tehdä koneellasi mitään. Sinun ei tarvitse tehdä mitään: yhteyttä yritetään itsestään uudelleen vielä 1:47.";
+    let expected = [now, more, "[Sulje yhteys]*"];
     check_with_head(&view, Visibility::Iconified, &expected);
+    let controlled = View {
+        kept_permissions: Permissions {
+            view: true,
+            control: true,
+        },
+        ..view
+    };
+    let expected = [
+        now,
+        more,
+        "Kun yhteys palaa, Maija Virtanen voi taas ohjata konettasi. Jos et halua sitä, ota ohjaus takaisin.",
+        "[Sulje yhteys] [Ota ohjaus takaisin]*",
+    ];
+    check_with_head(&controlled, Visibility::Iconified, &expected);
 }
 
 #[test]

@@ -141,7 +141,9 @@ impl JsonPresenter {
             | Notice::RevocationsStale
             | Notice::ServiceLost
             | Notice::ServiceBack
-            | Notice::CodeForgotten => {
+            | Notice::CodeForgotten
+            | Notice::LinkInterrupted
+            | Notice::LinkResumed => {
                 json!({ "type": "notice", "name": name, "text": self.texts.text(name, &[]) })
             }
             Notice::WrongCodeTried { agent, left } => {

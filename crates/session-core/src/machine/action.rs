@@ -15,6 +15,13 @@ pub enum Action {
     MintCode,
     /// Take one attempt with the present code. Then an event that says how it went.
     AcceptAttempt,
+    /// Let the agent resume the link from now on, whenever it is interrupted. Then
+    /// [`Event::LinkResumed`](super::Event::LinkResumed).
+    AcceptResume,
+    /// Close the connection of the interrupted link, with everything that waits for it.
+    InterruptLink,
+    /// Go on with the link that the agent has resumed. Its gate permits nothing yet.
+    AdoptLink,
     /// Delete the nameplate at the service, because it has served.
     DeleteNameplate,
     /// Tell the agent what is installed here.

@@ -7,7 +7,8 @@ use etatuki_protocol::{AgentIdentity, Ask, QuestionText};
 
 use super::consent::{AnswerOutcome, Consent};
 use super::{Action, Actions, Machine, Phase, STREAM_CLOSED_GRACE};
-use crate::failure::{Failure, FailureName};
+use crate::failure::FailureName;
+use crate::view::Notice;
 
 impl Machine {
     pub(super) fn authenticated(&mut self, agent: AgentIdentity, now: Duration) -> Actions {
@@ -16,7 +17,11 @@ impl Machine {
         }
         self.phase = Phase::Connected { fails_at: None };
         let consent = self.consent.insert(Consent::new(agent));
-        let mut actions = vec![Action::DeleteNameplate, Action::SendCustomerInfo];
+        let mut actions = vec![
+            Action::DeleteNameplate,
+            Action::AcceptResume,
+            Action::SendCustomerInfo,
+        ];
         self.questions += 1;
         actions.extend(consent.ask(Ask::View, self.questions, now));
         actions
@@ -90,8 +95,10 @@ impl Machine {
 
     pub(super) fn take_back(&mut self, now: Duration) -> Actions {
         match (&self.phase, &mut self.consent) {
-            (Phase::Connected { .. } | Phase::Interrupted { .. }, Some(consent)) => {
-                consent.take_back(now)
+            (Phase::Connected { .. }, Some(consent)) => consent.take_back(now),
+            (Phase::Interrupted { .. }, Some(consent)) => {
+                consent.withdraw_control(now);
+                vec![]
             }
             _ => vec![],
         }
@@ -106,32 +113,50 @@ impl Machine {
         }
     }
 
-    pub(super) fn link_lost(&mut self, now: Duration) -> Actions {
-        let (Phase::Connected { .. }, Some(consent)) = (&self.phase, &mut self.consent) else {
+    /// Interrupts the session: from now on nothing is permitted, and the two minutes run.
+    pub(super) fn link_interrupted(&mut self, since: Duration, now: Duration) -> Actions {
+        let (Phase::Connected { fails_at }, Some(consent)) = (&self.phase, &mut self.consent)
+        else {
             return vec![];
         };
-        match self.settings.resume {
-            Some(limit) => {
-                self.phase = Phase::Interrupted { until: now + limit };
-                consent.interrupt(now)
-            }
-            None => {
-                let detail = "the link to the agent dropped";
-                self.fail(Failure::new(FailureName::LinkLost, detail), now)
-            }
-        }
+        self.phase = Phase::Interrupted {
+            until: since + self.settings.resume_limit,
+            fails_at: *fails_at,
+        };
+        let mut actions = consent.interrupt(since);
+        actions.push(Action::InterruptLink);
+        self.add_notice(Notice::LinkInterrupted);
+        // After a long stop the time may be over already.
+        actions.extend(self.tick(now));
+        actions
     }
 
-    pub(super) fn resumed(&mut self, now: Duration) -> Actions {
-        let (Phase::Interrupted { .. }, Some(consent)) = (&self.phase, &mut self.consent) else {
-            return vec![];
+    /// Goes on with the link that the agent has resumed. A question that was open is asked anew.
+    pub(super) fn link_resumed(&mut self, now: Duration) -> Actions {
+        let mut actions = self.link_interrupted(now, now);
+        let (Phase::Interrupted { until, fails_at }, Some(consent)) =
+            (&self.phase, &mut self.consent)
+        else {
+            return actions;
         };
-        self.phase = Phase::Connected { fails_at: None };
-        consent.resume(now)
+        if now >= *until {
+            return self.tick(now);
+        }
+        self.phase = Phase::Connected {
+            fails_at: *fails_at,
+        };
+        let (resumed, question) = consent.resume(now);
+        actions.extend(resumed);
+        self.add_notice(Notice::LinkResumed);
+        if let Some(ask) = question {
+            actions.extend(self.asked(ask, now));
+        }
+        actions
     }
 
     pub(super) fn plugin_stream_closed(&mut self, now: Duration) -> Actions {
-        if let Phase::Connected { fails_at } = &mut self.phase {
+        if let Phase::Connected { fails_at } | Phase::Interrupted { fails_at, .. } = &mut self.phase
+        {
             fails_at.get_or_insert(now + STREAM_CLOSED_GRACE);
         }
         // A key that repeats doesn't wait for the reason.

@@ -25,6 +25,8 @@ pub(super) struct Consent {
     view: Stopwatch,
     control: Stopwatch,
     question: Option<OpenQuestion>,
+    /// The question that was open when the link was interrupted.
+    interrupted_question: Option<Ask>,
     denials: Denials,
     switch_to: Option<String>,
     /// Whether the customer lets the agent see and use the accounting program alone.
@@ -65,6 +67,7 @@ impl Consent {
             view: Stopwatch::default(),
             control: Stopwatch::default(),
             question: None,
+            interrupted_question: None,
             denials: Denials::default(),
             switch_to: None,
             app_only: false,
@@ -226,6 +229,11 @@ impl Consent {
         ]
     }
 
+    /// Takes control back while the link is interrupted: it doesn't come back with the link.
+    pub(super) fn withdraw_control(&mut self, now: Duration) {
+        self.control.stop(now);
+    }
+
     /// Denies the open question if its time is over.
     pub(super) fn tick(&mut self, now: Duration) -> Actions {
         match self
@@ -237,32 +245,42 @@ impl Consent {
         }
     }
 
-    /// Handles a dropped link: no key or button stays pressed, no question stays open, and no time is
-    /// counted. Permissions stay, except for what the customer takes back meanwhile.
-    pub(super) fn interrupt(&mut self, now: Duration) -> Actions {
-        self.view.pause(now);
-        self.control.pause(now);
+    /// Handles an interruption of the link at `since`: what the agent holds is released, control
+    /// counts no longer, no question stays open, and no time is counted. Permissions are kept, less
+    /// what the customer withdraws meanwhile.
+    pub(super) fn interrupt(&mut self, since: Duration) -> Actions {
+        self.view.pause(since);
+        self.control.pause(since);
+        self.interrupted_question = self.question.take().map(|open| open.ask);
         let mut actions = vec![Action::ReleaseInput];
-        if self.question.take().is_some() {
-            actions.push(Action::BlockInput(false));
+        if self.control.is_on() {
+            let control = false;
+            actions.push(Action::SetPermissions(Permissions {
+                control,
+                ..self.permissions()
+            }));
         }
         actions
     }
 
-    /// Handles the return of the agent after a dropped link.
-    pub(super) fn resume(&mut self, now: Duration) -> Actions {
+    /// Handles the return of the agent after an interruption. Returns the actions, and the question
+    /// that the interruption ended. The picture stays attached.
+    pub(super) fn resume(&mut self, now: Duration) -> (Actions, Option<Ask>) {
         self.view.resume(now);
         self.control.resume(now);
-        let mut actions = vec![Action::SendCustomerInfo, self.tell_permissions()];
-        if self.permissions().view {
-            actions.extend(self.attach_picture());
-        }
-        actions
+        let actions = vec![
+            Action::AdoptLink,
+            Action::SetPermissions(self.permissions()),
+            Action::SendCustomerInfo,
+            self.tell_permissions(),
+        ];
+        (actions, self.interrupted_question.take())
     }
 
     /// Ends all permissions. What the agent holds is released first.
     pub(super) fn end(&mut self, now: Duration) -> Actions {
         self.question = None;
+        self.interrupted_question = None;
         let had = self.permissions();
         self.view.stop(now);
         self.control.stop(now);

@@ -15,7 +15,10 @@ impl Machine {
                 Some(*since + OPENING_TIMEOUT)
             }
             Phase::Waiting { .. } => self.code_expires_at().map(|due| next_second(due, now)),
-            Phase::Interrupted { until } => Some(next_second(*until, now)),
+            Phase::Interrupted { until, fails_at } => {
+                let countdown = next_second(*until, now);
+                Some(fails_at.map_or(countdown, |due| due.min(countdown)))
+            }
             Phase::Closing(teardown) | Phase::Failed(Some(teardown)) => Some(teardown.until),
             Phase::Connected { fails_at } => {
                 let question = self
@@ -38,7 +41,7 @@ impl Machine {
     /// Returns when an interrupted session is given up; `None` unless it is interrupted.
     pub(super) fn resume_deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Interrupted { until } => Some(*until),
+            Phase::Interrupted { until, .. } => Some(*until),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! Events: everything that the machine is told.
 
+use std::time::Duration;
+
 use etatuki_protocol::{AgentIdentity, Ask};
 
 use crate::clock_verdict::ClockVerdict;
@@ -53,10 +55,16 @@ pub enum Event {
     Asked(Ask),
     /// The agent ended the session.
     AgentEnded,
-    /// The link dropped.
-    LinkLost,
-    /// The agent is back on a new link.
-    Resumed,
+    /// The link broke, or the agent's end has been silent for too long.
+    LinkInterrupted {
+        /// The moment of it: before now if this process was stopped meanwhile.
+        since: Duration,
+    },
+    /// The agent has resumed the link over a new connection; [`Action::AdoptLink`] takes it. Comes
+    /// without an interruption before it if the agent's end noticed that first.
+    ///
+    /// [`Action::AdoptLink`]: super::Action::AdoptLink
+    LinkResumed,
     /// The tool or the plugin closed its end of the RFB socket.
     PluginStreamClosed,
     /// Somebody has connected by the tool's own transport.

@@ -51,9 +51,8 @@ pub const MAX_UNAUTHORIZED_RENEWALS: usize = 3;
 pub struct MachineSettings {
     /// Ids of the other backends that are usable here: an agent may ask to switch to them.
     pub switchable: Vec<String>,
-    /// Time in which a dropped link may come back. `None` while resuming isn't built: a dropped
-    /// link then ends the session at once.
-    pub resume: Option<Duration>,
+    /// Time from the interruption of the link in which it can be resumed.
+    pub resume_limit: Duration,
     /// Name of the accounting program, if it is known and could be shared alone.
     pub app_name: Option<String>,
     /// The session's transport. An external one has no link, no agent of ours and no question.
@@ -98,8 +97,12 @@ enum Phase {
         /// Moment at which the session fails, because the plugin's RFB socket has ended.
         fails_at: Option<Duration>,
     },
+    /// The link is interrupted; nothing is permitted until it is resumed.
     Interrupted {
+        /// Moment at which the link is lost.
         until: Duration,
+        /// As in `Connected`.
+        fails_at: Option<Duration>,
     },
     Closing(Teardown),
     Failed(Option<Teardown>),
@@ -171,8 +174,8 @@ impl Machine {
             Event::Authenticated(agent) => self.authenticated(agent, now),
             Event::Asked(ask) => self.asked(ask, now),
             Event::AgentEnded => self.agent_ended(now),
-            Event::LinkLost => self.link_lost(now),
-            Event::Resumed => self.resumed(now),
+            Event::LinkInterrupted { since } => self.link_interrupted(since, now),
+            Event::LinkResumed => self.link_resumed(now),
             Event::PluginStreamClosed => self.plugin_stream_closed(now),
             Event::ExternalPeerConnected => self.set_peer_connected(true),
             Event::ExternalPeerLeft => self.set_peer_connected(false),
@@ -300,6 +303,10 @@ impl Machine {
             }
             Phase::Connected {
                 fails_at: Some(due),
+            }
+            | Phase::Interrupted {
+                fails_at: Some(due),
+                ..
             } if now >= *due => {
                 let name = self.picture_failure(FailureName::ToolDied);
                 let detail = "its end of the picture's socket was closed";
@@ -310,8 +317,8 @@ impl Machine {
                 .as_mut()
                 .map(|consent| consent.tick(now))
                 .unwrap_or_default(),
-            Phase::Interrupted { until } if now >= *until => {
-                let detail = "the link didn't come back in time";
+            Phase::Interrupted { until, .. } if now >= *until => {
+                let detail = "the link wasn't resumed in time";
                 self.fail(Failure::new(FailureName::LinkLost, detail), now)
             }
             Phase::Closing(teardown) | Phase::Failed(Some(teardown)) if now >= teardown.until => {

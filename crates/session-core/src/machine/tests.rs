@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use etatuki_protocol::{AgentIdentity, Ask, Permissions, QuestionText, ShownQuestion};
+use etatuki_protocol::{
+    AgentIdentity, Ask, Permissions, QuestionText, RESUME_LIMIT, ShownQuestion,
+};
 use etatuki_trust::{CodeForm, UnixTime};
 
 use super::*;
@@ -23,6 +25,16 @@ const NONE: Permissions = Permissions {
     control: false,
 };
 const PROTOCOL_OF_END: [&str; 3] = ["customer-closed", "agent-ended", "switch"];
+
+/// Actions after which the agent goes on with these permissions.
+fn resumed(permissions: Permissions) -> [Action; 4] {
+    [
+        Action::AdoptLink,
+        Action::SetPermissions(permissions),
+        Action::SendCustomerInfo,
+        told(permissions),
+    ]
+}
 
 fn agent() -> AgentIdentity {
     AgentIdentity {
@@ -79,10 +91,10 @@ const OURS: ProbedPlugin = ProbedPlugin {
     supports_app_sharing: true,
 };
 
-fn settings(resume: Option<Duration>) -> MachineSettings {
+fn settings() -> MachineSettings {
     MachineSettings {
         switchable: vec!["remoteus-2008".into()],
-        resume,
+        resume_limit: RESUME_LIMIT,
         app_name: Some("Tilitin".into()),
         transport: Transport::Link(CodeForm::SingleCode),
     }
@@ -96,7 +108,7 @@ struct TestSession {
 
 impl TestSession {
     fn closed() -> Self {
-        Self::with(settings(None))
+        Self::with(settings())
     }
 
     fn with(settings: MachineSettings) -> Self {
@@ -130,19 +142,13 @@ impl TestSession {
     }
 
     fn interrupted() -> Self {
-        let mut session = Self::with(settings(Some(Duration::from_secs(120))));
-        for event in [
-            Event::Command(Command::Open),
-            Event::CodeReady,
-            Event::Authenticated(agent()),
-        ] {
-            session.give(event);
-        }
-        session
-            .answered(true)
-            .after([Event::Asked(Ask::Control)])
-            .answered(true)
-            .after([Event::LinkLost])
+        Self::controlling().interrupt()
+    }
+
+    fn interrupt(mut self) -> Self {
+        let since = self.now;
+        self.give(Event::LinkInterrupted { since });
+        self
     }
 
     fn closing() -> Self {
@@ -424,7 +430,7 @@ mod opening_and_waiting {
     fn own() -> TestSession {
         let settings = MachineSettings {
             transport: Transport::External,
-            ..settings(None)
+            ..settings()
         };
         TestSession::with(settings).after([Event::Command(Command::Open)])
     }
@@ -441,7 +447,7 @@ mod opening_and_waiting {
             Event::CodeReady,
             Event::Authenticated(agent()),
             Event::Asked(Ask::Control),
-            Event::LinkLost,
+            Event::LinkResumed,
             Event::PluginStreamClosed,
             Event::Command(Command::TakeBack),
         ] {
@@ -496,6 +502,7 @@ mod opening_and_waiting {
     fn waiting_agent_connected() {
         let expected = [
             Action::DeleteNameplate,
+            Action::AcceptResume,
             Action::SendCustomerInfo,
             Action::BlockInput(true),
             Action::ReleaseInput,
@@ -596,7 +603,7 @@ mod questions {
 
     #[test]
     fn the_program_alone_stays_alone_when_the_link_comes_back() {
-        let mut session = TestSession::with(settings(Some(Duration::from_secs(120)))).after([
+        let mut session = TestSession::closed().after([
             Event::Command(Command::Open),
             Event::PluginProbed(OURS),
             Event::CodeReady,
@@ -605,15 +612,8 @@ mod questions {
         session.wait(ANSWER_DELAY);
         let question = session.question().expect("the first question").id;
         session.give(Event::Command(Command::AllowAppOnly { question }));
-        session.give(Event::LinkLost);
-        let expected = [
-            Action::SendCustomerInfo,
-            told(VIEW),
-            Action::RestrictToApp,
-            Action::AttachPicture,
-            Action::SendCustomerInfo,
-        ];
-        session.check(Event::Resumed, State::Connected, &expected);
+        let mut session = session.interrupt();
+        session.check(Event::LinkResumed, State::Connected, &resumed(VIEW));
     }
 
     #[test]
@@ -1025,16 +1025,6 @@ mod ending {
     }
 
     #[test]
-    fn a_dropped_link_fails_while_resuming_is_not_built() {
-        let mut session = TestSession::controlling();
-        session.check(Event::LinkLost, State::Failed, &stop_order("link-lost"));
-        assert_eq!(
-            session.view().failure.expect("it failed").name,
-            FailureName::LinkLost
-        );
-    }
-
-    #[test]
     fn a_gone_tool_may_say_why() {
         let mut session = TestSession::viewing();
         session.check(Event::PluginStreamClosed, State::Connected, &[]);
@@ -1220,102 +1210,7 @@ fn a_short_look_is_a_look() {
     assert_eq!((receipt.viewed_seconds, receipt.controlled_seconds), (1, 0));
 }
 
-mod interrupted {
-    use super::*;
-
-    #[test]
-    fn connected_link_lost_interrupted() {
-        let session = TestSession::interrupted();
-        assert_eq!(session.machine.state(), State::Interrupted);
-        assert_eq!(session.view().interrupted_seconds_left, Some(120));
-        assert_eq!(session.view().permissions, BOTH);
-    }
-
-    #[test]
-    fn the_drop_releases_what_is_held_and_ends_the_question() {
-        let mut session = TestSession::with(settings(Some(Duration::from_secs(120))));
-        for event in [
-            Event::Command(Command::Open),
-            Event::CodeReady,
-            Event::Authenticated(agent()),
-        ] {
-            session.give(event);
-        }
-        let expected = [Action::ReleaseInput, Action::BlockInput(false)];
-        session.check(Event::LinkLost, State::Interrupted, &expected);
-        assert_eq!(session.question(), None);
-    }
-
-    #[test]
-    fn interrupted_resumed_connected() {
-        let expected = [Action::SendCustomerInfo, told(BOTH), Action::AttachPicture];
-        TestSession::interrupted().check(Event::Resumed, State::Connected, &expected);
-    }
-
-    #[test]
-    fn what_was_taken_back_meanwhile_stays_taken_back() {
-        let mut session = TestSession::interrupted();
-        let expected = [
-            Action::ReleaseInput,
-            Action::SetPermissions(VIEW),
-            told(VIEW),
-        ];
-        session.check(
-            Event::Command(Command::TakeBack),
-            State::Interrupted,
-            &expected,
-        );
-        let expected = [Action::SendCustomerInfo, told(VIEW), Action::AttachPicture];
-        session.check(Event::Resumed, State::Connected, &expected);
-    }
-
-    #[test]
-    fn interrupted_time_is_not_counted() {
-        let mut session = TestSession::interrupted();
-        session.wait(Duration::from_secs(60));
-        session.give(Event::Resumed);
-        session.wait(Duration::from_secs(7));
-        session.give(Event::AgentEnded);
-        let receipt = session.view().receipt.expect("an agent was there");
-        assert_eq!(receipt.controlled_seconds, 7);
-    }
-
-    #[test]
-    fn interrupted_is_given_up_in_the_end() {
-        let mut session = TestSession::interrupted();
-        let expected = [
-            Action::ReleaseInput,
-            Action::SetPermissions(NONE),
-            ended("link-lost"),
-            shutdown("link-lost"),
-        ];
-        assert_eq!(session.tick_after(Duration::from_secs(120)), expected);
-        assert_eq!(session.machine.state(), State::Failed);
-    }
-
-    #[test]
-    fn interrupted_close_closing() {
-        let expected = [
-            Action::ReleaseInput,
-            Action::SetPermissions(NONE),
-            ended("customer-closed"),
-            shutdown("customer-closed"),
-        ];
-        TestSession::interrupted().check(Event::Command(Command::Close), State::Closing, &expected);
-    }
-
-    #[test]
-    fn interrupted_failure_failed() {
-        let expected = [
-            Action::ReleaseInput,
-            Action::SetPermissions(NONE),
-            ended("tool-died"),
-            shutdown("tool-died"),
-        ];
-        let event = Event::Failed(failure(FailureName::ToolDied));
-        TestSession::interrupted().check(event, State::Failed, &expected);
-    }
-}
+mod interrupted;
 
 mod always {
     use super::*;
@@ -1358,15 +1253,18 @@ mod always {
             if state != State::Connected {
                 events.extend([
                     Event::Asked(Ask::View),
-                    Event::LinkLost,
-                    Event::PluginStreamClosed,
+                    Event::LinkInterrupted {
+                        since: Duration::from_secs(1000),
+                    },
                 ]);
             }
-            if state != State::Interrupted {
-                events.push(Event::Resumed);
-            }
             if !matches!(state, State::Connected | State::Interrupted) {
-                events.extend([Event::AgentEnded, Event::Command(Command::TakeBack)]);
+                events.extend([
+                    Event::LinkResumed,
+                    Event::PluginStreamClosed,
+                    Event::AgentEnded,
+                    Event::Command(Command::TakeBack),
+                ]);
             }
             if matches!(state, State::Closed | State::Closing | State::Failed) {
                 events.push(Event::Command(Command::DisplayLost));

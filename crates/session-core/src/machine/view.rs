@@ -17,12 +17,15 @@ impl Machine {
             self.phase,
             Phase::Closed | Phase::Closing(_) | Phase::Failed(_)
         );
+        let interrupted = matches!(self.phase, Phase::Interrupted { .. });
         let consent = self.consent.as_ref();
+        let kept = consent.map(Consent::permissions);
         View {
             state: self.state(),
             code: code.filter(|_| code_is_out).cloned(),
             agent: consent.map(|consent| consent.agent.clone()),
-            permissions: consent.map(Consent::permissions).unwrap_or_default(),
+            permissions: kept.filter(|_| !interrupted).unwrap_or_default(),
+            kept_permissions: kept.filter(|_| interrupted).unwrap_or_default(),
             question: consent.and_then(|consent| consent.question(now)),
             app_sharing: self.app_sharing(),
             notices: self.notices.clone(),

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use etatuki_protocol::{CustomerInfo, Permissions, ToAgent};
 use etatuki_session_core::control_barrier::Overflow;
+use etatuki_session_core::gate::ServerCapabilities;
 use etatuki_session_core::machine::Action;
 use etatuki_session_core::{Failure, FailureName, PluginInfo, Transport};
 
 use super::SessionLoop;
-use crate::agent_connection::agent_misbehaved;
+use crate::agent_connection::{AgentConnection, agent_misbehaved};
 use crate::input_release::finish;
 use crate::plugin::PluginHandle;
 use crate::plugin_stream::PluginStream;
@@ -39,6 +40,9 @@ impl SessionLoop<'_> {
                 self.perform_steps(step);
             }
             Action::AcceptAttempt => self.rendezvous.accept_attempt(),
+            Action::AcceptResume => self.rendezvous.accept_resume(),
+            Action::InterruptLink => self.interrupt_link(),
+            Action::AdoptLink => self.adopt_link(),
             Action::DeleteNameplate => {
                 self.background_tasks
                     .spawn(self.rendezvous.release_nameplate());
@@ -89,6 +93,33 @@ impl SessionLoop<'_> {
                 let step = self.opening.code_minted(random_password());
                 self.perform_steps(step);
             }
+        }
+    }
+
+    fn interrupt_link(&mut self) {
+        if let Some(agent) = self.agent.take() {
+            tracing::info!("the link is interrupted");
+            agent.interrupt();
+        }
+        self.control_barrier.drop_held();
+        self.rendezvous.link_interrupted();
+    }
+
+    /// Takes the resumed link: new streams, a new gate, and the whole picture anew. The plugin
+    /// stays as it is.
+    fn adopt_link(&mut self) {
+        let Some(link) = self.resumed.take() else {
+            return;
+        };
+        tracing::info!("the link is resumed");
+        let server = match &self.plugin_stream {
+            Some(plugin) => plugin.server_capabilities(),
+            None => ServerCapabilities::declared(self.backend_capabilities()),
+        };
+        let (_, agent) = AgentConnection::new(link, server, self.clock);
+        self.agent = Some(agent);
+        if let Some(address) = self.rendezvous.link_resumed() {
+            self.tell_address(address);
         }
     }
 
@@ -163,6 +194,7 @@ impl SessionLoop<'_> {
         let passing = self.control_barrier.release();
         self.send_to_agent(passing);
         self.opening.reset();
+        self.resumed = None;
         let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
         let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
         let input_release = self.config.input_release.clone();

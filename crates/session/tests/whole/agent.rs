@@ -1,14 +1,17 @@
 //! An agent: a card, the service's API, the link's other end, and a viewer with a framebuffer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use etatuki_link::{
-    AgentEndpoint, AgentStreams, DialError, EndpointKey, LinkError, RelayAccess, RelayRoute,
+    AgentEndpoint, AgentResumption, AgentStreams, ClipboardIn, ClipboardOut, ControlIn, ControlOut,
+    DialError, EndpointKey, InputOut, LinkConnection, LinkError, PictureIn, RelayAccess,
+    RelayRoute,
 };
 use etatuki_network::Network;
-use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
+use etatuki_protocol::{Ask, HEARTBEAT_INTERVAL, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage, encode,
 };
@@ -17,14 +20,61 @@ use etatuki_trust::{
     AgentFile, FieldKind, Nameplate, Secret, ShownCode, TypedCode, parse_password, parse_typed_code,
 };
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 
 use crate::display::TEST_TIMEOUT;
 
 /// A connected agent.
 pub(crate) struct Agent {
     endpoint: AgentEndpoint,
-    streams: AgentStreams,
+    streams: Streams,
     viewer: Option<RfbClient>,
+    file: AgentFile,
+    address: Value,
+    resumption: AgentResumption,
+    /// Streams of earlier connections: dropping them would close a connection that works.
+    retired: Vec<Streams>,
+}
+
+/// The streams of a link, with a heart that beats until they are dropped.
+struct Streams {
+    control_out: Arc<Mutex<ControlOut<ToCustomer>>>,
+    control_in: ControlIn<ToAgent>,
+    picture_in: PictureIn,
+    input_out: InputOut,
+    clipboard_out: ClipboardOut,
+    clipboard_in: ClipboardIn,
+    connection: LinkConnection,
+    heart: AbortHandle,
+}
+
+impl Streams {
+    fn new(streams: AgentStreams) -> Self {
+        let control_out = Arc::new(Mutex::new(streams.control_out));
+        let beats = Arc::clone(&control_out);
+        let heart = tokio::spawn(async move {
+            while beats.lock().await.send(&ToCustomer::Alive).await.is_ok() {
+                tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+            }
+        });
+        Self {
+            control_out,
+            control_in: streams.control_in,
+            picture_in: streams.picture_in,
+            input_out: streams.input_out,
+            clipboard_out: streams.clipboard_out,
+            clipboard_in: streams.clipboard_in,
+            connection: streams.connection,
+            heart: heart.abort_handle(),
+        }
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.heart.abort();
+    }
 }
 
 /// Returns the code that the agent types.
@@ -75,11 +125,18 @@ impl Agent {
             .await
             .expect("an endpoint");
         match endpoint.dial(&address, &nameplate, &secret, file).await {
-            Ok(link) => Ok(Self {
-                endpoint,
-                streams: link.split(),
-                viewer: None,
-            }),
+            Ok(link) => {
+                let (streams, resumption) = link.into_parts();
+                Ok(Self {
+                    endpoint,
+                    streams: Streams::new(streams),
+                    viewer: None,
+                    file: file.clone(),
+                    address,
+                    resumption,
+                    retired: Vec::new(),
+                })
+            }
             Err(error) => {
                 endpoint.close().await;
                 Err(error)
@@ -87,29 +144,61 @@ impl Agent {
         }
     }
 
-    /// Waits for the next message from the customer's machine.
+    /// Waits for the next message from the customer's machine but heartbeats and addresses.
     pub(crate) async fn told(&mut self) -> ToAgent {
-        let message = tokio::time::timeout(TEST_TIMEOUT, self.streams.control_in.recv()).await;
-        message
-            .expect("a message in time")
-            .expect("a good link")
-            .expect("a message")
+        loop {
+            let message = tokio::time::timeout(TEST_TIMEOUT, self.streams.control_in.recv()).await;
+            let message = message
+                .expect("a message in time")
+                .expect("a good link")
+                .expect("a message");
+            match message {
+                ToAgent::Alive => {}
+                ToAgent::Address(address) => self.address = address.as_json().clone(),
+                message => return message,
+            }
+        }
+    }
+
+    /// Closes the connection as an end does that hears nothing any more.
+    pub(crate) fn interrupt(&mut self) {
+        self.streams.heart.abort();
+        self.streams.connection.interrupt();
+    }
+
+    /// Falls silent: the connection stays, and nothing more is said.
+    pub(crate) fn falls_silent(&mut self) {
+        self.streams.heart.abort();
+    }
+
+    /// Resumes the link, once.
+    pub(crate) async fn try_resume(&mut self) -> Result<(), DialError> {
+        let (address, resumption) = (&self.address, &mut self.resumption);
+        let streams = self
+            .endpoint
+            .resume(address, resumption, &self.file, TEST_TIMEOUT)
+            .await?;
+        self.falls_silent();
+        let retired = std::mem::replace(&mut self.streams, Streams::new(streams));
+        self.retired.push(retired);
+        self.viewer = None;
+        Ok(())
+    }
+
+    /// Resumes the link, and is told these permissions.
+    pub(crate) async fn resume(&mut self, permissions: Permissions) {
+        self.try_resume().await.expect("resumed");
+        self.permitted(permissions).await;
     }
 
     pub(crate) async fn ask(&mut self, ask: Ask) {
-        self.streams
-            .control_out
-            .send(&ToCustomer::Ask(ask))
-            .await
-            .expect("sent");
+        let mut control = self.streams.control_out.lock().await;
+        control.send(&ToCustomer::Ask(ask)).await.expect("sent");
     }
 
     pub(crate) async fn end(&mut self) {
-        self.streams
-            .control_out
-            .send(&ToCustomer::End)
-            .await
-            .expect("sent");
+        let mut control = self.streams.control_out.lock().await;
+        control.send(&ToCustomer::End).await.expect("sent");
     }
 
     /// Reads ServerInit, the picture's first block, and returns the desktop's name.

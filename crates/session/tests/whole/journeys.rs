@@ -34,7 +34,7 @@ async fn connected(world: &World, backend: &str) -> (Customer, Agent) {
 }
 
 /// The customer opens, and an agent dials with the right code.
-async fn dials(world: &World, customer: &Customer) -> Agent {
+pub(crate) async fn dials(world: &World, customer: &Customer) -> Agent {
     let code = typed(&customer.opens().code.expect("it is shown"));
     Agent::dial(&world.service.url, &world.agent(1), code)
         .await

@@ -8,6 +8,7 @@
 mod agent;
 mod display;
 mod external_transport;
+mod interrupted;
 mod journeys;
 mod keyboard;
 mod pasting;

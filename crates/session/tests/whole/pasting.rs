@@ -18,7 +18,7 @@ use crate::world::World;
 const KEY_V: u32 = 0x76;
 
 /// A program that pastes the clipboard at every key press.
-struct PastingProgram {
+pub(crate) struct PastingProgram {
     connection: RustConnection,
     window: Window,
     clipboard: Atom,
@@ -28,7 +28,7 @@ struct PastingProgram {
 
 impl PastingProgram {
     /// Runs the program on a thread until the display ends. The receiver gets what it pastes.
-    fn run(display: &Display) -> Receiver<String> {
+    pub(crate) fn run(display: &Display) -> Receiver<String> {
         let program = Self::open(&display.name);
         let (sender, pasted) = channel();
         std::thread::spawn(move || {

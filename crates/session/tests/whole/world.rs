@@ -88,6 +88,24 @@ impl World {
         }
     }
 
+    /// Revokes this card too, as the vendor, and waits until the customer's end knows.
+    pub(crate) fn revoke(&self, serial: u64) {
+        let revoked = RevocationList {
+            number: 8,
+            until: UnixTime(u64::MAX),
+            serials: [66, serial].into(),
+        };
+        let signed = SignedRevocations::sign(&self.vendor, revoked).expect("a short list");
+        let (given, seen) = (
+            self.state.path().join("given"),
+            self.state.path().join("seen"),
+        );
+        std::fs::write(given, signed.to_text()).expect("written");
+        self.display.until("the customer's end knows", |_| {
+            std::fs::read_to_string(&seen).is_ok_and(|text| text.contains(&signed.to_text()))
+        });
+    }
+
     pub(crate) fn agent(&self, serial: u64) -> AgentFile {
         let key = AgentKey::from_seed([9; 32]);
         let data = CardData {
@@ -168,6 +186,7 @@ impl World {
             display_check: None,
             revocations: Some(self.state.path().join("seen")),
             stale_revocations: StaleRevocations::Refuse,
+            resume_limit: etatuki_protocol::RESUME_LIMIT,
         }
     }
 }
