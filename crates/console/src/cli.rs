@@ -255,6 +255,7 @@ fn load_context(agent: &std::path::Path, service: &str) -> anyhow::Result<AgentC
         // First what is wrong on every machine.
         service: Service::new(service)?,
         agent: agent_file::load(agent)?,
+        resume_limit: etatuki_protocol::RESUME_LIMIT,
     })
 }
 

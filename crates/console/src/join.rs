@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     code::{Code, ParsedCode},
+    message::Message,
     session::{
         self, AgentContext, COMMAND_QUEUE, ClipboardTo, EVENT_QUEUE, EndReason, Finished,
         SessionCommand, SessionEvent,
@@ -62,7 +63,7 @@ pub async fn run(context: AgentContext, options: Options) -> io::Result<u8> {
     let mut lines = StdinLines::spawn_reader();
     let outcome = match lines.read_code(&texts).await {
         Ok(code) => {
-            let finished = run_session(&context, code, listener, &mut lines, &stats).await;
+            let finished = run_session(&context, code, listener, &mut lines, &stats, &texts).await;
             stats.write(finished.stats, PathKind::Unknown)?;
             finished.outcome
         }
@@ -91,6 +92,7 @@ async fn run_session(
     listener: TcpListener,
     lines: &mut StdinLines,
     stats: &StatsFile,
+    texts: &Catalogue,
 ) -> Finished {
     let (commands, mut commands_end) = mpsc::channel(COMMAND_QUEUE);
     let (events, mut events_end) = mpsc::channel(EVENT_QUEUE);
@@ -112,7 +114,7 @@ async fn run_session(
         let command = tokio::select! {
             finished = &mut running => break finished,
             Some(event) = events_end.recv() => {
-                handle_event(event, &mut listener, &mut viewer, stats);
+                handle_event(event, &mut listener, &mut viewer, stats, texts);
                 continue;
             }
             Some(line) = lines.next() => match parse_command(&line) {
@@ -135,7 +137,7 @@ async fn run_session(
         let _ = commands.try_send(command);
     };
     while let Ok(event) = events_end.try_recv() {
-        handle_event(event, &mut listener, &mut viewer, stats);
+        handle_event(event, &mut listener, &mut viewer, stats, texts);
     }
     if let Some(error) = viewer_error {
         finished.outcome = finished.outcome.and(Err(SessionError::Viewer(error)));
@@ -149,6 +151,7 @@ fn handle_event(
     listener: &mut Option<TcpListener>,
     viewer: &mut JoinSet<Result<(), String>>,
     stats: &StatsFile,
+    texts: &Catalogue,
 ) {
     let line = match event {
         SessionEvent::Linked(hub) => {
@@ -156,6 +159,13 @@ fn handle_event(
                 serve_first_viewer(hub, listener, viewer);
             }
             return;
+        }
+        SessionEvent::Interrupted { left } => {
+            let text = Message::new("log.interrupted").text(texts);
+            json!({"type": "interrupted", "seconds_left": left.as_secs_f64().ceil() as u64, "text": text})
+        }
+        SessionEvent::Resumed => {
+            json!({"type": "resumed", "text": Message::new("log.resumed").text(texts)})
         }
         SessionEvent::Customer(customer) => json!({"type": "connected", "customer": customer}),
         SessionEvent::Permissions(permissions) => {

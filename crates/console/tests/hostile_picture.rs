@@ -7,7 +7,7 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{TestEnvironment, connect_viewer, console};
+use common::{TestEnvironment, connect_viewer, console, told};
 use etatuki_picture::JpegEncoder;
 use etatuki_protocol::{Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::{ClientMessage, Rect, encode};
@@ -79,10 +79,11 @@ async fn the_agent_ends_a_session_whose_picture_keeps_the_console_busy() {
     });
     is_busy.recv().await.unwrap();
     input.write_all(b"end\n").await.unwrap();
-    let end = customer.streams.control_in.recv();
+    let mut control_in = customer.streams.control_in;
+    let end = told(&mut control_in);
     let end = tokio::time::timeout(Duration::from_secs(60), end).await;
     let end = end.expect("the session ends");
-    assert_eq!(end.unwrap(), Some(ToCustomer::End));
+    assert_eq!(end, Some(ToCustomer::End));
     customer.streams.connection.close("agent-ended");
     flood.await.unwrap();
     while output.next_line().await.unwrap().is_some() {}

@@ -8,7 +8,7 @@ mod common;
 use std::process::Stdio;
 
 use common::{Customer, DAY, TestEnvironment, connect_viewer, console, info, now};
-use etatuki_link::Attempt;
+use etatuki_link::{Attempt, LinkError};
 use etatuki_protocol::{Ask, Permissions, ToAgent, ToCustomer};
 use etatuki_rfb::ClientMessage;
 use etatuki_testkit::Random;
@@ -198,7 +198,7 @@ async fn a_session_from_the_code_to_the_end() {
         customer.streams.clipboard_out.send(text).await.unwrap();
     }
     join.send_lines("ask-control\n").await;
-    let asked = customer.streams.control_in.recv().await.unwrap().unwrap();
+    let asked = customer.told().await.unwrap();
     assert_eq!(asked, ToCustomer::Ask(Ask::Control));
     allow(&mut customer, Ask::Control, true).await;
     while join.wait_for("permissions").await["control"] != true {}
@@ -226,10 +226,7 @@ async fn a_session_from_the_code_to_the_end() {
     assert_eq!(seen, "with control: 5 ?");
     assert_eq!(join.wait_for("clipboard-loss").await["characters"], 1);
     join.send_lines("end\n").await;
-    assert_eq!(
-        customer.streams.control_in.recv().await.unwrap(),
-        Some(ToCustomer::End)
-    );
+    assert_eq!(customer.told().await, Some(ToCustomer::End));
     customer
         .send_control(ToAgent::Ended {
             reason: "agent-ended".into(),
@@ -252,15 +249,69 @@ async fn the_customer_ends_it() {
     assert_eq!(join.exit_code().await, 0);
 }
 
+/// The link breaks while the agent has control. The viewer stays; a key that it sends meanwhile is
+/// dropped; then it gets the whole picture, and its keys arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_session_goes_on_with_the_same_viewer() {
+    let (_environment, mut join, mut customer, viewer) = viewing(CodeForm::SingleCode).await;
+    allow(&mut customer, Ask::Control, true).await;
+    while join.wait_for("permissions").await["control"] != true {}
+    customer.streams.fall_silent();
+    let interrupted = join.wait_for("interrupted").await;
+    assert_eq!(interrupted["seconds_left"], 120);
+    assert_eq!(
+        customer.streams.connection.closed().await,
+        LinkError::Interrupted
+    );
+    viewer.input(key(true)).await.unwrap();
+
+    customer.resumed().await;
+    join.wait_for("resumed").await;
+    let (view, control) = (true, true);
+    customer
+        .send_control(ToAgent::Permissions(Permissions { view, control }))
+        .await;
+    while join.wait_for("permissions").await["control"] != true {}
+    customer.begin_picture(SIZE.0, SIZE.1).await;
+    while !matches!(
+        customer.input().await,
+        ClientMessage::UpdateRequest {
+            incremental: false,
+            ..
+        }
+    ) {}
+    let mut turned = screen();
+    turned.reverse();
+    customer.send_picture(SIZE.0, SIZE.1, &turned).await;
+    join.wait_for("picture").await;
+    let rgb = |pixels: &[u8]| -> Vec<Vec<u8>> {
+        let pixels = pixels.chunks(4);
+        pixels.map(|pixel| pixel[..3].to_vec()).collect()
+    };
+    // This viewer asks for nothing by itself.
+    viewer.input(X11Event::Refresh).await.unwrap();
+    while rgb(&first_picture(&viewer).await) != rgb(&turned) {
+        viewer.input(X11Event::Refresh).await.unwrap();
+    }
+    viewer.input(key(false)).await.unwrap();
+    let typed = loop {
+        if let ClientMessage::Key { down, keysym } = customer.input().await {
+            break (down, keysym);
+        }
+    };
+    assert_eq!(typed, (false, 0x61), "the first key was dropped");
+    join.send_lines("end\n").await;
+    assert_eq!(customer.told().await, Some(ToCustomer::End));
+    customer.streams.connection.close("agent-ended");
+    assert_eq!(join.wait_for("ended").await["reason"], "agent-ended");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_viewer_goes_and_the_session_with_it() {
     let (_environment, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     viewer.close().await.unwrap();
     drop(viewer);
-    assert_eq!(
-        customer.streams.control_in.recv().await.unwrap(),
-        Some(ToCustomer::End)
-    );
+    assert_eq!(customer.told().await, Some(ToCustomer::End));
     customer.streams.connection.close("agent-ended");
     assert_eq!(join.wait_for("ended").await["reason"], "agent-ended");
     assert_eq!(join.exit_code().await, 0);
@@ -466,7 +517,7 @@ async fn the_links_bytes_are_written() {
     customer.send_picture(SIZE.0, SIZE.1, &screen()).await;
     join.wait_for("picture").await;
     join.send_lines("end\n").await;
-    customer.streams.control_in.recv().await.unwrap();
+    customer.told().await;
     customer.streams.connection.close("agent-ended");
     assert_eq!(join.exit_code().await, 0);
     let stats: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();

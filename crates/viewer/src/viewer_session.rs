@@ -23,6 +23,8 @@
 //! has requested; `Collecting` then goes on with an empty one. A viewer whose first request comes
 //! inside an update collects the rest of that update.
 
+mod interruption;
+
 use etatuki_rfb::{
     ClientMessage, PixelFormat, PointerFormat, Rect, Rectangle, ServerMessage,
     encode::{self, fence_flags},
@@ -91,6 +93,8 @@ pub struct ViewerSession {
     output: WriteBuffer,
     /// A pixel format that the viewer asked for inside an update; valid from the next one on.
     next_format: Option<PixelFormat>,
+    /// The encodings that the viewer has announced, in its order; `None` before.
+    announced: Option<Vec<i32>>,
     pointer_reports: PointerReports,
     flow: FlowControl,
     pressed: PressedInput,
@@ -108,6 +112,7 @@ impl ViewerSession {
             viewer: NegotiatedViewer::new(size),
             output: WriteBuffer::default(),
             next_format: None,
+            announced: None,
             pointer_reports,
             flow: FlowControl::default(),
             pressed: PressedInput::default(),
@@ -269,6 +274,7 @@ impl ViewerSession {
     /// Records the viewer's encodings, and announces those of the link to the customer's side.
     fn set_encodings(&mut self, encodings: &[i32], actions: &mut Actions) {
         self.viewer.set_encodings(encodings);
+        self.announced = Some(encodings.to_vec());
         let announced = link_encodings(encodings, self.pointer_reports);
         actions.push(&ClientMessage::SetEncodings(announced));
         if self.state != State::Greeting {

@@ -826,3 +826,54 @@ fn a_viewers_own_fences_are_answered_here() {
     assert_eq!(output.to_link, NOTHING);
     assert_eq!(parse_to_viewer(&output.to_viewer), [answer]);
 }
+
+/// A viewer in the middle of an update gets its end, and then all that a resumed link needs.
+#[test]
+fn an_interruption_ends_the_update_and_a_resume_asks_for_everything() {
+    let mut desktop = desktop();
+    let announced = [encoding::LAST_RECT, encoding::EXTENDED_DESKTOP_SIZE];
+    let mut session = viewing(&desktop, &announced);
+    let pixels = Rectangle::Raw {
+        rect: Rect::new(0, 0, 1, 1),
+        pixels: vec![1, 2, 3, 0],
+    };
+    let mut bytes = Vec::new();
+    for message in [ServerMessage::UpdateStart, ServerMessage::Rectangle(pixels)] {
+        bytes.extend(server_sends(&mut session, &mut desktop, &message).to_viewer);
+    }
+    session.on_link_interrupted();
+    let mut rest = Vec::new();
+    session.take_output(&mut rest);
+    bytes.extend(rest);
+    assert_eq!(
+        parse_to_viewer(&bytes).last(),
+        Some(&ServerMessage::UpdateEnd)
+    );
+
+    let larger = RemoteDesktop::new(ServerInit {
+        width: 80,
+        ..init()
+    });
+    let messages = parse_to_link(&session.on_link_resumed(&larger).unwrap());
+    assert!(matches!(messages[0], ClientMessage::SetEncodings(_)));
+    let whole = Rect::new(0, 0, 80, SIZE.1);
+    let enabled = ClientMessage::EnableContinuousUpdates {
+        enable: true,
+        rect: whole,
+    };
+    let request = ClientMessage::UpdateRequest {
+        incremental: false,
+        rect: whole,
+    };
+    assert_eq!(messages[1..], [enabled, request]);
+
+    let mut fixed = viewing(&desktop, &[]);
+    assert_eq!(fixed.on_link_resumed(&larger), Err(CannotResize));
+}
+
+#[test]
+fn a_viewer_that_has_asked_for_nothing_yet_isnt_answered_by_a_resume() {
+    let mut session = new_session(SIZE);
+    session.on_link_interrupted();
+    assert_eq!(session.on_link_resumed(&desktop()), Ok(vec![]));
+}

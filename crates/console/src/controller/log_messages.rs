@@ -17,6 +17,12 @@ pub(super) fn code_typed(form: CodeForm, caption: &str) -> Message {
 /// The link is established.
 pub(super) const CONNECTED: Message = Message::new("log.connected");
 
+/// The link is interrupted.
+pub(super) const INTERRUPTED: Message = Message::new("log.interrupted");
+
+/// The link is resumed.
+pub(super) const RESUMED: Message = Message::new("log.resumed");
+
 /// Describes the customer's computer.
 pub(super) fn customer(info: &CustomerInfo) -> Message {
     let mut parts = vec![info.label.clone()];

@@ -6,6 +6,7 @@ use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
 
+use super::log_messages;
 use crate::{message::Message, session::AgentContext};
 
 /// Times that each permission may be asked for (docs/link-protocol.md).
@@ -23,6 +24,8 @@ pub(crate) enum Phase {
     Connecting,
     /// The link is established.
     Connected,
+    /// The link is interrupted, and may be resumed by itself.
+    Interrupted,
     /// The session ended orderly.
     Ended,
     /// The session failed, before or after the link was established.
@@ -89,6 +92,8 @@ pub(super) struct SessionView {
     pub(super) desktop: Option<Desktop>,
     /// Unix time in milliseconds.
     pub(super) connected_at: Option<u64>,
+    /// Unix time in milliseconds at which an interrupted link is lost; `None` while it works.
+    pub(super) interrupted_until: Option<u64>,
     /// Unix time in milliseconds.
     pub(super) ended_at: Option<u64>,
 }
@@ -198,7 +203,7 @@ impl Snapshot {
     pub(crate) const fn is_busy(&self) -> bool {
         matches!(
             self.phase,
-            Phase::LookingUp | Phase::Connecting | Phase::Connected
+            Phase::LookingUp | Phase::Connecting | Phase::Connected | Phase::Interrupted
         )
     }
 }
@@ -220,18 +225,21 @@ impl SessionView {
             picture: false,
             desktop: None,
             connected_at: None,
+            interrupted_until: None,
             ended_at: None,
         }
     }
 
-    /// Records that a question was answered, and how often the agent may still ask.
-    pub(super) fn on_answer(&mut self, ask: &Ask, asks_left: u8) {
+    /// Records that a question was answered, and how often the agent may still ask. Returns the
+    /// log's sentence.
+    pub(super) fn on_answer(&mut self, ask: &Ask, allowed: bool, asks_left: u8) -> Message {
         self.asking = None;
         match ask {
             Ask::View => self.asks_left.view = asks_left,
             Ask::Control => self.asks_left.control = asks_left,
             Ask::Switch { .. } => {}
         }
+        log_messages::answer(ask, allowed, self.customer.as_ref())
     }
 }
 

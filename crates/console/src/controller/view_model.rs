@@ -1,6 +1,8 @@
 //! The view model: folds a session's events into the [`Snapshot`] that the page shows. Pure: time
 //! comes in as an argument.
 
+use std::time::Duration;
+
 use etatuki_protocol::{Ask, Permissions};
 
 use super::{
@@ -23,6 +25,8 @@ pub(crate) struct ViewModel {
     snapshot: Snapshot,
     /// The agent's question that has no answer yet.
     unanswered: Option<Ask>,
+    /// Permissions before an interruption, until the customer's side tells them again.
+    kept: Option<Permissions>,
 }
 
 impl ViewModel {
@@ -31,6 +35,7 @@ impl ViewModel {
         Self {
             snapshot: Snapshot::new(context),
             unanswered: None,
+            kept: None,
         }
     }
 
@@ -51,6 +56,7 @@ impl ViewModel {
         let number = last.map_or(0, |session| session.number) + 1;
         let caption = code.caption();
         self.unanswered = None;
+        self.kept = None;
         self.snapshot.phase = Phase::LookingUp;
         self.snapshot.outcome = None;
         self.snapshot.log.clear();
@@ -99,6 +105,8 @@ impl ViewModel {
                 self.snapshot.phase = Phase::Connecting;
                 None
             }
+            SessionEvent::Interrupted { left } => Some(self.on_interrupted(left, now)),
+            SessionEvent::Resumed => Some(self.on_resumed()),
             SessionEvent::Customer(info) => {
                 let text = log_messages::customer(&info);
                 session.customer = Some(*info);
@@ -106,6 +114,7 @@ impl ViewModel {
             }
             SessionEvent::Permissions(permissions) => {
                 let before = std::mem::replace(&mut session.permissions, permissions);
+                let before = self.kept.take().unwrap_or(before);
                 let text = log_messages::taken_back(before, permissions)?;
                 Some((LogKind::Refused, text))
             }
@@ -131,8 +140,7 @@ impl ViewModel {
                 asks_left,
             } => {
                 self.unanswered = None;
-                session.on_answer(&ask, asks_left);
-                let text = log_messages::answer(&ask, allowed, session.customer.as_ref());
+                let text = session.on_answer(&ask, allowed, asks_left);
                 Some((LogKind::answer(allowed), text))
             }
             SessionEvent::Picture => {
@@ -149,6 +157,28 @@ impl ViewModel {
             | SessionEvent::Pointer(..)
             | SessionEvent::Traffic(..) => None,
         }
+    }
+
+    /// Records that the link is interrupted, and lost after `left`. The old picture stays.
+    fn on_interrupted(&mut self, left: Duration, now: u64) -> (LogKind, Message) {
+        self.snapshot.phase = Phase::Interrupted;
+        self.unanswered = None;
+        if let Some(session) = &mut self.snapshot.session {
+            self.kept.get_or_insert(session.permissions);
+            session.permissions.control = false;
+            session.asking = None;
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            session.interrupted_until = Some(now.saturating_add(left));
+        }
+        (LogKind::Trouble, log_messages::INTERRUPTED)
+    }
+
+    fn on_resumed(&mut self) -> (LogKind, Message) {
+        self.snapshot.phase = Phase::Connected;
+        if let Some(session) = &mut self.snapshot.session {
+            session.interrupted_until = None;
+        }
+        (LogKind::Given, log_messages::RESUMED)
     }
 
     /// Records an orderly end.
@@ -175,6 +205,7 @@ impl ViewModel {
             session.ended_at = Some(now);
             session.permissions = Permissions::default();
             session.asking = None;
+            session.interrupted_until = None;
             session.picture = false;
             session.desktop = None;
         }
@@ -217,6 +248,7 @@ mod tests {
         ViewModel::new(&AgentContext {
             agent: AgentFile { card, key },
             service,
+            resume_limit: etatuki_protocol::RESUME_LIMIT,
         })
     }
 
@@ -377,6 +409,41 @@ mod tests {
         view.on_ended("customer-closed", 4);
         let json = serde_json::to_value(view.snapshot()).unwrap();
         assert_eq!(json["session"]["desktop"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn an_interruption_takes_control_away_and_keeps_the_old_picture() {
+        let mut view = view();
+        view.on_connect(&code(), 1);
+        view.on_linked(2);
+        let left = Duration::from_secs(120);
+        let interrupted = SessionEvent::Interrupted { left };
+        [
+            permissions(true, true),
+            SessionEvent::Picture,
+            SessionEvent::Asking(Ask::Control),
+            interrupted,
+        ]
+        .into_iter()
+        .for_each(|event| view.on_event(event, 3));
+        let json = serde_json::to_value(view.snapshot()).unwrap();
+        assert_eq!(json["phase"], "interrupted");
+        assert_eq!(json["session"]["interrupted_until"], 120_003);
+        assert_eq!(
+            json["session"]["permissions"],
+            serde_json::json!({"view": true, "control": false})
+        );
+        assert_eq!(json["session"]["asking"], serde_json::Value::Null);
+        assert_eq!(json["session"]["picture"], true);
+        assert!(view.snapshot().is_busy() && !view.accept_ask(&Ask::View));
+        // Withdrawn meanwhile.
+        [SessionEvent::Resumed, permissions(true, false)]
+            .into_iter()
+            .for_each(|event| view.on_event(event, 4));
+        let texts = Catalogue::load(Language::En);
+        let last = view.snapshot.log.last().unwrap().text.text(&texts);
+        assert_eq!(last, "The customer took control back");
+        assert_eq!(view.snapshot.phase, Phase::Connected);
     }
 
     #[test]

@@ -1,62 +1,174 @@
-//! The loop of a linked session: control messages from the customer's side, commands of the agent,
-//! and failures of the carriers, until the first end.
+//! A linked session: control messages from the customer's side, commands of the agent, and failures
+//! of the carriers, until the first end; over one connection after the other, if the link is
+//! interrupted.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use etatuki_link::{AgentStreams, ControlOut, LinkConnection, LinkError};
-use etatuki_protocol::{ToAgent, ToCustomer};
-use tokio::{sync::mpsc, task::JoinError, time::timeout};
+use etatuki_link::{
+    AgentEndpoint, AgentResumption, AgentStreams, BootClock, ControlOut, LinkConnection, LinkError,
+    LinkStats, PeerWatch,
+};
+use etatuki_protocol::{HEARTBEAT_INTERVAL, ToAgent, ToCustomer};
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    task::JoinError,
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
+};
 
 use super::{
-    ClipboardTo, EndReason, Outcome, SessionCommand, SessionEvent,
+    AgentContext, ClipboardTo, EndReason, Finished, Outcome, SessionCommand, SessionEvent,
     carriers::{DataStreams, spawn_carriers},
+    dial::Dialled,
 };
 use crate::{
     sanitize,
     session_error::{SessionError, classify_end},
-    viewer::{PictureReadError, ViewerHub},
+    viewer::{PictureReadError, ToLink, ViewerHub},
 };
 
 /// Time for the customer's side to close the link after this side has ended the session.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs a session over an established link until its end.
-pub(super) async fn run_linked(
-    streams: AgentStreams,
+/// A session from its first connection to its end.
+pub(super) struct LinkedSession<'a> {
+    pub(super) context: &'a AgentContext,
+    pub(super) endpoint: AgentEndpoint,
+    pub(super) resumption: AgentResumption,
+    /// The customer's address: the service's, then as the customer's end tells it.
+    pub(super) address: Value,
+    pub(super) commands: &'a mut mpsc::Receiver<SessionCommand>,
+    events: &'a mpsc::Sender<SessionEvent>,
     clipboard: ClipboardTo,
-    commands: &mut mpsc::Receiver<SessionCommand>,
-    events: &mpsc::Sender<SessionEvent>,
-) -> Outcome {
-    let (hub, to_link) = ViewerHub::new();
-    if clipboard == ClipboardTo::Page {
-        hub.report_pointer_always();
-    }
-    let hub = Arc::new(hub);
-    let _ = events.send(SessionEvent::Linked(Arc::clone(&hub))).await;
-    let _closes = CloseOnDrop(Arc::clone(&hub));
-    let mut control_in = streams.control_in;
-    let data = DataStreams {
-        picture_in: streams.picture_in,
-        input_out: streams.input_out,
-        clipboard_out: streams.clipboard_out,
-        clipboard_in: streams.clipboard_in,
-        connection: streams.connection.clone(),
-    };
-    let mut carriers = spawn_carriers(&hub, to_link, data, clipboard, events);
-    let mut session = AgentLoop {
-        hub,
-        control_out: streams.control_out,
-        connection: streams.connection,
-        events,
-    };
-    loop {
-        let step = tokio::select! {
-            message = control_in.recv() => session.on_control(message).await,
-            command = commands.recv() => session.on_command(command).await,
-            Some(carried) = carriers.join_next() => after_carrier(carried),
+    hub: Arc<ViewerHub>,
+    /// The queues to the first link.
+    to_link: Option<ToLink>,
+    pub(super) clock: BootClock,
+    /// Bytes over earlier connections.
+    earlier: LinkStats,
+}
+
+/// The end of one connection.
+pub(super) enum LinkEnd {
+    /// The session is over.
+    Over(Outcome),
+    /// The link is interrupted since this moment of the session's clock.
+    Interrupted(Duration),
+}
+
+impl<'a> LinkedSession<'a> {
+    pub(super) fn new(
+        context: &'a AgentContext,
+        dialled: Dialled,
+        clipboard: ClipboardTo,
+        commands: &'a mut mpsc::Receiver<SessionCommand>,
+        events: &'a mpsc::Sender<SessionEvent>,
+    ) -> (Self, AgentStreams) {
+        let (hub, to_link) = ViewerHub::new();
+        if clipboard == ClipboardTo::Page {
+            hub.report_pointer_always();
+        }
+        let (streams, resumption) = dialled.link.into_parts();
+        let session = Self {
+            context,
+            endpoint: dialled.endpoint,
+            resumption,
+            address: dialled.address,
+            commands,
+            events,
+            clipboard,
+            hub: Arc::new(hub),
+            to_link: Some(to_link),
+            clock: BootClock::start(),
+            earlier: LinkStats::default(),
         };
-        if let ControlFlow::Break(outcome) = step {
-            return outcome;
+        (session, streams)
+    }
+
+    /// Runs the session to its end.
+    pub(super) async fn run(mut self, mut streams: AgentStreams) -> Finished {
+        let hub = Arc::clone(&self.hub);
+        let _closes = CloseOnDrop(Arc::clone(&hub));
+        let _ = self.events.send(SessionEvent::Linked(hub)).await;
+        let outcome = loop {
+            let connection = streams.connection.clone();
+            let end = self.run_link(streams).await;
+            let stats = connection.stats();
+            self.earlier = self.earlier + stats;
+            match end {
+                LinkEnd::Over(outcome) => {
+                    connection.close(match &outcome {
+                        Ok(reason) => reason,
+                        Err(error) => error.name(),
+                    });
+                    break outcome;
+                }
+                LinkEnd::Interrupted(since) => {
+                    connection.interrupt();
+                    self.hub.interrupt();
+                    match self.resume(since).await {
+                        Ok(resumed) => streams = resumed,
+                        Err(outcome) => break outcome,
+                    }
+                }
+            }
+        };
+        self.endpoint.close().await;
+        Finished {
+            outcome,
+            stats: self.earlier,
+        }
+    }
+
+    /// Reports the interruption, and dials until the link is resumed.
+    ///
+    /// # Errors
+    /// The end of the session: the link is lost, the resume is refused, or the agent ends it.
+    async fn resume(&mut self, since: Duration) -> Result<AgentStreams, Outcome> {
+        let lost_at = since + self.context.resume_limit;
+        let left = lost_at.saturating_sub(self.clock.elapsed());
+        let _ = self.events.send(SessionEvent::Interrupted { left }).await;
+        let streams = self.redial(lost_at).await?;
+        let _ = self.events.send(SessionEvent::Resumed).await;
+        Ok(streams)
+    }
+
+    /// Runs the session over one connection.
+    async fn run_link(&mut self, streams: AgentStreams) -> LinkEnd {
+        let to_link = self.to_link.take();
+        let to_link = to_link.unwrap_or_else(|| self.hub.open_link());
+        let mut control_in = streams.control_in;
+        let data = DataStreams {
+            picture_in: streams.picture_in,
+            input_out: streams.input_out,
+            clipboard_out: streams.clipboard_out,
+            clipboard_in: streams.clipboard_in,
+            connection: streams.connection.clone(),
+            earlier: self.earlier,
+        };
+        let mut carriers = spawn_carriers(&self.hub, to_link, data, self.clipboard, self.events);
+        let mut link = AgentLoop {
+            hub: Arc::clone(&self.hub),
+            control_out: streams.control_out,
+            watch: PeerWatch::new(self.clock, &streams.connection),
+            connection: streams.connection,
+            events: self.events,
+            address: &mut self.address,
+        };
+        let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let silent_at = link.watch.silent_at();
+            let step = tokio::select! {
+                message = control_in.recv() => link.on_control(message).await,
+                command = self.commands.recv() => link.on_command(command).await,
+                Some(carried) = carriers.join_next() => after_carrier(carried),
+                _ = heartbeat.tick() => link.on_heartbeat().await,
+                () = sleep_until(silent_at) => link.look(),
+            };
+            if let ControlFlow::Break(outcome) = step {
+                return link.end(outcome);
+            }
         }
     }
 }
@@ -66,7 +178,9 @@ struct AgentLoop<'a> {
     hub: Arc<ViewerHub>,
     control_out: ControlOut<ToCustomer>,
     connection: LinkConnection,
+    watch: PeerWatch,
     events: &'a mpsc::Sender<SessionEvent>,
+    address: &'a mut Value,
 }
 
 impl AgentLoop<'_> {
@@ -75,6 +189,9 @@ impl AgentLoop<'_> {
         &mut self,
         message: Result<Option<ToAgent>, LinkError>,
     ) -> ControlFlow<Outcome> {
+        if message.is_ok() && !self.watch.heard() {
+            return lost();
+        }
         let event = match message {
             Ok(Some(ToAgent::Info(info))) => {
                 SessionEvent::Customer(Box::new(sanitize::customer_info(*info)))
@@ -97,7 +214,11 @@ impl AgentLoop<'_> {
                 shown.text = sanitize::question_text(shown.text);
                 SessionEvent::Shown(shown)
             }
-            Ok(Some(ToAgent::Alive | ToAgent::Address(_))) => return ControlFlow::Continue(()),
+            Ok(Some(ToAgent::Alive)) => return ControlFlow::Continue(()),
+            Ok(Some(ToAgent::Address(address))) => {
+                *self.address = address.as_json().clone();
+                return ControlFlow::Continue(());
+            }
             Ok(Some(ToAgent::Ended { reason })) => {
                 return ControlFlow::Break(classify_end(sanitize::stable_name(&reason)));
             }
@@ -133,12 +254,41 @@ impl AgentLoop<'_> {
         }
     }
 
+    /// Tells the customer's side that somebody is here, and looks whether somebody is there.
+    async fn on_heartbeat(&mut self) -> ControlFlow<Outcome> {
+        if let Err(error) = self.control_out.send(&ToCustomer::Alive).await {
+            return ControlFlow::Break(link_end(error));
+        }
+        self.look()
+    }
+
+    fn look(&mut self) -> ControlFlow<Outcome> {
+        if self.watch.look(&self.connection) {
+            return lost();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Returns the end of the connection: a link that broke or fell silent is interrupted.
+    fn end(&self, outcome: Outcome) -> LinkEnd {
+        match outcome {
+            Err(SessionError::Link(LinkError::Lost | LinkError::Interrupted)) => {
+                LinkEnd::Interrupted(self.watch.interrupted_since())
+            }
+            outcome => LinkEnd::Over(outcome),
+        }
+    }
+
     /// Tells the customer's side that the session ends, and waits until it closes the link.
     async fn say_goodbye(&mut self) {
         if self.control_out.send(&ToCustomer::End).await.is_ok() {
             self.connection.closed().await;
         }
     }
+}
+
+fn lost() -> ControlFlow<Outcome> {
+    ControlFlow::Break(Err(SessionError::Link(LinkError::Lost)))
 }
 
 /// Returns whether the session goes on without a carrier. It doesn't without one that found rubbish,

@@ -4,7 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etatuki_link::{ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, PictureIn};
+use etatuki_link::{
+    ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, LinkStats, PictureIn,
+};
 use etatuki_protocol::{ClipboardText, CodecError, InputMessage};
 use etatuki_viewer::LostCharacters;
 use tokio::{
@@ -28,6 +30,8 @@ pub(super) struct DataStreams {
     pub(super) clipboard_out: ClipboardOut,
     pub(super) clipboard_in: ClipboardIn,
     pub(super) connection: LinkConnection,
+    /// Bytes over earlier connections of this link.
+    pub(super) earlier: LinkStats,
 }
 
 /// Spawns the carriers; dropping the set ends them. Only the picture's carrier can fail.
@@ -56,7 +60,11 @@ pub(super) fn spawn_carriers(
         clipboard,
         events.clone(),
     ));
-    carriers.spawn(report_traffic(streams.connection, events.clone()));
+    carriers.spawn(report_traffic(
+        streams.connection,
+        streams.earlier,
+        events.clone(),
+    ));
     carriers
 }
 
@@ -187,6 +195,7 @@ async fn carry_clipboard_in(
 
 async fn report_traffic(
     connection: LinkConnection,
+    earlier: LinkStats,
     events: mpsc::Sender<SessionEvent>,
 ) -> Result<(), PictureReadError> {
     let mut ticks = interval(TRAFFIC_INTERVAL);
@@ -194,7 +203,7 @@ async fn report_traffic(
     loop {
         ticks.tick().await;
         let report = SessionEvent::Traffic(
-            connection.stats(),
+            earlier + connection.stats(),
             connection.path_kind(),
             connection.round_trip_time(),
         );

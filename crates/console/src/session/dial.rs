@@ -2,14 +2,24 @@
 
 use std::time::UNIX_EPOCH;
 
-use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndpointKey, RelayRoute};
+use etatuki_link::{AgentEndpoint, AgentLink, DialError, EndpointKey, RelayRoute};
 use etatuki_trust::{CardError, CardValidity, UnixTime};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{AgentContext, SessionEvent};
 use crate::{code::Code, session_error::SessionError};
 
-/// Establishes the link. The endpoint must outlive the streams.
+/// An established link.
+pub(super) struct Dialled {
+    /// The endpoint, which must outlive the link.
+    pub(super) endpoint: AgentEndpoint,
+    pub(super) link: AgentLink,
+    /// The customer's address, from the service.
+    pub(super) address: Value,
+}
+
+/// Establishes the link.
 ///
 /// # Errors
 /// The service doesn't know the code, or the customer can't be reached or refuses.
@@ -17,8 +27,8 @@ pub(super) async fn dial(
     context: &AgentContext,
     code: Code,
     events: &mpsc::Sender<SessionEvent>,
-) -> Result<(AgentEndpoint, AgentStreams), SessionError> {
-    let AgentContext { agent, service } = context;
+) -> Result<Dialled, SessionError> {
+    let AgentContext { agent, service, .. } = context;
     let key = EndpointKey::generate();
     let location = service.look_up(agent, &code.nameplate, &key).await?;
     let _ = events.send(SessionEvent::Located).await;
@@ -35,7 +45,11 @@ pub(super) async fn dial(
         .dial(&location.address, &code.nameplate, &code.secret, agent)
         .await;
     match dialled {
-        Ok(link) => Ok((endpoint, link.split())),
+        Ok(link) => Ok(Dialled {
+            endpoint,
+            link,
+            address: location.address,
+        }),
         Err(error) => {
             // Without a relay of our own nothing is known about the customer's end.
             let no_relay = error == DialError::Unreachable && !endpoint.is_relay_connected();

@@ -6,11 +6,13 @@
 //! |------|---------|
 //! | `dial` | from the code to the link |
 //! | `agent_loop` | control messages and the agent's commands, until the end |
+//! | `resume` | dials an interrupted link anew, until it is resumed or lost |
 //! | `carriers` | the tasks that carry picture, input, clipboard and counters |
 
 mod agent_loop;
 mod carriers;
 mod dial;
+mod resume;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use etatuki_trust::AgentFile;
 use tokio::sync::mpsc;
 
 use crate::{code::Code, service::Service, session_error::SessionError, viewer::ViewerHub};
-use agent_loop::run_linked;
+use agent_loop::LinkedSession;
 use dial::dial;
 
 /// Commands that may wait for a session, or for the task that runs it.
@@ -36,6 +38,9 @@ pub struct AgentContext {
     pub agent: AgentFile,
     /// The service.
     pub service: Service,
+    /// Time from an interruption of the link in which it can be resumed: two minutes
+    /// ([`RESUME_LIMIT`](etatuki_protocol::RESUME_LIMIT)) but in tests.
+    pub resume_limit: Duration,
 }
 
 /// A command of the agent for the running session.
@@ -76,6 +81,13 @@ pub(crate) enum SessionEvent {
     /// The link is established and both ends are authenticated. Viewers can be attached from now
     /// on.
     Linked(Arc<ViewerHub>),
+    /// The link is interrupted: there is no control, and the picture is old.
+    Interrupted {
+        /// Time in which it can be resumed.
+        left: Duration,
+    },
+    /// The link is resumed. The permissions and the picture follow.
+    Resumed,
     /// The customer's computer, its backend and tool.
     Customer(Box<CustomerInfo>),
     /// The permissions from now on.
@@ -142,19 +154,12 @@ pub(crate) async fn run(
         dialled = dial(context, code, events) => dialled,
         reason = end_command(commands) => return Finished::unlinked(Ok(reason.name().into())),
     };
-    let (endpoint, streams) = match dialled {
+    let dialled = match dialled {
         Ok(dialled) => dialled,
         Err(error) => return Finished::unlinked(Err(error)),
     };
-    let connection = streams.connection.clone();
-    let outcome = run_linked(streams, clipboard, commands, events).await;
-    connection.close(match &outcome {
-        Ok(reason) => reason,
-        Err(error) => error.name(),
-    });
-    let stats = connection.stats();
-    endpoint.close().await;
-    Finished { outcome, stats }
+    let (session, streams) = LinkedSession::new(context, dialled, clipboard, commands, events);
+    session.run(streams).await
 }
 
 impl Finished {

@@ -79,8 +79,6 @@ pub(crate) struct ViewerHub {
     control: watch::Sender<Control>,
     /// Whether viewers that attach get [`PointerReports::Always`].
     report_pointer_always: AtomicBool,
-    input: mpsc::Sender<InputMessage>,
-    clipboard: mpsc::Sender<ClipboardText>,
     /// Notified when there is output for the viewer, and when the viewer has taken output, sent a
     /// message or detached.
     pub(super) changed: Notify,
@@ -91,6 +89,15 @@ pub(super) struct HubState {
     pub(super) desktop: Option<RemoteDesktop>,
     pub(super) attached: Option<Attached>,
     last_id: u64,
+    /// The queues to the link; `None` while it is interrupted.
+    link: Option<LinkQueues>,
+}
+
+/// The queues to one link.
+#[derive(Clone, Debug)]
+struct LinkQueues {
+    input: mpsc::Sender<InputMessage>,
+    clipboard: mpsc::Sender<ClipboardText>,
     /// Number of the last text for the customer's clipboard.
     last_text: u32,
 }
@@ -120,27 +127,78 @@ impl HubState {
             .filter(|attached| attached.id == id)?;
         Some((&mut attached.session, self.desktop.as_ref()?))
     }
+
+    /// Sends messages to the customer's side, unless the link is interrupted or takes none.
+    fn send_input(&self, messages: Vec<u8>) {
+        let _ = self.try_send_input(messages);
+    }
+
+    /// As [`send_input`](Self::send_input).
+    ///
+    /// # Errors
+    /// The customer's side takes no input.
+    fn try_send_input(&self, messages: Vec<u8>) -> Result<(), PictureReadError> {
+        match &self.link {
+            Some(link) if !messages.is_empty() => link
+                .input
+                .try_send(InputMessage::Rfb(messages))
+                .map_err(|_| PictureReadError::InputBlocked),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replies to a fence: everything before it has been handled, so the customer's side sends
+    /// more.
+    fn reply_to_fence(&self, flags: u32, payload: &[u8]) -> Result<(), PictureReadError> {
+        if flags & fence_flags::REQUEST == 0 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let reply = fence_reply(flags, payload.to_vec());
+        encode::client::message(&mut bytes, &reply, PointerFormat::Standard);
+        self.try_send_input(bytes)
+    }
 }
 
 impl ViewerHub {
     /// Creates a hub that waits for the link's first bytes.
     pub(crate) fn new() -> (Self, ToLink) {
-        let (input, input_end) = mpsc::channel(INPUT_QUEUE);
-        let (clipboard, clipboard_end) = mpsc::channel(CLIPBOARD_QUEUE);
         let hub = Self {
             state: Mutex::default(),
             readiness: watch::Sender::new(Readiness::Waiting),
             control: watch::Sender::new(Control::Denied),
             report_pointer_always: AtomicBool::new(false),
-            input,
-            clipboard,
             changed: Notify::new(),
         };
-        let to_link = ToLink {
+        let to_link = hub.open_link();
+        (hub, to_link)
+    }
+
+    /// Opens the queues to a new link. The numbers of texts begin anew.
+    pub(crate) fn open_link(&self) -> ToLink {
+        let (input, input_end) = mpsc::channel(INPUT_QUEUE);
+        let (clipboard, clipboard_end) = mpsc::channel(CLIPBOARD_QUEUE);
+        self.lock().link = Some(LinkQueues {
+            input,
+            clipboard,
+            last_text: 0,
+        });
+        ToLink {
             input: input_end,
             clipboard: clipboard_end,
-        };
-        (hub, to_link)
+        }
+    }
+
+    /// Handles an interruption of the link: there is no control, and what waits for the link or
+    /// comes from now on is dropped. The viewer stays attached.
+    pub(crate) fn interrupt(&self) {
+        self.control.send_replace(Control::Denied);
+        let mut state = self.lock();
+        state.link = None;
+        if let Some(attached) = &mut state.attached {
+            attached.session.on_link_interrupted();
+        }
+        self.changed.notify_waiters();
     }
 
     /// Returns a receiver of the readiness, now and after each change.
@@ -187,8 +245,11 @@ impl ViewerHub {
     /// false without control, if the text is too long, or if a queue is full.
     pub(crate) fn send_clipboard(&self, text: String) -> bool {
         let fits = self.control() == Control::Granted && text.len() <= MAX_CLIPBOARD;
-        match (self.input.try_reserve(), self.clipboard.try_reserve()) {
-            (Ok(mark), Ok(place)) if fits => {
+        let Some(link) = self.link().filter(|_| fits) else {
+            return false;
+        };
+        match (link.input.try_reserve(), link.clipboard.try_reserve()) {
+            (Ok(mark), Ok(place)) => {
                 self.number_text(text, mark, place);
                 true
             }
@@ -196,13 +257,17 @@ impl ViewerHub {
         }
     }
 
+    fn link(&self) -> Option<LinkQueues> {
+        self.lock().link.clone()
+    }
+
     /// As [`send_clipboard`](Self::send_clipboard), for a viewer that has control. Waits for a place
     /// in the queues.
     pub(super) async fn forward_clipboard(&self, text: String) {
-        if text.len() > MAX_CLIPBOARD {
+        let Some(link) = self.link().filter(|_| text.len() <= MAX_CLIPBOARD) else {
             return;
-        }
-        if let (Ok(mark), Ok(place)) = (self.input.reserve().await, self.clipboard.reserve().await)
+        };
+        if let (Ok(mark), Ok(place)) = (link.input.reserve().await, link.clipboard.reserve().await)
         {
             self.number_text(text, mark, place);
         }
@@ -210,7 +275,9 @@ impl ViewerHub {
 
     /// Forwards a viewer's input. Waits for a place in the queue.
     pub(super) async fn forward_input(&self, bytes: Vec<u8>) {
-        let _ = self.input.send(InputMessage::Rfb(bytes)).await;
+        if let Some(link) = self.link() {
+            let _ = link.input.send(InputMessage::Rfb(bytes)).await;
+        }
     }
 
     /// Puts a text and its mark into their queues, under the next number.
@@ -221,8 +288,9 @@ impl ViewerHub {
         place: mpsc::Permit<'_, ClipboardText>,
     ) {
         let mut state = self.lock();
-        state.last_text += 1;
-        let number = state.last_text;
+        let Some(link) = &mut state.link else { return };
+        link.last_text += 1;
+        let number = link.last_text;
         place.send(ClipboardText { number, text });
         mark.send(InputMessage::ClipboardMark(number));
     }
@@ -291,9 +359,19 @@ impl ViewerHub {
     }
 
     /// Sets the desktop from the link's first message. Viewers can be attached from now on.
+    ///
+    /// A viewer that is attached from before an interruption goes on with this desktop.
     pub(super) fn set_desktop(&self, desktop: RemoteDesktop) {
-        self.lock().desktop = Some(desktop);
+        let mut state = self.lock();
+        let attached = state.attached.as_mut();
+        match attached.map(|attached| attached.session.on_link_resumed(&desktop)) {
+            Some(Ok(messages)) => state.send_input(messages),
+            Some(Err(_)) => self.detach(&mut state, DisconnectReason::CannotResize),
+            None => {}
+        }
+        state.desktop = Some(desktop);
         self.readiness.send_replace(Readiness::Ready);
+        self.changed.notify_waiters();
     }
 
     /// Returns whether the customer allows control.
@@ -326,11 +404,8 @@ impl ViewerHub {
         };
         let _ = attached.disconnect.send(reason);
         self.changed.notify_waiters();
-        let last_messages = attached.session.detach(self.control());
-        if !last_messages.is_empty() {
-            // A full queue means that the link is broken.
-            let _ = self.input.try_send(InputMessage::Rfb(last_messages));
-        }
+        // A full queue means that the link is broken.
+        state.send_input(attached.session.detach(self.control()));
     }
 
     /// Handles a message of the customer's side. Returns whether the viewer's connection should be
@@ -343,7 +418,7 @@ impl ViewerHub {
         let desktop = state.desktop.as_mut().ok_or(PictureReadError::Init)?;
         desktop.update(message);
         if let ServerMessage::Fence { flags, payload } = message {
-            return self.reply_to_fence(*flags, payload).map(|()| false);
+            return state.reply_to_fence(*flags, payload).map(|()| false);
         }
         let Some(attached) = &mut state.attached else {
             return Ok(false);
@@ -352,26 +427,9 @@ impl ViewerHub {
             self.detach(&mut state, DisconnectReason::CannotResize);
             return Ok(false);
         };
-        if !actions.to_link.is_empty() {
-            self.input
-                .try_send(InputMessage::Rfb(actions.to_link))
-                .map_err(|_| PictureReadError::InputBlocked)?;
-        }
-        Ok(attached.session.output_len() > WAKE_BYTES)
-    }
-
-    /// Replies to a fence: everything before it has been handled, so the customer's side sends
-    /// more.
-    fn reply_to_fence(&self, flags: u32, payload: &[u8]) -> Result<(), PictureReadError> {
-        if flags & fence_flags::REQUEST == 0 {
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        let reply = fence_reply(flags, payload.to_vec());
-        encode::client::message(&mut bytes, &reply, PointerFormat::Standard);
-        self.input
-            .try_send(InputMessage::Rfb(bytes))
-            .map_err(|_| PictureReadError::InputBlocked)
+        let wakes = attached.session.output_len() > WAKE_BYTES;
+        state.try_send_input(actions.to_link)?;
+        Ok(wakes)
     }
 
     /// Waits until a condition holds for the attached viewer, or none is attached. Cancel safe.

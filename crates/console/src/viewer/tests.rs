@@ -58,17 +58,26 @@ impl Customer {
             parser,
             screen,
         };
+        customer.begin_picture().await;
+        customer
+    }
+
+    async fn begin_picture(&mut self) {
         let mut first = Vec::new();
         encode::server::server_init(&mut first, &init());
         // In two parts: a block may end inside a message.
         for piece in first.chunks(25) {
-            customer
-                .reader
-                .read_block(&customer.hub, piece)
-                .await
-                .unwrap();
+            self.reader.read_block(&self.hub, piece).await.unwrap();
         }
-        customer
+    }
+
+    /// Goes on over a new link.
+    async fn resume(&mut self) {
+        let ToLink { input, .. } = self.hub.open_link();
+        self.input = input;
+        self.parser = ClientParser::new(Limits::default());
+        self.reader = PictureReader::default();
+        self.begin_picture().await;
     }
 
     /// Waits for the next message from the viewer's side.
@@ -210,6 +219,53 @@ async fn viewers_come_and_go_and_each_sees_the_whole_screen() {
         drop(client);
         assert_eq!(served.await.unwrap().unwrap(), ViewerExit::Disconnected);
     }
+}
+
+/// The link breaks in the middle of an update. The viewer stays; what it sends meanwhile is dropped,
+/// and then it gets the whole picture.
+#[tokio::test]
+async fn a_viewer_goes_on_over_a_resumed_link() {
+    let mut customer = Customer::new().await;
+    let hub = Arc::clone(&customer.hub);
+    hub.set_control(true);
+    let ((client, _), ()) =
+        tokio::join!(client(&hub, Security::None, ""), customer.answer_request());
+    first_picture(&client).await;
+    let mut half = Vec::new();
+    encode::server::update_start(&mut half, Some(2));
+    let rect = Rect::new(0, 0, 4, 4);
+    encode::server::raw_from(&mut half, rect, &customer.screen, 16);
+    customer.reader.read_block(&hub, &half).await.unwrap();
+    hub.interrupt();
+    assert!(!hub.is_controlled());
+    assert!(!hub.send_clipboard("lost".into()));
+    let press = |keycode| {
+        let key = vnc::ClientKeyEvent {
+            keycode,
+            down: true,
+        };
+        client.input(vnc::X11Event::KeyEvent(key))
+    };
+    press(0x61).await.unwrap();
+
+    customer.screen.reverse();
+    customer.resume().await;
+    customer.answer_request().await;
+    let pixels = customer.screen.chunks(4);
+    let expected: Vec<_> = pixels.map(|pixel| [pixel[2], pixel[1], pixel[0]]).collect();
+    // This client asks for nothing by itself.
+    client.input(vnc::X11Event::Refresh).await.unwrap();
+    while as_rgb(&first_picture(&client).await) != expected {
+        client.input(vnc::X11Event::Refresh).await.unwrap();
+    }
+    hub.set_control(true);
+    press(0x62).await.unwrap();
+    let typed = loop {
+        if let ClientMessage::Key { keysym, .. } = customer.next().await {
+            break keysym;
+        }
+    };
+    assert_eq!(typed, 0x62, "the first key was dropped");
 }
 
 #[tokio::test]

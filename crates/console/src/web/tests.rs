@@ -52,6 +52,7 @@ fn context() -> AgentContext {
     AgentContext {
         agent: AgentFile { card, key },
         service: Service::new("http://127.0.0.1:9").unwrap(),
+        resume_limit: etatuki_protocol::RESUME_LIMIT,
     }
 }
 

@@ -7,14 +7,19 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use etatuki_link::{
-    AcceptParams, Attempt, CustomerEndpoint, CustomerStreams, EndpointKey, RelayAccess, RelayRoute,
+    AcceptParams, Attempt, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerEndpoint,
+    CustomerStreams, EndpointKey, InputIn, LinkConnection, PictureOut, RelayAccess, RelayRoute,
+    ResumeParams,
 };
 use etatuki_network::Network;
-use etatuki_protocol::{CustomerInfo, InputMessage, ToAgent, UsableBackend};
+use etatuki_protocol::{
+    CustomerInfo, HEARTBEAT_INTERVAL, InputMessage, ToAgent, ToCustomer, UsableBackend,
+};
 use etatuki_rfb::{ClientMessage, ClientParser, Limits, PixelFormat, Rect, ServerInit, encode};
 use etatuki_service::{Config, ServiceHandle};
 use etatuki_trust::{
@@ -22,7 +27,7 @@ use etatuki_trust::{
     StaleRevocations, UnixTime, VendorKey,
 };
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Mutex, task::AbortHandle};
 use vnc::{VncClient, VncConnector, VncEncoding};
 
 pub(crate) const DAY: u64 = 86_400;
@@ -146,12 +151,15 @@ impl WaitingCustomer {
         loop {
             match self.endpoint.accept(&self.accept_params).await {
                 Attempt::Authenticated(link) => {
-                    let streams = link.split();
                     let parser = ClientParser::new(Limits::default());
                     return Customer {
-                        streams,
+                        streams: Streams::new(link.split()),
                         parser,
                         endpoint: self.endpoint,
+                        resume_params: ResumeParams {
+                            vendors: self.accept_params.vendors,
+                            revoked: self.accept_params.revoked,
+                        },
                     };
                 }
                 Attempt::Aborted => {}
@@ -163,14 +171,84 @@ impl WaitingCustomer {
 
 /// The customer's end of an established link.
 pub(crate) struct Customer {
-    pub(crate) streams: CustomerStreams,
+    pub(crate) streams: Streams,
     parser: ClientParser,
     pub(crate) endpoint: CustomerEndpoint,
+    resume_params: ResumeParams,
+}
+
+/// The streams of a link, with a heart that beats until they are dropped.
+pub(crate) struct Streams {
+    control_out: Arc<Mutex<ControlOut<ToAgent>>>,
+    pub(crate) control_in: ControlIn<ToCustomer>,
+    pub(crate) picture_out: PictureOut,
+    pub(crate) input_in: InputIn,
+    pub(crate) clipboard_out: ClipboardOut,
+    pub(crate) clipboard_in: ClipboardIn,
+    pub(crate) connection: LinkConnection,
+    heart: Heart,
+}
+
+/// Sends heartbeats until it is dropped.
+struct Heart(AbortHandle);
+
+impl Streams {
+    fn new(streams: CustomerStreams) -> Self {
+        let control_out = Arc::new(Mutex::new(streams.control_out));
+        let beats = Arc::clone(&control_out);
+        let heart = tokio::spawn(async move {
+            while beats.lock().await.send(&ToAgent::Alive).await.is_ok() {
+                tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+            }
+        });
+        Self {
+            control_out,
+            control_in: streams.control_in,
+            picture_out: streams.picture_out,
+            input_in: streams.input_in,
+            clipboard_out: streams.clipboard_out,
+            clipboard_in: streams.clipboard_in,
+            connection: streams.connection,
+            heart: Heart(heart.abort_handle()),
+        }
+    }
+
+    /// Falls silent: the connection stays, and nothing more is said.
+    pub(crate) fn fall_silent(&self) {
+        self.heart.0.abort();
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Customer {
     pub(crate) async fn send_control(&mut self, message: ToAgent) {
-        self.streams.control_out.send(&message).await.unwrap();
+        let mut control = self.streams.control_out.lock().await;
+        control.send(&message).await.unwrap();
+    }
+
+    /// Waits for the console's next control message but heartbeats; `None` at the stream's end.
+    pub(crate) async fn told(&mut self) -> Option<ToCustomer> {
+        told(&mut self.streams.control_in).await
+    }
+
+    /// Waits until the console has resumed the link.
+    pub(crate) async fn resumed(&mut self) {
+        loop {
+            match self.endpoint.accept_resume(&self.resume_params).await {
+                Attempt::Resumed(link) => {
+                    self.streams = Streams::new(link.split());
+                    self.parser = ClientParser::new(Limits::default());
+                    return;
+                }
+                Attempt::Aborted => {}
+                other => panic!("not resumed but {other:?}"),
+            }
+        }
     }
 
     /// Sends the start of the picture stream, which has the screen's size.
@@ -205,6 +283,16 @@ impl Customer {
             if let InputMessage::Rfb(bytes) = received {
                 self.parser.push(&bytes);
             }
+        }
+    }
+}
+
+/// Waits for the console's next control message but heartbeats; `None` at the stream's end.
+pub(crate) async fn told(control_in: &mut ControlIn<ToCustomer>) -> Option<ToCustomer> {
+    loop {
+        match control_in.recv().await.unwrap() {
+            Some(ToCustomer::Alive) => {}
+            message => return message,
         }
     }
 }

@@ -65,6 +65,7 @@ const session = (more = {}) => ({
   picture: false,
   desktop: null,
   connected_at: now - 754_000,
+  interrupted_until: null,
   ended_at: null,
   ...more,
 });
@@ -77,6 +78,9 @@ const seen = (more, entries) => connected({
   permissions: { view: true, control: false }, picture: true,
   desktop: { width: 640, height: 400, screens: [{ x: 0, y: 0, width: 640, height: 400 }] }, ...more,
 }, entries);
+const interrupted = (snapshot) => ({
+  ...snapshot, phase: "interrupted", session: { ...snapshot.session, interrupted_until: Date.now() + 107_000 },
+});
 const asking = (kind, shown, backend = null) => ({ kind, backend, shown, until: shown === null ? null : Date.now() + 47_000 });
 const over = (phase, name, key, values = {}, more = {}) => snapshot({
   phase, log: [...log, entry(phase === "failed" ? "trouble" : "info", key, values)],
@@ -109,6 +113,10 @@ export const states = {
   "one-program": [seen({ permissions: { view: true, control: true }, customer: { ...customer, only_program: "GnuCash" } })],
   "two-screens": [seen({ desktop: { width: 640, height: 400, screens } })],
   "ended": [seen({}), over("ended", "customer-closed", "outcome.customer-closed")],
+  "interrupted": [seen({ permissions: { view: true, control: true } }), interrupted(seen({}, [entry("trouble", "log.interrupted")]))],
+  "interrupted-before-view": [connected({}), interrupted(connected({}, [entry("trouble", "log.interrupted")]))],
+  "resumed": [interrupted(seen({}, [entry("trouble", "log.interrupted")])), seen({ permissions: { view: true, control: true } },
+    [entry("trouble", "log.interrupted"), entry("given", "log.resumed")])],
   "wrong-code": [over("failed", "wrong-code", "failure.wrong-code", {}, { connected_at: null, customer: null })],
   "unknown-code": [over("failed", "unknown-nameplate", "failure.unknown-nameplate", {}, { connected_at: null, customer: null })],
   "broke-off": [over("failed", "link-lost", "failure.link-lost")],

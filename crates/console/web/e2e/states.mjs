@@ -98,7 +98,7 @@ async function look(name, snapshots, action = {}) {
   await check(page, name);
   const focus = await page.evaluate(() => document.activeElement?.tagName ?? "none");
   const live = snapshots.at(-1).phase;
-  if (focus === "BODY" && ["ready", "ended", "failed", "connected"].includes(live)) {
+  if (focus === "BODY" && ["ready", "ended", "failed", "connected", "interrupted"].includes(live)) {
     report(name, "the focus is nowhere");
   }
 }

@@ -19,7 +19,7 @@ export class Focus {
    * never ends anything by it.
    */
   keep(snapshot: Snapshot | null): void {
-    if (snapshot?.phase !== "connected" || !this.#isLost() || document.querySelector("dialog[open]") !== null) {
+    if ((snapshot?.phase !== "connected" && snapshot?.phase !== "interrupted") || !this.#isLost() || document.querySelector("dialog[open]") !== null) {
       return;
     }
     if (snapshot.session?.permissions.control === true && this.#picture.state === "shown") {

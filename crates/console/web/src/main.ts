@@ -13,11 +13,11 @@ import { customerNews, lostInput } from "./news.ts";
 import { Log, Panel, lineText } from "./panel.ts";
 import { PictureView } from "./picture-view.ts";
 import {
-  type About, type FromConsole, type Session, type Snapshot, supports, type ToConsole, type Traffic,
+  type About, type FromConsole, type Phase, type Session, type Snapshot, supports, type ToConsole, type Traffic,
 } from "./protocol.ts";
 import { QuestionCard } from "./question-card.ts";
 import { ScreenChoice } from "./screen-choice.ts";
-import { askControlButton, duration, readinessNotice, stateText, waitNotice } from "./status-text.ts";
+import { askControlButton, duration, interruptionText, readinessNotice, stateText, waitNotice } from "./status-text.ts";
 import { type CodeLabels, codeLabels, fillPage, language, plural, say, setTexts, t } from "./texts.ts";
 
 setTexts(JSON.parse(byId("texts", HTMLElement).textContent ?? "{}"));
@@ -55,6 +55,8 @@ const elements = {
   askView: byId("ask-view", HTMLButtonElement),
   takePicture: byId("take-picture", HTMLButtonElement),
   picture: byId("picture", HTMLElement),
+  interrupted: byId("interrupted", HTMLElement),
+  interruptedText: byId("interrupted-text", HTMLElement),
   panel: byId("panel", HTMLElement),
   about: byId("about", HTMLDialogElement),
 };
@@ -98,6 +100,7 @@ function draw(snapshot: Snapshot): void {
   latest = snapshot;
   const { phase, session } = snapshot;
   const live = phase === "connected";
+  const linked = live || phase === "interrupted";
   document.body.dataset["phase"] = phase;
   drawAbout(snapshot.about);
   drawNotice(snapshot);
@@ -107,14 +110,14 @@ function draw(snapshot: Snapshot): void {
   panel.update(session, live);
   const control = live && session?.permissions.control === true;
   clipboard.update(control && supports(session.customer, "clipboard"));
-  picture.update(live && session?.picture === true && session.permissions.view,
+  picture.update(linked && session?.picture === true && session.permissions.view,
     control);
-  screenChoice.update(live ? session?.desktop ?? null : null, session?.number ?? 0);
+  screenChoice.update(linked ? session?.desktop ?? null : null, session?.number ?? 0);
   drawStage(snapshot);
   drawLabels(session);
   codeEntry.busy = phase === "looking-up" || phase === "connecting";
   if (previous === null || previous.phase !== phase || previous.session?.number !== session?.number) {
-    onPhaseEntered(snapshot, previous?.phase === "connected");
+    onPhaseEntered(snapshot, previous?.phase === "connected" || previous?.phase === "interrupted", previous?.phase);
   }
   if (session?.asking != null && previous?.session?.asking == null) {
     // What the customer did before is older than the question.
@@ -127,9 +130,12 @@ function draw(snapshot: Snapshot): void {
   focus.keep(snapshot);
 }
 
-function onPhaseEntered(snapshot: Snapshot, wasConnected: boolean): void {
+function onPhaseEntered(snapshot: Snapshot, wasConnected: boolean, before: Phase | undefined): void {
   switch (snapshot.phase) {
     case "connected":
+      if (before === "interrupted") {
+        return;
+      }
       codeEntry.clear();
       showPanel(!window.matchMedia(LOW_WINDOW).matches);
       return;
@@ -163,6 +169,7 @@ function afterwards(failure: string): void {
 function drawBar(snapshot: Snapshot): void {
   const { phase, session } = snapshot;
   const live = phase === "connected" && session !== null;
+  const linked = live || phase === "interrupted";
   const permissions = session?.permissions;
   elements.state.dataset["state"] = phase === "ready" && readinessNotice(snapshot.readiness) !== null ? "failed" : phase;
   elements.state.dataset["permission"] = live && permissions?.control ? "control" : live && permissions?.view ? "view" : "none";
@@ -175,13 +182,14 @@ function drawBar(snapshot: Snapshot): void {
     : session?.form === "ecom" ? t("bar.id", { digits: caption }) : t("bar.code", { digits: caption }));
   show(elements.clock, session?.connected_at != null);
   elements.clock.title = t("bar.time");
-  show(elements.tools, live);
+  show(elements.tools, linked);
   tick();
-  if (!live) {
-    show(elements.line, false);
+  show(elements.line, live && elements.line.textContent !== "");
+  if (!linked || session === null) {
     return;
   }
-  const button = askControlButton(session);
+  const asked = askControlButton(session);
+  const button = { ...asked, enabled: live && asked.enabled };
   setText(elements.askControl, button.label);
   elements.askControl.title = button.title;
   // Not `disabled`, which would take the focus away.
@@ -201,7 +209,8 @@ function drawTraffic(traffic: Traffic): void {
 function drawStage(snapshot: Snapshot): void {
   const notice = waitNotice(snapshot);
   const live = snapshot.phase === "connected";
-  const viewing = live && snapshot.session?.permissions.view === true;
+  const interrupted = snapshot.phase === "interrupted";
+  const viewing = (live || interrupted) && snapshot.session?.permissions.view === true;
   show(elements.codeSection, ["ready", "ended", "failed"].includes(snapshot.phase));
   drawOutcome(snapshot);
   show(elements.wait, notice !== null || (viewing && picture.state !== "shown"));
@@ -217,6 +226,8 @@ function drawStage(snapshot: Snapshot): void {
   show(elements.takePicture, elsewhere);
   questions.alone.update(live && !viewing ? snapshot.session : null);
   questions.over.update(viewing ? snapshot.session : null);
+  show(elements.interrupted, interrupted);
+  drawInterruption();
 }
 
 function drawOutcome(snapshot: Snapshot): void {
@@ -270,6 +281,11 @@ function drawNotice(snapshot: Snapshot): void {
   setText(notice, text ?? "");
 }
 
+/** Draws what an interruption means, with the time that is left. */
+function drawInterruption(): void {
+  setText(elements.interruptedText, interruptionText(latest?.session ?? null, Date.now()) ?? "");
+}
+
 /** Redraws everything that counts seconds. */
 function tick(): void {
   const session = latest?.session;
@@ -278,6 +294,7 @@ function tick(): void {
   }
   questions.alone.tick();
   questions.over.tick();
+  drawInterruption();
 }
 
 function setFit(fit: boolean): void {
@@ -340,7 +357,7 @@ function onPictureInput(event: KeyboardEvent | MouseEvent): void {
 
 // Leaving the page leaves the session: the browser asks first.
 window.addEventListener("beforeunload", (event) => {
-  if (latest?.phase === "connected") {
+  if (latest?.phase === "connected" || latest?.phase === "interrupted") {
     event.preventDefault();
     // Before version 119, Chromium asks only if this is a text that isn't empty.
     event.returnValue = "leave";

@@ -34,8 +34,11 @@ export function customerNews(entries: readonly LogEntry[], snapshot: Snapshot): 
 
 /** Returns that a key or a click in the picture went nowhere; null if it was sent, or only moved. */
 export function lostInput(event: KeyboardEvent | MouseEvent, snapshot: Snapshot | null): string | null {
-  const session = snapshot?.phase === "connected" ? snapshot.session : null;
   const silent = event instanceof KeyboardEvent && SILENT_KEYS.includes(event.key);
+  if (snapshot?.phase === "interrupted" && !silent) {
+    return t("event.interrupted");
+  }
+  const session = snapshot?.phase === "connected" ? snapshot.session : null;
   if (session === null || !session.permissions.view || session.permissions.control || silent) {
     return null;
   }

@@ -3,7 +3,7 @@
 
 import type { CodeLabels, Message } from "./texts.ts";
 
-export type Phase = "ready" | "looking-up" | "connecting" | "connected" | "ended" | "failed";
+export type Phase = "ready" | "looking-up" | "connecting" | "connected" | "interrupted" | "ended" | "failed";
 export type CodeForm = "remoteus" | "ecom";
 
 export interface Agent {
@@ -103,6 +103,8 @@ export interface Session {
   desktop: Desktop | null;
   /** Unix time in milliseconds. */
   connected_at: number | null;
+  /** Unix time in milliseconds at which an interrupted link is lost; null while it works. */
+  interrupted_until: number | null;
   /** Unix time in milliseconds. */
   ended_at: number | null;
 }

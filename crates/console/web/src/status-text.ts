@@ -11,6 +11,7 @@ export function stateText(snapshot: Snapshot): string {
     case "connecting": return t("state.connecting");
     case "ended": return t("state.ended");
     case "failed": return t("state.failed");
+    case "interrupted": return t("state.interrupted");
     case "connected": return connectedText(snapshot.session);
   }
 }
@@ -172,6 +173,17 @@ export function asksLeftText(session: Session, kind: AskKind): string {
   }
   const left = session.asks_left[kind];
   return left > 0 ? plural("event.asks-left", left) : t("event.asks-left-none");
+}
+
+/** Returns what an interruption means and how long the link is tried again; null while it works. */
+export function interruptionText(session: Session | null, now: number): string | null {
+  const until = session?.interrupted_until ?? null;
+  if (until === null) {
+    return null;
+  }
+  // Rounded up, as at the customer's: the last second counts.
+  const left = Math.ceil(Math.max(0, until - now) / 1000) * 1000;
+  return t("wait.interrupted-more", { time: duration(left) });
 }
 
 /** Formats a duration as m:ss, or h:mm:ss from one hour on. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Customer, Session } from "../src/protocol.ts";
-import { askControlButton, asksLeftText, unusableText } from "../src/status-text.ts";
+import { askControlButton, asksLeftText, interruptionText, unusableText } from "../src/status-text.ts";
 
 // Without a catalogue every text is its key.
 
@@ -17,7 +17,8 @@ const customer: Customer = {
 };
 const session: Session = {
   number: 1, form: "remoteus", caption: "123 456", customer, permissions: { view: true, control: false }, asking: null,
-  asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0, ended_at: null,
+  asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0, interrupted_until: null,
+  ended_at: null,
 };
 
 test("control isn't offered where the customer's tool takes no input", () => {
@@ -33,4 +34,9 @@ test("an agent knows how often control may still be asked for", () => {
   assert.equal(askControlButton(left(0)).enabled, false);
   assert.equal(asksLeftText(left(1), "control"), "event.asks-left-one");
   assert.equal(asksLeftText(left(0), "control"), "event.asks-left-none");
+});
+
+test("an interruption is told while it lasts", () => {
+  assert.equal(interruptionText(session, 0), null);
+  assert.equal(interruptionText({ ...session, interrupted_until: 120_000 }, 13_000), "wait.interrupted-more");
 });
