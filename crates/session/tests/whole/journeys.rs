@@ -532,7 +532,7 @@ async fn no_service() {
         .reaches(State::Failed)
         .failure
         .expect("it says why");
-    assert_eq!(failure.name, FailureName::ServiceUnreachable);
+    assert_eq!(failure.name, FailureName::ConnectionRefused);
     customer.leaves();
 }
 
