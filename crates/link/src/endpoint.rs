@@ -410,7 +410,8 @@ fn transport_config(bidi_streams: VarInt) -> QuicTransportConfig {
         // Keeps the relay's path warm while another one is used.
         .default_path_keep_alive_interval(Duration::from_secs(1))
         .keep_alive_interval(Duration::from_secs(2))
-        .max_idle_timeout(Some(VarInt::from_u32(8_000).into()))
+        // Decides nothing: a session counts by `PeerClock`. It ends connections that are forgotten.
+        .max_idle_timeout(Some(VarInt::from_u32(30_000).into()))
         .build()
 }
 
