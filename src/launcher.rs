@@ -12,6 +12,7 @@ use etatuki_trust::{CodeForm, StaleRevocations};
 
 use crate::cli::Options;
 use crate::display_check;
+use crate::display_watch::DisplayLooks;
 use crate::held_input::HeldInput;
 use crate::language::Language;
 use crate::registry::installed::{Installed, LoadError};
@@ -293,6 +294,7 @@ impl Launcher {
             revocations: self.environment.folders.revocations(),
             input_release: Some(Arc::new(HeldInput::start())),
             display_check: Some(display_check::check),
+            display_watch: Some(Arc::new(DisplayLooks)),
             stale_revocations: self.stale_revocations(),
             resume_limit: etatuki_session::RESUME_LIMIT,
         }

@@ -26,6 +26,8 @@ mod display_check;
 #[cfg(feature = "window")]
 mod display_loss;
 #[cfg(feature = "window")]
+mod display_watch;
+#[cfg(feature = "window")]
 mod doctor;
 #[cfg(feature = "window")]
 mod embedded;
@@ -43,6 +45,8 @@ mod hung_launcher;
 mod launcher;
 #[cfg(feature = "window")]
 mod local_time;
+#[cfg(feature = "window")]
+mod lock_hint;
 #[cfg(feature = "window")]
 mod logging;
 #[cfg(feature = "window")]

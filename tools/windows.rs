@@ -18,11 +18,11 @@ use etatuki::window::session_context::{SessionContext, Vendor};
 use etatuki::window::theme;
 use etatuki_session_core::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
-    State, View,
+    ScreenCondition, State, View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
 
-const NAMES: [&str; 29] = [
+const NAMES: [&str; 32] = [
     "menu",
     "menu-grey",
     "about",
@@ -43,6 +43,9 @@ const NAMES: [&str; 29] = [
     "connected",
     "viewing",
     "controlling",
+    "viewing-locked",
+    "controlling-slow",
+    "controlling-hung",
     "interrupted",
     "closing",
     "receipt",
@@ -191,6 +194,7 @@ fn empty(state: State) -> View {
         permissions: NONE,
         kept_permissions: NONE,
         question: None,
+        screen: ScreenCondition::Visible,
         app_sharing: None,
         notices: Vec::new(),
         failure: None,
@@ -290,6 +294,18 @@ fn view(name: &str) -> Option<View> {
         "connected" => connected(NONE),
         "viewing" => connected(VIEW),
         "controlling" => connected(CONTROL),
+        "viewing-locked" => View {
+            screen: ScreenCondition::Locked,
+            ..connected(VIEW)
+        },
+        "controlling-slow" => View {
+            screen: ScreenCondition::LineSlow,
+            ..connected(CONTROL)
+        },
+        "controlling-hung" => View {
+            screen: ScreenCondition::ProgramHung,
+            ..connected(CONTROL)
+        },
         "interrupted" => View {
             agent: Some(agent()),
             kept_permissions: CONTROL,

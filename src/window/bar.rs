@@ -24,6 +24,7 @@ use super::connected::activity;
 use super::hands::Hands;
 use super::layout::Room;
 use super::page::{Button, ButtonAction};
+use super::sees::support_sees;
 use super::session_context::agent_values;
 use super::text_layout::{TextStyle, measure};
 use super::theme;
@@ -71,6 +72,11 @@ pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
             let text = match (&view.question, access) {
                 (Some(_), Access::None) => fill(&texts.bar.asking, &agent_values(agent)),
                 _ => activity(texts, agent, view),
+            };
+            // Who controls comes first: the end of a long sentence is what gives way.
+            let text = match support_sees(texts, view) {
+                Some(sees) => format!("{text}. {sees}"),
+                None => text,
             };
             let sentence = Sentence::new(&text, &agent.name);
             Some(BarStatus { sentence, access })

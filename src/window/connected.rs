@@ -4,6 +4,7 @@
 use etatuki_session_core::{AgentIdentity, Permissions, View};
 
 use super::page::{Button, ButtonAction, Page, PageItem, Tone};
+use super::sees::support_sees;
 use super::session_context::{SessionContext, agent_values};
 use crate::texts::{Texts, clock, fill};
 
@@ -21,6 +22,8 @@ pub fn connected(context: &SessionContext, agent: &AgentIdentity, view: &View) -
         tone,
         format!("{}.", activity(texts, agent, view)),
     ));
+    let sees = support_sees(texts, view).map(str::to_owned);
+    page.items.extend(sees.map(PageItem::Text));
     let close = Button::plain(&texts.bar.close, ButtonAction::Close);
     if view.permissions.control {
         page.items.push(PageItem::Text(texts.bar.escape.clone()));

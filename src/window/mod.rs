@@ -26,6 +26,7 @@ pub mod page_window;
 pub mod question;
 mod quote;
 pub mod receipt;
+pub mod sees;
 pub mod session;
 pub mod session_context;
 pub mod text_layout;

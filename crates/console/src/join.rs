@@ -184,8 +184,11 @@ fn handle_event(
         }
         SessionEvent::Picture => json!({"type": "picture"}),
         SessionEvent::ClipboardLoss(lost) => json!({"type": "clipboard-loss", "characters": lost}),
-        SessionEvent::Traffic(counters, path, _) => {
-            if let Err(error) = stats.write(counters, path) {
+        SessionEvent::Screen(status) => {
+            json!({"type": "screen", "condition": status.condition, "age": status.age})
+        }
+        SessionEvent::Traffic(report) => {
+            if let Err(error) = stats.write(report.stats, report.path) {
                 tracing::warn!(%error, "the counters can't be written");
             }
             return;

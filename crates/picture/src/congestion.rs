@@ -365,6 +365,16 @@ impl CongestionControl {
         }
     }
 
+    /// Returns the number of the oldest update in flight.
+    pub(crate) fn oldest_in_flight(&self) -> Option<u32> {
+        self.in_flight.front().map(|update| update.number)
+    }
+
+    /// Returns the number that the next update will have.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.last_number.wrapping_add(1)
+    }
+
     fn bytes_in_flight(&self) -> usize {
         self.in_flight.iter().map(|update| update.wire_bytes).sum()
     }

@@ -99,6 +99,12 @@ impl Streamer {
         self.updater.as_mut()
     }
 
+    /// Returns the oldest update on its way; see [`Updater::oldest_unacknowledged`].
+    #[must_use]
+    pub fn oldest_unacknowledged(&self) -> Option<u32> {
+        self.updater.as_ref()?.oldest_unacknowledged()
+    }
+
     /// Takes note that the source completed an update that changed something.
     pub fn on_source_changed(&mut self) {
         self.has_changes = true;

@@ -267,6 +267,15 @@ impl Updater {
         matches!(self.state, UpdateState::Mid(_))
     }
 
+    /// Returns the number of the oldest update that the client hasn't acknowledged, one that isn't
+    /// complete included. `None` if the client has everything that was sent, or acknowledges nothing.
+    #[must_use]
+    pub fn oldest_unacknowledged(&self) -> Option<u32> {
+        let is_partial = !matches!(self.state, UpdateState::Between);
+        let partial = is_partial.then(|| self.congestion.next_number());
+        self.congestion.oldest_in_flight().or(partial)
+    }
+
     /// Returns the earliest time at which [`next_chunk`](Self::next_chunk) may return something
     /// although nothing happens: the lossless refresh of what went as JPEG. `None` if there is no
     /// refresh due, or no credit.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::address::EndpointAddress;
 use crate::error::{CodecError, Violation};
+use crate::screen_status::ScreenStatus;
 use crate::wording::{ShownQuestion, Wording};
 
 /// The most bytes of JSON in one control message: 64 KiB.
@@ -40,6 +41,9 @@ pub enum ToAgent {
     /// The question that is on the customer's screen, in the customer's own words. After `Asking`,
     /// and again after each change; never where the accounting program asks in windows of its own.
     Shown(Box<ShownQuestion>),
+    /// The state of the customer's screen while the agent sees it; sent after each change. A new or
+    /// resumed link begins with [`ScreenCondition::Visible`](crate::ScreenCondition::Visible).
+    Screen(ScreenStatus),
     /// Heartbeat: sent every [`HEARTBEAT_INTERVAL`](crate::HEARTBEAT_INTERVAL).
     Alive,
     /// The address at which the customer's endpoint is reached from now on, for a resume; sent

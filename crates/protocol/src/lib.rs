@@ -16,6 +16,7 @@ mod handshake;
 mod identity;
 mod input;
 mod liveness;
+mod screen_status;
 mod stream;
 mod wording;
 
@@ -31,5 +32,6 @@ pub use handshake::{CONFIRMATION_LENGTH, HandshakeMessage, Hello, MAX_HANDSHAKE_
 pub use identity::AgentIdentity;
 pub use input::{ClipboardText, InputMessage, MAX_CLIPBOARD_FRAME, MAX_INPUT_FRAME};
 pub use liveness::{HEARTBEAT_INTERVAL, PeerClock, RESUME_LIMIT, SILENCE_LIMIT};
+pub use screen_status::{ScreenCondition, ScreenStatus};
 pub use stream::{MAX_CLIPBOARD, StreamKind};
 pub use wording::{Answer, AnswerButton, QuestionText, ShownQuestion, Wording};

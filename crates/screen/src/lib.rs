@@ -49,7 +49,7 @@ pub use shared_app::SharedApp;
 #[cfg(unix)]
 pub use x11::{
     Acquired, Capture, ClaimHolder, ClaimRequest, Click, Clipboard, ControlTrace, Copied,
-    DisplayClaim, EscapeKey, Frame, Input, InputSource, InputWatch, KeyPress, MonitorQuery,
-    PixelRect, WindowPlace, check_display, desktop_theme, release_stale_input,
-    request_free_keyboard, set_wants_keyboard, window_place,
+    DisplayClaim, DisplayLook, DisplayState, EscapeKey, Frame, Input, InputSource, InputWatch,
+    KeyPress, MonitorQuery, PixelRect, WindowPlace, check_display, desktop_theme,
+    release_stale_input, request_free_keyboard, set_wants_keyboard, window_place,
 };

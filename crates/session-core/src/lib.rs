@@ -9,6 +9,7 @@
 //! - [`flood_brake`]: slows a plugin down that floods.
 //! - [`plugin_rfb_client`]: the RFB client towards a plugin.
 //! - [`message_progress`]: watches that a plugin's message comes to its end.
+//! - [`screen_watch`]: why the picture stands still, and whether it is true.
 //! - [`service_health`]: whether the service behind a waiting code is in reach.
 //! - [`json`]: the JSON lines of `etatuki session`, in and out.
 //! - [`View`], [`Command`], [`Failure`]: what windows show, give and explain.
@@ -33,6 +34,7 @@ pub mod opening;
 mod plugin_info;
 pub mod plugin_rfb_client;
 mod screen_size;
+pub mod screen_watch;
 pub mod service_health;
 mod transport;
 mod view;
@@ -40,7 +42,8 @@ mod view;
 pub use clock_verdict::ClockVerdict;
 pub use command::Command;
 pub use etatuki_protocol::{
-    AgentIdentity, Answer, AnswerButton, Ask, Permissions, QuestionText, UsableBackend, Wording,
+    AgentIdentity, Answer, AnswerButton, Ask, Permissions, QuestionText, ScreenCondition,
+    ScreenStatus, UsableBackend, Wording,
 };
 pub use external_transport::ExternalTransport;
 pub use failure::{Failure, FailureName, Fault};

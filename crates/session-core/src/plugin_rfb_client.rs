@@ -227,6 +227,17 @@ impl PluginRfbClient {
         running.request = RequestState::Outstanding;
     }
 
+    /// Requests one pixel, which a server that is well answers at once, whatever else was requested.
+    pub fn probe(&mut self) {
+        if matches!(self.state, ClientState::Running(_)) {
+            let request = ClientMessage::UpdateRequest {
+                incremental: false,
+                rect: Rect::new(0, 0, 1, 1),
+            };
+            encode::client::message(&mut self.out, &request, PointerFormat::Standard);
+        }
+    }
+
     /// Sends input that has passed the gate; drops it before the handshake's end.
     pub fn send_input(&mut self, input: &PluginInput) {
         if matches!(self.state, ClientState::Running(_)) {

@@ -1,7 +1,7 @@
 //! A session as windows and JSON lines show it: state, question, notices and receipt. Plain data,
 //! which the machine makes anew after every change.
 
-use etatuki_protocol::{AgentIdentity, Ask, Permissions};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, ScreenCondition};
 use etatuki_trust::{ShownCode, UnixTime};
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub struct View {
     pub kept_permissions: Permissions,
     /// Question that waits for the customer.
     pub question: Option<Question>,
+    /// State of the screen that the agent sees.
+    pub screen: ScreenCondition,
     /// The accounting program, once the plugin is known to be able to share it alone.
     pub app_sharing: Option<AppSharing>,
     /// Notices for the customer, oldest first; the list only grows until the next `Open`.

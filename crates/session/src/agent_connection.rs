@@ -9,7 +9,8 @@ use etatuki_link::{
 };
 use etatuki_picture::{Source, SourceState, Streamer};
 use etatuki_protocol::{
-    AgentIdentity, Ask, ClipboardText, HEARTBEAT_INTERVAL, InputMessage, ToAgent, ToCustomer,
+    AgentIdentity, Ask, ClipboardText, HEARTBEAT_INTERVAL, InputMessage, ScreenCondition, ToAgent,
+    ToCustomer,
 };
 use etatuki_session_core::clipboard_order::ClipboardOrder;
 use etatuki_session_core::gate::{Gate, GateOutput, PluginInput, ServerCapabilities, Violation};
@@ -64,6 +65,10 @@ pub(crate) struct AgentConnection {
     clipboard_in: Option<ClipboardIn>,
     pub(crate) clipboard_order: ClipboardOrder,
     streamer: Streamer,
+    /// The oldest update that the console hasn't acknowledged, and since when it is the oldest.
+    awaited: Option<(u32, Instant)>,
+    /// The state of the screen that the agent was told last.
+    pub(crate) told_screen: ScreenCondition,
     ended: bool,
     began: Instant,
 }
@@ -92,6 +97,8 @@ impl AgentConnection {
             clipboard_in: Some(streams.clipboard_in),
             clipboard_order: ClipboardOrder::default(),
             streamer: Streamer::new(DESKTOP_NAME),
+            awaited: None,
+            told_screen: ScreenCondition::default(),
             ended: false,
             began: Instant::now(),
         };
@@ -369,6 +376,17 @@ impl AgentConnection {
         if step.request_more {
             plugin.request_update();
         }
+    }
+
+    /// Returns since when the console owes the acknowledgement of an update, if it does. To be called
+    /// after every event.
+    pub(crate) fn unacknowledged_since(&mut self) -> Option<Instant> {
+        let oldest = self.streamer.oldest_unacknowledged();
+        self.awaited = oldest.map(|number| match self.awaited {
+            Some((awaited, since)) if awaited == number => (number, since),
+            _ => (number, Instant::now()),
+        });
+        self.awaited.map(|(_, since)| since)
     }
 
     /// Returns when [`drive_picture`](Self::drive_picture) is to be called although nothing

@@ -11,6 +11,7 @@ use etatuki_session_core::{Installation, Transport};
 use etatuki_trust::{StaleRevocations, VendorPublicKey};
 
 use crate::display_check::DisplayCheck;
+use crate::display_watch::DisplayWatch;
 use crate::input_release::InputRelease;
 
 /// Configuration of one session. Plain data: nothing is opened or read before
@@ -46,6 +47,8 @@ pub struct SessionConfig {
     /// Check of the display before the plugin is started; `None` where there is none (tests). Entries
     /// with their own transport aren't checked: their tools judge for themselves.
     pub display_check: Option<DisplayCheck>,
+    /// Watch over the display while the agent sees it; `None` where there is none (tests).
+    pub display_watch: Option<Arc<dyn DisplayWatch>>,
     /// Meaning of a revocation list that is missing or outdated.
     pub stale_revocations: StaleRevocations,
     /// Time from an interruption of the link in which it can be resumed: two minutes

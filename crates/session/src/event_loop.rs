@@ -2,6 +2,7 @@
 //! (`actions.rs`). It decides nothing.
 
 mod actions;
+mod screen;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -14,6 +15,7 @@ use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
 use etatuki_session_core::machine::{Event, Machine, MachineSettings};
 use etatuki_session_core::opening::{Opening, OpeningStep};
 use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
+use etatuki_session_core::screen_watch::DisplayFacts;
 use etatuki_session_core::service_health::ServiceChange;
 use etatuki_session_core::{ClockVerdict, Command, Failure, FailureName, PluginInfo, View};
 use etatuki_trust::UnixTime;
@@ -28,6 +30,7 @@ use crate::maybe::{maybe, maybe_until};
 use crate::plugin::{PluginEvent, PluginHandle};
 use crate::plugin_stream::PluginStream;
 use crate::rendezvous::{RendezvousEvent, RendezvousSlot};
+use screen::AttachedScreen;
 
 /// A message to the loop.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ enum LoopEvent {
     Plugin(PluginEvent),
     Agent(AgentEvent),
     Rfb(Result<Option<PluginRfbEvent>, PluginRfbError>),
+    /// A look at the display has found something new.
+    Display(DisplayFacts),
     TornDown,
     Time,
 }
@@ -71,6 +76,8 @@ pub(crate) struct SessionLoop<'a> {
     agent: Option<AgentConnection>,
     /// A link that the agent has resumed, until the machine adopts it.
     resumed: Option<CustomerLink>,
+    /// The watch over the attached picture.
+    screen: Option<AttachedScreen>,
     control_barrier: ControlBarrier,
     attempt_log: AttemptLog,
     /// Small tasks that end by themselves; only the shutdown waits for them.
@@ -108,6 +115,7 @@ impl<'a> SessionLoop<'a> {
             plugin_stream: None,
             agent: None,
             resumed: None,
+            screen: None,
             control_barrier: ControlBarrier::new(MAX_QUEUED_CONTROL),
             attempt_log: AttemptLog::default(),
             background_tasks: JoinSet::new(),
@@ -127,6 +135,7 @@ impl<'a> SessionLoop<'a> {
                 }
             }
             self.drive_picture();
+            self.update_screen();
             if self
                 .agent
                 .as_ref()
@@ -142,7 +151,8 @@ impl<'a> SessionLoop<'a> {
     fn publish_view(&mut self) {
         let code = self.rendezvous.shown_code();
         let code = code.or_else(|| self.opening.external_code());
-        let view = self.machine.view(self.clock.elapsed(), code.as_ref());
+        let mut view = self.machine.view(self.clock.elapsed(), code.as_ref());
+        view.screen = self.screen_condition();
         if self.last_view.as_ref() != Some(&view) {
             self.last_view = Some(view.clone());
             (self.on_view)(view);
@@ -157,7 +167,8 @@ impl<'a> SessionLoop<'a> {
             .agent
             .as_ref()
             .and_then(|agent| agent.picture_wake_at(plugin_stream));
-        let due = due.into_iter().chain(picture).min();
+        let due = due.into_iter().chain(picture).chain(self.screen_deadline());
+        let due = due.min();
         let takes_input = !plugin_stream.is_some_and(PluginStream::is_full);
         // Meanwhile the plugin's bytes wait in its socket.
         let held = self
@@ -173,6 +184,7 @@ impl<'a> SessionLoop<'a> {
                 LoopEvent::Agent(event)
             }
             event = maybe(plugin_stream.map(PluginStream::next)) => LoopEvent::Rfb(event),
+            facts = maybe(self.screen.as_mut().map(AttachedScreen::next)) => LoopEvent::Display(facts),
             () = maybe(self.teardown.as_mut()) => LoopEvent::TornDown,
             () = maybe_until(due) => LoopEvent::Time,
         }
@@ -185,6 +197,7 @@ impl<'a> SessionLoop<'a> {
             LoopEvent::Plugin(event) => self.on_plugin_event(event),
             LoopEvent::Agent(event) => self.on_agent_event(event),
             LoopEvent::Rfb(event) => self.on_rfb_event(event),
+            LoopEvent::Display(facts) => self.on_display(facts),
             LoopEvent::TornDown => {
                 self.teardown = None;
                 self.push_event(Event::ShutdownDone);
@@ -348,11 +361,15 @@ impl<'a> SessionLoop<'a> {
     /// Forwards everything that passes the gate.
     fn forward_input(&mut self) {
         let Some(agent) = &mut self.agent else { return };
+        let now = self.clock.elapsed();
         loop {
             match (agent.next_input(), &mut self.plugin_stream) {
                 (Ok(Some(input)), Some(plugin)) => {
                     agent.note_input(plugin);
                     plugin.send_input(input);
+                    if let Some(screen) = &mut self.screen {
+                        screen.on_input(now);
+                    }
                 }
                 (Ok(Some(_)), None) => {}
                 (Ok(None), _) => return,
@@ -363,7 +380,10 @@ impl<'a> SessionLoop<'a> {
 
     fn on_rfb_event(&mut self, event: Result<Option<PluginRfbEvent>, PluginRfbError>) {
         let handled = match event {
-            Ok(Some(event)) => self.forward_rfb_event(event),
+            Ok(Some(event)) => {
+                self.note_source_heard(&event);
+                self.forward_rfb_event(event)
+            }
             Ok(None) => {
                 self.push_event(Event::PluginStreamClosed);
                 Ok(())

@@ -12,6 +12,7 @@ mod agent_connection;
 mod attempt_log;
 mod config;
 mod display_check;
+mod display_watch;
 mod event_loop;
 mod fresh_revocations;
 mod handle;
@@ -29,6 +30,7 @@ mod tool_password;
 
 pub use config::{App, Backend, SessionConfig, Vendor};
 pub use display_check::DisplayCheck;
+pub use display_watch::DisplayWatch;
 pub use etatuki_protocol::RESUME_LIMIT;
 pub use handle::{SessionHandle, SessionSender, start};
 pub use input_release::InputRelease;

@@ -122,6 +122,12 @@ impl PluginStream {
         self.write();
     }
 
+    /// Asks the server for one pixel, which shows whether it is alive.
+    pub(crate) fn probe(&mut self) {
+        self.client.probe();
+        self.write();
+    }
+
     /// Sends input that has passed the gate. A new clipboard text replaces one that waits, unless
     /// other input lies between: that may paste the earlier one.
     pub(crate) fn send_input(&mut self, input: PluginInput) {

@@ -56,6 +56,8 @@ sections! {
     BarTexts {
         connected, viewing, viewing_program, controlling, controlling_program, asking, take_back, close, escape,
     }
+    /// Sentence for what support sees, when that isn't plainly the screen.
+    SeesTexts { locked, locked_program, blanked, other_session, program_hung, stands_still, line_slow }
     /// The receipt.
     ReceiptTexts {
         closed, viewed, controlled, viewed_program, controlled_program, not_viewed, nobody, never,
@@ -82,6 +84,7 @@ pub struct Texts {
     pub notice: NoticeTexts,
     pub question: QuestionTexts,
     pub bar: BarTexts,
+    pub sees: SeesTexts,
     pub receipt: ReceiptTexts,
     /// `[own]` in the message files.
     #[serde(rename = "own")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etatuki_session_core::{
     AgentIdentity, Answer, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question,
-    Receipt,
+    Receipt, ScreenCondition,
 };
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField};
 
@@ -432,6 +432,45 @@ fn what_is_shared_alone_is_named() {
     assert_eq!(
         outline(&page(&context(), &control, false))[0],
         "# Saako Maija Virtanen käyttää hiirtäsi ja näppäimistöäsi ohjelmassa Tilitin?"
+    );
+}
+
+#[test]
+fn the_customer_reads_what_support_sees() {
+    let check = |view: &View, expected: &str| {
+        let bar = bar::status(&context().texts, view).expect("somebody is connected");
+        assert_eq!(bar.sentence.whole(), expected);
+        let sentence = expected.split_once(". ").map_or(expected, |(_, sees)| sees);
+        let page = outline(&page(&context(), view, false));
+        assert!(page.iter().any(|line| line.contains(sentence)), "{page:?}");
+    };
+    let screen = |screen, permissions| View {
+        screen,
+        ..connected(permissions)
+    };
+    check(
+        &screen(ScreenCondition::Locked, VIEW),
+        "Maija Virtanen katsoo näyttöäsi. Tuki näkee vain lukitusnäytön.",
+    );
+    check(
+        &View {
+            app_sharing: app_sharing(true),
+            ..screen(ScreenCondition::Locked, VIEW)
+        },
+        "Maija Virtanen katsoo vain ohjelmaa Tilitin. Tuki ei näe mitään, kun näyttö on lukittu.",
+    );
+    check(
+        &screen(ScreenCondition::PluginHung, CONTROL),
+        "Maija Virtanen ohjaa konettasi. Tuen kuva on juuri nyt pysähtynyt.",
+    );
+    check(
+        &screen(ScreenCondition::Visible, CONTROL),
+        "Maija Virtanen ohjaa konettasi",
+    );
+    // Nobody who may not look is told of.
+    check(
+        &screen(ScreenCondition::LineSlow, NONE),
+        "Maija Virtanen on yhteydessä, mutta ei näe näyttöäsi",
     );
 }
 

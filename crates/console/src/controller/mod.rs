@@ -201,13 +201,8 @@ fn handle_event(
         }
         SessionEvent::Clipboard(text) => drop(ephemeral.send(EphemeralEvent::Clipboard { text })),
         SessionEvent::Pointer(x, y) => drop(ephemeral.send(EphemeralEvent::Pointer { x, y })),
-        SessionEvent::Traffic(stats, path, round_trip) => {
-            let _ = ephemeral.send(EphemeralEvent::Traffic {
-                sent: stats.sent,
-                received: stats.received,
-                path,
-                round_trip_ms: round_trip.map(|time| time.as_millis() as u64),
-            });
+        SessionEvent::Traffic(report) => {
+            let _ = ephemeral.send(EphemeralEvent::from(report));
         }
         other => view_model.on_event(other, now()),
     }

@@ -1,13 +1,18 @@
 //! The page's state as it is sent to the page, in JSON. `web/src/protocol.ts` has the page's side.
 
 use etatuki_link::PathKind;
-use etatuki_protocol::{Ask, CustomerInfo, Permissions, QuestionText, ShownQuestion};
+use etatuki_protocol::{
+    Ask, CustomerInfo, Permissions, QuestionText, ScreenCondition, ScreenStatus, ShownQuestion,
+};
 use etatuki_rfb::Rect;
 use etatuki_trust::CodeForm;
 use serde::Serialize;
 
 use super::log_messages;
-use crate::{message::Message, session::AgentContext};
+use crate::{
+    message::Message,
+    session::{AgentContext, TrafficReport},
+};
 
 /// Times that each permission may be asked for (docs/link-protocol.md).
 const MAX_ASKS: u8 = 3;
@@ -85,6 +90,7 @@ pub(super) struct SessionView {
     pub(super) permissions: Permissions,
     /// The question on the customer's screen.
     pub(super) asking: Option<Asking>,
+    pub(super) screen: ScreenView,
     pub(super) asks_left: AsksLeft,
     /// Whether the screen's size is known, so that a viewer can be attached.
     pub(super) picture: bool,
@@ -112,6 +118,15 @@ struct Screen {
     y: u16,
     width: u16,
     height: u16,
+}
+
+/// The state of the customer's screen.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct ScreenView {
+    condition: ScreenCondition,
+    /// Unix time in milliseconds at which the picture was last known to be true; `None` while it
+    /// is.
+    true_at: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -170,11 +185,36 @@ pub(crate) enum EphemeralEvent {
         path: PathKind,
         /// Round-trip time of that path in milliseconds.
         round_trip_ms: Option<u64>,
+        /// Whether the customer's end was heard just now.
+        heard: bool,
     },
     /// The customer moved the pointer to this position, in pixels of the desktop.
     Pointer { x: u16, y: u16 },
     /// The customer copied this text.
     Clipboard { text: String },
+}
+
+impl From<TrafficReport> for EphemeralEvent {
+    fn from(report: TrafficReport) -> Self {
+        Self::Traffic {
+            sent: report.stats.sent,
+            received: report.stats.received,
+            path: report.path,
+            round_trip_ms: report.round_trip.map(|time| time.as_millis() as u64),
+            heard: report.heard,
+        }
+    }
+}
+
+impl ScreenView {
+    /// Takes in what the customer's end says at `now`.
+    pub(super) fn new(status: ScreenStatus, now: u64) -> Self {
+        let age = 1000 * u64::from(status.age);
+        Self {
+            condition: status.condition,
+            true_at: status.condition.is_stale().then(|| now.saturating_sub(age)),
+        }
+    }
 }
 
 impl Snapshot {
@@ -218,6 +258,7 @@ impl SessionView {
             customer: None,
             permissions: Permissions::default(),
             asking: None,
+            screen: ScreenView::default(),
             asks_left: AsksLeft {
                 view: MAX_ASKS,
                 control: MAX_ASKS,

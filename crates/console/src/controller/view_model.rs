@@ -7,7 +7,10 @@ use etatuki_protocol::{Ask, Permissions};
 
 use super::{
     log_messages,
-    snapshot::{Desktop, LogEntry, LogKind, OutcomeView, Phase, Readiness, SessionView, Snapshot},
+    snapshot::{
+        Desktop, LogEntry, LogKind, OutcomeView, Phase, Readiness, ScreenView, SessionView,
+        Snapshot,
+    },
 };
 use crate::{
     code::Code,
@@ -112,12 +115,7 @@ impl ViewModel {
                 session.customer = Some(*info);
                 Some((LogKind::Info, text))
             }
-            SessionEvent::Permissions(permissions) => {
-                let before = std::mem::replace(&mut session.permissions, permissions);
-                let before = self.kept.take().unwrap_or(before);
-                let text = log_messages::taken_back(before, permissions)?;
-                Some((LogKind::Refused, text))
-            }
+            SessionEvent::Permissions(permissions) => self.on_permissions(permissions),
             SessionEvent::Asked(ask) => {
                 let text = log_messages::asked(&ask, session.customer.as_ref());
                 Some((LogKind::Asked, text))
@@ -143,6 +141,10 @@ impl ViewModel {
                 let text = session.on_answer(&ask, allowed, asks_left);
                 Some((LogKind::answer(allowed), text))
             }
+            SessionEvent::Screen(status) => {
+                session.screen = ScreenView::new(status, now);
+                None
+            }
             SessionEvent::Picture => {
                 session.picture = true;
                 None
@@ -159,6 +161,14 @@ impl ViewModel {
         }
     }
 
+    fn on_permissions(&mut self, permissions: Permissions) -> Option<(LogKind, Message)> {
+        let session = self.snapshot.session.as_mut()?;
+        let before = std::mem::replace(&mut session.permissions, permissions);
+        let before = self.kept.take().unwrap_or(before);
+        let text = log_messages::taken_back(before, permissions)?;
+        Some((LogKind::Refused, text))
+    }
+
     /// Records that the link is interrupted, and lost after `left`. The old picture stays.
     fn on_interrupted(&mut self, left: Duration, now: u64) -> (LogKind, Message) {
         self.snapshot.phase = Phase::Interrupted;
@@ -167,6 +177,7 @@ impl ViewModel {
             self.kept.get_or_insert(session.permissions);
             session.permissions.control = false;
             session.asking = None;
+            session.screen = ScreenView::default();
             let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             session.interrupted_until = Some(now.saturating_add(left));
         }
@@ -208,6 +219,7 @@ impl ViewModel {
             session.interrupted_until = None;
             session.picture = false;
             session.desktop = None;
+            session.screen = ScreenView::default();
         }
         self.append_log(now, kind, outcome.text.clone());
         self.snapshot.outcome = Some(outcome);
@@ -223,7 +235,7 @@ impl ViewModel {
 
 #[cfg(test)]
 mod tests {
-    use etatuki_protocol::{CustomerInfo, UsableBackend};
+    use etatuki_protocol::{CustomerInfo, ScreenCondition, ScreenStatus, UsableBackend};
     use etatuki_rfb::Rect;
     use etatuki_texts::{Language, catalogue::Catalogue};
     use etatuki_trust::{
@@ -444,6 +456,27 @@ mod tests {
         let last = view.snapshot.log.last().unwrap().text.text(&texts);
         assert_eq!(last, "The customer took control back");
         assert_eq!(view.snapshot.phase, Phase::Connected);
+    }
+
+    #[test]
+    fn a_stale_picture_has_an_age_and_a_true_one_has_none() {
+        let check = |condition, age, expected| {
+            let mut view = view();
+            view.on_connect(&code(), 1);
+            view.on_linked(2);
+            let status = ScreenStatus { condition, age };
+            view.on_event(SessionEvent::Screen(status), 60_000);
+            let json = serde_json::to_value(view.snapshot()).unwrap();
+            assert_eq!(json["session"]["screen"], expected);
+            view.on_ended("customer-closed", 70_000);
+            let json = serde_json::to_value(view.snapshot()).unwrap();
+            let visible = serde_json::json!({"condition": "visible", "true_at": null});
+            assert_eq!(json["session"]["screen"], visible);
+        };
+        let stale = serde_json::json!({"condition": "tool-hung", "true_at": 58_000});
+        check(ScreenCondition::ToolHung, 2, stale);
+        let locked = serde_json::json!({"condition": "locked", "true_at": null});
+        check(ScreenCondition::Locked, 0, locked);
     }
 
     #[test]

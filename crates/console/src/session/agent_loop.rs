@@ -11,7 +11,7 @@ use etatuki_link::{
 use etatuki_protocol::{HEARTBEAT_INTERVAL, ToAgent, ToCustomer};
 use serde_json::Value;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinError,
     time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
@@ -138,6 +138,7 @@ impl<'a> LinkedSession<'a> {
         let to_link = self.to_link.take();
         let to_link = to_link.unwrap_or_else(|| self.hub.open_link());
         let mut control_in = streams.control_in;
+        let heartbeats = Arc::new(Notify::new());
         let data = DataStreams {
             picture_in: streams.picture_in,
             input_out: streams.input_out,
@@ -145,6 +146,7 @@ impl<'a> LinkedSession<'a> {
             clipboard_in: streams.clipboard_in,
             connection: streams.connection.clone(),
             earlier: self.earlier,
+            heartbeats: Arc::clone(&heartbeats),
         };
         let mut carriers = spawn_carriers(&self.hub, to_link, data, self.clipboard, self.events);
         let mut link = AgentLoop {
@@ -152,6 +154,7 @@ impl<'a> LinkedSession<'a> {
             control_out: streams.control_out,
             watch: PeerWatch::new(self.clock, &streams.connection),
             connection: streams.connection,
+            heartbeats,
             events: self.events,
             address: &mut self.address,
         };
@@ -179,6 +182,7 @@ struct AgentLoop<'a> {
     control_out: ControlOut<ToCustomer>,
     connection: LinkConnection,
     watch: PeerWatch,
+    heartbeats: Arc<Notify>,
     events: &'a mpsc::Sender<SessionEvent>,
     address: &'a mut Value,
 }
@@ -214,7 +218,11 @@ impl AgentLoop<'_> {
                 shown.text = sanitize::question_text(shown.text);
                 SessionEvent::Shown(shown)
             }
-            Ok(Some(ToAgent::Alive)) => return ControlFlow::Continue(()),
+            Ok(Some(ToAgent::Screen(status))) => SessionEvent::Screen(status),
+            Ok(Some(ToAgent::Alive)) => {
+                self.heartbeats.notify_one();
+                return ControlFlow::Continue(());
+            }
             Ok(Some(ToAgent::Address(address))) => {
                 *self.address = address.as_json().clone();
                 return ControlFlow::Continue(());

@@ -2,7 +2,7 @@
 //! the counters. Each ends silently when its stream ends: the control stream reports how the link
 //! ended.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use etatuki_link::{
     ClipboardIn, ClipboardOut, InputOut, LinkConnection, LinkError, LinkStats, PictureIn,
@@ -10,18 +10,14 @@ use etatuki_link::{
 use etatuki_protocol::{ClipboardText, CodecError, InputMessage};
 use etatuki_viewer::LostCharacters;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
 };
 
-use super::{ClipboardTo, SessionEvent};
+use super::{ClipboardTo, SessionEvent, traffic::report_traffic};
 use crate::viewer::{
     DesktopMetadata, PictureReadError, PictureReader, Readiness, ToLink, ViewerHub,
 };
-
-/// Interval of the reports of the link's counters.
-const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The link's streams but for the control stream.
 pub(super) struct DataStreams {
@@ -32,6 +28,8 @@ pub(super) struct DataStreams {
     pub(super) connection: LinkConnection,
     /// Bytes over earlier connections of this link.
     pub(super) earlier: LinkStats,
+    /// Notified at each heartbeat of the customer's end.
+    pub(super) heartbeats: Arc<Notify>,
 }
 
 /// Spawns the carriers; dropping the set ends them. Only the picture's carrier can fail.
@@ -60,11 +58,16 @@ pub(super) fn spawn_carriers(
         clipboard,
         events.clone(),
     ));
-    carriers.spawn(report_traffic(
+    let reports = report_traffic(
         streams.connection,
         streams.earlier,
+        streams.heartbeats,
         events.clone(),
-    ));
+    );
+    carriers.spawn(async {
+        reports.await;
+        Ok(())
+    });
     carriers
 }
 
@@ -189,26 +192,6 @@ async fn carry_clipboard_in(
                 }
             }
             ClipboardTo::Page => drop(events.send(SessionEvent::Clipboard(text)).await),
-        }
-    }
-}
-
-async fn report_traffic(
-    connection: LinkConnection,
-    earlier: LinkStats,
-    events: mpsc::Sender<SessionEvent>,
-) -> Result<(), PictureReadError> {
-    let mut ticks = interval(TRAFFIC_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let report = SessionEvent::Traffic(
-            earlier + connection.stats(),
-            connection.path_kind(),
-            connection.round_trip_time(),
-        );
-        if events.send(report).await.is_err() {
-            return Ok(());
         }
     }
 }

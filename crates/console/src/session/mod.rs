@@ -7,17 +7,19 @@
 //! | `dial` | from the code to the link |
 //! | `agent_loop` | control messages and the agent's commands, until the end |
 //! | `resume` | dials an interrupted link anew, until it is resumed or lost |
-//! | `carriers` | the tasks that carry picture, input, clipboard and counters |
+//! | `carriers` | the tasks that carry picture, input and clipboard |
+//! | `traffic` | the report of the line |
 
 mod agent_loop;
 mod carriers;
 mod dial;
 mod resume;
+mod traffic;
 
 use std::{sync::Arc, time::Duration};
 
-use etatuki_link::{LinkStats, PathKind};
-use etatuki_protocol::{Ask, CustomerInfo, Permissions, ShownQuestion};
+use etatuki_link::LinkStats;
+use etatuki_protocol::{Ask, CustomerInfo, Permissions, ScreenStatus, ShownQuestion};
 use etatuki_rfb::Rect;
 use etatuki_trust::AgentFile;
 use tokio::sync::mpsc;
@@ -25,6 +27,7 @@ use tokio::sync::mpsc;
 use crate::{code::Code, service::Service, session_error::SessionError, viewer::ViewerHub};
 use agent_loop::LinkedSession;
 use dial::dial;
+pub(crate) use traffic::TrafficReport;
 
 /// Commands that may wait for a session, or for the task that runs it.
 pub(crate) const COMMAND_QUEUE: usize = 16;
@@ -117,8 +120,10 @@ pub(crate) enum SessionEvent {
     Clipboard(String),
     /// Number of characters of the customer's text that the viewer can't be sent.
     ClipboardLoss(usize),
-    /// The link's counters, and its path with the round-trip time if that is known.
-    Traffic(LinkStats, PathKind, Option<Duration>),
+    /// The state of the customer's screen.
+    Screen(ScreenStatus),
+    /// The line.
+    Traffic(TrafficReport),
 }
 
 /// The end of a session: the stable name of an orderly end's reason, or the failure.

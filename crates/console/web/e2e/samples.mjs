@@ -61,6 +61,7 @@ const session = (more = {}) => ({
   customer,
   permissions: { view: false, control: false },
   asking: null,
+  screen: { condition: "visible", true_at: null },
   asks_left: { view: 3, control: 3 },
   picture: false,
   desktop: null,
@@ -86,6 +87,8 @@ const over = (phase, name, key, values = {}, more = {}) => snapshot({
   phase, log: [...log, entry(phase === "failed" ? "trouble" : "info", key, values)],
   session: session({ ended_at: now, ...more }), outcome: { name, text: { key, values } },
 });
+const still = (condition, more = {}) => seen({ screen: { condition, true_at: null }, ...more });
+const stale = (condition) => seen({ screen: { condition, true_at: Date.now() - 4000 }, permissions: { view: true, control: true } });
 const screens = [{ x: 0, y: 0, width: 320, height: 400 }, { x: 320, y: 0, width: 320, height: 400 }];
 
 /** By name: the snapshots that lead to a state, in order. */
@@ -112,6 +115,12 @@ export const states = {
   "view-only": [seen({ customer: { ...customer, unsupported: ["control", "clipboard"] } })],
   "one-program": [seen({ permissions: { view: true, control: true }, customer: { ...customer, only_program: "GnuCash" } })],
   "two-screens": [seen({ desktop: { width: 640, height: 400, screens } })],
+  "locked": [still("locked")],
+  "blanked": [still("blanked", { permissions: { view: true, control: true } })],
+  "other-session": [still("other-session")],
+  "program-hung": [still("program-hung", { permissions: { view: true, control: true } })],
+  "tool-hung": [stale("tool-hung")],
+  "line-slow": [stale("line-slow")],
   "ended": [seen({}), over("ended", "customer-closed", "outcome.customer-closed")],
   "interrupted": [seen({ permissions: { view: true, control: true } }), interrupted(seen({}, [entry("trouble", "log.interrupted")]))],
   "interrupted-before-view": [connected({}), interrupted(connected({}, [entry("trouble", "log.interrupted")]))],

@@ -80,7 +80,7 @@ async function look(name, snapshots, action = {}) {
     socket.send(JSON.stringify(snapshot));
     await page.locator(`body[data-phase="${snapshot.phase}"]`).waitFor();
     if (snapshot.session?.picture === true) {
-      socket.send(JSON.stringify({ type: "traffic", sent: 12_345, received: 4_567_890, path: "relayed", round_trip_ms: 48 }));
+      socket.send(JSON.stringify({ type: "traffic", sent: 12_345, received: 4_567_890, path: "relayed", round_trip_ms: 48, heard: true }));
       await page.locator("#picture canvas").waitFor({ state: "visible" });
       await page.locator("#wait").waitFor({ state: "hidden" });
     }

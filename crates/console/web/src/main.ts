@@ -8,12 +8,13 @@ import { CodeEntry } from "./code-entry.ts";
 import { byId, setText, show } from "./dom.ts";
 import { EventSocket } from "./event-socket.ts";
 import { Focus } from "./focus.ts";
+import { Freshness } from "./freshness.ts";
 import { isFullScreen, leaveFullScreen, toggleFullScreen } from "./fullscreen.ts";
 import { customerNews, lostInput } from "./news.ts";
-import { Log, Panel, lineText } from "./panel.ts";
+import { Log, Panel } from "./panel.ts";
 import { PictureView } from "./picture-view.ts";
 import {
-  type About, type FromConsole, type Phase, type Session, type Snapshot, supports, type ToConsole, type Traffic,
+  type About, type FromConsole, type Phase, type Session, type Snapshot, supports, type ToConsole,
 } from "./protocol.ts";
 import { QuestionCard } from "./question-card.ts";
 import { ScreenChoice } from "./screen-choice.ts";
@@ -39,7 +40,6 @@ const elements = {
   state: byId("state", HTMLElement),
   caption: byId("caption", HTMLElement),
   clock: byId("clock", HTMLElement),
-  line: byId("line", HTMLElement),
   tools: byId("tools", HTMLElement),
   askControl: byId("ask-control", HTMLButtonElement),
   ctrlAltDel: byId("ctrl-alt-del", HTMLButtonElement),
@@ -79,6 +79,7 @@ const screenChoice = new ScreenChoice((desktop, number) => picture.showScreen(de
 const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
 const caseNote = new CaseNote();
+const freshness = new Freshness();
 const log = new Log(caseNote);
 /** The open question: in the picture's place, and over the picture. */
 const questions = {
@@ -89,7 +90,9 @@ const questions = {
 function receive(message: FromConsole): void {
   switch (message.type) {
     case "snapshot": return draw(message);
-    case "traffic": return drawTraffic(message);
+    case "traffic":
+      panel.showTraffic(message);
+      return latest?.phase === "connected" ? freshness.onTraffic(message) : undefined;
     case "pointer": return picture.showPointer(message.x, message.y);
     case "clipboard": return clipboard.offer(message.text);
   }
@@ -184,7 +187,9 @@ function drawBar(snapshot: Snapshot): void {
   elements.clock.title = t("bar.time");
   show(elements.tools, linked);
   tick();
-  show(elements.line, live && elements.line.textContent !== "");
+  if (!live) {
+    freshness.reset();
+  }
   if (!linked || session === null) {
     return;
   }
@@ -198,14 +203,6 @@ function drawBar(snapshot: Snapshot): void {
   elements.ctrlAltDel.disabled = !session.permissions.control;
 }
 
-function drawTraffic(traffic: Traffic): void {
-  panel.showTraffic(traffic);
-  const { text, title } = lineText(traffic);
-  show(elements.line, latest?.phase === "connected");
-  setText(elements.line, text);
-  elements.line.title = title;
-}
-
 function drawStage(snapshot: Snapshot): void {
   const notice = waitNotice(snapshot);
   const live = snapshot.phase === "connected";
@@ -215,6 +212,7 @@ function drawStage(snapshot: Snapshot): void {
   drawOutcome(snapshot);
   show(elements.wait, notice !== null || (viewing && picture.state !== "shown"));
   show(elements.picture, viewing && picture.state !== "elsewhere");
+  freshness.update(live && viewing && picture.state === "shown" ? snapshot.session : null);
   const elsewhere = notice === null && picture.state === "elsewhere";
   setText(byId("wait-title", HTMLElement),
     notice?.title ?? (elsewhere ? t("wait.elsewhere") : t("wait.fetching")));
@@ -292,6 +290,7 @@ function tick(): void {
   if (session?.connected_at != null) {
     setText(elements.clock, duration((session.ended_at ?? Date.now()) - session.connected_at));
   }
+  freshness.tick();
   questions.alone.tick();
   questions.over.tick();
   drawInterruption();

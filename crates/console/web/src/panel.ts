@@ -126,7 +126,8 @@ export function lineText(traffic: Traffic): { text: string; title: string } {
   return { text: ms === null ? t(path) : t("bar.round-trip", { path: t(path), ms: ms === 0 ? "< 1" : ms }), title: title === "" ? "" : t(title) };
 }
 
-function bytes(count: number): string {
+/** Returns a number of bytes in a person's units. */
+export function bytes(count: number): string {
   const [unit, divisor, digits] = count < 1e6 ? ["kilobyte", 1e3, 0] : count < 1e9 ? ["megabyte", 1e6, 1] : ["gigabyte", 1e9, 2];
   return new Intl.NumberFormat(language(), { style: "unit", unit: String(unit), maximumFractionDigits: Number(digits) })
     .format(count / Number(divisor));

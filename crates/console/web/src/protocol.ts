@@ -51,6 +51,16 @@ export function supports(customer: Customer | null, feature: Feature): boolean {
   return customer?.unsupported?.includes(feature) !== true;
 }
 
+/** The state of the customer's screen, by its stable name (docs/link-protocol.md). */
+export type ScreenCondition = "visible" | "tool-hung" | "plugin-hung" | "line-slow" | "other-session" | "locked"
+  | "blanked" | "program-hung";
+
+export interface ScreenState {
+  condition: ScreenCondition;
+  /** Unix time in milliseconds at which the picture was last known to be true; null while it is. */
+  true_at: number | null;
+}
+
 export type AskKind = "view" | "control" | "switch";
 
 export interface Asking {
@@ -97,6 +107,7 @@ export interface Session {
   customer: Customer | null;
   permissions: { view: boolean; control: boolean };
   asking: Asking | null;
+  screen: ScreenState;
   asks_left: { view: number; control: number };
   /** Whether the size of the customer's screen has arrived, so that a viewer can be attached. */
   picture: boolean;
@@ -144,6 +155,8 @@ export interface Traffic {
   received: number;
   path: "direct" | "relayed" | "unknown";
   round_trip_ms: number | null;
+  /** Whether the customer's end was heard just now. */
+  heard: boolean;
 }
 
 /** The customer's pointer after the customer moved it, in pixels of the desktop. */

@@ -17,8 +17,8 @@ const customer: Customer = {
 };
 const session: Session = {
   number: 1, form: "remoteus", caption: "123 456", customer, permissions: { view: true, control: false }, asking: null,
-  asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0, interrupted_until: null,
-  ended_at: null,
+  screen: { condition: "visible", true_at: null }, asks_left: { view: 3, control: 3 }, picture: true, desktop: null,
+  connected_at: 0, interrupted_until: null, ended_at: null,
 };
 
 test("control isn't offered where the customer's tool takes no input", () => {

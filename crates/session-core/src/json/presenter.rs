@@ -83,6 +83,9 @@ impl JsonPresenter {
             }
             events.push(event);
         }
+        if view.screen != last.screen {
+            events.push(json!({ "type": "screen", "condition": view.screen.name() }));
+        }
         let (open, before) = (question_id(view), question_id(&last));
         if open != before {
             events.extend(before.map(|id| json!({ "type": "ask-over", "id": id })));

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use etatuki_protocol::{AgentIdentity, Ask, Permissions};
+use etatuki_protocol::{AgentIdentity, Ask, Permissions, ScreenCondition};
 use etatuki_trust::{CodeForm, FieldKind, Nameplate, SessionCode, ShownCode, ShownField, UnixTime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -160,6 +160,25 @@ fn permissions_are_said_when_they_change() {
     let expected = json!([
         { "type": "permissions", "view": true, "control": false },
         { "type": "permissions", "view": false, "control": false },
+    ]);
+    assert_eq!(json!(events[1..]), expected);
+}
+
+#[test]
+fn the_state_of_the_screen_is_said_when_it_changes() {
+    let screen = |screen| View {
+        screen,
+        ..connected()
+    };
+    let events = lines(&[
+        connected(),
+        screen(ScreenCondition::Locked),
+        screen(ScreenCondition::Locked),
+        connected(),
+    ]);
+    let expected = json!([
+        { "type": "screen", "condition": "locked" },
+        { "type": "screen", "condition": "visible" },
     ]);
     assert_eq!(json!(events[1..]), expected);
 }

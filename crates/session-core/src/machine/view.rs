@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use etatuki_protocol::ScreenCondition;
 use etatuki_trust::ShownCode;
 
 use super::consent::Consent;
@@ -10,7 +11,7 @@ use crate::view::{AppSharing, View};
 
 impl Machine {
     /// Returns the session as a window shows it. `code` is shown only in states that let it be
-    /// seen.
+    /// seen. The state of the screen isn't the machine's: the caller puts it in.
     pub fn view(&self, now: Duration, code: Option<&ShownCode>) -> View {
         let code_is_out = self.accepts_attempts() || matches!(self.phase, Phase::External { .. });
         let is_over = matches!(
@@ -27,6 +28,7 @@ impl Machine {
             permissions: kept.filter(|_| !interrupted).unwrap_or_default(),
             kept_permissions: kept.filter(|_| interrupted).unwrap_or_default(),
             question: consent.and_then(|consent| consent.question(now)),
+            screen: ScreenCondition::default(),
             app_sharing: self.app_sharing(),
             notices: self.notices.clone(),
             failure: self.failure.clone(),

@@ -123,7 +123,7 @@ impl SessionLoop<'_> {
         }
     }
 
-    fn send_control(&mut self, message: ToAgent) {
+    pub(super) fn send_control(&mut self, message: ToAgent) {
         match self.control_barrier.push(message) {
             Ok(passing) => self.send_to_agent(passing),
             Err(Overflow) => {
@@ -179,7 +179,10 @@ impl SessionLoop<'_> {
             Ok(stream)
         });
         match attached {
-            Ok(stream) => self.plugin_stream = Some(stream),
+            Ok(stream) => {
+                self.plugin_stream = Some(stream);
+                self.watch_screen();
+            }
             Err(error) => {
                 let detail = format!("no socket for the picture: {error}");
                 self.fail(Failure::new(FailureName::Internal, detail));
@@ -195,6 +198,7 @@ impl SessionLoop<'_> {
         self.send_to_agent(passing);
         self.opening.reset();
         self.resumed = None;
+        self.screen = None;
         let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
         let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
         let input_release = self.config.input_release.clone();

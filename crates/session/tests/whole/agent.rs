@@ -11,7 +11,7 @@ use etatuki_link::{
     RelayRoute,
 };
 use etatuki_network::Network;
-use etatuki_protocol::{Ask, HEARTBEAT_INTERVAL, Permissions, ToAgent, ToCustomer};
+use etatuki_protocol::{Ask, HEARTBEAT_INTERVAL, Permissions, ScreenStatus, ToAgent, ToCustomer};
 use etatuki_rfb::{
     ClientHandshake, ClientMessage, Limits, PixelFormat, PointerFormat, Rect, ServerMessage, encode,
 };
@@ -144,16 +144,12 @@ impl Agent {
         }
     }
 
-    /// Waits for the next message from the customer's machine but heartbeats and addresses.
+    /// Waits for the next message from the customer's machine but heartbeats, addresses, and the state
+    /// of the screen, which comes whenever a test is slow.
     pub(crate) async fn told(&mut self) -> ToAgent {
         loop {
-            let message = tokio::time::timeout(TEST_TIMEOUT, self.streams.control_in.recv()).await;
-            let message = message
-                .expect("a message in time")
-                .expect("a good link")
-                .expect("a message");
-            match message {
-                ToAgent::Alive => {}
+            match self.told_anything().await {
+                ToAgent::Alive | ToAgent::Screen(_) => {}
                 ToAgent::Address(address) => self.address = address.as_json().clone(),
                 message => return message,
             }
@@ -189,6 +185,23 @@ impl Agent {
     pub(crate) async fn resume(&mut self, permissions: Permissions) {
         self.try_resume().await.expect("resumed");
         self.permitted(permissions).await;
+    }
+
+    /// Waits for the next message about the state of the screen.
+    pub(crate) async fn told_screen(&mut self) -> ScreenStatus {
+        loop {
+            if let ToAgent::Screen(status) = self.told_anything().await {
+                return status;
+            }
+        }
+    }
+
+    async fn told_anything(&mut self) -> ToAgent {
+        let message = tokio::time::timeout(TEST_TIMEOUT, self.streams.control_in.recv()).await;
+        message
+            .expect("a message in time")
+            .expect("a good link")
+            .expect("a message")
     }
 
     pub(crate) async fn ask(&mut self, ask: Ask) {

@@ -7,8 +7,8 @@ use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    ConnectionExt, CreateWindowAux, EventMask, ImageFormat, InputFocus, Rectangle, Window,
-    WindowClass,
+    ConnectionExt, CreateWindowAux, EventMask, ImageFormat, InputFocus, Rectangle, ScreenSaver,
+    Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 
@@ -81,6 +81,12 @@ impl Display {
         let root = self.connection.setup().roots[0].root;
         let asked = self.connection.screensaver_query_info(root).expect("sent");
         asked.reply().expect("an answer").state == u8::from(State::ON)
+    }
+
+    /// Has the X server blank the screen, or show it again.
+    pub(crate) fn set_screen_saver(&self, mode: ScreenSaver) {
+        self.connection.force_screen_saver(mode).expect("sent");
+        self.connection.sync();
     }
 
     /// Returns the keys that are down now, by their unshifted keysyms.

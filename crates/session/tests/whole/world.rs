@@ -184,6 +184,7 @@ impl World {
             host_exe: folder.join("etatuki-plugin-host"),
             input_release: None,
             display_check: None,
+            display_watch: None,
             revocations: Some(self.state.path().join("seen")),
             stale_revocations: StaleRevocations::Refuse,
             resume_limit: etatuki_protocol::RESUME_LIMIT,
@@ -367,16 +368,21 @@ pub(crate) fn tools_on(display: &str) -> usize {
 
 /// Kills the tools that serve that display.
 pub(crate) fn end_tools_on(display: &str) {
-    let ids = tool_processes(display);
-    assert!(!ids.is_empty(), "a tool runs");
+    signal("KILL", &tool_processes(display));
+}
+
+/// Sends a signal to these processes.
+pub(crate) fn signal(name: &str, ids: &[u32]) {
+    assert!(!ids.is_empty(), "a process runs");
     let sent = std::process::Command::new("kill")
-        .args(["-s", "KILL"])
+        .args(["-s", name])
         .args(ids.iter().map(u32::to_string))
         .status();
     assert!(sent.expect("kill is installed").success());
 }
 
-fn tool_processes(display: &str) -> Vec<u32> {
+/// Returns the tools that serve that display.
+pub(crate) fn tool_processes(display: &str) -> Vec<u32> {
     let is_tool = |process: &Process| {
         let mut words = process.command.iter();
         words
