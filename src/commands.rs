@@ -116,14 +116,19 @@ fn report_no_registry(
         }
         _ => "registry-broken",
     };
-    report_failure(
-        &texts,
-        name,
-        support.as_deref(),
-        &error.to_string(),
-        command,
-    );
+    let mut detail = error.to_string();
+    if let Some(Command::Open { backend }) = command {
+        push_similar_command(&mut detail, backend);
+    }
+    report_failure(&texts, name, support.as_deref(), &detail, command);
     Exit::Registry
+}
+
+/// Appends the command that an entry's id was probably meant to be.
+fn push_similar_command(detail: &mut String, id: &str) {
+    if let Some(meant) = cli::similar_command(id) {
+        detail.push_str(&format!("; did you mean the command `{meant}`?"));
+    }
 }
 
 /// Returns whether this user namespace doesn't know who owns the file.
@@ -161,9 +166,7 @@ fn report_unknown_backend(launcher: &Launcher, id: &str, command: &Option<Comman
         "there is no backend `{id}` in the registry; it has {}",
         known.join(", ")
     );
-    if let Some(meant) = cli::similar_command(id) {
-        detail.push_str(&format!("; did you mean the command `{meant}`?"));
-    }
+    push_similar_command(&mut detail, id);
     tracing::error!("{detail}");
     let support = launcher.vendor().support(&launcher.texts);
     let command = command.as_ref();

@@ -74,6 +74,9 @@ fn every_wrong_start_says_what_is_wrong() {
     let (code, _, complaint) = run(launcher(&["open", "ecom"]).env_remove("DISPLAY"));
     assert_eq!(code, Some(3), "{complaint}");
     assert!(complaint.contains("02-2767 171"), "{complaint}");
+    let (code, _, complaint) = run(launcher(&["doctr"]).env_remove("DISPLAY"));
+    assert_eq!(code, Some(3), "{complaint}");
+    assert!(complaint.contains("the command `doctor`?"), "{complaint}");
 }
 
 #[test]
