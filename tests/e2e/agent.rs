@@ -1,39 +1,35 @@
 //! The agent's side: `etatuki-console join`, driven by its lines, and a real RFB client on its
 //! port.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use etatuki_deployment::process::Process;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use vnc::{
     ClientKeyEvent, ClientMouseEvent, PixelFormat, VncConnector, VncEncoding, VncEvent, X11Event,
 };
 
+use crate::json_line_process::JsonLineProcess;
 use crate::testbed::{TIMEOUT, Testbed};
 
 /// An agent who joins.
 pub(crate) struct Agent {
-    pub(crate) process: Process,
-    stdin: ChildStdin,
-    lines: Receiver<Value>,
-    /// Every line so far.
-    pub(crate) received: Vec<Value>,
+    program: JsonLineProcess,
 }
 
-impl Drop for Agent {
-    /// Shows, when a test fails, what it didn't ask for yet: perhaps the session was over.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let unread: Vec<_> = self.lines.try_iter().collect();
-            eprintln!(
-                "the agent's side said last: {:?}, {unread:?}",
-                self.received.last()
-            );
-        }
+impl Deref for Agent {
+    type Target = JsonLineProcess;
+
+    fn deref(&self) -> &JsonLineProcess {
+        &self.program
+    }
+}
+
+impl DerefMut for Agent {
+    fn deref_mut(&mut self) -> &mut JsonLineProcess {
+        &mut self.program
     }
 }
 
@@ -46,71 +42,12 @@ impl Agent {
     }
 
     /// Starts a console that joins, with a command line of the test's own.
-    pub(crate) fn spawn(mut command: std::process::Command, code: &[String]) -> Self {
-        let mut process =
-            Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
-        let mut stdin = process.child().stdin.take().unwrap();
+    pub(crate) fn spawn(command: Command, code: &[String]) -> Self {
+        let mut program = JsonLineProcess::spawn("agent", command);
         for field in code {
-            writeln!(stdin, "{field}").unwrap();
+            program.send(field);
         }
-        let stdout = BufReader::new(process.child().stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line)
-                    .unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
-                if sender.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            process,
-            stdin,
-            lines,
-            received: Vec::new(),
-        }
-    }
-
-    /// Returns the next line that matches; `what` describes it for the failure.
-    pub(crate) fn expect(&mut self, what: &str, is_match: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + TIMEOUT;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!(
-                    "the agent's side never said: {what}; it said {:#?}",
-                    self.received
-                );
-            };
-            self.received.push(line.clone());
-            if is_match(&line) {
-                return line;
-            }
-        }
-    }
-
-    /// Takes the lines that have come; returns whether one is of this type.
-    pub(crate) fn poll(&mut self, kind: &str) -> Option<()> {
-        let before = self.received.len();
-        self.received.extend(self.lines.try_iter());
-        let new = &self.received[before..];
-        new.iter().any(|line| line["type"] == kind).then_some(())
-    }
-
-    /// Returns the next line of a type.
-    pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
-        self.expect(kind, |line| line["type"] == kind)
-    }
-
-    /// Writes a command to its stdin.
-    pub(crate) fn send(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").unwrap();
-    }
-
-    /// Waits until it has exited.
-    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
-        self.process.wait(TIMEOUT).unwrap()
+        Self { program }
     }
 
     /// Connects a viewer to the port and password that the ready line names.

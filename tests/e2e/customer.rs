@@ -1,34 +1,30 @@
 //! The customer's side: `etatuki session BACKEND`, driven by its JSON lines.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+use std::time::Duration;
 
-use etatuki_deployment::process::Process;
 use serde_json::{Value, json};
 
-use crate::testbed::{TIMEOUT, Testbed};
+use crate::json_line_process::JsonLineProcess;
+use crate::testbed::Testbed;
 
 /// A running session.
 pub(crate) struct Customer {
-    pub(crate) process: Process,
-    stdin: Option<ChildStdin>,
-    lines: Receiver<Value>,
-    /// Every line so far.
-    pub(crate) received: Vec<Value>,
+    program: JsonLineProcess,
 }
 
-impl Drop for Customer {
-    /// Shows, when a test fails, what it didn't ask for yet: perhaps the session was over.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let unread: Vec<_> = self.lines.try_iter().collect();
-            eprintln!(
-                "the customer's side said last: {:?}, {unread:?}",
-                self.received.last()
-            );
-        }
+impl Deref for Customer {
+    type Target = JsonLineProcess;
+
+    fn deref(&self) -> &JsonLineProcess {
+        &self.program
+    }
+}
+
+impl DerefMut for Customer {
+    fn deref_mut(&mut self) -> &mut JsonLineProcess {
+        &mut self.program
     }
 }
 
@@ -44,50 +40,9 @@ impl Customer {
     }
 
     /// Starts a launcher that speaks JSON lines.
-    pub(crate) fn spawn(mut command: std::process::Command) -> Self {
-        let mut process =
-            Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
-        let stdin = process.child().stdin.take();
-        let stdout = BufReader::new(process.child().stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line)
-                    .unwrap_or_else(|_| panic!("not JSON on stdout: {line}"));
-                if sender.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            process,
-            stdin,
-            lines,
-            received: Vec::new(),
-        }
-    }
-
-    /// Returns the next line that matches; `what` describes it for the failure.
-    pub(crate) fn expect(&mut self, what: &str, is_match: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + TIMEOUT;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!(
-                    "the customer's side never said: {what}; it said {:#?}",
-                    self.received
-                );
-            };
-            self.received.push(line.clone());
-            if is_match(&line) {
-                return line;
-            }
-        }
-    }
-
-    /// Returns the next line of a type.
-    pub(crate) fn expect_type(&mut self, kind: &str) -> Value {
-        self.expect(kind, |line| line["type"] == kind)
+    pub(crate) fn spawn(command: Command) -> Self {
+        let program = JsonLineProcess::spawn("customer", command);
+        Self { program }
     }
 
     /// Waits for a state.
@@ -130,22 +85,6 @@ impl Customer {
     /// Answers a question after its first second, in which no answer is accepted.
     pub(crate) fn answer(&mut self, id: u64, allow: bool) {
         std::thread::sleep(Duration::from_millis(1100));
-        self.send(&json!({"type": "answer", "id": id, "allow": allow}));
-    }
-
-    /// Writes a line to its stdin.
-    pub(crate) fn send(&mut self, line: &Value) {
-        let stdin = self.stdin.as_mut().expect("stdin is open");
-        writeln!(stdin, "{line}").unwrap();
-    }
-
-    /// Closes its stdin.
-    pub(crate) fn close_stdin(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Waits until it has exited.
-    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
-        self.process.wait(TIMEOUT).unwrap()
+        self.send(json!({"type": "answer", "id": id, "allow": allow}));
     }
 }

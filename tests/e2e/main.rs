@@ -16,6 +16,7 @@ mod endings;
 mod hands;
 mod integration;
 mod journeys;
+mod json_line_process;
 mod launches;
 mod outcomes;
 mod page;
