@@ -98,16 +98,22 @@ pub fn fit(
         screen: room.width,
         measure,
     };
-    let zooms = (0..).map(|nth| 100 - 5 * nth);
-    let zooms = zooms.take_while(|zoom| *zoom > room.min_zoom);
-    let fits = |layout: &BarLayout| {
+    let setters = || {
+        let zooms = (0..).map(|nth| 100 - 5 * nth);
+        let zooms = zooms.take_while(|zoom| *zoom > room.min_zoom);
+        zooms.chain([room.min_zoom]).map(set)
+    };
+    let fits = |setter: &Setter<'_>| {
+        let layout = setter.layout();
         layout.buttons.iter().all(|button| button.x >= 0)
             && layout.height <= room.height / MAX_SHARE
     };
-    let mut layouts = zooms.map(|zoom| set(zoom).layout());
-    layouts
-        .find(fits)
-        .unwrap_or_else(|| set(room.min_zoom).layout())
+    // Smaller letters rather than a sentence without its end.
+    setters()
+        .find(|setter| fits(setter) && setter.has_room_for_words())
+        .or_else(|| setters().find(fits))
+        .unwrap_or_else(|| set(room.min_zoom))
+        .layout()
 }
 
 struct Setter<'a> {
@@ -124,20 +130,8 @@ impl Setter<'_> {
         let metrics = self.metrics;
         let (padding, row) = (metrics.px(PADDING), metrics.px(BAR_HEIGHT));
         let buttons = self.buttons_width();
-        let beside = self.screen - 3 * padding - buttons;
-        let shortest = {
-            let few: String = self.sentence.name.chars().take(MIN_NAME_CHARS).collect();
-            let is_whole = few == self.sentence.name;
-            let name = if is_whole { few } else { format!("{few}…") };
-            self.width(&self.sentence.with_name(&name))
-        };
-        let in_one_row = shortest <= beside;
-        let room = if in_one_row {
-            beside
-        } else {
-            self.screen - 2 * padding
-        };
-        let text = self.text(room);
+        let in_one_row = self.fits_in_one_row();
+        let text = self.text(self.text_room());
         let text_width = self.width(&text);
         let width = match in_one_row {
             true => text_width + 3 * padding + buttons,
@@ -166,6 +160,35 @@ impl Setter<'_> {
             buttons: self.places(width, (rows - 1) * row),
             banner,
         }
+    }
+
+    /// Returns whether the sentence fits beside the buttons, with a short name at least.
+    fn fits_in_one_row(&self) -> bool {
+        self.shortest() <= self.room_beside_buttons()
+    }
+
+    /// Returns whether no word of the sentence has to give way, except for the name's end.
+    fn has_room_for_words(&self) -> bool {
+        self.shortest() <= self.text_room()
+    }
+
+    fn text_room(&self) -> i32 {
+        match self.fits_in_one_row() {
+            true => self.room_beside_buttons(),
+            false => self.screen - 2 * self.metrics.px(PADDING),
+        }
+    }
+
+    fn room_beside_buttons(&self) -> i32 {
+        self.screen - 3 * self.metrics.px(PADDING) - self.buttons_width()
+    }
+
+    /// Returns the width of the sentence with the beginning of the name.
+    fn shortest(&self) -> i32 {
+        let few: String = self.sentence.name.chars().take(MIN_NAME_CHARS).collect();
+        let is_whole = few == self.sentence.name;
+        let name = if is_whole { few } else { format!("{few}…") };
+        self.width(&self.sentence.with_name(&name))
     }
 
     /// Returns the sentence with a shorter name, or its beginning if that isn't enough.

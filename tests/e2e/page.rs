@@ -116,7 +116,8 @@ fn the_customers_words_are_quoted() {
 }
 
 /// Every state of the page, in each language and in windows of several sizes: nothing that axe-core
-/// finds, nothing outside of the window, the focus always somewhere.
+/// finds, nothing outside of the window, the focus always somewhere. A folder in PAGE_STATES gets a
+/// screenshot of each.
 #[test]
 fn every_state_can_be_read_and_reached() {
     let testbed = Testbed::new();
@@ -133,6 +134,7 @@ fn check_states(testbed: &Testbed, language: &str, setting: &str) {
     let looked = Command::new("node")
         .arg(web().join("e2e/states.mjs"))
         .args([&address, setting])
+        .args(std::env::var_os("PAGE_STATES"))
         .env_remove("DISPLAY")
         .output()
         .unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use etatuki_session_core::{
     AgentIdentity, AppSharing, Ask, Failure, FailureName, Notice, Permissions, Question, Receipt,
-    State, View,
+    ScreenCondition, State, View,
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode, ShownCode};
 use fltk::enums::Font;
@@ -119,6 +119,9 @@ fn the_bar_is_whole_on_every_screen() {
             for banner in [false, true] {
                 let layout = bar_layout::fit(&status.sentence, &buttons, banner, room, &measure);
                 let wrong = bar_faults(&layout, &buttons, room, &measure);
+                if !layout.text.ends_with(&status.sentence.after) {
+                    failed.push(format!("{place} {name}: '{}' is cut", layout.text));
+                }
                 failed.extend(wrong.map(|wrong| format!("{place} {name}: {wrong}")));
             }
         }
@@ -434,6 +437,24 @@ fn views(people: &People) -> Vec<(String, View)> {
                 ..connected(people, false)
             };
             views.push((format!("connected {name}"), connected));
+        }
+        for screen in [
+            ScreenCondition::ToolHung,
+            ScreenCondition::LineSlow,
+            ScreenCondition::OtherSession,
+            ScreenCondition::Locked,
+            ScreenCondition::Blanked,
+            ScreenCondition::ProgramHung,
+        ] {
+            let controlled = View {
+                screen,
+                permissions: Permissions {
+                    view: true,
+                    control: true,
+                },
+                ..connected(people, false)
+            };
+            views.push((format!("connected {}", screen.name()), controlled));
         }
     }
     let external = View {

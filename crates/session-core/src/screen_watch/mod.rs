@@ -19,9 +19,10 @@ use etatuki_protocol::{ScreenCondition, ScreenStatus};
 pub use line::{LINE_SLOW_AFTER, LineWatch};
 pub use source::{PROBE_TIMEOUT, SourceStep, SourceWatch};
 
-/// Time for which a program may leave a ping of the window system unanswered. A program that opens a
-/// file or saves one is busy for a second.
-pub const PROGRAM_PING_LIMIT: Duration = Duration::from_millis(1500);
+/// Time for which a program may leave a ping of the window system unanswered. A ping goes out with the
+/// first look after the input, and a look comes each second: so a program that hangs is told within
+/// two seconds of the input, at the second look.
+pub const PROGRAM_PING_LIMIT: Duration = Duration::from_millis(900);
 
 /// One look at the display.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ const VIEW: Permissions = Permissions {
     view: true,
     control: false,
 };
-const BOTH: Permissions = Permissions {
+pub(crate) const BOTH: Permissions = Permissions {
     view: true,
     control: true,
 };

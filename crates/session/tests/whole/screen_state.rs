@@ -11,7 +11,8 @@ use etatuki_session_core::screen_watch::DisplayFacts;
 use x11rb::protocol::xproto::ScreenSaver;
 
 use crate::agent::Agent;
-use crate::journeys::dials;
+use crate::journeys::{BOTH, dials};
+use crate::text_field::TextField;
 use crate::world::{Customer, World, hosts, signal, tool_processes};
 
 /// Looks at a display as the launcher does.
@@ -112,6 +113,23 @@ async fn a_hung_plugin_is_told_to_both_ends_until_it_goes_on() {
     signal("CONT", &hosts);
     both_say(&customer, &mut agent, ScreenCondition::Visible).await;
     agent.sees(|| world.display.picture()).await;
+    agent.close().await;
+}
+
+/// A real program is stopped, into which the agent types.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_program_is_told_to_both_ends_until_it_goes_on() {
+    let world = World::new().await;
+    let field = TextField::start(&world.display, "gtk");
+    let (customer, mut agent) = viewing(&world, "ecom").await;
+    agent.ask(Ask::Control).await;
+    customer.answers(&Ask::Control, true);
+    agent.permitted(BOTH).await;
+    signal("STOP", &[field.id()]);
+    agent.press(u32::from(b'a')).await;
+    both_say(&customer, &mut agent, ScreenCondition::ProgramHung).await;
+    signal("CONT", &[field.id()]);
+    both_say(&customer, &mut agent, ScreenCondition::Visible).await;
     agent.close().await;
 }
 

@@ -65,6 +65,11 @@ impl TextField {
         field
     }
 
+    /// Returns its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for what it prints next.
     pub(crate) fn next(&self) -> Value {
         let line = self.lines.recv_timeout(TEST_TIMEOUT);
