@@ -63,6 +63,18 @@ pub struct ServeArgs {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// The UDP port on which the service tells clients their public address, so that two ends behind
+    /// NAT find a direct path; has to be open from outside, as the TCP port [default: the TCP port]
+    #[arg(
+        long,
+        value_name = "PORT",
+        conflicts_with = "no_quic",
+        requires = "tls_cert"
+    )]
+    quic_port: Option<u16>,
+    /// Listen on no UDP port
+    #[arg(long)]
+    no_quic: bool,
 }
 
 impl ServeArgs {
@@ -83,6 +95,7 @@ impl ServeArgs {
             public_url: self.public_url,
             key_ring: self.key_ring,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            quic_port: (!self.no_quic).then(|| self.quic_port.unwrap_or(self.listen.port())),
             ..Config::new(self.listen, vendors)
         })
     }

@@ -19,6 +19,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The certificate, if the service ends TLS itself.
     pub tls: Option<TlsFiles>,
+    /// The UDP port of address discovery, at the IP address of `listen`; 0 picks a free one, `None` goes without. It
+    /// takes `tls`: without a certificate there is none.
+    pub quic_port: Option<u16>,
     /// The file of the keys that tokens and tickets are signed with; made at the first start.
     /// `None` makes a key for this run alone.
     pub key_ring: Option<PathBuf>,
@@ -38,6 +41,7 @@ impl Config {
             revocations: Vec::new(),
             public_url: None,
             tls: None,
+            quic_port: Some(listen.port()),
             key_ring: None,
             limits: Limits::default(),
             clock: Clock::system(),
@@ -131,6 +135,14 @@ pub enum StartError {
     /// The address can't be listened on.
     #[error("can't listen on {address}: {error}")]
     Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    /// The UDP port of address discovery can't be listened on.
+    #[error(
+        "can't listen on UDP {address}: {error}; another port is given by --quic-port, and --no-quic goes without"
+    )]
+    ListenUdp {
         address: SocketAddr,
         error: std::io::Error,
     },

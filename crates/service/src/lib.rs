@@ -7,9 +7,10 @@
 //!
 //! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`,
 //! `used_challenges`, `relay_admissions`, `tokens`, `rate_limit`. Around them are `state` (locks,
-//! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `peer`
-//! (connection limits) and `server` (the listener), which mounts the API and the relay.
+//! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `address_discovery`
+//! (UDP), `peer` (connection limits) and `server` (the listener), which mounts the API and the relay.
 
+mod address_discovery;
 mod agents;
 mod api;
 mod cli;

@@ -24,6 +24,7 @@ use tower_service::Service as _;
 use tracing::{debug, info, warn};
 
 use crate::{
+    address_discovery::AddressDiscovery,
     api::{self, ApiError},
     config::{Config, StartError},
     peer::{Connections, Peer},
@@ -60,8 +61,11 @@ pub struct ServiceHandle {
     pub listening: String,
     /// The URL that clients are to be given: the public one, or `listening`.
     pub url: String,
+    /// The UDP port of address discovery, if there is one.
+    pub quic_port: Option<u16>,
     state: SharedState,
     acceptor: Arc<CurrentAcceptor>,
+    discovery: Option<AddressDiscovery>,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -76,6 +80,9 @@ impl ServiceHandle {
         let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
         self.state.reload(config.vendors.clone())?;
         self.acceptor.replace(acceptor);
+        if let (Some(discovery), Some(certificate)) = (&self.discovery, &config.tls) {
+            discovery.reload(certificate)?;
+        }
         Ok(())
     }
 
@@ -106,7 +113,9 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let addr = listener.local_addr().map_err(listen_error)?;
     let listening = format!("{scheme}://{addr}");
     let url = public_url(&config, addr, &listening)?;
-    let state = Arc::new(ServiceState::new(config, url.clone())?);
+    let discovery = start_discovery(&config, addr)?;
+    let quic_port = discovery.as_ref().map(AddressDiscovery::port);
+    let state = Arc::new(ServiceState::new(config, url.clone(), quic_port)?);
     if acceptor.is_none() && !addr.ip().is_loopback() {
         warn!(
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
@@ -125,17 +134,31 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         connections,
         stopped,
     };
-    info!(%listening, %url, "service started");
+    info!(%listening, %url, quic_port, "service started");
     let task = tokio::spawn(server.run(listener));
     Ok(ServiceHandle {
         addr,
         listening,
         url,
+        quic_port,
         state,
         acceptor,
+        discovery,
         stop,
         task,
     })
+}
+
+/// Starts address discovery at the address that is listened on, if there is a certificate for it.
+fn start_discovery(
+    config: &Config,
+    addr: SocketAddr,
+) -> Result<Option<AddressDiscovery>, StartError> {
+    let Some((certificate, port)) = config.tls.as_ref().zip(config.quic_port) else {
+        return Ok(None);
+    };
+    let listen = SocketAddr::new(addr.ip(), port);
+    AddressDiscovery::start(listen, certificate, Connections::new(&config.limits)).map(Some)
 }
 
 fn public_url(config: &Config, addr: SocketAddr, listening: &str) -> Result<String, StartError> {

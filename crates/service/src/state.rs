@@ -38,6 +38,8 @@ pub(crate) struct ServiceState {
     pub(crate) origin: String,
     /// The relay's URL: the origin, as iroh writes it.
     pub(crate) relay_url: RelayUrl,
+    /// The UDP port of address discovery.
+    pub(crate) quic_port: Option<u16>,
     key_ring_file: Option<PathBuf>,
     keys: Mutex<Arc<KeyRing>>,
     directory: Mutex<Directory>,
@@ -58,7 +60,11 @@ pub(crate) struct ClientLimiters {
 }
 
 impl ServiceState {
-    pub(crate) fn new(config: Config, origin: String) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        config: Config,
+        origin: String,
+        quic_port: Option<u16>,
+    ) -> Result<Self, StartError> {
         let Config {
             vendors,
             revocations,
@@ -93,6 +99,7 @@ impl ServiceState {
             limits,
             origin,
             relay_url,
+            quic_port,
             key_ring_file: key_ring,
             keys: Mutex::new(Arc::new(keys)),
         })

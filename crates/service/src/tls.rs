@@ -40,6 +40,15 @@ impl fmt::Debug for CurrentAcceptor {
 
 /// Returns an acceptor for `files`, after checking that key and chain belong together.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+    Ok(TlsAcceptor::from(Arc::new(server_config(
+        files,
+        b"http/1.1",
+    )?)))
+}
+
+/// Returns the configuration of TLS for `files` and an application's protocol (ALPN), after checking that key and chain
+/// belong together.
+pub(crate) fn server_config(files: &TlsFiles, alpn: &[u8]) -> Result<ServerConfig, StartError> {
     let bad = |path: &Path, reason: String| StartError::Certificate {
         path: path.to_owned(),
         reason,
@@ -55,6 +64,6 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| builder.with_single_cert(chain, key))
         .map_err(|error| bad(&files.certificate, error.to_string()))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(config)
 }

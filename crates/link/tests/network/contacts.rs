@@ -82,6 +82,19 @@ fn a_direct_session_contacts_nobody_else() {
 }
 
 #[test]
+fn a_direct_session_between_two_routers_contacts_nobody_else() {
+    let cone = Access {
+        nat: Nat::Cone,
+        ..Access::default()
+    };
+    let Some(world) = watched(Protocols::V4, cone) else {
+        return;
+    };
+    assert_eq!(world.session(&[], &[]), "linked direct");
+    check_both(&world);
+}
+
+#[test]
 fn a_relayed_session_contacts_nobody_else() {
     let no_udp = Access {
         nat: Nat::Cone,

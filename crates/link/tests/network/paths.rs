@@ -159,3 +159,27 @@ fn small_packets_are_enough() {
         assert_eq!(world.session(&[], &[]), expected, "{mtu}");
     }
 }
+
+/// The service tells both ends their outer addresses (QUIC address discovery).
+#[test]
+fn two_cone_routers_are_no_obstacle() {
+    let cone = access(Nat::Cone, Firewall::Open);
+    let Some(world) = World::start(Protocols::V4, cone, cone) else {
+        return;
+    };
+    assert_eq!(world.session(&[], &[]), "linked direct");
+}
+
+/// A symmetric router has another outer port for the peer than for the service.
+#[test]
+fn a_cone_and_a_symmetric_router_leave_the_relay() {
+    let (cone, symmetric) = [Nat::Cone, Nat::Symmetric]
+        .map(|nat| access(nat, Firewall::Open))
+        .into();
+    for (customer, agent) in [(cone, symmetric), (symmetric, symmetric)] {
+        let Some(world) = World::start(Protocols::V4, customer, agent) else {
+            return;
+        };
+        assert_eq!(world.session(&[], &[]), "linked relayed");
+    }
+}

@@ -43,11 +43,13 @@ pub(crate) fn routes() -> Router<SharedState> {
         .layer(middleware::map_response(harden))
 }
 
-/// The relay's URL, and a ticket for it as the token.
+/// The relay's URL, a ticket for it as the token, and the UDP port of address discovery at its host.
 #[derive(Serialize)]
 struct RelayAccess<'a> {
     url: &'a str,
     token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quic_port: Option<u16>,
 }
 
 /// Answers `GET /health` and `GET /ready`: the service holds no connection to anything else, so it

@@ -68,6 +68,7 @@ pub(super) async fn open(
         relay: RelayAccess {
             url: &state.origin,
             token: state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Customer),
+            quic_port: state.quic_port,
         },
     }))
 }
@@ -152,6 +153,7 @@ pub(super) async fn look_up(
     let relay = RelayAccess {
         url: &state.origin,
         token,
+        quic_port: state.quic_port,
     };
     Ok(Json(LookupResponse {
         form: nameplate.form(),

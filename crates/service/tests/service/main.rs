@@ -1,6 +1,7 @@
 //! The service from outside: a real HTTP client, real relay clients, and the program itself.
 #![allow(clippy::unwrap_used)]
 
+mod address_discovery;
 mod agents;
 mod harness;
 mod hostile;

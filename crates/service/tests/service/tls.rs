@@ -8,13 +8,14 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{client, loopback, vendor};
 
-struct Certificate {
+/// A certificate for `localhost`, signed by itself.
+pub(crate) struct Certificate {
     folder: TempDir,
-    pem: String,
+    pub(crate) pem: String,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let pem = made.cert.pem();
@@ -27,11 +28,21 @@ impl Certificate {
         Self { folder, pem }
     }
 
+    /// Returns a client that trusts this certificate alone.
+    pub(crate) fn client(&self) -> reqwest::Client {
+        drop(client()); // which installs the crypto provider
+        reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(self.pem.as_bytes()).unwrap()])
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn files(&self) -> TlsFiles {
+    pub(crate) fn files(&self) -> TlsFiles {
         TlsFiles {
             certificate: self.path("cert.pem"),
             key: self.path("key.pem"),
@@ -51,12 +62,7 @@ async fn requests_come_through_tls() {
     let certificate = Certificate::new();
     let running = start(config(certificate.files())).await.unwrap();
     assert!(running.listening.starts_with("https://127.0.0.1:"));
-    drop(client());
-    let trusting = reqwest::Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(certificate.pem.as_bytes()).unwrap()])
-        .no_proxy()
-        .build()
-        .unwrap();
+    let trusting = certificate.client();
     let url = format!("https://localhost:{}/health", running.addr.port());
     assert_eq!(trusting.get(&url).send().await.unwrap().status(), 200);
     assert!(
