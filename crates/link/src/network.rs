@@ -92,6 +92,6 @@ impl Resolve for SystemResolver {
     fn clear_cache(&self) {}
 
     fn reset(&self) -> Box<dyn Resolve> {
-        Box::new(Self(Resolver::default()))
+        Box::new(Self(self.0.anew()))
     }
 }

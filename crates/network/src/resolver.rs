@@ -22,6 +22,9 @@ pub const NAME_TIMEOUT: Duration = Duration::from_secs(7);
 const OTHER_FAMILY_WAIT: Duration = Duration::from_millis(250);
 /// Time for which an answer is kept, so that a page of requests asks once.
 const KEEP: Duration = Duration::from_secs(5);
+/// Longest wait for an answer if there was one before, which counts then (RFC 8767, section 5). After
+/// an outage the system repeats a lost question only after 5 s.
+const STALE_WAIT: Duration = Duration::from_millis(500);
 /// Questions that may be open at once: a service, a proxy and some relays have two each.
 const MAX_OPEN: usize = 32;
 
@@ -67,6 +70,8 @@ struct Question {
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
     questions: Arc<Mutex<HashMap<(String, Family), Question>>>,
+    /// The last addresses of each name.
+    known: Arc<Mutex<HashMap<(String, Family), Vec<IpAddr>>>>,
 }
 
 impl Resolver {
@@ -84,9 +89,7 @@ impl Resolver {
                 () = given_up(&wanted, &other) => Err(ResolveError::NoAnswer),
             }
         };
-        timeout(NAME_TIMEOUT, either)
-            .await
-            .unwrap_or(Err(ResolveError::NoAnswer))
+        or_known(either, self.known(name, family)).await
     }
 
     /// Looks up all addresses of a name, IPv6 first. Waits for the slower family only shortly. Cancel
@@ -102,11 +105,28 @@ impl Resolver {
                 answer = v6.answered() => complete(answer, &v4).await,
             }
         };
-        let mut addresses = timeout(NAME_TIMEOUT, both)
-            .await
-            .unwrap_or(Err(ResolveError::NoAnswer))?;
+        let mut known = self.known(name, Family::V6);
+        known.extend(self.known(name, Family::V4));
+        let mut addresses = or_known(both, known).await?;
         addresses.sort_by_key(IpAddr::is_ipv4);
         Ok(addresses)
+    }
+
+    /// Returns a resolver without open questions, for a network that has changed. It knows what this
+    /// one knows.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            known: Arc::clone(&self.known),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the last addresses of a name; none if it had none yet.
+    fn known(&self, name: &str, family: Family) -> Vec<IpAddr> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let addresses = known.get(&(name.to_owned(), family));
+        addresses.cloned().unwrap_or_default()
     }
 
     /// Asks, unless the question is open or was just answered.
@@ -124,10 +144,16 @@ impl Resolver {
             return Err(ResolveError::NoAnswer);
         }
         let (answers, answer) = watch::channel(None);
-        let name = name.to_owned();
+        let (asked, known) = (key.clone(), Arc::clone(&self.known));
         std::thread::Builder::new()
             .name("resolver".into())
-            .spawn(move || answers.send_replace(Some(system_lookup(&name, family))))
+            .spawn(move || {
+                let answer = system_lookup(&asked.0, family);
+                if let Ok(addresses) = &answer {
+                    remember(&known, asked, addresses);
+                }
+                answers.send_replace(Some(answer))
+            })
             .map_err(|_| ResolveError::NoAnswer)?;
         let question = Question {
             asked: Instant::now(),
@@ -160,6 +186,33 @@ impl Question {
             Some(Err(_)) => true,
             None => false,
         }
+    }
+}
+
+/// Keeps the addresses of a name; the oldest ones for so many names.
+fn remember(
+    known: &Mutex<HashMap<(String, Family), Vec<IpAddr>>>,
+    name: (String, Family),
+    addresses: &[IpAddr],
+) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() < MAX_OPEN || known.contains_key(&name) {
+        known.insert(name, addresses.to_vec());
+    }
+}
+
+/// Waits for an answer; shortly, if the addresses of before are known.
+async fn or_known(answer: impl Future<Output = Answer>, known: Vec<IpAddr>) -> Answer {
+    let limit = if known.is_empty() {
+        NAME_TIMEOUT
+    } else {
+        STALE_WAIT
+    };
+    match timeout(limit, answer).await {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(ResolveError::NoSuchName)) => Err(ResolveError::NoSuchName),
+        Ok(Err(ResolveError::NoAnswer)) | Err(_) if known.is_empty() => Err(ResolveError::NoAnswer),
+        Ok(Err(ResolveError::NoAnswer)) | Err(_) => Ok(known),
     }
 }
 
@@ -242,6 +295,33 @@ mod tests {
         answered.send_replace(Some(Ok(vec![v4])));
         given_up(&other, &first).await;
         assert!(other.asked.elapsed() <= OTHER_FAMILY_WAIT * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_addresses_count_where_nobody_answers() {
+        let known: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap()];
+        let check = async |answer: Option<Answer>, known: &[IpAddr], expected: Answer| {
+            let began = Instant::now();
+            let coming = async {
+                match answer {
+                    Some(answer) => answer,
+                    None => std::future::pending().await,
+                }
+            };
+            assert_eq!(or_known(coming, known.to_vec()).await, expected);
+            began.elapsed()
+        };
+        let waited = check(None, &known, Ok(known.clone())).await;
+        assert!(waited <= STALE_WAIT * 2);
+        let failed = Some(Err(ResolveError::NoAnswer));
+        check(failed.clone(), &known, Ok(known.clone())).await;
+        let gone = Err(ResolveError::NoSuchName);
+        check(Some(gone.clone()), &known, gone).await;
+        let newer: Vec<IpAddr> = vec!["192.0.2.2".parse().unwrap()];
+        check(Some(Ok(newer.clone())), &known, Ok(newer)).await;
+        check(failed, &[], Err(ResolveError::NoAnswer)).await;
+        let waited = check(None, &[], Err(ResolveError::NoAnswer)).await;
+        assert!(waited >= NAME_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
