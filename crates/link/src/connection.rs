@@ -1,5 +1,7 @@
 //! The connection under a link: its traffic, its path and its end.
 
+use std::time::Duration;
+
 use etatuki_protocol::Violation;
 use iroh::{
     Endpoint,
@@ -31,15 +33,20 @@ pub enum PathKind {
 pub struct LinkConnection {
     connection: Connection,
     /// Kept because nothing is sent once the last handle on the endpoint is gone.
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl LinkConnection {
     pub(crate) const fn new(connection: Connection, endpoint: Endpoint) -> Self {
         Self {
             connection,
-            _endpoint: endpoint,
+            endpoint,
         }
+    }
+
+    /// Returns the endpoint that has this connection.
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Returns the traffic so far.
@@ -60,12 +67,8 @@ impl LinkConnection {
 
     /// Returns the round-trip time of the current path, if known.
     #[must_use]
-    pub fn round_trip_time(&self) -> Option<std::time::Duration> {
-        self.connection
-            .paths()
-            .iter()
-            .find(|path| path.is_selected())
-            .map(|path| path.rtt())
+    pub fn round_trip_time(&self) -> Option<Duration> {
+        round_trip_time(&self.connection)
     }
 
     /// Closes the link at once. Bytes in flight may be lost, but `reason` (a stable name of at most
@@ -103,6 +106,13 @@ pub(crate) fn path_kind(connection: &Connection) -> PathKind {
         Some(_) => PathKind::Direct,
         None => PathKind::Unknown,
     }
+}
+
+/// Returns the round-trip time of a connection's current path, if known.
+pub(crate) fn round_trip_time(connection: &Connection) -> Option<Duration> {
+    let paths = connection.paths();
+    let selected = paths.iter().find(|path| path.is_selected())?;
+    Some(selected.rtt())
 }
 
 /// Closes a connection with a code and a stable name.

@@ -1,31 +1,30 @@
-//! The two kinds of endpoints, and the QUIC configuration under both.
+//! The two kinds of endpoints.
 //!
 //! Endpoints contact only our own infrastructure: no discovery, no public DNS server, no port
 //! mapping, no captive portal probe, and no relay but the session's.
 
+mod opener;
 mod relay_tickets;
 mod restart;
+pub(crate) mod spare;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
 use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
-    Endpoint, EndpointAddr, RelayMap, RelayMode, RelayUrl, SecretKey, TransportAddr, Watcher,
-    endpoint::{
-        Connection, NetReportConfig, PortmapperConfig, QuicTransportConfig, RelayStatus, VarInt,
-        presets,
-    },
+    Endpoint, EndpointAddr, RelayUrl, TransportAddr, Watcher,
+    endpoint::{Connection, RelayStatus, VarInt},
 };
 use serde_json::Value;
-use tokio::{
-    sync::{Mutex, watch},
-    task::AbortHandle,
-    time::timeout,
-};
+use tokio::{sync::Mutex, time::timeout};
+
+#[cfg(test)]
+pub(crate) use opener::bind;
+use opener::{Opener, connect_relay};
+use spare::Endpoints;
 
 use crate::{
     endpoint_key::EndpointKey,
@@ -33,9 +32,9 @@ use crate::{
     handshake::{AcceptParams, Attempt, ResumeParams, agent, agent_resume},
     handshake_queue::{HandshakeQueue, Terms},
     link::{AgentLink, AgentStreams},
-    network::{self, RelayRoute},
+    network::RelayRoute,
     resume::AgentResumption,
-    ticket_keeper::{RelayConnects, TicketKeeper},
+    ticket_keeper::RelayConnects,
 };
 
 /// Name and version of the protocol, negotiated in TLS (ALPN, RFC 7301).
@@ -44,24 +43,15 @@ pub const ALPN: &[u8] = b"etatuki/1";
 /// Time-out of a dial until TLS is done, over any path.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for a packet to be on its way to the relay; it is never answered.
-const RELAY_PACKET_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Time-out for closing an endpoint.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The most addresses that are tried; more than any machine has.
 const MAX_ADDRESSES: usize = 32;
 
 /// The endpoint that a customer's machine opens for one session and agents dial.
 #[derive(Debug)]
 pub struct CustomerEndpoint {
-    endpoint: Endpoint,
+    endpoints: Endpoints,
     relay: Option<RelayUrl>,
     relay_connects: RelayConnects,
-    ticket: TicketKeeper,
-    addresses: watch::Receiver<EndpointAddr>,
-    watcher: AbortHandle,
     queue: Mutex<HandshakeQueue>,
 }
 
@@ -83,20 +73,17 @@ impl CustomerEndpoint {
         key: &EndpointKey,
         route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let endpoint = bind_as(key, route, vec![ALPN.to_vec()], VarInt::from_u32(1)).await?;
-        let relay_url = relay_url(route)?;
-        if let Some(relay) = relay_url.clone() {
+        let opener = Opener::new(key, route, vec![ALPN.to_vec()], VarInt::from_u32(1));
+        let endpoint = opener.open().await?;
+        let relay = relay_url(route)?;
+        if let Some(relay) = relay.clone() {
             connect_relay(endpoint.clone(), relay);
         }
-        let (addresses, watcher) = watch_addresses(&endpoint);
         Ok(Self {
-            relay: relay_url,
+            relay,
             relay_connects: RelayConnects::watch(&endpoint),
-            ticket: TicketKeeper::default(),
-            addresses,
-            watcher,
             queue: Mutex::new(HandshakeQueue::default()),
-            endpoint,
+            endpoints: Endpoints::new(endpoint, opener),
         })
     }
 
@@ -105,23 +92,21 @@ impl CustomerEndpoint {
     /// answered.
     #[must_use]
     pub fn address(&self) -> Value {
-        self.complete_address(self.endpoint.addr())
+        let endpoint = self.endpoints.current();
+        let mut address = endpoint.addr();
+        match &self.relay {
+            Some(relay) => address = address.with_relay_url(relay.clone()),
+            // Both ends may be on one machine (development, tests) that may have no address but
+            // loopback.
+            None => address = address.with_addrs(loopback_addresses(&endpoint)),
+        }
+        serde_json::to_value(address).expect("addresses are strings and numbers")
     }
 
     /// Returns whether agents can reach this endpoint through its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
-        self.relay.is_none() || has_relay(&self.endpoint)
-    }
-
-    /// Waits for a change of [`address`](Self::address) and returns the new one. Cancel safe.
-    pub async fn address_changed(&mut self) -> Value {
-        if self.addresses.changed().await.is_err() {
-            // The watcher ends with the endpoint; no change will come.
-            std::future::pending::<()>().await;
-        }
-        let address = self.addresses.borrow_and_update().clone();
-        self.complete_address(address)
+        self.relay.is_none() || has_relay(&self.endpoints.current())
     }
 
     /// Waits for the next attempt to reach this customer to end, and returns its outcome.
@@ -135,7 +120,14 @@ impl CustomerEndpoint {
     /// eight peers can be in the first two phases at once.
     pub async fn accept(&self, params: &AcceptParams) -> Attempt {
         let mut queue = self.queue.lock().await;
-        queue.next(&self.endpoint, Terms::Code(params)).await
+        queue.next(&self.endpoints, Terms::Code(params)).await
+    }
+
+    /// Notes that the link is interrupted. From now on a second endpoint under the same key waits in
+    /// [`accept_resume`](Self::accept_resume), too, with a relay connection of its own, until the link
+    /// is resumed.
+    pub fn link_interrupted(&self) {
+        self.endpoints.begin_spare();
     }
 
     /// Waits for the next attempt to resume this endpoint's last link to end, and returns its
@@ -147,22 +139,43 @@ impl CustomerEndpoint {
     /// answered.
     pub async fn accept_resume(&self, params: &ResumeParams) -> Attempt {
         let mut queue = self.queue.lock().await;
-        queue.next(&self.endpoint, Terms::Resume(params)).await
+        let attempt = loop {
+            tokio::select! {
+                attempt = queue.next(&self.endpoints, Terms::Resume(params)) => break attempt,
+                () = self.endpoints.spare_due() => {}
+            }
+            // A handshake would end with its endpoint.
+            if queue.is_idle() {
+                self.open_spare().await;
+            } else {
+                self.endpoints.defer_spare();
+            }
+        };
+        if let Attempt::Resumed(link) = &attempt {
+            self.endpoints.adopt(link.connection().endpoint());
+        }
+        attempt
+    }
+
+    /// Stays reachable while the terms of a resume aren't known: peers wait outside, unanswered. To be
+    /// called in place of [`accept_resume`](Self::accept_resume). Never returns. Cancel safe.
+    pub async fn hold_resume(&self) {
+        loop {
+            self.endpoints.spare_due().await;
+            self.open_spare().await;
+        }
+    }
+
+    async fn open_spare(&self) {
+        let spare = self.endpoints.open_spare().await;
+        if let (Some(spare), Some(relay)) = (spare, self.relay.clone()) {
+            connect_relay(spare, relay);
+        }
     }
 
     /// Closes the endpoint and its links. Takes at most two seconds.
     pub async fn close(self) {
-        close(&self.endpoint).await;
-    }
-
-    /// Completes an address by the relay. Without a relay, both ends may be on one machine
-    /// (development, tests) that may have no address but loopback, so that is added instead.
-    fn complete_address(&self, mut address: EndpointAddr) -> Value {
-        match &self.relay {
-            Some(relay) => address = address.with_relay_url(relay.clone()),
-            None => address = address.with_addrs(loopback_addresses(&self.endpoint)),
-        }
-        serde_json::to_value(address).expect("addresses are strings and numbers")
+        self.endpoints.close().await;
     }
 
     /// Leaves out checks, for this crate's tests.
@@ -173,8 +186,8 @@ impl CustomerEndpoint {
 
     /// Returns the endpoint itself, for this crate's tests.
     #[cfg(test)]
-    pub(crate) const fn raw(&self) -> &Endpoint {
-        &self.endpoint
+    pub(crate) fn raw(&self) -> Endpoint {
+        self.endpoints.current()
     }
 
     /// Returns the number of handshakes under way, for this crate's tests.
@@ -192,17 +205,10 @@ impl CustomerEndpoint {
     }
 }
 
-impl Drop for CustomerEndpoint {
-    fn drop(&mut self) {
-        self.watcher.abort();
-    }
-}
-
 /// The endpoint from which a console dials customers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AgentEndpoint {
-    endpoint: Endpoint,
-    ticket: Arc<TicketKeeper>,
+    endpoints: Endpoints,
     relay: Option<RelayUrl>,
 }
 
@@ -223,10 +229,9 @@ impl AgentEndpoint {
         key: &EndpointKey,
         route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let endpoint = bind_as(key, route, Vec::new(), VarInt::from_u32(0)).await?;
+        let opener = Opener::new(key, route, Vec::new(), VarInt::from_u32(0));
         Ok(Self {
-            endpoint,
-            ticket: Arc::default(),
+            endpoints: Endpoints::new(opener.open().await?, opener),
             relay: relay_url(route)?,
         })
     }
@@ -234,7 +239,7 @@ impl AgentEndpoint {
     /// Returns whether this endpoint has its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
-        self.relay.is_none() || has_relay(&self.endpoint)
+        self.relay.is_none() || has_relay(&self.endpoints.current())
     }
 
     /// Dials the customer at `address` (from the service; not trusted) and runs the handshake:
@@ -252,13 +257,18 @@ impl AgentEndpoint {
         agent: &AgentFile,
     ) -> Result<AgentLink, DialError> {
         let address = self.filter_address(address).map_err(DialError::Protocol)?;
-        let connection = self.connect(address, CONNECT_TIMEOUT).await?;
-        agent::authenticate(connection, self.endpoint.clone(), nameplate, secret, agent).await
+        let endpoint = self.endpoints.current();
+        let connection = timeout(CONNECT_TIMEOUT, endpoint.connect(address, ALPN))
+            .await
+            .map_err(|_| DialError::Unreachable)?
+            .map_err(|_| DialError::Unreachable)?;
+        agent::authenticate(connection, endpoint, nameplate, secret, agent).await
     }
 
     /// Dials the customer of an interrupted link at `address` (the last that is known; not trusted)
     /// and goes on with the link over a new connection: one try, to be repeated. TLS takes at most
-    /// `reach_limit`, the rest at most 8 s.
+    /// `reach_limit`, the rest at most 8 s. A second endpoint under the same key tries to reach the
+    /// customer through the relay at the same time; whichever does first goes on alone.
     ///
     /// Only the end that the link was with can answer. `resumption` changes when that has proved
     /// itself, at the latest when this returns streams; a try that fails, or that its caller stops
@@ -278,30 +288,46 @@ impl AgentEndpoint {
         if *address.id.as_bytes() != resumption.parties.customer {
             return Err(DialError::Protocol(LinkError::Address));
         }
-        let connection = self.connect(address, reach_limit).await?;
-        agent_resume::resume(connection, self.endpoint.clone(), resumption, agent).await
+        let (connection, endpoint) = timeout(reach_limit, self.reach(address))
+            .await
+            .map_err(|_| DialError::Unreachable)??;
+        let resuming = agent_resume::resume(connection, endpoint.clone(), resumption, agent).await;
+        if resuming.is_ok() {
+            self.endpoints.adopt(&endpoint);
+        }
+        resuming
     }
 
     /// Returns the endpoint itself, for this crate's tests.
     #[cfg(test)]
-    pub(crate) const fn raw(&self) -> &Endpoint {
-        &self.endpoint
+    pub(crate) fn raw(&self) -> Endpoint {
+        self.endpoints.current()
     }
 
-    async fn connect(
-        &self,
-        address: EndpointAddr,
-        limit: Duration,
-    ) -> Result<Connection, DialError> {
-        timeout(limit, self.endpoint.connect(address, ALPN))
-            .await
-            .map_err(|_| DialError::Unreachable)?
-            .map_err(|_| DialError::Unreachable)
+    /// Connects to the customer from either endpoint. Returns the connection and its endpoint.
+    async fn reach(&self, address: EndpointAddr) -> Result<(Connection, Endpoint), DialError> {
+        let (endpoint, id) = (self.endpoints.current(), address.id);
+        let through_relay = async {
+            let relay = self.relay.clone()?;
+            let spare = self.endpoints.fresh_spare().await?;
+            let address = EndpointAddr::new(id).with_relay_url(relay);
+            let connection = spare.connect(address, ALPN).await.ok()?;
+            Some((connection, spare))
+        };
+        tokio::select! {
+            biased;
+            Ok(connection) = endpoint.connect(address, ALPN) => {
+                self.endpoints.settle(&endpoint);
+                Ok((connection, endpoint))
+            }
+            Some(reached) = through_relay => Ok(reached),
+            else => Err(DialError::Unreachable),
+        }
     }
 
     /// Closes the endpoint and its links. Takes at most two seconds.
     pub async fn close(self) {
-        close(&self.endpoint).await;
+        self.endpoints.close().await;
     }
 
     /// Parses an address and drops what we don't follow: any relay but the session's own, and every
@@ -320,7 +346,7 @@ impl AgentEndpoint {
             .filter(is_followed)
             .take(MAX_ADDRESSES)
             .collect();
-        if addrs.is_empty() || id == self.endpoint.id() {
+        if addrs.is_empty() || id == self.endpoints.current().id() {
             return Err(LinkError::Address);
         }
         Ok(EndpointAddr::from_parts(id, addrs))
@@ -349,94 +375,6 @@ fn relay_url(route: Option<RelayRoute<'_>>) -> Result<Option<RelayUrl>, LinkErro
     route.map(|route| route.relay.relay_url()).transpose()
 }
 
-/// Opens an endpoint as [`bind_as`] does, with a fresh identity.
-#[cfg(test)]
-pub(crate) async fn bind(
-    route: Option<RelayRoute<'_>>,
-    alpns: Vec<Vec<u8>>,
-    bidi_streams: VarInt,
-) -> Result<Endpoint, LinkError> {
-    bind_as(&EndpointKey::generate(), route, alpns, bidi_streams).await
-}
-
-/// Opens the endpoint of `key`, which accepts connections for `alpns` and lets each open
-/// `bidi_streams` bidirectional streams.
-async fn bind_as(
-    key: &EndpointKey,
-    route: Option<RelayRoute<'_>>,
-    alpns: Vec<Vec<u8>>,
-    bidi_streams: VarInt,
-) -> Result<Endpoint, LinkError> {
-    let mut reports = NetReportConfig::minimal();
-    // They find the home relay where UDP is blocked.
-    reports.https_probes = route.is_some();
-    let mut builder = Endpoint::builder(presets::Minimal)
-        .secret_key(key.secret())
-        .alpns(alpns)
-        .clear_address_lookup()
-        .dns_resolver(network::resolver(route.map(|route| route.network)))
-        .portmapper_config(PortmapperConfig::Disabled)
-        .net_report_config(reports)
-        .transport_config(transport_config(bidi_streams));
-    if let Some(route) = route {
-        let relays = RelayMap::from(route.relay.config()?);
-        builder = network::apply(builder, route)?.relay_mode(RelayMode::Custom(relays));
-    }
-    builder
-        .bind()
-        .await
-        .map_err(|error| LinkError::Bind(error.to_string()))
-}
-
-/// Returns QUIC's configuration for a screen: short waits, short queues, and a dark path is left
-/// soon.
-fn transport_config(bidi_streams: VarInt) -> QuicTransportConfig {
-    QuicTransportConfig::builder()
-        // A peer has only the handshake's stream; more are granted once it is authenticated.
-        .max_concurrent_bidi_streams(bidi_streams)
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
-        // One stream can't use up the connection's window, so control gets past a stalled picture.
-        .stream_receive_window(VarInt::from_u32(768 << 10))
-        .receive_window(VarInt::from_u32(2 << 20))
-        .send_window(1 << 20)
-        // A first packet that a relay or a NAT dropped is sent again after half a second, not one.
-        .initial_rtt(Duration::from_millis(150))
-        // More than the second between two packets of a quiet path. And less than two: when a direct
-        // path goes dark, the first heartbeat that gets no answer restarts this time, goes out again
-        // through the relay when it is over, and is heard before the link counts as interrupted
-        // (3 s). A relay's path has 30 s, and the last path is never left.
-        .default_path_max_idle_timeout(Duration::from_millis(1500))
-        // Keeps the relay's path warm while another one is used.
-        .default_path_keep_alive_interval(Duration::from_secs(1))
-        .keep_alive_interval(Duration::from_secs(2))
-        // Decides nothing: a session counts by `PeerClock`. It ends connections that are forgotten.
-        .max_idle_timeout(Some(VarInt::from_u32(30_000).into()))
-        .build()
-}
-
-/// Connects to the relay at once. iroh does so only when its report on the network is complete, after
-/// 0.2 s, or 3 s where UDP is blocked, and an agent's first packet before that is lost. But it does so,
-/// too, to send a packet: here to an endpoint id that nobody has.
-fn connect_relay(endpoint: Endpoint, relay: RelayUrl) {
-    let nobody = EndpointAddr::new(SecretKey::generate().public()).with_relay_url(relay);
-    tokio::spawn(async move {
-        let _ = timeout(RELAY_PACKET_TIMEOUT, endpoint.connect(nobody, ALPN)).await;
-    });
-}
-
-/// Spawns a task that forwards each change of an endpoint's address until the endpoint is gone.
-fn watch_addresses(endpoint: &Endpoint) -> (watch::Receiver<EndpointAddr>, AbortHandle) {
-    let mut changes = endpoint.watch_addr();
-    let (sender, receiver) = watch::channel(changes.get());
-    let forward = async move {
-        while let Ok(address) = changes.updated().await {
-            sender.send_replace(address);
-        }
-    };
-    (receiver, tokio::spawn(forward).abort_handle())
-}
-
 /// Returns the endpoint's sockets as loopback addresses.
 fn loopback_addresses(endpoint: &Endpoint) -> impl Iterator<Item = TransportAddr> {
     endpoint.bound_sockets().into_iter().map(|bound| {
@@ -451,10 +389,6 @@ fn is_loopback(url: &RelayUrl) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-async fn close(endpoint: &Endpoint) {
-    let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tracing::error;
 use crate::{
     close_code::CloseCode,
     connection::close,
+    endpoint::spare::Endpoints,
     handshake::{
         AcceptParams, Attempt, ResumeParams,
         customer::{Checks, Guess, UnverifiedPeer, receive_hello, run_pake, verify},
@@ -63,8 +64,9 @@ pub(crate) struct HandshakeQueue {
 }
 
 impl HandshakeQueue {
-    /// Waits for the next attempt to end. Cancel safe.
-    pub(crate) async fn next(&mut self, endpoint: &Endpoint, terms: Terms<'_>) -> Attempt {
+    /// Waits for the next attempt to end, at either endpoint. Cancel safe.
+    pub(crate) async fn next(&mut self, endpoints: &Endpoints, terms: Terms<'_>) -> Attempt {
+        let (endpoint, mut spare) = (endpoints.current(), endpoints.spare());
         loop {
             tokio::select! {
                 biased;
@@ -72,18 +74,24 @@ impl HandshakeQueue {
                 Some(ended) = self.resume.join_next() => return self.end_resume(ended),
                 Some(ended) = self.hellos.join_next(), if self.guess.is_empty() => {
                     let Some(peer) = ended.ok().flatten() else { return Attempt::Aborted };
+                    // The last handle, if it is to go.
+                    drop(spare.take());
                     let begun = match terms {
                         Terms::Code(params) => self.begin_guess(peer, params),
-                        Terms::Resume(params) => self.begin_resume(peer, params),
+                        Terms::Resume(params) => self.begin_resume(peer, params, endpoints),
                     };
                     if let Err(refused) = begun {
                         return refused;
                     }
+                    spare = endpoints.spare();
                 }
                 incoming = endpoint.accept(), if self.hellos.len() < MAX_HANDSHAKES => match incoming {
                     None => return Attempt::Closed,
-                    Some(incoming) => self.begin_handshake(incoming, endpoint),
+                    Some(incoming) => self.begin_handshake(incoming, &endpoint),
                 },
+                Some((incoming, spare)) = accept(spare.as_ref()), if self.hellos.len() < MAX_HANDSHAKES => {
+                    self.begin_handshake(incoming, spare);
+                }
             }
         }
     }
@@ -98,6 +106,11 @@ impl HandshakeQueue {
         } else {
             self.hellos.spawn(receive_hello(incoming, endpoint.clone()));
         }
+    }
+
+    /// Returns whether no handshake is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.hellos.is_empty() && self.guess.is_empty() && self.resume.is_empty()
     }
 
     /// Returns the number of peers in the TLS and card phases, for this crate's tests.
@@ -129,8 +142,14 @@ impl HandshakeQueue {
         }
     }
 
-    fn begin_resume(&mut self, peer: UnverifiedPeer, params: &ResumeParams) -> Result<(), Attempt> {
+    fn begin_resume(
+        &mut self,
+        peer: UnverifiedPeer,
+        params: &ResumeParams,
+        endpoints: &Endpoints,
+    ) -> Result<(), Attempt> {
         let resume = verify_resume(peer, params, self.resumption.as_mut(), self.checks)?;
+        endpoints.settle(resume.stream.endpoint());
         let connection = resume.stream.connection().clone();
         if let Some(given_up) = self.resuming.replace(connection) {
             close(&given_up, CloseCode::Interrupted, "interrupted");
@@ -154,6 +173,13 @@ impl HandshakeQueue {
         }
         attempt
     }
+}
+
+/// Accepts a peer at the spare endpoint; ends without one if there is none, or it is closed.
+async fn accept(spare: Option<&Endpoint>) -> Option<(Incoming, &Endpoint)> {
+    let spare = spare?;
+    let incoming = spare.accept().await?;
+    Some((incoming, spare))
 }
 
 impl std::fmt::Debug for HandshakeQueue {

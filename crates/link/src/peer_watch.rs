@@ -88,14 +88,15 @@ impl PeerWatch {
         !self.silent
     }
 
-    /// Looks whether the peer is silent. To be called each second: a part of a long message counts
-    /// only if this process didn't stop in between.
+    /// Looks whether the peer is silent. To be called with each heartbeat: a part of a long message
+    /// counts as if it had come right after the last look, and only if this process didn't stop in
+    /// between.
     pub fn look(&mut self, connection: &LinkConnection) -> bool {
         let now = self.clock.elapsed();
         let frames = connection.stream_frames_received();
         let stopped = now.saturating_sub(self.looked_at) >= SILENCE_LIMIT;
         if frames != self.frames && !stopped && !self.silent {
-            self.peer.heard(now);
+            self.peer.heard(self.looked_at);
         }
         (self.frames, self.looked_at) = (frames, now);
         self.silent |= self.peer.is_silent(now);

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,8 +13,9 @@ use std::{
 
 use iroh::{Endpoint, Watcher, endpoint::RelayStatus};
 use tokio::{
+    sync::watch,
     task::AbortHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::relay::RelayToken;
@@ -37,9 +38,18 @@ pub enum Renewal {
     Refused,
 }
 
-/// The task that keeps an endpoint's relay ticket good. Dropping the endpoint ends it.
+/// The task that keeps an endpoint's relay ticket good. Dropping this ends it.
 #[derive(Debug, Default)]
-pub(crate) struct TicketKeeper(Mutex<Option<AbortHandle>>);
+pub(crate) struct TicketKeeper(Mutex<Option<Keeping>>);
+
+#[derive(Debug)]
+struct Keeping {
+    /// The endpoint whose relay is watched.
+    endpoint: watch::Sender<Endpoint>,
+    /// The newest ticket.
+    ticket: watch::Receiver<RelayToken>,
+    task: AbortHandle,
+}
 
 impl TicketKeeper {
     /// Begins to renew `ticket` every five minutes, and whenever a relay refuses it.
@@ -47,20 +57,37 @@ impl TicketKeeper {
     where
         R: RenewTicket,
     {
-        let task = tokio::spawn(keep_ticket(endpoint, ticket, renew)).abort_handle();
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = running.replace(task) {
-            before.abort();
+        let (endpoint, endpoints) = watch::channel(endpoint);
+        let (tickets, ticket) = watch::channel(ticket);
+        *self.lock() = Some(Keeping {
+            endpoint,
+            ticket,
+            task: tokio::spawn(keep_ticket(endpoints, tickets, renew)).abort_handle(),
+        });
+    }
+
+    /// Goes on with another endpoint of the same key.
+    pub(crate) fn follow(&self, endpoint: Endpoint) {
+        if let Some(keeping) = &*self.lock() {
+            keeping.endpoint.send_replace(endpoint);
         }
+    }
+
+    /// Returns the newest ticket.
+    pub(crate) fn newest(&self) -> Option<RelayToken> {
+        let keeping = self.lock();
+        let keeping = keeping.as_ref()?;
+        Some(keeping.ticket.borrow().clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Keeping>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for TicketKeeper {
+impl Drop for Keeping {
     fn drop(&mut self) {
-        let running = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = running.take() {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -70,14 +97,27 @@ pub trait RenewTicket: Send + 'static {
     fn renew(&self, ticket: &RelayToken) -> impl Future<Output = Renewal> + Send;
 }
 
-async fn keep_ticket(endpoint: Endpoint, mut ticket: RelayToken, service: impl RenewTicket) {
+async fn keep_ticket(
+    mut endpoints: watch::Receiver<Endpoint>,
+    ticket: watch::Sender<RelayToken>,
+    service: impl RenewTicket,
+) {
     let mut due = Instant::now() + RENEWAL_INTERVAL;
-    while !endpoint.is_closed() {
-        let _ = timeout_at(due, refused(&endpoint)).await;
+    loop {
+        let endpoint = endpoints.borrow_and_update().clone();
+        if endpoint.is_closed() {
+            return;
+        }
+        tokio::select! {
+            () = refused(&endpoint) => {}
+            () = sleep_until(due) => {}
+            _ = endpoints.changed() => continue,
+        }
         due = Instant::now() + RETRY_INTERVAL;
-        match service.renew(&ticket).await {
+        let current = ticket.borrow().clone();
+        match service.renew(&current).await {
             Renewal::Ticket(renewed) => {
-                ticket = renewed;
+                ticket.send_replace(renewed);
                 due = Instant::now() + RENEWAL_INTERVAL;
             }
             Renewal::Later => {}

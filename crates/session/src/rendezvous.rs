@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::fresh_revocations::FreshRevocations;
-use crate::maybe::maybe;
 use crate::revocations;
 use crate::service_client::{self, Claim, ServiceClient, ServiceError};
 
@@ -103,10 +102,12 @@ impl RendezvousSlot {
         }
     }
 
-    /// Notes that the link is interrupted: its agent will be judged by fresh revocation lists.
+    /// Notes that the link is interrupted: the relay is connected anew, and the agent will be judged by
+    /// fresh revocation lists.
     pub(crate) fn link_interrupted(&mut self) {
         if let Self::Open { rendezvous, .. } = self {
             rendezvous.revocations.link_interrupted();
+            rendezvous.endpoint.link_interrupted();
         }
     }
 
@@ -357,11 +358,17 @@ impl Rendezvous {
     async fn next_resume(&mut self) -> RendezvousEvent {
         loop {
             let params = self.revocations.params().cloned();
-            let attempt = params
-                .as_ref()
-                .map(|params| self.endpoint.accept_resume(params));
+            let attempt = async {
+                match &params {
+                    Some(params) => Some(self.endpoint.accept_resume(params).await),
+                    None => {
+                        self.endpoint.hold_resume().await;
+                        None
+                    }
+                }
+            };
             tokio::select! {
-                attempt = maybe(attempt) => return RendezvousEvent::Attempt(attempt),
+                Some(attempt) = attempt => return RendezvousEvent::Attempt(attempt),
                 () = self.revocations.changed() => {}
                 () = tokio::time::sleep_until(self.next_check) => {
                     self.next_check = Instant::now() + CHECK_INTERVAL;

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use etatuki_link::{LinkConnection, LinkStats, PathKind};
-use etatuki_protocol::HEARTBEAT_INTERVAL;
 use tokio::{
     sync::{Notify, mpsc},
     time::timeout,
@@ -12,7 +11,7 @@ use tokio::{
 use super::SessionEvent;
 
 /// Time without a heartbeat after which the line is reported all the same.
-const OVERDUE: Duration = HEARTBEAT_INTERVAL.saturating_mul(2);
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// A report of the line.
 #[derive(Clone, Copy, Debug)]

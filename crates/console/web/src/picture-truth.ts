@@ -4,7 +4,7 @@
 import type { ScreenCondition, Session } from "./protocol.ts";
 import { t } from "./texts.ts";
 
-/** Silence of the customer's end from which nothing vouches for the picture. It is heard each second. */
+/** Silence of the customer's end from which nothing vouches for the picture. It is heard every 0.8 s. */
 export const SILENT_MS = 2000;
 
 /** Sentences by the condition's stable name: what is so, and whose move it is. */

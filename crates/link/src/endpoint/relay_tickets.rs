@@ -13,15 +13,17 @@ impl CustomerEndpoint {
 
     /// Keeps `relay`'s ticket good, as long as this endpoint is there.
     pub fn keep_ticket(&self, relay: &RelayAccess, service: impl RenewTicket) {
-        let endpoint = self.endpoint.clone();
-        self.ticket.start(endpoint, relay.token.clone(), service);
+        let endpoints = &self.endpoints;
+        let ticket = relay.token.clone();
+        endpoints.ticket.start(endpoints.current(), ticket, service);
     }
 }
 
 impl AgentEndpoint {
     /// Keeps `relay`'s ticket good, as long as this endpoint is there.
     pub fn keep_ticket(&self, relay: &RelayAccess, service: impl RenewTicket) {
-        let endpoint = self.endpoint.clone();
-        self.ticket.start(endpoint, relay.token.clone(), service);
+        let endpoints = &self.endpoints;
+        let ticket = relay.token.clone();
+        endpoints.ticket.start(endpoints.current(), ticket, service);
     }
 }

@@ -18,7 +18,7 @@ impl CustomerEndpoint {
         let kept = queue.resumption.as_ref()?;
         let resume_key = kept.ratchet.only_key()?;
         Some(LinkCredentials {
-            endpoint_key: RestartKey::from_bytes(self.endpoint.secret_key().to_bytes()),
+            endpoint_key: RestartKey::from_bytes(self.endpoints.current().secret_key().to_bytes()),
             resume_key: RestartKey::from_bytes(*resume_key.expose()),
             agent_endpoint: kept.parties.agent,
             card_hash: kept.card_hash,

@@ -7,13 +7,13 @@ use etatuki_trust::AgentFile;
 use iroh::{Endpoint, endpoint::Connection};
 
 use super::{
-    HandshakeStream, STREAMS_TIMEOUT,
+    HandshakeStream,
     agent::{HandshakeError, close_failed},
     tls_exporter, with_timeout,
 };
 use crate::{
     close_code::CloseCode,
-    connection::close,
+    connection::{close, round_trip_time},
     error::{DialError, LinkError},
     keys::Transcript,
     link::AgentStreams,
@@ -22,8 +22,10 @@ use crate::{
     stream::FrameWriter,
 };
 
-/// Time-out for the customer's confirmation, which nobody else's attempt can hold up.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time-out for the customer's confirmation, and for the streams, besides four round trips. Nothing
+/// holds them up but a relay that sends to another connection of this endpoint's, and the next try is
+/// sooner then.
+const STEP_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// Proves the agent's identity and the interrupted link's key, and verifies that the customer's
 /// side has that key, too.
@@ -67,7 +69,8 @@ async fn run_resume(
     let (send, recv) = connection.open_bi().await.map_err(LinkError::from)?;
     let writer = FrameWriter::opened(send, StreamKind::Control);
     let mut stream = HandshakeStream::new(connection.clone(), endpoint, writer, recv);
-    let theirs = with_timeout(CONFIRM_TIMEOUT, async {
+    let round_trips = 4 * round_trip_time(connection).unwrap_or_default();
+    let theirs = with_timeout(STEP_TIMEOUT + round_trips, async {
         stream.send(&[HandshakeMessage::Resume(request)]).await?;
         stream.recv_confirmation().await
     })
@@ -78,5 +81,5 @@ async fn run_resume(
     // The customer's side holds the new key. Nothing is sent under it before this.
     resumption.advance(&keys);
     let streams = AgentStreams::open(stream.into_authenticated());
-    Ok(with_timeout(STREAMS_TIMEOUT, streams).await?)
+    Ok(with_timeout(STEP_TIMEOUT + round_trips, streams).await?)
 }

@@ -131,6 +131,11 @@ pub(crate) struct HandshakeStream {
 }
 
 impl HandshakeStream {
+    /// Returns the endpoint that has this connection.
+    pub(crate) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     fn new(
         connection: Connection,
         endpoint: Endpoint,

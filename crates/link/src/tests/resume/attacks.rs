@@ -42,7 +42,9 @@ impl Target {
         reason: &'static str,
     ) {
         let address = self.ends.customer.address();
-        let endpoint = endpoint.unwrap_or(self.ends.agent_endpoint.raw()).clone();
+        let endpoint = endpoint
+            .cloned()
+            .unwrap_or_else(|| self.ends.agent_endpoint.raw());
         let (params, customer) = (self.ends.params.clone(), self.ends.customer.clone());
         let attack = async {
             let mut peer = RawPeer::dial_from(endpoint, &address).await;
