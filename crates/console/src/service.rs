@@ -1,6 +1,8 @@
 //! The service's HTTP client: proves the agent's identity with the card, then looks up codes
 //! (docs/service.md).
 
+pub(crate) mod endings;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, UNIX_EPOCH},

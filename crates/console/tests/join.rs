@@ -310,6 +310,29 @@ async fn an_interrupted_session_goes_on_with_the_same_viewer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_customer_who_left_an_interrupted_session_isnt_dialled_for_two_minutes() {
+    let (_environment, mut join, customer, _viewer) = viewing(CodeForm::SingleCode).await;
+    customer.streams.fall_silent();
+    join.wait_for("interrupted").await;
+    customer.leave("customer-closed").await;
+    assert_eq!(join.wait_for("ended").await["reason"], "customer-closed");
+    assert_eq!(join.exit_code().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_ends_an_interrupted_session_leaves_word_of_it() {
+    let (_environment, mut join, customer, _viewer) = viewing(CodeForm::SingleCode).await;
+    customer.streams.fall_silent();
+    join.wait_for("interrupted").await;
+    join.send_lines("end\n").await;
+    assert_eq!(join.wait_for("ended").await["reason"], "agent-ended");
+    assert_eq!(join.exit_code().await, 0);
+    let peer_left =
+        tokio::time::timeout(std::time::Duration::from_secs(20), customer.peer_left()).await;
+    assert_eq!(peer_left.unwrap(), "agent-ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_viewer_goes_and_the_session_with_it() {
     let (_environment, mut join, mut customer, viewer) = viewing(CodeForm::IdAndPassword).await;
     viewer.close().await.unwrap();

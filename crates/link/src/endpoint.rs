@@ -10,6 +10,7 @@ pub(crate) mod spare;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -27,12 +28,14 @@ use opener::{Opener, connect_relay};
 use spare::Endpoints;
 
 use crate::{
+    ending::EndedLink,
     endpoint_key::EndpointKey,
     error::{DialError, LinkError},
     handshake::{AcceptParams, Attempt, ResumeParams, agent, agent_resume},
     handshake_queue::{HandshakeQueue, Terms},
     link::{AgentLink, AgentStreams},
     network::RelayRoute,
+    pake::Role,
     resume::AgentResumption,
     ticket_keeper::RelayConnects,
 };
@@ -53,6 +56,8 @@ pub struct CustomerEndpoint {
     relay: Option<RelayUrl>,
     relay_connects: RelayConnects,
     queue: Mutex<HandshakeQueue>,
+    /// The last link; beside the queue, which is locked as long as somebody waits for an agent.
+    link: OnceLock<EndedLink>,
 }
 
 impl CustomerEndpoint {
@@ -83,6 +88,7 @@ impl CustomerEndpoint {
             relay,
             relay_connects: RelayConnects::watch(&endpoint),
             queue: Mutex::new(HandshakeQueue::default()),
+            link: OnceLock::new(),
             endpoints: Endpoints::new(endpoint, opener),
         })
     }
@@ -120,7 +126,26 @@ impl CustomerEndpoint {
     /// eight peers can be in the first two phases at once.
     pub async fn accept(&self, params: &AcceptParams) -> Attempt {
         let mut queue = self.queue.lock().await;
-        queue.next(&self.endpoints, Terms::Code(params)).await
+        let attempt = queue.next(&self.endpoints, Terms::Code(params)).await;
+        if let Some(kept) = &queue.resumption {
+            let link = EndedLink::new(kept.parties.clone(), Role::Customer);
+            let _ = self.link.set(link);
+        }
+        attempt
+    }
+
+    /// Returns the link, to read the other end's ending; `None` if there was none. An endpoint has
+    /// one link.
+    #[must_use]
+    pub fn link(&self) -> Option<&EndedLink> {
+        self.link.get()
+    }
+
+    /// Signs that the session is over; `None` if there was no link. `reason` is a stable name.
+    #[must_use]
+    pub fn sign_ending(&self, reason: &str) -> Option<String> {
+        let key = self.endpoints.current().secret_key().clone();
+        Some(self.link()?.sign(&key, reason))
     }
 
     /// Notes that the link is interrupted. From now on a second endpoint under the same key waits in
@@ -296,6 +321,12 @@ impl AgentEndpoint {
             self.endpoints.adopt(&endpoint);
         }
         resuming
+    }
+
+    /// Signs that the session over `link` is over. `reason` is a stable name.
+    #[must_use]
+    pub fn sign_ending(&self, link: &EndedLink, reason: &str) -> String {
+        link.sign(self.endpoints.current().secret_key(), reason)
     }
 
     /// Returns the endpoint itself, for this crate's tests.

@@ -74,6 +74,22 @@ impl Transcript {
         ])
     }
 
+    /// Hashes that the end `leaving` ends the session for this reason.
+    pub(crate) fn ended(parties: &Parties, leaving: &[u8; 32], reason: &str) -> Self {
+        Self::of_parts(&[
+            b"etatuki/1 ended",
+            leaving,
+            &parties.agent,
+            &parties.customer,
+            parties.nameplate.as_str().as_bytes(),
+            reason.as_bytes(),
+        ])
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     fn of_parts(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {

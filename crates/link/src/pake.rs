@@ -19,6 +19,15 @@ pub(crate) enum Role {
     Customer,
 }
 
+impl Role {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Agent => Self::Customer,
+            Self::Customer => Self::Agent,
+        }
+    }
+}
+
 /// The two ends of an exchange, and their session. Both ends put them into the exchange, so that a
 /// message taken from one link is useless on another.
 #[derive(Clone, Debug)]

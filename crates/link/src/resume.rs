@@ -18,6 +18,7 @@ use std::fmt;
 use etatuki_protocol::{AgentIdentity, Resume};
 
 use crate::{
+    ending::EndedLink,
     keys::{LinkKeys, ResumeKey, Transcript},
     pake::{Parties, Role},
 };
@@ -39,6 +40,12 @@ impl AgentResumption {
             key,
             tries: 0,
         }
+    }
+
+    /// Returns the link, to end it or to read the other end's ending.
+    #[must_use]
+    pub fn link(&self) -> EndedLink {
+        EndedLink::new(self.parties.clone(), Role::Agent)
     }
 
     /// Gives up the last try and returns the number of the next one. There are never 2^32.

@@ -17,6 +17,7 @@ mod cli;
 mod clock;
 mod config;
 mod directory;
+mod endings;
 mod key_ring;
 mod peer;
 mod rate_limit;

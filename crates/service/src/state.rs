@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::{Config, Limits, StartError},
     directory::{Directory, SessionQuotas},
+    endings::Endings,
     key_ring::KeyRing,
     rate_limit::{ClientNetwork, KeyedRateLimiter},
     relay_admissions::{EndpointBytes, RelayAdmissions},
@@ -46,6 +47,7 @@ pub(crate) struct ServiceState {
     agents: Mutex<Agents>,
     used_challenges: Mutex<UsedChallenges>,
     relay_admissions: Mutex<RelayAdmissions<ConnectionId>>,
+    endings: Mutex<Endings>,
     trust: Mutex<RevocationFiles>,
     client_limiters: Mutex<ClientLimiters>,
 }
@@ -93,6 +95,7 @@ impl ServiceState {
             relay_admissions: Mutex::new(RelayAdmissions::new(
                 limits.sessions.saturating_mul(ENDPOINTS_PER_SESSION),
             )),
+            endings: Mutex::new(Endings::new(limits.sessions)),
             trust: Mutex::new(trust),
             client_limiters: Mutex::new(ClientLimiters::new(&limits)),
             clock,
@@ -119,6 +122,10 @@ impl ServiceState {
 
     pub(crate) fn relay_admissions(&self) -> MutexGuard<'_, RelayAdmissions<ConnectionId>> {
         lock(&self.relay_admissions)
+    }
+
+    pub(crate) fn endings(&self) -> MutexGuard<'_, Endings> {
+        lock(&self.endings)
     }
 
     /// Returns the keys that sign, as they are now.
@@ -183,6 +190,13 @@ impl ServiceState {
             TicketBearer::Agent(card) if self.trust().is_out(&card) => Err(TicketError::Revoked),
             _ => Ok(ticket),
         }
+    }
+
+    /// Returns the endpoint of a ticket that is good now.
+    pub(crate) fn ticket_endpoint(&self, text: &str) -> Result<EndpointBytes, TicketError> {
+        let ticket = self.verify_ticket(text)?;
+        ticket.check_time(self.clock.unix_time())?;
+        Ok(ticket.endpoint)
     }
 
     /// Issues the ticket that follows a good one.

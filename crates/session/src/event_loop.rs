@@ -232,6 +232,7 @@ impl<'a> SessionLoop<'a> {
             RendezvousEvent::Opened(Err(failure)) => self.fail(failure),
             RendezvousEvent::Attempt(attempt) => self.on_attempt(attempt),
             RendezvousEvent::AddressChanged(address) => self.tell_address(address),
+            RendezvousEvent::PeerLeft => self.push_event(Event::AgentEnded),
             RendezvousEvent::Service(change) => self.push_event(match change {
                 ServiceChange::Lost => Event::ServiceLost,
                 ServiceChange::Back => Event::ServiceBack,

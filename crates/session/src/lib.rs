@@ -13,6 +13,7 @@ mod attempt_log;
 mod config;
 mod display_check;
 mod display_watch;
+mod endings;
 mod event_loop;
 mod fresh_revocations;
 mod handle;

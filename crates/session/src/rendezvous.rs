@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::endings::Endings;
 use crate::fresh_revocations::FreshRevocations;
 use crate::revocations;
 use crate::service_client::{self, Claim, ServiceClient, ServiceError};
@@ -49,6 +50,8 @@ pub(crate) enum RendezvousEvent {
     Service(ServiceChange),
     /// The endpoint has another address from now on; while a link can be resumed.
     AddressChanged(Value),
+    /// The agent's end has left while the link was interrupted.
+    PeerLeft,
 }
 
 /// Attempts that an open rendezvous takes.
@@ -108,6 +111,7 @@ impl RendezvousSlot {
         if let Self::Open { rendezvous, .. } = self {
             rendezvous.revocations.link_interrupted();
             rendezvous.endpoint.link_interrupted();
+            rendezvous.endings.link_interrupted();
         }
     }
 
@@ -118,8 +122,16 @@ impl RendezvousSlot {
             return None;
         };
         rendezvous.revocations.link_resumed();
+        rendezvous.endings.link_resumed();
         rendezvous.published = rendezvous.endpoint.address();
         Some(rendezvous.published.clone())
+    }
+
+    /// Notes that this end leaves, for the reason of this name.
+    pub(crate) fn leave(&mut self, reason: &str) {
+        if let Self::Open { rendezvous, .. } = self {
+            rendezvous.endings.leave(&rendezvous.endpoint, reason);
+        }
     }
 
     /// Returns the code, to be shown.
@@ -227,6 +239,7 @@ pub(crate) struct Rendezvous {
     accept_params: AcceptParams,
     /// The lists by which an agent who resumes the link is judged.
     revocations: FreshRevocations,
+    endings: Endings,
     /// The endpoint's address as it was last sent to the service.
     published: Value,
     /// Whether the service hasn't confirmed that address.
@@ -267,11 +280,9 @@ impl Rendezvous {
         (key, relay): (EndpointKey, RelayAccess),
         list: Result<Option<String>, ServiceError>,
     ) -> Result<Self, Failure> {
-        let kept = config.revocations.as_deref();
-        let given = list?;
         let revoked = revocations::newest(
-            kept,
-            given.as_deref(),
+            config.revocations.as_deref(),
+            list?.as_deref(),
             &config.vendors,
             config.stale_revocations,
         );
@@ -310,6 +321,7 @@ impl Rendezvous {
             endpoint,
             accept_params,
             revocations,
+            endings: Endings::new(service.clone()),
             published,
             needs_publishing: false,
             opened: now,
@@ -369,6 +381,7 @@ impl Rendezvous {
             };
             tokio::select! {
                 Some(attempt) = attempt => return RendezvousEvent::Attempt(attempt),
+                () = self.endings.left(&self.endpoint) => return RendezvousEvent::PeerLeft,
                 () = self.revocations.changed() => {}
                 () = tokio::time::sleep_until(self.next_check) => {
                     self.next_check = Instant::now() + CHECK_INTERVAL;
@@ -396,7 +409,8 @@ impl Rendezvous {
 
     async fn close(mut self) {
         let release = self.release();
-        tokio::join!(release, self.endpoint.close());
+        let leave = self.endings.close(self.endpoint.ticket());
+        tokio::join!(release, leave, self.endpoint.close());
     }
 
     /// Publishes the address, unless a call is already under way: one at a time, so that the newest

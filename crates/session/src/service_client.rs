@@ -252,6 +252,43 @@ impl ServiceClient {
         String::from_utf8(body).map(Some).map_err(invalid)
     }
 
+    /// Leaves this end's ending for the other one.
+    pub(crate) async fn leave_ending(
+        &self,
+        ticket: &RelayToken,
+        ending: &str,
+    ) -> Result<(), ServiceError> {
+        let request = self.request(Method::PUT, &["endings"]);
+        let request = request.bearer_auth(ticket.expose());
+        let request = request.json(&json!({ "ending": ending }));
+        self.call("an ending", request, StatusCode::NO_CONTENT, MAX_JSON_BYTES)
+            .await?;
+        Ok(())
+    }
+
+    /// Fetches the ending of another endpoint; `None` if it has left none.
+    pub(crate) async fn ending_of(
+        &self,
+        ticket: &RelayToken,
+        endpoint: &str,
+    ) -> Result<Option<String>, ServiceError> {
+        const CALL: &str = "an ending";
+        #[derive(Deserialize)]
+        struct Left {
+            ending: String,
+        }
+        let request = self.request(Method::GET, &["endings", endpoint]);
+        let response = self.send(request.bearer_auth(ticket.expose())).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let body = self
+            .read_response(CALL, response, StatusCode::OK, MAX_JSON_BYTES)
+            .await?;
+        let left: Option<Left> = serde_json::from_slice(&body).ok();
+        Ok(left.map(|left| left.ending))
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -128,7 +128,15 @@ impl<'a> LinkedSession<'a> {
         let lost_at = since + self.context.resume_limit;
         let left = lost_at.saturating_sub(self.clock.elapsed());
         let _ = self.events.send(SessionEvent::Interrupted { left }).await;
-        let streams = self.redial(lost_at).await?;
+        let streams = match self.redial(lost_at).await {
+            Ok(streams) => streams,
+            Err(outcome) => {
+                if let Ok(reason) = &outcome {
+                    self.leave(reason, lost_at).await;
+                }
+                return Err(outcome);
+            }
+        };
         let _ = self.events.send(SessionEvent::Resumed).await;
         Ok(streams)
     }

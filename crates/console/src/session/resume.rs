@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
-use etatuki_link::{AgentStreams, DialError, LinkError};
+use etatuki_link::{AgentEndpoint, AgentStreams, DialError, EndedLink, LinkError};
 use tokio::time::{sleep, timeout};
 
 use super::{Outcome, agent_loop::LinkedSession, end_command};
-use crate::session_error::SessionError;
+use crate::{
+    sanitize,
+    service::endings::EndingClient,
+    session_error::{SessionError, classify_end},
+};
 
 /// Interval from the beginning of a try to the next one. A try that takes longer isn't cut for it.
 const TRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,13 +21,21 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time-out of a whole try.
 const TRY_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// Interval of the questions whether the other end has left, and of tries to leave.
+const ENDING_INTERVAL: Duration = Duration::from_secs(2);
+/// Longest wait for the service when this end leaves. It goes on trying without anybody waiting.
+const ENDING_TIMEOUT: Duration = Duration::from_millis(1500);
+
 impl LinkedSession<'_> {
     /// Dials the customer's end until the link is resumed.
     ///
     /// # Errors
-    /// The end of the session: the link is lost at `lost_at`, the customer's end refuses, or the
-    /// agent ends the session.
+    /// The end of the session: the link is lost at `lost_at`, the customer's end refuses or has left,
+    /// or the agent ends the session.
     pub(super) async fn redial(&mut self, lost_at: Duration) -> Result<AgentStreams, Outcome> {
+        let endings = self.context.service.endings().await;
+        let link = self.resumption.link();
+        let mut peer_left = std::pin::pin!(peer_left(&self.endpoint, &link, endings.ok()));
         loop {
             let left = lost_at.saturating_sub(self.clock.elapsed());
             if left.is_zero() {
@@ -41,6 +53,7 @@ impl LinkedSession<'_> {
             );
             let tried = tokio::select! {
                 tried = tries => tried,
+                reason = &mut peer_left => return Err(classify_end(sanitize::stable_name(&reason))),
                 reason = end_command(self.commands) => return Err(Ok(reason.name().into())),
             };
             match tried {
@@ -51,9 +64,50 @@ impl LinkedSession<'_> {
             }
             tokio::select! {
                 () = pause => {}
+                reason = &mut peer_left => return Err(classify_end(sanitize::stable_name(&reason))),
                 reason = end_command(self.commands) => return Err(Ok(reason.name().into())),
             }
         }
+    }
+
+    /// Leaves this end's ending at the service: tries until the customer's end has given up, and
+    /// returns after one try's time.
+    pub(super) async fn leave(&self, reason: &str, lost_at: Duration) {
+        let Ok(endings) = self.context.service.endings().await else {
+            return;
+        };
+        let Some(ticket) = self.endpoint.ticket() else {
+            return;
+        };
+        let ending = self.endpoint.sign_ending(&self.resumption.link(), reason);
+        let clock = self.clock;
+        let leaving = tokio::spawn(async move {
+            while clock.elapsed() < lost_at && !endings.leave(&ticket, ending.clone()).await {
+                sleep(ENDING_INTERVAL).await;
+            }
+        });
+        let _ = timeout(ENDING_TIMEOUT, leaving).await;
+    }
+}
+
+/// Waits until the customer's end is known to have left, and returns the reason.
+async fn peer_left(
+    endpoint: &AgentEndpoint,
+    link: &EndedLink,
+    endings: Option<EndingClient>,
+) -> String {
+    let Some(endings) = endings else {
+        return std::future::pending().await;
+    };
+    let peer = link.peer();
+    loop {
+        if let Some(ticket) = endpoint.ticket()
+            && let Some(ending) = endings.of(&ticket, &peer).await
+            && let Some(reason) = link.read(&ending)
+        {
+            return reason;
+        }
+        sleep(ENDING_INTERVAL).await;
     }
 }
 

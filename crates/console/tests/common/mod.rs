@@ -14,7 +14,7 @@ use std::{
 use etatuki_link::{
     AcceptParams, Attempt, ClipboardIn, ClipboardOut, ControlIn, ControlOut, CustomerEndpoint,
     CustomerStreams, EndpointKey, InputIn, LinkConnection, PictureOut, RelayAccess, RelayRoute,
-    ResumeParams,
+    RelayToken, ResumeParams,
 };
 use etatuki_network::Network;
 use etatuki_protocol::{
@@ -77,7 +77,7 @@ impl TestEnvironment {
     /// Opens a session at the service with a code of this form, and waits for the agent.
     pub(crate) async fn customer(&self, form: CodeForm) -> WaitingCustomer {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = client();
         let url = format!("{}/v1/sessions", self.service.url);
         let key = EndpointKey::generate();
         let opened = http
@@ -112,14 +112,22 @@ impl TestEnvironment {
         WaitingCustomer {
             endpoint,
             accept_params,
+            endings: format!("{}/v1/endings", self.service.url),
+            ticket: relay.token.clone(),
         }
     }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// A customer's endpoint with a code, before the agent connects.
 pub(crate) struct WaitingCustomer {
     endpoint: CustomerEndpoint,
     pub(crate) accept_params: AcceptParams,
+    endings: String,
+    ticket: RelayToken,
 }
 
 impl WaitingCustomer {
@@ -156,6 +164,8 @@ impl WaitingCustomer {
                         streams: Streams::new(link.split()),
                         parser,
                         endpoint: self.endpoint,
+                        endings: self.endings,
+                        ticket: self.ticket,
                         resume_params: ResumeParams {
                             vendors: self.accept_params.vendors,
                             revoked: self.accept_params.revoked,
@@ -174,6 +184,8 @@ pub(crate) struct Customer {
     pub(crate) streams: Streams,
     parser: ClientParser,
     pub(crate) endpoint: CustomerEndpoint,
+    endings: String,
+    ticket: RelayToken,
     resume_params: ResumeParams,
 }
 
@@ -234,6 +246,30 @@ impl Customer {
     /// Waits for the console's next control message but heartbeats; `None` at the stream's end.
     pub(crate) async fn told(&mut self) -> Option<ToCustomer> {
         told(&mut self.streams.control_in).await
+    }
+
+    /// Leaves an ending at the service.
+    pub(crate) async fn leave(&self, reason: &str) {
+        let ending = self.endpoint.sign_ending(reason).unwrap();
+        let request = client().put(&self.endings);
+        let request = request.bearer_auth(self.ticket.expose());
+        let answer = request.json(&json!({ "ending": ending })).send().await;
+        assert_eq!(answer.unwrap().status(), 204);
+    }
+
+    /// Waits for the console's ending at the service, and returns its reason.
+    pub(crate) async fn peer_left(&self) -> String {
+        let link = self.endpoint.link().unwrap();
+        let url = format!("{}/{}", self.endings, link.peer());
+        loop {
+            let request = client().get(&url).bearer_auth(self.ticket.expose());
+            let answer = request.send().await.unwrap();
+            if answer.status() == 200 {
+                let left: Value = answer.json().await.unwrap();
+                return link.read(left["ending"].as_str().unwrap()).unwrap();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until the console has resumed the link.

@@ -1,7 +1,10 @@
 //! The endpoints' relay tickets.
 
 use super::{AgentEndpoint, CustomerEndpoint};
-use crate::{relay::RelayAccess, ticket_keeper::RenewTicket};
+use crate::{
+    relay::{RelayAccess, RelayToken},
+    ticket_keeper::RenewTicket,
+};
 
 impl CustomerEndpoint {
     /// Returns how often this endpoint has connected to its relay. A higher number than before means
@@ -17,6 +20,12 @@ impl CustomerEndpoint {
         let ticket = relay.token.clone();
         endpoints.ticket.start(endpoints.current(), ticket, service);
     }
+
+    /// Returns the newest ticket that is kept good; `None` if none is.
+    #[must_use]
+    pub fn ticket(&self) -> Option<RelayToken> {
+        self.endpoints.ticket.newest()
+    }
 }
 
 impl AgentEndpoint {
@@ -25,5 +34,11 @@ impl AgentEndpoint {
         let endpoints = &self.endpoints;
         let ticket = relay.token.clone();
         endpoints.ticket.start(endpoints.current(), ticket, service);
+    }
+
+    /// Returns the newest ticket that is kept good; `None` if none is.
+    #[must_use]
+    pub fn ticket(&self) -> Option<RelayToken> {
+        self.endpoints.ticket.newest()
     }
 }

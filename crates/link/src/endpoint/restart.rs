@@ -6,8 +6,13 @@ use etatuki_trust::{LinkCredentials, RestartKey};
 
 use super::CustomerEndpoint;
 use crate::{
-    endpoint_key::EndpointKey, error::LinkError, keys::ResumeKey, network::RelayRoute,
-    pake::Parties, resume::CustomerResumption,
+    ending::EndedLink,
+    endpoint_key::EndpointKey,
+    error::LinkError,
+    keys::ResumeKey,
+    network::RelayRoute,
+    pake::{Parties, Role},
+    resume::CustomerResumption,
 };
 
 impl CustomerEndpoint {
@@ -49,6 +54,8 @@ impl CustomerEndpoint {
         };
         let resume_key = ResumeKey::from_bytes(*credentials.resume_key.expose());
         let mut endpoint = Self::bind_as(&key, route).await?;
+        let link = EndedLink::new(parties.clone(), Role::Customer);
+        let _ = endpoint.link.set(link);
         endpoint.queue.get_mut().resumption = Some(CustomerResumption::new(
             parties,
             credentials.card_hash,

@@ -2,6 +2,7 @@
 
 mod agents;
 mod body;
+mod endings;
 mod error;
 mod sessions;
 mod tickets;
@@ -33,6 +34,8 @@ pub(crate) fn routes() -> Router<SharedState> {
             put(sessions::set_address),
         )
         .route("/v1/tickets", post(tickets::renew))
+        .route("/v1/endings", put(endings::put))
+        .route("/v1/endings/{endpoint}", get(endings::get))
         .route("/v1/challenge", get(agents::challenge))
         .route("/v1/agents/token", post(agents::token))
         .route("/v1/revocations", get(agents::revocations))

@@ -3,6 +3,7 @@
 
 mod address_discovery;
 mod agents;
+mod endings;
 mod harness;
 mod hostile;
 mod program;

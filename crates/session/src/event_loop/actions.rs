@@ -200,6 +200,7 @@ impl SessionLoop<'_> {
         self.resumed = None;
         self.screen = None;
         let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
+        self.rendezvous.leave(&reason);
         let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
         let input_release = self.config.input_release.clone();
         let mut background_tasks = std::mem::take(&mut self.background_tasks);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use etatuki_link::{
     AgentEndpoint, AgentResumption, AgentStreams, ClipboardIn, ClipboardOut, ControlIn, ControlOut,
     DialError, EndpointKey, InputOut, LinkConnection, LinkError, PictureIn, RelayAccess,
-    RelayRoute,
+    RelayRoute, RelayToken,
 };
 use etatuki_network::Network;
 use etatuki_protocol::{Ask, HEARTBEAT_INTERVAL, Permissions, ScreenStatus, ToAgent, ToCustomer};
@@ -33,6 +33,8 @@ pub(crate) struct Agent {
     file: AgentFile,
     address: Value,
     resumption: AgentResumption,
+    service: String,
+    ticket: RelayToken,
     /// Streams of earlier connections: dropping them would close a connection that works.
     retired: Vec<Streams>,
 }
@@ -134,6 +136,8 @@ impl Agent {
                     file: file.clone(),
                     address,
                     resumption,
+                    service: service.to_owned(),
+                    ticket: relay.token.clone(),
                     retired: Vec::new(),
                 })
             }
@@ -179,6 +183,25 @@ impl Agent {
         self.retired.push(retired);
         self.viewer = None;
         Ok(())
+    }
+
+    /// Leaves an ending at the service.
+    pub(crate) async fn leave(&self, reason: &str) {
+        let ending = self.endpoint.sign_ending(&self.resumption.link(), reason);
+        let request = client().put(format!("{}/v1/endings", self.service));
+        let request = request.bearer_auth(self.ticket.expose());
+        let answer = request.json(&json!({ "ending": ending })).send().await;
+        assert_eq!(answer.expect("an answer").status(), 204);
+    }
+
+    /// Returns the reason in the customer's ending at the service.
+    pub(crate) async fn peer_left(&self) -> Option<String> {
+        let link = self.resumption.link();
+        let url = format!("{}/v1/endings/{}", self.service, link.peer());
+        let request = client().get(url).bearer_auth(self.ticket.expose());
+        let answer = request.send().await.expect("an answer");
+        let left: Value = answer.json().await.expect("JSON");
+        link.read(left["ending"].as_str()?)
     }
 
     /// Resumes the link, and is told these permissions.
@@ -405,16 +428,18 @@ fn difference(viewer: &RfbClient, wanted: &[u8]) -> String {
     format!("{} pixels, first {spots:?}", wrong.len())
 }
 
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().no_proxy();
+    builder.build().expect("a client")
+}
+
 async fn look_up(
     service: &str,
     file: &AgentFile,
     nameplate: &Nameplate,
     key: &EndpointKey,
 ) -> (Value, RelayAccess) {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
+    let http = client();
     let url = |path: &str| format!("{service}/v1/{path}");
     let challenge: Value = http
         .get(url("challenge"))

@@ -176,6 +176,21 @@ async fn the_customer_ends_an_interrupted_session() {
     let view = customer.reaches(State::Closed);
     assert!(view.receipt.is_some());
     customer.leaves();
+    // So the agent needn't dial for two minutes.
+    assert_eq!(agent.peer_left().await.as_deref(), Some("customer-closed"));
+    agent.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_ends_an_interrupted_session() {
+    let world = World::new().await;
+    let (customer, mut agent) = controlling(&world, "ecom").await;
+    agent.interrupt();
+    customer.reaches(State::Interrupted);
+    agent.leave("agent-ended").await;
+    let view = customer.reaches(State::Closed);
+    assert!(view.receipt.is_some() && view.failure.is_none());
+    customer.leaves();
     agent.close().await;
 }
 
