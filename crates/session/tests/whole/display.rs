@@ -7,8 +7,8 @@ use x11rb::COPY_DEPTH_FROM_PARENT;
 use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
-    ConnectionExt, CreateWindowAux, EventMask, ImageFormat, InputFocus, Rectangle, ScreenSaver,
-    Window, WindowClass,
+    Blanking, ConnectionExt, CreateWindowAux, EventMask, Exposures, ImageFormat, InputFocus,
+    Rectangle, ScreenSaver, Window, WindowClass,
 };
 use x11rb::rust_connection::RustConnection;
 
@@ -87,6 +87,13 @@ impl Display {
     pub(crate) fn set_screen_saver(&self, mode: ScreenSaver) {
         self.connection.force_screen_saver(mode).expect("sent");
         self.connection.sync();
+    }
+
+    /// Lets the X server never blank the screen by itself, which it does after ten minutes.
+    pub(crate) fn stay_awake(&self) {
+        let (blanking, exposures) = (Blanking::NOT_PREFERRED, Exposures::DEFAULT);
+        let set = self.connection.set_screen_saver(0, 0, blanking, exposures);
+        set.expect("sent").check().expect("set");
     }
 
     /// Returns the keys that are down now, by their unshifted keysyms.

@@ -142,6 +142,7 @@ async fn no_false_alarm_while_somebody_works_or_nobody_does() {
     let time = Duration::from_secs(seconds.unwrap_or(4));
     for backend in ["ecom", "remoteus-2008"] {
         let world = World::new().await;
+        world.display.stay_awake();
         let (customer, mut agent) = viewing(&world, backend).await;
         let began = Instant::now();
         let mut cell = 0_i16;
