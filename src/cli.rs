@@ -95,6 +95,9 @@ pub enum Command {
         #[arg(value_name = "URL", value_parser = any_text())]
         url: Option<String>,
     },
+    /// Go on with a session after a restart of the machine; the desktop starts this at login, once
+    #[command(hide = true)]
+    ComeBack,
     /// For those who write plugins
     Plugin {
         /// The command

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use etatuki_restart::TakeError;
 use serde::Serialize;
 
 use crate::cli::{self, Cli, Command, Options, PluginSubcommand};
@@ -17,6 +18,7 @@ use crate::plugin_check;
 use crate::probe::{self, ProbeResult};
 use crate::registry::Backend;
 use crate::registry::installed::LoadError;
+use crate::restart;
 use crate::startup::{begin_log, display};
 use crate::texts::Texts;
 use crate::window::app;
@@ -32,6 +34,9 @@ pub fn run(cli: Cli) -> ExitCode {
     }
     if let Some(Command::Doctor { json }) = command {
         return doctor::run(Environment::new(options), json).into();
+    }
+    if command == Some(Command::ComeBack) {
+        return come_back(options).into();
     }
     let exit = match Environment::new(options).load_registry() {
         Ok(launcher) => run_with_registry(launcher, command),
@@ -61,10 +66,27 @@ fn run_with_registry(launcher: Launcher, command: Option<Command>) -> Exit {
         // Handled above.
         Some(
             Command::PluginHost
+            | Command::ComeBack
             | Command::Plugin { .. }
             | Command::Link { .. }
             | Command::Doctor { .. },
         ) => Exit::Internal,
+    }
+}
+
+/// Goes on with the session that a restart of the machine has interrupted. What was kept for that is
+/// taken, and gone, before anything else can fail.
+fn come_back(options: Options) -> Exit {
+    let taken = restart::take();
+    if taken == Err(TakeError::Missing) {
+        return Exit::Normal;
+    }
+    match Environment::new(options).load_registry() {
+        Ok(launcher) => on_display(launcher, |launcher| {
+            let (backend, come_back) = restart::judge(&launcher, taken);
+            app::run_come_back(launcher, &backend, come_back)
+        }),
+        Err(refused) => report_no_registry(&refused.0, &refused.1, None),
     }
 }
 

@@ -209,6 +209,9 @@ impl EmbeddedApp {
         match event {
             AppEvent::View(_, view) => self.on_view(&view),
             AppEvent::ButtonAction(ButtonAction::TakeBack, _) => self.send(Command::TakeBack),
+            AppEvent::ButtonAction(ButtonAction::WithdrawRestart, _) => {
+                self.send(Command::WithdrawRestart);
+            }
             AppEvent::ButtonAction(ButtonAction::Close, _) => self.send(Command::Close),
             AppEvent::Tick => {
                 self.hands.tick();
@@ -272,19 +275,7 @@ fn sentence(
             .map_or("", |(_, value)| *value)
     };
     match name {
-        "ask-view" => fill(&texts.question.view, values),
-        "ask-view-program" => {
-            let more = fill(&texts.question.view_program_more, values);
-            format!("{} {more}", fill(&texts.question.view, values))
-        }
-        "ask-control-program" => fill(&texts.question.control_program, values),
-        "ask-control" => fill(&texts.question.control, values),
-        "ask-switch" => {
-            let id = value("backend");
-            let label = labels.get(id).map_or(id, String::as_str);
-            let more = fill(&texts.question.switch_more, &[("label", label)]);
-            format!("{} {more}", fill(&texts.question.switch, values))
-        }
+        ask if ask.starts_with("ask-") => question(texts, labels, ask, values),
         "stranger-tried" => fill(&texts.notice.stranger_tried, values),
         "stranger-persists" => fill(&texts.notice.stranger_persists, values),
         "wrong-clock" => {
@@ -306,6 +297,7 @@ fn sentence(
         "code-forgotten" => texts.notice.code_forgotten.clone(),
         "interrupted" => texts.notice.interrupted.clone(),
         "resumed" => texts.notice.resumed.clone(),
+        "restart-not-kept" => texts.notice.restart_not_kept.clone(),
         "closed-own" => format!("{} {}", texts.receipt.closed, texts.external.over),
         "closed" => format!("{} {}", texts.receipt.closed, texts.receipt.never),
         "closed-receipt" => {
@@ -316,6 +308,37 @@ fn sentence(
             format!("{} {done} {}", texts.receipt.closed, texts.receipt.nobody)
         }
         failure => texts.failure(failure).sentence(),
+    }
+}
+
+/// Returns the sentence of a question to the customer.
+fn question(
+    texts: &Texts,
+    labels: &BTreeMap<String, String>,
+    name: &str,
+    values: &[(&str, &str)],
+) -> String {
+    let texts = &texts.question;
+    match name {
+        "ask-view" => fill(&texts.view, values),
+        "ask-view-program" => {
+            let more = fill(&texts.view_program_more, values);
+            format!("{} {more}", fill(&texts.view, values))
+        }
+        "ask-control-program" => fill(&texts.control_program, values),
+        "ask-control" => fill(&texts.control, values),
+        "ask-restart" => {
+            let more = fill(&texts.restart_more, values);
+            format!("{} {more}", fill(&texts.restart, values))
+        }
+        "ask-switch" => {
+            let backend = values.iter().find(|(name, _)| *name == "backend");
+            let id = backend.map_or("", |(_, id)| *id);
+            let label = labels.get(id).map_or(id, String::as_str);
+            let more = fill(&texts.switch_more, &[("label", label)]);
+            format!("{} {more}", fill(&texts.switch, values))
+        }
+        _ => String::new(),
     }
 }
 

@@ -65,7 +65,7 @@ impl Exit {
             | F::ServiceError
             | F::RevocationsStale
             | F::NoNameplate => Exit::Network,
-            F::LinkFailed | F::LinkLost | F::AgentMisbehaved => Exit::Link,
+            F::LinkFailed | F::LinkLost | F::RestartRefused | F::AgentMisbehaved => Exit::Link,
             F::RegistryBroken => Exit::Registry,
             F::DisplayMissing
             | F::DisplayUnsupported

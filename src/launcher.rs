@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use directories::ProjectDirs;
 use etatuki_plugin_host::{Origin, PluginSpec};
-use etatuki_session::SessionConfig;
+use etatuki_session::{RestartKeeper, SessionConfig};
 use etatuki_session_core::{Transport, UsableBackend, Wording};
 use etatuki_trust::{CodeForm, StaleRevocations};
 
@@ -17,6 +17,7 @@ use crate::held_input::HeldInput;
 use crate::language::Language;
 use crate::registry::installed::{Installed, LoadError};
 use crate::registry::{self, Backend};
+use crate::restart::TicketKeeper;
 use crate::settings::{Settings, SettingsError};
 use crate::texts::Texts;
 use crate::window::session_context::Vendor;
@@ -268,6 +269,23 @@ impl Launcher {
         }
     }
 
+    /// Returns the keeper of what a restart needs. The launcher comes back with the same registry and
+    /// language.
+    fn restart_keeper(&self, backend: &Backend) -> Option<Arc<dyn RestartKeeper>> {
+        backend.form?;
+        let options = &self.environment.options;
+        let mut more = vec!["--language".to_owned(), self.language.code().to_owned()];
+        if let Some(registry) = &options.registry {
+            let registry = std::path::absolute(registry).ok()?;
+            more.extend(["--registry".to_owned(), registry.to_str()?.to_owned()]);
+        }
+        if let Some(version) = &options.app_version {
+            more.extend(["--app-version".to_owned(), version.clone()]);
+        }
+        let keeper = TicketKeeper::new(&backend.id, self.exe().to_owned(), &more)?;
+        Some(Arc::new(keeper))
+    }
+
     /// Returns the configuration of an entry's session in this launcher's own windows.
     pub fn session_config(&self, backend: &Backend, others: Vec<UsableBackend>) -> SessionConfig {
         let registry = &self.installed.registry;
@@ -295,6 +313,8 @@ impl Launcher {
             input_release: Some(Arc::new(HeldInput::start())),
             display_check: Some(display_check::check),
             display_watch: Some(Arc::new(DisplayLooks)),
+            restart: self.restart_keeper(backend),
+            come_back: None,
             stale_revocations: self.stale_revocations(),
             resume_limit: etatuki_session::RESUME_LIMIT,
         }

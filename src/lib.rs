@@ -9,6 +9,7 @@
 //! Not in here: the session (`etatuki-session`), the plugins, the network.
 
 pub mod registry;
+mod restart;
 pub mod settings;
 
 pub use etatuki_texts::{self as texts, language};

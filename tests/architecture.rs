@@ -58,6 +58,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         "etatuki",
         &[
             "plugin-host",
+            "restart",
             "screen",
             "session",
             "session-core",

@@ -22,7 +22,7 @@ use etatuki_session_core::{
 };
 use etatuki_trust::{CodeForm, Nameplate, SessionCode};
 
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 36] = [
     "menu",
     "menu-grey",
     "about",
@@ -39,6 +39,7 @@ const NAMES: [&str; 32] = [
     "view",
     "view-long",
     "control",
+    "restart",
     "switch",
     "connected",
     "viewing",
@@ -46,7 +47,10 @@ const NAMES: [&str; 32] = [
     "viewing-locked",
     "controlling-slow",
     "controlling-hung",
+    "viewing-restart",
+    "controlling-restart",
     "interrupted",
+    "coming-back",
     "closing",
     "receipt",
     "receipt-nobody",
@@ -194,6 +198,8 @@ fn empty(state: State) -> View {
         permissions: NONE,
         kept_permissions: NONE,
         question: None,
+        restart_allowed: false,
+        coming_back: false,
         screen: ScreenCondition::Visible,
         app_sharing: None,
         notices: Vec::new(),
@@ -291,6 +297,15 @@ fn view(name: &str) -> Option<View> {
             },
             true,
         ),
+        "restart" => asking(Ask::Restart, true),
+        "viewing-restart" => View {
+            restart_allowed: true,
+            ..connected(VIEW)
+        },
+        "controlling-restart" => View {
+            restart_allowed: true,
+            ..connected(CONTROL)
+        },
         "connected" => connected(NONE),
         "viewing" => connected(VIEW),
         "controlling" => connected(CONTROL),
@@ -310,6 +325,12 @@ fn view(name: &str) -> Option<View> {
             agent: Some(agent()),
             kept_permissions: CONTROL,
             interrupted_seconds_left: Some(107),
+            ..empty(State::Interrupted)
+        },
+        "coming-back" => View {
+            coming_back: true,
+            interrupted_seconds_left: Some(731),
+            agent: Some(agent()),
             ..empty(State::Interrupted)
         },
         "receipt" => View {

@@ -4,9 +4,11 @@
 mod answers;
 mod fatal;
 mod second_start;
+mod start;
 
-use fatal::NextStep;
 pub use fatal::show_fatal;
+pub(crate) use start::run_come_back;
+pub use start::{run_entry, run_menu};
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -23,66 +25,20 @@ use super::page::{ButtonAction, Page};
 use super::quote::question_text;
 use super::session::SessionWindow;
 use super::session_context::SessionContext;
-use super::theme;
-use crate::claim::{self, Claim, MenuElsewhere, Start, Started};
+use crate::claim::Claim;
 use crate::display_loss;
 use crate::escape::EscapeWatch;
 use crate::exit::Exit;
 use crate::launcher::Launcher;
 use crate::probe::{self, ProbeResult};
 use crate::registry::Connect;
+use crate::restart::Judgement;
 use crate::startup::begin_log;
 
 /// Ticks for which a copy button says that it has copied.
 const COPIED_TICKS: u32 = 4;
 /// Stable name of the failure of a second session on a display.
 const SESSION_RUNNING: &str = "session-running";
-
-/// Shows the menu until it is closed.
-pub fn run_menu(launcher: Launcher) -> Exit {
-    let claim = match claim::claim_menu() {
-        Ok(claim) => claim,
-        Err(MenuElsewhere::Shown) => return Exit::Normal,
-        Err(MenuElsewhere::Refused) => return refuse_start(&launcher),
-    };
-    let _fltk = theme::init();
-    let mut app = LauncherApp::new(launcher);
-    app.menu_claim = claim;
-    app.open_menu();
-    app.run()
-}
-
-/// Shows one entry's session until its window is closed.
-pub fn run_entry(launcher: Launcher, backend: &str) -> Exit {
-    let mut fltk = None;
-    let claim = loop {
-        match claim::claim_session(&Start::Entry(backend.to_owned())) {
-            Started::Claimed(claim) => break claim,
-            Started::Elsewhere => return Exit::Normal,
-            Started::Refused(refusal) => {
-                begin_log(launcher.environment());
-                fltk.get_or_insert_with(theme::init);
-                if fatal::show_refusal(&launcher, &refusal) == NextStep::GiveUp {
-                    return Exit::Backend;
-                }
-            }
-        }
-    };
-    fltk.get_or_insert_with(theme::init);
-    let mut app = LauncherApp::new(launcher);
-    app.claim = Some(claim);
-    app.open_entry(backend);
-    app.run()
-}
-
-/// Says that a session without a window of ours is connected on this display.
-fn refuse_start(launcher: &Launcher) -> Exit {
-    begin_log(launcher.environment());
-    tracing::warn!("no start: a session is connected");
-    let support = launcher.vendor().support(&launcher.texts);
-    show_fatal(&launcher.texts, SESSION_RUNNING, Some(&support), None);
-    Exit::Backend
-}
 
 /// Copies a page's code into the clipboard, or its text if it has none.
 fn copy_page(page: &Page) {
@@ -103,6 +59,8 @@ struct LauncherApp {
     session: Option<ActiveSession>,
     /// Number of the last session: a late view of an older one is recognised by it.
     last_session: u32,
+    /// A session that goes on after a restart, or why it doesn't; until the first session is started.
+    come_back: Option<Judgement>,
     /// The display's claim, while there is a session or its window.
     claim: Option<Claim>,
     menu_claim: Option<Claim>,
@@ -161,6 +119,7 @@ impl LauncherApp {
             menu: None,
             session: None,
             last_session: 0,
+            come_back: None,
             claim: None,
             menu_claim: None,
             exit: Exit::Normal,
@@ -246,10 +205,12 @@ impl LauncherApp {
         let on_view = move |view| {
             events.send(AppEvent::View(number, Box::new(view)));
         };
-        let config = self.launcher.session_config(backend, others);
+        let mut config = self.launcher.session_config(backend, others);
+        config.come_back = self.come_back.take();
+        let opens = connect == Connect::AtOnce || config.come_back.is_some();
         let handle = etatuki_session::start(config, Box::new(on_view));
         display_loss::register(handle.sender());
-        if connect == Connect::AtOnce {
+        if opens {
             handle.send(Command::Open);
         }
         let context = SessionContext::new(&self.launcher, id);
@@ -290,6 +251,7 @@ impl LauncherApp {
             ButtonAction::Open => self.open_connection(),
             ButtonAction::Close => self.send(Command::Close),
             ButtonAction::TakeBack => self.send(Command::TakeBack),
+            ButtonAction::WithdrawRestart => self.send(Command::WithdrawRestart),
             ButtonAction::Answer { question, allow } => {
                 self.send(Command::Answer { question, allow })
             }

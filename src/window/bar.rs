@@ -40,6 +40,8 @@ pub struct BarStatus {
     pub sentence: Sentence,
     /// The access that is granted.
     pub access: Access,
+    /// Whether the session comes back after a restart, which can be withdrawn.
+    pub comes_back: bool,
 }
 
 /// The access that is granted, which decides the bar's colour.
@@ -58,8 +60,12 @@ pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
     let Some(agent) = &view.agent else {
         // Connected by a tool's own transport: only the tool knows the agent and their permissions.
         let sentence = Sentence::new(&texts.external.connected, "");
-        let access = Access::View;
-        return (view.state == State::Connected).then_some(BarStatus { sentence, access });
+        let status = BarStatus {
+            sentence,
+            access: Access::View,
+            comes_back: false,
+        };
+        return (view.state == State::Connected).then_some(status);
     };
     let agent = &with_short_name(agent);
     match view.state {
@@ -74,19 +80,31 @@ pub fn status(texts: &Texts, view: &View) -> Option<BarStatus> {
                 _ => activity(texts, agent, view),
             };
             // Who controls comes first: the end of a long sentence is what gives way.
-            let text = match support_sees(texts, view) {
-                Some(sees) => format!("{text}. {sees}"),
+            let after_restart = view
+                .restart_allowed
+                .then_some(texts.bar.after_restart.as_str());
+            let text = match support_sees(texts, view).or(after_restart) {
+                Some(more) => format!("{text}. {more}"),
                 None => text,
             };
             let sentence = Sentence::new(&text, &agent.name);
-            Some(BarStatus { sentence, access })
+            Some(BarStatus {
+                sentence,
+                access,
+                comes_back: view.restart_allowed,
+            })
         }
         State::Interrupted => {
             let time = clock(view.interrupted_seconds_left.unwrap_or(0));
-            let text = fill(&texts.state.interrupted, &[("time", &time)]);
+            let text = match view.coming_back {
+                true => &texts.state.coming_back,
+                false => &texts.state.interrupted,
+            };
+            let text = fill(text, &[("time", &time)]);
             Some(BarStatus {
                 sentence: Sentence::new(&text, ""),
                 access: Access::None,
+                comes_back: false,
             })
         }
         _ => None,
@@ -107,6 +125,7 @@ fn with_short_name(agent: &AgentIdentity) -> AgentIdentity {
 pub struct Bar {
     window: DoubleWindow,
     frame: Frame,
+    withdraw_restart: (Button, PushButton),
     take_back: (Button, PushButton),
     close: (Button, PushButton),
     has_banner: bool,
@@ -131,6 +150,7 @@ impl Bar {
         let status = BarStatus {
             sentence: Sentence::default(),
             access: Access::None,
+            comes_back: false,
         };
         let nowhere = Room::new(0, 0, 1.0);
         let layout = bar_layout::fit(&status.sentence, &[], false, nowhere, &|_, _| 0.0);
@@ -146,6 +166,8 @@ impl Bar {
             let widget = PushButton::new(&button, None, colour(Access::Control), on_action.clone());
             (button, widget)
         };
+        let withdraw = ButtonAction::WithdrawRestart;
+        let withdraw_restart = push(&texts.bar.withdraw_restart, withdraw);
         let take_back = push(&texts.bar.take_back, ButtonAction::TakeBack);
         let close = push(&texts.bar.close, ButtonAction::Close);
         window.end();
@@ -153,6 +175,7 @@ impl Bar {
         Self {
             window,
             frame,
+            withdraw_restart,
             take_back,
             close,
             has_banner: banner.is_some(),
@@ -173,7 +196,11 @@ impl Bar {
         }
         let changed = self.shown.borrow().status != status;
         if changed || !self.window.shown() {
-            for (_, button) in [&mut self.take_back, &mut self.close] {
+            for (_, button) in [
+                &mut self.withdraw_restart,
+                &mut self.take_back,
+                &mut self.close,
+            ] {
                 button.set_background(colour(status.access));
             }
             self.shown.borrow_mut().status = status;
@@ -211,16 +238,22 @@ impl Bar {
         let (_, _, width, height) = app::screen_xywh(screen);
         let room = Room::new(width, height, app::screen_scale(screen));
         let status = self.shown.borrow().status.clone();
-        let is_controlling = status.access == Access::Control;
-        let mut buttons = vec![self.close.0.clone()];
-        if is_controlling {
-            buttons.insert(0, self.take_back.0.clone());
-        }
+        let shown = [
+            (status.comes_back, &self.withdraw_restart.0),
+            (status.access == Access::Control, &self.take_back.0),
+            (true, &self.close.0),
+        ];
+        let buttons = shown.iter().filter(|(is_shown, _)| *is_shown);
+        let buttons: Vec<_> = buttons.map(|(_, button)| (*button).clone()).collect();
         let banner = self.has_banner;
         let layout = bar_layout::fit(&status.sentence, &buttons, banner, room, &measure);
-        let mut places = layout.buttons.iter().rev();
-        for (_, button) in [&mut self.close, &mut self.take_back] {
-            let place = places.next();
+        let mut places = layout.buttons.iter();
+        for (is_shown, (_, button)) in [
+            (status.comes_back, &mut self.withdraw_restart),
+            (status.access == Access::Control, &mut self.take_back),
+            (true, &mut self.close),
+        ] {
+            let place = if is_shown { places.next() } else { None };
             button.set_metrics(layout.metrics);
             button.set_rect(place.copied().unwrap_or_default());
             button.set_visible(place.is_some());

@@ -24,6 +24,10 @@ pub fn connected(context: &SessionContext, agent: &AgentIdentity, view: &View) -
     ));
     let sees = support_sees(texts, view).map(str::to_owned);
     page.items.extend(sees.map(PageItem::Text));
+    if view.restart_allowed {
+        page.items
+            .push(PageItem::Text(texts.bar.after_restart.clone()));
+    }
     let close = Button::plain(&texts.bar.close, ButtonAction::Close);
     if view.permissions.control {
         page.items.push(PageItem::Text(texts.bar.escape.clone()));
@@ -34,7 +38,14 @@ pub fn connected(context: &SessionContext, agent: &AgentIdentity, view: &View) -
     } else {
         page.buttons = vec![close.focused()];
     }
+    page.buttons.extend(withdraw_restart(texts, view));
     page
+}
+
+/// Returns the button that withdraws the permission to come back after a restart, while there is one.
+pub fn withdraw_restart(texts: &Texts, view: &View) -> Option<Button> {
+    let button = Button::plain(&texts.bar.withdraw_restart, ButtonAction::WithdrawRestart);
+    view.restart_allowed.then_some(button)
 }
 
 /// Returns the agent's current activity in one line.
@@ -74,6 +85,12 @@ pub fn interrupted(context: &SessionContext, agent: &AgentIdentity, view: &View)
     let texts = &context.texts;
     let mut page = context.page();
     let time = clock(view.interrupted_seconds_left.unwrap_or(0));
+    if view.coming_back {
+        let waiting = fill(&texts.state.coming_back, &[("time", &time)]);
+        page.items.push(PageItem::Callout(Tone::Info, waiting));
+        page.buttons = vec![Button::plain(&texts.bar.close, ButtonAction::Close).focused()];
+        return page;
+    }
     let values = [&agent_values(agent)[..], &[("time", &time)]].concat();
     page.items.push(PageItem::Callout(
         Tone::Info,

@@ -47,6 +47,7 @@ impl Remedy {
             | F::PluginHung
             | F::LinkFailed
             | F::LinkLost
+            | F::RestartRefused
             | F::ClockWrong
             | F::SessionRunning
             | F::Internal => Remedy::Retry,

@@ -162,6 +162,8 @@ pub enum ButtonAction {
     AllowAppOnly(u32),
     /// Take control back.
     TakeBack,
+    /// Withdraws the permission to come back after a restart.
+    WithdrawRestart,
     /// Copy the code; on a page without one, its text.
     Copy,
     /// Open the entry with this id.

@@ -18,17 +18,7 @@ pub fn question(
     let texts = &context.texts.question;
     let offers_app_only = app_sharing.is_some() && question.ask == Ask::View;
     let app_only = app_sharing.is_some_and(|sharing| sharing.app_only);
-    let (asked, more, allow) = match &question.ask {
-        Ask::View if offers_app_only => (&texts.view, &texts.view_program_more, &texts.view_all),
-        Ask::View => (&texts.view, &texts.view_more, &texts.view_allow),
-        Ask::Control if app_only => (
-            &texts.control_program,
-            &texts.control_more,
-            &texts.control_allow,
-        ),
-        Ask::Control => (&texts.control, &texts.control_more, &texts.control_allow),
-        Ask::Switch { .. } => (&texts.switch, &texts.switch_more, &texts.switch_allow),
-    };
+    let (asked, more, allow) = words(texts, &question.ask, offers_app_only, app_only);
     let label = match &question.ask {
         Ask::Switch { backend } => context.label_of(backend),
         _ => &context.label,
@@ -67,6 +57,27 @@ pub fn question(
         ],
         buttons,
         wide_buttons: true,
+    }
+}
+
+/// Returns what is asked, what it means, and the label of the button that allows it.
+fn words<'a>(
+    texts: &'a QuestionTexts,
+    ask: &Ask,
+    offers_app_only: bool,
+    app_only: bool,
+) -> (&'a str, &'a str, &'a str) {
+    match ask {
+        Ask::View if offers_app_only => (&texts.view, &texts.view_program_more, &texts.view_all),
+        Ask::View => (&texts.view, &texts.view_more, &texts.view_allow),
+        Ask::Control if app_only => (
+            &texts.control_program,
+            &texts.control_more,
+            &texts.control_allow,
+        ),
+        Ask::Control => (&texts.control, &texts.control_more, &texts.control_allow),
+        Ask::Restart => (&texts.restart, &texts.restart_more, &texts.restart_allow),
+        Ask::Switch { .. } => (&texts.switch, &texts.switch_more, &texts.switch_allow),
     }
 }
 

@@ -119,6 +119,7 @@ impl SessionContext {
             Notice::CodeForgotten => texts.code_forgotten.clone(),
             Notice::LinkInterrupted => texts.interrupted.clone(),
             Notice::LinkResumed => texts.resumed.clone(),
+            Notice::RestartNotKept => texts.restart_not_kept.clone(),
         }
     }
 

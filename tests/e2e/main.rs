@@ -22,6 +22,7 @@ mod outcomes;
 mod page;
 mod page_call;
 mod real_viewer;
+mod restart;
 mod second_start;
 mod secrets;
 mod sizes;

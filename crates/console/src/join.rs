@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use etatuki_link::{LinkStats, PathKind};
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     code::{Code, ParsedCode},
+    controller::log_messages,
     message::Message,
     session::{
         self, AgentContext, COMMAND_QUEUE, ClipboardTo, EVENT_QUEUE, EndReason, Finished,
@@ -160,9 +162,12 @@ fn handle_event(
             }
             return;
         }
-        SessionEvent::Interrupted { left } => {
-            let text = Message::new("log.interrupted").text(texts);
-            json!({"type": "interrupted", "seconds_left": left.as_secs_f64().ceil() as u64, "text": text})
+        SessionEvent::Interrupted { left, restart } => {
+            let text = log_messages::interruption(restart).text(texts);
+            json!({"type": "interrupted", "seconds_left": whole_seconds(left), "text": text})
+        }
+        SessionEvent::Restarting { left } => {
+            json!({"type": "restarting", "seconds_left": left.map_or(0, whole_seconds)})
         }
         SessionEvent::Resumed => {
             json!({"type": "resumed", "text": Message::new("log.resumed").text(texts)})
@@ -255,12 +260,18 @@ fn random_credentials() -> Result<(Zeroizing<String>, [u8; 16]), getrandom::Erro
     Ok((Zeroizing::new(characters.collect()), challenge))
 }
 
+/// Returns seconds, rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs_f64().ceil() as u64
+}
+
 /// Parses a command line; `None` for anything else.
 fn parse_command(line: &str) -> Option<SessionCommand> {
     let (name, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match (name, rest.trim()) {
         ("ask-view", "") => Some(SessionCommand::Ask(Ask::View)),
         ("ask-control", "") => Some(SessionCommand::Ask(Ask::Control)),
+        ("ask-restart", "") => Some(SessionCommand::Ask(Ask::Restart)),
         ("ask-switch", backend) if !backend.is_empty() => Some(SessionCommand::Ask(Ask::Switch {
             backend: backend.to_owned(),
         })),

@@ -187,6 +187,7 @@ fn customer_message(name: &str) -> Message {
         "clock-wrong" => "failure.clock-wrong",
         "revocations-stale" => "failure.revocations-stale",
         "session-running" => "failure.session-running",
+        "restart-refused" => "failure.restart-refused",
         "internal" => "failure.internal",
         _ => return named_customer_message(name),
     })

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use etatuki_trust::LinkCredentials;
 use iroh::SecretKey;
 
 /// The key pair of one endpoint. Zeroized on drop.
@@ -14,6 +15,12 @@ impl EndpointKey {
     #[must_use]
     pub fn generate() -> Self {
         Self(SecretKey::generate())
+    }
+
+    /// Returns the key of an endpoint that goes on after a restart of its machine.
+    #[must_use]
+    pub fn restored(link: &LinkCredentials) -> Self {
+        Self::from_bytes(link.endpoint_key.expose())
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {

@@ -66,12 +66,15 @@ struct Question {
     answer: watch::Receiver<Option<Answer>>,
 }
 
+/// The addresses of a name, of one family.
+type KnownAddresses = HashMap<(String, Family), Vec<IpAddr>>;
+
 /// A resolver. Clones share their questions.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
     questions: Arc<Mutex<HashMap<(String, Family), Question>>>,
     /// The last addresses of each name.
-    known: Arc<Mutex<HashMap<(String, Family), Vec<IpAddr>>>>,
+    known: Arc<Mutex<KnownAddresses>>,
 }
 
 impl Resolver {

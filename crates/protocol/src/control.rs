@@ -49,6 +49,12 @@ pub enum ToAgent {
     /// The address at which the customer's endpoint is reached from now on, for a resume; sent
     /// after each change.
     Address(EndpointAddress),
+    /// The customer's launcher comes back by itself if the machine is restarted: sent when the
+    /// customer has allowed it, after each resume, and with 0 when it isn't so any more.
+    Restarting {
+        /// Seconds in which it comes back.
+        seconds_left: u16,
+    },
     /// The end of the session; the link closes after this.
     Ended {
         /// A stable name of the reason.
@@ -76,6 +82,8 @@ pub enum Ask {
     View,
     /// May the agent use mouse and keyboard?
     Control,
+    /// May the launcher come back once, by itself, after a restart of the machine?
+    Restart,
     /// May this session be closed, and one with another backend be opened?
     Switch {
         /// The backend's id, of 40 bytes at most.
@@ -228,6 +236,11 @@ mod tests {
         let switch = Ask::Switch {
             backend: "ecom".into(),
         };
+        check(&ToCustomer::Ask(Ask::Restart), r#"{"ask":"restart"}"#);
+        check(
+            &ToAgent::Restarting { seconds_left: 900 },
+            r#"{"restarting":{"seconds_left":900}}"#,
+        );
         check(
             &ToCustomer::Ask(switch.clone()),
             r#"{"ask":{"switch":{"backend":"ecom"}}}"#,

@@ -3,18 +3,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use etatuki_trust::UnixTime;
+use etatuki_trust::{RESTART_LIFETIME, UnixTime};
 
 use crate::relay_admissions::EndpointBytes;
 
-/// Time for which an ending is kept: longer than a link can be resumed, for two clocks that began at
-/// different moments.
-const KEPT_SECONDS: u64 = 180;
+/// Time for which an ending is kept: longer than a link can be resumed, also over a restart of the
+/// customer's machine, for two clocks that began at different moments.
+const KEPT_SECONDS: u64 = RESTART_LIFETIME + 60;
 
 /// The longest ending, in bytes.
 pub(crate) const MAX_ENDING_BYTES: usize = 160;
 
-/// The endings of the last three minutes, one for each endpoint.
+/// The endings of the last 16 minutes, one for each endpoint.
 #[derive(Debug)]
 pub(crate) struct Endings {
     kept: HashMap<EndpointBytes, String>,
@@ -70,13 +70,13 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_is_kept_for_three_minutes_and_the_first_one_stays() {
+    fn an_ending_is_kept_for_16_minutes_and_the_first_one_stays() {
         let mut endings = Endings::new(2);
         endings.put([1; 32], "first".into(), at(0));
         endings.put([1; 32], "second".into(), at(1));
         assert_eq!(endings.get(&[1; 32], at(179)).as_deref(), Some("first"));
         assert_eq!(endings.get(&[2; 32], at(179)), None);
-        assert_eq!(endings.get(&[1; 32], at(180)), None);
+        assert_eq!(endings.get(&[1; 32], at(KEPT_SECONDS)), None);
         assert_eq!((endings.kept.len(), endings.expiring.len()), (0, 0));
     }
 

@@ -34,6 +34,8 @@ pub enum Command {
     },
     /// Takes control back; viewing stays allowed.
     TakeBack,
+    /// Withdraws the permission to come back after a restart.
+    WithdrawRestart,
     /// Fails the session, because the display of the windows and the bar died, and with it
     /// everybody who could be asked.
     DisplayLost,

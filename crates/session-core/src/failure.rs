@@ -120,6 +120,8 @@ failure_names! {
     LinkFailed "link-failed" Network;
     /// The link dropped and didn't come back.
     LinkLost "link-lost" Network;
+    /// The session didn't come back after a restart of the machine.
+    RestartRefused "restart-refused" Ours;
     /// The agent's program broke the rules.
     AgentMisbehaved "agent-misbehaved" Agent;
     /// Anything else.

@@ -43,6 +43,11 @@ pub struct View {
     pub kept_permissions: Permissions,
     /// Question that waits for the customer.
     pub question: Option<Question>,
+    /// Whether the launcher comes back by itself if the machine is restarted now.
+    pub restart_allowed: bool,
+    /// Whether the launcher has come back after a restart, and waits for the agent: while
+    /// interrupted only.
+    pub coming_back: bool,
     /// State of the screen that the agent sees.
     pub screen: ScreenCondition,
     /// The accounting program, once the plugin is known to be able to share it alone.
@@ -126,6 +131,8 @@ pub enum Notice {
     LinkInterrupted,
     /// The agent has resumed the link.
     LinkResumed,
+    /// The launcher can't come back after a restart, although the customer allowed it.
+    RestartNotKept,
 }
 
 impl Notice {
@@ -154,6 +161,7 @@ impl Notice {
             Notice::CodeForgotten => "code-forgotten",
             Notice::LinkInterrupted => "interrupted",
             Notice::LinkResumed => "resumed",
+            Notice::RestartNotKept => "restart-not-kept",
         }
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use etatuki_plugin_host::PluginSpec;
 use etatuki_protocol::{UsableBackend, Wording};
 use etatuki_session_core::{Installation, Transport};
-use etatuki_trust::{StaleRevocations, VendorPublicKey};
+use etatuki_trust::{LinkCredentials, StaleRevocations, VendorPublicKey};
 
 use crate::display_check::DisplayCheck;
 use crate::display_watch::DisplayWatch;
 use crate::input_release::InputRelease;
+use crate::restart_keeper::RestartKeeper;
 
 /// Configuration of one session. Plain data: nothing is opened or read before
 /// [`Command::Open`](etatuki_session_core::Command::Open).
@@ -49,11 +50,25 @@ pub struct SessionConfig {
     pub display_check: Option<DisplayCheck>,
     /// Watch over the display while the agent sees it; `None` where there is none (tests).
     pub display_watch: Option<Arc<dyn DisplayWatch>>,
+    /// The place of what a restart needs; `None` where this launcher can't come back.
+    pub restart: Option<Arc<dyn RestartKeeper>>,
+    /// Link of a process before a restart of the machine: the first `Open` goes on with it. Or the
+    /// reason why it can't: the first `Open` fails as `restart-refused`.
+    pub come_back: Option<Result<ComeBack, String>>,
     /// Meaning of a revocation list that is missing or outdated.
     pub stale_revocations: StaleRevocations,
     /// Time from an interruption of the link in which it can be resumed: two minutes
     /// ([`RESUME_LIMIT`](etatuki_protocol::RESUME_LIMIT)) but in tests.
     pub resume_limit: Duration,
+}
+
+/// A link that goes on after a restart of the machine.
+#[derive(Clone, Debug)]
+pub struct ComeBack {
+    /// The customer's end of it.
+    pub link: LinkCredentials,
+    /// Time from `Open` in which the agent can resume it.
+    pub limit: Duration,
 }
 
 /// The accounting program that called the launcher.

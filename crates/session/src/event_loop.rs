@@ -9,10 +9,10 @@ use std::pin::Pin;
 use std::time::UNIX_EPOCH;
 
 use etatuki_link::{Attempt, BootClock, CustomerLink};
-use etatuki_protocol::{EndpointAddress, ToAgent};
+use etatuki_protocol::{AgentIdentity, EndpointAddress, ToAgent};
 use etatuki_session_core::control_barrier::ControlBarrier;
 use etatuki_session_core::gate::{BackendCapabilities, ServerCapabilities};
-use etatuki_session_core::machine::{Event, Machine, MachineSettings};
+use etatuki_session_core::machine::{self, Event, Machine, MachineSettings};
 use etatuki_session_core::opening::{Opening, OpeningStep};
 use etatuki_session_core::plugin_rfb_client::{PluginRfbError, PluginRfbEvent};
 use etatuki_session_core::screen_watch::DisplayFacts;
@@ -21,11 +21,11 @@ use etatuki_session_core::{ClockVerdict, Command, Failure, FailureName, PluginIn
 use etatuki_trust::UnixTime;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent_connection::{AgentConnection, AgentEvent, MAX_QUEUED_CONTROL};
 use crate::attempt_log::AttemptLog;
-use crate::config::SessionConfig;
+use crate::config::{self, SessionConfig};
 use crate::maybe::{maybe, maybe_until};
 use crate::plugin::{PluginEvent, PluginHandle};
 use crate::plugin_stream::PluginStream;
@@ -51,6 +51,8 @@ enum LoopEvent {
     /// A look at the display has found something new.
     Display(DisplayFacts),
     TornDown,
+    /// Whether what a restart needs is kept.
+    RestartKept(bool),
     Time,
 }
 
@@ -76,6 +78,10 @@ pub(crate) struct SessionLoop<'a> {
     agent: Option<AgentConnection>,
     /// A link that the agent has resumed, until the machine adopts it.
     resumed: Option<CustomerLink>,
+    /// Whether what a restart needs has to be kept.
+    restart_due: bool,
+    /// That, under way: a secret store may take its time.
+    keeping_restart: Option<JoinHandle<bool>>,
     /// The watch over the attached picture.
     screen: Option<AttachedScreen>,
     control_barrier: ControlBarrier,
@@ -98,6 +104,11 @@ impl<'a> SessionLoop<'a> {
             resume_limit: config.resume_limit,
             app_name: config.app.as_ref().map(|app| app.name.clone()),
             transport,
+            can_come_back: config.restart.is_some(),
+            come_back: match &config.come_back {
+                Some(Ok(come_back)) => Some(after_restart(come_back)),
+                Some(Err(_)) | None => None,
+            },
         };
         Self {
             config,
@@ -115,6 +126,8 @@ impl<'a> SessionLoop<'a> {
             plugin_stream: None,
             agent: None,
             resumed: None,
+            restart_due: false,
+            keeping_restart: None,
             screen: None,
             control_barrier: ControlBarrier::new(MAX_QUEUED_CONTROL),
             attempt_log: AttemptLog::default(),
@@ -129,6 +142,7 @@ impl<'a> SessionLoop<'a> {
             self.publish_view();
             let event = self.next_event().await;
             self.on_event(event);
+            self.keep_restart_if_due();
             while let Some(event) = self.events.pop_front() {
                 for action in self.machine.handle(event, self.clock.elapsed()) {
                     self.perform(action);
@@ -185,6 +199,7 @@ impl<'a> SessionLoop<'a> {
             }
             event = maybe(plugin_stream.map(PluginStream::next)) => LoopEvent::Rfb(event),
             facts = maybe(self.screen.as_mut().map(AttachedScreen::next)) => LoopEvent::Display(facts),
+            kept = maybe(self.keeping_restart.as_mut()) => LoopEvent::RestartKept(kept.unwrap_or(false)),
             () = maybe(self.teardown.as_mut()) => LoopEvent::TornDown,
             () = maybe_until(due) => LoopEvent::Time,
         }
@@ -201,6 +216,10 @@ impl<'a> SessionLoop<'a> {
             LoopEvent::TornDown => {
                 self.teardown = None;
                 self.push_event(Event::ShutdownDone);
+            }
+            LoopEvent::RestartKept(kept) => {
+                self.keeping_restart = None;
+                self.push_event(Event::RestartKept(kept));
             }
             LoopEvent::Time => self.push_event(Event::Tick),
         }
@@ -456,6 +475,17 @@ impl<'a> SessionLoop<'a> {
         if let Err(failure) = sent {
             self.fail(failure);
         }
+    }
+}
+
+fn after_restart(come_back: &config::ComeBack) -> machine::ComeBack {
+    let link = &come_back.link;
+    machine::ComeBack {
+        agent: AgentIdentity {
+            name: link.agent_name.clone(),
+            organisation: link.agent_organisation.clone(),
+        },
+        limit: come_back.limit,
     }
 }
 

@@ -2,20 +2,23 @@
 //! that agents dial. A fresh code is a fresh rendezvous.
 
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use etatuki_link::{AcceptParams, Attempt, CustomerEndpoint, EndpointKey, RelayAccess, RelayRoute};
 use etatuki_session_core::service_health::{NameplateStatus, ServiceChange, ServiceHealth};
 use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{
-    CodeForm, Revocations, SessionCode, ShownCode, StaleRevocations, UnixTime, VendorPublicKey,
+    CodeForm, LinkCredentials, Nameplate, SessionCode, ShownCode, StaleRevocations, UnixTime,
+    VendorPublicKey,
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::config::ComeBack;
 use crate::endings::Endings;
 use crate::fresh_revocations::FreshRevocations;
 use crate::revocations;
@@ -24,6 +27,9 @@ use crate::service_client::{self, Claim, ServiceClient, ServiceError};
 /// Interval at which the endpoint's address is compared with the published one, and the relay's
 /// connection is looked at.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two tries to come back after a restart.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Parameters of a rendezvous.
 #[derive(Clone, Debug)]
@@ -38,6 +44,8 @@ pub(crate) struct RendezvousConfig {
     pub(crate) revocations: Option<PathBuf>,
     /// Meaning of a revocation list that is missing or outdated.
     pub(crate) stale_revocations: StaleRevocations,
+    /// The link of a process before a restart of the machine, which goes on here.
+    pub(crate) come_back: Option<ComeBack>,
 }
 
 /// An event at the rendezvous.
@@ -134,6 +142,19 @@ impl RendezvousSlot {
         }
     }
 
+    /// Returns what a later process needs to resume the link; `None` while a resume isn't complete.
+    pub(crate) fn credentials(&self) -> Option<LinkCredentials> {
+        let Self::Open { rendezvous, .. } = self else {
+            return None;
+        };
+        // Nobody else waits for the endpoint meanwhile.
+        let credentials = pin!(rendezvous.endpoint.credentials());
+        match credentials.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(credentials) => credentials,
+            Poll::Pending => None,
+        }
+    }
+
     /// Returns the code, to be shown.
     pub(crate) fn shown_code(&self) -> Option<ShownCode> {
         match self {
@@ -159,7 +180,7 @@ impl RendezvousSlot {
         let AcceptParams {
             vendors, revoked, ..
         } = &rendezvous.accept_params;
-        let now = unix_time();
+        let now = revocations::unix_time();
         vendors
             .iter()
             .any(|vendor| !revoked.is_current(vendor, now) && !revoked.refuses_all(vendor, now))
@@ -259,13 +280,31 @@ impl Rendezvous {
     /// Fetches a nameplate and the revocations, mints the secret, opens the endpoint and publishes
     /// its address. Every step has a time-out.
     async fn open(config: RendezvousConfig) -> Result<Self, Failure> {
+        let limit = config.come_back.as_ref().map(|come_back| come_back.limit);
+        let give_up = Instant::now() + limit.unwrap_or_default();
+        loop {
+            match Self::try_open(&config).await {
+                // The desktop starts us before the network is up.
+                Err(failure) if Instant::now() + RETRY_INTERVAL < give_up => {
+                    tracing::info!(name = failure.name.as_str(), "not back yet");
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn try_open(config: &RendezvousConfig) -> Result<Self, Failure> {
         let network = service_client::network().await?;
         let service = ServiceClient::new(&config.service, network)?;
-        let key = EndpointKey::generate();
+        let key = match &config.come_back {
+            Some(come_back) => EndpointKey::restored(&come_back.link),
+            None => EndpointKey::generate(),
+        };
         let claiming = service.claim(config.form, &key);
         let (claimed, list) = tokio::join!(claiming, service.revocations());
         let (claim, relay) = claimed?;
-        let opened = Self::open_claimed(&config, &service, &claim, (key, relay), list).await;
+        let opened = Self::open_claimed(config, &service, &claim, (key, relay), list).await;
         if opened.is_err() {
             let _ = service.release(&claim).await;
         }
@@ -286,20 +325,18 @@ impl Rendezvous {
             &config.vendors,
             config.stale_revocations,
         );
-        check_freshness(&config.vendors, &revoked, service.time())?;
-        let mut random = Zeroizing::new([0; 8]);
-        getrandom::fill(random.as_mut_slice()).map_err(|error| {
-            let detail = format!("this machine gives no random numbers: {error}");
-            Failure::new(FailureName::Internal, detail)
-        })?;
-        let code = SessionCode::mint(claim.nameplate, *random);
+        revocations::check_freshness(&config.vendors, &revoked, service.time())?;
+        let code = mint_code(claim.nameplate)?;
         let route = RelayRoute {
             relay: &relay,
             network: service.network(),
         };
-        let endpoint = CustomerEndpoint::bind_as(&key, Some(route))
-            .await
-            .map_err(|error| Failure::new(FailureName::LinkFailed, error.to_string()))?;
+        let bound = match &config.come_back {
+            Some(come_back) => CustomerEndpoint::bind_again(Some(route), &come_back.link).await,
+            None => CustomerEndpoint::bind_as(&key, Some(route)).await,
+        };
+        let endpoint =
+            bound.map_err(|error| Failure::new(FailureName::LinkFailed, error.to_string()))?;
         let published = endpoint.address();
         service.publish(claim, &published).await?;
         let accept_params = AcceptParams {
@@ -448,39 +485,12 @@ impl Rendezvous {
     }
 }
 
-/// Checks that agents of at least one vendor key can be let in. If a list would count by the
-/// service's clock, this computer's clock is named; the service's word lets nobody in.
-fn check_freshness(
-    vendors: &[VendorPublicKey],
-    revoked: &Revocations,
-    service_time: Option<UnixTime>,
-) -> Result<(), Failure> {
-    let now = unix_time();
-    if !vendors
-        .iter()
-        .all(|vendor| revoked.refuses_all(vendor, now))
-    {
-        return Ok(());
-    }
-    let newest = vendors.iter().filter_map(|vendor| revoked.list(vendor));
-    let detail = match newest.max_by_key(|list| list.until) {
-        None => "the service has no revocation list of the vendor's".to_owned(),
-        Some(list) => format!(
-            "the vendor's revocation list {} counted until {}, and this computer's clock says {now} (seconds since 1970)",
-            list.number, list.until
-        ),
-    };
-    let counts_there = |time| vendors.iter().any(|key| revoked.is_current(key, time));
-    let name = if service_time.is_some_and(counts_there) {
-        FailureName::ClockWrong
-    } else {
-        FailureName::RevocationsStale
-    };
-    Err(Failure::new(name, detail))
-}
-
-/// Returns the system's time. A clock before 1970 says 1970.
-fn unix_time() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    UnixTime(since.map_or(0, |since| since.as_secs()))
+/// Makes a code behind this nameplate, with a secret that is told nobody.
+fn mint_code(nameplate: Nameplate) -> Result<SessionCode, Failure> {
+    let mut random = Zeroizing::new([0; 8]);
+    getrandom::fill(random.as_mut_slice()).map_err(|error| {
+        let detail = format!("this machine gives no random numbers: {error}");
+        Failure::new(FailureName::Internal, detail)
+    })?;
+    Ok(SessionCode::mint(nameplate, *random))
 }

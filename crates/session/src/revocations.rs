@@ -3,9 +3,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use etatuki_session_core::{Failure, FailureName};
 use etatuki_trust::{
-    MAX_LISTS_TEXT, RevocationError, Revocations, SignedRevocations, StaleRevocations,
+    MAX_LISTS_TEXT, RevocationError, Revocations, SignedRevocations, StaleRevocations, UnixTime,
     VendorPublicKey,
 };
 
@@ -112,6 +114,43 @@ fn store(file: &Path, text: &str) -> std::io::Result<()> {
     new.write_all(text.as_bytes())?;
     new.sync_all()?;
     std::fs::rename(&temporary, file)
+}
+
+/// Checks that agents of at least one vendor key can be let in. If a list would count by the
+/// service's clock, this computer's clock is named; the service's word lets nobody in.
+pub(crate) fn check_freshness(
+    vendors: &[VendorPublicKey],
+    revoked: &Revocations,
+    service_time: Option<UnixTime>,
+) -> Result<(), Failure> {
+    let now = unix_time();
+    if !vendors
+        .iter()
+        .all(|vendor| revoked.refuses_all(vendor, now))
+    {
+        return Ok(());
+    }
+    let newest = vendors.iter().filter_map(|vendor| revoked.list(vendor));
+    let detail = match newest.max_by_key(|list| list.until) {
+        None => "the service has no revocation list of the vendor's".to_owned(),
+        Some(list) => format!(
+            "the vendor's revocation list {} counted until {}, and this computer's clock says {now} (seconds since 1970)",
+            list.number, list.until
+        ),
+    };
+    let counts_there = |time| vendors.iter().any(|key| revoked.is_current(key, time));
+    let name = if service_time.is_some_and(counts_there) {
+        FailureName::ClockWrong
+    } else {
+        FailureName::RevocationsStale
+    };
+    Err(Failure::new(name, detail))
+}
+
+/// Returns the system's time. A clock before 1970 says 1970.
+pub(crate) fn unix_time() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixTime(since.map_or(0, |since| since.as_secs()))
 }
 
 #[cfg(test)]

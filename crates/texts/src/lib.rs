@@ -38,23 +38,24 @@ sections! {
     /// The session's states.
     StateTexts {
         opening, cancel, waiting, interrupted, interrupted_now, interrupted_more,
-        interrupted_control, closing,
+        interrupted_control, coming_back, closing,
     }
     /// The notices during a session.
     NoticeTexts {
         stranger_tried, stranger_persists, stranger_was_refused, wrong_clock, date_format,
         card_out_of_time, wrong_code_tried, wrong_code_tried_last, code_burnt, code_renewed, service_lost,
-        service_back, code_forgotten, revocations_warning, interrupted, resumed,
+        service_back, code_forgotten, revocations_warning, interrupted, resumed, restart_not_kept,
     }
     /// The questions to the customer, and their answers.
     QuestionTexts {
         view, view_more, view_allow, view_program_more, view_program, view_all, control_program,
-        control, control_more, control_allow, switch, switch_more, switch_allow, deny, countdown,
+        control, control_more, control_allow, restart, restart_more, restart_allow, switch, switch_more, switch_allow, deny, countdown,
         keys,
     }
     /// The bar that says who is looking.
     BarTexts {
-        connected, viewing, viewing_program, controlling, controlling_program, asking, take_back, close, escape,
+        connected, viewing, viewing_program, controlling, controlling_program, asking, take_back, after_restart, withdraw_restart, close,
+        escape,
     }
     /// Sentence for what support sees, when that isn't plainly the screen.
     SeesTexts { locked, locked_program, blanked, other_session, program_hung, stands_still, line_slow }

@@ -19,6 +19,7 @@ use crate::language::Language;
 use crate::texts::Texts;
 use crate::window::bar;
 use crate::window::bar_layout;
+use crate::window::connected::withdraw_restart;
 use crate::window::failure;
 use crate::window::menu::{self, MenuEntry};
 use crate::window::no_code;
@@ -115,6 +116,9 @@ fn the_bar_is_whole_on_every_screen() {
             let mut buttons = vec![close.clone()];
             if view.permissions.control {
                 buttons.insert(0, take_back.clone());
+            }
+            if let Some(withdraw) = withdraw_restart(texts, &view) {
+                buttons.insert(0, withdraw);
             }
             for banner in [false, true] {
                 let layout = bar_layout::fit(&status.sentence, &buttons, banner, room, &measure);
@@ -438,6 +442,14 @@ fn views(people: &People) -> Vec<(String, View)> {
             };
             views.push((format!("connected {name}"), connected));
         }
+        for (view, control) in [(true, false), (true, true)] {
+            let comes_back = View {
+                restart_allowed: true,
+                permissions: Permissions { view, control },
+                ..connected(people, false)
+            };
+            views.push(("connected, comes back".to_owned(), comes_back));
+        }
         for screen in [
             ScreenCondition::ToolHung,
             ScreenCondition::LineSlow,
@@ -476,7 +488,13 @@ fn views(people: &People) -> Vec<(String, View)> {
         interrupted_seconds_left: Some(107),
         ..in_state(State::Interrupted)
     };
+    let coming_back = View {
+        coming_back: true,
+        interrupted_seconds_left: Some(899),
+        ..interrupted.clone()
+    };
     views.push(("interrupted".to_owned(), interrupted));
+    views.push(("coming back".to_owned(), coming_back));
     views
 }
 
@@ -566,7 +584,7 @@ fn questions(people: &People) -> Vec<(String, View)> {
         backend: "remoteus-2008".into(),
     };
     let mut views = Vec::new();
-    for ask in [Ask::View, Ask::Control, switch] {
+    for ask in [Ask::View, Ask::Control, Ask::Restart, switch] {
         for app_only in [None, Some(false), Some(true)] {
             let connected = connected(people, app_only == Some(true));
             let question = Question {

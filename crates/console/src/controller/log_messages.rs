@@ -17,8 +17,17 @@ pub(super) fn code_typed(form: CodeForm, caption: &str) -> Message {
 /// The link is established.
 pub(super) const CONNECTED: Message = Message::new("log.connected");
 
-/// The link is interrupted.
-pub(super) const INTERRUPTED: Message = Message::new("log.interrupted");
+/// The customer has withdrawn the permission to come back after a restart, or its time is over.
+pub(super) const RESTART_WITHDRAWN: Message = Message::new("log.restart-withdrawn");
+
+/// Describes an interruption of the link, by a restart of the customer's machine perhaps.
+pub(crate) const fn interruption(restart: bool) -> Message {
+    Message::new(if restart {
+        "log.restarting"
+    } else {
+        "log.interrupted"
+    })
+}
 
 /// The link is resumed.
 pub(super) const RESUMED: Message = Message::new("log.resumed");
@@ -45,6 +54,7 @@ pub(super) fn asked(ask: &Ask, customer: Option<&CustomerInfo>) -> Message {
     match ask {
         Ask::View => Message::new("log.asked-view"),
         Ask::Control => Message::new("log.asked-control"),
+        Ask::Restart => Message::new("log.asked-restart"),
         Ask::Switch { backend } => {
             Message::new("log.asked-switch").with("label", label(backend, customer))
         }
@@ -61,6 +71,8 @@ pub(super) fn answer(ask: &Ask, allowed: bool, customer: Option<&CustomerInfo>) 
         (Ask::View, false) => Message::new("log.view-refused"),
         (Ask::Control, true) => Message::new("log.control-given"),
         (Ask::Control, false) => Message::new("log.control-refused"),
+        (Ask::Restart, true) => Message::new("log.restart-given"),
+        (Ask::Restart, false) => Message::new("log.restart-refused"),
         (Ask::Switch { backend }, allowed) => {
             let key = if allowed {
                 "log.switch-given"

@@ -1,7 +1,7 @@
 //! The controller behind the page: one session at a time, the page's commands for it, and the state
 //! that the page shows.
 
-mod log_messages;
+pub(crate) mod log_messages;
 mod readiness;
 mod snapshot;
 mod view_model;

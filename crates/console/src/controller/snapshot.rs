@@ -1,5 +1,7 @@
 //! The page's state as it is sent to the page, in JSON. `web/src/protocol.ts` has the page's side.
 
+use std::time::Duration;
+
 use etatuki_link::PathKind;
 use etatuki_protocol::{
     Ask, CustomerInfo, Permissions, QuestionText, ScreenCondition, ScreenStatus, ShownQuestion,
@@ -100,6 +102,9 @@ pub(super) struct SessionView {
     pub(super) connected_at: Option<u64>,
     /// Unix time in milliseconds at which an interrupted link is lost; `None` while it works.
     pub(super) interrupted_until: Option<u64>,
+    /// Unix time in milliseconds until which the customer's launcher comes back after a restart; `None`
+    /// if it doesn't.
+    pub(super) restart_until: Option<u64>,
     /// Unix time in milliseconds.
     pub(super) ended_at: Option<u64>,
 }
@@ -144,6 +149,7 @@ pub(super) struct Asking {
 pub(super) struct AsksLeft {
     pub(super) view: u8,
     pub(super) control: u8,
+    pub(super) restart: u8,
 }
 
 /// The end of a session: its stable name, and the agent's sentence.
@@ -262,11 +268,13 @@ impl SessionView {
             asks_left: AsksLeft {
                 view: MAX_ASKS,
                 control: MAX_ASKS,
+                restart: MAX_ASKS,
             },
             picture: false,
             desktop: None,
             connected_at: None,
             interrupted_until: None,
+            restart_until: None,
             ended_at: None,
         }
     }
@@ -278,10 +286,28 @@ impl SessionView {
         match ask {
             Ask::View => self.asks_left.view = asks_left,
             Ask::Control => self.asks_left.control = asks_left,
+            Ask::Restart => self.asks_left.restart = asks_left,
             Ask::Switch { .. } => {}
         }
         log_messages::answer(ask, allowed, self.customer.as_ref())
     }
+
+    /// Records for how long the customer's side comes back after a restart. Returns the log's entry.
+    pub(super) fn on_restarting(
+        &mut self,
+        left: Option<Duration>,
+        now: u64,
+    ) -> Option<(LogKind, Message)> {
+        let until = left.map(|left| after(left, now));
+        let had = std::mem::replace(&mut self.restart_until, until);
+        let withdrawn = had.is_some() && until.is_none();
+        withdrawn.then_some((LogKind::Refused, log_messages::RESTART_WITHDRAWN))
+    }
+}
+
+/// Returns the Unix time in milliseconds at which `left` is over.
+pub(super) fn after(left: Duration, now: u64) -> u64 {
+    now.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl LogKind {
@@ -313,6 +339,7 @@ impl From<Ask> for Asking {
         let (kind, backend) = match ask {
             Ask::View => ("view", None),
             Ask::Control => ("control", None),
+            Ask::Restart => ("restart", None),
             Ask::Switch { backend } => ("switch", Some(backend)),
         };
         Self {

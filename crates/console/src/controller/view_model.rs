@@ -9,7 +9,7 @@ use super::{
     log_messages,
     snapshot::{
         Desktop, LogEntry, LogKind, OutcomeView, Phase, Readiness, ScreenView, SessionView,
-        Snapshot,
+        Snapshot, after,
     },
 };
 use crate::{
@@ -108,7 +108,8 @@ impl ViewModel {
                 self.snapshot.phase = Phase::Connecting;
                 None
             }
-            SessionEvent::Interrupted { left } => Some(self.on_interrupted(left, now)),
+            SessionEvent::Interrupted { left, restart } => self.on_interrupted(left, restart, now),
+            SessionEvent::Restarting { left } => session.on_restarting(left, now),
             SessionEvent::Resumed => Some(self.on_resumed()),
             SessionEvent::Customer(info) => {
                 let text = log_messages::customer(&info);
@@ -170,7 +171,12 @@ impl ViewModel {
     }
 
     /// Records that the link is interrupted, and lost after `left`. The old picture stays.
-    fn on_interrupted(&mut self, left: Duration, now: u64) -> (LogKind, Message) {
+    fn on_interrupted(
+        &mut self,
+        left: Duration,
+        restart: bool,
+        now: u64,
+    ) -> Option<(LogKind, Message)> {
         self.snapshot.phase = Phase::Interrupted;
         self.unanswered = None;
         if let Some(session) = &mut self.snapshot.session {
@@ -178,10 +184,9 @@ impl ViewModel {
             session.permissions.control = false;
             session.asking = None;
             session.screen = ScreenView::default();
-            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            session.interrupted_until = Some(now.saturating_add(left));
+            session.interrupted_until = Some(after(left, now));
         }
-        (LogKind::Trouble, log_messages::INTERRUPTED)
+        Some((LogKind::Trouble, log_messages::interruption(restart)))
     }
 
     fn on_resumed(&mut self) -> (LogKind, Message) {
@@ -217,6 +222,7 @@ impl ViewModel {
             session.permissions = Permissions::default();
             session.asking = None;
             session.interrupted_until = None;
+            session.restart_until = None;
             session.picture = false;
             session.desktop = None;
             session.screen = ScreenView::default();
@@ -429,7 +435,10 @@ mod tests {
         view.on_connect(&code(), 1);
         view.on_linked(2);
         let left = Duration::from_secs(120);
-        let interrupted = SessionEvent::Interrupted { left };
+        let interrupted = SessionEvent::Interrupted {
+            left,
+            restart: false,
+        };
         [
             permissions(true, true),
             SessionEvent::Picture,

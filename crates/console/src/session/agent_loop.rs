@@ -9,6 +9,7 @@ use etatuki_link::{
     LinkStats, PeerWatch,
 };
 use etatuki_protocol::{HEARTBEAT_INTERVAL, ToAgent, ToCustomer};
+use etatuki_trust::RESTART_LIFETIME;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, mpsc},
@@ -30,6 +31,9 @@ use crate::{
 /// Time for the customer's side to close the link after this side has ended the session.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Longest time for which a customer's end is waited for, whatever it says.
+const MAX_RESTART: Duration = Duration::from_secs(RESTART_LIFETIME);
+
 /// A session from its first connection to its end.
 pub(super) struct LinkedSession<'a> {
     pub(super) context: &'a AgentContext,
@@ -37,6 +41,8 @@ pub(super) struct LinkedSession<'a> {
     pub(super) resumption: AgentResumption,
     /// The customer's address: the service's, then as the customer's end tells it.
     pub(super) address: Value,
+    /// Moment of the session's clock until which the customer's launcher comes back after a restart.
+    restart_until: Option<Duration>,
     pub(super) commands: &'a mut mpsc::Receiver<SessionCommand>,
     events: &'a mpsc::Sender<SessionEvent>,
     clipboard: ClipboardTo,
@@ -74,6 +80,7 @@ impl<'a> LinkedSession<'a> {
             endpoint: dialled.endpoint,
             resumption,
             address: dialled.address,
+            restart_until: None,
             commands,
             events,
             clipboard,
@@ -125,9 +132,12 @@ impl<'a> LinkedSession<'a> {
     /// # Errors
     /// The end of the session: the link is lost, the resume is refused, or the agent ends it.
     async fn resume(&mut self, since: Duration) -> Result<AgentStreams, Outcome> {
-        let lost_at = since + self.context.resume_limit;
+        let without_restart = since + self.context.resume_limit;
+        let lost_at = without_restart.max(self.restart_until.unwrap_or_default());
         let left = lost_at.saturating_sub(self.clock.elapsed());
-        let _ = self.events.send(SessionEvent::Interrupted { left }).await;
+        let restart = lost_at > without_restart;
+        let event = SessionEvent::Interrupted { left, restart };
+        let _ = self.events.send(event).await;
         let streams = match self.redial(lost_at).await {
             Ok(streams) => streams,
             Err(outcome) => {
@@ -165,6 +175,8 @@ impl<'a> LinkedSession<'a> {
             heartbeats,
             events: self.events,
             address: &mut self.address,
+            restart_until: &mut self.restart_until,
+            clock: self.clock,
         };
         let mut heartbeat = interval(HEARTBEAT_INTERVAL);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -193,6 +205,8 @@ struct AgentLoop<'a> {
     heartbeats: Arc<Notify>,
     events: &'a mpsc::Sender<SessionEvent>,
     address: &'a mut Value,
+    restart_until: &'a mut Option<Duration>,
+    clock: BootClock,
 }
 
 impl AgentLoop<'_> {
@@ -234,6 +248,12 @@ impl AgentLoop<'_> {
             Ok(Some(ToAgent::Address(address))) => {
                 *self.address = address.as_json().clone();
                 return ControlFlow::Continue(());
+            }
+            Ok(Some(ToAgent::Restarting { seconds_left })) => {
+                let left = Duration::from_secs(seconds_left.into()).min(MAX_RESTART);
+                let left = Some(left).filter(|left| !left.is_zero());
+                *self.restart_until = left.map(|left| self.clock.elapsed() + left);
+                SessionEvent::Restarting { left }
             }
             Ok(Some(ToAgent::Ended { reason })) => {
                 return ControlFlow::Break(classify_end(sanitize::stable_name(&reason)));

@@ -88,7 +88,12 @@ pub(crate) enum SessionEvent {
     Interrupted {
         /// Time in which it can be resumed.
         left: Duration,
+        /// Whether that is so long because the customer's machine may be restarting.
+        restart: bool,
     },
+    /// Time in which the customer's launcher comes back after a restart of the machine; `None` if it
+    /// doesn't.
+    Restarting { left: Option<Duration> },
     /// The link is resumed. The permissions and the picture follow.
     Resumed,
     /// The customer's computer, its backend and tool.

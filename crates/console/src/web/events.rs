@@ -39,6 +39,7 @@ enum PageMessage {
     },
     AskView {},
     AskControl {},
+    AskRestart {},
     AskSwitch {
         backend: String,
     },
@@ -129,6 +130,7 @@ fn parse_command(text: &str) -> Option<UiCommand> {
         }
         PageMessage::AskView {} => SessionCommand::Ask(Ask::View),
         PageMessage::AskControl {} => SessionCommand::Ask(Ask::Control),
+        PageMessage::AskRestart {} => SessionCommand::Ask(Ask::Restart),
         PageMessage::AskSwitch { backend } => SessionCommand::Ask(Ask::Switch { backend }),
         PageMessage::Clipboard { text } => SessionCommand::Clipboard(text),
         PageMessage::End {} => SessionCommand::End(EndReason::Agent),

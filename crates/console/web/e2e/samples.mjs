@@ -46,6 +46,12 @@ const control = {
   buttons: [{ label: "Tillåt styrning", answer: "allow" }, { label: "Tillåt inte", answer: "deny" }],
 };
 
+const restart = {
+  question: "Saako Maija-Liisa Virtanen-Lehtonen palata itsestään, kun koneesi on käynnistetty uudelleen?",
+  explanation: "Jos kone käynnistetään uudelleen 15 minuutin kuluessa, yhteys palaa kerran ilman uutta koodia. Voit perua tämän milloin vain.",
+  buttons: [{ label: "Salli paluu", answer: "allow" }, { label: "Älä salli", answer: "deny" }],
+};
+
 const entry = (kind, key, values) => ({ at: now - 60_000, kind, text: { key, ...(values ? { values } : {}) } });
 const log = [
   entry("info", "log.id-typed", { digits: "184 153 489" }),
@@ -62,11 +68,12 @@ const session = (more = {}) => ({
   permissions: { view: false, control: false },
   asking: null,
   screen: { condition: "visible", true_at: null },
-  asks_left: { view: 3, control: 3 },
+  asks_left: { view: 3, control: 3, restart: 3 },
   picture: false,
   desktop: null,
   connected_at: now - 754_000,
   interrupted_until: null,
+  restart_until: null,
   ended_at: null,
   ...more,
 });
@@ -103,14 +110,14 @@ export const states = {
   "asking-view": [connected({ asking: asking("view", view) })],
   "asking-unquoted": [connected({ asking: asking("view", null) })],
   "asking-embedded": [connected({ asking: asking("view", null), customer: { ...customer, wording: undefined } })],
-  "denied": [connected({ asking: asking("view", view) }), connected({ asks_left: { view: 2, control: 3 } }, [entry("refused", "log.view-refused")])],
-  "denied-for-good": [connected({ asks_left: { view: 0, control: 3 } }, [entry("refused", "log.view-refused")])],
+  "denied": [connected({ asking: asking("view", view) }), connected({ asks_left: { view: 2, control: 3, restart: 3 } }, [entry("refused", "log.view-refused")])],
+  "denied-for-good": [connected({ asks_left: { view: 0, control: 3, restart: 3 } }, [entry("refused", "log.view-refused")])],
   "viewing": [connected({}), seen({}, [entry("given", "log.view-given")])],
   "asking-control": [seen({ asking: asking("control", control), customer: { ...customer, wording: wordings.sv } })],
   "asking-switch": [seen({ asking: asking("switch", view, "remoteus-2008") })],
   "control": [seen({ permissions: { view: true, control: true } }, [entry("given", "log.control-given")])],
-  "control-denied": [seen({ asking: asking("control", control) }), seen({ asks_left: { view: 3, control: 2 } }, [entry("refused", "log.control-refused")])],
-  "control-refused": [seen({ asks_left: { view: 3, control: 0 } })],
+  "control-denied": [seen({ asking: asking("control", control) }), seen({ asks_left: { view: 3, control: 2, restart: 3 } }, [entry("refused", "log.control-refused")])],
+  "control-refused": [seen({ asks_left: { view: 3, control: 0, restart: 0 } })],
   "control-back": [seen({ permissions: { view: true, control: true } }), seen({}, [entry("refused", "log.control-withdrawn")])],
   "view-only": [seen({ customer: { ...customer, unsupported: ["control", "clipboard"] } })],
   "one-program": [seen({ permissions: { view: true, control: true }, customer: { ...customer, only_program: "GnuCash" } })],
@@ -126,6 +133,9 @@ export const states = {
   "interrupted-before-view": [connected({}), interrupted(connected({}, [entry("trouble", "log.interrupted")]))],
   "resumed": [interrupted(seen({}, [entry("trouble", "log.interrupted")])), seen({ permissions: { view: true, control: true } },
     [entry("trouble", "log.interrupted"), entry("given", "log.resumed")])],
+  "asking-restart": [seen({ asking: asking("restart", restart) })],
+  "restart-allowed": [seen({ restart_until: Date.now() + 900_000 }, [entry("given", "log.restart-given")])],
+  "restarting": [seen({ restart_until: Date.now() + 900_000 }), interrupted(seen({ restart_until: Date.now() + 900_000 }, [entry("trouble", "log.restarting")]))],
   "wrong-code": [over("failed", "wrong-code", "failure.wrong-code", {}, { connected_at: null, customer: null })],
   "unknown-code": [over("failed", "unknown-nameplate", "failure.unknown-nameplate", {}, { connected_at: null, customer: null })],
   "broke-off": [over("failed", "link-lost", "failure.link-lost")],

@@ -18,7 +18,7 @@ import {
 } from "./protocol.ts";
 import { QuestionCard } from "./question-card.ts";
 import { ScreenChoice } from "./screen-choice.ts";
-import { askControlButton, duration, interruptionText, readinessNotice, stateText, waitNotice } from "./status-text.ts";
+import { askControlButton, duration, interruptionText, interruptionTitle, readinessNotice, stateText, waitNotice } from "./status-text.ts";
 import { type CodeLabels, codeLabels, fillPage, language, plural, say, setTexts, t } from "./texts.ts";
 
 setTexts(JSON.parse(byId("texts", HTMLElement).textContent ?? "{}"));
@@ -56,6 +56,7 @@ const elements = {
   takePicture: byId("take-picture", HTMLButtonElement),
   picture: byId("picture", HTMLElement),
   interrupted: byId("interrupted", HTMLElement),
+  interruptedTitle: byId("interrupted-title", HTMLElement),
   interruptedText: byId("interrupted-text", HTMLElement),
   panel: byId("panel", HTMLElement),
   about: byId("about", HTMLDialogElement),
@@ -76,7 +77,7 @@ const picture = new PictureView(elements.picture, () => {
 });
 const focus = new Focus(picture);
 const screenChoice = new ScreenChoice((desktop, number) => picture.showScreen(desktop, number));
-const panel = new Panel((backend) => send({ type: "ask-switch", backend }));
+const panel = new Panel((backend) => send({ type: "ask-switch", backend }), () => send({ type: "ask-restart" }));
 const clipboard = new Clipboard((text) => send({ type: "clipboard", text }));
 const caseNote = new CaseNote();
 const freshness = new Freshness();
@@ -281,6 +282,7 @@ function drawNotice(snapshot: Snapshot): void {
 
 /** Draws what an interruption means, with the time that is left. */
 function drawInterruption(): void {
+  setText(elements.interruptedTitle, interruptionTitle(latest?.session ?? null));
   setText(elements.interruptedText, interruptionText(latest?.session ?? null, Date.now()) ?? "");
 }
 

@@ -24,7 +24,7 @@ export function customerNews(entries: readonly LogEntry[], snapshot: Snapshot): 
     return closed ? { text: say(outcome.text), notice: "without-notice" } : null;
   }
   const text = say(told.text);
-  const refused = (["view", "control"] as const).find((kind) => told.text.key === `log.${kind}-refused`);
+  const refused = (["view", "control", "restart"] as const).find((kind) => told.text.key === `log.${kind}-refused`);
   return {
     text: refused === undefined ? text : `${text}. ${asksLeftText(session, refused)}`,
     // In place of the picture the page says itself that it may not be seen.

@@ -11,13 +11,17 @@ export class Panel {
   readonly #facts = byId("facts", HTMLElement);
   readonly #others = byId("others", HTMLElement);
   readonly #backends = byId("backends", HTMLElement);
+  readonly #restartRow = byId("restart-row", HTMLElement);
+  readonly #restartNote = byId("restart-note", HTMLElement);
+  readonly #restart = byId("ask-restart", HTMLButtonElement);
   readonly #askSwitch: (backend: string) => void;
   /** The facts that are drawn now, as JSON. */
   #drawn = "";
   #traffic: Traffic | null = null;
 
-  constructor(askSwitch: (backend: string) => void) {
+  constructor(askSwitch: (backend: string) => void, askRestart: () => void) {
     this.#askSwitch = askSwitch;
+    this.#restart.addEventListener("click", askRestart);
   }
 
   /** Shows a session's facts and buttons. Redraws them only after a change, to keep the focus. */
@@ -28,6 +32,7 @@ export class Panel {
     if (!live) {
       this.#traffic = null;
     }
+    this.#drawRestart(live ? session : null);
     const current = JSON.stringify([customer, session?.asking, live]);
     if (customer === null || session === null || current === this.#drawn) {
       return;
@@ -37,6 +42,18 @@ export class Panel {
     this.#backends.replaceChildren(
       ...otherBackends(customer).map((backend) => this.#backend(backend, session)),
     );
+  }
+
+  /** Shows the button that asks for a return after a restart, or how that stands. */
+  #drawRestart(session: Session | null): void {
+    const until = session?.restart_until ?? null;
+    const refused = until === null && session?.asks_left.restart === 0;
+    show(this.#restartRow, session !== null && until === null && !refused && session.permissions.view);
+    setText(this.#restart, t(session?.asking?.kind === "restart" ? "bar.asking" : "panel.ask-restart"));
+    this.#restart.disabled = session !== null && session.asking !== null;
+    show(this.#restartNote, until !== null || refused);
+    const time = new Date(until ?? 0).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+    setText(this.#restartNote, refused ? t("panel.restart-refused") : t("panel.restart-until", { time }));
   }
 
   showTraffic(traffic: Traffic): void {

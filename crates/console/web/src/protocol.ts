@@ -61,7 +61,7 @@ export interface ScreenState {
   true_at: number | null;
 }
 
-export type AskKind = "view" | "control" | "switch";
+export type AskKind = "view" | "control" | "restart" | "switch";
 
 export interface Asking {
   kind: AskKind;
@@ -108,7 +108,7 @@ export interface Session {
   permissions: { view: boolean; control: boolean };
   asking: Asking | null;
   screen: ScreenState;
-  asks_left: { view: number; control: number };
+  asks_left: { view: number; control: number; restart: number };
   /** Whether the size of the customer's screen has arrived, so that a viewer can be attached. */
   picture: boolean;
   desktop: Desktop | null;
@@ -116,6 +116,8 @@ export interface Session {
   connected_at: number | null;
   /** Unix time in milliseconds at which an interrupted link is lost; null while it works. */
   interrupted_until: number | null;
+  /** Unix time in milliseconds until which the customer's side comes back after a restart; null if it doesn't. */
+  restart_until: number | null;
   /** Unix time in milliseconds. */
   ended_at: number | null;
 }
@@ -177,6 +179,7 @@ export type ToConsole =
   | { type: "connect"; code: string; password?: string }
   | { type: "ask-view" }
   | { type: "ask-control" }
+  | { type: "ask-restart" }
   | { type: "ask-switch"; backend: string }
   | { type: "clipboard"; text: string }
   | { type: "end" };

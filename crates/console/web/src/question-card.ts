@@ -83,6 +83,7 @@ function answerMeaning(button: AnswerButton, asking: Asking, all: AnswerButton[]
   switch (asking.kind) {
     case "view": return t("question.allow-view");
     case "control": return t("question.allow-control");
+    case "restart": return t("question.allow-restart");
     case "switch": return t("question.allow-switch");
   }
 }
@@ -92,6 +93,7 @@ function meaning(session: Session, asking: Asking): string {
   switch (asking.kind) {
     case "view": return t("question.view");
     case "control": return t("question.control");
+    case "restart": return t("question.restart");
     case "switch": {
       const target = session.customer?.usable.find((backend) => backend.id === asking.backend);
       return t("question.switch", { label: target?.label ?? asking.backend ?? "" });

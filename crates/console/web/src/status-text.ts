@@ -183,7 +183,16 @@ export function interruptionText(session: Session | null, now: number): string |
   }
   // Rounded up, as at the customer's: the last second counts.
   const left = Math.ceil(Math.max(0, until - now) / 1000) * 1000;
-  return t("wait.interrupted-more", { time: duration(left) });
+  return t(mayRestart(session) ? "wait.restarting-more" : "wait.interrupted-more", { time: duration(left) });
+}
+
+/** Returns what has happened to an interrupted link. */
+export function interruptionTitle(session: Session | null): string {
+  return t(mayRestart(session) ? "wait.restarting" : "wait.interrupted");
+}
+
+function mayRestart(session: Session | null): boolean {
+  return session !== null && session.restart_until !== null;
 }
 
 /** Formats a duration as m:ss, or h:mm:ss from one hour on. */

@@ -8,7 +8,7 @@ import type { LogEntry, Phase, Session, Snapshot } from "../src/protocol.ts";
 const session: Session = {
   number: 1, form: "ecom", caption: "123 456 789", customer: null, permissions: { view: true, control: false },
   asking: null, screen: { condition: "visible", true_at: null },
-  asks_left: { view: 2, control: 1 }, picture: true, desktop: null, connected_at: 1, interrupted_until: null, ended_at: null,
+  asks_left: { view: 2, control: 1, restart: 3 }, picture: true, desktop: null, connected_at: 1, interrupted_until: null, restart_until: null, ended_at: null,
 };
 
 function snapshot(phase: Phase, more: Partial<Session> = {}): Snapshot {

@@ -7,8 +7,8 @@ import type { ScreenState, Session } from "../src/protocol.ts";
 
 const session = (screen: ScreenState): Session => ({
   number: 1, form: "remoteus", caption: "123 456", customer: null, permissions: { view: true, control: false },
-  asking: null, screen, asks_left: { view: 3, control: 3 }, picture: true, desktop: null, connected_at: 0,
-  interrupted_until: null, ended_at: null,
+  asking: null, screen, asks_left: { view: 3, control: 3, restart: 3 }, picture: true, desktop: null, connected_at: 0,
+  interrupted_until: null, restart_until: null, ended_at: null,
 });
 const visible = session({ condition: "visible", true_at: null });
 

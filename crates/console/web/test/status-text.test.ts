@@ -17,8 +17,8 @@ const customer: Customer = {
 };
 const session: Session = {
   number: 1, form: "remoteus", caption: "123 456", customer, permissions: { view: true, control: false }, asking: null,
-  screen: { condition: "visible", true_at: null }, asks_left: { view: 3, control: 3 }, picture: true, desktop: null,
-  connected_at: 0, interrupted_until: null, ended_at: null,
+  screen: { condition: "visible", true_at: null }, asks_left: { view: 3, control: 3, restart: 3 }, picture: true, desktop: null,
+  connected_at: 0, interrupted_until: null, restart_until: null, ended_at: null,
 };
 
 test("control isn't offered where the customer's tool takes no input", () => {
@@ -28,7 +28,7 @@ test("control isn't offered where the customer's tool takes no input", () => {
 });
 
 test("an agent knows how often control may still be asked for", () => {
-  const left = (control: number): Session => ({ ...session, asks_left: { view: 3, control } });
+  const left = (control: number): Session => ({ ...session, asks_left: { view: 3, control, restart: 3 } });
   assert.equal(askControlButton(left(3)).label, "bar.ask-control");
   assert.equal(askControlButton(left(2)).label, "bar.ask-control-left");
   assert.equal(askControlButton(left(0)).enabled, false);

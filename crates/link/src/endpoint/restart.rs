@@ -42,7 +42,7 @@ impl CustomerEndpoint {
         route: Option<RelayRoute<'_>>,
         credentials: &LinkCredentials,
     ) -> Result<Self, LinkError> {
-        let key = EndpointKey::from_bytes(credentials.endpoint_key.expose());
+        let key = EndpointKey::restored(credentials);
         let parties = Parties {
             agent: credentials.agent_endpoint,
             customer: *key.secret().public().as_bytes(),

@@ -94,7 +94,7 @@ impl Endpoints {
         let opened = opened.inspect_err(|error| debug!(%error, "no second endpoint"));
         let mut spare = self.lock_spare();
         spare.due = Some(Instant::now() + SPARE_LIFE);
-        spare.endpoint.take().map(abort);
+        abort(spare.endpoint.take());
         spare.endpoint = opened.ok();
         spare.endpoint.clone()
     }
@@ -122,7 +122,7 @@ impl Endpoints {
         if !is_same(used, &self.current()) {
             return;
         }
-        spare.endpoint.take().map(abort);
+        abort(spare.endpoint.take());
         if let Some(due) = &mut spare.due {
             *due = Instant::now() + SPARE_LIFE;
         }
@@ -133,7 +133,7 @@ impl Endpoints {
         let Spare { endpoint, .. } = std::mem::take(&mut *self.lock_spare());
         let current = self.current();
         if is_same(used, &current) {
-            endpoint.map(abort);
+            abort(endpoint);
             return;
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = used.clone();
@@ -164,7 +164,7 @@ fn is_same(one: &Endpoint, other: &Endpoint) -> bool {
 /// Ends an endpoint that never had a link, at once. A graceful close would wait three probe
 /// time-outs for answers to its tries, and its connection to the relay, completed meanwhile, would
 /// take the packets of its successor.
-fn abort(endpoint: Endpoint) {
+fn abort(endpoint: Option<Endpoint>) {
     // iroh complains of an endpoint that is dropped open.
     with_default(NoSubscriber::new(), || drop(endpoint));
 }

@@ -146,7 +146,8 @@ impl JsonPresenter {
             | Notice::ServiceBack
             | Notice::CodeForgotten
             | Notice::LinkInterrupted
-            | Notice::LinkResumed => {
+            | Notice::LinkResumed
+            | Notice::RestartNotKept => {
                 json!({ "type": "notice", "name": name, "text": self.texts.text(name, &[]) })
             }
             Notice::WrongCodeTried { agent, left } => {
@@ -179,6 +180,7 @@ impl JsonPresenter {
         let (ask, backend) = match &question.ask {
             Ask::View => ("view", None),
             Ask::Control => ("control", None),
+            Ask::Restart => ("restart", None),
             Ask::Switch { backend } => ("switch", Some(backend.as_str())),
         };
         // The first question offers the program; once it was chosen, control is asked for it alone.
@@ -188,7 +190,7 @@ impl JsonPresenter {
             .filter(|program| match question.ask {
                 Ask::View => true,
                 Ask::Control => program.app_only,
-                Ask::Switch { .. } => false,
+                Ask::Restart | Ask::Switch { .. } => false,
             });
         let name = match program {
             Some(_) => format!("ask-{ask}-program"),

@@ -39,6 +39,11 @@ pub enum Action {
     RestrictToApp,
     /// Attach the plugin's picture afresh.
     AttachPicture,
+    /// Keep what a later launcher needs to resume the link after a restart of the machine, in place
+    /// of what was kept before. Then [`Event::RestartKept`](super::Event::RestartKept).
+    KeepRestart,
+    /// Remove what was kept for a restart.
+    ForgetRestart,
     /// End everything, in order and with time-outs. Then
     /// [`Event::ShutdownDone`](super::Event::ShutdownDone).
     Shutdown {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use etatuki_protocol::AgentIdentity;
 
+use super::consent::Consent;
 use super::{Action, Actions, MAX_UNAUTHORIZED_RENEWALS, MAX_WRONG_GUESSES, Machine, Phase};
 use crate::clock_verdict::ClockVerdict;
 use crate::transport::Transport;
@@ -11,11 +12,22 @@ use crate::view::Notice;
 
 impl Machine {
     pub(super) fn code_ready(&mut self, now: Duration) -> Actions {
-        if !matches!(
-            self.phase,
-            Phase::Opening { .. } | Phase::RenewingCode { .. }
-        ) {
+        let (Phase::Opening { since } | Phase::RenewingCode { since }) = self.phase else {
             return vec![];
+        };
+        if let Some(come_back) = self.settings.come_back.take() {
+            self.phase = Phase::Interrupted {
+                until: since + come_back.limit,
+                fails_at: None,
+                coming_back: true,
+            };
+            self.consent = Some(Consent::after_restart(come_back.agent));
+            // The code was for the plugin alone, and nobody is told it.
+            return vec![
+                Action::DeleteNameplate,
+                Action::InterruptLink,
+                Action::AcceptResume,
+            ];
         }
         if self.settings.transport == Transport::External {
             self.phase = Phase::External { connected: false };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use etatuki_protocol::{AgentIdentity, Ask, QuestionText};
 
 use super::consent::{AnswerOutcome, Consent};
-use super::{Action, Actions, Machine, Phase, STREAM_CLOSED_GRACE};
-use crate::failure::FailureName;
+use super::{Action, Actions, Machine, Phase, RESTARTING, STREAM_CLOSED_GRACE, Teardown};
+use crate::failure::{Failure, FailureName};
 use crate::view::Notice;
 
 impl Machine {
@@ -42,6 +42,7 @@ impl Machine {
         let is_possible = match &ask {
             Ask::View => true,
             Ask::Control => self.plugin.is_none_or(|plugin| plugin.takes_input),
+            Ask::Restart => self.settings.can_come_back,
             Ask::Switch { backend } => self.settings.switchable.contains(backend),
         };
         if !is_possible {
@@ -104,6 +105,51 @@ impl Machine {
         }
     }
 
+    pub(super) fn restart_kept(&mut self, kept: bool, now: Duration) -> Actions {
+        let Some(consent) = &mut self.consent else {
+            return vec![];
+        };
+        let actions = consent.restart_kept(kept, now);
+        if !kept && !actions.is_empty() {
+            self.add_notice(Notice::RestartNotKept);
+        }
+        actions
+    }
+
+    pub(super) fn withdraw_restart(&mut self) -> Actions {
+        let consent = self.consent.as_mut();
+        consent.map(Consent::withdraw_restart).unwrap_or_default()
+    }
+
+    /// Fails the session, because nobody sees its windows any more. Where the customer allowed it, this is the restart: what
+    /// was kept for it stays, and the agent's end is told of no end, but of an interruption.
+    pub(super) fn display_lost(&mut self, now: Duration) -> Actions {
+        let failure = Failure::new(
+            FailureName::DisplayLost,
+            "the display of the session's windows died",
+        );
+        let connected = matches!(self.phase, Phase::Connected { .. });
+        let Some(consent) = self
+            .consent
+            .as_mut()
+            .filter(|consent| consent.restart_allowed())
+        else {
+            return self.fail(failure, now);
+        };
+        if !connected && !matches!(self.phase, Phase::Interrupted { .. }) {
+            return self.fail(failure, now);
+        }
+        let mut actions = consent.end(now);
+        if connected {
+            actions.push(Action::InterruptLink);
+        }
+        let reason = RESTARTING.to_owned();
+        actions.push(Action::Shutdown { reason });
+        self.failure = Some(failure);
+        self.phase = Phase::Failed(Some(Teardown::new(now)));
+        actions
+    }
+
     pub(super) fn agent_ended(&mut self, now: Duration) -> Actions {
         match self.phase {
             Phase::Connected { .. } | Phase::Interrupted { .. } => {
@@ -122,6 +168,7 @@ impl Machine {
         self.phase = Phase::Interrupted {
             until: since + self.settings.resume_limit,
             fails_at: *fails_at,
+            coming_back: false,
         };
         let mut actions = consent.interrupt(since);
         actions.push(Action::InterruptLink);
@@ -134,8 +181,12 @@ impl Machine {
     /// Goes on with the link that the agent has resumed. A question that was open is asked anew.
     pub(super) fn link_resumed(&mut self, now: Duration) -> Actions {
         let mut actions = self.link_interrupted(now, now);
-        let (Phase::Interrupted { until, fails_at }, Some(consent)) =
-            (&self.phase, &mut self.consent)
+        let (
+            Phase::Interrupted {
+                until, fails_at, ..
+            },
+            Some(consent),
+        ) = (&self.phase, &mut self.consent)
         else {
             return actions;
         };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use etatuki_protocol::{AgentIdentity, Ask, Permissions, QuestionText, ShownQuestion, ToAgent};
 
+use etatuki_trust::RESTART_LIFETIME;
+
 use super::deadline::{next_second, seconds_left};
 use super::stopwatch::Stopwatch;
 use super::{Action, Actions};
@@ -28,6 +30,7 @@ pub(super) struct Consent {
     /// The question that was open when the link was interrupted.
     interrupted_question: Option<Ask>,
     denials: Denials,
+    restart: Restart,
     switch_to: Option<String>,
     /// Whether the customer lets the agent see and use the accounting program alone.
     pub(super) app_only: bool,
@@ -46,7 +49,19 @@ struct OpenQuestion {
 struct Denials {
     view: u8,
     control: u8,
+    restart: u8,
     switch: u8,
+}
+
+/// The permission to come back after a restart of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Restart {
+    #[default]
+    Refused,
+    /// The customer has said yes at this moment; what it needs isn't kept yet.
+    Keeping(Duration),
+    /// Good until this moment.
+    Kept(Duration),
 }
 
 /// The outcome of an answer.
@@ -69,8 +84,18 @@ impl Consent {
             question: None,
             interrupted_question: None,
             denials: Denials::default(),
+            restart: Restart::default(),
             switch_to: None,
             app_only: false,
+        }
+    }
+
+    /// Makes the consent of a session that goes on after a restart: none, and the question whether the
+    /// agent may look is asked as soon as they are back.
+    pub(super) fn after_restart(agent: AgentIdentity) -> Self {
+        Self {
+            interrupted_question: Some(Ask::View),
+            ..Self::new(agent)
         }
     }
 
@@ -118,8 +143,19 @@ impl Consent {
         }
     }
 
-    /// Returns the next moment at which the question's view changes, if one is open.
+    /// Returns the next moment at which the question's view changes, or a permission ends.
     pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
+        let restart = match self.restart {
+            Restart::Kept(until) => Some(until),
+            Restart::Refused | Restart::Keeping(_) => None,
+        };
+        [self.question_deadline(now), restart]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn question_deadline(&self, now: Duration) -> Option<Duration> {
         let open = self.question.as_ref()?;
         let countdown = next_second(open.since + QUESTION_TIMEOUT, now);
         let answerable = Some(open.since + ANSWER_DELAY).filter(|_| !open.is_answerable(now));
@@ -133,6 +169,7 @@ impl Consent {
         let granted = match ask {
             Ask::View => has.view,
             Ask::Control => has.control,
+            Ask::Restart => self.restart_allowed(),
             Ask::Switch { .. } => false,
         };
         if granted {
@@ -143,7 +180,7 @@ impl Consent {
             Some(_) => return vec![self.refusal(ask)],
             None => {}
         }
-        let too_early = ask == Ask::Control && !has.view;
+        let too_early = matches!(ask, Ask::Control | Ask::Restart) && !has.view;
         if too_early || self.asks_left(&ask) == 0 {
             return vec![self.refusal(ask)];
         }
@@ -173,6 +210,11 @@ impl Consent {
         match &open.ask {
             Ask::View => self.view.start(now),
             Ask::Control => self.control.start(now),
+            Ask::Restart => {
+                self.restart = Restart::Keeping(now);
+                actions.push(Action::KeepRestart);
+                return AnswerOutcome::Continue(actions);
+            }
             Ask::Switch { backend } => {
                 self.switch_to = Some(backend.clone());
                 actions.push(self.grant(open.ask));
@@ -234,14 +276,61 @@ impl Consent {
         self.control.stop(now);
     }
 
-    /// Denies the open question if its time is over.
+    /// Denies the open question if its time is over, and ends the permission to come back with its
+    /// time.
     pub(super) fn tick(&mut self, now: Duration) -> Actions {
-        match self
+        let overdue = self
             .question
-            .take_if(|open| now >= open.since + QUESTION_TIMEOUT)
-        {
-            Some(open) => self.deny(open.ask),
-            None => vec![],
+            .take_if(|open| now >= open.since + QUESTION_TIMEOUT);
+        let mut actions = overdue.map_or_else(Vec::new, |open| self.deny(open.ask));
+        if matches!(self.restart, Restart::Kept(until) if now >= until) {
+            actions.extend(self.withdraw_restart());
+        }
+        actions
+    }
+
+    /// Returns whether the launcher comes back after a restart.
+    pub(super) fn restart_allowed(&self) -> bool {
+        matches!(self.restart, Restart::Kept(_))
+    }
+
+    /// Handles the outcome of [`Action::KeepRestart`]: of the first after the customer's yes, or of one
+    /// after a resume. The time runs from the yes.
+    pub(super) fn restart_kept(&mut self, kept: bool, now: Duration) -> Actions {
+        let (until, is_first) = match self.restart {
+            Restart::Refused => return vec![Action::ForgetRestart],
+            Restart::Keeping(since) => (since + Duration::from_secs(RESTART_LIFETIME), true),
+            Restart::Kept(until) => (until, false),
+        };
+        if !kept {
+            let mut actions = self.withdraw_restart();
+            if is_first {
+                actions.push(self.refusal(Ask::Restart));
+            }
+            return actions;
+        }
+        self.restart = Restart::Kept(until);
+        let mut actions = vec![tell_restart(seconds_left(until, now))];
+        if is_first {
+            actions.push(self.grant(Ask::Restart));
+        }
+        actions
+    }
+
+    /// Withdraws the permission to come back, and tells the agent.
+    pub(super) fn withdraw_restart(&mut self) -> Actions {
+        let mut actions = self.forget_restart();
+        if !actions.is_empty() {
+            actions.push(tell_restart(0));
+        }
+        actions
+    }
+
+    /// Withdraws the permission to come back.
+    pub(super) fn forget_restart(&mut self) -> Actions {
+        match std::mem::take(&mut self.restart) {
+            Restart::Refused => vec![],
+            Restart::Keeping(_) | Restart::Kept(_) => vec![Action::ForgetRestart],
         }
     }
 
@@ -268,12 +357,16 @@ impl Consent {
     pub(super) fn resume(&mut self, now: Duration) -> (Actions, Option<Ask>) {
         self.view.resume(now);
         self.control.resume(now);
-        let actions = vec![
-            Action::AdoptLink,
+        let mut actions = vec![Action::AdoptLink];
+        if self.restart != Restart::Refused {
+            // The link's key has moved.
+            actions.push(Action::KeepRestart);
+        }
+        actions.extend([
             Action::SetPermissions(self.permissions()),
             Action::SendCustomerInfo,
             self.tell_permissions(),
-        ];
+        ]);
         (actions, self.interrupted_question.take())
     }
 
@@ -307,6 +400,7 @@ impl Consent {
         let count = match ask {
             Ask::View => &mut self.denials.view,
             Ask::Control => &mut self.denials.control,
+            Ask::Restart => &mut self.denials.restart,
             Ask::Switch { .. } => &mut self.denials.switch,
         };
         *count += 1;
@@ -317,6 +411,7 @@ impl Consent {
         let denied = match ask {
             Ask::View => self.denials.view,
             Ask::Control => self.denials.control,
+            Ask::Restart => self.denials.restart,
             Ask::Switch { .. } => self.denials.switch,
         };
         MAX_DENIALS.saturating_sub(denied)
@@ -334,6 +429,11 @@ impl Consent {
             asks_left,
         })
     }
+}
+
+fn tell_restart(seconds_left: u32) -> Action {
+    let seconds_left = u16::try_from(seconds_left).unwrap_or(u16::MAX);
+    Action::SendToAgent(ToAgent::Restarting { seconds_left })
 }
 
 impl OpenQuestion {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CODE_LIFETIME, Machine, OPENING_TIMEOUT, Phase};
+use super::{CODE_LIFETIME, Machine, Phase};
 
 impl Machine {
     /// Returns the next moment at which [`Event::Tick`](super::Event::Tick) may change a state or a
@@ -12,10 +12,12 @@ impl Machine {
         match &self.phase {
             Phase::Closed | Phase::Failed(None) | Phase::External { .. } => None,
             Phase::Opening { since } | Phase::RenewingCode { since } => {
-                Some(*since + OPENING_TIMEOUT)
+                Some(*since + self.opening_timeout())
             }
             Phase::Waiting { .. } => self.code_expires_at().map(|due| next_second(due, now)),
-            Phase::Interrupted { until, fails_at } => {
+            Phase::Interrupted {
+                until, fails_at, ..
+            } => {
                 let countdown = next_second(*until, now);
                 Some(fails_at.map_or(countdown, |due| due.min(countdown)))
             }

@@ -65,6 +65,8 @@ pub enum Event {
     ///
     /// [`Action::AdoptLink`]: super::Action::AdoptLink
     LinkResumed,
+    /// [`Action::KeepRestart`](super::Action::KeepRestart) is done, or couldn't be.
+    RestartKept(bool),
     /// The tool or the plugin closed its end of the RFB socket.
     PluginStreamClosed,
     /// Somebody has connected by the tool's own transport.

@@ -17,7 +17,7 @@ mod view;
 
 use std::time::Duration;
 
-use etatuki_protocol::{ToAgent, UsableBackend};
+use etatuki_protocol::{AgentIdentity, ToAgent, UsableBackend};
 
 use crate::command::Command;
 use crate::failure::{Failure, FailureName};
@@ -35,6 +35,8 @@ pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
 pub const MAX_WRONG_GUESSES: u8 = 3;
 /// Time-out of opening as a whole. Its parts have shorter ones; this one only backs them up.
 pub const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
+/// Reason of a shutdown that is no end: the machine goes down, and the launcher comes back.
+pub const RESTARTING: &str = "restarting";
 /// Time-out of the shutdown as a whole. After it, whatever is left is dropped and killed.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time in which a plugin may say why its RFB socket ended, before the session fails as `tool-died`
@@ -57,6 +59,19 @@ pub struct MachineSettings {
     pub app_name: Option<String>,
     /// The session's transport. An external one has no link, no agent of ours and no question.
     pub transport: Transport,
+    /// Whether this launcher can come back after a restart of the machine.
+    pub can_come_back: bool,
+    /// The session that was interrupted by a restart; the first `Open` goes on with it.
+    pub come_back: Option<ComeBack>,
+}
+
+/// A session that goes on after a restart of the machine.
+#[derive(Clone, Debug)]
+pub struct ComeBack {
+    /// The agent of the link.
+    pub agent: AgentIdentity,
+    /// Time from `Open` in which the agent can resume the link.
+    pub limit: Duration,
 }
 
 /// The machine.
@@ -103,6 +118,8 @@ enum Phase {
         until: Duration,
         /// As in `Connected`.
         fails_at: Option<Duration>,
+        /// Whether the machine was restarted: nothing of the earlier process is left.
+        coming_back: bool,
     },
     Closing(Teardown),
     Failed(Option<Teardown>),
@@ -176,6 +193,7 @@ impl Machine {
             Event::AgentEnded => self.agent_ended(now),
             Event::LinkInterrupted { since } => self.link_interrupted(since, now),
             Event::LinkResumed => self.link_resumed(now),
+            Event::RestartKept(kept) => self.restart_kept(kept, now),
             Event::PluginStreamClosed => self.plugin_stream_closed(now),
             Event::ExternalPeerConnected => self.set_peer_connected(true),
             Event::ExternalPeerLeft => self.set_peer_connected(false),
@@ -194,10 +212,8 @@ impl Machine {
             Command::AllowAppOnly { question } => self.allow_app_only(question, now),
             Command::QuestionShown { question, text } => self.question_shown(question, text, now),
             Command::TakeBack => self.take_back(now),
-            Command::DisplayLost => {
-                let detail = "the display of the session's windows died";
-                self.fail(Failure::new(FailureName::DisplayLost, detail), now)
-            }
+            Command::WithdrawRestart => self.withdraw_restart(),
+            Command::DisplayLost => self.display_lost(now),
             Command::OtherBackends(others) => self.set_other_backends(&others),
         }
     }
@@ -259,7 +275,9 @@ impl Machine {
     /// everything ends.
     fn shut_down(&mut self, reason: &str, now: Duration) -> Actions {
         let mut actions = vec![];
+        self.settings.come_back = None;
         if let Some(consent) = &mut self.consent {
+            actions.extend(consent.forget_restart());
             actions.extend(consent.end(now));
             actions.push(Action::SendToAgent(ToAgent::Ended {
                 reason: reason.to_owned(),
@@ -292,9 +310,9 @@ impl Machine {
     fn tick(&mut self, now: Duration) -> Actions {
         match &self.phase {
             Phase::Opening { since } | Phase::RenewingCode { since }
-                if now >= *since + OPENING_TIMEOUT =>
+                if now >= *since + self.opening_timeout() =>
             {
-                let detail = format!("opening took longer than {} s", OPENING_TIMEOUT.as_secs());
+                let detail = format!("opening took longer than {:?}", self.opening_timeout());
                 self.fail(Failure::new(FailureName::Internal, detail), now)
             }
             Phase::Waiting { .. } if self.code_expires_at().is_some_and(|due| now >= due) => {
@@ -328,6 +346,13 @@ impl Machine {
             }
             _ => vec![],
         }
+    }
+
+    /// Returns the time-out of opening: after a restart the network may come up later than the
+    /// desktop.
+    fn opening_timeout(&self) -> Duration {
+        let come_back = self.settings.come_back.as_ref();
+        come_back.map_or(OPENING_TIMEOUT, |come_back| come_back.limit)
     }
 
     fn add_notice(&mut self, notice: Notice) {

@@ -97,6 +97,8 @@ fn settings() -> MachineSettings {
         resume_limit: RESUME_LIMIT,
         app_name: Some("Tilitin".into()),
         transport: Transport::Link(CodeForm::SingleCode),
+        can_come_back: true,
+        come_back: None,
     }
 }
 
@@ -1211,6 +1213,7 @@ fn a_short_look_is_a_look() {
 }
 
 mod interrupted;
+mod restart;
 
 mod always {
     use super::*;

@@ -19,6 +19,13 @@ impl Machine {
             Phase::Closed | Phase::Closing(_) | Phase::Failed(_)
         );
         let interrupted = matches!(self.phase, Phase::Interrupted { .. });
+        let coming_back = matches!(
+            self.phase,
+            Phase::Interrupted {
+                coming_back: true,
+                ..
+            }
+        );
         let consent = self.consent.as_ref();
         let kept = consent.map(Consent::permissions);
         View {
@@ -28,6 +35,8 @@ impl Machine {
             permissions: kept.filter(|_| !interrupted).unwrap_or_default(),
             kept_permissions: kept.filter(|_| interrupted).unwrap_or_default(),
             question: consent.and_then(|consent| consent.question(now)),
+            restart_allowed: consent.is_some_and(Consent::restart_allowed) && !is_over,
+            coming_back,
             screen: ScreenCondition::default(),
             app_sharing: self.app_sharing(),
             notices: self.notices.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use etatuki_protocol::{CustomerInfo, Permissions, ToAgent};
 use etatuki_session_core::control_barrier::Overflow;
 use etatuki_session_core::gate::ServerCapabilities;
-use etatuki_session_core::machine::Action;
+use etatuki_session_core::machine::{Action, RESTARTING};
 use etatuki_session_core::{Failure, FailureName, PluginInfo, Transport};
 
 use super::SessionLoop;
@@ -24,15 +24,7 @@ impl SessionLoop<'_> {
     /// Carries out one action.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
-            Action::Start => {
-                let exe = self.config.host_exe.clone();
-                let spec = self.config.backend.plugin.clone();
-                let check = self.config.display_check;
-                self.plugin = Some(PluginHandle::start(exe, spec, check));
-                self.plugin_info = PluginInfo::default();
-                self.opening.reset();
-                self.mint_code();
-            }
+            Action::Start => self.start(),
             Action::MintCode => self.mint_code(),
             Action::DropCode => {
                 self.background_tasks.spawn(self.rendezvous.close());
@@ -68,6 +60,11 @@ impl SessionLoop<'_> {
                 }
             }
             Action::AttachPicture => self.attach_picture(),
+            Action::KeepRestart => {
+                self.restart_due = true;
+                self.keep_restart_if_due();
+            }
+            Action::ForgetRestart => self.forget_restart(),
             Action::Shutdown { reason } => self.shut_down(reason),
             Action::ForceStop => {
                 tracing::warn!("the session didn't end in time; what is left is killed");
@@ -79,6 +76,19 @@ impl SessionLoop<'_> {
         }
     }
 
+    fn start(&mut self) {
+        if let Some(Err(detail)) = self.config.come_back.take_if(|taken| taken.is_err()) {
+            return self.fail(Failure::new(FailureName::RestartRefused, detail));
+        }
+        let exe = self.config.host_exe.clone();
+        let spec = self.config.backend.plugin.clone();
+        let check = self.config.display_check;
+        self.plugin = Some(PluginHandle::start(exe, spec, check));
+        self.plugin_info = PluginInfo::default();
+        self.opening.reset();
+        self.mint_code();
+    }
+
     fn mint_code(&mut self) {
         self.opening.mint();
         match self.config.backend.transport {
@@ -88,11 +98,43 @@ impl SessionLoop<'_> {
                 vendors: self.config.vendor.keys.clone(),
                 revocations: self.config.revocations.clone(),
                 stale_revocations: self.config.stale_revocations,
+                come_back: self.config.come_back.take().and_then(Result::ok),
             }),
             Transport::External => {
                 let step = self.opening.code_minted(random_password());
                 self.perform_steps(step);
             }
+        }
+    }
+
+    /// Keeps what a restart needs, once the link's new key is the only one.
+    pub(super) fn keep_restart_if_due(&mut self) {
+        if !self.restart_due {
+            return;
+        }
+        let Some(keeper) = self.config.restart.clone() else {
+            return;
+        };
+        // One at a time, so that the newest key is kept last.
+        if self.keeping_restart.is_none()
+            && let Some(link) = self.rendezvous.credentials()
+        {
+            self.restart_due = false;
+            self.keeping_restart = Some(tokio::task::spawn_blocking(move || keeper.keep(link)));
+        }
+    }
+
+    /// Removes what was kept for a restart, also what is being kept now.
+    fn forget_restart(&mut self) {
+        self.restart_due = false;
+        let keeping = self.keeping_restart.take();
+        if let Some(keeper) = self.config.restart.clone() {
+            self.background_tasks.spawn(async move {
+                if let Some(keeping) = keeping {
+                    let _ = keeping.await;
+                }
+                let _ = tokio::task::spawn_blocking(move || keeper.forget()).await;
+            });
         }
     }
 
@@ -200,7 +242,9 @@ impl SessionLoop<'_> {
         self.resumed = None;
         self.screen = None;
         let (stream, plugin) = (self.plugin_stream.take(), self.plugin.take());
-        self.rendezvous.leave(&reason);
+        if reason != RESTARTING {
+            self.rendezvous.leave(&reason);
+        }
         let (agent, close_rendezvous) = (self.agent.take(), self.rendezvous.close());
         let input_release = self.config.input_release.clone();
         let mut background_tasks = std::mem::take(&mut self.background_tasks);

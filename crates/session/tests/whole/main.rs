@@ -13,6 +13,7 @@ mod journeys;
 mod keyboard;
 mod pasting;
 mod program;
+mod restart;
 mod screen_state;
 mod screens;
 mod text_field;

@@ -186,6 +186,8 @@ impl World {
             display_check: None,
             display_watch: None,
             revocations: Some(self.state.path().join("seen")),
+            restart: None,
+            come_back: None,
             stale_revocations: StaleRevocations::Refuse,
             resume_limit: etatuki_protocol::RESUME_LIMIT,
         }
