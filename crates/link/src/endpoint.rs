@@ -37,7 +37,6 @@ use crate::{
     network::RelayRoute,
     pake::Role,
     resume::AgentResumption,
-    ticket_keeper::RelayConnects,
 };
 
 /// Name and version of the protocol, negotiated in TLS (ALPN, RFC 7301).
@@ -54,7 +53,6 @@ const MAX_ADDRESSES: usize = 32;
 pub struct CustomerEndpoint {
     endpoints: Endpoints,
     relay: Option<RelayUrl>,
-    relay_connects: RelayConnects,
     queue: Mutex<HandshakeQueue>,
     /// The last link; beside the queue, which is locked as long as somebody waits for an agent.
     link: OnceLock<EndedLink>,
@@ -86,7 +84,6 @@ impl CustomerEndpoint {
         }
         Ok(Self {
             relay,
-            relay_connects: RelayConnects::watch(&endpoint),
             queue: Mutex::new(HandshakeQueue::default()),
             link: OnceLock::new(),
             endpoints: Endpoints::new(endpoint, opener),
@@ -167,6 +164,10 @@ impl CustomerEndpoint {
         let attempt = loop {
             tokio::select! {
                 attempt = queue.next(&self.endpoints, Terms::Resume(params)) => break attempt,
+                () = self.endpoints.reconnected() => {
+                    self.endpoints.put_off_spare();
+                    continue;
+                }
                 () = self.endpoints.spare_due() => {}
             }
             // A handshake would end with its endpoint.
@@ -338,12 +339,21 @@ impl AgentEndpoint {
     /// Connects to the customer from either endpoint. Returns the connection and its endpoint.
     async fn reach(&self, address: EndpointAddr) -> Result<(Connection, Endpoint), DialError> {
         let (endpoint, id) = (self.endpoints.current(), address.id);
-        let through_relay = async {
-            let relay = self.relay.clone()?;
-            let spare = self.endpoints.fresh_spare().await?;
+        let spare = self.endpoints.fresh_spare().await;
+        let connect_spare = async {
+            let (spare, relay) = (spare?, self.relay.clone()?);
             let address = EndpointAddr::new(id).with_relay_url(relay);
             let connection = spare.connect(address, ALPN).await.ok()?;
             Some((connection, spare))
+        };
+        let through_relay = async {
+            tokio::select! {
+                reached = connect_spare => reached,
+                () = self.endpoints.reconnected() => {
+                    self.endpoints.put_off_spare();
+                    None
+                }
+            }
         };
         tokio::select! {
             biased;

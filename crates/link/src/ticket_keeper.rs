@@ -4,10 +4,7 @@
 //! ticket is told to the relay by whoever renews it.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -149,20 +146,19 @@ async fn refused(endpoint: &Endpoint) {
 /// The number of times that an endpoint has connected to its relay.
 #[derive(Debug)]
 pub(crate) struct RelayConnects {
-    count: Arc<AtomicU64>,
+    count: watch::Receiver<u64>,
     watcher: AbortHandle,
 }
 
 impl RelayConnects {
     /// Spawns a task that counts until this is dropped.
     pub(crate) fn watch(endpoint: &Endpoint) -> Self {
-        let count = Arc::<AtomicU64>::default();
+        let (counting, count) = watch::channel(0);
         let mut relays = endpoint.home_relay_status();
-        let counting = count.clone();
         let watch = async move {
             while let Ok(current) = relays.updated().await {
                 if current.iter().any(RelayStatus::is_connected) {
-                    counting.fetch_add(1, Ordering::Relaxed);
+                    counting.send_modify(|count| *count += 1);
                 }
             }
         };
@@ -171,7 +167,12 @@ impl RelayConnects {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        *self.count.borrow()
+    }
+
+    /// Returns a watch over the number.
+    pub(crate) fn watched(&self) -> watch::Receiver<u64> {
+        self.count.clone()
     }
 }
 

@@ -11,7 +11,7 @@ impl CustomerEndpoint {
     /// that the relay was away, though perhaps for a moment only.
     #[must_use]
     pub fn relay_connects(&self) -> u64 {
-        self.relay_connects.count()
+        self.endpoints.relay_connects()
     }
 
     /// Keeps `relay`'s ticket good, as long as this endpoint is there.

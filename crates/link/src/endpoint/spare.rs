@@ -8,7 +8,7 @@
 //! with the endpoint over which it was resumed; the other one is closed.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -20,11 +20,14 @@ use tracing::{
 };
 
 use super::opener::Opener;
-use crate::ticket_keeper::TicketKeeper;
+use crate::ticket_keeper::{RelayConnects, TicketKeeper};
 
 /// Time until a spare endpoint is replaced. It outlasts five round trips of 0.8 s, which DNS, TCP, TLS
 /// and the relay's handshake take; iroh's pauses reach one or two seconds meanwhile.
 const SPARE_LIFE: Duration = Duration::from_secs(4);
+
+/// Time for which none is opened while the first endpoint seems to do.
+const PUT_OFF: Duration = Duration::from_secs(2);
 
 /// Time for a handshake at the spare endpoint to end, before it is looked at again.
 const DEFERRAL: Duration = Duration::from_millis(500);
@@ -36,14 +39,31 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Endpoints {
     opener: Opener,
-    current: RwLock<Endpoint>,
+    current: RwLock<Current>,
     spare: Mutex<Spare>,
     pub(super) ticket: TicketKeeper,
+}
+
+#[derive(Debug)]
+struct Current {
+    endpoint: Endpoint,
+    relay_connects: RelayConnects,
+}
+
+impl Current {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            relay_connects: RelayConnects::watch(&endpoint),
+            endpoint,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Spare {
     endpoint: Option<Endpoint>,
+    /// Times that the current endpoint had connected to the relay when this one was opened.
+    relay_connects: u64,
     /// When it is to be opened or replaced; `None` if it isn't needed.
     due: Option<Instant>,
 }
@@ -52,7 +72,7 @@ impl Endpoints {
     pub(super) fn new(current: Endpoint, opener: Opener) -> Self {
         Self {
             opener,
-            current: RwLock::new(current),
+            current: RwLock::new(Current::new(current)),
             spare: Mutex::default(),
             ticket: TicketKeeper::default(),
         }
@@ -60,8 +80,12 @@ impl Endpoints {
 
     /// Returns the endpoint of the last link, or of the first one to come.
     pub(crate) fn current(&self) -> Endpoint {
-        let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        self.read_current().endpoint.clone()
+    }
+
+    /// Returns how often the current endpoint has connected to its relay.
+    pub(super) fn relay_connects(&self) -> u64 {
+        self.read_current().relay_connects.count()
     }
 
     /// Begins to keep a spare endpoint, until a link is adopted. Without a relay there is none.
@@ -92,11 +116,36 @@ impl Endpoints {
     pub(super) async fn open_spare(&self) -> Option<Endpoint> {
         let opened = self.opener.open_with(self.ticket.newest()).await;
         let opened = opened.inspect_err(|error| debug!(%error, "no second endpoint"));
+        let relay_connects = self.relay_connects();
         let mut spare = self.lock_spare();
         spare.due = Some(Instant::now() + SPARE_LIFE);
         abort(spare.endpoint.take());
         spare.endpoint = opened.ok();
+        spare.relay_connects = relay_connects;
         spare.endpoint.clone()
+    }
+
+    /// Waits until the current endpoint has connected to the relay by itself, since the spare one was
+    /// opened: the relay sends to the current one from then on.
+    pub(super) async fn reconnected(&self) {
+        let mut watched = self.read_current().relay_connects.watched();
+        let before = {
+            let spare = self.lock_spare();
+            spare.endpoint.as_ref().map(|_| spare.relay_connects)
+        };
+        if let Some(before) = before
+            && watched.wait_for(|count| *count > before).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// Aborts the spare endpoint, and opens none for a while.
+    pub(super) fn put_off_spare(&self) {
+        let mut spare = self.lock_spare();
+        abort(spare.endpoint.take());
+        spare.due = Some(Instant::now() + PUT_OFF);
     }
 
     /// Returns the spare endpoint, opened or replaced if that is due.
@@ -104,27 +153,18 @@ impl Endpoints {
         if !self.opener.has_relay() {
             return None;
         }
-        let fresh = {
-            let spare = self.lock_spare();
-            let is_fresh = spare.due.is_some_and(|due| due > Instant::now());
-            spare.endpoint.clone().filter(|_| is_fresh)
-        };
-        match fresh {
-            Some(spare) => Some(spare),
-            None => self.open_spare().await,
+        let due = self.lock_spare().due;
+        if due.is_none_or(|due| due <= Instant::now()) {
+            return self.open_spare().await;
         }
+        self.spare()
     }
 
     /// Notes that a resume is under way at the endpoint `used`. A spare endpoint that isn't used is
     /// aborted: it would take the packets of the other one as soon as it is connected to the relay.
     pub(crate) fn settle(&self, used: &Endpoint) {
-        let mut spare = self.lock_spare();
-        if !is_same(used, &self.current()) {
-            return;
-        }
-        abort(spare.endpoint.take());
-        if let Some(due) = &mut spare.due {
-            *due = Instant::now() + SPARE_LIFE;
+        if self.lock_spare().due.is_some() && is_same(used, &self.current()) {
+            self.put_off_spare();
         }
     }
 
@@ -136,19 +176,20 @@ impl Endpoints {
             abort(endpoint);
             return;
         }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = used.clone();
+        let adopted = Current::new(used.clone());
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = adopted;
         self.ticket.follow(used.clone());
         tokio::spawn(async move { current.close().await });
     }
 
     /// Closes all of them. Takes at most two seconds.
     pub(super) async fn close(&self) {
-        let spare = self.lock_spare().endpoint.take();
-        let current = self.current();
-        let all = spare.iter().chain([&current]);
-        for endpoint in all {
-            let _ = timeout(CLOSE_TIMEOUT, endpoint.close()).await;
-        }
+        abort(self.lock_spare().endpoint.take());
+        let _ = timeout(CLOSE_TIMEOUT, self.current().close()).await;
+    }
+
+    fn read_current(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_spare(&self) -> MutexGuard<'_, Spare> {

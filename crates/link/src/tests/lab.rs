@@ -431,6 +431,37 @@ fn a_relayed_link_is_resumed_within_the_bar_after_an_outage() {
     }
 }
 
+/// The relay knows both ends by their ids, so neither address has to be told to anybody.
+#[test]
+fn a_link_is_resumed_after_both_ends_have_moved() {
+    for firewall in [Firewall::Open, Firewall::NoUdp] {
+        let access = Access {
+            firewall,
+            ..Access::default()
+        };
+        let Some(mut machines) = Machines::start(access) else {
+            return;
+        };
+        let said = machines.link_and_resume();
+        let first = said.recv_timeout(TIMEOUT).unwrap();
+        assert_eq!(first, (Side::Agent, Said::Linked));
+        let sides = [Side::Customer, Side::Agent];
+        for side in sides {
+            machines.lab.cut_cable(side);
+        }
+        expect_both(&said, Said::Interrupted);
+        for side in sides {
+            machines.lab.change_address(side);
+            machines.lab.mend_cable(side);
+        }
+        let back = Instant::now();
+        expect_both(&said, Said::Resumed);
+        let took = back.elapsed();
+        eprintln!("{firewall:?}: both have moved, resumed within {took:?}");
+        assert!(took <= RESUME_BAR, "{firewall:?}: {took:?}");
+    }
+}
+
 #[test]
 fn a_dark_direct_path_is_left_for_the_relay_and_taken_again() {
     check_dark_path(Protocols::V4);
