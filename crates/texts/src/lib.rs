@@ -259,7 +259,7 @@ mod tests {
         );
         assert_eq!(
             fill(&fi.state.interrupted, &[("time", &clock(107))]),
-            "Yhteys katkesi. Yritetään uudelleen… 1:47"
+            "Yhteys katkesi. Tuki ei nyt näe mitään. Yritetään uudelleen… 1:47"
         );
         let viewed = [
             ("viewed", &*fi.duration(720)),

@@ -16,6 +16,8 @@ pub(crate) enum Incident {
     Cable(Side, u64),
     /// A cable is out until both ends have given up, two minutes after they noticed.
     CableForGood(Side),
+    /// One end ends the session while the other one's cable is out, for some seconds.
+    EndsMeanwhile(Side, u64),
     /// A host has another address, at once.
     Address(Side),
     /// A host has another address after its cable was out for some seconds: a laptop was carried.
@@ -47,6 +49,8 @@ pub(crate) enum Expectation {
     Resumes,
     /// Both ends say that the link is lost, and end.
     IsLost,
+    /// Both ends have closed the session, the second one as soon as it can know.
+    Ends,
 }
 
 /// The programs of both ends.
@@ -73,6 +77,10 @@ impl Incident {
         match self {
             Self::Cable(side, seconds) => format!("{} cable out {seconds} s", whose(side)),
             Self::CableForGood(side) => format!("{} cable out 2 min and more", whose(side)),
+            Self::EndsMeanwhile(side, seconds) => {
+                let other = whose(other(side));
+                format!("{other} cable out {seconds} s, the other ends")
+            }
             Self::Address(side) => format!("{} address changed", whose(side)),
             Self::Carried(side, seconds) => {
                 format!("{} cable out {seconds} s, new address", whose(side))
@@ -104,6 +112,7 @@ impl Incident {
                 Expectation::GoesOn
             }
             Self::CableForGood(_) => Expectation::IsLost,
+            Self::EndsMeanwhile(..) => Expectation::Ends,
             Self::Cable(..)
             | Self::Carried(..)
             | Self::RelayKilled(_)
@@ -127,6 +136,7 @@ impl Incident {
     pub(crate) fn duration(self) -> Option<Duration> {
         match self {
             Self::Cable(_, seconds)
+            | Self::EndsMeanwhile(_, seconds)
             | Self::Carried(_, seconds)
             | Self::RelayKilled(seconds)
             | Self::RelayKilledAndCable(_, seconds)
@@ -136,6 +146,14 @@ impl Incident {
             | Self::LossyLineAndCable(seconds) => Some(Duration::from_secs(seconds)),
             Self::Address(_) | Self::NatFlush(_) | Self::ServiceRestarted => Some(Duration::ZERO),
             Self::CableForGood(_) => None,
+        }
+    }
+
+    /// Returns the end that ends the session meanwhile.
+    pub(crate) fn ending(self) -> Option<Side> {
+        match self {
+            Self::EndsMeanwhile(side, _) => Some(side),
+            _ => None,
         }
     }
 
@@ -153,6 +171,7 @@ impl Incident {
             Self::Cable(side, _) | Self::CableForGood(side) | Self::Carried(side, _) => {
                 bed.lab.cut_cable(side);
             }
+            Self::EndsMeanwhile(side, _) => bed.lab.cut_cable(other(side)),
             Self::Address(side) => bed.lab.change_address(side),
             Self::NatFlush(side) => bed.lab.flush_nat(side),
             Self::RelayKilled(_) => bed.end_service(Signal::KILL)?,
@@ -178,6 +197,7 @@ impl Incident {
     pub(crate) fn end(self, bed: &mut Bed, ends: &Ends) -> Result<()> {
         match self {
             Self::Cable(side, _) | Self::CableForGood(side) => bed.lab.mend_cable(side),
+            Self::EndsMeanwhile(side, _) => bed.lab.mend_cable(other(side)),
             Self::Carried(side, _) => {
                 bed.lab.mend_cable(side);
                 bed.lab.change_address(side);
@@ -194,5 +214,12 @@ impl Incident {
             Self::LossyLine(_) | Self::Address(_) | Self::NatFlush(_) | Self::ServiceRestarted => {}
         }
         Ok(())
+    }
+}
+
+const fn other(side: Side) -> Side {
+    match side {
+        Side::Customer => Side::Agent,
+        Side::Agent => Side::Customer,
     }
 }

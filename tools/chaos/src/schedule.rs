@@ -43,7 +43,11 @@ pub(crate) fn quick() -> Vec<Scenario> {
         Incident::Cable(Customer, 7),
     ];
     let service = [Incident::ServiceRestarted, Incident::RelayKilled(7)];
-    let stopped = [Incident::LauncherStopped(7), Incident::ConsoleStopped(7)];
+    let stopped = [
+        Incident::LauncherStopped(7),
+        Incident::ConsoleStopped(7),
+        Incident::EndsMeanwhile(Customer, 7),
+    ];
     let each = |backend, path, incidents: &[Incident]| Scenario {
         backend,
         path,
@@ -73,6 +77,8 @@ pub(crate) fn all() -> Vec<Scenario> {
             Incident::Carried(side, 10),
             Incident::Cable(other, 7),
             Incident::Cable(side, 7),
+            Incident::EndsMeanwhile(side, 7),
+            Incident::EndsMeanwhile(other, 7),
             Incident::RelayKilled(10),
             Incident::ServiceRestarted,
             Incident::Address(Customer),
@@ -130,8 +136,10 @@ fn live_through(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Resul
         let expected = incident.expectation(scenario.path);
         let course = session.bear(*incident, expected)?;
         outcome.courses.push((*incident, course));
-        if expected == Expectation::IsLost {
-            return session.expect_lost();
+        match expected {
+            Expectation::IsLost => return session.expect_lost(),
+            Expectation::Ends => return session.expect_ended(),
+            Expectation::GoesOn | Expectation::Resumes => {}
         }
     }
     session.end()

@@ -144,6 +144,14 @@ impl Session {
             self.check_released(began, marks.0)?;
             return Ok(course);
         }
+        if expected == Expectation::Ends {
+            self.wait_ended()?;
+            self.note(&mut course, incident, marks, (began, over));
+            course.end = "ended at both ends";
+            self.check_interrupted(&course)?;
+            self.check_released(began, marks.0)?;
+            return Ok(course);
+        }
         self.draw()?;
         course.exact = Some(self.wait_exact(over, RESUME_TIMEOUT)?);
         self.wait_whole(marks, began)?;
@@ -174,8 +182,13 @@ impl Session {
     /// Lets the agent end the session, and checks that nothing is left of it.
     pub(crate) fn end(mut self) -> Result<()> {
         self.ends.agent.send("end")?;
+        self.expect_ended()
+    }
+
+    /// Checks that both ends have closed the session, and that nothing is left of it.
+    pub(crate) fn expect_ended(mut self) -> Result<()> {
+        self.wait_ended()?;
         let Ends { customer, agent } = &mut self.ends;
-        customer.wait(0, STEP_TIMEOUT, "closed", |line| line.is("closed"))?;
         expect_exit(agent, 0, "the console")?;
         expect_exit(customer, 0, "the launcher")?;
         self.bed.expect_nothing_left()
@@ -194,6 +207,13 @@ impl Session {
         }
         ensure!(self.bed.desk.held().is_empty(), "keys are held for good");
         self.bed.expect_nothing_left()
+    }
+
+    fn wait_ended(&self) -> Result<()> {
+        let Ends { customer, agent } = &self.ends;
+        customer.wait(0, STEP_TIMEOUT, "closed", |line| line.is("closed"))?;
+        agent.wait(0, STEP_TIMEOUT, "ended", |line| line.is("ended"))?;
+        Ok(())
     }
 
     fn draw(&mut self) -> Result<()> {
@@ -236,7 +256,13 @@ impl Session {
                     self.bed.memory(&agent.process)?,
                 ));
                 self.viewer.tap(KEY_DURING)?;
+                match incident.ending() {
+                    Some(Side::Customer) => self.ends.customer.send(r#"{"type":"close"}"#)?,
+                    Some(Side::Agent) => self.ends.agent.send("end")?,
+                    None => {}
+                }
             }
+            let Ends { customer, agent } = &self.ends;
             if incident.duration().is_none() && has_failed(customer) && has_failed(agent) {
                 break;
             }
