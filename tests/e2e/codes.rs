@@ -32,7 +32,7 @@ fn wrong_password(code: &[String]) -> Vec<String> {
 
 /// Closes a waiting session and expects no process to be left.
 fn close(testbed: &Testbed, mut customer: Customer) {
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     assert_eq!(customer.wait_exit().code(), Some(0));
     expect_no_processes(testbed);
@@ -102,7 +102,7 @@ fn a_wrong_secret_is_told_to_both_and_the_third_burns_the_code() {
     let mut agent = Agent::join(&testbed, &fresh, &[]);
     customer.expect_question("view");
     agent.expect_type("connected");
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     assert_eq!(customer.wait_exit().code(), Some(0));
     assert_eq!(agent.wait_exit().code(), Some(0));

@@ -57,7 +57,7 @@ fn a_waiting_session_is_closed() {
         let testbed = Testbed::new();
         let mut customer = Customer::start(&testbed, backend, &[]);
         customer.expect_state("waiting");
-        customer.send(&json!({"type": "close"}));
+        customer.send(json!({"type": "close"}));
         let closed = customer.expect_type("closed");
         assert!(closed["receipt"].is_null(), "{closed:#}");
         assert_eq!(customer.wait_exit().code(), Some(0));
@@ -109,7 +109,7 @@ async fn an_agent_who_vanishes_leaves_no_key_held() {
     customer.expect_state("interrupted");
     desktop.expect_nothing_held("at the interruption");
     // They needn't wait for the two minutes.
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     assert_eq!(customer.wait_exit().code(), Some(0));
     expect_no_processes(&testbed);
@@ -214,7 +214,7 @@ fn without_looking_nothing_is_attached() {
     // The fourth request is refused without a question.
     let answer = agent.expect_type("answer");
     assert_eq!(answer["allowed"], false, "{answer:#}");
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     let asked = customer
         .received

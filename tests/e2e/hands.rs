@@ -254,7 +254,7 @@ fn the_bar_lies_whole_on_a_monitor_whoever_moves_it() {
         (moved.x - 294).abs() <= 6 || moved.x == 0 || moved.x + moved.w == 1024,
         "{moved:?}"
     );
-    customer.send(&serde_json::json!({"type": "take-back"}));
+    customer.send(serde_json::json!({"type": "take-back"}));
     expect_bar(&testbed, "the bar in the middle again", in_middle);
 }
 

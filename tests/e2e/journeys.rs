@@ -40,7 +40,7 @@ async fn check_journey(backend: &str) {
     assert_eq!(desktop.keys(), [], "a key came through without control");
 
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    customer.send(&json!({"type": "answer", "id": question, "allow": true}));
+    customer.send(json!({"type": "answer", "id": question, "allow": true}));
     agent.expect("control", |line| {
         line["type"] == "permissions" && line["control"] == true
     });
@@ -55,7 +55,7 @@ async fn check_journey(backend: &str) {
         Vec::<String>::new(),
         "something of the session listens on a TCP port"
     );
-    customer.send(&json!({"type": "take-back"}));
+    customer.send(json!({"type": "take-back"}));
     agent.expect("control taken back", |line| {
         line["type"] == "permissions" && line["control"] == false
     });
@@ -73,7 +73,7 @@ async fn check_journey(backend: &str) {
         "a key came through after control was taken back"
     );
 
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     let closed = customer.expect_type("closed");
     assert_eq!(closed["receipt"]["agent"]["name"], AGENT_NAME);
     assert!(customer.wait_exit().success());

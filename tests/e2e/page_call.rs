@@ -145,7 +145,7 @@ fn check_full_screen(page: &mut ConsolePage, customer: &mut Customer) {
     expect(page, false);
     page.key("key", "Control+Alt+Shift+KeyF");
     expect(page, true);
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     assert!(customer.wait_exit().success());
     page.expect_attribute("state", "data-state", "ended");

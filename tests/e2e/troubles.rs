@@ -87,7 +87,7 @@ fn a_service_that_withholds_the_revocation_list() {
     edit_registry(&testbed, &keys, &when_stale("refuse"));
     let mut customer = Customer::start(&testbed, "ecom", &[]);
     customer.expect_state("waiting");
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     customer.wait_exit();
 
@@ -96,7 +96,7 @@ fn a_service_that_withholds_the_revocation_list() {
     // The list that was seen before counts on; a customer who never saw one lets nobody in.
     let mut customer = Customer::start(&testbed, "ecom", &[]);
     customer.expect_state("waiting");
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     customer.wait_exit();
     let state = testbed
@@ -120,7 +120,7 @@ fn a_service_that_dies_while_somebody_waits() {
     testbed.deployment.kill_service().unwrap();
     expect_notice(&mut customer, "service-lost");
     // The customer can still close it cleanly, without waiting for an answer of the service.
-    customer.send(&json!({"type": "close"}));
+    customer.send(json!({"type": "close"}));
     customer.expect_type("closed");
     assert_eq!(customer.wait_exit().code(), Some(0));
     expect_no_processes(&testbed);

@@ -106,7 +106,7 @@ fn check_outcomes(expected: &[(&str, Outcome)]) {
             }
             Survives => {
                 let (mut customer, _) = with_code(customer);
-                customer.send(&json!({ "type": "close" }));
+                customer.send(json!({ "type": "close" }));
                 customer.expect_type("closed");
                 assert_eq!(customer.wait_exit().code(), Some(0), "{plugin}");
                 expect_no_processes(&testbed);

@@ -127,9 +127,10 @@ fn transport_config(bidi_streams: VarInt) -> QuicTransportConfig {
         // over, and is heard before the link counts as interrupted (2.6 s). A relay's path has 30 s,
         // and the last path is never left.
         .default_path_max_idle_timeout(Duration::from_millis(1300))
-        // Keeps the relay's path warm while another one is used.
-        .default_path_keep_alive_interval(Duration::from_secs(1))
-        .keep_alive_interval(Duration::from_secs(2))
+        // Keeps the relay's path known to work while another one is used; heartbeats do that for the one
+        // in use. Each packet wakes threads at both ends.
+        .default_path_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_interval(Duration::from_secs(10))
         // Decides nothing: a session counts by `PeerClock`. It ends connections that are forgotten.
         .max_idle_timeout(Some(VarInt::from_u32(30_000).into()))
         .build()

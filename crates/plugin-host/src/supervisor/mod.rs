@@ -64,8 +64,10 @@ pub(crate) const END_NOW: Signal = Signal::QUIT;
 const NICE_DIFFERENCE: i32 = 5;
 /// Time between SIGTERM and SIGKILL: a tool that is just killed can't save anything.
 const TERM_GRACE: Duration = Duration::from_millis(200);
-/// Time between two looks at what the whole tree uses.
-const USAGE_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two looks at what the whole tree uses, while that is little.
+const USAGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks once it uses more than a quarter of what it may.
+const CLOSE_USAGE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Time for what is to be put right after a dead launcher: the display may hang.
 const AFTER_LAUNCHER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -135,6 +137,7 @@ struct Supervisor {
     /// Time at which everything is ended although the child still runs: the launcher is gone.
     deadline: Option<Instant>,
     usage_checked: Instant,
+    usage_interval: Duration,
 }
 
 impl Supervisor {
@@ -168,6 +171,7 @@ impl Supervisor {
             folder,
             deadline: None,
             usage_checked: Instant::now(),
+            usage_interval: CLOSE_USAGE_INTERVAL,
         })
     }
 
@@ -203,7 +207,7 @@ impl Supervisor {
         let (guard, listener) = (self.guard.as_ref(), self.broker.as_ref());
         fds.extend(guard.map(|guard| PollFd::new(guard, PollFlags::IN)));
         fds.extend(listener.map(|broker| PollFd::from_borrowed_fd(broker.as_fd(), PollFlags::IN)));
-        let timeout = Timespec::try_from(USAGE_INTERVAL).ok();
+        let timeout = Timespec::try_from(self.usage_interval).ok();
         let _ = poll(&mut fds, timeout.as_ref());
         let ready: Vec<_> = fds.iter().map(PollFd::revents).collect();
         let has = |index: usize, flag| ready.get(index).is_some_and(|flags| flags.contains(flag));
@@ -279,7 +283,7 @@ impl Supervisor {
 
     /// Ends everything when the tree uses more than it may.
     fn check_usage(&mut self) -> Option<End> {
-        if self.usage_checked.elapsed() < USAGE_INTERVAL {
+        if self.usage_checked.elapsed() < self.usage_interval {
             return None;
         }
         self.usage_checked = Instant::now();
@@ -292,6 +296,13 @@ impl Supervisor {
         if bytes > process_tree::MAX_MEMORY {
             return Some(End::Excess(format!("used {} MiB of memory", bytes >> 20)));
         }
+        let is_much =
+            bytes > process_tree::MAX_MEMORY / 4 || handles > process_tree::MAX_HANDLES / 4;
+        self.usage_interval = if is_much {
+            CLOSE_USAGE_INTERVAL
+        } else {
+            USAGE_INTERVAL
+        };
         let is_excess = handles > process_tree::MAX_HANDLES;
         is_excess.then(|| End::Excess(format!("had {handles} open files")))
     }
