@@ -48,7 +48,7 @@ fn each_fact_of_the_display_has_its_condition() {
         ping_unanswered: Some(unanswered),
         ..nothing
     };
-    check(pinged(millis(1400)), ScreenCondition::Visible);
+    check(pinged(millis(800)), ScreenCondition::Visible);
     check(pinged(PROGRAM_PING_LIMIT), ScreenCondition::ProgramHung);
 }
 
