@@ -99,6 +99,9 @@ pub(crate) fn typed(code: &ShownCode) -> (Nameplate, Secret) {
     }
 }
 
+/// Time-out of a try until TLS is done, as consoles have it.
+const REACH_TIMEOUT: Duration = Duration::from_secs(2);
+
 impl Agent {
     /// Looks the code up, and dials.
     pub(crate) async fn dial(
@@ -171,12 +174,16 @@ impl Agent {
         self.streams.heart.abort();
     }
 
-    /// Resumes the link, once.
+    /// Tries once to resume the link.
     pub(crate) async fn try_resume(&mut self) -> Result<(), DialError> {
+        self.try_resume_within(TEST_TIMEOUT).await
+    }
+
+    async fn try_resume_within(&mut self, reach_limit: Duration) -> Result<(), DialError> {
         let (address, resumption) = (&self.address, &mut self.resumption);
         let streams = self
             .endpoint
-            .resume(address, resumption, &self.file, TEST_TIMEOUT)
+            .resume(address, resumption, &self.file, reach_limit)
             .await?;
         self.falls_silent();
         let retired = std::mem::replace(&mut self.streams, Streams::new(streams));
@@ -204,9 +211,17 @@ impl Agent {
         link.read(left["ending"].as_str()?)
     }
 
-    /// Resumes the link, and is told these permissions.
+    /// Resumes the link as consoles do, try after try, and is told these permissions. A try can meet an
+    /// endpoint of the customer's that is just being replaced, or that its relay doesn't know yet.
     pub(crate) async fn resume(&mut self, permissions: Permissions) {
-        self.try_resume().await.expect("resumed");
+        let redial = async {
+            while let Err(error) = self.try_resume_within(REACH_TIMEOUT).await {
+                let is_final = matches!(error, DialError::Refused(_) | DialError::WrongKey);
+                assert!(!is_final, "{error}");
+            }
+        };
+        let resumed = tokio::time::timeout(TEST_TIMEOUT, redial).await;
+        resumed.expect("resumed in time");
         self.permitted(permissions).await;
     }
 

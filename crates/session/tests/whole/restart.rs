@@ -10,7 +10,6 @@ use etatuki_session_core::{Command, State};
 use etatuki_trust::LinkCredentials;
 
 use crate::agent::Agent;
-use crate::display::TEST_TIMEOUT;
 use crate::journeys::dials;
 use crate::world::{Customer, World};
 
@@ -102,11 +101,7 @@ async fn restarted(backend: &str) {
     let customer = comes_back(&world, backend, kept, RETURN_LIMIT);
     let view = customer.reaches(State::Interrupted);
     assert!(view.coming_back && view.code.is_none());
-    // As consoles do: the relay may not know of the new endpoint yet.
-    let redials = async { while agent.try_resume().await.is_err() {} };
-    let resumed = tokio::time::timeout(TEST_TIMEOUT, redials).await;
-    resumed.expect("resumed in time");
-    agent.permitted(NONE).await;
+    agent.resume(NONE).await;
     // Nobody has asked for it.
     customer.answers(&Ask::View, true);
     agent.permitted(VIEW).await;
