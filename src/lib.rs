@@ -9,7 +9,6 @@
 //! Not in here: the session (`etatuki-session`), the plugins, the network.
 
 pub mod registry;
-mod restart;
 pub mod settings;
 
 pub use etatuki_texts::{self as texts, language};
@@ -54,6 +53,8 @@ mod logging;
 mod plugin_check;
 #[cfg(feature = "window")]
 mod probe;
+#[cfg(feature = "window")]
+mod restart;
 #[cfg(feature = "window")]
 mod startup;
 #[cfg(feature = "window")]
