@@ -169,8 +169,13 @@ async fn what_is_held_when_all_of_a_session_is_killed_is_released_at_the_next_st
     let desktop = Desktop::open(testbed.display.name());
     let (mut customer, agent, _viewer) =
         session_with_held_input(&testbed, &desktop, "remoteus-2008").await;
-    let supervisor = pid_of(&testbed, "etatuki-superv");
-    kill_all(&[pid(&customer.process), supervisor]);
+    // Children first: each is there still when its turn comes.
+    kill_all(&[
+        pid_of(&testbed, "x11vnc"),
+        host_pid(&testbed, &customer),
+        pid_of(&testbed, "etatuki-superv"),
+        pid(&customer.process),
+    ]);
     customer.wait_exit();
     expect_agent_gives_up(agent);
     expect_no_processes(&testbed);

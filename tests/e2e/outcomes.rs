@@ -48,11 +48,13 @@ pub(crate) fn kill(pid: u32) {
     kill_all(&[pid]);
 }
 
-/// As [`kill`], for several at once.
+/// As [`kill`], for several at once: all stand still first, so that none does anything about the
+/// death of another.
 pub(crate) fn kill_all(pids: &[u32]) {
     let shell = |line: String| Command::new("sh").args(["-c", &line]).status().unwrap();
     let numbers: Vec<_> = pids.iter().map(u32::to_string).collect();
-    assert!(shell(format!("kill -9 {}", numbers.join(" "))).success());
+    let numbers = numbers.join(" ");
+    assert!(shell(format!("kill -STOP {numbers} && kill -KILL {numbers}")).success());
     for segment in shared_memory(pids) {
         shell(format!("ipcrm -m {segment}"));
     }
