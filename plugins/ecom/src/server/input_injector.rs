@@ -79,8 +79,9 @@ impl<'a> InputInjector<'a> {
         encoding: CutTextEncoding,
         out: &mut Vec<u8>,
     ) -> Result<(), ServeError> {
+        self.permitted_devices()?;
         self.pump_left_clipboard()?;
-        let Some(devices) = self.permitted_devices()? else {
+        let Some(devices) = &mut self.devices else {
             return Ok(());
         };
         devices.input.pump()?;

@@ -130,8 +130,8 @@ impl<'a> ClientConnection<'a> {
             capture,
             injector: InputInjector::new(share),
         };
-        connection.pump_input()?;
         connection.handle_messages()?;
+        connection.pump_input()?;
         Ok(Some(connection))
     }
 
@@ -156,11 +156,12 @@ impl<'a> ClientConnection<'a> {
             if ready.permissions {
                 self.share.clear_wake();
             }
-            if ready.permissions || ready.input_devices || self.is_input_due() {
-                self.pump_input()?;
-            }
             if ready.client && self.read_messages(&mut chunk)? == ClientStatus::Gone {
                 return Ok(());
+            }
+            if ready.client || ready.permissions || ready.input_devices || self.is_input_due() {
+                // After the messages, for a reply of the X server may have brought events along.
+                self.pump_input()?;
             }
         }
     }

@@ -61,6 +61,9 @@ x11rb::atom_manager! {
 
 /// The clipboard of an X display, from the moment it is opened: text that was copied before stays
 /// private.
+///
+/// Every call may read events along with a reply, which the descriptor no longer shows then:
+/// [`pump`](Self::pump) is the last one before a wait.
 #[derive(Debug)]
 pub struct Clipboard {
     connection: Connection,
