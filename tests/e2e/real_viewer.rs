@@ -87,12 +87,13 @@ fn texts_pass_whole_between_tigervnc_and_the_customer() {
         line["type"] == "permissions" && line["control"] == true
     });
     let theirs = testbed.display.name();
-    for (from_customer, from_agent) in [("5 € 漢字\n€", "š ☃\nä"), ("toinen ✓", "kolmas 😀")]
+    // The agent's first: once it has arrived, what the customer copies is no longer private.
+    for (from_agent, from_customer) in [("š ☃\nä", "5 € 漢字\n€"), ("kolmas 😀", "toinen ✓")]
     {
-        copy(theirs, from_customer);
-        expect_clipboard(desk.name(), from_customer);
         copy(desk.name(), from_agent);
         expect_clipboard(theirs, from_agent);
+        copy(theirs, from_customer);
+        expect_clipboard(desk.name(), from_customer);
     }
     agent.send("end");
     assert!(agent.wait_exit().success());
