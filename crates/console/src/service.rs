@@ -385,8 +385,8 @@ fn location(
     nameplate: &Nameplate,
     origin: &str,
 ) -> Result<CustomerLocation, SessionError> {
-    // The relay is the service itself; a service that was broken into sends nobody elsewhere.
-    if service_origin(&response.relay.url).as_deref() != Ok(origin) {
+    // A service that was broken into sends nobody elsewhere.
+    if !response.relay.is_of_service(origin) {
         return Err(SessionError::ServiceError("its relay is another's".into()));
     }
     if response.form != nameplate.form() {
@@ -456,11 +456,11 @@ mod tests {
         };
         check("https://support.example", true);
         check("https://support.example:443/", true);
+        check("https://r1.support.example:8443", true);
         for another in [
             "https://relay.example",
             "https://support.example.evil.example",
             "https://support.example@evil.example",
-            "https://support.example:8443",
             "http://support.example",
             "http://127.0.0.1:443",
             "",

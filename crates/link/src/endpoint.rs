@@ -5,6 +5,7 @@
 
 mod opener;
 mod relay_tickets;
+mod relay_turns;
 mod restart;
 pub(crate) mod spare;
 
@@ -16,15 +17,15 @@ use std::{
 
 use etatuki_trust::{AgentFile, Nameplate, Secret};
 use iroh::{
-    Endpoint, EndpointAddr, RelayUrl, TransportAddr, Watcher,
-    endpoint::{Connection, RelayStatus, VarInt},
+    Endpoint, EndpointAddr, RelayUrl, TransportAddr,
+    endpoint::{Connection, VarInt},
 };
 use serde_json::Value;
 use tokio::{sync::Mutex, time::timeout};
 
 #[cfg(test)]
 pub(crate) use opener::bind;
-use opener::{Opener, connect_relay};
+use opener::{Opener, Uses, connect_relay};
 use spare::Endpoints;
 
 use crate::{
@@ -52,7 +53,6 @@ const MAX_ADDRESSES: usize = 32;
 #[derive(Debug)]
 pub struct CustomerEndpoint {
     endpoints: Endpoints,
-    relay: Option<RelayUrl>,
     queue: Mutex<HandshakeQueue>,
     /// The last link; beside the queue, which is locked as long as somebody waits for an agent.
     link: OnceLock<EndedLink>,
@@ -67,8 +67,8 @@ impl CustomerEndpoint {
         Self::bind_as(&EndpointKey::generate(), route).await
     }
 
-    /// Opens the endpoint of this key. Contacts the relay, if there is one, without waiting for its
-    /// answer.
+    /// Opens the endpoint of this key. Contacts the first relay, if there is one, without waiting for
+    /// its answer.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -76,14 +76,12 @@ impl CustomerEndpoint {
         key: &EndpointKey,
         route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let opener = Opener::new(key, route, vec![ALPN.to_vec()], VarInt::from_u32(1));
-        let endpoint = opener.open().await?;
-        let relay = relay_url(route)?;
-        if let Some(relay) = relay.clone() {
-            connect_relay(endpoint.clone(), relay);
+        let opener = Opener::new(key, route, vec![ALPN.to_vec()], VarInt::from_u32(1))?;
+        let endpoint = opener.open(Uses::First).await?;
+        if let Some(relays) = opener.relays() {
+            connect_relay(endpoint.clone(), relays.first().clone());
         }
         Ok(Self {
-            relay,
             queue: Mutex::new(HandshakeQueue::default()),
             link: OnceLock::new(),
             endpoints: Endpoints::new(endpoint, opener),
@@ -91,14 +89,17 @@ impl CustomerEndpoint {
     }
 
     /// Returns the address at which agents reach this endpoint, as far as known now: an iroh
-    /// `EndpointAddr` as JSON. It names the relay from the start, even before the relay has
-    /// answered.
+    /// `EndpointAddr` as JSON. It names one relay: the one that is connected, or else the one whose
+    /// turn it is, even before that has answered.
     #[must_use]
     pub fn address(&self) -> Value {
         let endpoint = self.endpoints.current();
         let mut address = endpoint.addr();
-        match &self.relay {
-            Some(relay) => address = address.with_relay_url(relay.clone()),
+        match self.endpoints.relay() {
+            Some(relay) => {
+                address.addrs.retain(|known| !known.is_relay());
+                address = address.with_relay_url(relay);
+            }
             // Both ends may be on one machine (development, tests) that may have no address but
             // loopback.
             None => address = address.with_addrs(loopback_addresses(&endpoint)),
@@ -109,7 +110,7 @@ impl CustomerEndpoint {
     /// Returns whether agents can reach this endpoint through its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
-        self.relay.is_none() || has_relay(&self.endpoints.current())
+        self.endpoints.is_relay_connected()
     }
 
     /// Waits for the next attempt to reach this customer to end, and returns its outcome.
@@ -193,9 +194,11 @@ impl CustomerEndpoint {
     }
 
     async fn open_spare(&self) {
-        let spare = self.endpoints.open_spare().await;
-        if let (Some(spare), Some(relay)) = (spare, self.relay.clone()) {
-            connect_relay(spare, relay);
+        let Some(spare) = self.endpoints.open_spare().await else {
+            return;
+        };
+        for relay in self.endpoints.relays() {
+            connect_relay(spare.clone(), relay.clone());
         }
     }
 
@@ -235,7 +238,6 @@ impl CustomerEndpoint {
 #[derive(Debug)]
 pub struct AgentEndpoint {
     endpoints: Endpoints,
-    relay: Option<RelayUrl>,
 }
 
 impl AgentEndpoint {
@@ -247,7 +249,7 @@ impl AgentEndpoint {
         Self::bind_as(&EndpointKey::generate(), route).await
     }
 
-    /// Opens the endpoint of this key. The relay is the session's, from the service's look-up.
+    /// Opens the endpoint of this key. The relays are the session's, from the service's look-up.
     ///
     /// # Errors
     /// [`LinkError::Relay`] or [`LinkError::Bind`].
@@ -255,17 +257,16 @@ impl AgentEndpoint {
         key: &EndpointKey,
         route: Option<RelayRoute<'_>>,
     ) -> Result<Self, LinkError> {
-        let opener = Opener::new(key, route, Vec::new(), VarInt::from_u32(0));
+        let opener = Opener::new(key, route, Vec::new(), VarInt::from_u32(0))?;
         Ok(Self {
-            endpoints: Endpoints::new(opener.open().await?, opener),
-            relay: relay_url(route)?,
+            endpoints: Endpoints::new(opener.open(Uses::First).await?, opener),
         })
     }
 
     /// Returns whether this endpoint has its relay now; true without a relay.
     #[must_use]
     pub fn is_relay_connected(&self) -> bool {
-        self.relay.is_none() || has_relay(&self.endpoints.current())
+        self.endpoints.is_relay_connected()
     }
 
     /// Dials the customer at `address` (from the service; not trusted) and runs the handshake:
@@ -314,6 +315,7 @@ impl AgentEndpoint {
         if *address.id.as_bytes() != resumption.parties.customer {
             return Err(DialError::Protocol(LinkError::Address));
         }
+        self.endpoints.follow_relay_of(&address).await;
         let (connection, endpoint) = timeout(reach_limit, self.reach(address))
             .await
             .map_err(|_| DialError::Unreachable)??;
@@ -341,8 +343,9 @@ impl AgentEndpoint {
         let (endpoint, id) = (self.endpoints.current(), address.id);
         let spare = self.endpoints.fresh_spare().await;
         let connect_spare = async {
-            let (spare, relay) = (spare?, self.relay.clone()?);
-            let address = EndpointAddr::new(id).with_relay_url(relay);
+            let (spare, relays) = (spare?, self.endpoints.relays().cloned());
+            let relays = relays.map(TransportAddr::Relay);
+            let address = EndpointAddr::from_parts(id, relays);
             let connection = spare.connect(address, ALPN).await.ok()?;
             Some((connection, spare))
         };
@@ -371,15 +374,15 @@ impl AgentEndpoint {
         self.endpoints.close().await;
     }
 
-    /// Parses an address and drops what we don't follow: any relay but the session's own, and every
+    /// Parses an address and drops what we don't follow: any relay but the session's own ones, and every
     /// IP address that can't be another machine's, since a stranger may have chosen it.
     fn filter_address(&self, address: &Value) -> Result<EndpointAddr, LinkError> {
         let EndpointAddr { id, addrs } =
             serde::Deserialize::deserialize(address).map_err(|_| LinkError::Address)?;
-        let one_machine = self.relay.as_ref().is_none_or(is_loopback);
+        let one_machine = self.endpoints.relays().all(is_loopback);
         let is_followed = |address: &TransportAddr| match address {
             TransportAddr::Ip(address) => is_dialled(address.ip(), one_machine),
-            TransportAddr::Relay(url) => Some(url) == self.relay.as_ref(),
+            TransportAddr::Relay(url) => self.endpoints.relays().any(|relay| relay == url),
             _ => false,
         };
         let addrs: Vec<_> = addrs
@@ -405,15 +408,6 @@ fn is_dialled(address: IpAddr, one_machine: bool) -> bool {
     };
     let is_elsewhere = !address.is_unspecified() && !address.is_multicast() && !is_link_local;
     is_elsewhere && (one_machine || !address.is_loopback())
-}
-
-fn has_relay(endpoint: &Endpoint) -> bool {
-    let mut relays = endpoint.home_relay_status();
-    relays.get().iter().any(RelayStatus::is_connected)
-}
-
-fn relay_url(route: Option<RelayRoute<'_>>) -> Result<Option<RelayUrl>, LinkError> {
-    route.map(|route| route.relay.relay_url()).transpose()
 }
 
 /// Returns the endpoint's sockets as loopback addresses.

@@ -58,7 +58,7 @@ pub use link::{AgentLink, AgentStreams, CustomerLink, CustomerStreams};
 pub use network::RelayRoute;
 pub use peer_watch::{BootClock, PeerWatch};
 pub use picture::{PictureIn, PictureOut};
-pub use relay::{RelayAccess, RelayToken};
+pub use relay::{RelayAccess, RelayAddress, RelayToken};
 pub use resume::AgentResumption;
 pub use stats::LinkStats;
 pub use ticket_keeper::{RenewTicket, Renewal};

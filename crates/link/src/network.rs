@@ -4,18 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 
 use etatuki_network::{Family, Network, ResolveError, Resolver};
+use iroh::RelayUrl;
 use iroh::dns::{BoxIter, DnsError, DnsResolver, Resolver as Resolve, TxtRecordData};
 use iroh::endpoint::Builder;
 use iroh::tls::CaTlsConfig;
 use n0_error::AnyError;
 
-use crate::error::LinkError;
 use crate::relay::RelayAccess;
 
 /// The way to a session's relay: its address and token, by the settings of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayRoute<'a> {
-    /// The relay.
+    /// The relay, and those that stand in for it.
     pub relay: &'a RelayAccess,
     /// The settings, the same as the HTTP API's.
     pub network: &'a Network,
@@ -27,20 +27,19 @@ pub(crate) fn resolver(network: Option<&Network>) -> DnsResolver {
     DnsResolver::custom(SystemResolver(resolver.unwrap_or_default()))
 }
 
-/// Sets proxy and certificates for the way to a relay.
-pub(crate) fn apply(builder: Builder, route: RelayRoute<'_>) -> Result<Builder, LinkError> {
-    let RelayRoute { relay, network } = route;
-    let url = relay.relay_url()?;
+/// Sets certificates, and the proxy for the way to `relay`, which is the way to those that stand in for
+/// it, too.
+pub(crate) fn apply(builder: Builder, network: &Network, relay: &RelayUrl) -> Builder {
     let verifier = network.verifier();
     let certificates =
         CaTlsConfig::custom_server_cert_verifier(std::sync::Arc::new(
             move |_| Ok(verifier.clone()),
         ));
     let builder = builder.ca_tls_config(certificates);
-    Ok(match network.proxy_for(&url) {
+    match network.proxy_for(relay) {
         Some(proxy) => builder.proxy_url(proxy.expose_url()),
         None => builder,
-    })
+    }
 }
 
 /// The system's resolver. Its own threads and time-outs stay as they are.

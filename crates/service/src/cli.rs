@@ -53,6 +53,11 @@ pub struct ServeArgs {
     /// The URL by which launchers and consoles reach the service [default: what it listens on]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The URL of a relay that sessions name; may be given more than once: the later ones stand in for
+    /// the first. Each is a service with the same key ring and the same choice of UDP ports, at the
+    /// public URL's name or one below it [default: this service, at the public URL]
+    #[arg(long = "relay", num_args = 1.., value_name = "URL")]
+    relays: Vec<String>,
     /// The certificate's chain, PEM; without it, plain HTTP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -93,6 +98,7 @@ impl ServeArgs {
         Ok(Config {
             revocations: self.revocations,
             public_url: self.public_url,
+            relays: self.relays,
             key_ring: self.key_ring,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             quic_port: (!self.no_quic).then(|| self.quic_port.unwrap_or(self.listen.port())),

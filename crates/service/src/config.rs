@@ -6,6 +6,9 @@ use etatuki_trust::{MAX_VENDOR_KEYS, OriginError, RevocationError, VendorPublicK
 
 use crate::{clock::Clock, rate_limit::Quota};
 
+/// The most relays that a session names.
+pub(crate) const MAX_RELAYS: usize = 4;
+
 /// The configuration of a service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,10 +20,13 @@ pub struct Config {
     pub revocations: Vec<PathBuf>,
     /// The URL by which clients reach the service; `None` if it is the address listened on.
     pub public_url: Option<String>,
+    /// The URLs of the relays that sessions name, in this order: the later ones stand in for the
+    /// first. Empty if there is none but this service's own, at the public URL.
+    pub relays: Vec<String>,
     /// The certificate, if the service ends TLS itself.
     pub tls: Option<TlsFiles>,
-    /// The UDP port of address discovery, at the IP address of `listen`; 0 picks a free one, `None` goes without. It
-    /// takes `tls`: without a certificate there is none.
+    /// The UDP port of address discovery, at the IP address of `listen`; 0 picks a free one, `None`
+    /// goes without. It takes `tls`: without a certificate there is none.
     pub quic_port: Option<u16>,
     /// The file of the keys that tokens and tickets are signed with; made at the first start.
     /// `None` makes a key for this run alone.
@@ -40,6 +46,7 @@ impl Config {
             vendors,
             revocations: Vec::new(),
             public_url: None,
+            relays: Vec::new(),
             tls: None,
             quic_port: Some(listen.port()),
             key_ring: None,
@@ -149,6 +156,11 @@ pub enum StartError {
     /// The public URL isn't one.
     #[error("{url:?} can't be the public URL: {error}")]
     PublicUrl { url: String, error: OriginError },
+    /// A relay isn't at a URL that clients would follow.
+    #[error(
+        "{url:?} can't be a relay: clients follow URLs of {service} and of names below it, up to {MAX_RELAYS} of them"
+    )]
+    Relay { url: String, service: String },
     /// The service listens on all addresses, which tells clients no URL.
     #[error("listening on {0} says nothing about where clients find the service: use --public-url")]
     NoPublicUrl(SocketAddr),

@@ -6,7 +6,7 @@
 //! restores its session, and with a relay ticket an endpoint gets to the relay again.
 //!
 //! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`,
-//! `used_challenges`, `relay_admissions`, `tokens`, `rate_limit`. Around them are `state` (locks,
+//! `used_challenges`, `relay_admissions`, `relays`, `tokens`, `rate_limit`. Around them are `state` (locks,
 //! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `address_discovery`
 //! (UDP), `peer` (connection limits) and `server` (the listener), which mounts the API and the relay.
 
@@ -23,6 +23,7 @@ mod peer;
 mod rate_limit;
 mod relay;
 mod relay_admissions;
+mod relays;
 mod revocations;
 mod server;
 mod state;

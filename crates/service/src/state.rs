@@ -7,7 +7,6 @@ use std::{
 };
 
 use etatuki_trust::{MAX_VENDOR_KEYS, TicketBearer, TicketError, VendorPublicKey, VerifiedTicket};
-use iroh_base::RelayUrl;
 use iroh_relay::server::ConnectionId;
 use tracing::{debug, warn};
 
@@ -20,6 +19,7 @@ use crate::{
     key_ring::KeyRing,
     rate_limit::{ClientNetwork, KeyedRateLimiter},
     relay_admissions::{EndpointBytes, RelayAdmissions},
+    relays::KnownRelays,
     revocations::{RevocationFiles, TrustSnapshot},
     used_challenges::UsedChallenges,
 };
@@ -37,10 +37,8 @@ pub(crate) struct ServiceState {
     pub(crate) limits: Limits,
     /// The service's own origin, to which agents' proofs are bound.
     pub(crate) origin: String,
-    /// The relay's URL: the origin, as iroh writes it.
-    pub(crate) relay_url: RelayUrl,
-    /// The UDP port of address discovery.
-    pub(crate) quic_port: Option<u16>,
+    /// The relays that sessions name.
+    pub(crate) relays: KnownRelays,
     key_ring_file: Option<PathBuf>,
     keys: Mutex<Arc<KeyRing>>,
     directory: Mutex<Directory>,
@@ -67,6 +65,7 @@ impl ServiceState {
         origin: String,
         quic_port: Option<u16>,
     ) -> Result<Self, StartError> {
+        let relays = KnownRelays::new(&config, &origin, quic_port)?;
         let Config {
             vendors,
             revocations,
@@ -78,7 +77,6 @@ impl ServiceState {
         check_vendors(&vendors)?;
         let mut trust = RevocationFiles::open(revocations, vendors)?;
         trust.log_freshness(clock.unix_time());
-        let relay_url = origin.parse().expect("an origin is a URL");
         let keys = open_key_ring(key_ring.as_deref())?;
         let session_quotas = SessionQuotas {
             lookups: limits.lookups_per_nameplate,
@@ -101,8 +99,7 @@ impl ServiceState {
             clock,
             limits,
             origin,
-            relay_url,
-            quic_port,
+            relays,
             key_ring_file: key_ring,
             keys: Mutex::new(Arc::new(keys)),
         })

@@ -378,6 +378,7 @@ impl Rendezvous {
                 return RendezvousEvent::Attempt(attempt);
             }
             self.next_check = Instant::now() + CHECK_INTERVAL;
+            self.endpoint.look_after_relay().await;
             let address = self.endpoint.address();
             if address != self.published {
                 self.published = address;
@@ -422,6 +423,7 @@ impl Rendezvous {
                 () = self.revocations.changed() => {}
                 () = tokio::time::sleep_until(self.next_check) => {
                     self.next_check = Instant::now() + CHECK_INTERVAL;
+                    self.endpoint.look_after_relay().await;
                     let address = self.endpoint.address();
                     if address != self.published {
                         self.published = address.clone();

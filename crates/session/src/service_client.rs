@@ -198,6 +198,12 @@ impl ServiceClient {
             .map_err(|error| invalid(format!("not as documented at column {}", error.column())))?;
         let nameplate =
             Nameplate::new(form, &granted.nameplate).map_err(|error| invalid(error.to_string()))?;
+        if !granted
+            .relay
+            .is_of_service(&self.base.origin().ascii_serialization())
+        {
+            return Err(invalid("its relay is another's".into()));
+        }
         Ok((
             Claim {
                 nameplate,

@@ -1,6 +1,6 @@
 //! The canonical form of a service's URL, so that agent and service sign and verify the same text.
 
-use url::{Position, Url};
+use url::{Host, Position, Url};
 
 /// The most bytes of a service's URL.
 const MAX_URL: usize = 512;
@@ -32,6 +32,25 @@ pub fn service_origin(url: &str) -> Result<String, OriginError> {
     Ok(format!("{}://{host}:{port}", url.scheme()))
 }
 
+/// Returns whether `url` is an URL (as for [`service_origin`]) of the service at `origin` or of a part
+/// of it: the scheme is the same, and the host is the service's or below it; the port may be any.
+#[must_use]
+pub fn is_part_of_service(url: &str, origin: &str) -> bool {
+    let (Ok(part), Ok(service)) = (service_origin(url), service_origin(origin)) else {
+        return false;
+    };
+    let (Ok(part), Ok(service)) = (Url::parse(&part), Url::parse(&service)) else {
+        return false;
+    };
+    let is_below = match (part.host(), service.host()) {
+        (Some(Host::Domain(part)), Some(Host::Domain(service))) => part
+            .strip_suffix(service)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+        (part, service) => part == service,
+    };
+    is_below && part.scheme() == service.scheme()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -41,6 +60,37 @@ mod tests {
     #[track_caller]
     fn check(url: &str, expected: &str) {
         assert_eq!(service_origin(url).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn a_part_of_a_service_has_its_name_or_one_below() {
+        let check = |url, origin, expected| {
+            assert_eq!(is_part_of_service(url, origin), expected, "{url} {origin}");
+        };
+        let service = "https://tuki.example:443";
+        for part in [
+            "https://tuki.example",
+            "https://tuki.example:8443",
+            "https://R1.tuki.example",
+            "https://r1.fi.tuki.example:8443/",
+        ] {
+            check(part, service, true);
+        }
+        for other in [
+            "http://tuki.example",
+            "https://example",
+            "https://etuki.example",
+            "https://tuki.example.evil.example",
+            "https://r1.tuki.example@evil.example",
+            "https://r1.tuki.example/path",
+            "tuki.example",
+        ] {
+            check(other, service, false);
+        }
+        check("http://127.0.0.1:1", "http://127.0.0.1:2", true);
+        check("http://[::1]:1", "http://[::1]:2", true);
+        check("http://127.0.0.2:1", "http://127.0.0.1:2", false);
+        check("http://1.127.0.0.1:1", "http://127.0.0.1:2", false);
     }
 
     #[test]

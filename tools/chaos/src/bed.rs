@@ -58,11 +58,25 @@ impl LinkPath {
     }
 }
 
+/// Relays that sessions name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relays {
+    /// The service's own.
+    One,
+    /// Another service's, too.
+    Two,
+}
+
+/// Port of the second service.
+const SECOND_PORT: u16 = 444;
+
 /// A lab with a service and a customer's screen. What it holds ends in the order of the fields.
 #[derive(Debug)]
 pub(crate) struct Bed {
     pub(crate) desk: Desk,
     service: Option<Process>,
+    /// A service whose relay stands in for the other one's, if sessions name two.
+    second_service: Option<Process>,
     certificate: CertificateFiles,
     pub(crate) lab: Lab,
     pub(crate) deployment: Deployment,
@@ -70,7 +84,11 @@ pub(crate) struct Bed {
 
 impl Bed {
     /// Lays the cables and starts the service and the screen.
-    pub(crate) fn start(bin: &Path, customer: Access, agent: Access) -> Result<Self> {
+    pub(crate) fn start(
+        bin: &Path,
+        (customer, agent): (Access, Access),
+        relays: Relays,
+    ) -> Result<Self> {
         let url = format!("https://{}", Lab::SERVICE);
         let (name, organisation) = ("Maija Virtanen", "Ecomin asiakastuki");
         let deployment = Deployment::prepare(bin, name, organisation, &url)?;
@@ -79,19 +97,32 @@ impl Bed {
         let mut bed = Self {
             desk: Desk::start(&lab)?,
             service: None,
+            second_service: None,
             certificate,
             lab,
             deployment,
         };
+        if relays == Relays::Two {
+            bed.second_service = Some(bed.spawn_service(SECOND_PORT)?);
+        }
         bed.start_service()?;
         Ok(bed)
     }
 
     /// Starts the service, also after it was ended.
     pub(crate) fn start_service(&mut self) -> Result<()> {
-        let mut service = self.deployment.service_command("0.0.0.0:443");
+        self.service = Some(self.spawn_service(443)?);
+        Ok(())
+    }
+
+    fn spawn_service(&self, port: u16) -> Result<Process> {
+        let mut service = self.deployment.service_command(&format!("0.0.0.0:{port}"));
+        let url = self.deployment.service_url();
+        if self.second_service.is_some() {
+            service.args(["--relay", url, "--relay", &format!("{url}:{SECOND_PORT}")]);
+        }
         service
-            .args(["--public-url", self.deployment.service_url()])
+            .args(["--public-url", url])
             .arg("--revocations")
             .arg(self.deployment.revocations())
             .arg("--key-ring")
@@ -103,8 +134,7 @@ impl Bed {
         let mut command = self.lab.command(Host::Service, &service);
         let log = self.log("service.log")?;
         let (process, _, _) = Process::start_until_ready(command.stderr(log))?;
-        self.service = Some(process);
-        Ok(())
+        Ok(process)
     }
 
     /// Ends the service by a signal and waits for its end.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use etatuki_testkit::lab::{Access, Firewall, Nat, Side};
 
-use crate::bed::LinkPath;
+use crate::bed::{LinkPath, Relays};
 use crate::incident::Incident;
 use crate::report;
 use crate::schedule::{Outcome, Scenario, caught, live, side_by_side};
@@ -105,7 +105,7 @@ fn drop_often(bin: &Path, count: usize, print: fn(&str)) -> Vec<Outcome> {
 
 /// Connects, and returns the path on which the link stays and the time that connecting took.
 fn connect(bin: &Path, access: (Access, Access)) -> Result<(String, Duration)> {
-    let session = Session::open(bin, "ecom", access)?;
+    let session = Session::open(bin, "ecom", access, Relays::One)?;
     std::thread::sleep(PATH_TIME);
     let stats = session.bed.stats().context("no counters")?;
     let path = stats["path"].as_str().unwrap_or_default().to_owned();
@@ -116,7 +116,7 @@ fn connect(bin: &Path, access: (Access, Access)) -> Result<(String, Duration)> {
 
 /// Returns the bytes a second, both ways, of a session in which nothing happens.
 fn count_idle_bytes(bin: &Path, path: LinkPath) -> Result<f64> {
-    let session = Session::open(bin, "ecom", path.access(None))?;
+    let session = Session::open(bin, "ecom", path.access(None), Relays::One)?;
     session.wait_path(path)?;
     std::thread::sleep(PATH_TIME);
     let before = bytes(&session)?;

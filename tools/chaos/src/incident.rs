@@ -6,7 +6,7 @@ use anyhow::Result;
 use etatuki_testkit::lab::{Line as NetworkLine, Side};
 use rustix::process::Signal;
 
-use crate::bed::{Bed, LinkPath, signal_program};
+use crate::bed::{Bed, LinkPath, Relays, signal_program};
 use crate::line_process::LineProcess;
 
 /// Something that happens to a session.
@@ -26,6 +26,8 @@ pub(crate) enum Incident {
     NatFlush(Side),
     /// The service is killed, and another is there after some seconds.
     RelayKilled(u64),
+    /// The service is killed, and there is no other than the one whose relay sessions name, too.
+    RelayGone,
     /// The service is ended, as its operator does it, and started again at once.
     ServiceRestarted,
     /// The service is killed while a cable is out; both are back at the same time.
@@ -87,6 +89,7 @@ impl Incident {
             }
             Self::NatFlush(side) => format!("{} NAT table flushed", whose(side)),
             Self::RelayKilled(seconds) => format!("relay killed, back after {seconds} s"),
+            Self::RelayGone => "relay killed, another is left".to_owned(),
             Self::ServiceRestarted => "service restarted".to_owned(),
             Self::RelayKilledAndCable(side, seconds) => {
                 format!("relay killed, {} cable out {seconds} s", whose(side))
@@ -111,15 +114,25 @@ impl Incident {
             Self::Address(_) | Self::NatFlush(_) | Self::ServiceRestarted | Self::LossyLine(_) => {
                 Expectation::GoesOn
             }
+            Self::RelayGone if path == LinkPath::Direct => Expectation::GoesOn,
             Self::CableForGood(_) => Expectation::IsLost,
             Self::EndsMeanwhile(..) => Expectation::Ends,
             Self::Cable(..)
             | Self::Carried(..)
             | Self::RelayKilled(_)
+            | Self::RelayGone
             | Self::RelayKilledAndCable(..)
             | Self::LauncherStopped(_)
             | Self::ConsoleStopped(_)
             | Self::LossyLineAndCable(_) => Expectation::Resumes,
+        }
+    }
+
+    /// Returns the relays that sessions have to name.
+    pub(crate) fn relays(self) -> Relays {
+        match self {
+            Self::RelayGone => Relays::Two,
+            _ => Relays::One,
         }
     }
 
@@ -144,7 +157,9 @@ impl Incident {
             | Self::ConsoleStopped(seconds)
             | Self::LossyLine(seconds)
             | Self::LossyLineAndCable(seconds) => Some(Duration::from_secs(seconds)),
-            Self::Address(_) | Self::NatFlush(_) | Self::ServiceRestarted => Some(Duration::ZERO),
+            Self::Address(_) | Self::NatFlush(_) | Self::RelayGone | Self::ServiceRestarted => {
+                Some(Duration::ZERO)
+            }
             Self::CableForGood(_) => None,
         }
     }
@@ -174,7 +189,7 @@ impl Incident {
             Self::EndsMeanwhile(side, _) => bed.lab.cut_cable(other(side)),
             Self::Address(side) => bed.lab.change_address(side),
             Self::NatFlush(side) => bed.lab.flush_nat(side),
-            Self::RelayKilled(_) => bed.end_service(Signal::KILL)?,
+            Self::RelayKilled(_) | Self::RelayGone => bed.end_service(Signal::KILL)?,
             Self::ServiceRestarted => {
                 bed.end_service(Signal::TERM)?;
                 bed.start_service()?;
@@ -211,7 +226,11 @@ impl Incident {
             Self::ConsoleStopped(_) => signal_program(&ends.agent.process, Signal::CONT)?,
             Self::LossyLineAndCable(_) => bed.lab.mend_cable(Side::Customer),
             // The loss stays, so that what comes next is seen through it.
-            Self::LossyLine(_) | Self::Address(_) | Self::NatFlush(_) | Self::ServiceRestarted => {}
+            Self::LossyLine(_)
+            | Self::RelayGone
+            | Self::Address(_)
+            | Self::NatFlush(_)
+            | Self::ServiceRestarted => {}
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::bed::LinkPath;
+use crate::bed::{LinkPath, Relays};
 use crate::schedule::{Outcome, Scenario};
 use crate::session::Course;
 
@@ -76,20 +76,23 @@ pub(crate) fn summary(outcomes: &[Outcome]) -> String {
         outcomes
             .iter()
             .filter(move |outcome| path.is_none_or(|path| outcome.scenario.path == path))
-            .flat_map(|outcome| outcome.courses.iter().map(|(_, course)| course))
+            .flat_map(|outcome| outcome.courses.iter())
     };
     let mut row = |name: &str, times: Vec<Duration>| {
         if !times.is_empty() {
             let _ = writeln!(text, "{name:58}  {}", percentiles(times));
         }
     };
-    let customer = courses(None).filter_map(|course| course.customer_interrupted);
+    let customer = courses(None).filter_map(|(_, course)| course.customer_interrupted);
     row("until the launcher says 'interrupted'", customer.collect());
-    let agent = courses(None).filter_map(|course| course.agent_interrupted);
+    let agent = courses(None).filter_map(|(_, course)| course.agent_interrupted);
     row("until the console says 'interrupted'", agent.collect());
     for path in [LinkPath::Direct, LinkPath::Relayed] {
-        let resumed = courses(Some(path)).filter(|course| course.customer_interrupted.is_some());
-        let exact = resumed.filter_map(|course| course.exact);
+        // A relay that stands in for another is there from the beginning: no network comes back.
+        let resumed = courses(Some(path)).filter(|(incident, course)| {
+            course.customer_interrupted.is_some() && incident.relays() == Relays::One
+        });
+        let exact = resumed.filter_map(|(_, course)| course.exact);
         let name = format!("network back to exact picture, {}", path.name());
         row(&name, exact.collect());
         let connected = outcomes
@@ -101,7 +104,9 @@ pub(crate) fn summary(outcomes: &[Outcome]) -> String {
             times.collect(),
         );
     }
-    let memory: Vec<_> = courses(None).filter_map(|course| course.memory).collect();
+    let memory: Vec<_> = courses(None)
+        .filter_map(|(_, course)| course.memory)
+        .collect();
     if let Some(most) = memory.iter().max() {
         let (customer, agent) = (most.0 >> 10, most.1 >> 10);
         let _ = writeln!(

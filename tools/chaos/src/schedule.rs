@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use etatuki_testkit::lab::Side::{Agent, Customer};
 
-use crate::bed::LinkPath::{self, Direct, Relayed};
+use crate::bed::{
+    LinkPath::{self, Direct, Relayed},
+    Relays,
+};
 use crate::incident::{Expectation, Incident};
 use crate::session::{Course, Session};
 
@@ -59,6 +62,7 @@ pub(crate) fn quick() -> Vec<Scenario> {
         each(ECOM, Relayed, &service),
         each(REMOTEUS, Direct, &stopped),
         each(ECOM, Relayed, &[Incident::LossyLine(10)]),
+        each(ECOM, Relayed, &[Incident::RelayGone]),
     ]
 }
 
@@ -80,6 +84,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             Incident::EndsMeanwhile(side, 7),
             Incident::EndsMeanwhile(other, 7),
             Incident::RelayKilled(10),
+            Incident::RelayGone,
             Incident::ServiceRestarted,
             Incident::Address(Customer),
             Incident::Address(Agent),
@@ -129,7 +134,10 @@ fn live_through(bin: &Path, scenario: &Scenario, outcome: &mut Outcome) -> Resul
         .iter()
         .find_map(|incident| incident.line());
     let access = scenario.path.access(line);
-    let mut session = Session::open(bin, scenario.backend, access)?;
+    let mut relays = scenario.incidents.iter().map(|incident| incident.relays());
+    let relays = relays.find(|relays| *relays == Relays::Two);
+    let relays = relays.unwrap_or(Relays::One);
+    let mut session = Session::open(bin, scenario.backend, access, relays)?;
     outcome.connect_time = Some(session.connect_time);
     session.wait_path(scenario.path)?;
     for incident in &scenario.incidents {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use etatuki_testkit::lab::{Access, Side};
 
-use crate::bed::{Bed, LinkPath, expect_exit};
+use crate::bed::{Bed, LinkPath, Relays, expect_exit};
 use crate::incident::{Ends, Expectation, Incident};
 use crate::keys::{HELD_KEYS, KEY_AFTER, KEY_DURING};
 use crate::line_process::{Line, LineProcess};
@@ -71,10 +71,11 @@ impl Session {
     pub(crate) fn open(
         bin: &Path,
         backend: &str,
-        (customer, agent): (Access, Access),
+        access: (Access, Access),
+        relays: Relays,
     ) -> Result<Self> {
         let opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-        let bed = Bed::start(bin, customer, agent)?;
+        let bed = Bed::start(bin, access, relays)?;
         bed.desk.draw(0)?;
         let mut customer = bed.start_launcher(backend)?;
         let code = wait_for_code(&customer)?;

@@ -14,7 +14,7 @@ use crate::{
     endpoint_key::EndpointKey,
     error::LinkError,
     network::{self, RelayRoute},
-    relay::{RelayAccess, RelayToken},
+    relay::{RelaySet, RelayToken},
 };
 
 /// Time for a packet to be on its way to the relay; it is never answered.
@@ -24,49 +24,54 @@ const RELAY_PACKET_TIMEOUT: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(super) struct Opener {
     key: EndpointKey,
-    /// The relay, and the settings of the way to it.
-    route: Option<(RelayAccess, Network)>,
+    /// The relays, and the settings of the way to them.
+    route: Option<(RelaySet, Network)>,
     alpns: Vec<Vec<u8>>,
     /// Two-way streams that a peer may open before it is authenticated.
     bidi_streams: VarInt,
 }
 
+/// Relays that an endpoint may use.
+pub(super) enum Uses<'a> {
+    /// The first one, until another one takes its place.
+    First,
+    /// All of them, with this ticket in place of the first one.
+    All(Option<&'a RelayToken>),
+}
+
 impl Opener {
+    /// Returns an opener of endpoints that agree to these protocols.
+    ///
+    /// # Errors
+    /// [`LinkError::Relay`].
     pub(super) fn new(
         key: &EndpointKey,
         route: Option<RelayRoute<'_>>,
         alpns: Vec<Vec<u8>>,
         bidi_streams: VarInt,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, LinkError> {
+        let route = match route {
+            Some(RelayRoute { relay, network }) => Some((RelaySet::new(relay)?, network.clone())),
+            None => None,
+        };
+        Ok(Self {
             key: key.clone(),
-            route: route.map(|route| (route.relay.clone(), route.network.clone())),
+            route,
             alpns,
             bidi_streams,
-        }
+        })
     }
 
-    /// Returns whether endpoints have a relay.
-    pub(super) const fn has_relay(&self) -> bool {
-        self.route.is_some()
+    /// Returns the relays that endpoints may use.
+    pub(super) fn relays(&self) -> Option<&RelaySet> {
+        self.route.as_ref().map(|(relays, _)| relays)
     }
 
     /// Opens an endpoint.
     ///
     /// # Errors
-    /// [`LinkError::Relay`] or [`LinkError::Bind`].
-    pub(super) async fn open(&self) -> Result<Endpoint, LinkError> {
-        self.open_with(None).await
-    }
-
-    /// Opens an endpoint that shows `ticket` to the relay in place of the first one.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub(super) async fn open_with(
-        &self,
-        ticket: Option<RelayToken>,
-    ) -> Result<Endpoint, LinkError> {
+    /// [`LinkError::Bind`].
+    pub(super) async fn open(&self, uses: Uses<'_>) -> Result<Endpoint, LinkError> {
         let route = self.route.as_ref();
         let mut reports = NetReportConfig::minimal();
         // They find the home relay where UDP is blocked.
@@ -79,15 +84,15 @@ impl Opener {
             .portmapper_config(PortmapperConfig::Disabled)
             .net_report_config(reports)
             .transport_config(transport_config(self.bidi_streams));
-        if let Some((relay, network)) = route {
-            let mut relay = relay.clone();
-            relay.token = ticket.unwrap_or(relay.token);
-            let relays = RelayMap::from(relay.config()?);
-            let route = RelayRoute {
-                relay: &relay,
-                network,
+        if let Some((relays, network)) = route {
+            let first = relays.first();
+            let (ticket, all) = match uses {
+                Uses::First => (None, false),
+                Uses::All(ticket) => (ticket, true),
             };
-            builder = network::apply(builder, route)?.relay_mode(RelayMode::Custom(relays));
+            let configs = relays.configs(ticket, |url| all || url == first);
+            let map: RelayMap = configs.into_iter().collect();
+            builder = network::apply(builder, network, first).relay_mode(RelayMode::Custom(map));
         }
         builder
             .bind()
@@ -103,8 +108,8 @@ pub(crate) async fn bind(
     alpns: Vec<Vec<u8>>,
     bidi_streams: VarInt,
 ) -> Result<Endpoint, LinkError> {
-    Opener::new(&EndpointKey::generate(), route, alpns, bidi_streams)
-        .open()
+    Opener::new(&EndpointKey::generate(), route, alpns, bidi_streams)?
+        .open(Uses::First)
         .await
 }
 

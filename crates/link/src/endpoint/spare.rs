@@ -19,7 +19,10 @@ use tracing::{
     subscriber::{NoSubscriber, with_default},
 };
 
-use super::opener::Opener;
+use super::{
+    opener::{Opener, Uses},
+    relay_turns::RelayTurn,
+};
 use crate::ticket_keeper::{RelayConnects, TicketKeeper};
 
 /// Time until a spare endpoint is replaced. It outlasts five round trips of 0.8 s, which DNS, TCP, TLS
@@ -38,9 +41,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The endpoints of one key: the current one, and the spare one.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    opener: Opener,
+    pub(super) opener: Opener,
     current: RwLock<Current>,
     spare: Mutex<Spare>,
+    /// The relay of the current endpoint, if there is one.
+    turn: Mutex<Option<RelayTurn>>,
     pub(super) ticket: TicketKeeper,
 }
 
@@ -70,8 +75,10 @@ struct Spare {
 
 impl Endpoints {
     pub(super) fn new(current: Endpoint, opener: Opener) -> Self {
+        let first = opener.relays().map(|relays| relays.first().clone());
         Self {
             opener,
+            turn: Mutex::new(first.map(RelayTurn::new)),
             current: RwLock::new(Current::new(current)),
             spare: Mutex::default(),
             ticket: TicketKeeper::default(),
@@ -90,7 +97,7 @@ impl Endpoints {
 
     /// Begins to keep a spare endpoint, until a link is adopted. Without a relay there is none.
     pub(super) fn begin_spare(&self) {
-        self.lock_spare().due = self.opener.has_relay().then(Instant::now);
+        self.lock_spare().due = self.opener.relays().map(|_| Instant::now());
     }
 
     /// Returns the spare endpoint.
@@ -114,7 +121,8 @@ impl Endpoints {
 
     /// Opens the spare endpoint, in place of the one before.
     pub(super) async fn open_spare(&self) -> Option<Endpoint> {
-        let opened = self.opener.open_with(self.ticket.newest()).await;
+        let ticket = self.ticket.newest();
+        let opened = self.opener.open(Uses::All(ticket.as_ref())).await;
         let opened = opened.inspect_err(|error| debug!(%error, "no second endpoint"));
         let relay_connects = self.relay_connects();
         let mut spare = self.lock_spare();
@@ -150,9 +158,7 @@ impl Endpoints {
 
     /// Returns the spare endpoint, opened or replaced if that is due.
     pub(super) async fn fresh_spare(&self) -> Option<Endpoint> {
-        if !self.opener.has_relay() {
-            return None;
-        }
+        self.opener.relays()?;
         let due = self.lock_spare().due;
         if due.is_none_or(|due| due <= Instant::now()) {
             return self.open_spare().await;
@@ -190,6 +196,10 @@ impl Endpoints {
 
     fn read_current(&self) -> RwLockReadGuard<'_, Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock_turn(&self) -> MutexGuard<'_, Option<RelayTurn>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_spare(&self) -> MutexGuard<'_, Spare> {

@@ -2,6 +2,8 @@
 //!
 //! Root alone can make a lab; else these tests say that they are left out.
 
+mod relays;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{
@@ -76,13 +78,15 @@ impl Machines {
     }
 
     fn start_relay(&mut self) {
-        let address = self.relay_address;
-        let server = run(&self.service, async move {
+        self.server = Some(self.spawn_relay(self.relay_address));
+    }
+
+    fn spawn_relay(&self, address: SocketAddr) -> Server {
+        run(&self.service, async move {
             let mut config = ServerConfig::default();
             config.relay = Some(RelayConfig::new(address));
             Server::spawn(config).await.unwrap()
-        });
-        self.server = Some(server);
+        })
     }
 
     /// Ends the relay with all its connections.
@@ -105,6 +109,12 @@ impl Machines {
             };
             beat_customer(link.split(), customer).await;
         });
+        self.dial(address)
+    }
+
+    /// Dials the customer at `address`, and lets the agent's end send heartbeats from then on. Returns
+    /// the connection and the time that the dial took.
+    fn dial(&self, address: Value) -> (LinkConnection, Duration) {
         let relay = self.relay.clone();
         let (streams, took) = run(&self.agent, async move {
             let network = &Network::from_system(None).await.unwrap();
@@ -221,7 +231,7 @@ fn run<T: Send + 'static>(machine: &Runtime, work: impl Future<Output = T> + Sen
     receiver.recv_timeout(2 * TIMEOUT).expect("it ends in time")
 }
 
-async fn beat_customer(mut streams: CustomerStreams, _endpoint: CustomerEndpoint) {
+async fn beat_customer(mut streams: CustomerStreams, _endpoint: impl Send) {
     while streams.control_out.send(&ToAgent::Alive).await.is_ok() {
         tokio::time::sleep(HEARTBEAT_INTERVAL).await;
     }

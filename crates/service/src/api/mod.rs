@@ -16,7 +16,10 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::state::SharedState;
+use crate::{
+    relays::{KnownRelay, KnownRelays},
+    state::SharedState,
+};
 use error::ApiResult;
 
 pub(crate) use error::ApiError;
@@ -46,13 +49,24 @@ pub(crate) fn routes() -> Router<SharedState> {
         .layer(middleware::map_response(harden))
 }
 
-/// The relay's URL, a ticket for it as the token, and the UDP port of address discovery at its host.
+/// A session's relay, a ticket as the token, and the relays at which that is good, too.
 #[derive(Serialize)]
 struct RelayAccess<'a> {
-    url: &'a str,
+    #[serde(flatten)]
+    relay: &'a KnownRelay,
     token: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quic_port: Option<u16>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<&'a KnownRelay>,
+}
+
+impl<'a> RelayAccess<'a> {
+    fn new(relay: &'a KnownRelay, relays: &'a KnownRelays, token: String) -> Self {
+        Self {
+            relay,
+            token,
+            others: relays.others(relay),
+        }
+    }
 }
 
 /// Answers `GET /health` and `GET /ready`: the service holds no connection to anything else, so it

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use etatuki_trust::{CodeForm, Nameplate, TicketBearer};
-use iroh_base::{EndpointAddr, EndpointId, RelayUrl, TransportAddr};
+use iroh_base::{EndpointAddr, EndpointId, TransportAddr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
@@ -27,6 +27,7 @@ use super::{
 use crate::{
     directory::{LIFETIME_SECONDS, OwnerId},
     peer::Peer,
+    relays::KnownRelays,
     state::{ServiceState, SharedState, random},
     tokens::{Ownership, TokenHash},
 };
@@ -65,11 +66,11 @@ pub(super) async fn open(
         nameplate,
         owner: state.keys().tokens().owner_token(nameplate, &ownership),
         expires_in: LIFETIME_SECONDS,
-        relay: RelayAccess {
-            url: &state.origin,
-            token: state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Customer),
-            quic_port: state.quic_port,
-        },
+        relay: RelayAccess::new(
+            state.relays.first(),
+            &state.relays,
+            state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Customer),
+        ),
     }))
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn set_address(
 ) -> ApiResult<StatusCode> {
     let nameplate = parse_nameplate(path)?;
     let owner = restore_session(&state, nameplate, &headers)?;
-    let address = normalize_address(address, &state.relay_url).ok_or(ApiError::BadAddress)?;
+    let address = normalize_address(address, &state.relays).ok_or(ApiError::BadAddress)?;
     state
         .directory()
         .set_address(nameplate, &owner, address, state.clock.now())?;
@@ -147,14 +148,13 @@ pub(super) async fn look_up(
     let nameplate = parse_nameplate(path)?;
     let Query(LookupQuery { endpoint }) = query.map_err(|_| ApiError::BadRequest)?;
     let address = state.directory().look_up(nameplate, now)?.to_owned();
-    let address = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
+    let address: EndpointAddr = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
     let token = state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Agent(card));
     info!(%nameplate, serial = card.serial, "looked up");
-    let relay = RelayAccess {
-        url: &state.origin,
-        token,
-        quic_port: state.quic_port,
-    };
+    // The customer may have left the relay that it was given first.
+    let relay = address.relay_urls().find_map(|url| state.relays.find(url));
+    let relay = relay.unwrap_or(state.relays.first());
+    let relay = RelayAccess::new(relay, &state.relays, token);
     Ok(Json(LookupResponse {
         form: nameplate.form(),
         address,
@@ -166,7 +166,7 @@ pub(super) async fn look_up(
 #[derive(Serialize)]
 struct LookupResponse<'a> {
     form: CodeForm,
-    address: Value,
+    address: EndpointAddr,
     relay: RelayAccess<'a>,
 }
 
@@ -205,12 +205,12 @@ fn random_u64() -> u64 {
 /// Returns the address as it is kept and handed on, or `None` if it is refused.
 ///
 /// It is parsed and serialized again, so that what reaches an agent is well-formed. It may name no
-/// relay but this service's, so that no customer makes an agent's console call a server of their
+/// relay but those that sessions name, so that no customer makes an agent's console call a server of their
 /// choice.
-fn normalize_address(address: Value, relay: &RelayUrl) -> Option<Box<str>> {
+fn normalize_address(address: Value, relays: &KnownRelays) -> Option<Box<str>> {
     let address: EndpointAddr = serde_json::from_value(address).ok()?;
     let is_allowed = |addr: &TransportAddr| match addr {
-        TransportAddr::Relay(url) => url == relay,
+        TransportAddr::Relay(url) => relays.find(url).is_some(),
         TransportAddr::Ip(_) => true,
         _ => false,
     };
@@ -227,14 +227,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Config;
 
     const ID: &str = "ae58ff8833241ac82d6ff7611046ed67b5072d142c588d0063e942d9a75502b6";
 
+    fn relays() -> KnownRelays {
+        let mut config = Config::new("127.0.0.1:1".parse().unwrap(), Vec::new());
+        config.relays = vec![
+            "https://tuki.example".into(),
+            "https://r2.tuki.example".into(),
+        ];
+        KnownRelays::new(&config, "https://tuki.example:443", None).unwrap()
+    }
+
     #[track_caller]
     fn check(addrs: Value, accepted: bool) {
-        let relay = "https://tuki.example:443".parse().unwrap();
         let address = json!({ "id": ID, "addrs": addrs });
-        let normalized = normalize_address(address.clone(), &relay);
+        let normalized = normalize_address(address.clone(), &relays());
         assert_eq!(normalized.is_some(), accepted, "{address}");
         if let Some(normalized) = normalized {
             assert_eq!(serde_json::from_str::<Value>(&normalized).unwrap(), address);
@@ -249,6 +258,7 @@ mod tests {
             true,
         );
         check(json!([{ "Relay": "https://tuki.example/" }]), true);
+        check(json!([{ "Relay": "https://r2.tuki.example/" }]), true);
         check(json!([{ "Relay": "https://evil.example/" }]), false);
         check(json!([{ "Relay": "http://tuki.example/" }]), false);
         check(json!([{ "Relay": "https://tuki.example:444/" }]), false);
@@ -263,9 +273,8 @@ mod tests {
             let ways = (1..=count).map(|port| json!({ "Ip": format!("192.0.2.1:{port}") }));
             Value::Array(ways.collect())
         };
-        let relay = "https://tuki.example:443".parse().unwrap();
         let address = |count| json!({ "id": ID, "addrs": ways(count) });
-        assert!(normalize_address(address(32), &relay).is_some());
-        assert!(normalize_address(address(33), &relay).is_none());
+        assert!(normalize_address(address(32), &relays()).is_some());
+        assert!(normalize_address(address(33), &relays()).is_none());
     }
 }

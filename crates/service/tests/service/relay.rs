@@ -15,9 +15,10 @@ use iroh_relay::{
     },
     tls::{CaTlsConfig, default_provider},
 };
+use serde_json::json;
 use tokio::time::timeout;
 
-use crate::harness::{Service, card_data, text, vendor};
+use crate::harness::{ENDPOINT, Service, card_data, text, vendor};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -122,6 +123,43 @@ async fn nobody_gets_in_without_a_ticket_of_its_own() {
     check_refused(&service, Some(&stolen), "ticket-wrong-endpoint").await;
     let foreign = Service::start().await.ticket(key(3).public()).await;
     check_refused(&service, Some(&foreign), "ticket-bad-signature").await;
+}
+
+#[tokio::test]
+async fn a_session_names_two_relays_and_agents_go_to_the_customers() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let keys = folder.path().join("keys");
+    let relay = async || {
+        let keys = keys.clone();
+        Service::start_with(|config| config.key_ring = Some(keys)).await
+    };
+    let (one, other) = (relay().await, relay().await);
+    let [own, url] = [&one, &other].map(|service| service.running.url.clone());
+    let first = Service::start_with(|config| {
+        config.key_ring = Some(keys.clone());
+        config.relays = vec![own.clone(), url.clone()];
+    })
+    .await;
+
+    let session = first.open("ecom").await;
+    assert_eq!(session["relay"]["url"], own);
+    assert_eq!(session["relay"]["others"], json!([{ "url": url }]));
+    let ticket = first.ticket(key(1).public()).await;
+    for relay in [&own, &url] {
+        connect(relay, 1, Some(&ticket)).await.unwrap();
+    }
+    // The customer's relay is gone, so it says where it is now.
+    let address = json!({ "id": ENDPOINT, "addrs": [{ "Relay": format!("{url}/") }] });
+    let put = first.put_address(&session, address.clone()).await;
+    put.expect_status(204);
+    let found = first.look_up(&session, &first.token().await).await;
+    let found = found.expect_status(200);
+    assert_eq!(found["address"], address);
+    assert_eq!(found["relay"]["url"], url);
+    assert_eq!(found["relay"]["others"], json!([{ "url": own }]));
+    let elsewhere = json!({ "id": ENDPOINT, "addrs": [{ "Relay": "http://127.0.0.1:9/" }] });
+    let put = first.put_address(&session, elsewhere).await;
+    put.expect_error(400, "bad-address");
 }
 
 #[tokio::test]

@@ -156,6 +156,18 @@ async fn answers_that_are_nonsense() {
 }
 
 #[tokio::test]
+async fn a_relay_of_somebody_elses_is_refused() {
+    for relay in [
+        r#"{"url":"http://192.0.2.1:1","token":"t"}"#,
+        r#"{"url":"http://127.0.0.1:1","token":"t","others":[{"url":"http://192.0.2.1:1"}]}"#,
+    ] {
+        let body = format!(r#"{{"nameplate":"123456","owner":"o","relay":{relay}}}"#);
+        let detail = check(http("201 Created", &body), FailureName::ServiceError).await;
+        assert!(detail.contains("another's"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_in_no_message() {
     let body = r#"{"nameplate":"123456","owner":"s3cret","relay":{"url":"u","token":5}}"#;
     let detail = check(http("201 Created", body), FailureName::ServiceError).await;
