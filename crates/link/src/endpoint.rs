@@ -166,7 +166,11 @@ impl CustomerEndpoint {
             tokio::select! {
                 attempt = queue.next(&self.endpoints, Terms::Resume(params)) => break attempt,
                 () = self.endpoints.reconnected() => {
-                    self.endpoints.put_off_spare();
+                    if queue.is_idle() {
+                        self.endpoints.put_off_spare();
+                    } else {
+                        self.endpoints.close_spare();
+                    }
                     continue;
                 }
                 () = self.endpoints.spare_due() => {}
@@ -319,7 +323,12 @@ impl AgentEndpoint {
         let (connection, endpoint) = timeout(reach_limit, self.reach(address))
             .await
             .map_err(|_| DialError::Unreachable)??;
-        let resuming = agent_resume::resume(connection, endpoint.clone(), resumption, agent).await;
+        let resuming = agent_resume::resume(connection, endpoint.clone(), resumption, agent);
+        let resuming = tokio::select! {
+            biased;
+            resumed = resuming => resumed,
+            () = self.endpoints.overtaken(&endpoint) => Err(DialError::Unreachable),
+        };
         if resuming.is_ok() {
             self.endpoints.adopt(&endpoint);
         }

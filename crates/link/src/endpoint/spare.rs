@@ -151,9 +151,31 @@ impl Endpoints {
 
     /// Aborts the spare endpoint, and opens none for a while.
     pub(super) fn put_off_spare(&self) {
+        abort(self.take_spare());
+    }
+
+    /// As [`put_off_spare`](Self::put_off_spare) for a spare endpoint with handshakes under way: the
+    /// relay sends their packets to the current one from now on, and the peer is told, so that it tries
+    /// again at once.
+    pub(super) fn close_spare(&self) {
+        if let Some(spare) = self.take_spare() {
+            tokio::spawn(async move { timeout(CLOSE_TIMEOUT, spare.close()).await });
+        }
+    }
+
+    fn take_spare(&self) -> Option<Endpoint> {
         let mut spare = self.lock_spare();
-        abort(spare.endpoint.take());
         spare.due = Some(Instant::now() + PUT_OFF);
+        spare.endpoint.take()
+    }
+
+    /// Waits until `endpoint` is no longer the one to which the relay sends, because the other one has
+    /// connected to it, too.
+    pub(super) async fn overtaken(&self, endpoint: &Endpoint) {
+        if is_same(endpoint, &self.current()) {
+            return std::future::pending().await;
+        }
+        self.reconnected().await;
     }
 
     /// Returns the spare endpoint, opened or replaced if that is due.
