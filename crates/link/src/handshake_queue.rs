@@ -13,7 +13,7 @@
 use etatuki_protocol::AgentIdentity;
 use iroh::{
     Endpoint,
-    endpoint::{Connection, Incoming},
+    endpoint::{Connection, Incoming, IncomingAddr},
 };
 use tokio::task::{JoinError, JoinSet};
 use tracing::error;
@@ -87,7 +87,14 @@ impl HandshakeQueue {
                 }
                 incoming = endpoint.accept(), if self.hellos.len() < MAX_HANDSHAKES => match incoming {
                     None => return Attempt::Closed,
-                    Some(incoming) => self.begin_handshake(incoming, &endpoint),
+                    Some(incoming) => {
+                        if self.is_idle() && self.is_agents(&incoming) {
+                            // The relay leads here, and would lead to a spare endpoint from its start on.
+                            drop(spare.take());
+                            endpoints.settle(&endpoint);
+                        }
+                        self.begin_handshake(incoming, &endpoint);
+                    }
                 },
                 Some((incoming, spare)) = accept(spare.as_ref()), if self.hellos.len() < MAX_HANDSHAKES => {
                     self.begin_handshake(incoming, spare);
@@ -106,6 +113,14 @@ impl HandshakeQueue {
         } else {
             self.hellos.spawn(receive_hello(incoming, endpoint.clone()));
         }
+    }
+
+    /// Returns whether a peer is the agent of the last link by the relay's word, which has asked for a
+    /// proof.
+    fn is_agents(&self, incoming: &Incoming) -> bool {
+        let kept = self.resumption.as_ref();
+        matches!(incoming.remote_addr(), IncomingAddr::Relay { endpoint_id, .. }
+            if kept.is_some_and(|kept| kept.parties.agent == *endpoint_id.as_bytes()))
     }
 
     /// Returns whether no handshake is under way.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Interval from the beginning of a try to the next one. A try that takes longer isn't cut for it.
-const TRY_INTERVAL: Duration = Duration::from_secs(1);
+const TRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Time-out of a try until TLS is done. It outlasts two round trips through a slow relay; QUIC sends
 /// a lost first packet again after longer and longer pauses, so a fresh try is sooner there.
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);

@@ -347,7 +347,7 @@ async fn resume_agent(
 }
 
 /// As the console's.
-const TRY_INTERVAL: Duration = Duration::from_secs(1);
+const TRY_INTERVAL: Duration = Duration::from_millis(500);
 const REACH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Looks once a heartbeat, as both ends do, until the peer is silent or the connection is closed.
