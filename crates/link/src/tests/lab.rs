@@ -385,9 +385,18 @@ const INTERRUPTED_BAR: Duration = Duration::from_secs(3);
 /// picture's own time.
 const RESUME_BAR: Duration = Duration::from_millis(2_800);
 
+#[test]
+fn a_relayed_link_is_resumed_within_the_bar_after_a_short_outage() {
+    check_outage(4);
+}
+
 /// TCP's and iroh's pauses would have grown to several seconds meanwhile.
 #[test]
 fn a_relayed_link_is_resumed_within_the_bar_after_an_outage() {
+    check_outage(8);
+}
+
+fn check_outage(outage: u64) {
     let relayed = Access {
         firewall: Firewall::NoUdp,
         ..Access::default()
@@ -403,8 +412,7 @@ fn a_relayed_link_is_resumed_within_the_bar_after_an_outage() {
     let check = |machines: &mut Machines,
                  what: &str,
                  break_off: &dyn Fn(&mut Machines),
-                 mend: &dyn Fn(&mut Machines),
-                 outage: u64| {
+                 mend: &dyn Fn(&mut Machines)| {
         break_off(machines);
         let broken = Instant::now();
         expect_both(&said, Said::Interrupted);
@@ -421,24 +429,20 @@ fn a_relayed_link_is_resumed_within_the_bar_after_an_outage() {
         eprintln!("{what}, {outage} s after the interruption: resumed within {took:?}");
         assert!(took <= RESUME_BAR, "{what}: {took:?}");
     };
-    for outage in [4, 8] {
-        for side in [Side::Customer, Side::Agent] {
-            check(
-                &mut machines,
-                &format!("{side:?}'s cable"),
-                &|machines| machines.lab.cut_cable(side),
-                &|machines| machines.lab.mend_cable(side),
-                outage,
-            );
-        }
+    for side in [Side::Customer, Side::Agent] {
         check(
             &mut machines,
-            "relay",
-            &Machines::end_relay,
-            &Machines::start_relay,
-            outage,
+            &format!("{side:?}'s cable"),
+            &|machines| machines.lab.cut_cable(side),
+            &|machines| machines.lab.mend_cable(side),
         );
     }
+    check(
+        &mut machines,
+        "relay",
+        &Machines::end_relay,
+        &Machines::start_relay,
+    );
 }
 
 /// The relay knows both ends by their ids, so neither address has to be told to anybody.
