@@ -25,6 +25,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the service until Ctrl-C or SIGTERM; SIGHUP reloads keys, lists and certificate
     Serve(ServeArgs),
+    /// Say what `serve` would meet with these arguments, without starting; exit code 1 if anything
+    /// is at fault
+    Check(ServeArgs),
     /// Add a key to the key ring, which signs from the next SIGHUP on; the one before stays valid
     NewKey(NewKeyArgs),
 }
@@ -37,7 +40,7 @@ pub struct NewKeyArgs {
     pub key_ring: PathBuf,
 }
 
-/// The arguments of `serve`.
+/// The arguments of `serve` and of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen; port 0 picks a free one, which is printed

@@ -13,6 +13,7 @@
 mod address_discovery;
 mod agents;
 mod api;
+mod check;
 mod cli;
 mod clock;
 mod config;
@@ -31,6 +32,7 @@ mod tls;
 mod tokens;
 mod used_challenges;
 
+pub use check::{Finding, check, connections_for};
 pub use cli::{Cli, Command, KeyArgError, NewKeyArgs, ServeArgs};
 pub use clock::Clock;
 pub use config::{Config, KeyRingFault, Limits, StartError, TlsFiles};

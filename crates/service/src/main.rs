@@ -1,5 +1,5 @@
 //! `etatuki-service`: reads the command line, starts the service, prints where it listens, reloads it
-//! on SIGHUP, and stops it on Ctrl-C or SIGTERM.
+//! on SIGHUP, and stops it on Ctrl-C or SIGTERM. Or says what a start would meet.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use etatuki_service::{Cli, Command, Config, ServeArgs, ServiceHandle, StartError, add_key, start};
+use etatuki_service::{
+    Cli, Command, Config, Finding, ServeArgs, ServiceHandle, StartError, add_key, check,
+    connections_for, start,
+};
 use tracing_subscriber::{EnvFilter, fmt};
 
 fn main() -> ExitCode {
@@ -17,6 +20,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => match args.clone().into_config() {
             Ok(config) => serve(config, &args).map_err(|error| (exit_code(&error), error)),
+            Err(error) => Err((2, error.into())),
+        },
+        Command::Check(args) => match args.into_config() {
+            Ok(config) => return report(&config),
             Err(error) => Err((2, error.into())),
         },
         Command::NewKey(args) => match add_key(&args.key_ring) {
@@ -41,10 +48,29 @@ fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
         Some(
-            StartError::PublicUrl { .. } | StartError::NoPublicUrl(_) | StartError::TooManyVendors,
+            StartError::PublicUrl { .. }
+            | StartError::NoPublicUrl(_)
+            | StartError::Relay { .. }
+            | StartError::TooManyVendors,
         ) => 2,
         _ => 1,
     }
+}
+
+/// Prints a line for each part of a start. The exit code is 1 if anything is at fault.
+fn report(config: &Config) -> ExitCode {
+    let findings = check(config, raise_descriptor_limit());
+    let mut stdout = std::io::stdout().lock();
+    for Finding { part, result } in &findings {
+        let (mark, text) = match result {
+            Ok(text) => ("ok", text),
+            Err(text) => ("FAULT", text),
+        };
+        // Without a reader there is nobody to tell.
+        let _ = writeln!(stdout, "{mark:6} {part:12} {text}");
+    }
+    let is_at_fault = findings.iter().any(|finding| finding.result.is_err());
+    ExitCode::from(u8::from(is_at_fault))
 }
 
 /// Logs to stderr, in colour on a terminal alone. Below errors only from this crate: libraries'
@@ -60,8 +86,18 @@ fn init_logging(verbose: bool) {
 }
 
 #[tokio::main]
-async fn serve(config: Config, args: &ServeArgs) -> anyhow::Result<()> {
-    raise_descriptor_limit();
+async fn serve(mut config: Config, args: &ServeArgs) -> anyhow::Result<()> {
+    if let Some(open_files) = raise_descriptor_limit() {
+        let carried = connections_for(open_files);
+        if carried < config.limits.connections {
+            tracing::warn!(
+                open_files,
+                connections = carried,
+                "the limit of open files carries fewer connections than are allowed"
+            );
+            config.limits.connections = carried;
+        }
+    }
     let running = start(config).await?;
     print_listening(&running.listening).context("can't say where the service listens")?;
     run_until_signalled(&running, args)
@@ -121,21 +157,22 @@ fn reload(running: &ServiceHandle, args: &ServeArgs) {
 }
 
 /// Raises the limit of open files: every waiting session holds a connection, and most systems allow
-/// 1024 by default.
+/// 1024 by default. Returns the limit; `None` if there is none.
 #[cfg(unix)]
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    ) {
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files couldn't be raised");
     }
+    getrlimit(Resource::Nofile).current
 }
 
 #[cfg(not(unix))]
-fn raise_descriptor_limit() {}
+fn raise_descriptor_limit() -> Option<u64> {
+    None
+}

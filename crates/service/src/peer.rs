@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use crate::{config::Limits, rate_limit::ClientNetwork};
@@ -15,12 +18,19 @@ impl Peer {
     pub(crate) fn network(&self) -> ClientNetwork {
         self.0.network
     }
+
+    /// Counts a request of this connection that was refused as one too many. Returns their number.
+    pub(crate) fn count_limited(&self) -> u32 {
+        self.0.limited.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 /// One counted connection; dropping it makes room for another.
 #[derive(Debug)]
 struct ConnectionPermit {
     network: ClientNetwork,
+    /// Requests that were refused as too many.
+    limited: AtomicU32,
     connections: Arc<Connections>,
 }
 
@@ -74,6 +84,7 @@ impl Connections {
         open.total += 1;
         Some(Peer(Arc::new(ConnectionPermit {
             network,
+            limited: AtomicU32::new(0),
             connections: connections.clone(),
         })))
     }

@@ -147,6 +147,13 @@ impl RevocationFiles {
         self.current.generation
     }
 
+    /// Returns the keys in whose list nobody can trust on that day: it is missing or outdated.
+    pub(crate) fn keys_without_list(&self, today: UnixTime) -> Vec<String> {
+        let vendors = self.current.vendors.iter();
+        let without = vendors.filter(|vendor| !self.current.revoked.is_current(vendor, today));
+        without.map(ToString::to_string).collect()
+    }
+
     /// Logs every key whose list has begun to end, has ended, is missing, or is good again.
     pub(crate) fn log_freshness(&mut self, today: UnixTime) {
         let fresh: Vec<_> = self

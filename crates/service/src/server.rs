@@ -6,6 +6,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     extract::{Request, State},
+    http::{HeaderValue, StatusCode, Version, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
@@ -26,12 +27,12 @@ use tracing::{debug, info, warn};
 use crate::{
     address_discovery::AddressDiscovery,
     api::{self, ApiError},
-    config::{Config, StartError},
+    config::{Config, StartError, TlsFiles},
     peer::{Connections, Peer},
     rate_limit::ClientNetwork,
     relay::{self, RelayServer},
     state::{ServiceState, SharedState},
-    tls::{self, CurrentAcceptor},
+    tls::{self, CurrentCertificate},
 };
 
 /// Time-out for a request's head, and for an idle connection.
@@ -42,6 +43,9 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest life of a connection for requests; a request that is under way then is still answered.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// Requests of a connection that may be refused as too many; the last of them closes it.
+const MAX_LIMITED_REQUESTS: u32 = 5;
 
 /// Longest head of a request.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -64,8 +68,7 @@ pub struct ServiceHandle {
     /// The UDP port of address discovery, if there is one.
     pub quic_port: Option<u16>,
     state: SharedState,
-    acceptor: Arc<CurrentAcceptor>,
-    discovery: Option<AddressDiscovery>,
+    certificate: Arc<CurrentCertificate>,
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -77,13 +80,13 @@ impl ServiceHandle {
     /// # Errors
     /// One of them can't be used; all of them stay as they were.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        // Checked first, so that either all of it is taken or nothing.
+        config.tls.as_ref().map(tls::acceptor).transpose()?;
         self.state.reload(config.vendors.clone())?;
-        self.acceptor.replace(acceptor);
-        if let (Some(discovery), Some(certificate)) = (&self.discovery, &config.tls) {
-            discovery.reload(certificate)?;
+        match &config.tls {
+            Some(files) => self.certificate.reload(files),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Stops cleanly, within five seconds: accepts no more connections, lets requests finish,
@@ -114,9 +117,12 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let listening = format!("{scheme}://{addr}");
     let url = public_url(&config, addr, &listening)?;
     let discovery = start_discovery(&config, addr)?;
-    let quic_port = discovery.as_ref().map(AddressDiscovery::port);
+    let certificate_files = config.tls.clone();
+    let files = certificate_files.as_ref();
+    let certificate = Arc::new(CurrentCertificate::new(acceptor, discovery, files));
+    let quic_port = certificate.quic_port();
     let state = Arc::new(ServiceState::new(config, url.clone(), quic_port)?);
-    if acceptor.is_none() && !addr.ip().is_loopback() {
+    if files.is_none() && !addr.ip().is_loopback() {
         warn!(
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
         );
@@ -124,13 +130,13 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let relay = RelayServer::new(state.clone());
     let router = router(state.clone(), relay.clone());
     let (stop, stopped) = watch::channel(());
-    let acceptor = Arc::new(CurrentAcceptor::new(acceptor));
     let connections = Connections::new(&state.limits);
     let server = Server {
         state: state.clone(),
         relay,
         router,
-        acceptor: acceptor.clone(),
+        certificate: certificate.clone(),
+        certificate_files,
         connections,
         stopped,
     };
@@ -142,8 +148,7 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         url,
         quic_port,
         state,
-        acceptor,
-        discovery,
+        certificate,
         stop,
         task,
     })
@@ -184,7 +189,8 @@ fn router(state: SharedState, relay: Arc<RelayServer>) -> Router {
         .with_state(state)
 }
 
-/// Counts every request of a client, whatever it asks for.
+/// Counts every request of a client, whatever it asks for. A connection that goes on after it was told
+/// to wait is closed.
 async fn limit_requests(
     State(state): State<SharedState>,
     Extension(peer): Extension<Peer>,
@@ -195,10 +201,22 @@ async fn limit_requests(
         .client_limiters()
         .requests
         .try_acquire(peer.network(), state.clock.now());
-    match counted {
+    let mut response = match counted {
         Ok(()) => next.run(request).await,
         Err(limited) => ApiError::from(limited).into_response(),
+    };
+    if response.status() == StatusCode::TOO_MANY_REQUESTS
+        && peer.count_limited() >= MAX_LIMITED_REQUESTS
+    {
+        close_after(&mut response);
     }
+    response
+}
+
+/// Has the connection closed after this response (RFC 9112, section 9.6).
+fn close_after(response: &mut Response) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
 }
 
 /// The listener's loop, and all that a connection needs.
@@ -206,7 +224,8 @@ struct Server {
     state: SharedState,
     relay: Arc<RelayServer>,
     router: Router,
-    acceptor: Arc<CurrentAcceptor>,
+    certificate: Arc<CurrentCertificate>,
+    certificate_files: Option<TlsFiles>,
     connections: Arc<Connections>,
     stopped: watch::Receiver<()>,
 }
@@ -233,6 +252,9 @@ impl Server {
                 _ = sweep.tick() => {
                     self.state.sweep();
                     self.relay.drop_revoked();
+                    if let Some(files) = &self.certificate_files {
+                        self.certificate.look(files);
+                    }
                 }
             }
         }
@@ -251,7 +273,7 @@ impl Server {
             peer,
             stopped: self.stopped.clone(),
         };
-        tasks.spawn(connection.serve(stream, self.acceptor.get()));
+        tasks.spawn(connection.serve(stream, self.certificate.acceptor()));
     }
 
     async fn finish(self, mut tasks: JoinSet<()>) {
@@ -330,6 +352,11 @@ async fn dispatch(
     peer: Peer,
     mut request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
+    if request.version() == Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        let mut response = ApiError::NoHost.into_response();
+        close_after(&mut response);
+        return Ok(response);
+    }
     request.extensions_mut().insert(peer);
     router.call(request).await
 }

@@ -3,7 +3,8 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::SystemTime,
 };
 
 use rustls::{
@@ -11,31 +12,96 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use tokio_rustls::TlsAcceptor;
+use tracing::{error, info};
 
-use crate::config::{StartError, TlsFiles};
+use crate::{
+    address_discovery::AddressDiscovery,
+    config::{StartError, TlsFiles},
+};
 
-/// The acceptor of new connections; `None` for plain HTTP. Connections that are up keep theirs.
-pub(crate) struct CurrentAcceptor(RwLock<Option<TlsAcceptor>>);
+/// The certificate of new connections, and its files. Connections that are up keep theirs.
+pub(crate) struct CurrentCertificate {
+    /// `None` for plain HTTP.
+    acceptor: RwLock<Option<TlsAcceptor>>,
+    discovery: Option<AddressDiscovery>,
+    /// The files' stamps when they were last read, whether they could be used or not.
+    seen: Mutex<Option<[FileStamp; 2]>>,
+}
 
-impl CurrentAcceptor {
-    pub(crate) const fn new(acceptor: Option<TlsAcceptor>) -> Self {
-        Self(RwLock::new(acceptor))
+impl CurrentCertificate {
+    /// Begins with what `files` held when `acceptor` was made of them.
+    pub(crate) fn new(
+        acceptor: Option<TlsAcceptor>,
+        discovery: Option<AddressDiscovery>,
+        files: Option<&TlsFiles>,
+    ) -> Self {
+        Self {
+            acceptor: RwLock::new(acceptor),
+            discovery,
+            seen: Mutex::new(files.map(stamps)),
+        }
     }
 
-    pub(crate) fn get(&self) -> Option<TlsAcceptor> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
+    /// Returns the acceptor of a new connection; `None` for plain HTTP.
+    pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
+        let current = self.acceptor.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn replace(&self, acceptor: Option<TlsAcceptor>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    /// Returns the UDP port of address discovery, if there is one.
+    pub(crate) fn quic_port(&self) -> Option<u16> {
+        self.discovery.as_ref().map(AddressDiscovery::port)
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`StartError::Certificate`]; all stays as it was.
+    pub(crate) fn reload(&self, files: &TlsFiles) -> Result<(), StartError> {
+        *self.lock_seen() = Some(stamps(files));
+        let renewed = acceptor(files)?;
+        if let Some(discovery) = &self.discovery {
+            discovery.reload(files)?;
+        }
+        *self
+            .acceptor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(renewed);
+        Ok(())
+    }
+
+    /// Reads the files again if they have changed. One that can't be used is said once, and read again
+    /// when it changes again: whoever renews a certificate writes one file after the other.
+    pub(crate) fn look(&self, files: &TlsFiles) {
+        if *self.lock_seen() == Some(stamps(files)) {
+            return;
+        }
+        match self.reload(files) {
+            Ok(()) => info!("the certificate has changed: new connections get the new one"),
+            Err(error) => error!(%error, "the certificate has changed; the one before stays"),
+        }
+    }
+
+    fn lock_seen(&self) -> MutexGuard<'_, Option<[FileStamp; 2]>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for CurrentAcceptor {
+impl fmt::Debug for CurrentCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CurrentAcceptor(..)")
+        f.write_str("CurrentCertificate(..)")
     }
+}
+
+/// A file's length and time of change; `None` for one that isn't there.
+type FileStamp = Option<(u64, SystemTime)>;
+
+/// Returns the stamps of certificate and key.
+fn stamps(files: &TlsFiles) -> [FileStamp; 2] {
+    [&files.certificate, &files.key].map(|path| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.len(), file.modified().ok()?))
+    })
 }
 
 /// Returns an acceptor for `files`, after checking that key and chain belong together.
@@ -46,8 +112,8 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     )?)))
 }
 
-/// Returns the configuration of TLS for `files` and an application's protocol (ALPN), after checking that key and chain
-/// belong together.
+/// Returns the configuration of TLS for `files` and an application's protocol (ALPN), after checking
+/// that key and chain belong together.
 pub(crate) fn server_config(files: &TlsFiles, alpn: &[u8]) -> Result<ServerConfig, StartError> {
     let bad = |path: &Path, reason: String| StartError::Certificate {
         path: path.to_owned(),

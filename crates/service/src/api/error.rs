@@ -24,6 +24,8 @@ pub(super) type ApiResult<T> = Result<T, ApiError>;
 pub(crate) enum ApiError {
     /// The body isn't the JSON that the path wants.
     BadRequest,
+    /// The request of HTTP/1.1 names no host (RFC 9112, section 3.2).
+    NoHost,
     /// The address isn't an endpoint's, or leads through somebody else's relay.
     BadAddress,
     /// The body is longer than 16 KiB.
@@ -57,7 +59,7 @@ pub(crate) enum ApiError {
 impl ApiError {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest | Self::BadAddress => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::NoHost | Self::BadAddress => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound | Self::UnknownNameplate => StatusCode::NOT_FOUND,
@@ -73,7 +75,7 @@ impl ApiError {
 
     const fn name(&self) -> &'static str {
         match self {
-            Self::BadRequest => "bad-request",
+            Self::BadRequest | Self::NoHost => "bad-request",
             Self::BadAddress => "bad-address",
             Self::TooLarge => "too-large",
             Self::Timeout => "timeout",
@@ -94,6 +96,7 @@ impl ApiError {
     fn message(&self) -> String {
         let fixed = match self {
             Self::BadRequest => "The body isn't the JSON that this path wants.",
+            Self::NoHost => "A request of HTTP/1.1 names its host.",
             Self::BadAddress => "The address isn't an endpoint's, or leads through another relay.",
             Self::TooLarge => "The body is longer than 16 KiB.",
             Self::Timeout => "The body didn't come within ten seconds.",

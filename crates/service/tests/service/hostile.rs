@@ -1,10 +1,14 @@
 //! Malformed input: each gets a clear error, and the service goes on.
 
+use std::time::Duration;
+
+use etatuki_service::Quota;
 use reqwest::Method;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::harness::{Service, opening, text};
@@ -187,4 +191,44 @@ async fn tokens_are_as_long_as_they_should_be() {
     assert_eq!(text(&session["owner"]).len(), 59);
     assert_eq!(text(&session["relay"]["token"]).len(), 162);
     assert_eq!(service.token().await.len(), 43);
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_on_after_it_was_told_to_wait_is_closed() {
+    let service = Service::start_with(|config| {
+        config.limits.requests = Quota::new(2, Duration::from_secs(60));
+    })
+    .await;
+    let mut stream = TcpStream::connect(service.running.addr).await.unwrap();
+    let request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..20 {
+        if stream.write_all(request).await.is_err() {
+            break;
+        }
+    }
+    let mut heard = Vec::new();
+    let closed = timeout(Duration::from_secs(20), stream.read_to_end(&mut heard)).await;
+    closed.expect("it is closed").ok();
+    let heard = String::from_utf8_lossy(&heard);
+    assert_eq!(heard.matches("200 OK").count(), 2, "{heard}");
+    assert_eq!(heard.matches("429 Too Many").count(), 5, "{heard}");
+    assert_eq!(heard.matches("connection: close").count(), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_is_refused() {
+    let service = Service::start().await;
+    let mut stream = TcpStream::connect(service.running.addr).await.unwrap();
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    let mut heard = String::new();
+    let read = stream.read_to_string(&mut heard);
+    timeout(Duration::from_secs(20), read)
+        .await
+        .expect("it is closed")
+        .unwrap();
+    assert!(heard.starts_with("HTTP/1.1 400 "), "{heard}");
+    assert!(heard.contains("\"bad-request\""), "{heard}");
 }

@@ -3,6 +3,7 @@
 
 mod address_discovery;
 mod agents;
+mod check;
 mod endings;
 mod harness;
 mod hostile;

@@ -129,3 +129,34 @@ async fn the_public_url_is_what_clients_are_given() {
     let nobody = start(Config::new(loopback(), Vec::new())).await;
     assert!(matches!(nobody, Err(StartError::NoVendor)));
 }
+
+/// Within this time a certificate that has changed is used: the files are looked at every five seconds.
+const RENEWAL_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_certificate_is_taken_anew_when_its_files_change() {
+    let (certificate, renewed) = (Certificate::new(), Certificate::new());
+    let running = start(config(certificate.files())).await.unwrap();
+    let url = format!("https://localhost:{}/health", running.addr.port());
+    let (before, after) = (certificate.client(), renewed.client());
+    assert_eq!(before.get(&url).send().await.unwrap().status(), 200);
+
+    // A new chain without its key is no certificate: the one before stays.
+    let copy = |name: &str| fs::copy(renewed.path(name), certificate.path(name)).unwrap();
+    copy("cert.pem");
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let fresh = certificate.client();
+    assert_eq!(fresh.get(&url).send().await.unwrap().status(), 200);
+
+    copy("key.pem");
+    let taken = async {
+        while after.get(&url).send().await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    let taken = tokio::time::timeout(RENEWAL_TIME, taken).await;
+    taken.expect("the new certificate is used");
+    // The connection that was up goes on.
+    assert_eq!(before.get(&url).send().await.unwrap().status(), 200);
+    running.shutdown().await;
+}
