@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use crate::{
     address_discovery::AddressDiscovery,
     api::{self, ApiError},
-    config::{Config, StartError, TlsFiles},
+    config::{Config, StartError},
     peer::{Connections, Peer},
     rate_limit::ClientNetwork,
     relay::{self, RelayServer},
@@ -117,12 +117,12 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let listening = format!("{scheme}://{addr}");
     let url = public_url(&config, addr, &listening)?;
     let discovery = start_discovery(&config, addr)?;
-    let certificate_files = config.tls.clone();
-    let files = certificate_files.as_ref();
+    let files = config.tls.as_ref();
     let certificate = Arc::new(CurrentCertificate::new(acceptor, discovery, files));
+    let is_plain = files.is_none();
     let quic_port = certificate.quic_port();
     let state = Arc::new(ServiceState::new(config, url.clone(), quic_port)?);
-    if files.is_none() && !addr.ip().is_loopback() {
+    if is_plain && !addr.ip().is_loopback() {
         warn!(
             "no certificate was given: tokens travel in the clear unless something in front ends TLS"
         );
@@ -136,7 +136,6 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         relay,
         router,
         certificate: certificate.clone(),
-        certificate_files,
         connections,
         stopped,
     };
@@ -225,7 +224,6 @@ struct Server {
     relay: Arc<RelayServer>,
     router: Router,
     certificate: Arc<CurrentCertificate>,
-    certificate_files: Option<TlsFiles>,
     connections: Arc<Connections>,
     stopped: watch::Receiver<()>,
 }
@@ -252,9 +250,7 @@ impl Server {
                 _ = sweep.tick() => {
                     self.state.sweep();
                     self.relay.drop_revoked();
-                    if let Some(files) = &self.certificate_files {
-                        self.certificate.look(files);
-                    }
+                    self.certificate.look();
                 }
             }
         }

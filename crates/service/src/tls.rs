@@ -24,8 +24,23 @@ pub(crate) struct CurrentCertificate {
     /// `None` for plain HTTP.
     acceptor: RwLock<Option<TlsAcceptor>>,
     discovery: Option<AddressDiscovery>,
-    /// The files' stamps when they were last read, whether they could be used or not.
-    seen: Mutex<Option<[FileStamp; 2]>>,
+    files: Mutex<Option<WatchedFiles>>,
+}
+
+/// The files of a certificate.
+struct WatchedFiles {
+    files: TlsFiles,
+    /// Their stamps when they were last read, whether they could be used or not.
+    seen: [FileStamp; 2],
+}
+
+impl WatchedFiles {
+    fn new(files: &TlsFiles) -> Self {
+        Self {
+            files: files.clone(),
+            seen: stamps(files),
+        }
+    }
 }
 
 impl CurrentCertificate {
@@ -38,7 +53,7 @@ impl CurrentCertificate {
         Self {
             acceptor: RwLock::new(acceptor),
             discovery,
-            seen: Mutex::new(files.map(stamps)),
+            files: Mutex::new(files.map(WatchedFiles::new)),
         }
     }
 
@@ -53,12 +68,18 @@ impl CurrentCertificate {
         self.discovery.as_ref().map(AddressDiscovery::port)
     }
 
-    /// Reads the files.
+    /// Returns the files of the certificate; `None` for plain HTTP.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        let watched = self.lock_files();
+        watched.as_ref().map(|watched| watched.files.clone())
+    }
+
+    /// Reads these files, and watches them from now on.
     ///
     /// # Errors
-    /// [`StartError::Certificate`]; all stays as it was.
+    /// [`StartError::Certificate`]; the certificate stays as it was.
     pub(crate) fn reload(&self, files: &TlsFiles) -> Result<(), StartError> {
-        *self.lock_seen() = Some(stamps(files));
+        *self.lock_files() = Some(WatchedFiles::new(files));
         let renewed = acceptor(files)?;
         if let Some(discovery) = &self.discovery {
             discovery.reload(files)?;
@@ -72,18 +93,25 @@ impl CurrentCertificate {
 
     /// Reads the files again if they have changed. One that can't be used is said once, and read again
     /// when it changes again: whoever renews a certificate writes one file after the other.
-    pub(crate) fn look(&self, files: &TlsFiles) {
-        if *self.lock_seen() == Some(stamps(files)) {
+    pub(crate) fn look(&self) {
+        let changed = {
+            let watched = self.lock_files();
+            let changed = watched
+                .as_ref()
+                .filter(|watched| watched.seen != stamps(&watched.files));
+            changed.map(|watched| watched.files.clone())
+        };
+        let Some(files) = changed else {
             return;
-        }
-        match self.reload(files) {
+        };
+        match self.reload(&files) {
             Ok(()) => info!("the certificate has changed: new connections get the new one"),
             Err(error) => error!(%error, "the certificate has changed; the one before stays"),
         }
     }
 
-    fn lock_seen(&self) -> MutexGuard<'_, Option<[FileStamp; 2]>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_files(&self) -> MutexGuard<'_, Option<WatchedFiles>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
