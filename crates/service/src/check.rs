@@ -1,18 +1,15 @@
 //! `etatuki-service check`: looks at everything that a start needs, without starting.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::Path,
 };
 
 use etatuki_trust::{UnixTime, service_origin};
-use x509_parser::{
-    extensions::{GeneralName, ParsedExtension},
-    pem::Pem,
-};
 
 use crate::{
-    config::{Config, StartError, TlsFiles},
+    certificate_facts::CertificateFacts,
+    config::{Config, StartError},
     key_ring::KeyRing,
     relays::KnownRelays,
     revocations::RevocationFiles,
@@ -46,10 +43,11 @@ pub struct Finding {
 #[must_use]
 pub fn check(config: &Config, open_files: Option<u64>) -> Vec<Finding> {
     let now = config.clock.unix_time();
-    let looks: [(&'static str, Result<String, String>); 7] = [
+    let looks: [(&'static str, Result<String, String>); 8] = [
         ("public URL", check_url(config)),
         ("TCP port", check_tcp(config.listen)),
         ("UDP port", check_udp(config)),
+        ("metrics", check_metrics(config)),
         ("certificate", check_certificate(config, now)),
         ("vendor keys", check_vendors(config, now)),
         ("key ring", check_key_ring(config.key_ring.as_deref())),
@@ -119,6 +117,10 @@ fn check_udp(config: &Config) -> Result<String, String> {
     }
 }
 
+fn check_metrics(config: &Config) -> Result<String, String> {
+    config.metrics.map_or(Ok("told nowhere".into()), check_tcp)
+}
+
 fn check_certificate(config: &Config, now: UnixTime) -> Result<String, String> {
     let Some(files) = &config.tls else {
         return match config.listen.ip().is_loopback() {
@@ -129,7 +131,7 @@ fn check_certificate(config: &Config, now: UnixTime) -> Result<String, String> {
         };
     };
     tls::server_config(files, b"http/1.1").map_err(sentence)?;
-    let certificate = read_certificate(files)?;
+    let certificate = CertificateFacts::read(files).map_err(sentence)?;
     let path = files.certificate.display();
     if certificate.begins > now.0 {
         return Err(format!("{path} isn't valid yet, by this machine's clock"));
@@ -154,65 +156,6 @@ fn host_of(url: &str) -> Option<String> {
     let (_, authority) = origin.split_once("://")?;
     let (host, _) = authority.rsplit_once(':')?;
     Some(host.trim_matches(['[', ']']).to_owned())
-}
-
-/// The part of a certificate that an operator watches.
-struct CertificateFacts {
-    /// Validity, in seconds since 1970.
-    begins: u64,
-    ends: u64,
-    names: Vec<String>,
-}
-
-impl CertificateFacts {
-    /// Returns whether one of the names is this host's; a wildcard stands for one label (RFC 9525,
-    /// section 6.3).
-    fn covers(&self, host: &str) -> bool {
-        self.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
-            None => name.eq_ignore_ascii_case(host),
-        })
-    }
-}
-
-fn read_certificate(files: &TlsFiles) -> Result<CertificateFacts, String> {
-    let bad = |reason: String| {
-        sentence(StartError::Certificate {
-            path: files.certificate.clone(),
-            reason,
-        })
-    };
-    let text = std::fs::read(&files.certificate).map_err(|error| bad(error.to_string()))?;
-    let first = Pem::iter_from_buffer(&text).next();
-    let pem = first
-        .ok_or_else(|| bad("it holds no certificate".into()))?
-        .map_err(|error| bad(error.to_string()))?;
-    let parsed = pem.parse_x509().map_err(|error| bad(error.to_string()))?;
-    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
-    let extensions = parsed.extensions().iter();
-    let names = extensions.filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-        _ => None,
-    });
-    Ok(CertificateFacts {
-        begins: seconds(parsed.validity().not_before),
-        ends: seconds(parsed.validity().not_after),
-        names: names.flatten().filter_map(name_of).collect(),
-    })
-}
-
-fn name_of(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {
-            Ok(bytes) => Some(Ipv4Addr::from(bytes).to_string()),
-            Err(_) => {
-                let bytes: [u8; 16] = (*bytes).try_into().ok()?;
-                Some(Ipv6Addr::from(bytes).to_string())
-            }
-        },
-        _ => None,
-    }
 }
 
 fn check_vendors(config: &Config, now: UnixTime) -> Result<String, String> {

@@ -61,6 +61,10 @@ pub struct ServeArgs {
     /// public URL's name or one below it [default: this service, at the public URL]
     #[arg(long = "relay", num_args = 1.., value_name = "URL")]
     relays: Vec<String>,
+    /// Where to tell Prometheus's metrics, in plain HTTP at /metrics: an address that operators alone
+    /// reach [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// The certificate's chain, PEM; without it, plain HTTP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -102,6 +106,7 @@ impl ServeArgs {
             revocations: self.revocations,
             public_url: self.public_url,
             relays: self.relays,
+            metrics: self.metrics,
             key_ring: self.key_ring,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             quic_port: (!self.no_quic).then(|| self.quic_port.unwrap_or(self.listen.port())),

@@ -23,6 +23,8 @@ pub struct Config {
     /// The URLs of the relays that sessions name, in this order: the later ones stand in for the
     /// first. Empty if there is none but this service's own, at the public URL.
     pub relays: Vec<String>,
+    /// The address at which metrics are told, in plain HTTP; `None` tells them nowhere.
+    pub metrics: Option<SocketAddr>,
     /// The certificate, if the service ends TLS itself.
     pub tls: Option<TlsFiles>,
     /// The UDP port of address discovery, at the IP address of `listen`; 0 picks a free one, `None`
@@ -47,6 +49,7 @@ impl Config {
             revocations: Vec::new(),
             public_url: None,
             relays: Vec::new(),
+            metrics: None,
             tls: None,
             quic_port: Some(listen.port()),
             key_ring: None,

@@ -219,6 +219,12 @@ impl Directory {
         self.single_code.live as usize + self.id_and_password.live as usize
     }
 
+    /// Returns the number of waiting sessions of each form.
+    pub(crate) fn waiting(&self) -> [(CodeForm, usize); 2] {
+        [CodeForm::SingleCode, CodeForm::IdAndPassword]
+            .map(|form| (form, self.count(form).live as usize))
+    }
+
     fn check_room(&self, form: CodeForm) -> Result<(), NoNameplate> {
         let count = self.count(form);
         if count.live >= form.nameplate_count() / NAMEPLATES_PER_LIVE

@@ -13,6 +13,7 @@
 mod address_discovery;
 mod agents;
 mod api;
+mod certificate_facts;
 mod check;
 mod cli;
 mod clock;
@@ -20,6 +21,7 @@ mod config;
 mod directory;
 mod endings;
 mod key_ring;
+mod metrics;
 mod peer;
 mod rate_limit;
 mod relay;

@@ -89,6 +89,11 @@ impl Connections {
         })))
     }
 
+    /// Returns the number of open connections.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().total
+    }
+
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

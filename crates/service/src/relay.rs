@@ -100,6 +100,11 @@ impl RelayServer {
         }
     }
 
+    /// Returns the bytes that clients have sent so far, and those sent to clients.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.metrics.bytes_recv.get(), self.metrics.bytes_sent.get())
+    }
+
     /// Ends every connection.
     pub(crate) async fn shutdown(&self) {
         self.clients.shutdown().await;
@@ -152,7 +157,10 @@ impl RelayServer {
             }
             // The details may quote the client's proof: they stay out of the log.
             Ok(Err(_)) => debug!("a relay client was refused"),
-            Err(_) => debug!("a relay client took too long to say who it is"),
+            Err(_) => {
+                debug!("a relay client took too long to say who it is");
+                self.state.metrics.relay_refused("timeout");
+            }
         }
     }
 
@@ -176,9 +184,12 @@ impl AccessControl for RelayAuth {
     async fn on_connect(&self, request: &ClientRequest) -> Access {
         match self.admit(request) {
             Ok(()) => Access::Allow,
-            Err(reason) => Access::Deny {
-                reason: Some(reason),
-            },
+            Err((name, sentence)) => {
+                self.0.metrics.relay_refused(name);
+                Access::Deny {
+                    reason: Some(format!("{name}: {sentence}")),
+                }
+            }
         }
     }
 
@@ -191,8 +202,8 @@ impl AccessControl for RelayAuth {
 
 impl RelayAuth {
     /// Admits a client, or returns the reason why not: a stable name and a sentence.
-    fn admit(&self, request: &ClientRequest) -> Result<(), String> {
-        let refused = |error: TicketError| format!("{}: {error}", error.name());
+    fn admit(&self, request: &ClientRequest) -> Result<(), (&'static str, String)> {
+        let refused = |error: TicketError| (error.name(), error.to_string());
         let text = request.auth_token().unwrap_or_default();
         let ticket = self.0.verify_ticket(&text).map_err(refused)?;
         let admitted = self.0.relay_admissions().connect(
@@ -203,7 +214,7 @@ impl RelayAuth {
         );
         admitted.map_err(|error| match error {
             AdmissionError::Ticket(error) => refused(error),
-            AdmissionError::TooMany => "too-many: the endpoint has too many connections".into(),
+            AdmissionError::TooMany => ("too-many", "the endpoint has too many connections".into()),
         })
     }
 }

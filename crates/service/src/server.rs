@@ -26,8 +26,9 @@ use tracing::{debug, info, warn};
 
 use crate::{
     address_discovery::AddressDiscovery,
-    api::{self, ApiError},
+    api::{self, ApiError, ErrorName},
     config::{Config, StartError},
+    metrics::{self, Gauges},
     peer::{Connections, Peer},
     rate_limit::ClientNetwork,
     relay::{self, RelayServer},
@@ -67,6 +68,8 @@ pub struct ServiceHandle {
     pub url: String,
     /// The UDP port of address discovery, if there is one.
     pub quic_port: Option<u16>,
+    /// The address at which metrics are told, if they are.
+    pub metrics: Option<SocketAddr>,
     state: SharedState,
     certificate: Arc<CurrentCertificate>,
     stop: watch::Sender<()>,
@@ -116,21 +119,30 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let addr = listener.local_addr().map_err(listen_error)?;
     let listening = format!("{scheme}://{addr}");
     let url = public_url(&config, addr, &listening)?;
+    warn_of_plain_http(&config, addr);
     let discovery = start_discovery(&config, addr)?;
+    let metrics = match config.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let files = config.tls.as_ref();
     let certificate = Arc::new(CurrentCertificate::new(acceptor, discovery, files));
-    let is_plain = files.is_none();
     let quic_port = certificate.quic_port();
     let state = Arc::new(ServiceState::new(config, url.clone(), quic_port)?);
-    if is_plain && !addr.ip().is_loopback() {
-        warn!(
-            "no certificate was given: tokens travel in the clear unless something in front ends TLS"
-        );
-    }
     let relay = RelayServer::new(state.clone());
     let router = router(state.clone(), relay.clone());
     let (stop, stopped) = watch::channel(());
     let connections = Connections::new(&state.limits);
+    let metrics = metrics.map(|(listener, address)| {
+        let gauges = Gauges {
+            state: state.clone(),
+            relay: relay.clone(),
+            connections: connections.clone(),
+            certificate: certificate.clone(),
+        };
+        tokio::spawn(metrics::serve(listener, gauges, stopped.clone()));
+        address
+    });
     let server = Server {
         state: state.clone(),
         relay,
@@ -146,11 +158,20 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         listening,
         url,
         quic_port,
+        metrics,
         state,
         certificate,
         stop,
         task,
     })
+}
+
+fn warn_of_plain_http(config: &Config, addr: SocketAddr) {
+    if config.tls.is_none() && !addr.ip().is_loopback() {
+        warn!(
+            "no certificate was given: tokens travel in the clear unless something in front ends TLS"
+        );
+    }
 }
 
 /// Starts address discovery at the address that is listened on, if there is a certificate for it.
@@ -204,6 +225,9 @@ async fn limit_requests(
         Ok(()) => next.run(request).await,
         Err(limited) => ApiError::from(limited).into_response(),
     };
+    if let Some(ErrorName(name)) = response.extensions().get() {
+        state.metrics.refused(name);
+    }
     if response.status() == StatusCode::TOO_MANY_REQUESTS
         && peer.count_limited() >= MAX_LIMITED_REQUESTS
     {
@@ -262,6 +286,7 @@ impl Server {
         let network = ClientNetwork::of(address.ip());
         let Some(peer) = Connections::try_acquire(&self.connections, network) else {
             debug!("too many connections: one was closed at once");
+            self.state.metrics.connection_dropped();
             return;
         };
         let connection = Connection {

@@ -17,6 +17,7 @@ use crate::{
     directory::{Directory, SessionQuotas},
     endings::Endings,
     key_ring::KeyRing,
+    metrics::Metrics,
     rate_limit::{ClientNetwork, KeyedRateLimiter},
     relay_admissions::{EndpointBytes, RelayAdmissions},
     relays::KnownRelays,
@@ -39,6 +40,7 @@ pub(crate) struct ServiceState {
     pub(crate) origin: String,
     /// The relays that sessions name.
     pub(crate) relays: KnownRelays,
+    pub(crate) metrics: Metrics,
     key_ring_file: Option<PathBuf>,
     keys: Mutex<Arc<KeyRing>>,
     directory: Mutex<Directory>,
@@ -100,6 +102,7 @@ impl ServiceState {
             limits,
             origin,
             relays,
+            metrics: Metrics::new(),
             key_ring_file: key_ring,
             keys: Mutex::new(Arc::new(keys)),
         })
@@ -123,6 +126,13 @@ impl ServiceState {
 
     pub(crate) fn endings(&self) -> MutexGuard<'_, Endings> {
         lock(&self.endings)
+    }
+
+    /// Returns the number of vendor keys, and of those whose revocation list doesn't count.
+    pub(crate) fn vendor_keys(&self) -> (usize, usize) {
+        let keys = self.trust().vendors.len();
+        let without = lock(&self.trust).keys_without_list(self.clock.unix_time());
+        (keys, without.len())
     }
 
     /// Returns the keys that sign, as they are now.

@@ -56,6 +56,10 @@ pub(crate) enum ApiError {
     Internal,
 }
 
+/// The stable name of the error in a response, for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ErrorName(pub(crate) &'static str);
+
 impl ApiError {
     const fn status(&self) -> StatusCode {
         match self {
@@ -126,6 +130,7 @@ impl IntoResponse for ApiError {
         debug!(error = self.name(), "request refused");
         let body = Json(json!({ "error": self.name(), "message": self.message() }));
         let mut response = (self.status(), body).into_response();
+        response.extensions_mut().insert(ErrorName(self.name()));
         match self {
             Self::RateLimited(wait) => {
                 let seconds = HeaderValue::from(whole_seconds(wait));

@@ -22,7 +22,7 @@ use crate::{
 };
 use error::ApiResult;
 
-pub(crate) use error::ApiError;
+pub(crate) use error::{ApiError, ErrorName};
 
 /// Returns the API's routes.
 pub(crate) fn routes() -> Router<SharedState> {

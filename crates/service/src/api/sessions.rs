@@ -57,6 +57,7 @@ pub(super) async fn open(
     let owner: OwnerId = random().map_err(|_| ApiError::Internal)?;
     let nameplate = state.directory().open(form, owner, now, &mut random_u64)?;
     info!(%nameplate, %form, "session opened");
+    state.metrics.session_opened(form);
     let today = state.clock.unix_time();
     let ownership = Ownership {
         owner,
@@ -151,6 +152,7 @@ pub(super) async fn look_up(
     let address: EndpointAddr = serde_json::from_str(&address).map_err(|_| ApiError::Internal)?;
     let token = state.issue_ticket(*endpoint.as_bytes(), TicketBearer::Agent(card));
     info!(%nameplate, serial = card.serial, "looked up");
+    state.metrics.looked_up();
     // The customer may have left the relay that it was given first.
     let relay = address.relay_urls().find_map(|url| state.relays.find(url));
     let relay = relay.unwrap_or(state.relays.first());

@@ -7,6 +7,7 @@ mod check;
 mod endings;
 mod harness;
 mod hostile;
+mod metrics;
 mod program;
 mod relay;
 mod restart;

@@ -50,7 +50,7 @@ async fn connect_admitted(service: &Service, seed: u8) -> Client {
 }
 
 /// Checks that endpoint 3 is refused, for the reason of this name.
-async fn check_refused(service: &Service, ticket: Option<&str>, name: &str) {
+pub(crate) async fn check_refused(service: &Service, ticket: Option<&str>, name: &str) {
     match connect(&service.running.url, 3, ticket).await {
         Err(ConnectError::Handshake {
             source: handshake::Error::ServerDeniedAuth { reason, .. },
@@ -91,9 +91,14 @@ async fn receive(client: &mut Client) -> (EndpointId, Vec<u8>) {
 #[tokio::test]
 async fn customer_and_agent_reach_each_other() {
     let service = Service::start().await;
+    exchange(&service).await;
+}
+
+/// Lets a customer and an agent exchange two messages. Returns both, connected.
+pub(crate) async fn exchange(service: &Service) -> (Client, Client) {
     let (session, token) = (service.reachable().await, service.token().await);
     let found = service.look_up(&session, &token).await.expect_status(200);
-    let mut customer = connect_admitted(&service, 1).await;
+    let mut customer = connect_admitted(service, 1).await;
     let ticket = text(&found["relay"]["token"]);
     let mut agent = connect(&service.running.url, 2, Some(ticket))
         .await
@@ -106,6 +111,7 @@ async fn customer_and_agent_reach_each_other() {
     let long = vec![7; 60_000];
     send(&mut customer, key(2).public(), &long).await;
     assert_eq!(receive(&mut agent).await, (key(1).public(), long));
+    (customer, agent)
 }
 
 #[tokio::test]
