@@ -383,8 +383,8 @@ impl AgentEndpoint {
         self.endpoints.close().await;
     }
 
-    /// Parses an address and drops what we don't follow: any relay but the session's own ones, and every
-    /// IP address that can't be another machine's, since a stranger may have chosen it.
+    /// Parses an address and drops what we don't follow: any relay but the session's own ones, and
+    /// every IP address that can't be another machine's, since a stranger may have chosen it.
     fn filter_address(&self, address: &Value) -> Result<EndpointAddr, LinkError> {
         let EndpointAddr { id, addrs } =
             serde::Deserialize::deserialize(address).map_err(|_| LinkError::Address)?;

@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use etatuki_trust::is_part_of_service;
+use etatuki_trust::{MAX_RELAYS, is_part_of_service};
 use iroh::{RelayConfig, RelayUrl};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::LinkError;
-
-/// The most relays that a session follows; the service names one or two.
-const MAX_RELAYS: usize = 4;
 
 /// Address and token of a session's relays, in the service's JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::{
     key_ring::KeyRing,
     relays::KnownRelays,
     revocations::RevocationFiles,
-    tls,
+    state, tls,
 };
 
 /// Days before a certificate's end from which on it is a fault not to have renewed it.
@@ -68,20 +68,7 @@ fn sentence(error: StartError) -> String {
 }
 
 fn check_url(config: &Config) -> Result<String, String> {
-    let url = match &config.public_url {
-        Some(url) => url.clone(),
-        None if config.listen.ip().is_unspecified() => {
-            return Err(sentence(StartError::NoPublicUrl(config.listen)));
-        }
-        None if config.tls.is_some() => format!("https://{}", config.listen),
-        None => format!("http://{}", config.listen),
-    };
-    let origin = service_origin(&url).map_err(|error| {
-        sentence(StartError::PublicUrl {
-            url: url.clone(),
-            error,
-        })
-    })?;
+    let origin = config.origin(config.listen).map_err(sentence)?;
     let relays = KnownRelays::new(config, &origin, None).map_err(sentence)?;
     let others = relays.others(relays.first()).len();
     Ok(match others {
@@ -159,6 +146,7 @@ fn host_of(url: &str) -> Option<String> {
 }
 
 fn check_vendors(config: &Config, now: UnixTime) -> Result<String, String> {
+    state::check_vendors(&config.vendors).map_err(sentence)?;
     let count = config.vendors.len();
     let lists = RevocationFiles::open(config.revocations.clone(), config.vendors.clone());
     let without = lists.map_err(sentence)?.keys_without_list(now);

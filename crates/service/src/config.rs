@@ -2,12 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use etatuki_trust::{MAX_VENDOR_KEYS, OriginError, RevocationError, VendorPublicKey};
+use etatuki_trust::{
+    MAX_RELAYS, MAX_VENDOR_KEYS, OriginError, RevocationError, VendorPublicKey, service_origin,
+};
 
 use crate::{clock::Clock, rate_limit::Quota};
-
-/// The most relays that a session names.
-pub(crate) const MAX_RELAYS: usize = 4;
 
 /// The configuration of a service.
 #[derive(Clone, Debug)]
@@ -56,6 +55,27 @@ impl Config {
             limits: Limits::default(),
             clock: Clock::system(),
         }
+    }
+}
+
+impl Config {
+    /// Returns the URL of a service that listens on `addr`.
+    pub(crate) fn listening(&self, addr: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{addr}")
+    }
+
+    /// Returns the origin at which clients find a service that listens on `addr`.
+    ///
+    /// # Errors
+    /// [`StartError::PublicUrl`] or [`StartError::NoPublicUrl`].
+    pub(crate) fn origin(&self, addr: SocketAddr) -> Result<String, StartError> {
+        let url = match &self.public_url {
+            Some(url) => url.clone(),
+            None if addr.ip().is_unspecified() => return Err(StartError::NoPublicUrl(addr)),
+            None => self.listening(addr),
+        };
+        service_origin(&url).map_err(|error| StartError::PublicUrl { url, error })
     }
 }
 

@@ -8,7 +8,8 @@
 //! The rules are pure and know neither clock nor network: `directory` (nameplates), `agents`,
 //! `used_challenges`, `relay_admissions`, `relays`, `tokens`, `rate_limit`. Around them are `state` (locks,
 //! clock, randomness), `api` (HTTP), `relay` (iroh's, behind our access control), `address_discovery`
-//! (UDP), `peer` (connection limits) and `server` (the listener), which mounts the API and the relay.
+//! (UDP), `peer` (connection limits), `metrics`, and `server` (the listener), which mounts the API and
+//! the relay. `check` says what a start would meet.
 
 mod address_discovery;
 mod agents;

@@ -1,10 +1,10 @@
 //! The relays that sessions name.
 
-use etatuki_trust::{is_part_of_service, service_origin};
+use etatuki_trust::{MAX_RELAYS, is_part_of_service, service_origin};
 use iroh_base::RelayUrl;
 use serde::Serialize;
 
-use crate::config::{Config, MAX_RELAYS, StartError};
+use crate::config::{Config, StartError};
 
 /// A relay, and the UDP port of address discovery at its host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

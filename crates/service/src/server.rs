@@ -10,7 +10,6 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
-use etatuki_trust::service_origin;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -108,7 +107,6 @@ impl ServiceHandle {
 /// The address, the URL, the certificate or the revocation list can't be used.
 pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let scheme = if acceptor.is_some() { "https" } else { "http" };
     let listen_error = |error| StartError::Listen {
         address: config.listen,
         error,
@@ -117,8 +115,8 @@ pub async fn start(config: Config) -> Result<ServiceHandle, StartError> {
         .await
         .map_err(listen_error)?;
     let addr = listener.local_addr().map_err(listen_error)?;
-    let listening = format!("{scheme}://{addr}");
-    let url = public_url(&config, addr, &listening)?;
+    let listening = config.listening(addr);
+    let url = config.origin(addr)?;
     warn_of_plain_http(&config, addr);
     let discovery = start_discovery(&config, addr)?;
     let metrics = match config.metrics {
@@ -184,18 +182,6 @@ fn start_discovery(
     };
     let listen = SocketAddr::new(addr.ip(), port);
     AddressDiscovery::start(listen, certificate, Connections::new(&config.limits)).map(Some)
-}
-
-fn public_url(config: &Config, addr: SocketAddr, listening: &str) -> Result<String, StartError> {
-    let url = match &config.public_url {
-        Some(url) => url,
-        None if addr.ip().is_unspecified() => return Err(StartError::NoPublicUrl(addr)),
-        None => listening,
-    };
-    service_origin(url).map_err(|error| StartError::PublicUrl {
-        url: url.to_owned(),
-        error,
-    })
 }
 
 /// Returns every route of the service: the API's and the relay's.

@@ -256,7 +256,11 @@ fn open_key_ring(file: Option<&Path>) -> Result<KeyRing, StartError> {
     }
 }
 
-fn check_vendors(vendors: &[VendorPublicKey]) -> Result<(), StartError> {
+/// Checks the number of vendor keys.
+///
+/// # Errors
+/// [`StartError::NoVendor`] or [`StartError::TooManyVendors`].
+pub(crate) fn check_vendors(vendors: &[VendorPublicKey]) -> Result<(), StartError> {
     match vendors.len() {
         0 => Err(StartError::NoVendor),
         1..=MAX_VENDOR_KEYS => Ok(()),

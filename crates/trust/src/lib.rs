@@ -30,7 +30,7 @@ pub use keys::{
     AgentKey, AgentPublicKey, KeyError, TicketKey, TicketPublicKey, VendorKey, VendorPublicKey,
 };
 pub use name::{MAX_NAME_CHARS, NameError, check_name};
-pub use origin::{OriginError, is_part_of_service, service_origin};
+pub use origin::{MAX_RELAYS, OriginError, is_part_of_service, service_origin};
 pub use proof::LinkBinding;
 pub use restart_ticket::{
     LinkCredentials, MAX_RESTART_TICKET, RESTART_LIFETIME, RestartKey, RestartTicket,

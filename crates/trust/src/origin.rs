@@ -5,6 +5,9 @@ use url::{Host, Position, Url};
 /// The most bytes of a service's URL.
 const MAX_URL: usize = 512;
 
+/// The most relays that a session names and that both ends follow.
+pub const MAX_RELAYS: usize = 4;
+
 /// A text that isn't a service's URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -1,9 +1,9 @@
 //! Which of a session's relays an endpoint uses.
 //!
-//! One at a time: each connection costs its relay memory, and iroh would choose by the round trip of
-//! the moment, where the order is the operator's. When the relay in use is
-//! away, the next one has its turn. A [spare endpoint](super::spare) uses all of them at once, so that
-//! both ends of an interrupted link meet at whichever is left.
+//! One at a time, in the operator's order: each connection costs its relay memory, and iroh would choose
+//! by the round trip of the moment. When the relay in use is away, the next one has its turn. A
+//! [spare endpoint](super::spare) uses all of them at once, so that both ends of an interrupted link meet
+//! at whichever is left.
 
 use std::{sync::Arc, time::Duration};
 

@@ -207,8 +207,8 @@ fn random_u64() -> u64 {
 /// Returns the address as it is kept and handed on, or `None` if it is refused.
 ///
 /// It is parsed and serialized again, so that what reaches an agent is well-formed. It may name no
-/// relay but those that sessions name, so that no customer makes an agent's console call a server of their
-/// choice.
+/// relay but those that sessions name, so that no customer makes an agent's console call a server of
+/// their choice.
 fn normalize_address(address: Value, relays: &KnownRelays) -> Option<Box<str>> {
     let address: EndpointAddr = serde_json::from_value(address).ok()?;
     let is_allowed = |addr: &TransportAddr| match addr {
